@@ -1,0 +1,125 @@
+#include "graph/autodiff.h"
+
+#include <algorithm>
+
+#include "graph/error.h"
+#include "graph/op.h"
+
+namespace hourglass {
+namespace {
+
+std::size_t at(ValueId id) { return static_cast<std::size_t>(id.index); }
+
+// Which values depend on one of the parameters.
+std::vector<bool> reach_from(const Graph& graph, const std::vector<ValueId>& parameters) {
+  std::vector<bool> reached(graph.values.size(), false);
+  for (const ValueId id : parameters) reached[at(id)] = true;
+  for (const Node& node : graph.nodes) {
+    const bool any = std::any_of(node.inputs.begin(), node.inputs.end(),
+                                 [&](ValueId id) { return id.valid() && reached[at(id)]; });
+    if (!any) continue;
+    for (const ValueId id : node.outputs) reached[at(id)] = is_floating(graph.type(id).dtype);
+  }
+  return reached;
+}
+
+// Which nodes the loss depends on.
+std::vector<bool> nodes_behind(const Graph& graph, ValueId loss) {
+  std::vector<bool> needed_value(graph.values.size(), false);
+  std::vector<bool> needed(graph.nodes.size(), false);
+  needed_value[at(loss)] = true;
+  for (std::size_t n = graph.nodes.size(); n-- > 0;) {
+    const Node& node = graph.nodes[n];
+    needed[n] =
+        std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) { return needed_value[at(id)]; });
+    if (!needed[n]) continue;
+    for (const ValueId id : node.inputs) {
+      if (id.valid()) needed_value[at(id)] = true;
+    }
+  }
+  return needed;
+}
+
+}  // namespace
+
+Differentiated differentiate(const Graph& graph, const OpTable& table, ValueId loss,
+                             const std::vector<ValueId>& parameters) {
+  if (graph.shape(loss).elements() != 1 || graph.type(loss).dtype != DType::f32) {
+    fail("the loss '{}' must be one f32 element, it is {}:{}", graph.value(loss).name, graph.type(loss).dtype,
+         graph.shape(loss));
+  }
+  const std::vector<bool> reached = reach_from(graph, parameters);
+  const std::vector<bool> needed = nodes_behind(graph, loss);
+
+  std::vector<std::string> missing;
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+    const Node& node = graph.nodes[n];
+    const bool on_path = needed[n] && std::any_of(node.outputs.begin(), node.outputs.end(),
+                                                  [&](ValueId id) { return reached[at(id)]; });
+    if (on_path && node.op->vjp == nullptr) {
+      missing.push_back(fmt::format("node '{}' ({}): {}", node.name, node.op->name,
+                                    node.op->no_gradient.empty() ? "has no gradient rule" : node.op->no_gradient));
+    }
+  }
+  if (!missing.empty()) fail("the network can't be trained:\n  {}", fmt::join(missing, "\n  "));
+
+  Differentiated result{.graph = graph, .loss = loss, .gradients = {}};
+  Graph& out = result.graph;
+  GraphBuilder builder(out, table);
+
+  // What has flowed back to each value so far: the terms are added up when its producer is visited.
+  std::vector<std::vector<ValueId>> terms(graph.values.size());
+  const auto total = [&](ValueId id) -> ValueId {
+    auto& parts = terms[at(id)];
+    if (parts.empty()) return kNoValue;
+    ValueId sum = parts.front();
+    for (std::size_t i = 1; i < parts.size(); ++i) {
+      sum = builder.add("Add", {sum, parts[i]}, {}, "grad/" + graph.value(id).name + "/sum");
+    }
+    parts = {sum};
+    return sum;
+  };
+
+  HostTensor one(DType::f32, graph.shape(loss));
+  one.values[0] = 1;
+  terms[at(loss)].push_back(builder.constant(std::move(one), "grad/" + graph.value(loss).name));
+
+  for (std::size_t n = graph.nodes.size(); n-- > 0;) {
+    if (!needed[n]) continue;
+    const Node& node = graph.nodes[n];
+    std::vector<ValueId> output_grads;
+    bool any = false;
+    for (const ValueId id : node.outputs) {
+      output_grads.push_back(reached[at(id)] ? total(id) : kNoValue);
+      any = any || output_grads.back().valid();
+    }
+    if (!any) continue;
+    std::vector<bool> wanted;
+    for (const ValueId id : node.inputs) wanted.push_back(id.valid() && reached[at(id)]);
+    if (std::none_of(wanted.begin(), wanted.end(), [](bool w) { return w; })) continue;
+    VjpContext ctx(builder, node, std::move(output_grads), wanted);
+    try {
+      node.op->vjp(ctx);
+    } catch (const Error& error) {
+      throw error.within(fmt::format("gradient of node '{}' ({})", node.name, node.op->name));
+    }
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+      if (wanted[i] && ctx.grads()[i].valid()) terms[at(node.inputs[i])].push_back(ctx.grads()[i]);
+    }
+  }
+
+  for (const ValueId id : parameters) {
+    ValueId grad = total(id);
+    if (!grad.valid()) {
+      grad = builder.constant(HostTensor(DType::f32, graph.shape(id)), "grad/" + graph.value(id).name + "/zero");
+    }
+    result.gradients.push_back(grad);
+  }
+  std::vector<ValueId> outputs{loss};
+  outputs.insert(outputs.end(), result.gradients.begin(), result.gradients.end());
+  outputs.insert(outputs.end(), graph.outputs.begin(), graph.outputs.end());
+  out.outputs = std::move(outputs);
+  return result;
+}
+
+}  // namespace hourglass

@@ -1,0 +1,121 @@
+#include "graph/graph.h"
+
+#include "graph/error.h"
+#include "graph/op.h"
+
+namespace hourglass {
+
+std::vector<ValueId> Graph::all(ValueKind kind) const {
+  std::vector<ValueId> ids;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (values[i].kind == kind) ids.push_back({static_cast<int32_t>(i)});
+  }
+  return ids;
+}
+
+ValueId Graph::find(std::string_view value_name) const {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (values[i].name == value_name) return {static_cast<int32_t>(i)};
+  }
+  return kNoValue;
+}
+
+GraphBuilder::GraphBuilder(Graph& graph, const OpTable& table) : graph_(graph), table_(table) {
+  for (const Value& value : graph.values) taken_.emplace(value.name, 1);
+  for (const Node& node : graph.nodes) taken_.emplace(node.name, 1);
+}
+
+std::string GraphBuilder::unique_name(const std::string& name) {
+  auto [it, fresh] = taken_.emplace(name, 1);
+  if (fresh) return name;
+  for (;;) {
+    std::string numbered = fmt::format("{}_{}", name, ++it->second);
+    if (taken_.emplace(numbered, 1).second) return numbered;
+  }
+}
+
+ValueId GraphBuilder::add_value(Value value) {
+  graph_.values.push_back(std::move(value));
+  return {static_cast<int32_t>(graph_.values.size() - 1)};
+}
+
+ValueId GraphBuilder::input(const std::string& name, TensorType type) {
+  const ValueId id =
+      add_value({.name = unique_name(name), .type = std::move(type), .kind = ValueKind::input, .init = {}, .data = {}});
+  graph_.inputs.push_back(id);
+  return id;
+}
+
+ValueId GraphBuilder::constant(HostTensor data, const std::string& name) {
+  TensorType type{data.dtype, data.shape};
+  return add_value({.name = unique_name(name),
+                    .type = std::move(type),
+                    .kind = ValueKind::constant,
+                    .init = {},
+                    .data = std::make_shared<const HostTensor>(std::move(data))});
+}
+
+ValueId GraphBuilder::parameter(const std::string& name, TensorType type, Init init,
+                                std::shared_ptr<const HostTensor> values) {
+  return add_value({.name = unique_name(name),
+                    .type = std::move(type),
+                    .kind = ValueKind::parameter,
+                    .init = init,
+                    .data = std::move(values)});
+}
+
+ValueId GraphBuilder::add(std::string_view op, std::vector<ValueId> inputs, Attrs attrs, std::string name) {
+  return add_all(op, std::move(inputs), std::move(attrs), std::move(name)).front();
+}
+
+std::vector<ValueId> GraphBuilder::add_all(std::string_view op_name, std::vector<ValueId> inputs, Attrs attrs,
+                                           std::string name) {
+  const OpDef* op = table_.find(op_name);
+  if (op == nullptr) fail("op '{}' is not known", op_name);
+  Node node{.op = op, .name = unique_name(name.empty() ? std::string(op_name) : name), .attrs = std::move(attrs),
+            .inputs = std::move(inputs), .outputs = {}};
+  try {
+    complete_attrs(*op, node.attrs);
+  } catch (const Error& error) {
+    throw error.within(fmt::format("node '{}' ({})", node.name, op->name));
+  }
+  std::vector<const TensorType*> types;
+  for (const ValueId id : node.inputs) types.push_back(id.valid() ? &graph_.type(id) : nullptr);
+  const std::vector<TensorType> outputs = infer_types(*op, node.attrs, types, node.name);
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    node.outputs.push_back(add_value({.name = unique_name(i == 0 ? node.name + ".out" : fmt::format("{}.out{}", node.name, i)),
+                                      .type = outputs[i],
+                                      .kind = ValueKind::computed,
+                                      .producer = static_cast<int32_t>(graph_.nodes.size()),
+                                      .init = {},
+                                      .data = {}}));
+  }
+  graph_.nodes.push_back(node);
+  return node.outputs;
+}
+
+std::string to_string(const Graph& graph) {
+  std::string text = fmt::format("graph {}\n", graph.name);
+  const auto line = [&](std::string_view role, ValueId id) {
+    const Value& value = graph.value(id);
+    text += fmt::format("  {} {} : {}:{}\n", role, value.name, value.type.dtype, value.type.shape);
+  };
+  for (const ValueId id : graph.inputs) line("input", id);
+  for (const ValueId id : graph.all(ValueKind::parameter)) line("parameter", id);
+  for (const ValueId id : graph.all(ValueKind::constant)) line("constant", id);
+  for (const Node& node : graph.nodes) {
+    std::vector<std::string> ins, outs, attrs, types;
+    for (const ValueId id : node.inputs) ins.push_back(id.valid() ? graph.value(id).name : "-");
+    for (const ValueId id : node.outputs) {
+      outs.push_back(graph.value(id).name);
+      types.push_back(fmt::format("{}:{}", graph.type(id).dtype, graph.shape(id)));
+    }
+    for (const auto& [name, value] : node.attrs.all()) attrs.push_back(fmt::format("{}={}", name, to_string(value)));
+    text += fmt::format("  {} = {}({}){} -> {}\n", fmt::join(outs, ", "), node.op->name, fmt::join(ins, ", "),
+                        attrs.empty() ? "" : fmt::format(" {{{}}}", fmt::join(attrs, " ")), fmt::join(types, ", "));
+  }
+  for (const ValueId id : graph.outputs) line("output", id);
+  return text;
+}
+
+}  // namespace hourglass

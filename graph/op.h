@@ -1,0 +1,134 @@
+// What it means to be an op: the contract that every file in ops/ fills in.
+//
+// A *canonical* node is an ONNX node with two changes: attributes are complete (defaults filled in), and inputs
+// that must be constant (Pad's pads, Resize's scales, Slice's starts, ...) have become attributes, as
+// OpDef::const_inputs says. Older opsets are brought to this form by OpDef::normalize. So shape rules, gradients
+// and kernels see one form only, whatever opset a file declares.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace hourglass {
+
+// Defined by ops/kernel.h; graph/ only passes them through.
+class PlanContext;
+struct KernelPlan;
+
+// Shape inference. `inputs[i]` is null for an optional input that is not given. Push one type per output.
+struct InferContext {
+  const Attrs& attrs;
+  std::vector<const TensorType*> inputs;
+  std::vector<TensorType> outputs;
+
+  [[nodiscard]] const Shape& shape(std::size_t i) const { return inputs[i]->shape; }
+  [[nodiscard]] bool has(std::size_t i) const { return i < inputs.size() && inputs[i] != nullptr; }
+};
+
+// The double-precision reference: slow, plain, obviously right. outputs come zero-filled with the inferred
+// types; write outputs[i].values. inputs[i] is null for an optional input that is not given.
+struct ReferenceContext {
+  const Attrs& attrs;
+  std::vector<const HostTensor*> inputs;
+  std::vector<HostTensor> outputs;
+};
+
+// The gradient rule (vector-Jacobian product): emits nodes that compute inputs' gradients from outputs'.
+class VjpContext {
+ public:
+  VjpContext(GraphBuilder& builder, const Node& node, std::vector<ValueId> output_grads, std::vector<bool> wanted);
+
+  GraphBuilder& b;
+  const Node& node;  // the forward node; a copy, so adding nodes does not move it
+
+  [[nodiscard]] ValueId in(std::size_t i) const { return i < node.inputs.size() ? node.inputs[i] : kNoValue; }
+  [[nodiscard]] ValueId out(std::size_t i) const { return node.outputs[i]; }
+  [[nodiscard]] const Shape& in_shape(std::size_t i) const { return b_graph().shape(in(i)); }
+  // kNoValue when nothing flows back through output i.
+  [[nodiscard]] ValueId grad_out(std::size_t i = 0) const { return output_grads_[i]; }
+  // Whether input i is on a path from a parameter. A rule should not emit nodes for one that is not wanted.
+  [[nodiscard]] bool wants(std::size_t i) const { return i < wanted_.size() && wanted_[i]; }
+  // Must have the shape of input i.
+  void set_grad(std::size_t i, ValueId grad);
+  [[nodiscard]] const std::vector<ValueId>& grads() const { return grads_; }
+
+ private:
+  [[nodiscard]] const Graph& b_graph() const { return b.graph(); }
+  std::vector<ValueId> output_grads_;
+  std::vector<bool> wanted_;
+  std::vector<ValueId> grads_;
+};
+
+// A node as read from a file, on its way to the canonical form. normalize() may change op, attrs and inputs; the
+// importer then applies const_inputs and fills in defaults.
+struct NormalizeContext {
+  int opset;                 // of the default domain, as the file declares it
+  std::string& op;           // e.g. "Upsample" -> "Resize"
+  Attrs& attrs;
+  std::vector<ValueId>& inputs;
+  std::vector<std::string>& outputs;          // names; drop what the canonical op does not have
+  const Graph& graph;                         // types of the inputs
+  std::vector<std::string>& notes;            // said to the user once, e.g. "trained with batch statistics"
+};
+
+// From opset `since` (until `until`, 0 = still), input `index` is a constant that becomes attribute `attr`.
+struct ConstInput {
+  std::size_t index;
+  std::string_view attr;
+  int since = 1;
+  int until = 0;
+};
+
+struct OpDef {
+  std::string_view name;
+  // The oldest opset of the ONNX op that is understood.
+  int since = 1;
+  // Not an ONNX op: made by gradient rules and passes. Exported in the domain "hourglass".
+  bool internal = false;
+  // Inputs after const_inputs have become attributes.
+  int min_inputs = 1, max_inputs = 1;
+  std::vector<AttrSpec> attrs = {};
+  std::vector<ConstInput> const_inputs = {};
+  void (*normalize)(NormalizeContext&) = nullptr;
+  void (*infer)(InferContext&) = nullptr;
+  // Null for internal ops, and with a reason in `no_gradient`.
+  void (*vjp)(VjpContext&) = nullptr;
+  std::string_view no_gradient = {};
+  // Null for ops that only fold (Shape, Gather of integers, ...).
+  KernelPlan (*plan)(PlanContext&) = nullptr;
+  void (*reference)(ReferenceContext&) = nullptr;
+  // out = A·in for fixed attributes: the harness checks <Ax, y> = <x, A'y>.
+  bool linear = false;
+  // Test and benchmark cases, see tests/ops/case.h: "1x8x5x7", "1x8x9x9 4x8x3x3 4 | pads=[1,1,1,1] group=2".
+  std::vector<std::string_view> cases = {};
+};
+
+// All ops by name. ops/table.h has the one that holds everything; tests may make their own.
+class OpTable {
+ public:
+  explicit OpTable(std::vector<std::span<const OpDef>> families);
+  // Null when there is none.
+  [[nodiscard]] const OpDef* find(std::string_view name) const;
+  [[nodiscard]] const std::vector<const OpDef*>& all() const { return all_; }
+
+ private:
+  std::vector<const OpDef*> all_;  // sorted by name
+};
+
+// Fills in defaults; throws Error naming unknown, missing or ill-typed attributes.
+void complete_attrs(const OpDef& op, Attrs& attrs);
+
+// Runs op.infer with the error's context set. `what` names the node in messages.
+std::vector<TensorType> infer_types(const OpDef& op, const Attrs& attrs, const std::vector<const TensorType*>& inputs,
+                                    const std::string& what);
+
+// Evaluates one node by its reference.
+std::vector<HostTensor> evaluate_reference(const OpDef& op, const Attrs& attrs,
+                                           const std::vector<const HostTensor*>& inputs);
+
+}  // namespace hourglass

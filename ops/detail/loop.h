@@ -1,0 +1,76 @@
+// What our own loops are made of: elements, threads, and run-time choice of the instruction set.
+//
+// The build is portable (no -march=native). Inner loops over a row are marked HG_CLONES: the compiler makes one
+// version per x86-64 level and the loader picks the best for the CPU at hand. The parallel loop stands outside:
+//
+//   template <class T> HG_CLONES void scale_row(const T* src, T* dst, int64_t count, float factor) {
+//     for (int64_t i = 0; i < count; ++i) store(dst + i, load(src + i) * factor);
+//   }
+//   parallel_for(rows, [&](int64_t row) { scale_row(...); });
+//
+// Lambdas and OpenMP regions are not cloned, so the arithmetic must be in the marked function.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include <omp.h>
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)
+#define HG_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define HG_CLONES
+#endif
+
+namespace hourglass::detail {
+
+// bfloat16 as it lies in memory; arithmetic is done in float.
+struct BFloat16 {
+  uint16_t bits;
+};
+
+inline float load(const float* p) { return *p; }
+inline float load(const BFloat16* p) {
+  const uint32_t bits = static_cast<uint32_t>(p->bits) << 16;
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+inline void store(float* p, float value) { *p = value; }
+// Rounds to nearest, ties to even. NaN stays NaN for the payloads that arithmetic makes.
+inline void store(BFloat16* p, float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  p->bits = static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+// body(i) for i in [0, count), split statically over the threads: the same count and threads give the same split.
+template <typename Body>
+void parallel_for(int64_t count, const Body& body) {
+#pragma omp parallel for schedule(static)
+  for (int64_t i = 0; i < count; ++i) body(i);
+}
+
+// body(begin, end) once per thread, over contiguous shares of [0, count) whose borders are multiples of `grain`.
+template <typename Body>
+void parallel_ranges(int64_t count, int64_t grain, const Body& body) {
+  const int64_t chunks = (count + grain - 1) / grain;
+#pragma omp parallel
+  {
+    const int64_t threads = omp_get_num_threads();
+    const int64_t me = omp_get_thread_num();
+    const int64_t begin = chunks * me / threads * grain;
+    const int64_t end = chunks * (me + 1) / threads * grain;
+    if (begin < end) body(begin, end < count ? end : count);
+  }
+}
+
+// Calls fn with a null pointer of the element type that a floating DType stands for: with_element(type, [&](auto* t)
+// { using T = std::remove_pointer_t<decltype(t)>; ... }).
+template <typename Function>
+auto with_element(bool is_bf16, const Function& fn) {
+  return is_bf16 ? fn(static_cast<BFloat16*>(nullptr)) : fn(static_cast<float*>(nullptr));
+}
+
+}  // namespace hourglass::detail

@@ -1,0 +1,195 @@
+#include "ops/detail/onednn.h"
+
+#include <algorithm>
+
+#include "graph/error.h"
+
+namespace hourglass {
+namespace detail {
+
+using DataType = dnnl::memory::data_type;
+
+DataType to_dnnl(DType dtype) {
+  switch (dtype) {
+    case DType::f32: return DataType::f32;
+    case DType::bf16: return DataType::bf16;
+    case DType::f16: return DataType::f16;
+    case DType::i32: return DataType::s32;
+    case DType::u8:
+    case DType::boolean: return DataType::u8;
+    case DType::i8: return DataType::s8;
+    case DType::f64:
+    case DType::i64: break;
+  }
+  fail("no kernel computes with {} elements", dtype);
+}
+
+DType from_dnnl(DataType type) {
+  switch (type) {
+    case DataType::f32: return DType::f32;
+    case DataType::bf16: return DType::bf16;
+    case DataType::f16: return DType::f16;
+    case DataType::s32: return DType::i32;
+    case DataType::u8: return DType::u8;
+    case DataType::s8: return DType::i8;
+    default: break;
+  }
+  fail("oneDNN data type {} is not known", static_cast<int>(type));
+}
+
+dnnl::memory::dims to_dnnl(const Shape& shape) {
+  if (shape.rank() == 0) return {1};
+  return {shape.dims().begin(), shape.dims().end()};
+}
+
+MemoryDesc plain(const TensorType& type) {
+  const dnnl::memory::dims dims = to_dnnl(type.shape);
+  dnnl::memory::dims strides(dims.size(), 1);
+  for (std::size_t i = dims.size() - 1; i-- > 0;) strides[i] = strides[i + 1] * std::max<int64_t>(dims[i + 1], 1);
+  return {dims, to_dnnl(type.dtype), strides};
+}
+
+MemoryDesc any(const TensorType& type) { return {to_dnnl(type.shape), to_dnnl(type.dtype), Tag::any}; }
+
+MemoryDesc with_tag(const TensorType& type, Tag tag) { return {to_dnnl(type.shape), to_dnnl(type.dtype), tag}; }
+
+Blocking blocking_of(const MemoryDesc& desc) {
+  Blocking b;
+#if DNNL_VERSION_MAJOR >= 3
+  if (desc.get_format_kind() != dnnl::memory::format_kind::blocked) fail("layout is opaque");
+  b.dims = desc.get_dims();
+  b.padded_dims = desc.get_padded_dims();
+  b.strides = desc.get_strides();
+  b.inner_blocks = desc.get_inner_blks();
+  b.inner_axes = desc.get_inner_idxs();
+  b.offset = desc.get_submemory_offset();
+  b.data_type = desc.get_data_type();
+#else
+  const dnnl_memory_desc_t& md = desc.data;
+  if (md.format_kind != dnnl_blocked) fail("layout is opaque");
+  const auto rank = static_cast<std::size_t>(md.ndims);
+  const dnnl_blocking_desc_t& blk = md.format_desc.blocking;
+  b.dims.assign(md.dims, md.dims + rank);
+  b.padded_dims.assign(md.padded_dims, md.padded_dims + rank);
+  b.strides.assign(blk.strides, blk.strides + rank);
+  b.inner_blocks.assign(blk.inner_blks, blk.inner_blks + blk.inner_nblks);
+  b.inner_axes.assign(blk.inner_idxs, blk.inner_idxs + blk.inner_nblks);
+  b.offset = md.offset0;
+  b.data_type = static_cast<DataType>(md.data_type);
+#endif
+  return b;
+}
+
+bool is_plain(const MemoryDesc& desc) {
+  const Blocking b = blocking_of(desc);
+  if (!b.inner_blocks.empty()) return false;
+  int64_t expected = 1;
+  for (std::size_t i = b.dims.size(); i-- > 0;) {
+    if (b.dims[i] != 1 && b.strides[i] != expected) return false;
+    expected *= b.dims[i];
+  }
+  return true;
+}
+
+MemoryDesc in_layout_of(const MemoryDesc& like, const TensorType& type) {
+  const Blocking b = blocking_of(like);
+  if (type.shape.rank() != 4 || b.dims.size() != 4) return plain(type);
+  if (b.inner_blocks.size() == 1 && b.inner_axes[0] == 1) {
+    if (b.inner_blocks[0] == 16) return with_tag(type, Tag::nChw16c);
+    if (b.inner_blocks[0] == 8) return with_tag(type, Tag::nChw8c);
+    if (b.inner_blocks[0] == 4) return with_tag(type, Tag::nChw4c);
+  }
+  if (b.inner_blocks.empty() && b.strides[1] == 1 && !is_plain(like)) return with_tag(type, Tag::nhwc);
+  return plain(type);
+}
+
+std::string describe(const MemoryDesc& desc) {
+  const Blocking b = blocking_of(desc);
+  std::string layout = "strided";
+  if (is_plain(desc)) {
+    layout = "plain";
+  } else if (b.dims.size() == 4 && b.inner_blocks.empty() && b.strides[1] == 1) {
+    layout = "nhwc";
+  } else if (b.inner_blocks.size() == 1 && b.inner_axes[0] == 1) {
+    layout = fmt::format("nChw{}c", b.inner_blocks[0]);
+  } else if (!b.inner_blocks.empty()) {
+    layout = fmt::format("blocked{}", fmt::join(b.inner_blocks, "x"));
+  }
+  return fmt::format("{}:{}:{}", from_dnnl(b.data_type), fmt::join(b.dims, "x"), layout);
+}
+
+dnnl::primitive_attr scratchpad_attr() {
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return attr;
+}
+
+namespace {
+
+class PrimitiveKernel final : public Kernel {
+ public:
+  PrimitiveKernel(dnnl::primitive primitive, const dnnl::engine& engine, std::vector<Argument> arguments)
+      : primitive_(std::move(primitive)), engine_(engine), arguments_(std::move(arguments)) {}
+
+  void bind(const Addresses& addresses, const dnnl::stream& stream) override {
+    stream_ = stream;
+    memories_.clear();
+    exec_args_.clear();
+    memories_.reserve(arguments_.size());
+    for (const Argument& argument : arguments_) {
+      if (argument.desc.get_size() == 0) continue;
+      void* address = nullptr;
+      switch (argument.from) {
+        case Argument::From::src: address = addresses.src[static_cast<std::size_t>(argument.index)]; break;
+        case Argument::From::dst: address = addresses.dst[static_cast<std::size_t>(argument.index)]; break;
+        case Argument::From::scratchpad: address = addresses.scratch; break;
+        case Argument::From::scratch: address = static_cast<char*>(addresses.scratch) + argument.index; break;
+      }
+      memories_.emplace_back(argument.desc, engine_, address);
+      exec_args_.push_back({argument.dnnl_arg, memories_.back().get()});
+    }
+  }
+
+  void run() noexcept override {
+    // Can only fail on a broken argument list, which bind() has already made from the descriptor's own layouts.
+    dnnl_primitive_execute(primitive_.get(), stream_.get(), static_cast<int>(exec_args_.size()), exec_args_.data());
+  }
+
+ private:
+  dnnl::primitive primitive_;
+  dnnl::engine engine_;
+  dnnl::stream stream_;
+  std::vector<Argument> arguments_;
+  std::vector<dnnl::memory> memories_;
+  std::vector<dnnl_exec_arg_t> exec_args_;
+};
+
+class LoopKernel final : public Kernel {
+ public:
+  explicit LoopKernel(std::function<void(const Addresses&)> run) : run_(std::move(run)) {}
+  void bind(const Addresses& addresses, const dnnl::stream&) override { addresses_ = addresses; }
+  void run() noexcept override { run_(addresses_); }
+
+ private:
+  std::function<void(const Addresses&)> run_;
+  Addresses addresses_;
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> primitive_kernel(dnnl::primitive primitive, const dnnl::engine& engine,
+                                         std::vector<Argument> arguments) {
+  return std::make_unique<PrimitiveKernel>(std::move(primitive), engine, std::move(arguments));
+}
+
+dnnl::reorder::primitive_desc make_reorder(const dnnl::engine& engine, const MemoryDesc& src, const MemoryDesc& dst) {
+  return {engine, src, engine, dst, scratchpad_attr()};
+}
+
+}  // namespace detail
+
+std::unique_ptr<Kernel> loop_kernel(std::function<void(const Addresses&)> run) {
+  return std::make_unique<detail::LoopKernel>(std::move(run));
+}
+
+}  // namespace hourglass

@@ -1,0 +1,67 @@
+// oneDNN, with the differences between 2.6 and 3.x kept in this header and its .cpp.
+//
+// Primitive descriptors are made by the make_* functions, whose signatures do not change with the version. They
+// return an empty optional-like descriptor (operator bool false) when oneDNN has no implementation.
+#pragma once
+
+#include <dnnl.hpp>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "graph/shape.h"
+#include "ops/kernel.h"
+
+namespace hourglass::detail {
+
+using Tag = dnnl::memory::format_tag;
+
+dnnl::memory::data_type to_dnnl(DType dtype);
+DType from_dnnl(dnnl::memory::data_type type);
+
+// Dims as oneDNN wants them: a scalar is {1}.
+dnnl::memory::dims to_dnnl(const Shape& shape);
+
+// Row-major.
+MemoryDesc plain(const TensorType& type);
+// format_tag::any.
+MemoryDesc any(const TensorType& type);
+MemoryDesc with_tag(const TensorType& type, Tag tag);
+// The layout of `like` for another type: blocked by the same channel block, channels-last, or row-major; dense. For
+// ranks other than 4 row-major.
+MemoryDesc in_layout_of(const MemoryDesc& like, const TensorType& type);
+bool is_plain(const MemoryDesc& desc);
+
+// What a blocked descriptor says, whatever the version calls it.
+struct Blocking {
+  dnnl::memory::dims dims, padded_dims, strides;  // strides in elements, of the outer dimensions
+  std::vector<int64_t> inner_blocks, inner_axes;
+  int64_t offset = 0;
+  dnnl::memory::data_type data_type = dnnl::memory::data_type::undef;
+};
+Blocking blocking_of(const MemoryDesc& desc);
+// "f32:1x8x64x64:nChw16c"-like, for -v and reports: type, extents, and how the channels lie.
+std::string describe(const MemoryDesc& desc);
+
+// Attributes with user-managed scratchpad, as every primitive here is made.
+dnnl::primitive_attr scratchpad_attr();
+
+// One argument of a primitive: oneDNN's index (DNNL_ARG_SRC), where the address comes from, and its layout.
+struct Argument {
+  enum class From : uint8_t { src, dst, scratch, scratchpad };
+  int dnnl_arg;
+  From from;
+  int index;  // into Addresses::src or ::dst; for From::scratch a byte offset
+  MemoryDesc desc;
+};
+
+// A kernel that executes one primitive. Execution goes through the C interface with arguments made at bind(), so
+// run() allocates nothing of ours.
+std::unique_ptr<Kernel> primitive_kernel(dnnl::primitive primitive, const dnnl::engine& engine,
+                                         std::vector<Argument> arguments);
+
+// Copies between layouts and types.
+dnnl::reorder::primitive_desc make_reorder(const dnnl::engine& engine, const MemoryDesc& src, const MemoryDesc& dst);
+
+}  // namespace hourglass::detail

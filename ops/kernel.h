@@ -1,0 +1,76 @@
+// How an op becomes a kernel: decide once in plan(), run many times.
+//
+// OpDef::plan gets a PlanContext and answers with a KernelPlan: which layout it wants for each input (the planner
+// inserts a reorder where the producer made another), which layout it makes for each output, how much scratch
+// memory it needs, which outputs may overwrite which inputs, and a Kernel. bind() is called once with the final
+// addresses; run() is called once per iteration and neither allocates, throws nor locks.
+//
+// Layouts are oneDNN memory descriptors. Our own loops see 4-D activations through ops/detail/view.h.
+#pragma once
+
+#include <dnnl.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "graph/op.h"
+
+namespace hourglass {
+
+using MemoryDesc = dnnl::memory::desc;
+
+// Addresses of a kernel's arguments, fixed after planning. src[i] is null for an optional input that is not given.
+struct Addresses {
+  std::vector<void*> src;
+  std::vector<void*> dst;
+  void* scratch = nullptr;  // 64-byte aligned
+};
+
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+  virtual void bind(const Addresses& addresses, const dnnl::stream& stream) = 0;
+  virtual void run() noexcept = 0;
+};
+
+struct KernelPlan {
+  std::vector<MemoryDesc> src;  // one per node input; zero descriptor for one that is not given
+  std::vector<MemoryDesc> dst;  // one per node output
+  std::size_t scratch_bytes = 0;
+  // (output, input) pairs whose memory may be shared: run() then reads and writes the same address.
+  std::vector<std::pair<int, int>> in_place = {};
+  std::string implementation;  // "jit:avx512_common", "loop"
+  std::unique_ptr<Kernel> kernel;
+};
+
+// How the planner may steer layouts.
+enum class LayoutPolicy : uint8_t {
+  any,            // let oneDNN choose (format_tag::any)
+  channels_last,  // activations NHWC throughout
+};
+
+class PlanContext {
+ public:
+  PlanContext(const Graph& graph_, const Node& node_, const dnnl::engine& engine_, std::vector<MemoryDesc> src_,
+              LayoutPolicy policy_)
+      : graph(graph_), node(node_), engine(engine_), src(std::move(src_)), policy(policy_) {}
+
+  const Graph& graph;
+  const Node& node;
+  const dnnl::engine& engine;
+  // What the inputs look like now, as their producers made them.
+  std::vector<MemoryDesc> src;
+  LayoutPolicy policy;
+
+  [[nodiscard]] bool has(std::size_t i) const { return i < node.inputs.size() && node.inputs[i].valid(); }
+  [[nodiscard]] const TensorType& in(std::size_t i) const { return graph.type(node.inputs[i]); }
+  [[nodiscard]] const TensorType& out(std::size_t i = 0) const { return graph.type(node.outputs[i]); }
+};
+
+// A kernel from a function: it is called with the bound addresses at every run.
+std::unique_ptr<Kernel> loop_kernel(std::function<void(const Addresses&)> run);
+
+}  // namespace hourglass

@@ -1,0 +1,320 @@
+// Every case of every op, from the case strings beside the ops.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "graph/autodiff.h"
+#include "graph/error.h"
+#include "graph/evaluate.h"
+#include "ops/detail/onednn.h"
+#include "ops/detail/view.h"
+#include "ops/table.h"
+#include "tests/ops/case.h"
+
+namespace hourglass::test {
+namespace {
+
+using detail::Tag;
+
+// Aligned memory between two guard bands.
+class Buffer {
+ public:
+  explicit Buffer(std::size_t size_) : size(size_), blocks_((size_ + 2 * kGuard + kAlign - 1) / kAlign) {
+    std::memset(blocks_.data(), kMark, blocks_.size() * kAlign);
+  }
+  std::size_t size;
+  char* data() { return begin() + kGuard; }
+  void fill_nan() {
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    for (std::size_t i = 0; i + sizeof nan <= size; i += sizeof nan) std::memcpy(data() + i, &nan, sizeof nan);
+  }
+  bool guards_intact() {
+    for (char* p = begin(); p < data(); ++p) {
+      if (*p != kMark) return false;
+    }
+    for (char* p = data() + size; p < begin() + blocks_.size() * kAlign; ++p) {
+      if (*p != kMark) return false;
+    }
+    return true;
+  }
+
+ private:
+  static constexpr std::size_t kAlign = 64, kGuard = 256;
+  static constexpr char kMark = 0x5a;
+  struct alignas(kAlign) Block {
+    char bytes[kAlign];
+  };
+  char* begin() { return blocks_.front().bytes; }
+  std::vector<Block> blocks_;
+};
+
+// A stand-alone run of one node's kernel.
+class KernelRun {
+ public:
+  KernelRun(const OpDef& op, const Case& c, const std::vector<HostTensor>& values, Tag tag)
+      : builder_(graph_, op_table()), engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
+    std::vector<ValueId> ids;
+    for (const CaseInput& input : c.inputs) {
+      ids.push_back(input.given ? builder_.input("x", input.type) : kNoValue);
+    }
+    builder_.add_all(op.name, ids, c.attrs);
+    const Node& node = graph_.nodes.back();
+    std::vector<MemoryDesc> given;
+    for (const CaseInput& input : c.inputs) {
+      if (!input.given) {
+        given.emplace_back();
+      } else if (input.type.shape.rank() == 4 && is_floating(input.type.dtype)) {
+        given.push_back(detail::with_tag(input.type, tag));
+      } else {
+        given.push_back(detail::plain(input.type));
+      }
+    }
+    PlanContext ctx(graph_, node, engine_, given,
+                    tag == Tag::nhwc ? LayoutPolicy::channels_last : LayoutPolicy::any);
+    plan_ = op.plan(ctx);
+    REQUIRE(plan_.src.size() == node.inputs.size());
+    REQUIRE(plan_.dst.size() == node.outputs.size());
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      src_.emplace_back(c.inputs[i].given ? plan_.src[i].get_size() : 0);
+      if (c.inputs[i].given) load(values[i], plan_.src[i], src_.back());
+    }
+    for (const MemoryDesc& desc : plan_.dst) dst_.emplace_back(desc.get_size());
+    scratch_ = std::make_unique<Buffer>(plan_.scratch_bytes);
+  }
+
+  // Runs with outputs pre-filled with NaN; input `shared.second` is also output `shared.first` when given.
+  std::vector<HostTensor> run(std::pair<int, int> shared = {-1, -1}) {
+    Addresses at;
+    std::vector<Buffer> copies = src_;
+    for (std::size_t i = 0; i < copies.size(); ++i) at.src.push_back(copies[i].size == 0 ? nullptr : copies[i].data());
+    for (auto& buffer : dst_) {
+      buffer.fill_nan();
+      at.dst.push_back(buffer.data());
+    }
+    if (shared.first >= 0) at.dst[static_cast<std::size_t>(shared.first)] = at.src[static_cast<std::size_t>(shared.second)];
+    at.scratch = scratch_->data();
+    scratch_->fill_nan();
+    plan_.kernel->bind(at, stream_);
+    plan_.kernel->run();
+    stream_.wait();
+    for (auto& buffer : copies) CHECK(buffer.guards_intact());
+    for (auto& buffer : dst_) CHECK(buffer.guards_intact());
+    CHECK(scratch_->guards_intact());
+    std::vector<HostTensor> results;
+    const Node& node = graph_.nodes.back();
+    for (std::size_t i = 0; i < plan_.dst.size(); ++i) {
+      results.push_back(unload(at.dst[i], plan_.dst[i], graph_.type(node.outputs[i])));
+      check_padding(at.dst[i], plan_.dst[i]);
+    }
+    return results;
+  }
+  [[nodiscard]] const KernelPlan& plan() const { return plan_; }
+
+ private:
+  void reorder(const MemoryDesc& from, void* src, const MemoryDesc& to, void* dst) {
+    dnnl::memory a(from, engine_, src), b(to, engine_, dst);
+    dnnl::reorder(a, b).execute(stream_, a, b);
+    stream_.wait();
+  }
+  void load(const HostTensor& tensor, const MemoryDesc& desc, Buffer& into) {
+    if (tensor.values.empty()) return;
+    if (is_floating(tensor.dtype)) {
+      std::vector<float> plain(tensor.values.begin(), tensor.values.end());
+      std::memset(into.data(), 0, into.size);
+      reorder(detail::plain({DType::f32, tensor.shape}), plain.data(), desc, into.data());
+    } else {
+      std::vector<int32_t> plain(tensor.values.begin(), tensor.values.end());
+      reorder(detail::plain({DType::i32, tensor.shape}), plain.data(), desc, into.data());
+    }
+  }
+  HostTensor unload(void* address, const MemoryDesc& desc, const TensorType& type) {
+    HostTensor tensor(type.dtype, type.shape);
+    if (tensor.values.empty()) return tensor;
+    std::vector<float> plain(tensor.values.size());
+    reorder(desc, address, detail::plain({DType::f32, type.shape}), plain.data());
+    tensor.values.assign(plain.begin(), plain.end());
+    return tensor;
+  }
+  // The lanes that pad the channels of a blocked activation must be zero.
+  static void check_padding(const void* address, const MemoryDesc& desc) {
+    if (!detail::is_viewable(desc)) return;
+    const detail::View v = detail::view_of(desc);
+    if (v.c % v.block == 0 || detail::blocking_of(desc).data_type != dnnl::memory::data_type::f32) return;
+    const auto* p = static_cast<const float*>(address);
+    int64_t bad = 0;
+    for (int64_t n = 0; n < v.n; ++n) {
+      for (int64_t h = 0; h < v.h; ++h) {
+        for (int64_t w = 0; w < v.w; ++w) {
+          for (int64_t lane = v.lanes(v.groups - 1); lane < v.block; ++lane) {
+            if (p[v.offset(n, v.groups - 1, h, w) + lane] != 0) ++bad;
+          }
+        }
+      }
+    }
+    CHECK_MESSAGE(bad == 0, "padding lanes are not zero");
+  }
+
+  Graph graph_;
+  GraphBuilder builder_;
+  dnnl::engine engine_;
+  dnnl::stream stream_;
+  KernelPlan plan_;
+  std::vector<Buffer> src_, dst_;
+  std::unique_ptr<Buffer> scratch_;
+};
+
+std::vector<const HostTensor*> pointers(const Case& c, const std::vector<HostTensor>& values) {
+  std::vector<const HostTensor*> result;
+  for (std::size_t i = 0; i < values.size(); ++i) result.push_back(c.inputs[i].given ? &values[i] : nullptr);
+  return result;
+}
+
+// Sums of up to a few thousand f32 products of numbers near 1, compared relative to the tensor's largest element:
+// f32 epsilon (6e-8) times the square root of the sum's length, with room for oneDNN's Winograd-free kernels.
+constexpr double kTolerance = 2e-5;
+
+double worst_difference(const HostTensor& got, const HostTensor& expected) {
+  double scale = 1, worst = 0;
+  for (const double value : expected.values) scale = std::max(scale, std::abs(value));
+  for (std::size_t i = 0; i < expected.values.size(); ++i) {
+    const double difference = std::abs(got.values[i] - expected.values[i]);
+    if (!(difference <= worst)) worst = difference;  // NaN wins
+  }
+  return worst / scale;
+}
+
+void check_kernel(const OpDef& op, const Case& c, Tag tag) {
+  const std::vector<HostTensor> values = draw_inputs(c, 1);
+  const std::vector<HostTensor> expected = evaluate_reference(op, c.attrs, pointers(c, values));
+  KernelRun kernel(op, c, values, tag);
+  const std::vector<HostTensor> got = kernel.run();
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    INFO("output " << i << ", implementation " << kernel.plan().implementation);
+    CHECK(worst_difference(got[i], expected[i]) <= kTolerance);
+  }
+  const std::vector<HostTensor> again = kernel.run();
+  for (std::size_t i = 0; i < expected.size(); ++i) CHECK_MESSAGE(again[i].values == got[i].values, "not deterministic");
+  for (const auto& pair : kernel.plan().in_place) {
+    const std::vector<HostTensor> shared = kernel.run(pair);
+    for (std::size_t i = 0; i < expected.size(); ++i) CHECK_MESSAGE(shared[i].values == got[i].values, "in place differs");
+  }
+}
+
+// The vjp's nodes, evaluated in double, against central differences of the reference.
+void check_gradient(const OpDef& op, const Case& c) {
+  Graph graph;
+  GraphBuilder builder(graph, op_table());
+  std::vector<HostTensor> values = draw_inputs(c, 2);
+  std::map<ValueId, HostTensor> given;
+  std::vector<ValueId> ids;
+  std::vector<bool> wanted;
+  for (std::size_t i = 0; i < c.inputs.size(); ++i) {
+    ids.push_back(c.inputs[i].given ? builder.input("x", c.inputs[i].type) : kNoValue);
+    if (ids.back().valid()) given[ids.back()] = values[i];
+    wanted.push_back(c.inputs[i].given && is_floating(c.inputs[i].type.dtype));
+  }
+  builder.add_all(op.name, ids, c.attrs);
+  const Node node = graph.nodes.back();
+
+  // The cotangent is random: with all ones, a normalisation's true gradient is zero and a broken one passes.
+  const std::vector<HostTensor> outputs = evaluate_reference(op, c.attrs, pointers(c, values));
+  std::vector<ValueId> output_grads;
+  std::vector<HostTensor> cotangents;
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    Case random{.inputs = {{.type = {DType::f32, outputs[i].shape}}}, .attrs = {}};
+    cotangents.push_back(draw_inputs(random, 100 + i)[0]);
+    // Outputs behind the first are what the backward pass saves (statistics, indices): no gradient flows into them.
+    const bool flows = i == 0;
+    output_grads.push_back(flows ? builder.input("cotangent", {DType::f32, outputs[i].shape}) : kNoValue);
+    if (flows) given[output_grads.back()] = cotangents.back();
+  }
+  VjpContext ctx(builder, node, output_grads, wanted);
+  op.vjp(ctx);
+
+  const auto loss = [&](const std::vector<HostTensor>& at) {
+    const std::vector<HostTensor> out = evaluate_reference(op, c.attrs, pointers(c, at));
+    double sum = 0;
+    for (std::size_t k = 0; k < out[0].values.size(); ++k) sum += out[0].values[k] * cotangents[0].values[k];
+    return sum;
+  };
+  for (std::size_t i = 0; i < c.inputs.size(); ++i) {
+    if (!wanted[i]) continue;
+    INFO("gradient of input " << i);
+    if (!ctx.grads()[i].valid()) {
+      // A rule may say "zero" by emitting nothing; then the differences must be zero.
+      for (std::size_t k = 0; k < values[i].values.size(); k += 1 + values[i].values.size() / 16) {
+        std::vector<HostTensor> up = values, down = values;
+        up[i].values[k] += 1e-4;
+        down[i].values[k] -= 1e-4;
+        CHECK(std::abs(loss(up) - loss(down)) < 1e-9);
+      }
+      continue;
+    }
+    const HostTensor grad = evaluate(graph, given, {ctx.grads()[i]})[0];
+    REQUIRE(grad.shape == values[i].shape);
+    double scale = 1e-3, worst = 0;
+    const std::size_t count = values[i].values.size();
+    const std::size_t step = 1 + count / 97;  // a sample of about a hundred elements of a large input
+    for (std::size_t k = 0; k < count; k += step) {
+      constexpr double kStep = 1e-5;
+      std::vector<HostTensor> up = values, down = values;
+      up[i].values[k] += kStep;
+      down[i].values[k] -= kStep;
+      const double numeric = (loss(up) - loss(down)) / (2 * kStep);
+      scale = std::max(scale, std::abs(numeric));
+      const double difference = std::abs(numeric - grad.values[k]);
+      if (!(difference <= worst)) worst = difference;
+    }
+    CHECK(worst / scale < 1e-6);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("every op is complete") {
+  for (const OpDef* op : op_table().all()) {
+    CAPTURE(op->name);
+    CHECK((op->infer != nullptr));
+    CHECK((op->reference != nullptr));
+    CHECK_FALSE(op->cases.empty());
+    if (!op->internal) CHECK((op->vjp != nullptr || !op->no_gradient.empty()));
+  }
+}
+
+TEST_CASE("kernels agree with the double reference in every layout") {
+  for (const OpDef* op : op_table().all()) {
+    if (op->plan == nullptr) continue;
+    for (const std::string_view text : op->cases) {
+      const Case c = parse_case(*op, text);
+      for (const Tag tag : {Tag::nchw, Tag::nhwc, Tag::nChw8c, Tag::nChw16c}) {
+        CAPTURE(op->name);
+        CAPTURE(text);
+        CAPTURE(static_cast<int>(tag));
+        try {
+          check_kernel(*op, c, tag);
+        } catch (const std::exception& error) {
+          FAIL_CHECK(error.what());
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("gradients agree with central differences in double") {
+  for (const OpDef* op : op_table().all()) {
+    if (op->vjp == nullptr) continue;
+    for (const std::string_view text : op->cases) {
+      CAPTURE(op->name);
+      CAPTURE(text);
+      try {
+        check_gradient(*op, parse_case(*op, text));
+      } catch (const std::exception& error) {
+        FAIL_CHECK(error.what());
+      }
+    }
+  }
+}
+
+}  // namespace hourglass::test
