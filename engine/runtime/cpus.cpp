@@ -1,0 +1,43 @@
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <string>
+#include <thread>
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
+#include "engine/runtime/plan.h"
+
+namespace hourglass {
+namespace {
+
+// CPUs that the cgroup's quota pays for; 0 when there is no quota. cgroup v2 writes "max 100000" or "200000 100000"
+// (quota and period in microseconds) to cpu.max; v1 has one file each.
+int cgroup_cpus() {
+  double quota = -1, period = 100000;
+  std::string first;
+  if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2 >> first >> period) {
+    if (first != "max") quota = std::strtod(first.c_str(), nullptr);
+  } else {
+    std::ifstream v1_quota("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
+    std::ifstream v1_period("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+    if (!(v1_quota >> quota) || !(v1_period >> period)) quota = -1;
+  }
+  return quota > 0 && period > 0 ? std::max(1, static_cast<int>(std::ceil(quota / period))) : 0;
+}
+
+}  // namespace
+
+int available_cpus() {
+  int cpus = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+#if defined(__linux__)
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) cpus = std::max(1, CPU_COUNT(&set));
+#endif
+  const int quota = cgroup_cpus();
+  return quota > 0 ? std::min(cpus, quota) : cpus;
+}
+
+}  // namespace hourglass

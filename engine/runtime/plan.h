@@ -1,0 +1,84 @@
+// A plan: a graph compiled for repeated runs on this machine.
+//
+// Built once: kernels in order, a layout for every value, reorders where a producer and a consumer disagree, an
+// offset in one arena for every intermediate value. run() then executes the kernels; it neither allocates nor
+// throws. The same graph, options and inputs give the same bytes.
+//
+//   Plan plan(graph, {.threads = 4});
+//   plan.write(z, values);
+//   plan.run();
+//   float loss = plan.output(loss_id)[0];
+//
+// A plan is used by one thread at a time; it sets that thread's number of OpenMP threads.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "graph/graph.h"
+#include "ops/kernel.h"
+
+namespace hourglass {
+
+struct PlanOptions {
+  int threads = 0;  // 0: available_cpus()
+  LayoutPolicy policy = LayoutPolicy::any;
+  // Outputs that must lie in memory as another value does (a gradient as its parameter, so that an optimizer can
+  // walk both side by side). All other outputs are row-major.
+  std::vector<std::pair<ValueId, ValueId>> output_like = {};
+};
+
+// One step of the plan, for reports: a node's kernel, or a reorder between layouts.
+struct StepInfo {
+  std::string name;            // node's name, or "reorder VALUE"
+  std::string op;              // node's op, or "Reorder"
+  std::string implementation;  // oneDNN's name for it, or "loop"
+  std::string layout;          // of the first output
+  int64_t node = -1;           // index into graph().nodes; -1 for a reorder
+};
+
+class Plan {
+ public:
+  // Throws Error for a node without a kernel, or when the memory can't be had.
+  Plan(Graph graph, PlanOptions options);
+  ~Plan();
+  Plan(Plan&&) noexcept;
+  Plan& operator=(Plan&&) noexcept;
+
+  // Sets an input, a parameter or a constant from row-major values.
+  void write(ValueId id, const std::vector<float>& values);
+  // The row-major values of an input, a parameter or a constant.
+  [[nodiscard]] std::vector<float> read(ValueId id) const;
+
+  void run() noexcept;
+  // The same, and says after each step how long it took.
+  void run_profiled(const std::function<void(std::size_t step, double seconds)>& on_step);
+
+  // Where an input or parameter lies, in layout(id), with its padding: its address never changes.
+  [[nodiscard]] float* data(ValueId id) const;
+  // Elements at data(id), padding included.
+  [[nodiscard]] int64_t padded_elements(ValueId id) const;
+  [[nodiscard]] const MemoryDesc& layout(ValueId id) const;
+  // Where a graph output lies after run(): f32, row-major unless PlanOptions::output_like says otherwise.
+  [[nodiscard]] const float* output(ValueId id) const;
+
+  [[nodiscard]] const Graph& graph() const;
+  [[nodiscard]] int threads() const;
+  [[nodiscard]] const std::vector<StepInfo>& steps() const;
+  // Bytes for intermediate values and scratch, and for inputs, parameters, constants and outputs.
+  [[nodiscard]] std::size_t arena_bytes() const;
+  [[nodiscard]] std::size_t persistent_bytes() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// CPUs this process may really use: the smaller of the affinity mask and the cgroup's quota, at least 1.
+int available_cpus();
+
+}  // namespace hourglass

@@ -1,0 +1,45 @@
+// Adam (Kingma and Ba, ICLR 2015, algorithm 1):
+//   m = b1 m + (1 - b1) g,  v = b2 v + (1 - b2) g^2
+//   p -= lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+// It walks parameters and gradients where they lie in memory; both must have the same layout, padding included
+// (padding has zero gradient and stays what it is).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace hourglass {
+
+struct AdamOptions {
+  double learning_rate = 0.01;
+  double beta1 = 0.9, beta2 = 0.999;
+  double epsilon = 1e-8;
+};
+
+class Adam {
+ public:
+  explicit Adam(AdamOptions options) : options_(options) {}
+
+  // Adds `count` parameters with their gradients. The memory must outlive the optimizer.
+  void add(float* parameters, const float* gradients, int64_t count);
+  // One update of everything, in parallel; elementwise, so threads do not change the result. Allocates nothing.
+  void step() noexcept;
+
+  void set_learning_rate(double learning_rate) { options_.learning_rate = learning_rate; }
+  [[nodiscard]] double learning_rate() const { return options_.learning_rate; }
+  [[nodiscard]] int64_t steps() const { return steps_; }
+
+ private:
+  struct Chunk {
+    float* parameters;
+    const float* gradients;
+    std::size_t offset;  // into moments_
+    int64_t count;
+  };
+  AdamOptions options_;
+  int64_t steps_ = 0;
+  std::vector<Chunk> chunks_;
+  std::vector<float> first_, second_;  // moments, all parameters in a row
+};
+
+}  // namespace hourglass

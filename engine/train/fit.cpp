@@ -1,0 +1,99 @@
+#include "engine/train/fit.h"
+
+#include <algorithm>
+
+#include "engine/train/random.h"
+#include "graph/autodiff.h"
+#include "graph/error.h"
+#include "graph/op.h"
+#include "ops/detail/loop.h"
+
+namespace hourglass {
+namespace {
+
+HG_CLONES void blend(float* average, const float* image, int64_t count, float decay) {
+  for (int64_t i = 0; i < count; ++i) average[i] = decay * average[i] + (1 - decay) * image[i];
+}
+
+}  // namespace
+
+struct Fit::Compiled {
+  std::vector<ValueId> parameters, gradients;
+  Plan plan;
+};
+
+Fit::Compiled Fit::compile(const Problem& problem, const OpTable& table, const FitOptions& options) {
+  Graph graph = problem.graph;
+  graph.outputs = {problem.image};
+  const std::vector<ValueId> parameters = graph.parameters();
+  if (parameters.empty()) fail("the network has no parameters to train");
+  Differentiated d = differentiate(graph, table, problem.loss, parameters);
+  PlanOptions plan_options{.threads = options.threads, .policy = options.policy, .output_like = {}};
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    plan_options.output_like.emplace_back(d.gradients[i], parameters[i]);
+  }
+  return {parameters, d.gradients, Plan(std::move(d.graph), std::move(plan_options))};
+}
+
+Fit::Fit(const Problem& problem, const OpTable& table, const FitOptions& options)
+    : Fit(problem, compile(problem, table, options), options) {}
+
+Fit::Fit(const Problem& problem, Compiled compiled, const FitOptions& options)
+    : options_(options),
+      input_(problem.input),
+      loss_(problem.loss),
+      parameters_(std::move(compiled.parameters)),
+      gradients_(std::move(compiled.gradients)),
+      plan_(std::move(compiled.plan)),
+      adam_(options.adam),
+      image_shape_(problem.graph.shape(problem.image)) {
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    adam_.add(plan_.data(parameters_[i]), plan_.output(gradients_[i]), plan_.padded_elements(parameters_[i]));
+  }
+  draw_parameters();
+  const int64_t count = plan_.graph().shape(input_).elements();
+  plan_.write(input_,
+              draw_uniform(options_.seed, Stream::input, 0, count, 0.0F, static_cast<float>(options_.input_scale)));
+  const float* input = plan_.data(input_);
+  base_input_.assign(input, input + plan_.padded_elements(input_));
+  image_ = plan_.output(problem.image);
+  average_.assign(static_cast<std::size_t>(image_shape_.elements()), 0.0F);
+}
+
+void Fit::draw_parameters() {
+  uint32_t index = 0;
+  for (const ValueId id : parameters_) {
+    const Value& value = plan_.graph().value(id);
+    const int64_t count = value.type.shape.elements();
+    const Init& init = value.init;
+    switch (init.kind) {
+      case Init::Kind::values: plan_.write(id, {value.data->values.begin(), value.data->values.end()}); break;
+      case Init::Kind::uniform:
+        plan_.write(id, draw_uniform(options_.seed, Stream::weights, index, count, static_cast<float>(init.low),
+                                     static_cast<float>(init.high)));
+        break;
+      case Init::Kind::normal:
+        plan_.write(id, draw_normal(options_.seed, Stream::weights, index, count, static_cast<float>(init.mean),
+                                    static_cast<float>(init.stddev)));
+        break;
+    }
+    ++index;
+  }
+}
+
+double Fit::step() noexcept {
+  ++iteration_;
+  if (options_.input_noise > 0) {
+    add_normal_noise(detail::view_of(plan_.layout(input_)), base_input_.data(), plan_.data(input_),
+                     static_cast<float>(options_.input_noise), options_.seed, static_cast<uint32_t>(iteration_));
+  }
+  plan_.run();
+  const float decay = iteration_ == 1 ? 0.0F : static_cast<float>(options_.average_decay);
+  detail::parallel_ranges(static_cast<int64_t>(average_.size()), 1024, [&](int64_t begin, int64_t end) {
+    blend(average_.data() + begin, image_ + begin, end - begin, decay);
+  });
+  adam_.step();
+  return plan_.output(loss_)[0];
+}
+
+}  // namespace hourglass

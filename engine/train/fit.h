@@ -1,0 +1,74 @@
+// Fits a network to its energy: the Deep Image Prior's loop, one iteration at a time.
+//
+// A Problem is a graph whose `loss` depends on its parameters and on one input z; `image` is what the network makes of
+// z. Fit differentiates it, plans it, draws z and the weights from the seed, and then each step()
+//   1. draws z + input_noise * N(0, 1),  2. runs forward and backward,  3. updates the exponential average of the
+//   image,  4. lets Adam update the weights.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/runtime/plan.h"
+#include "engine/train/adam.h"
+#include "graph/graph.h"
+
+namespace hourglass {
+
+struct Problem {
+  Graph graph;
+  ValueId input;  // z, [1, depth, H, W] f32
+  ValueId image;  // [1, C, h, w] f32
+  ValueId loss;   // one f32 element
+};
+
+struct FitOptions {
+  uint64_t seed = 0;
+  AdamOptions adam;
+  double input_scale = 0.1;         // z is uniform in [0, input_scale)
+  double input_noise = 1.0 / 30.0;  // standard deviation of each iteration's noise on z
+  double average_decay = 0.99;      // the image's exponential average: a = decay * a + (1 - decay) * image
+  int threads = 0;                  // 0: all that are available
+  LayoutPolicy policy = LayoutPolicy::any;
+};
+
+class Fit {
+ public:
+  // Throws Error when the graph can't be differentiated or planned.
+  Fit(const Problem& problem, const OpTable& table, const FitOptions& options);
+
+  // One iteration; allocates nothing. Returns the loss before the update.
+  double step() noexcept;
+
+  [[nodiscard]] int64_t iteration() const { return iteration_; }
+  // Row-major [C, h, w], as of the last step(), and its exponential average (the first image starts it).
+  [[nodiscard]] const float* image() const { return image_; }
+  [[nodiscard]] const std::vector<float>& average() const { return average_; }
+  [[nodiscard]] const Shape& image_shape() const { return image_shape_; }
+
+  void set_learning_rate(double rate) { adam_.set_learning_rate(rate); }
+  [[nodiscard]] Plan& plan() { return plan_; }
+  [[nodiscard]] const Plan& plan() const { return plan_; }
+  // The loss' gradients as graph values, one per plan().graph().parameters().
+  [[nodiscard]] const std::vector<ValueId>& gradients() const { return gradients_; }
+  [[nodiscard]] const std::vector<ValueId>& parameters() const { return parameters_; }
+
+ private:
+  struct Compiled;
+  Fit(const Problem& problem, Compiled compiled, const FitOptions& options);
+  static Compiled compile(const Problem& problem, const OpTable& table, const FitOptions& options);
+  void draw_parameters();
+
+  FitOptions options_;
+  ValueId input_, loss_;
+  std::vector<ValueId> parameters_, gradients_;
+  Plan plan_;
+  Adam adam_;
+  Shape image_shape_;
+  std::vector<float> base_input_;  // z without noise, as the plan's input lies in memory
+  const float* image_ = nullptr;
+  std::vector<float> average_;
+  int64_t iteration_ = 0;
+};
+
+}  // namespace hourglass

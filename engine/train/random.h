@@ -1,0 +1,28 @@
+// Random numbers by counter: every number is a function of (seed, stream, position), so a run can be resumed at any
+// iteration, and neither threads nor memory layouts change what is drawn.
+//
+// The generator is Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), written
+// here as a loop that vectorises; a test holds it against Random123. Normals are Box-Muller pairs.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ops/detail/view.h"
+
+namespace hourglass {
+
+// What a number is for. Each use of a seed has its own stream.
+enum class Stream : uint32_t { input = 1, input_noise = 2, weights = 3, degradation = 4 };
+
+// count numbers uniform in [low, high); exactly `low` when low == high. `index` separates draws of one stream.
+std::vector<float> draw_uniform(uint64_t seed, Stream stream, uint32_t index, int64_t count, float low, float high);
+// count numbers, normal with the given mean and standard deviation.
+std::vector<float> draw_normal(uint64_t seed, Stream stream, uint32_t index, int64_t count, float mean, float stddev);
+
+// dst = base + sigma * N(0, 1), a fresh draw for each iteration; base and dst lie as `view` says (padding lanes
+// are copied). What an element gets depends on (seed, iteration, n, c, h, w) only.
+void add_normal_noise(const detail::View& view, const float* base, float* dst, float sigma, uint64_t seed,
+                      uint32_t iteration);
+
+}  // namespace hourglass

@@ -1,0 +1,41 @@
+#include "engine/runtime/arena.h"
+
+#include <doctest/doctest.h>
+
+#include <random>
+
+namespace hourglass::test {
+
+TEST_CASE("values that live together never share memory") {
+  std::mt19937 random(3);
+  for (int round = 0; round < 50; ++round) {
+    std::vector<Lifetime> lifetimes;
+    for (int i = 0; i < 60; ++i) {
+      const int first = static_cast<int>(random() % 40);
+      lifetimes.push_back(
+          {.bytes = 1 + random() % 5000, .first = first, .last = first + static_cast<int>(random() % 8)});
+    }
+    const std::size_t total = assign_offsets(lifetimes);
+    for (std::size_t i = 0; i < lifetimes.size(); ++i) {
+      const Lifetime& a = lifetimes[i];
+      CHECK(a.offset % kAlignment == 0);
+      CHECK(a.offset + a.bytes <= total);
+      for (std::size_t k = 0; k < i; ++k) {
+        const Lifetime& b = lifetimes[k];
+        const bool together = a.first <= b.last && b.first <= a.last;
+        const bool overlap = a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes;
+        CHECK_FALSE((together && overlap));
+      }
+    }
+    CHECK(total >= peak_of(lifetimes));
+    CHECK(total <= 2 * peak_of(lifetimes));
+  }
+}
+
+TEST_CASE("a chain needs two buffers, not all of them") {
+  std::vector<Lifetime> chain;
+  for (int i = 0; i < 100; ++i) chain.push_back({.bytes = 640, .first = i, .last = i + 1});
+  CHECK(assign_offsets(chain) == 2 * 640);
+}
+
+}  // namespace hourglass::test

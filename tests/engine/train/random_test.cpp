@@ -1,0 +1,92 @@
+#include "engine/train/random.h"
+
+#include <doctest/doctest.h>
+#include <omp.h>
+
+#include <Random123/philox.h>
+
+#include <cmath>
+
+namespace hourglass::test {
+namespace {
+
+// Noise on zeros, read back as [C][H][W].
+std::vector<float> draw(detail::Tag tag, uint64_t seed, uint32_t iteration) {
+  const MemoryDesc desc = detail::with_tag({DType::f32, Shape{1, 6, 5, 300}}, tag);
+  const detail::View v = detail::view_of(desc);
+  std::vector<float> base(static_cast<std::size_t>(detail::padded_elements(desc))), noise = base;
+  add_normal_noise(v, base.data(), noise.data(), 1.0F, seed, iteration);
+  std::vector<float> planar;
+  for (int64_t c = 0; c < v.c; ++c) {
+    for (int64_t h = 0; h < v.h; ++h) {
+      for (int64_t w = 0; w < v.w; ++w) {
+        planar.push_back(noise[static_cast<std::size_t>(v.offset(0, c / v.block, h, w) + c % v.block)]);
+      }
+    }
+  }
+  return planar;
+}
+
+}  // namespace
+
+TEST_CASE("uniform draws are Philox4x32-10's words, as Random123 makes them") {
+  const uint64_t seed = 0x123456789abcdef0;
+  const std::vector<float> got = draw_uniform(seed, Stream::weights, 7, 1003, 0.0F, 1.0F);
+  const auto stream = static_cast<uint32_t>(Stream::weights) << 24;
+  const r123::Philox4x32::key_type key{{static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32) ^ stream}};
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    const auto words = r123::Philox4x32()({{static_cast<uint32_t>(i / 4), 0, 7, 0}}, key);
+    CHECK(got[i] == static_cast<float>(words[i % 4] >> 8) / 16777216.0F);
+  }
+}
+
+TEST_CASE("normal draws are Box-Muller of those words, to float rounding") {
+  const std::vector<float> got = draw_normal(42, Stream::input, 3, 4001, 0.0F, 1.0F);
+  const auto stream = static_cast<uint32_t>(Stream::input) << 24;
+  double worst = 0;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    const auto words = r123::Philox4x32()({{static_cast<uint32_t>(i / 4), 0, 3, 0}}, {{42, stream}});
+    const std::size_t pair = (i % 4) / 2 * 2;
+    const double u = 1 - (words[pair] >> 8) / 16777216.0, v = (words[pair + 1] >> 8) / 16777216.0;
+    const double radius = std::sqrt(-2 * std::log(u)), turn = 2 * M_PI * v;
+    worst = std::max(worst, std::abs(got[i] - radius * (i % 2 == 0 ? std::cos(turn) : std::sin(turn))));
+  }
+  CHECK(worst < 5e-6);
+}
+
+TEST_CASE("a distribution with no width is a constant") {
+  for (const float value : draw_uniform(1, Stream::weights, 0, 17, 1.0F, 1.0F)) CHECK(value == 1.0F);
+}
+
+TEST_CASE("noise has mean 0, variance 1, and no correlation between channels or iterations") {
+  const std::vector<float> a = draw(detail::Tag::nchw, 5, 1), b = draw(detail::Tag::nchw, 5, 2);
+  const auto n = static_cast<double>(a.size());
+  double mean = 0, square = 0, fourth = 0, across = 0, neighbours = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    mean += a[i] / n;
+    square += a[i] * a[i] / n;
+    fourth += std::pow(a[i], 4) / n;
+    across += a[i] * b[i] / n;
+    neighbours += a[i] * a[(i + 1500) % a.size()] / n;
+  }
+  // 9000 draws: standard errors are 1/sqrt(9000) = 0.0105, 0.015 and 0.10; five of them are allowed.
+  CHECK(std::abs(mean) < 0.055);
+  CHECK(std::abs(square - 1) < 0.075);
+  CHECK(std::abs(fourth - 3) < 0.5);
+  CHECK(std::abs(across) < 0.055);
+  CHECK(std::abs(neighbours) < 0.055);
+}
+
+TEST_CASE("noise depends neither on the layout nor on the threads") {
+  const std::vector<float> planes = draw(detail::Tag::nchw, 9, 3);
+  for (const detail::Tag tag : {detail::Tag::nhwc, detail::Tag::nChw8c, detail::Tag::nChw16c}) {
+    CHECK(draw(tag, 9, 3) == planes);
+  }
+  const int threads = omp_get_max_threads();
+  omp_set_num_threads(3);
+  CHECK(draw(detail::Tag::nchw, 9, 3) == planes);
+  omp_set_num_threads(threads);
+  CHECK(draw(detail::Tag::nchw, 10, 3) != planes);
+}
+
+}  // namespace hourglass::test
