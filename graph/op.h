@@ -6,6 +6,7 @@
 // and kernels see one form only, whatever opset a file declares.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -84,6 +85,20 @@ struct ConstInput {
   int until = 0;
 };
 
+// A canonical node on its way into an ONNX file of opset kExportOpset (graph/onnx_export.h). The exporter has already
+// turned attributes back into inputs as const_inputs says, and drops attributes that equal their default.
+struct ToOnnxContext {
+  const Graph& graph;
+  const Node& node;
+  std::vector<bool> output_used;              // by another node, or as an output of the graph
+  std::string& op;
+  Attrs& attrs;
+  std::vector<std::string>& inputs;           // names; "" for one that is not given
+  std::vector<std::string>& outputs;          // names
+  // Adds an initializer to the file (its name is made from the node's and the hint) and returns its name.
+  std::function<std::string(std::string_view hint, HostTensor)> constant;
+};
+
 struct OpDef {
   std::string_view name;
   // The oldest opset of the ONNX op that is understood.
@@ -95,6 +110,9 @@ struct OpDef {
   std::vector<AttrSpec> attrs = {};
   std::vector<ConstInput> const_inputs = {};
   void (*normalize)(NormalizeContext&) = nullptr;
+  // For ops whose canonical form is not ONNX's. Returns false when this node has no ONNX form: it is then written as
+  // it is, in the domain "hourglass".
+  bool (*to_onnx)(ToOnnxContext&) = nullptr;
   void (*infer)(InferContext&) = nullptr;
   // Null for internal ops, and with a reason in `no_gradient`.
   void (*vjp)(VjpContext&) = nullptr;
@@ -102,6 +120,9 @@ struct OpDef {
   // Null for ops that only fold (Shape, Gather of integers, ...).
   KernelPlan (*plan)(PlanContext&) = nullptr;
   void (*reference)(ReferenceContext&) = nullptr;
+  // The outputs' values depend on the inputs' types only (Shape, Size): the importer folds it whatever the inputs hold,
+  // and `reference` gets inputs without values.
+  bool by_type = false;
   // out = A·in for fixed attributes: the harness checks <Ax, y> = <x, A'y>.
   bool linear = false;
   // Test and benchmark cases, see tests/ops/case.h: "1x8x5x7", "1x8x9x9 4x8x3x3 4 | pads=[1,1,1,1] group=2".
