@@ -182,6 +182,100 @@ std::unique_ptr<Kernel> primitive_kernel(dnnl::primitive primitive, const dnnl::
   return std::make_unique<PrimitiveKernel>(std::move(primitive), engine, std::move(arguments));
 }
 
+std::string implementation_of(const dnnl::primitive_desc_base& desc) { return desc.impl_info_str(); }
+
+namespace {
+
+// The layouts with oneDNN's choice everywhere and the weights in the activations' type: what a backward pass's hint
+// needs to be.
+ConvolutionSpec hint_of(const ConvolutionSpec& spec) {
+  const auto any_like = [](const MemoryDesc& desc, dnnl::memory::data_type type) -> MemoryDesc {
+#if DNNL_VERSION_MAJOR >= 3
+    return {desc.get_dims(), type, Tag::any};
+#else
+    return {desc.dims(), type, Tag::any};
+#endif
+  };
+#if DNNL_VERSION_MAJOR >= 3
+  const auto type = spec.dst.get_data_type();
+#else
+  const auto type = spec.dst.data_type();
+#endif
+  ConvolutionSpec hint = spec;
+  hint.src = any_like(spec.src, type);
+  hint.weights = any_like(spec.weights, type);
+  hint.dst = any_like(spec.dst, type);
+  hint.bias = {};
+  return hint;
+}
+
+}  // namespace
+
+dnnl::convolution_forward::primitive_desc make_convolution(const dnnl::engine& engine, const ConvolutionSpec& spec) {
+  constexpr auto kProp = dnnl::prop_kind::forward_training;
+#if DNNL_VERSION_MAJOR >= 3
+  return {engine,       kProp,          spec.algorithm, spec.src,       spec.weights,      spec.bias, spec.dst,
+          spec.strides, spec.dilations, spec.padding_l, spec.padding_r, scratchpad_attr(), true};
+#else
+  const dnnl::convolution_forward::desc desc(kProp, spec.algorithm, spec.src, spec.weights, spec.bias, spec.dst,
+                                             spec.strides, spec.dilations, spec.padding_l, spec.padding_r);
+  return {desc, scratchpad_attr(), engine, true};
+#endif
+}
+
+dnnl::convolution_backward_data::primitive_desc make_convolution_backward_data(const dnnl::engine& engine,
+                                                                               const ConvolutionSpec& spec) {
+  const auto hint = make_convolution(engine, hint_of(spec));
+  if (!hint) return {};
+#if DNNL_VERSION_MAJOR >= 3
+  return {engine,         spec.algorithm, spec.src,       spec.weights, spec.dst,          spec.strides,
+          spec.dilations, spec.padding_l, spec.padding_r, hint,         scratchpad_attr(), true};
+#else
+  const dnnl::convolution_backward_data::desc desc(spec.algorithm, spec.src, spec.weights, spec.dst, spec.strides,
+                                                   spec.dilations, spec.padding_l, spec.padding_r);
+  return {desc, scratchpad_attr(), engine, hint, true};
+#endif
+}
+
+dnnl::convolution_backward_weights::primitive_desc make_convolution_backward_weights(const dnnl::engine& engine,
+                                                                                     const ConvolutionSpec& spec) {
+  const auto hint = make_convolution(engine, hint_of(spec));
+  if (!hint) return {};
+#if DNNL_VERSION_MAJOR >= 3
+  return {engine,         spec.algorithm, spec.src,       spec.weights, spec.bias,         spec.dst, spec.strides,
+          spec.dilations, spec.padding_l, spec.padding_r, hint,         scratchpad_attr(), true};
+#else
+  const dnnl::convolution_backward_weights::desc desc(spec.algorithm, spec.src, spec.weights, spec.bias, spec.dst,
+                                                      spec.strides, spec.dilations, spec.padding_l, spec.padding_r);
+  return {desc, scratchpad_attr(), engine, hint, true};
+#endif
+}
+
+PoolingForward::primitive_desc make_pooling(const dnnl::engine& engine, const PoolingSpec& spec) {
+  constexpr auto kProp = dnnl::prop_kind::forward_inference;
+#if DNNL_VERSION_MAJOR >= 3
+  return {engine,      kProp,          spec.algorithm, spec.src,       spec.dst,          spec.strides,
+          spec.kernel, spec.dilations, spec.padding_l, spec.padding_r, scratchpad_attr(), true};
+#else
+  const PoolingForward::desc desc(kProp, spec.algorithm, spec.src, spec.dst, spec.strides, spec.kernel, spec.dilations,
+                                  spec.padding_l, spec.padding_r);
+  return {desc, scratchpad_attr(), engine, true};
+#endif
+}
+
+PoolingBackward::primitive_desc make_pooling_backward(const dnnl::engine& engine, const PoolingSpec& spec) {
+  const auto hint = make_pooling(engine, spec);
+  if (!hint) return {};
+#if DNNL_VERSION_MAJOR >= 3
+  return {engine,         spec.algorithm, spec.src,       spec.dst, spec.strides,      spec.kernel,
+          spec.dilations, spec.padding_l, spec.padding_r, hint,     scratchpad_attr(), true};
+#else
+  const PoolingBackward::desc desc(spec.algorithm, spec.src, spec.dst, spec.strides, spec.kernel, spec.dilations,
+                                   spec.padding_l, spec.padding_r);
+  return {desc, scratchpad_attr(), engine, hint, true};
+#endif
+}
+
 dnnl::reorder::primitive_desc make_reorder(const dnnl::engine& engine, const MemoryDesc& src, const MemoryDesc& dst) {
   return {engine, src, engine, dst, scratchpad_attr()};
 }

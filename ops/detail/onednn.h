@@ -61,6 +61,39 @@ struct Argument {
 std::unique_ptr<Kernel> primitive_kernel(dnnl::primitive primitive, const dnnl::engine& engine,
                                          std::vector<Argument> arguments);
 
+// The name of the implementation behind a primitive descriptor: "jit:avx512_core", "brgconv:avx512_core", "ref:any".
+std::string implementation_of(const dnnl::primitive_desc_base& desc);
+
+// A convolution's layouts and window, as oneDNN counts them (dilation 0 is a dense kernel; grouped weights are 5-D).
+// Descriptors may be format_tag::any. bias is a zero descriptor when there is none.
+struct ConvolutionSpec {
+  MemoryDesc src, weights, bias, dst;
+  dnnl::memory::dims strides, dilations, padding_l, padding_r;
+  dnnl::algorithm algorithm = dnnl::algorithm::convolution_direct;
+};
+dnnl::convolution_forward::primitive_desc make_convolution(const dnnl::engine& engine, const ConvolutionSpec& spec);
+dnnl::convolution_backward_data::primitive_desc make_convolution_backward_data(const dnnl::engine& engine,
+                                                                               const ConvolutionSpec& spec);
+dnnl::convolution_backward_weights::primitive_desc make_convolution_backward_weights(const dnnl::engine& engine,
+                                                                                     const ConvolutionSpec& spec);
+
+#if DNNL_VERSION_MAJOR >= 3
+using PoolingForward = dnnl::pooling_forward;
+using PoolingBackward = dnnl::pooling_backward;
+#else
+using PoolingForward = dnnl::pooling_v2_forward;
+using PoolingBackward = dnnl::pooling_v2_backward;
+#endif
+struct PoolingSpec {
+  dnnl::algorithm algorithm;
+  MemoryDesc src, dst;
+  dnnl::memory::dims kernel, strides, dilations, padding_l, padding_r;
+};
+// Inference: no workspace is made.
+PoolingForward::primitive_desc make_pooling(const dnnl::engine& engine, const PoolingSpec& spec);
+// For averages; a maximum's gradient would need the forward pass's workspace.
+PoolingBackward::primitive_desc make_pooling_backward(const dnnl::engine& engine, const PoolingSpec& spec);
+
 // Copies between layouts and types.
 dnnl::reorder::primitive_desc make_reorder(const dnnl::engine& engine, const MemoryDesc& src, const MemoryDesc& dst);
 

@@ -1,0 +1,452 @@
+// Conv: a cross-correlation.                                                                     ONNX Conv-11 (from 1)
+//   dst[n,oc,oh,ow] = bias[oc] + sum over ic,kh,kw of src[n,ic,ih,iw] * weights[oc,ic,kh,kw],
+//   ih = oh * stride - pad_begin + kh * dilation (zero outside the source), ic within oc's group
+//   src [N,C,H,W], weights [OC,C/group,KH,KW], bias [OC] (optional, always f32), dst [N,OC,OH,OW]
+// ConvGradSrc:     diff_src is the transposed convolution of diff_dst
+// ConvGradWeights: diff_weights[oc,ic,kh,kw] = sum over n,oh,ow of src * diff_dst; diff_bias[oc] = sum of diff_dst
+//
+// Kernels: oneDNN's direct convolution. Weights take whatever layout it chooses, except that grouped weights stay
+// row-major in the graph: oneDNN sees them as 5-D [group,OC/group,C/group,KH,KW], which no 4-D blocked descriptor can
+// say, so the kernel itself reorders them (they are small) to and from the blocked form in its scratch memory.
+#include "graph/error.h"
+#include "ops/detail/onednn.h"
+#include "ops/detail/window.h"
+
+namespace hourglass::ops {
+namespace {
+
+using detail::Argument;
+using detail::Window;
+using From = detail::Argument::From;
+
+Dims kernel_of(const Shape& weights) { return {weights[2], weights[3]}; }
+
+// Everything that can be wrong about a convolution, and what it works on.
+Window checked_window(const Attrs& attrs, const Shape& src, const Shape& weights) {
+  if (src.rank() != 4 || weights.rank() != 4) {
+    fail("src is {} and weights are {}; only 2-D convolution is supported: src [N,C,H,W], weights [OC,C/group,KH,KW]",
+         src, weights);
+  }
+  const Dims& kernel_shape = attrs.ints("kernel_shape");
+  if (!kernel_shape.empty() && kernel_shape != kernel_of(weights)) {
+    fail("kernel_shape is [{}], the weights are {}", fmt::join(kernel_shape, ","), weights);
+  }
+  const int64_t group = attrs.integer("group");
+  if (group < 1) fail("group is {}, expected at least 1", group);
+  if (src[1] != weights[1] * group) {
+    fail("src {} has {} channels, weights {} in {} group(s) expect {}; check what feeds this node", src, src[1],
+         weights, group, weights[1] * group);
+  }
+  if (weights[0] == 0 || weights[0] % group != 0) {
+    fail("weights {} make {} channels, which {} groups do not divide", weights, weights[0], group);
+  }
+  return detail::window_of(attrs, src, kernel_of(weights));
+}
+
+Shape dst_shape(const Window& window, const Shape& src, const Shape& weights) {
+  return {src[0], weights[0], window.h.dst, window.w.dst};
+}
+
+void require_dst(const Window& window, const Shape& src, const Shape& weights, const Shape& diff_dst) {
+  const Shape expected = dst_shape(window, src, weights);
+  if (diff_dst != expected) fail("diff_dst is {}, expected {}", diff_dst, expected);
+}
+
+void require_same_type(const TensorType& a, const TensorType& b, std::string_view names) {
+  if (a.dtype != b.dtype || (a.dtype != DType::f32 && a.dtype != DType::bf16)) {
+    fail("{} are {} and {}; both must be f32, or both bf16", names, a.dtype, b.dtype);
+  }
+}
+
+void infer_forward(InferContext& ctx) {
+  const Window window = checked_window(ctx.attrs, ctx.shape(0), ctx.shape(1));
+  require_same_type(*ctx.inputs[0], *ctx.inputs[1], "src and weights");
+  const int64_t channels = ctx.shape(1)[0];
+  if (ctx.has(2) && *ctx.inputs[2] != TensorType{DType::f32, Shape{channels}}) {
+    fail("bias is {}:{}, expected f32:{}", ctx.inputs[2]->dtype, ctx.shape(2), channels);
+  }
+  ctx.outputs.push_back({ctx.inputs[0]->dtype, dst_shape(window, ctx.shape(0), ctx.shape(1))});
+}
+
+void infer_grad_src(InferContext& ctx) {
+  const Shape src(ctx.attrs.ints("src_shape"));
+  const Window window = checked_window(ctx.attrs, src, ctx.shape(1));
+  require_dst(window, src, ctx.shape(1), ctx.shape(0));
+  require_same_type(*ctx.inputs[0], *ctx.inputs[1], "diff_dst and weights");
+  ctx.outputs.push_back({ctx.inputs[0]->dtype, src});
+}
+
+DType weights_type(const Attrs& attrs) {
+  const std::string& name = attrs.string("weights_type");
+  if (name == to_string(DType::f32)) return DType::f32;
+  if (name == to_string(DType::bf16)) return DType::bf16;
+  fail("weights_type is '{}', expected f32 or bf16", name);
+}
+
+void infer_grad_weights(InferContext& ctx) {
+  const Shape weights(ctx.attrs.ints("weights_shape"));
+  const Window window = checked_window(ctx.attrs, ctx.shape(0), weights);
+  require_dst(window, ctx.shape(0), weights, ctx.shape(1));
+  require_same_type(*ctx.inputs[0], *ctx.inputs[1], "src and diff_dst");
+  const DType type = weights_type(ctx.attrs);
+  if (type == DType::bf16 && ctx.inputs[0]->dtype == DType::f32) fail("f32 tensors have f32 weights, not bf16");
+  ctx.outputs.push_back({type, weights});
+  if (ctx.attrs.integer("with_bias") != 0) ctx.outputs.push_back({DType::f32, Shape{weights[0]}});
+}
+
+void vjp(VjpContext& ctx) {
+  const ValueId src = ctx.in(0), weights = ctx.in(1);
+  if (ctx.wants(0)) {
+    Attrs attrs = ctx.node.attrs;
+    attrs.set("src_shape", ctx.in_shape(0).dims());
+    ctx.set_grad(0, ctx.b.add("ConvGradSrc", {ctx.grad_out(), weights}, std::move(attrs), ctx.node.name + "/grad_src"));
+  }
+  if (ctx.wants(1) || ctx.wants(2)) {
+    Attrs attrs = ctx.node.attrs;
+    attrs.set("weights_shape", ctx.in_shape(1).dims());
+    attrs.set("weights_type", std::string(to_string(ctx.b.graph().type(weights).dtype)));
+    attrs.set("with_bias", int64_t{ctx.wants(2)});
+    const std::vector<ValueId> grads =
+        ctx.b.add_all("ConvGradWeights", {src, ctx.grad_out()}, std::move(attrs), ctx.node.name + "/grad_weights");
+    if (ctx.wants(1)) ctx.set_grad(1, grads[0]);
+    if (ctx.wants(2)) ctx.set_grad(2, grads[1]);
+  }
+}
+
+// ---- references
+
+// Calls visit(src index, weights index, dst index) for every product of the convolution.
+template <typename Visit>
+void for_each_product(const Window& window, const Shape& src, const Shape& weights, int64_t group, const Visit& visit) {
+  const int64_t ocs = weights[0] / group, ics = weights[1];
+  const auto& [h, w] = window;
+  const auto at = [](int64_t a, int64_t b, int64_t c, int64_t d, int64_t nb, int64_t nc, int64_t nd) {
+    return static_cast<std::size_t>(((a * nb + b) * nc + c) * nd + d);
+  };
+  for (int64_t n = 0; n < src[0]; ++n) {
+    for (int64_t oc = 0; oc < weights[0]; ++oc) {
+      for (int64_t oh = 0; oh < h.dst; ++oh) {
+        for (int64_t ow = 0; ow < w.dst; ++ow) {
+          for (int64_t kh = 0; kh < h.kernel; ++kh) {
+            for (int64_t kw = 0; kw < w.kernel; ++kw) {
+              const int64_t ih = h.position(oh, kh), iw = w.position(ow, kw);
+              if (ih < 0 || ih >= h.src || iw < 0 || iw >= w.src) continue;
+              for (int64_t ic = 0; ic < ics; ++ic) {
+                visit(at(n, oc / ocs * ics + ic, ih, iw, src[1], h.src, w.src),
+                      at(oc, ic, kh, kw, ics, h.kernel, w.kernel), at(n, oc, oh, ow, weights[0], h.dst, w.dst));
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+void reference_forward(ReferenceContext& ctx) {
+  const HostTensor &src = *ctx.inputs[0], &weights = *ctx.inputs[1];
+  auto& dst = ctx.outputs[0];
+  if (ctx.inputs.size() > 2 && ctx.inputs[2] != nullptr) {
+    const auto plane = static_cast<std::size_t>(dst.shape[2] * dst.shape[3]);
+    const std::vector<double>& bias = ctx.inputs[2]->values;
+    for (std::size_t i = 0; i < dst.values.size(); ++i) dst.values[i] = bias[i / plane % bias.size()];
+  }
+  const Window window = checked_window(ctx.attrs, src.shape, weights.shape);
+  for_each_product(
+      window, src.shape, weights.shape, ctx.attrs.integer("group"),
+      [&](std::size_t s, std::size_t w, std::size_t d) { dst.values[d] += src.values[s] * weights.values[w]; });
+}
+
+void reference_grad_src(ReferenceContext& ctx) {
+  const HostTensor &diff_dst = *ctx.inputs[0], &weights = *ctx.inputs[1];
+  auto& diff_src = ctx.outputs[0];
+  const Window window = checked_window(ctx.attrs, diff_src.shape, weights.shape);
+  for_each_product(window, diff_src.shape, weights.shape, ctx.attrs.integer("group"),
+                   [&](std::size_t s, std::size_t w, std::size_t d) {
+                     diff_src.values[s] += diff_dst.values[d] * weights.values[w];
+                   });
+}
+
+void reference_grad_weights(ReferenceContext& ctx) {
+  const HostTensor &src = *ctx.inputs[0], &diff_dst = *ctx.inputs[1];
+  auto& diff_weights = ctx.outputs[0];
+  const Window window = checked_window(ctx.attrs, src.shape, diff_weights.shape);
+  for_each_product(window, src.shape, diff_weights.shape, ctx.attrs.integer("group"),
+                   [&](std::size_t s, std::size_t w, std::size_t d) {
+                     diff_weights.values[w] += src.values[s] * diff_dst.values[d];
+                   });
+  if (ctx.outputs.size() > 1) {
+    std::vector<double>& diff_bias = ctx.outputs[1].values;
+    const auto plane = static_cast<std::size_t>(diff_dst.shape[2] * diff_dst.shape[3]);
+    for (std::size_t i = 0; i < diff_dst.values.size(); ++i) {
+      diff_bias[i / plane % diff_bias.size()] += diff_dst.values[i];
+    }
+  }
+}
+
+// ---- kernels
+
+// Runs its parts one after another on the same addresses.
+class Sequence final : public Kernel {
+ public:
+  explicit Sequence(std::vector<std::unique_ptr<Kernel>> parts) : parts_(std::move(parts)) {}
+  void bind(const Addresses& addresses, const dnnl::stream& stream) override {
+    for (const auto& part : parts_) part->bind(addresses, stream);
+  }
+  void run() noexcept override {
+    for (const auto& part : parts_) part->run();
+  }
+
+ private:
+  std::vector<std::unique_ptr<Kernel>> parts_;
+};
+
+// How the weights look in the graph (4-D) and to oneDNN's choice `inner` (5-D when grouped).
+struct WeightsLayout {
+  MemoryDesc outer;  // the graph's value
+  MemoryDesc given;  // the same memory as oneDNN describes it
+  MemoryDesc inner;  // what the primitive takes
+  [[nodiscard]] bool needs_reorder() const { return given != inner; }
+};
+
+TensorType grouped(const TensorType& weights, int64_t group) {
+  const Shape& s = weights.shape;
+  if (group == 1) return weights;
+  return {weights.dtype, Shape{group, s[0] / group, s[1], s[2], s[3]}};
+}
+
+WeightsLayout weights_layout(const TensorType& weights, int64_t group, const MemoryDesc& inner) {
+  if (group == 1) return {.outer = inner, .given = inner, .inner = inner};
+  return {.outer = detail::plain(weights), .given = detail::plain(grouped(weights, group)), .inner = inner};
+}
+
+detail::ConvolutionSpec spec_of(const PlanContext& ctx, const TensorType& src, const TensorType& weights,
+                                const TensorType& dst) {
+  const Attrs& attrs = ctx.node.attrs;
+  const Window window = checked_window(attrs, src.shape, weights.shape);
+  const auto activation = [&](const TensorType& type) {
+    return ctx.policy == LayoutPolicy::channels_last ? detail::with_tag(type, detail::Tag::nhwc) : detail::any(type);
+  };
+  return {.src = activation(src),
+          .weights = detail::any(grouped(weights, attrs.integer("group"))),
+          .bias = {},
+          .dst = activation(dst),
+          .strides = window.strides(),
+          .dilations = window.dilations(),
+          .padding_l = window.padding_l(),
+          .padding_r = window.padding_r()};
+}
+
+MemoryDesc bias_desc(int64_t channels) { return detail::plain({DType::f32, Shape{channels}}); }
+
+template <typename PrimitiveDesc>
+void require_implementation(const PrimitiveDesc& desc, DType type) {
+  if (!desc) {
+    fail("oneDNN has no {} convolution for this CPU{}", type, type == DType::bf16 ? "; compute in f32 instead" : "");
+  }
+}
+
+constexpr std::size_t kAlign = 64;
+std::size_t aligned(std::size_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
+
+// Scratch memory: the larger of the scratchpads, then the blocked weights.
+std::unique_ptr<Kernel> reorder_kernel(const dnnl::engine& engine, const dnnl::reorder::primitive_desc& desc,
+                                       const Argument& from, const Argument& to) {
+  return detail::primitive_kernel(dnnl::reorder(desc), engine,
+                                  {from, to, {DNNL_ARG_SCRATCHPAD, From::scratchpad, 0, desc.scratchpad_desc()}});
+}
+
+// Forward and backward-data: the weights are input 1.
+template <typename Primitive>
+void finish_with_weights_in(const PlanContext& ctx, const WeightsLayout& weights,
+                            const typename Primitive::primitive_desc& desc, std::vector<Argument> arguments,
+                            KernelPlan& plan) {
+  plan.implementation = detail::implementation_of(desc);
+  plan.scratch_bytes = desc.scratchpad_desc().get_size();
+  arguments.push_back({DNNL_ARG_SCRATCHPAD, From::scratchpad, 0, desc.scratchpad_desc()});
+  if (!weights.needs_reorder()) {
+    arguments.push_back({DNNL_ARG_WEIGHTS, From::src, 1, weights.given});
+    plan.kernel = detail::primitive_kernel(Primitive(desc), ctx.engine, std::move(arguments));
+    return;
+  }
+  const auto reorder = detail::make_reorder(ctx.engine, weights.given, weights.inner);
+  const std::size_t at = aligned(std::max(plan.scratch_bytes, reorder.scratchpad_desc().get_size()));
+  plan.scratch_bytes = at + weights.inner.get_size();
+  const Argument blocked{DNNL_ARG_WEIGHTS, From::scratch, static_cast<int>(at), weights.inner};
+  arguments.push_back(blocked);
+  std::vector<std::unique_ptr<Kernel>> parts;
+  parts.push_back(reorder_kernel(ctx.engine, reorder, {DNNL_ARG_FROM, From::src, 1, weights.given},
+                                 {DNNL_ARG_TO, From::scratch, blocked.index, weights.inner}));
+  parts.push_back(detail::primitive_kernel(Primitive(desc), ctx.engine, std::move(arguments)));
+  plan.kernel = std::make_unique<Sequence>(std::move(parts));
+}
+
+KernelPlan plan_forward(PlanContext& ctx) {
+  detail::ConvolutionSpec spec = spec_of(ctx, ctx.in(0), ctx.in(1), ctx.out());
+  if (ctx.has(2)) spec.bias = bias_desc(ctx.out().shape[1]);
+  const auto desc = detail::make_convolution(ctx.engine, spec);
+  require_implementation(desc, ctx.in(0).dtype);
+  const WeightsLayout weights = weights_layout(ctx.in(1), ctx.node.attrs.integer("group"), desc.weights_desc());
+
+  KernelPlan plan;
+  plan.src = {desc.src_desc(), weights.outer};
+  plan.dst = {desc.dst_desc()};
+  if (ctx.node.inputs.size() > 2) plan.src.push_back(spec.bias);
+  std::vector<Argument> arguments{{DNNL_ARG_SRC, From::src, 0, desc.src_desc()},
+                                  {DNNL_ARG_DST, From::dst, 0, desc.dst_desc()}};
+  if (ctx.has(2)) arguments.push_back({DNNL_ARG_BIAS, From::src, 2, spec.bias});
+  finish_with_weights_in<dnnl::convolution_forward>(ctx, weights, desc, std::move(arguments), plan);
+  return plan;
+}
+
+KernelPlan plan_grad_src(PlanContext& ctx) {
+  const detail::ConvolutionSpec spec = spec_of(ctx, ctx.out(), ctx.in(1), ctx.in(0));
+  const auto desc = detail::make_convolution_backward_data(ctx.engine, spec);
+  require_implementation(desc, ctx.in(0).dtype);
+  const WeightsLayout weights = weights_layout(ctx.in(1), ctx.node.attrs.integer("group"), desc.weights_desc());
+
+  KernelPlan plan;
+  plan.src = {desc.diff_dst_desc(), weights.outer};
+  plan.dst = {desc.diff_src_desc()};
+  std::vector<Argument> arguments{{DNNL_ARG_DIFF_DST, From::src, 0, desc.diff_dst_desc()},
+                                  {DNNL_ARG_DIFF_SRC, From::dst, 0, desc.diff_src_desc()}};
+  finish_with_weights_in<dnnl::convolution_backward_data>(ctx, weights, desc, std::move(arguments), plan);
+  return plan;
+}
+
+KernelPlan plan_grad_weights(PlanContext& ctx) {
+  detail::ConvolutionSpec spec = spec_of(ctx, ctx.in(0), ctx.out(0), ctx.in(1));
+  const bool with_bias = ctx.node.outputs.size() > 1;
+  if (with_bias) spec.bias = bias_desc(ctx.in(1).shape[1]);
+  const auto desc = detail::make_convolution_backward_weights(ctx.engine, spec);
+  require_implementation(desc, ctx.in(0).dtype);
+  const WeightsLayout weights = weights_layout(ctx.out(0), ctx.node.attrs.integer("group"), desc.diff_weights_desc());
+
+  KernelPlan plan{.src = {desc.src_desc(), desc.diff_dst_desc()},
+                  .dst = {weights.outer},
+                  .scratch_bytes = desc.scratchpad_desc().get_size(),
+                  .implementation = detail::implementation_of(desc),
+                  .kernel = nullptr};
+  std::vector<Argument> arguments{{DNNL_ARG_SRC, From::src, 0, desc.src_desc()},
+                                  {DNNL_ARG_DIFF_DST, From::src, 1, desc.diff_dst_desc()},
+                                  {DNNL_ARG_SCRATCHPAD, From::scratchpad, 0, desc.scratchpad_desc()}};
+  if (with_bias) {
+    plan.dst.push_back(spec.bias);
+    arguments.push_back({DNNL_ARG_DIFF_BIAS, From::dst, 1, spec.bias});
+  }
+  using Primitive = dnnl::convolution_backward_weights;
+  if (!weights.needs_reorder()) {
+    arguments.push_back({DNNL_ARG_DIFF_WEIGHTS, From::dst, 0, weights.given});
+    plan.kernel = detail::primitive_kernel(Primitive(desc), ctx.engine, std::move(arguments));
+    return plan;
+  }
+  const auto reorder = detail::make_reorder(ctx.engine, weights.inner, weights.given);
+  const std::size_t at = aligned(std::max(plan.scratch_bytes, reorder.scratchpad_desc().get_size()));
+  plan.scratch_bytes = at + weights.inner.get_size();
+  arguments.push_back({DNNL_ARG_DIFF_WEIGHTS, From::scratch, static_cast<int>(at), weights.inner});
+  std::vector<std::unique_ptr<Kernel>> parts;
+  parts.push_back(detail::primitive_kernel(Primitive(desc), ctx.engine, std::move(arguments)));
+  parts.push_back(reorder_kernel(ctx.engine, reorder,
+                                 {DNNL_ARG_FROM, From::scratch, static_cast<int>(at), weights.inner},
+                                 {DNNL_ARG_TO, From::dst, 0, weights.given}));
+  plan.kernel = std::make_unique<Sequence>(std::move(parts));
+  return plan;
+}
+
+// The attributes of the convolution, and `more` behind them.
+std::vector<AttrSpec> attrs_with(std::vector<AttrSpec> more) {
+  std::vector<AttrSpec> attrs{{"kernel_shape", Dims{}}, {"strides", Dims{}},   {"pads", Dims{}},
+                              {"dilations", Dims{}},    {"group", int64_t{1}}, {"auto_pad", std::string("NOTSET")}};
+  attrs.insert(attrs.end(), more.begin(), more.end());
+  return attrs;
+}
+
+}  // namespace
+
+std::span<const OpDef> conv_ops() {
+  static const OpDef ops[] = {
+      {.name = "Conv",
+       .min_inputs = 2,
+       .max_inputs = 3,
+       .attrs = attrs_with({}),
+       .infer = infer_forward,
+       .vjp = vjp,
+       .plan = plan_forward,
+       .reference = reference_forward,
+       .cases =
+           {
+               "1x3x9x11 8x3x3x3 8 | pads=[1,1,1,1]",
+               "1x16x7x6 16x16x3x3",
+               "2x17x5x3 33x17x3x3 33 | pads=[1,1,1,1]",
+               "1x17x8x5 4x17x1x1 4",
+               "1x132x3x4 16x132x1x1 - | kernel_shape=[1,1]",
+               "1x8x9x8 16x8x5x5 16 | pads=[2,2,2,2] strides=[2,2]",
+               "1x4x9x7 5x4x3x2 5 | pads=[0,1,2,0] strides=[2,1]",
+               "1x8x11x10 8x8x3x3 | pads=[2,3,2,3] dilations=[2,3]",
+               "1x1x24x16 4x1x8x8 4 | strides=[8,8]",
+               "1x8x9x8 12x2x3x3 12 | group=4 pads=[1,1,1,1]",
+               "1x34x6x5 34x17x3x3 | group=2 strides=[2,2] pads=[1,1,1,1]",
+               "2x17x7x9 17x1x3x3 17 | group=17 pads=[1,1,1,1]",
+               "1x16x8x8 32x1x4x4 | group=16 strides=[2,2] pads=[1,1,1,1]",
+               "1x5x6x7 6x5x3x3 6 | auto_pad=SAME_UPPER strides=[2,2]",
+               "1x5x6x7 6x5x4x4 6 | auto_pad=SAME_LOWER",
+               "1x5x6x7 6x5x3x3 | auto_pad=VALID strides=[3,2]",
+               "1x3x4x5 2x3x1x1 2 | pads=[1,2,1,0]",
+               "1x2x3x3 2x2x7x7 2 | pads=[3,3,3,3]",
+           }},
+      {.name = "ConvGradSrc",
+       .internal = true,
+       .min_inputs = 2,
+       .max_inputs = 2,
+       .attrs = attrs_with({AttrSpec::required("src_shape", AttrKind::ints)}),
+       .infer = infer_grad_src,
+       .plan = plan_grad_src,
+       .reference = reference_grad_src,
+       .cases =
+           {
+               "1x8x9x11 8x3x3x3 | pads=[1,1,1,1] src_shape=[1,3,9,11]",
+               "2x33x8x5 33x17x3x3 | pads=[1,1,1,1] src_shape=[2,17,8,5]",
+               "1x4x8x5 4x17x1x1 | src_shape=[1,17,8,5]",
+               "1x16x7x6 16x8x5x5 | pads=[2,2,2,2] strides=[2,2] src_shape=[1,8,13,12]",
+               "1x5x5x7 5x4x3x2 | pads=[0,1,2,0] strides=[2,1] src_shape=[1,4,9,7]",
+               "1x8x11x10 8x8x3x3 | pads=[2,3,2,3] dilations=[2,3] src_shape=[1,8,11,10]",
+               "1x4x3x2 4x1x8x8 | strides=[8,8] src_shape=[1,1,24,17]",
+               "1x12x9x8 12x2x3x3 | group=4 pads=[1,1,1,1] src_shape=[1,8,9,8]",
+               "1x34x3x3 34x17x3x3 | group=2 strides=[2,2] pads=[1,1,1,1] src_shape=[1,34,6,5]",
+               "2x17x7x9 17x1x3x3 | group=17 pads=[1,1,1,1] src_shape=[2,17,7,9]",
+               "1x32x4x4 32x1x4x4 | group=16 strides=[2,2] pads=[1,1,1,1] src_shape=[1,16,8,8]",
+               "1x6x3x4 6x5x3x3 | auto_pad=SAME_UPPER strides=[2,2] src_shape=[1,5,6,7]",
+               "1x2x6x7 2x3x1x1 | pads=[1,2,1,0] src_shape=[1,3,4,5]",
+           }},
+      {.name = "ConvGradWeights",
+       .internal = true,
+       .min_inputs = 2,
+       .max_inputs = 2,
+       .attrs = attrs_with({AttrSpec::required("weights_shape", AttrKind::ints),
+                            {"weights_type", std::string("f32")},
+                            {"with_bias", int64_t{0}}}),
+       .infer = infer_grad_weights,
+       .plan = plan_grad_weights,
+       .reference = reference_grad_weights,
+       .cases =
+           {
+               "1x3x9x11 1x8x9x11 | pads=[1,1,1,1] weights_shape=[8,3,3,3] with_bias=1",
+               "2x17x8x5 2x33x8x5 | pads=[1,1,1,1] weights_shape=[33,17,3,3] with_bias=1",
+               "1x16x7x6 1x16x5x4 | weights_shape=[16,16,3,3]",
+               "1x17x8x5 1x4x8x5 | weights_shape=[4,17,1,1] with_bias=1",
+               "1x8x13x12 1x16x7x6 | pads=[2,2,2,2] strides=[2,2] weights_shape=[16,8,5,5] with_bias=1",
+               "1x4x9x7 1x5x5x7 | pads=[0,1,2,0] strides=[2,1] weights_shape=[5,4,3,2]",
+               "1x8x11x10 1x8x11x10 | pads=[2,3,2,3] dilations=[2,3] weights_shape=[8,8,3,3]",
+               "1x1x24x17 1x4x3x2 | strides=[8,8] weights_shape=[4,1,8,8] with_bias=1",
+               "1x8x9x8 1x12x9x8 | group=4 pads=[1,1,1,1] weights_shape=[12,2,3,3] with_bias=1",
+               "1x34x6x5 1x34x3x3 | group=2 strides=[2,2] pads=[1,1,1,1] weights_shape=[34,17,3,3]",
+               "2x17x7x9 2x17x7x9 | group=17 pads=[1,1,1,1] weights_shape=[17,1,3,3] with_bias=1",
+               "1x16x8x8 1x32x4x4 | group=16 strides=[2,2] pads=[1,1,1,1] weights_shape=[32,1,4,4]",
+               "1x5x6x7 1x6x3x4 | auto_pad=SAME_UPPER strides=[2,2] weights_shape=[6,5,3,3]",
+               "1x3x4x5 1x2x6x7 | pads=[1,2,1,0] weights_shape=[2,3,1,1] with_bias=1",
+           }},
+  };
+  return ops;
+}
+
+}  // namespace hourglass::ops
