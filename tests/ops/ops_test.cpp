@@ -295,7 +295,7 @@ TEST_CASE("kernels agree with the double reference in every layout") {
         try {
           check_kernel(*op, c, tag);
         } catch (const std::exception& error) {
-          FAIL_CHECK(error.what());
+          FAIL_CHECK(std::string(error.what()));
         }
       }
     }
@@ -311,7 +311,7 @@ TEST_CASE("gradients agree with central differences in double") {
       try {
         check_gradient(*op, parse_case(*op, text));
       } catch (const std::exception& error) {
-        FAIL_CHECK(error.what());
+        FAIL_CHECK(std::string(error.what()));
       }
     }
   }

@@ -1,0 +1,284 @@
+// AveragePool: dst[n,c,oh,ow] = mean of the window's pixels.                          ONNX AveragePool-19 (from 1)
+//   The divisor counts the window's taps inside the source, or with count_include_pad inside the source and its
+//   pads; never those that ceil_mode lets hang over both (as PyTorch).
+//   diff_src[ih,iw] = sum over the windows that hold (ih,iw) of diff_dst / divisor
+//   src: [N,C,H,W], dst: [N,C,OH,OW]
+#include "graph/error.h"
+#include "ops/detail/pooling.h"
+
+namespace hourglass::ops {
+namespace {
+
+using detail::Argument;
+using detail::PoolRow;
+using detail::View;
+using detail::Window;
+using detail::WindowAxis;
+using From = detail::Argument::From;
+
+bool include_pad(const Attrs& attrs) { return attrs.integer("count_include_pad") != 0; }
+
+Window checked_window(const Attrs& attrs, const Shape& src) {
+  const Window window = detail::pooling_window(attrs, src);
+  if (!include_pad(attrs)) detail::require_source_in_every_window(window);
+  return window;
+}
+
+Shape dst_shape(const Window& window, const Shape& src) { return {src[0], src[1], window.h.dst, window.w.dst}; }
+
+void infer_forward(InferContext& ctx) {
+  ctx.outputs.push_back({ctx.inputs[0]->dtype, dst_shape(checked_window(ctx.attrs, ctx.shape(0)), ctx.shape(0))});
+}
+
+void infer_backward(InferContext& ctx) {
+  const Shape src(ctx.attrs.ints("src_shape"));
+  const Shape expected = dst_shape(checked_window(ctx.attrs, src), src);
+  if (ctx.shape(0) != expected) fail("diff_dst is {}, expected {}", ctx.shape(0), expected);
+  ctx.outputs.push_back({ctx.inputs[0]->dtype, src});
+}
+
+void vjp(VjpContext& ctx) {
+  Attrs attrs = ctx.node.attrs;
+  attrs.set("src_shape", ctx.in_shape(0).dims());
+  ctx.set_grad(0, ctx.b.add("AveragePoolGrad", {ctx.grad_out()}, std::move(attrs), ctx.node.name + "/grad"));
+}
+
+// The taps of output o along one axis that the divisor counts.
+int64_t counted(const WindowAxis& axis, int64_t o, bool with_pads) {
+  const auto [first, end] = axis.taps(o);
+  return with_pads ? axis.padded_taps(o) : end - first;
+}
+
+// ---- references
+
+// Calls visit(src index, dst index, divisor) for every pixel of every window.
+template <typename Visit>
+void for_each_tap(const Attrs& attrs, const Shape& src, const Visit& visit) {
+  const auto [h, w] = checked_window(attrs, src);
+  const bool with_pads = include_pad(attrs);
+  for (int64_t plane = 0; plane < src[0] * src[1]; ++plane) {
+    for (int64_t oh = 0; oh < h.dst; ++oh) {
+      for (int64_t ow = 0; ow < w.dst; ++ow) {
+        const auto divisor = static_cast<double>(counted(h, oh, with_pads) * counted(w, ow, with_pads));
+        for (int64_t kh = 0; kh < h.kernel; ++kh) {
+          for (int64_t kw = 0; kw < w.kernel; ++kw) {
+            const int64_t ih = h.position(oh, kh), iw = w.position(ow, kw);
+            if (ih < 0 || ih >= h.src || iw < 0 || iw >= w.src) continue;
+            visit(static_cast<std::size_t>((plane * h.src + ih) * w.src + iw),
+                  static_cast<std::size_t>((plane * h.dst + oh) * w.dst + ow), divisor);
+          }
+        }
+      }
+    }
+  }
+}
+
+void reference_forward(ReferenceContext& ctx) {
+  const HostTensor& src = *ctx.inputs[0];
+  HostTensor& dst = ctx.outputs[0];
+  for_each_tap(ctx.attrs, src.shape,
+               [&](std::size_t s, std::size_t d, double divisor) { dst.values[d] += src.values[s] / divisor; });
+}
+
+void reference_backward(ReferenceContext& ctx) {
+  const HostTensor& diff_dst = *ctx.inputs[0];
+  HostTensor& diff_src = ctx.outputs[0];
+  for_each_tap(ctx.attrs, diff_src.shape, [&](std::size_t s, std::size_t d, double divisor) {
+    diff_src.values[s] += diff_dst.values[d] / divisor;
+  });
+}
+
+// ---- kernels
+
+struct Pooling {
+  Window window;
+  View src, dst;
+  bool with_pads;
+};
+
+template <class T>
+HG_CLONES void forward_row(const Pooling& p, PoolRow row, const T* src, T* dst) {
+  const auto& [h, w] = p.window;
+  const auto [kh0, kh1] = h.taps(row.h);
+  const int64_t rows = counted(h, row.h, p.with_pads);
+  for (int64_t ow = 0; ow < w.dst; ++ow) {
+    const auto [kw0, kw1] = w.taps(ow);
+    const float scale = 1.0F / static_cast<float>(rows * counted(w, ow, p.with_pads));
+    for (int64_t lane = 0; lane < p.src.block; lane += detail::kPoolLanes) {
+      const int64_t lanes = std::min(detail::kPoolLanes, p.src.block - lane);
+      float sum[detail::kPoolLanes] = {};
+      for (int64_t kh = kh0; kh < kh1; ++kh) {
+        for (int64_t kw = kw0; kw < kw1; ++kw) {
+          const T* s = src + p.src.offset(row.n, row.g, h.position(row.h, kh), w.position(ow, kw)) + lane;
+          for (int64_t i = 0; i < lanes; ++i) sum[i] += detail::load(s + i);
+        }
+      }
+      T* d = dst + p.dst.offset(row.n, row.g, row.h, ow) + lane;
+      for (int64_t i = 0; i < lanes; ++i) detail::store(d + i, sum[i] * scale);
+    }
+  }
+}
+
+// Gathers what the windows over each source pixel send back, so that no two threads write one pixel.
+template <class T>
+HG_CLONES void backward_row(const Pooling& p, PoolRow row, const T* diff_dst, T* diff_src) {
+  const auto& [h, w] = p.window;
+  const auto [oh0, oh1] = h.outputs(row.h, row.h + 1);
+  for (int64_t iw = 0; iw < w.src; ++iw) {
+    const auto [ow0, ow1] = w.outputs(iw, iw + 1);
+    for (int64_t lane = 0; lane < p.src.block; lane += detail::kPoolLanes) {
+      const int64_t lanes = std::min(detail::kPoolLanes, p.src.block - lane);
+      float sum[detail::kPoolLanes] = {};
+      for (int64_t oh = oh0; oh < oh1; ++oh) {
+        if ((row.h - h.position(oh, 0)) % h.dilation != 0) continue;
+        const int64_t rows = counted(h, oh, p.with_pads);
+        for (int64_t ow = ow0; ow < ow1; ++ow) {
+          if ((iw - w.position(ow, 0)) % w.dilation != 0) continue;
+          const float scale = 1.0F / static_cast<float>(rows * counted(w, ow, p.with_pads));
+          const T* d = diff_dst + p.dst.offset(row.n, row.g, oh, ow) + lane;
+          for (int64_t i = 0; i < lanes; ++i) sum[i] += detail::load(d + i) * scale;
+        }
+      }
+      T* s = diff_src + p.src.offset(row.n, row.g, row.h, iw) + lane;
+      for (int64_t i = 0; i < lanes; ++i) detail::store(s + i, sum[i]);
+    }
+  }
+}
+
+dnnl::algorithm algorithm_of(const Attrs& attrs) {
+  return include_pad(attrs) ? dnnl::algorithm::pooling_avg_include_padding
+                            : dnnl::algorithm::pooling_avg_exclude_padding;
+}
+
+// oneDNN divides by the whole window when it includes padding, overhanging or not.
+bool onednn_agrees(const Window& window, const Attrs& attrs) {
+  return !include_pad(attrs) || (!window.h.overhangs() && !window.w.overhangs());
+}
+
+KernelPlan plan_forward(PlanContext& ctx) {
+  const Attrs& attrs = ctx.node.attrs;
+  const Window window = checked_window(attrs, ctx.in(0).shape);
+  const MemoryDesc src = detail::in_layout_of(ctx.src[0], ctx.in(0));
+  const MemoryDesc dst = detail::in_layout_of(src, ctx.out());
+  KernelPlan plan{.src = {src}, .dst = {dst}, .implementation = "loop", .kernel = nullptr};
+  if (onednn_agrees(window, attrs)) {
+    const auto desc = detail::make_pooling(ctx.engine, detail::pooling_spec(algorithm_of(attrs), window, src, dst));
+    if (detail::is_optimised(desc)) {
+      plan.implementation = detail::implementation_of(desc);
+      plan.scratch_bytes = desc.scratchpad_desc().get_size();
+      plan.kernel = detail::primitive_kernel(detail::PoolingForward(desc), ctx.engine,
+                                             {{DNNL_ARG_SRC, From::src, 0, src},
+                                              {DNNL_ARG_DST, From::dst, 0, dst},
+                                              {DNNL_ARG_SCRATCHPAD, From::scratchpad, 0, desc.scratchpad_desc()}});
+      return plan;
+    }
+  }
+  const Pooling p{window, detail::view_of(src), detail::view_of(dst), include_pad(attrs)};
+  detail::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    plan.kernel = loop_kernel([p](const Addresses& at) {
+      const auto* from = static_cast<const T*>(at.src[0]);
+      auto* to = static_cast<T*>(at.dst[0]);
+      detail::for_each_row(p.dst, [&](PoolRow row) { forward_row(p, row, from, to); });
+    });
+  });
+  return plan;
+}
+
+KernelPlan plan_backward(PlanContext& ctx) {
+  const Attrs& attrs = ctx.node.attrs;
+  const Window window = checked_window(attrs, ctx.out().shape);
+  const MemoryDesc diff_dst = detail::in_layout_of(ctx.src[0], ctx.in(0));
+  const MemoryDesc diff_src = detail::in_layout_of(diff_dst, ctx.out());
+  KernelPlan plan{.src = {diff_dst}, .dst = {diff_src}, .implementation = "loop", .kernel = nullptr};
+  if (onednn_agrees(window, attrs)) {
+    const auto desc = detail::make_pooling_backward(
+        ctx.engine, detail::pooling_spec(algorithm_of(attrs), window, diff_src, diff_dst));
+    if (detail::is_optimised(desc)) {
+      plan.implementation = detail::implementation_of(desc);
+      plan.scratch_bytes = desc.scratchpad_desc().get_size();
+      plan.kernel = detail::primitive_kernel(detail::PoolingBackward(desc), ctx.engine,
+                                             {{DNNL_ARG_DIFF_DST, From::src, 0, diff_dst},
+                                              {DNNL_ARG_DIFF_SRC, From::dst, 0, diff_src},
+                                              {DNNL_ARG_SCRATCHPAD, From::scratchpad, 0, desc.scratchpad_desc()}});
+      return plan;
+    }
+  }
+  const Pooling p{window, detail::view_of(diff_src), detail::view_of(diff_dst), include_pad(attrs)};
+  detail::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    plan.kernel = loop_kernel([p](const Addresses& at) {
+      const auto* from = static_cast<const T*>(at.src[0]);
+      auto* to = static_cast<T*>(at.dst[0]);
+      detail::for_each_row(p.src, [&](PoolRow row) { backward_row(p, row, from, to); });
+    });
+  });
+  return plan;
+}
+
+std::vector<AttrSpec> attrs_with(std::vector<AttrSpec> more) {
+  std::vector<AttrSpec> attrs{AttrSpec::required("kernel_shape", AttrKind::ints),
+                              {"strides", Dims{}},
+                              {"pads", Dims{}},
+                              {"dilations", Dims{}},
+                              {"auto_pad", std::string("NOTSET")},
+                              {"ceil_mode", int64_t{0}},
+                              {"count_include_pad", int64_t{0}}};
+  attrs.insert(attrs.end(), more.begin(), more.end());
+  return attrs;
+}
+
+}  // namespace
+
+std::span<const OpDef> average_pool_ops() {
+  static const OpDef ops[] = {
+      {.name = "AveragePool",
+       .attrs = attrs_with({}),
+       .infer = infer_forward,
+       .vjp = vjp,
+       .plan = plan_forward,
+       .reference = reference_forward,
+       .linear = true,
+       .cases =
+           {
+               "1x8x6x8 | kernel_shape=[2,2] strides=[2,2]",
+               "2x17x7x9 | kernel_shape=[3,3] strides=[2,2] pads=[1,1,1,1]",
+               "2x17x7x9 | kernel_shape=[3,3] strides=[2,2] pads=[1,1,1,1] count_include_pad=1",
+               "1x3x5x7 | kernel_shape=[3,2] pads=[0,1,2,0] count_include_pad=1",
+               "1x70x6x6 | kernel_shape=[3,3] strides=[2,2] ceil_mode=1",
+               "1x9x6x6 | kernel_shape=[3,3] strides=[2,2] ceil_mode=1 count_include_pad=1",
+               "1x70x6x5 | kernel_shape=[2,2] strides=[2,2] pads=[1,0,1,1] ceil_mode=1 count_include_pad=1",
+               "1x16x9x8 | kernel_shape=[3,2] dilations=[2,3] pads=[1,0,1,0]",
+               "1x5x9x8 | kernel_shape=[2,2] dilations=[2,3] strides=[2,1] pads=[2,0,1,3] count_include_pad=1",
+               "1x4x5x6 | kernel_shape=[2,2] auto_pad=SAME_UPPER",
+               "1x4x5x6 | kernel_shape=[3,2] strides=[2,1] auto_pad=SAME_LOWER count_include_pad=1",
+               "1x4x5x6 | kernel_shape=[3,2] strides=[2,3] auto_pad=VALID",
+               "1x4x3x4 | kernel_shape=[3,4]",
+               "1x3x4x4 | kernel_shape=[1,1] pads=[1,1,1,1] count_include_pad=1",
+           }},
+      {.name = "AveragePoolGrad",
+       .internal = true,
+       .attrs = attrs_with({AttrSpec::required("src_shape", AttrKind::ints)}),
+       .infer = infer_backward,
+       .plan = plan_backward,
+       .reference = reference_backward,
+       .linear = true,
+       .cases =
+           {
+               "1x8x3x4 | kernel_shape=[2,2] strides=[2,2] src_shape=[1,8,6,8]",
+               "2x17x4x5 | kernel_shape=[3,3] strides=[2,2] pads=[1,1,1,1] src_shape=[2,17,7,9]",
+               "2x17x4x5 | kernel_shape=[3,3] strides=[2,2] pads=[1,1,1,1] count_include_pad=1 src_shape=[2,17,7,9]",
+               "1x3x5x7 | kernel_shape=[3,2] pads=[0,1,2,0] count_include_pad=1 src_shape=[1,3,5,7]",
+               "1x70x3x3 | kernel_shape=[3,3] strides=[2,2] ceil_mode=1 src_shape=[1,70,6,6]",
+               "1x9x3x3 | kernel_shape=[3,3] strides=[2,2] ceil_mode=1 count_include_pad=1 src_shape=[1,9,6,6]",
+               "1x16x7x5 | kernel_shape=[3,2] dilations=[2,3] pads=[1,0,1,0] src_shape=[1,16,9,8]",
+               "1x5x5x8 | kernel_shape=[2,2] dilations=[2,3] strides=[2,1] pads=[2,0,1,3] count_include_pad=1 "
+               "src_shape=[1,5,9,8]",
+               "1x4x5x6 | kernel_shape=[2,2] auto_pad=SAME_UPPER src_shape=[1,4,5,6]",
+               "1x3x6x6 | kernel_shape=[1,1] pads=[1,1,1,1] count_include_pad=1 src_shape=[1,3,4,4]",
+           }},
+  };
+  return ops;
+}
+
+}  // namespace hourglass::ops

@@ -1,0 +1,301 @@
+// MaxPool: dst[n,c,oh,ow] = maximum of the window's source pixels (padding never wins).    ONNX MaxPool-12 (from 1)
+//   diff_src[ih,iw] = sum of diff_dst over the windows whose maximum is (ih,iw)
+//   Among equals the first in row-major order is the maximum, as in PyTorch.
+//   src: [N,C,H,W], dst: [N,C,OH,OW]. The output Indices is not made.
+//
+// MaxPoolGrad takes (src, diff_dst) and finds the maxima again: oneDNN's backward pass wants the opaque workspace of
+// its forward pass, which would be a value of no type we have, alive from one pass to the other.
+#include <limits>
+
+#include "graph/error.h"
+#include "ops/detail/pooling.h"
+
+namespace hourglass::ops {
+namespace {
+
+using detail::Argument;
+using detail::PoolRow;
+using detail::View;
+using detail::Window;
+using From = detail::Argument::From;
+
+Window checked_window(const Attrs& attrs, const Shape& src) {
+  if (attrs.integer("storage_order") != 0) fail("storage_order is 1; only 0, row-major, is supported");
+  const Window window = detail::pooling_window(attrs, src);
+  detail::require_source_in_every_window(window);
+  return window;
+}
+
+Shape dst_shape(const Window& window, const Shape& src) { return {src[0], src[1], window.h.dst, window.w.dst}; }
+
+// Where in its window a maximum lies, as kh * KW + kw.
+using Tap = uint16_t;
+
+void infer_forward(InferContext& ctx) {
+  ctx.outputs.push_back({ctx.inputs[0]->dtype, dst_shape(checked_window(ctx.attrs, ctx.shape(0)), ctx.shape(0))});
+}
+
+void infer_backward(InferContext& ctx) {
+  const Window window = checked_window(ctx.attrs, ctx.shape(0));
+  const Shape expected = dst_shape(window, ctx.shape(0));
+  if (ctx.shape(1) != expected) fail("diff_dst is {}, expected {}", ctx.shape(1), expected);
+  if (ctx.inputs[0]->dtype != ctx.inputs[1]->dtype) {
+    fail("src is {} and diff_dst is {}; both must be the same", ctx.inputs[0]->dtype, ctx.inputs[1]->dtype);
+  }
+  if (window.h.kernel * window.w.kernel > std::numeric_limits<Tap>::max()) {
+    fail("a window of {}x{} is too large for the gradient of MaxPool", window.h.kernel, window.w.kernel);
+  }
+  ctx.outputs.push_back(*ctx.inputs[0]);
+}
+
+void vjp(VjpContext& ctx) {
+  ctx.set_grad(0, ctx.b.add("MaxPoolGrad", {ctx.in(0), ctx.grad_out()}, ctx.node.attrs, ctx.node.name + "/grad"));
+}
+
+void normalize(NormalizeContext& ctx) {
+  if (ctx.outputs.size() > 1 && !ctx.outputs[1].empty()) {
+    fail("its output Indices ('{}') is not supported; export the pooling without return_indices", ctx.outputs[1]);
+  }
+  ctx.outputs.resize(1);
+}
+
+// ---- references
+
+// Calls visit(src index of the maximum, dst index) for every window.
+template <typename Visit>
+void for_each_maximum(const Attrs& attrs, const HostTensor& src, const Visit& visit) {
+  const auto [h, w] = checked_window(attrs, src.shape);
+  for (int64_t plane = 0; plane < src.shape[0] * src.shape[1]; ++plane) {
+    for (int64_t oh = 0; oh < h.dst; ++oh) {
+      for (int64_t ow = 0; ow < w.dst; ++ow) {
+        int64_t best = -1;
+        for (int64_t kh = 0; kh < h.kernel; ++kh) {
+          for (int64_t kw = 0; kw < w.kernel; ++kw) {
+            const int64_t ih = h.position(oh, kh), iw = w.position(ow, kw);
+            if (ih < 0 || ih >= h.src || iw < 0 || iw >= w.src) continue;
+            const int64_t s = (plane * h.src + ih) * w.src + iw;
+            if (best < 0 || src.values[static_cast<std::size_t>(s)] > src.values[static_cast<std::size_t>(best)]) {
+              best = s;
+            }
+          }
+        }
+        visit(static_cast<std::size_t>(best), static_cast<std::size_t>((plane * h.dst + oh) * w.dst + ow));
+      }
+    }
+  }
+}
+
+void reference_forward(ReferenceContext& ctx) {
+  const HostTensor& src = *ctx.inputs[0];
+  for_each_maximum(ctx.attrs, src, [&](std::size_t s, std::size_t d) { ctx.outputs[0].values[d] = src.values[s]; });
+}
+
+void reference_backward(ReferenceContext& ctx) {
+  const HostTensor& diff_dst = *ctx.inputs[1];
+  for_each_maximum(ctx.attrs, *ctx.inputs[0],
+                   [&](std::size_t s, std::size_t d) { ctx.outputs[0].values[s] += diff_dst.values[d]; });
+}
+
+// ---- kernels
+
+struct Pooling {
+  Window window;
+  View src, dst;
+};
+
+template <class T>
+HG_CLONES void forward_row(const Pooling& p, PoolRow row, const T* src, T* dst) {
+  const auto& [h, w] = p.window;
+  const auto [kh0, kh1] = h.taps(row.h);
+  for (int64_t ow = 0; ow < w.dst; ++ow) {
+    const auto [kw0, kw1] = w.taps(ow);
+    for (int64_t lane = 0; lane < p.src.block; lane += detail::kPoolLanes) {
+      const int64_t lanes = std::min(detail::kPoolLanes, p.src.block - lane);
+      float best[detail::kPoolLanes];
+      std::fill_n(best, lanes, -std::numeric_limits<float>::infinity());
+      for (int64_t kh = kh0; kh < kh1; ++kh) {
+        for (int64_t kw = kw0; kw < kw1; ++kw) {
+          const T* s = src + p.src.offset(row.n, row.g, h.position(row.h, kh), w.position(ow, kw)) + lane;
+          for (int64_t i = 0; i < lanes; ++i) {
+            const float x = detail::load(s + i);
+            best[i] = x > best[i] ? x : best[i];
+          }
+        }
+      }
+      T* d = dst + p.dst.offset(row.n, row.g, row.h, ow) + lane;
+      for (int64_t i = 0; i < lanes; ++i) detail::store(d + i, best[i]);
+    }
+  }
+}
+
+// `taps` lies like dst.
+template <class T>
+HG_CLONES void find_row(const Pooling& p, PoolRow row, const T* src, Tap* taps) {
+  const auto& [h, w] = p.window;
+  const auto [kh0, kh1] = h.taps(row.h);
+  for (int64_t ow = 0; ow < w.dst; ++ow) {
+    const auto [kw0, kw1] = w.taps(ow);
+    for (int64_t lane = 0; lane < p.src.block; lane += detail::kPoolLanes) {
+      const int64_t lanes = std::min(detail::kPoolLanes, p.src.block - lane);
+      float best[detail::kPoolLanes];
+      int32_t tap[detail::kPoolLanes];
+      std::fill_n(best, lanes, -std::numeric_limits<float>::infinity());
+      std::fill_n(tap, lanes, static_cast<int32_t>(kh0 * w.kernel + kw0));
+      for (int64_t kh = kh0; kh < kh1; ++kh) {
+        for (int64_t kw = kw0; kw < kw1; ++kw) {
+          const T* s = src + p.src.offset(row.n, row.g, h.position(row.h, kh), w.position(ow, kw)) + lane;
+          const auto here = static_cast<int32_t>(kh * w.kernel + kw);
+          for (int64_t i = 0; i < lanes; ++i) {
+            const float x = detail::load(s + i);
+            tap[i] = x > best[i] ? here : tap[i];
+            best[i] = x > best[i] ? x : best[i];
+          }
+        }
+      }
+      Tap* t = taps + p.dst.offset(row.n, row.g, row.h, ow) + lane;
+      for (int64_t i = 0; i < lanes; ++i) t[i] = static_cast<Tap>(tap[i]);
+    }
+  }
+}
+
+// Gathers what the windows over each source pixel send back, so that no two threads write one pixel.
+template <class T>
+HG_CLONES void backward_row(const Pooling& p, PoolRow row, const Tap* taps, const T* diff_dst, T* diff_src) {
+  const auto& [h, w] = p.window;
+  const auto [oh0, oh1] = h.outputs(row.h, row.h + 1);
+  for (int64_t iw = 0; iw < w.src; ++iw) {
+    const auto [ow0, ow1] = w.outputs(iw, iw + 1);
+    for (int64_t lane = 0; lane < p.src.block; lane += detail::kPoolLanes) {
+      const int64_t lanes = std::min(detail::kPoolLanes, p.src.block - lane);
+      float sum[detail::kPoolLanes] = {};
+      for (int64_t oh = oh0; oh < oh1; ++oh) {
+        const int64_t down = row.h - h.position(oh, 0);
+        if (down % h.dilation != 0) continue;
+        for (int64_t ow = ow0; ow < ow1; ++ow) {
+          const int64_t right = iw - w.position(ow, 0);
+          if (right % w.dilation != 0) continue;
+          const auto here = static_cast<Tap>(down / h.dilation * w.kernel + right / w.dilation);
+          const int64_t at = p.dst.offset(row.n, row.g, oh, ow) + lane;
+          for (int64_t i = 0; i < lanes; ++i) sum[i] += taps[at + i] == here ? detail::load(diff_dst + at + i) : 0.0F;
+        }
+      }
+      T* s = diff_src + p.src.offset(row.n, row.g, row.h, iw) + lane;
+      for (int64_t i = 0; i < lanes; ++i) detail::store(s + i, sum[i]);
+    }
+  }
+}
+
+KernelPlan plan_forward(PlanContext& ctx) {
+  const Window window = checked_window(ctx.node.attrs, ctx.in(0).shape);
+  const MemoryDesc src = detail::in_layout_of(ctx.src[0], ctx.in(0));
+  const MemoryDesc dst = detail::in_layout_of(src, ctx.out());
+  KernelPlan plan{.src = {src}, .dst = {dst}, .implementation = "loop", .kernel = nullptr};
+  const auto desc =
+      detail::make_pooling(ctx.engine, detail::pooling_spec(dnnl::algorithm::pooling_max, window, src, dst));
+  if (detail::is_optimised(desc)) {
+    plan.implementation = detail::implementation_of(desc);
+    plan.scratch_bytes = desc.scratchpad_desc().get_size();
+    plan.kernel = detail::primitive_kernel(detail::PoolingForward(desc), ctx.engine,
+                                           {{DNNL_ARG_SRC, From::src, 0, src},
+                                            {DNNL_ARG_DST, From::dst, 0, dst},
+                                            {DNNL_ARG_SCRATCHPAD, From::scratchpad, 0, desc.scratchpad_desc()}});
+    return plan;
+  }
+  const Pooling p{window, detail::view_of(src), detail::view_of(dst)};
+  detail::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    plan.kernel = loop_kernel([p](const Addresses& at) {
+      const auto* from = static_cast<const T*>(at.src[0]);
+      auto* to = static_cast<T*>(at.dst[0]);
+      detail::for_each_row(p.dst, [&](PoolRow row) { forward_row(p, row, from, to); });
+    });
+  });
+  return plan;
+}
+
+KernelPlan plan_backward(PlanContext& ctx) {
+  const Window window = checked_window(ctx.node.attrs, ctx.in(0).shape);
+  const MemoryDesc src = detail::in_layout_of(ctx.src[0], ctx.in(0));
+  const MemoryDesc diff_dst = detail::in_layout_of(src, ctx.in(1));
+  KernelPlan plan{.src = {src, diff_dst},
+                  .dst = {src},
+                  .scratch_bytes = static_cast<std::size_t>(detail::padded_elements(diff_dst)) * sizeof(Tap),
+                  .implementation = "loop",
+                  .kernel = nullptr};
+  const Pooling p{window, detail::view_of(src), detail::view_of(diff_dst)};
+  detail::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    plan.kernel = loop_kernel([p](const Addresses& at) {
+      const auto* from = static_cast<const T*>(at.src[0]);
+      const auto* diff = static_cast<const T*>(at.src[1]);
+      auto* to = static_cast<T*>(at.dst[0]);
+      auto* taps = static_cast<Tap*>(at.scratch);
+      detail::for_each_row(p.dst, [&](PoolRow row) { find_row(p, row, from, taps); });
+      detail::for_each_row(p.src, [&](PoolRow row) { backward_row(p, row, taps, diff, to); });
+    });
+  });
+  // The maxima are found before the first write, and each row reads diff_dst only.
+  plan.in_place = {{0, 0}};
+  return plan;
+}
+
+std::vector<AttrSpec> pooling_attrs() {
+  return {AttrSpec::required("kernel_shape", AttrKind::ints),
+          {"strides", Dims{}},
+          {"pads", Dims{}},
+          {"dilations", Dims{}},
+          {"auto_pad", std::string("NOTSET")},
+          {"ceil_mode", int64_t{0}},
+          {"storage_order", int64_t{0}}};
+}
+
+}  // namespace
+
+std::span<const OpDef> max_pool_ops() {
+  static const OpDef ops[] = {
+      {.name = "MaxPool",
+       .attrs = pooling_attrs(),
+       .normalize = normalize,
+       .infer = infer_forward,
+       .vjp = vjp,
+       .plan = plan_forward,
+       .reference = reference_forward,
+       .cases =
+           {
+               "1x8x6x8 | kernel_shape=[2,2] strides=[2,2]",
+               "2x17x7x9 | kernel_shape=[3,3] strides=[2,2] pads=[1,1,1,1]",
+               "1x3x5x7 | kernel_shape=[3,2] pads=[0,1,2,0]",
+               "1x70x6x6@-2..-1 | kernel_shape=[3,3] strides=[2,2] pads=[1,1,1,1] ceil_mode=1",
+               "1x70x9x8@-2..-1 | kernel_shape=[3,2] dilations=[2,3] pads=[1,0,1,0]",
+               "1x5x9x8 | kernel_shape=[2,2] dilations=[2,3] strides=[2,1] pads=[1,0,1,3] ceil_mode=1",
+               "1x4x5x6 | kernel_shape=[2,2] auto_pad=SAME_UPPER",
+               "1x4x5x6 | kernel_shape=[3,2] strides=[2,1] auto_pad=SAME_LOWER",
+               "1x4x5x6 | kernel_shape=[3,2] strides=[2,3] auto_pad=VALID",
+               "1x3x4x5 | kernel_shape=[4,5]",
+           }},
+      {.name = "MaxPoolGrad",
+       .internal = true,
+       .min_inputs = 2,
+       .max_inputs = 2,
+       .attrs = pooling_attrs(),
+       .infer = infer_backward,
+       .plan = plan_backward,
+       .reference = reference_backward,
+       .cases =
+           {
+               "1x8x6x8 1x8x3x4 | kernel_shape=[2,2] strides=[2,2]",
+               "2x17x7x9 2x17x4x5 | kernel_shape=[3,3] strides=[2,2] pads=[1,1,1,1]",
+               "1x3x5x7 1x3x5x7 | kernel_shape=[3,2] pads=[0,1,2,0]",
+               "1x70x6x6@-2..-1 1x70x4x4 | kernel_shape=[3,3] strides=[2,2] pads=[1,1,1,1] ceil_mode=1",
+               "1x70x9x8 1x70x7x5 | kernel_shape=[3,2] dilations=[2,3] pads=[1,0,1,0]",
+               "1x5x9x8 1x5x5x8 | kernel_shape=[2,2] dilations=[2,3] strides=[2,1] pads=[1,0,1,3] ceil_mode=1",
+               "1x4x5x6 1x4x5x6 | kernel_shape=[2,2] auto_pad=SAME_UPPER",
+               // All equal: the first takes it all.
+               "1x9x6x6@1..1 1x9x6x6 | kernel_shape=[3,3] pads=[1,1,1,1]",
+               "1x17x7x7@-1..-1 1x17x4x4 | kernel_shape=[3,3] strides=[2,2] pads=[1,1,1,1]",
+           }},
+  };
+  return ops;
+}
+
+}  // namespace hourglass::ops
