@@ -1,0 +1,22 @@
+// What a file in memory becomes.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/image/image.h"
+#include "engine/image/metadata.h"
+
+namespace hourglass {
+
+enum class ImageFormat : uint8_t { jpeg, png };
+
+struct DecodedImage {
+  Image image;
+  Metadata metadata;
+  ImageFormat format = ImageFormat::jpeg;
+  int bit_depth = 8;                  // of the file: 8, or 16 for some PNG
+  std::vector<std::string> warnings;  // what the codec found odd and survived
+};
+
+}  // namespace hourglass

@@ -1,0 +1,185 @@
+#include "engine/image/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <system_error>
+
+#include "graph/error.h"
+
+namespace hourglass {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMaxFileBytes = std::size_t{1} << 31;
+constexpr std::size_t kReadChunk = std::size_t{1} << 20;
+
+std::string reason(int code) { return std::system_category().message(code); }
+
+// A file descriptor that closes itself.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ > STDERR_FILENO) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  [[nodiscard]] int get() const { return fd_; }
+  // Where file systems report late errors. 0 or errno.
+  int close() {
+    const int result = ::close(fd_);
+    fd_ = -1;
+    return result == 0 ? 0 : errno;
+  }
+
+ private:
+  int fd_;
+};
+
+// Removes the file at the end of the scope unless it was kept.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(fs::path path) : path_(std::move(path)) {}
+  ~TemporaryFile() {
+    if (!kept_) ::unlink(path_.c_str());
+  }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  [[nodiscard]] const fs::path& path() const { return path_; }
+  void keep() { kept_ = true; }
+
+ private:
+  fs::path path_;
+  bool kept_ = false;
+};
+
+// 0 or errno.
+int write_all(int fd, std::span<const uint8_t> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(fd, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return errno;
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+  return 0;
+}
+
+void write_directly(const std::string& name, int fd, std::span<const uint8_t> bytes) {
+  if (const int error = write_all(fd, bytes)) fail("{}: cannot write: {}", name, reason(error));
+}
+
+[[noreturn]] void fail_exists(const std::string& path) { fail("{}: exists already; --force replaces it", path); }
+
+struct Target {
+  fs::path path;  // symbolic links followed
+  bool exists = false;
+  bool special = false;  // a device or a pipe
+};
+
+Target look_at(const std::string& path, bool overwrite) {
+  if (path.empty()) fail("the output's path is empty");
+  std::error_code error;
+  Target target{.path = fs::path(path)};
+  if (fs::is_symlink(fs::symlink_status(target.path, error))) {
+    target.path = fs::weakly_canonical(target.path, error);
+    if (error) fail("{}: cannot follow the symbolic link: {}", path, error.message());
+  }
+  const fs::file_status status = fs::status(target.path, error);
+  target.exists = fs::exists(status);
+  if (fs::is_directory(status)) fail("{}: is a folder; name a file in it", path);
+  target.special = target.exists && !fs::is_regular_file(status);
+  if (target.exists && !target.special && !overwrite) fail_exists(path);
+  if (target.special) return target;
+  const fs::path folder = target.path.has_parent_path() ? target.path.parent_path() : fs::path(".");
+  if (!fs::exists(folder, error)) fail("{}: the folder {} does not exist", path, folder.string());
+  if (!fs::is_directory(folder, error)) fail("{}: {} is not a folder", path, folder.string());
+  if (::access(folder.c_str(), W_OK | X_OK) != 0)
+    fail("{}: cannot write into the folder {}: {}", path, folder.string(), reason(errno));
+  return target;
+}
+
+// Creates a new file beside the target, with the permissions that any new file gets.
+fs::path create_beside(const Target& target, const std::string& path, int& fd) {
+  static std::atomic<unsigned> counter{0};
+  constexpr int kAttempts = 100;
+  int error = EEXIST;
+  for (int i = 0; i < kAttempts && error == EEXIST; ++i) {
+    fs::path temporary = target.path;
+    temporary += fmt::format(".{}-{}.tmp", ::getpid(), counter++);
+    fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd >= 0) return temporary;
+    error = errno;
+  }
+  fail("{}: cannot create the file: {}", path, reason(error));
+}
+
+// Gives the finished file its name. link() fails where the name is taken, whoever took it in the meantime; file systems
+// without hard links get a check and a rename.
+void publish(TemporaryFile& temporary, const Target& target, const std::string& path, bool overwrite) {
+  if (!overwrite) {
+    if (::link(temporary.path().c_str(), target.path.c_str()) == 0) return;
+    if (errno == EEXIST || ::access(target.path.c_str(), F_OK) == 0) fail_exists(path);
+  }
+  if (::rename(temporary.path().c_str(), target.path.c_str()) != 0)
+    fail("{}: cannot name the finished file: {}", path, reason(errno));
+  temporary.keep();
+}
+
+}  // namespace
+
+std::vector<uint8_t> read_file(const std::string& path) {
+  const bool standard = path == "-";
+  const std::string name = standard ? "standard input" : path;
+  const Descriptor file(standard ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) {
+    if (errno == ENOENT) fail("{}: no such file", name);
+    fail("{}: cannot open: {}", name, reason(errno));
+  }
+  struct stat status {};
+  if (::fstat(file.get(), &status) == 0 && S_ISDIR(status.st_mode)) fail("{}: is a folder, not a file", name);
+  std::vector<uint8_t> bytes;
+  std::size_t used = 0;
+  for (;;) {
+    if (used == bytes.size()) bytes.resize(std::max(used + kReadChunk, used + used / 2));
+    const ssize_t count = ::read(file.get(), bytes.data() + used, bytes.size() - used);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail("{}: cannot read: {}", name, reason(errno));
+    if (count == 0) break;
+    used += static_cast<std::size_t>(count);
+    if (used > kMaxFileBytes) fail("{}: is larger than {} MiB", name, kMaxFileBytes >> 20);
+  }
+  if (used == 0) fail("{}: is empty", name);
+  bytes.resize(used);
+  bytes.shrink_to_fit();
+  return bytes;
+}
+
+void write_file_atomically(const std::string& path, std::span<const uint8_t> bytes, bool overwrite) {
+  if (path == "-") return write_directly("standard output", STDOUT_FILENO, bytes);
+  const Target target = look_at(path, overwrite);
+  if (target.special) {
+    const Descriptor file(::open(target.path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (file.get() < 0) fail("{}: cannot open: {}", path, reason(errno));
+    return write_directly(path, file.get(), bytes);
+  }
+  int fd = -1;
+  TemporaryFile temporary(create_beside(target, path, fd));
+  Descriptor file(fd);
+  write_directly(path, fd, bytes);
+  if (::fsync(fd) != 0) fail("{}: cannot write: {}", path, reason(errno));
+  if (const int error = file.close()) fail("{}: cannot write: {}", path, reason(error));
+  publish(temporary, target, path, overwrite);
+}
+
+void check_writable(const std::string& path, bool overwrite) {
+  if (path != "-") look_at(path, overwrite);
+}
+
+}  // namespace hourglass

@@ -1,0 +1,25 @@
+// Whole files in and out, with errors that a user understands and outputs that are complete or absent.
+//
+// The path "-" stands for standard input or output.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace hourglass {
+
+// Throws Error when the file is missing, a folder, empty, unreadable or larger than 2 GiB.
+std::vector<uint8_t> read_file(const std::string& path);
+
+// Writes a temporary file beside `path` and renames it, so that `path` is at all times absent, the old file or the
+// whole new one; whatever goes wrong, the temporary file is removed. An existing file is replaced only with
+// `overwrite`. Devices and pipes are written to directly; a symbolic link's target is replaced, not the link.
+void write_file_atomically(const std::string& path, std::span<const uint8_t> bytes, bool overwrite);
+
+// Throws the Error that write_file_atomically would, as far as that can be known before there is anything to write:
+// call it before long work.
+void check_writable(const std::string& path, bool overwrite);
+
+}  // namespace hourglass

@@ -1,0 +1,83 @@
+// JPEG in and out through libjpeg-turbo, and the quantized coefficients that a file really says.
+//
+//   const std::vector<uint8_t> bytes = read_file("photo.jpg");
+//   const DecodedImage photo = decode_jpeg(bytes);                    // what any viewer shows
+//   const JpegCoefficients said = read_jpeg_coefficients(bytes);      // what the restoration builds on
+//
+// Read: baseline, extended and progressive, Huffman or arithmetic, gray, YCbCr and RGB, any sampling, 8 bits. Refused
+// with an Error: CMYK and YCCK, 12 bits, lossless, more than kMaxPixels, and files that are truncated or damaged, since
+// their cells would bind the restoration to pixels that were never in the photograph. Harmless oddities come back as
+// warnings. All functions may be called from several threads at once.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/image/decoded_image.h"
+
+namespace hourglass {
+
+// The integer "slow" DCT and the triangle filter for chroma ("fancy upsampling"), as viewers do.
+DecodedImage decode_jpeg(std::span<const uint8_t> bytes);
+
+enum class JpegColor : uint8_t { gray, ycbcr, rgb };
+
+struct JpegComponent {
+  int h_sampling = 1, v_sampling = 1;  // relative to the largest among the components
+  // Samples that belong to the image: ceil(width * h_sampling / max_h), ceil(height * v_sampling / max_v).
+  int64_t width = 0, height = 0;
+  // Blocks that hold those samples.
+  int64_t width_in_blocks = 0, height_in_blocks = 0;
+  // Blocks stored: the same, filled up to whole MCUs. What the filling holds is the encoder's whim.
+  int64_t blocks_w = 0, blocks_h = 0;
+  std::array<uint16_t, 64> quantization{};  // natural order: [vertical frequency][horizontal frequency]
+  // [blocks_h][blocks_w][64], natural order. Coefficient = value * quantization, of samples minus 128 under the
+  // orthonormal 8x8 DCT-II.
+  std::vector<int16_t> coefficients;
+
+  [[nodiscard]] const int16_t* block(int64_t row, int64_t column) const {
+    return coefficients.data() + (row * blocks_w + column) * 64;
+  }
+};
+
+struct JpegCoefficients {
+  int64_t width = 0, height = 0;
+  JpegColor color = JpegColor::gray;
+  int max_h_sampling = 1, max_v_sampling = 1;
+  std::vector<JpegComponent> components;  // 1 for gray, else 3
+  std::vector<std::string> warnings;
+};
+
+JpegCoefficients read_jpeg_coefficients(std::span<const uint8_t> bytes);
+
+// How many luma samples share a chroma sample: s422 two side by side, s440 two above each other, s420 four.
+enum class Subsampling : uint8_t { s444, s422, s420, s440 };
+
+struct JpegOptions {
+  int quality = 75;  // libjpeg's scale, 1 to 100
+  Subsampling subsampling = Subsampling::s420;
+  bool progressive = false;
+  bool optimize = false;     // Huffman tables made for this image
+  int restart_interval = 0;  // MCUs between restart markers, 0: none
+  const Metadata* metadata = nullptr;
+};
+
+// The longest EXIF block that fits a JPEG's one marker segment.
+inline constexpr std::size_t kMaxJpegExif = 65527;
+
+// Gray images become one-component files. Throws Error for sizes that JPEG cannot hold and for too long an EXIF block.
+std::vector<uint8_t> encode_jpeg(const Image& image, const JpegOptions& options);
+
+struct QualityChoice {
+  int quality = 0;
+  std::vector<uint8_t> bytes;
+};
+
+// The largest quality whose file has at most `budget` bytes; nothing when quality 1 is too large already.
+std::optional<QualityChoice> encode_jpeg_within(const Image& image, std::size_t budget, JpegOptions options);
+
+}  // namespace hourglass

@@ -1,0 +1,31 @@
+// What a photograph's file says beside its pixels, carried unchanged from the input to the output.
+//
+// The orientation stays a tag: the pixels are never rotated, so that a JPEG's coefficients keep their meaning.
+// On the way: JPEG APP1/APP2/JFIF density <-> PNG eXIf/iCCP/pHYs.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace hourglass {
+
+struct PixelDensity {
+  double x = 1, y = 1;
+  bool per_metre = false;  // otherwise only the ratio x : y means something
+  bool operator==(const PixelDensity&) const = default;
+};
+
+struct Metadata {
+  std::vector<uint8_t> icc_profile;
+  std::vector<uint8_t> exif;  // the TIFF structure, without JPEG's "Exif\0\0"
+  std::optional<PixelDensity> density;
+  std::vector<std::pair<std::string, std::string>> text;  // PNG text chunks: keyword, UTF-8 text
+};
+
+// EXIF tag 0x0112: 1 (upright) to 8; 1 where there is none or the EXIF block is damaged.
+int exif_orientation(const std::vector<uint8_t>& exif);
+
+}  // namespace hourglass

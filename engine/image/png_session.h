@@ -1,0 +1,31 @@
+// Internal to engine/image: libpng's errors as exceptions, in the manner of jpeg_session.h. The body given to guarded()
+// must hold no object with a destructor while it calls libpng.
+#pragma once
+
+#include <csetjmp>
+
+#include <png.h>
+
+#include <string>
+#include <vector>
+
+namespace hourglass::detail {
+
+struct PngErrors {
+  std::jmp_buf jump{};
+  char text[256] = {};                // of the fatal error
+  std::vector<std::string> warnings;  // the others
+};
+
+[[noreturn]] void on_png_error(png_structp png, png_const_charp text);
+void on_png_warning(png_structp png, png_const_charp text);
+
+// Runs body(). False when libpng gave up: errors.text says why.
+template <typename Body>
+[[gnu::noinline]] bool guarded(PngErrors& errors, const Body& body) {
+  if (setjmp(errors.jump) != 0) return false;
+  body();
+  return true;
+}
+
+}  // namespace hourglass::detail

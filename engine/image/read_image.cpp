@@ -1,0 +1,80 @@
+#include "engine/image/read_image.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "engine/image/file.h"
+#include "engine/image/jpeg.h"
+#include "graph/error.h"
+
+namespace hourglass {
+namespace {
+
+struct Signature {
+  std::size_t offset;
+  std::string_view bytes;
+  const char* name;
+};
+
+using std::string_view_literals::operator""sv;
+
+constexpr auto kJpeg = "\xff\xd8\xff"sv;
+constexpr auto kPng = "\x89PNG\r\n\x1a\n"sv;
+constexpr Signature kOthers[] = {
+    {8, "WEBP"sv, "WebP"},
+    {0, "GIF8"sv, "GIF"},
+    {0, "BM"sv, "BMP"},
+    {0, "II*\0"sv, "TIFF or camera raw"},
+    {0, "MM\0*"sv, "TIFF or camera raw"},
+    {4, "ftypavif"sv, "AVIF"},
+    {4, "ftyphei"sv, "HEIF"},
+    {4, "ftypmif1"sv, "HEIF"},
+    {0, "\0\0\0\x0cJXL "sv, "JPEG XL"},
+    {0, "\xff\x0a"sv, "JPEG XL"},
+    {0, "\0\0\0\x0cjP  "sv, "JPEG 2000"},
+    {0, "%PDF"sv, "PDF"},
+    {0, "P5"sv, "PGM"},
+    {0, "P6"sv, "PPM"},
+};
+
+bool has(std::span<const uint8_t> bytes, std::size_t offset, std::string_view signature) {
+  return bytes.size() >= offset + signature.size() &&
+         std::equal(signature.begin(), signature.end(), bytes.begin() + static_cast<std::ptrdiff_t>(offset),
+                    [](char a, uint8_t b) { return static_cast<uint8_t>(a) == b; });
+}
+
+template <typename Function>
+auto within(const std::string& path, const Function& function) {
+  try {
+    return function();
+  } catch (const Error& error) {
+    throw error.within(path == "-" ? "standard input" : path);
+  }
+}
+
+}  // namespace
+
+ImageFormat image_format(std::span<const uint8_t> bytes) {
+  if (has(bytes, 0, kJpeg)) return ImageFormat::jpeg;
+  if (has(bytes, 0, kPng)) return ImageFormat::png;
+  for (const Signature& other : kOthers)
+    if (has(bytes, other.offset, other.bytes))
+      fail("is a {} file, and only JPEG and PNG can be read; convert it first", other.name);
+  fail("is neither a JPEG nor a PNG file");
+}
+
+DecodedImage decode_image(std::span<const uint8_t> bytes) {
+  return image_format(bytes) == ImageFormat::jpeg ? decode_jpeg(bytes) : decode_png(bytes);
+}
+
+DecodedImage read_image(const std::string& path) {
+  const std::vector<uint8_t> bytes = read_file(path);
+  return within(path, [&] { return decode_image(bytes); });
+}
+
+void write_png(const std::string& path, const Image& image, const PngOptions& options, bool overwrite) {
+  const std::vector<uint8_t> bytes = within(path, [&] { return encode_png(image, options); });
+  write_file_atomically(path, bytes, overwrite);
+}
+
+}  // namespace hourglass

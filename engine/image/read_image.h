@@ -1,0 +1,26 @@
+// An image from a file, whatever its name says: the format is told by the first bytes.
+//
+//   const DecodedImage photo = read_image("photo.jpg");
+//   write_png("photo.restored.png", photo.image, {.metadata = &photo.metadata}, /*overwrite=*/false);
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "engine/image/decoded_image.h"
+#include "engine/image/png.h"
+
+namespace hourglass {
+
+// Throws Error for anything but JPEG and PNG, and names the formats that it knows.
+ImageFormat image_format(std::span<const uint8_t> bytes);
+DecodedImage decode_image(std::span<const uint8_t> bytes);
+
+// The errors of read_file and decode_image, with the path.
+DecodedImage read_image(const std::string& path);
+
+// encode_png and write_file_atomically, with the path in every error.
+void write_png(const std::string& path, const Image& image, const PngOptions& options, bool overwrite);
+
+}  // namespace hourglass

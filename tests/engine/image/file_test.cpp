@@ -1,0 +1,159 @@
+#include "engine/image/file.h"
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+#include "engine/image/jpeg.h"
+#include "engine/image/read_image.h"
+#include "tests/engine/image/fixtures.h"
+
+namespace hourglass::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+// An empty folder that goes with the scope.
+class Folder {
+ public:
+  Folder() {
+    std::string name = (fs::temp_directory_path() / "hourglass-file-XXXXXX").string();
+    path_ = ::mkdtemp(name.data());
+  }
+  ~Folder() { fs::remove_all(path_); }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  [[nodiscard]] std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+  [[nodiscard]] std::vector<std::string> names() const {
+    std::vector<std::string> names;
+    for (const auto& entry : fs::directory_iterator(path_)) names.push_back(entry.path().filename().string());
+    return names;
+  }
+  [[nodiscard]] std::string string() const { return path_.string(); }
+
+ private:
+  fs::path path_;
+};
+
+const Bytes kOld = {1, 2, 3}, kNew = {4, 5};
+
+}  // namespace
+
+TEST_CASE("write and read back") {
+  const Folder folder;
+  Bytes bytes(3'000'001);
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(i * 7 >> 3);
+  write_file_atomically(folder / "a", bytes, false);
+  CHECK(read_file(folder / "a") == bytes);
+  CHECK(folder.names() == std::vector<std::string>{"a"});
+  struct stat status {};
+  REQUIRE(::stat((folder / "a").c_str(), &status) == 0);
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  CHECK((status.st_mode & 0777) == (0666 & ~mask));
+}
+
+TEST_CASE("an existing file is replaced only on demand") {
+  const Folder folder;
+  write_file_atomically(folder / "a", kOld, false);
+  CHECK_CONTAINS(error_of([&] { write_file_atomically(folder / "a", kNew, false); }), "exists already");
+  CHECK_CONTAINS(error_of([&] { check_writable(folder / "a", false); }), "exists already");
+  CHECK(read_file(folder / "a") == kOld);
+  check_writable(folder / "a", true);
+  write_file_atomically(folder / "a", kNew, true);
+  CHECK(read_file(folder / "a") == kNew);
+  CHECK(folder.names().size() == 1);
+}
+
+TEST_CASE("a symbolic link's target is replaced, the link stays") {
+  const Folder folder;
+  write_file_atomically(folder / "target", kOld, false);
+  fs::create_symlink("target", folder / "link");
+  CHECK_THROWS_AS(write_file_atomically(folder / "link", kNew, false), Error);
+  write_file_atomically(folder / "link", kNew, true);
+  CHECK(fs::is_symlink(folder / "link"));
+  CHECK(read_file(folder / "target") == kNew);
+}
+
+TEST_CASE("outputs that cannot be") {
+  const Folder folder;
+  CHECK_CONTAINS(error_of([&] { write_file_atomically(folder / "no/a", kNew, true); }), "/no does not exist");
+  CHECK_CONTAINS(error_of([&] { check_writable(folder / "no/a", true); }), "/no does not exist");
+  CHECK_CONTAINS(error_of([&] { write_file_atomically(folder.string(), kNew, true); }), "is a folder");
+  write_file_atomically(folder / "plain", kOld, false);
+  CHECK_CONTAINS(error_of([&] { write_file_atomically(folder / "plain/a", kNew, true); }), "plain is not a folder");
+  CHECK_THROWS_AS(write_file_atomically("", kNew, true), Error);
+  CHECK(folder.names() == std::vector<std::string>{"plain"});
+}
+
+TEST_CASE("a full disk is an error") {
+  if (!fs::exists("/dev/full")) return;
+  CHECK_CONTAINS(error_of([&] { write_file_atomically("/dev/full", kNew, false); }), "No space left");
+}
+
+// A limit on file sizes stands in for the disk that fills up under the temporary file.
+TEST_CASE("nothing is left behind when writing fails half way") {
+  const Folder folder;
+  write_file_atomically(folder / "a", kOld, false);
+  rlimit limit{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &limit) == 0);
+  const rlimit small{.rlim_cur = 4096, .rlim_max = limit.rlim_max};
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
+  std::string replacing, creating;
+  try {
+    write_file_atomically(folder / "a", Bytes(100'000), true);
+  } catch (const Error& error) {
+    replacing = error.what();
+  }
+  try {
+    write_file_atomically(folder / "b", Bytes(100'000), false);
+  } catch (const Error& error) {
+    creating = error.what();
+  }
+  ::setrlimit(RLIMIT_FSIZE, &limit);
+  std::signal(SIGXFSZ, handler);
+  CHECK_CONTAINS(replacing, "cannot write: File too large");
+  CHECK_CONTAINS(creating, "cannot write: File too large");
+  CHECK(folder.names() == std::vector<std::string>{"a"});
+  CHECK(read_file(folder / "a") == kOld);
+}
+
+TEST_CASE("inputs that cannot be") {
+  const Folder folder;
+  CHECK_CONTAINS(error_of([&] { read_file(folder / "none"); }), "no such file");
+  CHECK_CONTAINS(error_of([&] { read_file(folder.string()); }), "is a folder");
+  std::ofstream(folder / "empty").close();
+  CHECK_CONTAINS(error_of([&] { read_file(folder / "empty"); }), "is empty");
+  write_file_atomically(folder / "secret", kOld, false);
+  fs::permissions(folder / "secret", fs::perms::none);
+  if (::geteuid() != 0) CHECK_CONTAINS(error_of([&] { read_file(folder / "secret"); }), "cannot open");
+}
+
+TEST_CASE("the format is told by the content, not by the name") {
+  const Folder folder;
+  const Image picture = make_picture(20, 10, 3);
+  write_png(folder / "really_png.jpg", picture, {}, false);
+  write_file_atomically(folder / "really_jpeg.png", encode_jpeg(picture, {.quality = 95}), false);
+  CHECK(read_image(folder / "really_png.jpg").format == ImageFormat::png);
+  CHECK(read_image(folder / "really_jpeg.png").format == ImageFormat::jpeg);
+  const auto refuses = [&](const std::string& content, const std::string& message) {
+    const Bytes bytes(content.begin(), content.end());
+    write_file_atomically(folder / "other", bytes, true);
+    const std::string text = error_of([&] { read_image(folder / "other"); });
+    CHECK_CONTAINS(text, message);
+    CHECK_CONTAINS(text, folder / "other");
+  };
+  refuses("GIF89a....", "is a GIF file, and only JPEG and PNG can be read");
+  refuses("RIFF\x10\x20\x30\x40WEBPVP8 ", "WebP");
+  refuses("hello", "neither a JPEG nor a PNG");
+  refuses("\xff", "neither a JPEG nor a PNG");
+  refuses("\xff\xd8\xff\xe0 and no more", "truncated or damaged");
+  refuses("\x89PNG\r\n\x1a\n and no more", "truncated or damaged");
+}
+
+}  // namespace hourglass::test
