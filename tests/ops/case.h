@@ -5,7 +5,8 @@
 //   1x8x5x7@0.5..2       values uniform in [0.5, 2]
 //   i64:4@0..3           another element type (integers are whole)
 //   -                    an optional input that is not given
-// Attribute values are read by the kind that the op declares: 2, 0.2, reflect, [1,1,1,1].
+// Attribute values are read by the kind that the op declares: 2, 0.2, reflect, [1,1,1,1]. A tensor is i64 unless there is
+// a point in it, of rank 1 in brackets and a scalar without.
 #pragma once
 
 #include <string>
@@ -30,9 +31,6 @@ struct Case {
 
 // Throws Error for a string that does not fit the op.
 Case parse_case(const OpDef& op, std::string_view text);
-
-// The same case with the inputs in bf16 that the op takes in it (OpDef::bf16_inputs).
-Case in_bf16(const OpDef& op, const Case& c);
 
 // The inputs' values, drawn from the seed.
 std::vector<HostTensor> draw_inputs(const Case& c, uint64_t seed);

@@ -1,0 +1,285 @@
+// Ops that keep every element, in row-major order, under another shape, type or name.
+//   Identity; Dropout (which a fit to one image runs without dropping, as in inference); Reshape, Flatten, Squeeze,
+//   Unsqueeze (constant shapes and axes); Cast between f32 and bf16 (other casts fold).     ONNX ops of the same names.
+//   diff_src = diff_dst under src's shape or type.
+#include "graph/error.h"
+#include "ops/detail/elementwise.h"
+
+#include <array>
+#include <cmath>
+
+namespace hourglass::ops {
+namespace {
+
+void infer_same(InferContext& ctx) { ctx.outputs.push_back(*ctx.inputs[0]); }
+
+void reference_copy(ReferenceContext& ctx) { ctx.outputs[0].values = ctx.inputs[0]->values; }
+
+void vjp_identity(VjpContext& ctx) { ctx.set_grad(0, ctx.grad_out()); }
+
+// The gradient of a new shape is the old one.
+void vjp_reshape(VjpContext& ctx) {
+  ctx.set_grad(0, ctx.b.add("Reshape", {ctx.grad_out()}, {{"shape", ctx.in_shape(0).dims()}, {"allowzero", int64_t{1}}},
+                            ctx.node.name + "/grad"));
+}
+
+// Copies bytes, or nothing when the planner has put dst where src is.
+std::unique_ptr<Kernel> copy_kernel(const MemoryDesc& desc) {
+  const auto bytes = static_cast<int64_t>(desc.get_size());
+  return loop_kernel([bytes](const Addresses& at) {
+    const auto* src = static_cast<const char*>(at.src[0]);
+    auto* dst = static_cast<char*>(at.dst[0]);
+    if (src == dst) return;
+    detail::parallel_ranges(bytes, 1 << 14, [&](int64_t begin, int64_t end) {
+      std::memcpy(dst + begin, src + begin, static_cast<std::size_t>(end - begin));
+    });
+  });
+}
+
+KernelPlan plan_identity(PlanContext& ctx) {
+  const MemoryDesc desc = ctx.src[0];
+  return {.src = {desc}, .dst = {desc}, .in_place = {{0, 0}}, .implementation = "copy", .kernel = copy_kernel(desc)};
+}
+
+KernelPlan plan_reshape(PlanContext& ctx) {
+  const MemoryDesc desc = detail::plain(ctx.in(0));
+  return {.src = {desc},
+          .dst = {detail::plain(ctx.out())},
+          .in_place = {{0, 0}},
+          .implementation = "copy",
+          .kernel = copy_kernel(desc)};
+}
+
+void normalize_dropout(NormalizeContext& ctx) {
+  ctx.notes.push_back("Dropout passes its input on: nothing is dropped");
+  ctx.op = "Identity";
+  ctx.attrs = {};
+  ctx.inputs.resize(1);
+  ctx.outputs.resize(1);
+}
+
+// --- shapes ---
+
+void infer_reshape(InferContext& ctx) {
+  const Shape& src = ctx.shape(0);
+  Dims dims = ctx.attrs.ints("shape");
+  const bool zero_copies = ctx.attrs.integer("allowzero") == 0;
+  int64_t known = 1;
+  std::size_t open = dims.size();
+  for (std::size_t i = 0; i < dims.size(); ++i) {
+    if (dims[i] == 0 && zero_copies) {
+      if (static_cast<int>(i) >= src.rank()) fail("shape {} copies extent {} of {}", fmt::join(dims, "x"), i, src);
+      dims[i] = src[static_cast<int>(i)];
+    }
+    if (dims[i] == -1) {
+      if (open != dims.size()) fail("shape [{}] has more than one -1", fmt::join(dims, ","));
+      open = i;
+    } else {
+      known *= dims[i];
+    }
+  }
+  if (open != dims.size()) {
+    if (known == 0 || src.elements() % known != 0) fail("{} does not reshape to [{}]", src, fmt::join(dims, ","));
+    dims[open] = src.elements() / known;
+  }
+  const Shape shape(std::move(dims));
+  if (shape.elements() != src.elements()) fail("{} does not reshape to {}", src, shape);
+  ctx.outputs.push_back({ctx.inputs[0]->dtype, shape});
+}
+
+void infer_flatten(InferContext& ctx) {
+  const Shape& src = ctx.shape(0);
+  int64_t axis = ctx.attrs.integer("axis");
+  if (axis < -src.rank() || axis > src.rank()) fail("axis {} is outside [{}, {}]", axis, -src.rank(), src.rank());
+  if (axis < 0) axis += src.rank();
+  int64_t outer = 1, inner = 1;
+  for (int d = 0; d < src.rank(); ++d) (d < axis ? outer : inner) *= src[d];
+  ctx.outputs.push_back({ctx.inputs[0]->dtype, Shape{outer, inner}});
+}
+
+void infer_squeeze(InferContext& ctx) {
+  const Shape& src = ctx.shape(0);
+  std::vector<bool> drop(static_cast<std::size_t>(src.rank()), false);
+  if (ctx.attrs.has("axes")) {
+    for (const int64_t given : ctx.attrs.ints("axes")) {
+      const int axis = normalize_axis(given, src.rank());
+      if (src[axis] != 1) fail("axis {} of {} has more than one element", axis, src);
+      drop[static_cast<std::size_t>(axis)] = true;
+    }
+  } else {
+    for (int d = 0; d < src.rank(); ++d) drop[static_cast<std::size_t>(d)] = src[d] == 1;
+  }
+  Dims dims;
+  for (int d = 0; d < src.rank(); ++d) {
+    if (!drop[static_cast<std::size_t>(d)]) dims.push_back(src[d]);
+  }
+  ctx.outputs.push_back({ctx.inputs[0]->dtype, Shape(std::move(dims))});
+}
+
+void infer_unsqueeze(InferContext& ctx) {
+  const Dims& axes = ctx.attrs.ints("axes");
+  const int rank = ctx.shape(0).rank() + static_cast<int>(axes.size());
+  Dims dims(static_cast<std::size_t>(rank), 0);
+  for (const int64_t given : axes) {
+    int64_t& extent = dims[static_cast<std::size_t>(normalize_axis(given, rank))];
+    if (extent == 1) fail("axes [{}] name one twice", fmt::join(axes, ","));
+    extent = 1;
+  }
+  auto next = ctx.shape(0).dims().begin();
+  std::vector<bool> is_new(dims.size(), false);
+  for (std::size_t d = 0; d < dims.size(); ++d) is_new[d] = dims[d] == 1;
+  for (std::size_t d = 0; d < dims.size(); ++d) {
+    if (!is_new[d]) dims[d] = *next++;
+  }
+  ctx.outputs.push_back({ctx.inputs[0]->dtype, Shape(std::move(dims))});
+}
+
+// --- Cast ---
+
+// ONNX's TensorProto.DataType.
+struct OnnxType {
+  int64_t number;
+  std::string_view name;
+  DType dtype;
+};
+constexpr std::array<OnnxType, 9> kOnnxTypes = {{{1, "FLOAT", DType::f32},
+                                                 {2, "UINT8", DType::u8},
+                                                 {3, "INT8", DType::i8},
+                                                 {6, "INT32", DType::i32},
+                                                 {7, "INT64", DType::i64},
+                                                 {9, "BOOL", DType::boolean},
+                                                 {10, "FLOAT16", DType::f16},
+                                                 {11, "DOUBLE", DType::f64},
+                                                 {16, "BFLOAT16", DType::bf16}}};
+
+DType dtype_of(int64_t number) {
+  for (const OnnxType& type : kOnnxTypes) {
+    if (type.number == number) return type.dtype;
+  }
+  fail("element type {} is not supported", number);
+}
+
+int64_t number_of(DType dtype) {
+  for (const OnnxType& type : kOnnxTypes) {
+    if (type.dtype == dtype) return type.number;
+  }
+  fail("element type {} has no number in ONNX", dtype);
+}
+
+// Until opset 6 the type was a name.
+void normalize_cast(NormalizeContext& ctx) {
+  if (ctx.opset >= 6) return;
+  const std::string name = ctx.attrs.string("to");
+  for (const OnnxType& type : kOnnxTypes) {
+    if (type.name == name) {
+      ctx.attrs.set("to", type.number);
+      return;
+    }
+  }
+  fail("element type '{}' is not supported", name);
+}
+
+void infer_cast(InferContext& ctx) { ctx.outputs.push_back({dtype_of(ctx.attrs.integer("to")), ctx.shape(0)}); }
+
+// To a floating type nothing is rounded: a double-precision run has no rounding.
+void reference_cast(ReferenceContext& ctx) {
+  HostTensor& dst = ctx.outputs[0];
+  dst.values = ctx.inputs[0]->values;
+  if (is_floating(dst.dtype)) return;
+  for (double& value : dst.values) value = dst.dtype == DType::boolean ? value != 0 : std::trunc(value);
+}
+
+void vjp_cast(VjpContext& ctx) {
+  const DType from = ctx.b.graph().type(ctx.in(0)).dtype;
+  ctx.set_grad(0, ctx.b.add("Cast", {ctx.grad_out()}, {{"to", number_of(from)}}, ctx.node.name + "/grad"));
+}
+
+KernelPlan plan_cast(PlanContext& ctx) {
+  const auto has_kernel = [](DType dtype) { return dtype == DType::f32 || dtype == DType::bf16; };
+  if (!has_kernel(ctx.in(0).dtype) || !has_kernel(ctx.out().dtype)) {
+    fail("casts {} to {}: kernels know f32 and bf16 only", ctx.in(0).dtype, ctx.out().dtype);
+  }
+  if (ctx.in(0).dtype == ctx.out().dtype) return plan_identity(ctx);
+  const MemoryDesc src = detail::elementwise_layout(ctx.src[0], ctx.in(0));
+  const MemoryDesc dst = detail::in_layout_of(src, ctx.out());
+  const dnnl::reorder::primitive_desc reorder = detail::make_reorder(ctx.engine, src, dst);
+  return {.src = {src},
+          .dst = {dst},
+          .scratch_bytes = reorder.scratchpad_desc().get_size(),
+          .implementation = "reorder",
+          .kernel = detail::primitive_kernel(
+              dnnl::reorder(reorder), ctx.engine,
+              {{DNNL_ARG_FROM, detail::Argument::From::src, 0, src},
+               {DNNL_ARG_TO, detail::Argument::From::dst, 0, dst},
+               {DNNL_ARG_SCRATCHPAD, detail::Argument::From::scratchpad, 0, reorder.scratchpad_desc()}})};
+}
+
+}  // namespace
+
+std::span<const OpDef> copy_ops() {
+  static const OpDef ops[] = {
+      {.name = "Identity",
+       .infer = infer_same,
+       .vjp = vjp_identity,
+       .plan = plan_identity,
+       .reference = reference_copy,
+       .linear = true,
+       .cases = {"2x17x6x3", "5", "scalar"}},
+      {.name = "Dropout",
+       .attrs = {{"ratio", 0.5}, {"seed", int64_t{0}}, {"is_test", int64_t{0}}},
+       .normalize = normalize_dropout,
+       .infer = infer_same,
+       .vjp = vjp_identity,
+       .plan = plan_identity,
+       .reference = reference_copy,
+       .linear = true,
+       .cases = {"2x17x6x3"}},
+      {.name = "Reshape",
+       .attrs = {AttrSpec::required("shape", AttrKind::ints), {"allowzero", int64_t{0}}},
+       .const_inputs = {{1, "shape", 5}},
+       .infer = infer_reshape,
+       .vjp = vjp_reshape,
+       .plan = plan_reshape,
+       .reference = reference_copy,
+       .linear = true,
+       .cases = {"2x17x6x3 | shape=[2,-1]", "2x17x6x3 | shape=[0,1,17,18]", "12 | shape=[1,3,2,2]", "1x1 | shape=[]",
+                 "0x3 | shape=[3,0] allowzero=1"}},
+      {.name = "Flatten",
+       .attrs = {{"axis", int64_t{1}}},
+       .infer = infer_flatten,
+       .vjp = vjp_reshape,
+       .plan = plan_reshape,
+       .reference = reference_copy,
+       .linear = true,
+       .cases = {"2x17x6x3", "2x3x4 | axis=0", "2x3x4 | axis=-1", "2x3 | axis=2"}},
+      {.name = "Squeeze",
+       .attrs = {AttrSpec::optional("axes", AttrKind::ints)},
+       .const_inputs = {{1, "axes", 13}},
+       .infer = infer_squeeze,
+       .vjp = vjp_reshape,
+       .plan = plan_reshape,
+       .reference = reference_copy,
+       .linear = true,
+       .cases = {"1x17x6x1", "1x17x6x1 | axes=[-1]", "1x1"}},
+      {.name = "Unsqueeze",
+       .attrs = {AttrSpec::required("axes", AttrKind::ints)},
+       .const_inputs = {{1, "axes", 13}},
+       .infer = infer_unsqueeze,
+       .vjp = vjp_reshape,
+       .plan = plan_reshape,
+       .reference = reference_copy,
+       .linear = true,
+       .cases = {"17x6 | axes=[0,3]", "2x17x6x3 | axes=[-1]", "scalar | axes=[0]"}},
+      {.name = "Cast",
+       .attrs = {AttrSpec::required("to", AttrKind::integer), {"saturate", int64_t{1}}},
+       .normalize = normalize_cast,
+       .infer = infer_cast,
+       .vjp = vjp_cast,
+       .plan = plan_cast,
+       .reference = reference_cast,
+       .cases = {"2x17x6x3 | to=16", "bf16:2x17x6x3 | to=1", "9 | to=1", "bf16:9 | to=16"}},
+  };
+  return ops;
+}
+
+}  // namespace hourglass::ops

@@ -1,0 +1,50 @@
+#include "ops/detail/elementwise.h"
+
+#include "graph/error.h"
+#include "ops/detail/nest.h"
+
+namespace hourglass::detail {
+
+bool has_padding(const MemoryDesc& desc) {
+  const Blocking b = blocking_of(desc);
+  return b.padded_dims != b.dims;
+}
+
+MemoryDesc elementwise_layout(const MemoryDesc& desc, const TensorType& type) {
+  const Blocking b = blocking_of(desc);
+  int64_t elements = 1;
+  for (const int64_t extent : b.padded_dims) elements *= extent;
+  const bool dense = padded_elements(desc) == elements && b.offset == 0;
+  return dense && (!has_padding(desc) || is_viewable(desc)) ? desc : plain(type);
+}
+
+void require_one_float_type(const PlanContext& ctx) {
+  const DType expected = ctx.out().dtype;
+  const auto check = [&](DType found) {
+    if ((found != DType::f32 && found != DType::bf16) || found != expected) {
+      fail("kernels compute with f32 or bf16, the same for all operands; found {} and {}: insert a Cast", expected,
+           found);
+    }
+  };
+  check(expected);
+  for (std::size_t i = 0; i < ctx.node.inputs.size(); ++i) {
+    if (ctx.has(i)) check(ctx.in(i).dtype);
+  }
+}
+
+ElementWalk::ElementWalk(const MemoryDesc& desc, bool zero_stays)
+    : count_(padded_elements(desc)), flat_(zero_stays || !has_padding(desc)) {
+  if (!flat_) view_ = view_of(desc);
+}
+
+Dims broadcast_strides(const Shape& shape, const Shape& full) {
+  const Dims own = shape.strides();
+  Dims strides(static_cast<std::size_t>(full.rank()), 0);
+  const int shift = full.rank() - shape.rank();
+  for (int i = 0; i < shape.rank(); ++i) {
+    if (shape[i] != 1) strides[static_cast<std::size_t>(i + shift)] = own[static_cast<std::size_t>(i)];
+  }
+  return strides;
+}
+
+}  // namespace hourglass::detail

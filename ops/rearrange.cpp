@@ -1,0 +1,284 @@
+// Ops that move or repeat elements:
+//   Expand{shape}: broadcasts src against shape; the gradient is SumTo.
+//   Tile{repeats}: dst[i] = src[i mod extent]; the gradient sums over the copies.
+//   Transpose{perm}: dst's dimension d is src's perm[d]; the gradient is the inverse permutation.
+//   DepthToSpace, SpaceToDepth{blocksize, mode}: b x b channels become b x b pixels and back; CRD and DCR say whether
+//   the channel or the pixel's place is the outer part of src's channel number.
+// ONNX ops of the same names; shape, repeats and perm are constants.
+#include "graph/error.h"
+#include "ops/detail/elementwise.h"
+#include "ops/detail/nest.h"
+
+#include <numeric>
+
+namespace hourglass::ops {
+namespace {
+
+using detail::Nest;
+
+// Each of these ops is one nest from src (operand 0) to dst (operand 1).
+using MakeNest = Nest<2> (*)(const Attrs& attrs, const Shape& src, const Shape& dst);
+
+template <MakeNest kNest>
+void reference(ReferenceContext& ctx) {
+  const HostTensor& src = *ctx.inputs[0];
+  HostTensor& dst = ctx.outputs[0];
+  kNest(ctx.attrs, src.shape, dst.shape).for_each([&](const auto& at) {
+    dst.values[static_cast<std::size_t>(at[1])] = src.values[static_cast<std::size_t>(at[0])];
+  });
+}
+
+template <MakeNest kNest>
+KernelPlan plan(PlanContext& ctx) {
+  detail::require_one_float_type(ctx);
+  Nest<2> nest = kNest(ctx.node.attrs, ctx.in(0).shape, ctx.out().shape);
+  nest.collapse();
+  KernelPlan result{.src = {detail::plain(ctx.in(0))},
+                    .dst = {detail::plain(ctx.out())},
+                    .implementation = "loop",
+                    .kernel = nullptr};
+  detail::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    result.kernel = loop_kernel([nest](const Addresses& at) {
+      detail::copy_nest(nest, static_cast<const T*>(at.src[0]), static_cast<T*>(at.dst[0]));
+    });
+  });
+  return result;
+}
+
+ValueId emit(VjpContext& ctx, std::string_view op, ValueId input, Attrs attrs) {
+  return ctx.b.add(op, {input}, std::move(attrs), ctx.node.name + "/grad");
+}
+
+ValueId reshape(VjpContext& ctx, ValueId input, const Dims& shape) {
+  return emit(ctx, "Reshape", input, {{"shape", shape}, {"allowzero", int64_t{1}}});
+}
+
+// --- Expand ---
+
+void infer_expand(InferContext& ctx) {
+  ctx.outputs.push_back({ctx.inputs[0]->dtype, broadcast(ctx.shape(0), Shape(ctx.attrs.ints("shape")))});
+}
+
+Nest<2> expand_nest(const Attrs&, const Shape& src, const Shape& dst) {
+  return {.extents = dst.dims(), .strides = {detail::broadcast_strides(src, dst), dst.strides()}};
+}
+
+void vjp_expand(VjpContext& ctx) {
+  const ValueId dy = ctx.grad_out();
+  const bool same = ctx.b.graph().shape(dy) == ctx.in_shape(0);
+  ctx.set_grad(0, same ? dy : emit(ctx, "SumTo", dy, {{"shape", ctx.in_shape(0).dims()}}));
+}
+
+// --- Tile ---
+
+void infer_tile(InferContext& ctx) {
+  const Dims& repeats = ctx.attrs.ints("repeats");
+  Dims dims = ctx.shape(0).dims();
+  if (repeats.size() != dims.size()) fail("repeats has {} entries for {}", repeats.size(), ctx.shape(0));
+  for (std::size_t i = 0; i < dims.size(); ++i) dims[i] *= repeats[i];
+  ctx.outputs.push_back({ctx.inputs[0]->dtype, Shape(std::move(dims))});
+}
+
+// Every dimension twice: copies, then elements.
+Nest<2> tile_nest(const Attrs& attrs, const Shape& src, const Shape& dst) {
+  const Dims &repeats = attrs.ints("repeats"), src_strides = src.strides(), dst_strides = dst.strides();
+  Nest<2> nest{};
+  for (std::size_t i = 0; i < repeats.size(); ++i) {
+    const int64_t extent = src.dims()[i];
+    nest.extents.insert(nest.extents.end(), {repeats[i], extent});
+    nest.strides[0].insert(nest.strides[0].end(), {0, src_strides[i]});
+    nest.strides[1].insert(nest.strides[1].end(), {extent * dst_strides[i], dst_strides[i]});
+  }
+  return nest;
+}
+
+void vjp_tile(VjpContext& ctx) {
+  const Dims& repeats = ctx.node.attrs.ints("repeats");
+  const Shape src = ctx.in_shape(0);  // a copy: adding nodes moves values
+  Dims split, summed;
+  for (std::size_t i = 0; i < repeats.size(); ++i) {
+    split.insert(split.end(), {repeats[i], src.dims()[i]});
+    summed.insert(summed.end(), {1, src.dims()[i]});
+  }
+  const ValueId parts = reshape(ctx, ctx.grad_out(), split);
+  ctx.set_grad(0, reshape(ctx, emit(ctx, "SumTo", parts, {{"shape", summed}}), src.dims()));
+}
+
+// --- Transpose ---
+
+Dims permutation_of(const Attrs& attrs, int rank) {
+  Dims perm(static_cast<std::size_t>(rank));
+  std::iota(perm.rbegin(), perm.rend(), 0);
+  if (attrs.has("perm")) perm = attrs.ints("perm");
+  Dims sorted = perm;
+  std::sort(sorted.begin(), sorted.end());
+  for (std::size_t i = 0; i < sorted.size(); ++i) {
+    if (sorted.size() != static_cast<std::size_t>(rank) || sorted[i] != static_cast<int64_t>(i)) {
+      fail("perm [{}] does not permute {} dimensions", fmt::join(perm, ","), rank);
+    }
+  }
+  return perm;
+}
+
+void infer_transpose(InferContext& ctx) {
+  Dims dims;
+  for (const int64_t d : permutation_of(ctx.attrs, ctx.shape(0).rank()))
+    dims.push_back(ctx.shape(0)[static_cast<int>(d)]);
+  ctx.outputs.push_back({ctx.inputs[0]->dtype, Shape(std::move(dims))});
+}
+
+Nest<2> transpose_nest(const Attrs& attrs, const Shape& src, const Shape& dst) {
+  const Dims strides = src.strides();
+  Nest<2> nest{.extents = dst.dims(), .strides = {Dims{}, dst.strides()}};
+  for (const int64_t d : permutation_of(attrs, src.rank()))
+    nest.strides[0].push_back(strides[static_cast<std::size_t>(d)]);
+  return nest;
+}
+
+void vjp_transpose(VjpContext& ctx) {
+  const Dims perm = permutation_of(ctx.node.attrs, ctx.in_shape(0).rank());
+  Dims inverse(perm.size());
+  for (std::size_t i = 0; i < perm.size(); ++i) inverse[static_cast<std::size_t>(perm[i])] = static_cast<int64_t>(i);
+  ctx.set_grad(0, emit(ctx, "Transpose", ctx.grad_out(), {{"perm", inverse}}));
+}
+
+// A reorder from src's own layout, seen with its dimensions permuted, to a row-major dst.
+KernelPlan plan_transpose(PlanContext& ctx) {
+  detail::require_one_float_type(ctx);
+  const int rank = ctx.in(0).shape.rank();
+  if (rank < 2 || ctx.in(0).shape.elements() == 0) return plan<transpose_nest>(ctx);
+  const Dims perm = permutation_of(ctx.node.attrs, rank);
+  std::vector<int> place(perm.size());  // of src's dimension in dst, as oneDNN wants it
+  for (std::size_t i = 0; i < perm.size(); ++i) place[static_cast<std::size_t>(perm[i])] = static_cast<int>(i);
+  const MemoryDesc src = ctx.src[0], seen = src.permute_axes(place), dst = detail::plain(ctx.out());
+  const dnnl::reorder::primitive_desc reorder = detail::make_reorder(ctx.engine, seen, dst);
+  return {.src = {src},
+          .dst = {dst},
+          .scratch_bytes = reorder.scratchpad_desc().get_size(),
+          .implementation = "reorder",
+          .kernel = detail::primitive_kernel(
+              dnnl::reorder(reorder), ctx.engine,
+              {{DNNL_ARG_FROM, detail::Argument::From::src, 0, seen},
+               {DNNL_ARG_TO, detail::Argument::From::dst, 0, dst},
+               {DNNL_ARG_SCRATCHPAD, detail::Argument::From::scratchpad, 0, reorder.scratchpad_desc()}})};
+}
+
+// --- DepthToSpace, SpaceToDepth ---
+
+int64_t block_of(const Attrs& attrs, const Shape& shape) {
+  const int64_t block = attrs.integer("blocksize");
+  if (shape.rank() != 4 || block < 1)
+    fail("src is {} and blocksize {}, expected N x C x H x W and at least 1", shape, block);
+  return block;
+}
+
+bool is_crd(const Attrs& attrs) {
+  const std::string& mode = attrs.string("mode");
+  if (mode != "CRD" && mode != "DCR") fail("mode is '{}', expected 'DCR' or 'CRD'", mode);
+  return mode == "CRD";
+}
+
+void infer_depth_to_space(InferContext& ctx) {
+  const Shape& src = ctx.shape(0);
+  const int64_t b = block_of(ctx.attrs, src);
+  is_crd(ctx.attrs);
+  if (src[1] % (b * b) != 0) fail("{} channels do not make blocks of {} x {} pixels", src[1], b, b);
+  ctx.outputs.push_back({ctx.inputs[0]->dtype, Shape{src[0], src[1] / (b * b), src[2] * b, src[3] * b}});
+}
+
+void infer_space_to_depth(InferContext& ctx) {
+  const Shape& src = ctx.shape(0);
+  const int64_t b = block_of(ctx.attrs, src);
+  if (src[2] % b != 0 || src[3] % b != 0) fail("{} does not divide into blocks of {} x {} pixels", src, b, b);
+  ctx.outputs.push_back({ctx.inputs[0]->dtype, Shape{src[0], src[1] * b * b, src[2] / b, src[3] / b}});
+}
+
+// The six dimensions N, C, H, BH, W, BW: strides in the deep tensor (operand 0) and in the wide one (operand 1).
+Nest<2> depth_nest(int64_t b, bool crd, const Shape& deep, const Shape& wide) {
+  const Dims d = deep.strides(), w = wide.strides();
+  const int64_t channel = crd ? b * b : 1, place = crd ? 1 : wide[1];
+  return {.extents = {wide[0], wide[1], deep[2], b, deep[3], b},
+          .strides = {Dims{d[0], channel * d[1], d[2], b * place * d[1], d[3], place * d[1]},
+                      Dims{w[0], w[1], b * w[2], w[2], b * w[3], w[3]}}};
+}
+
+Nest<2> depth_to_space_nest(const Attrs& attrs, const Shape& src, const Shape& dst) {
+  return depth_nest(attrs.integer("blocksize"), is_crd(attrs), src, dst);
+}
+
+Nest<2> space_to_depth_nest(const Attrs& attrs, const Shape& src, const Shape& dst) {
+  Nest<2> nest = depth_nest(attrs.integer("blocksize"), false, dst, src);
+  std::swap(nest.strides[0], nest.strides[1]);
+  return nest;
+}
+
+// SpaceToDepth knows the DCR order only: CRD is written out.
+void vjp_depth_to_space(VjpContext& ctx) {
+  const int64_t b = ctx.node.attrs.integer("blocksize");
+  if (!is_crd(ctx.node.attrs)) {
+    ctx.set_grad(0, emit(ctx, "SpaceToDepth", ctx.grad_out(), {{"blocksize", b}}));
+    return;
+  }
+  const Shape src = ctx.in_shape(0);  // a copy: adding nodes moves values
+  const ValueId parts = reshape(ctx, ctx.grad_out(), {src[0], src[1] / (b * b), src[2], b, src[3], b});
+  ctx.set_grad(0, reshape(ctx, emit(ctx, "Transpose", parts, {{"perm", Dims{0, 1, 3, 5, 2, 4}}}), src.dims()));
+}
+
+void vjp_space_to_depth(VjpContext& ctx) {
+  ctx.set_grad(0, emit(ctx, "DepthToSpace", ctx.grad_out(), {{"blocksize", ctx.node.attrs.integer("blocksize")}}));
+}
+
+}  // namespace
+
+std::span<const OpDef> rearrange_ops() {
+  static const OpDef ops[] = {
+      {.name = "Expand",
+       .attrs = {AttrSpec::required("shape", AttrKind::ints)},
+       .const_inputs = {{1, "shape", 8}},
+       .infer = infer_expand,
+       .vjp = vjp_expand,
+       .plan = plan<expand_nest>,
+       .reference = reference<expand_nest>,
+       .linear = true,
+       .cases = {"scalar | shape=[2,17,6,3]", "1x17x1x1 | shape=[2,17,6,3]", "2x17x6x3 | shape=[3]",
+                 "5x1 | shape=[2,1,4]", "1 | shape=[70,90]"}},
+      {.name = "Tile",
+       .since = 6,
+       .attrs = {AttrSpec::required("repeats", AttrKind::ints)},
+       .const_inputs = {{1, "repeats", 6}},
+       .infer = infer_tile,
+       .vjp = vjp_tile,
+       .plan = plan<tile_nest>,
+       .reference = reference<tile_nest>,
+       .linear = true,
+       .cases = {"2x3x5x4 | repeats=[1,2,1,3]", "5 | repeats=[3]", "2x3 | repeats=[1,1]"}},
+      {.name = "Transpose",
+       .attrs = {AttrSpec::optional("perm", AttrKind::ints)},
+       .infer = infer_transpose,
+       .vjp = vjp_transpose,
+       .plan = plan_transpose,
+       .reference = reference<transpose_nest>,
+       .linear = true,
+       .cases = {"2x17x6x3 | perm=[0,2,3,1]", "2x17x6x3", "5x7", "2x3x4x5x2 | perm=[4,0,2,1,3]", "7"}},
+      {.name = "DepthToSpace",
+       .attrs = {AttrSpec::required("blocksize", AttrKind::integer), {"mode", std::string("DCR")}},
+       .infer = infer_depth_to_space,
+       .vjp = vjp_depth_to_space,
+       .plan = plan<depth_to_space_nest>,
+       .reference = reference<depth_to_space_nest>,
+       .linear = true,
+       .cases = {"2x12x5x3 | blocksize=2", "2x18x5x3 | blocksize=3 mode=CRD"}},
+      {.name = "SpaceToDepth",
+       .attrs = {AttrSpec::required("blocksize", AttrKind::integer)},
+       .infer = infer_space_to_depth,
+       .vjp = vjp_space_to_depth,
+       .plan = plan<space_to_depth_nest>,
+       .reference = reference<space_to_depth_nest>,
+       .linear = true,
+       .cases = {"2x3x6x4 | blocksize=2"}},
+  };
+  return ops;
+}
+
+}  // namespace hourglass::ops

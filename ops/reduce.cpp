@@ -1,0 +1,441 @@
+// dst = reduction of src over `axes`.
+// ONNX ReduceSum, ReduceMean, ReduceMax, ReduceMin, ReduceL1, ReduceL2, ReduceSumSquare, ReduceLogSumExp, ReduceProd;
+// GlobalAveragePool and GlobalMaxPool are ReduceMean and ReduceMax over all axes behind the second.
+// Internal: SumTo{shape} sums over the dimensions along which `shape` broadcasts to src: the gradient of broadcasting.
+//   d Sum = dy, d Mean = dy / n, d L1 = dy sign(x), d L2 = dy x / y, d SumSquare = 2 dy x, d LogSumExp = dy e^(x - y),
+//   each broadcast to src; Max and Min: dy shared evenly by the elements that equal the result.
+//
+// Every kernel accumulates in double and in an order that depends on the shape only, so a loss over millions of pixels
+// is exact to float and the same for any number of threads.
+#include "graph/error.h"
+#include "ops/detail/elementwise.h"
+#include "ops/detail/nest.h"
+
+#include <cmath>
+#include <limits>
+
+namespace hourglass::ops {
+namespace {
+
+using detail::Nest;
+using detail::View;
+
+// A reduction is finish(combine of map(x), number of elements). `zeros_vanish`: zeros do not change it, so the padding
+// lanes of a blocked layout may be walked like the rest.
+struct Sum {
+  static constexpr bool kZerosVanish = true;
+  static constexpr double kStart = 0;
+  static double map(double x) { return x; }
+  static double combine(double a, double b) { return a + b; }
+  static double finish(double sum, double) { return sum; }
+};
+struct Mean : Sum {
+  static double finish(double sum, double count) { return sum / count; }
+};
+struct L1 : Sum {
+  static double map(double x) { return std::abs(x); }
+};
+struct SumSquare : Sum {
+  static double map(double x) { return x * x; }
+};
+struct L2 : SumSquare {
+  static double finish(double sum, double) { return std::sqrt(sum); }
+};
+// In double, e^x stays finite and positive for |x| < 700: no shift by the maximum is needed.
+struct LogSumExp : Sum {
+  static constexpr bool kZerosVanish = false;
+  static double map(double x) { return std::exp(x); }
+  static double finish(double sum, double) { return std::log(sum); }
+};
+struct Max {
+  static constexpr bool kZerosVanish = false;
+  static constexpr double kStart = -std::numeric_limits<double>::infinity();
+  static double map(double x) { return x; }
+  static double combine(double a, double b) { return a > b ? a : b; }
+  static double finish(double x, double) { return x; }
+};
+struct Min {
+  static constexpr bool kZerosVanish = false;
+  static constexpr double kStart = std::numeric_limits<double>::infinity();
+  static double map(double x) { return x; }
+  static double combine(double a, double b) { return a < b ? a : b; }
+  static double finish(double x, double) { return x; }
+};
+struct Prod {
+  static constexpr bool kZerosVanish = false;
+  static constexpr double kStart = 1;
+  static double map(double x) { return x; }
+  static double combine(double a, double b) { return a * b; }
+  static double finish(double x, double) { return x; }
+};
+
+// What the axes of a node are: from its attributes, all behind the second, or those that SumTo's shape lacks.
+enum class Axes : uint8_t { given, spatial, sum_to };
+
+using Mask = std::vector<bool>;  // per dimension of src: reduced?
+
+template <Axes kAxes>
+Mask mask_of(const Attrs& attrs, const Shape& src) {
+  const auto rank = static_cast<std::size_t>(src.rank());
+  Mask mask(rank, false);
+  if constexpr (kAxes == Axes::spatial) {
+    if (rank < 3) fail("src is {}, expected N x C and at least one spatial dimension", src);
+    std::fill(mask.begin() + 2, mask.end(), true);
+  } else if constexpr (kAxes == Axes::sum_to) {
+    const Shape target(attrs.ints("shape"));
+    if (target.rank() > src.rank() || broadcast(target, src) != src) fail("{} does not broadcast to {}", target, src);
+    for (std::size_t i = 0; i < rank; ++i) {
+      const int axis = static_cast<int>(i) - static_cast<int>(rank) + target.rank();
+      mask[i] = axis < 0 || (target[axis] == 1 && src[static_cast<int>(i)] != 1);
+    }
+  } else {
+    const Dims axes = attrs.has("axes") ? attrs.ints("axes") : Dims{};
+    if (axes.empty() && attrs.integer("noop_with_empty_axes") == 0) mask.assign(rank, true);
+    for (const int64_t axis : axes) mask[static_cast<std::size_t>(normalize_axis(axis, src.rank()))] = true;
+  }
+  return mask;
+}
+
+Shape keepdims_shape(const Shape& src, const Mask& mask) {
+  Dims dims = src.dims();
+  for (std::size_t i = 0; i < dims.size(); ++i) {
+    if (mask[i]) dims[i] = 1;
+  }
+  return Shape(std::move(dims));
+}
+
+template <Axes kAxes>
+void infer(InferContext& ctx) {
+  const Shape& src = ctx.shape(0);
+  const Mask mask = mask_of<kAxes>(ctx.attrs, src);
+  if constexpr (kAxes == Axes::sum_to) {
+    ctx.outputs.push_back({ctx.inputs[0]->dtype, Shape(ctx.attrs.ints("shape"))});
+  } else {
+    Dims dims;
+    const bool keepdims = kAxes == Axes::spatial || ctx.attrs.integer("keepdims") != 0;
+    for (std::size_t i = 0; i < mask.size(); ++i) {
+      if (!mask[i]) dims.push_back(src[static_cast<int>(i)]);
+      if (mask[i] && keepdims) dims.push_back(1);
+    }
+    ctx.outputs.push_back({ctx.inputs[0]->dtype, Shape(std::move(dims))});
+  }
+}
+
+template <class K, Axes kAxes>
+void reference(ReferenceContext& ctx) {
+  const HostTensor& src = *ctx.inputs[0];
+  HostTensor& dst = ctx.outputs[0];
+  const Shape kept = keepdims_shape(src.shape, mask_of<kAxes>(ctx.attrs, src.shape));
+  std::fill(dst.values.begin(), dst.values.end(), K::kStart);
+  const Nest<2> nest{.extents = src.shape.dims(),
+                     .strides = {src.shape.strides(), detail::broadcast_strides(kept, src.shape)}};
+  nest.for_each([&](const auto& at) {
+    double& y = dst.values[static_cast<std::size_t>(at[1])];
+    y = K::combine(y, K::map(src.values[static_cast<std::size_t>(at[0])]));
+  });
+  const double count = static_cast<double>(src.shape.elements()) / static_cast<double>(kept.elements());
+  for (double& y : dst.values) {
+    y = K::finish(y, count);
+    if (!is_floating(dst.dtype)) y = std::trunc(y);
+  }
+}
+
+// --- gradients ---
+
+ValueId emit(VjpContext& ctx, std::string_view op, std::vector<ValueId> inputs, Attrs attrs = {}) {
+  return ctx.b.add(op, std::move(inputs), std::move(attrs), ctx.node.name + "/grad");
+}
+
+// `value`, of dst's shape, with the reduced dimensions as 1, so that it broadcasts against src.
+template <Axes kAxes>
+ValueId kept(VjpContext& ctx, ValueId value) {
+  const Shape shape = keepdims_shape(ctx.in_shape(0), mask_of<kAxes>(ctx.node.attrs, ctx.in_shape(0)));
+  if (ctx.b.graph().shape(value) == shape) return value;
+  return emit(ctx, "Reshape", {value}, {{"shape", shape.dims()}, {"allowzero", int64_t{1}}});
+}
+
+ValueId scalar(VjpContext& ctx, double value) {
+  return ctx.b.constant(HostTensor::scalar(ctx.b.graph().type(ctx.in(0)).dtype, value), ctx.node.name + "/constant");
+}
+
+template <class K, Axes kAxes>
+void vjp(VjpContext& ctx) {
+  const ValueId x = ctx.in(0);
+  ValueId dy = kept<kAxes>(ctx, ctx.grad_out());
+  if constexpr (std::is_same_v<K, Sum> || std::is_same_v<K, Mean>) {
+    const Shape src = ctx.in_shape(0);  // a copy: adding nodes moves values
+    const double count = static_cast<double>(src.elements()) / static_cast<double>(ctx.b.graph().shape(dy).elements());
+    if (std::is_same_v<K, Mean>) dy = emit(ctx, "Mul", {dy, scalar(ctx, 1 / count)});
+    if (ctx.b.graph().shape(dy) != src) dy = emit(ctx, "Expand", {dy}, {{"shape", src.dims()}});
+    ctx.set_grad(0, dy);
+  } else if constexpr (std::is_same_v<K, L1>) {
+    ctx.set_grad(0, emit(ctx, "Mul", {emit(ctx, "Sign", {x}), dy}));
+  } else if constexpr (std::is_same_v<K, SumSquare>) {
+    ctx.set_grad(0, emit(ctx, "Mul", {x, emit(ctx, "Mul", {dy, scalar(ctx, 2)})}));
+  } else if constexpr (std::is_same_v<K, L2>) {
+    ctx.set_grad(0, emit(ctx, "Mul", {x, emit(ctx, "Div", {dy, kept<kAxes>(ctx, ctx.out(0))})}));
+  } else if constexpr (std::is_same_v<K, LogSumExp>) {
+    const ValueId share = emit(ctx, "Exp", {emit(ctx, "Sub", {x, kept<kAxes>(ctx, ctx.out(0))})});
+    ctx.set_grad(0, emit(ctx, "Mul", {share, dy}));
+  } else {
+    const ValueId mask = emit(ctx, "EqualMask", {x, kept<kAxes>(ctx, ctx.out(0))});
+    ValueId ties = mask;
+    const Shape shape = ctx.b.graph().shape(dy);
+    if (ctx.b.graph().shape(mask) != shape) ties = emit(ctx, "SumTo", {mask}, {{"shape", shape.dims()}});
+    ctx.set_grad(0, emit(ctx, "Mul", {mask, emit(ctx, "Div", {dy, ties})}));
+  }
+}
+
+// --- kernels ---
+
+template <class K, class T>
+HG_CLONES double reduce_row(const T* x, int64_t count) {
+  double result = K::kStart;
+  if constexpr (std::is_base_of_v<Sum, K>) {
+#pragma omp simd reduction(+ : result)
+    for (int64_t i = 0; i < count; ++i) result += K::map(static_cast<double>(detail::load(x + i)));
+  } else {
+    for (int64_t i = 0; i < count; ++i) {
+      result = K::combine(result, K::map(static_cast<double>(detail::load(x + i))));
+    }
+  }
+  return result;
+}
+
+// acc[j] for `width` neighbours, over `count` rows that are `stride` apart.
+template <class K, class T>
+HG_CLONES void reduce_columns(const T* x, int64_t stride, int64_t count, double* acc, int64_t width) {
+  for (int64_t i = 0; i < count; ++i) {
+    for (int64_t j = 0; j < width; ++j) {
+      acc[j] = K::combine(acc[j], K::map(static_cast<double>(detail::load(x + i * stride + j))));
+    }
+  }
+}
+
+// All elements to one, in any dense layout. Zeros must vanish where the layout has padding.
+template <class K, class T>
+void plan_all(KernelPlan& plan, int64_t elements, double count) {
+  constexpr int64_t kChunk = 1 << 12;
+  const int64_t chunks = (elements + kChunk - 1) / kChunk;
+  plan.scratch_bytes = static_cast<std::size_t>(chunks) * sizeof(double);
+  plan.kernel = loop_kernel([=](const Addresses& at) {
+    const auto* src = static_cast<const T*>(at.src[0]);
+    auto* partial = static_cast<double*>(at.scratch);
+    detail::parallel_for(chunks, [&](int64_t i) {
+      partial[i] = reduce_row<K>(src + i * kChunk, std::min(kChunk, elements - i * kChunk));
+    });
+    double total = K::kStart;
+    for (int64_t i = 0; i < chunks; ++i) total = K::combine(total, partial[i]);
+    detail::store(static_cast<T*>(at.dst[0]), static_cast<float>(K::finish(total, count)));
+  });
+}
+
+// Height and width, and perhaps batch and channels, of an activation in its own layout. Partial results per (n, channel
+// group, chunk of rows) lie in scratch, one per lane.
+template <class K, class T>
+void plan_spatial(KernelPlan& plan, const View& v, bool over_batch, bool over_channels, double count) {
+  const int64_t rows = std::max<int64_t>(1, (1 << 12) / std::max<int64_t>(1, v.w * v.block));
+  const int64_t chunks = (v.h + rows - 1) / rows;
+  plan.scratch_bytes = static_cast<std::size_t>(v.n * v.groups * chunks * v.block) * sizeof(double);
+  plan.kernel = loop_kernel([=](const Addresses& at) {
+    const auto* src = static_cast<const T*>(at.src[0]);
+    auto* dst = static_cast<T*>(at.dst[0]);
+    auto* partial = static_cast<double*>(at.scratch);
+    detail::parallel_for(v.n * v.groups * chunks, [&](int64_t i) {
+      double* acc = partial + i * v.block;
+      std::fill(acc, acc + v.block, K::kStart);
+      const int64_t ng = i / chunks;
+      for (int64_t h = i % chunks * rows; h < std::min(v.h, (i % chunks + 1) * rows); ++h) {
+        const T* row = src + v.offset(ng / v.groups, ng % v.groups, h, 0);
+        if (v.block == 1 && v.stride_w == 1) {
+          *acc = K::combine(*acc, reduce_row<K>(row, v.w));
+        } else {
+          reduce_columns<K>(row, v.stride_w, v.w, acc, v.block);
+        }
+      }
+    });
+    const auto gather = [&](int64_t n, int64_t c, double total) {
+      for (int64_t k = 0; k < chunks; ++k) {
+        const int64_t unit = (n * v.groups + c / v.block) * chunks + k;
+        total = K::combine(total, partial[unit * v.block + c % v.block]);
+      }
+      return total;
+    };
+    const int64_t out_n = over_batch ? 1 : v.n, out_c = over_channels ? 1 : v.c;
+    for (int64_t n = 0; n < out_n; ++n) {
+      for (int64_t c = 0; c < out_c; ++c) {
+        double total = K::kStart;
+        for (int64_t in = n; in < (over_batch ? v.n : n + 1); ++in) {
+          for (int64_t ic = c; ic < (over_channels ? v.c : c + 1); ++ic) total = gather(in, ic, total);
+        }
+        detail::store(dst + n * out_c + c, static_cast<float>(K::finish(total, count)));
+      }
+    }
+  });
+}
+
+// Any dimensions of a row-major tensor: each result is made by one thread, over `reduced` for each index of `outer`; a
+// result has up to kTile neighbours that are made with it where the innermost dimension is kept.
+template <class K, class T>
+void plan_plain(KernelPlan& plan, const Shape& src, const Mask& mask, double count) {
+  Nest<2> nest{.extents = src.dims(),
+               .strides = {src.strides(), detail::broadcast_strides(keepdims_shape(src, mask), src)}};
+  nest.collapse();
+  // After collapsing, dimensions alternate between kept and reduced.
+  struct Dim {
+    int64_t extent, src_stride, dst_stride;
+  };
+  std::vector<Dim> outer, reduced;
+  for (std::size_t d = 0; d < nest.extents.size(); ++d) {
+    const Dim dim{nest.extents[d], nest.strides[0][d], nest.strides[1][d]};
+    (dim.dst_stride == 0 ? reduced : outer).push_back(dim);
+  }
+  constexpr int64_t kTile = 128;
+  const bool inner_kept = !outer.empty() && outer.back().src_stride == 1;
+  const Dim inner = inner_kept ? outer.back() : Dim{1, 0, 0};  // neighbours in dst and in src
+  if (inner_kept) outer.pop_back();
+  const Dim run = reduced.empty() ? Dim{1, 0, 0} : reduced.back();  // innermost reduced dimension
+  if (!reduced.empty()) reduced.pop_back();
+  const auto product = [](const std::vector<Dim>& dims) {
+    int64_t result = 1;
+    for (const Dim& dim : dims) result *= dim.extent;
+    return result;
+  };
+  const int64_t outer_count = product(outer), reduced_count = product(reduced);
+  const int64_t tiles = (inner.extent + kTile - 1) / kTile;
+  plan.kernel = loop_kernel([=](const Addresses& at) {
+    const auto* x = static_cast<const T*>(at.src[0]);
+    auto* dst = static_cast<T*>(at.dst[0]);
+    detail::parallel_for(outer_count * tiles, [&](int64_t i) {
+      const int64_t tile = i % tiles * kTile;
+      const int64_t width = std::min(kTile, inner.extent - tile);
+      int64_t from = tile, to = tile, rest = i / tiles;
+      for (std::size_t d = outer.size(); d-- > 0;) {
+        from += rest % outer[d].extent * outer[d].src_stride;
+        to += rest % outer[d].extent * outer[d].dst_stride;
+        rest /= outer[d].extent;
+      }
+      double acc[kTile];
+      std::fill(acc, acc + width, K::kStart);
+      for (int64_t r = 0; r < reduced_count; ++r) {
+        int64_t at_r = from, left = r;
+        for (std::size_t d = reduced.size(); d-- > 0;) {
+          at_r += left % reduced[d].extent * reduced[d].src_stride;
+          left /= reduced[d].extent;
+        }
+        if (run.src_stride == 1) {
+          acc[0] = K::combine(acc[0], reduce_row<K>(x + at_r, run.extent));
+        } else {
+          reduce_columns<K>(x + at_r, run.src_stride, run.extent, acc, width);
+        }
+      }
+      for (int64_t j = 0; j < width; ++j) detail::store(dst + to + j, static_cast<float>(K::finish(acc[j], count)));
+    });
+  });
+}
+
+template <class K, Axes kAxes>
+KernelPlan plan(PlanContext& ctx) {
+  detail::require_one_float_type(ctx);
+  const TensorType& in = ctx.in(0);
+  const Mask mask = mask_of<kAxes>(ctx.node.attrs, in.shape);
+  const double count = static_cast<double>(in.shape.elements()) / static_cast<double>(ctx.out().shape.elements());
+  const bool everything = ctx.out().shape.elements() == 1;
+  const MemoryDesc dense = detail::elementwise_layout(ctx.src[0], in);
+  KernelPlan result{.src = {dense}, .dst = {detail::plain(ctx.out())}, .implementation = "loop", .kernel = nullptr};
+  detail::with_element(in.dtype == DType::bf16, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    if (everything && (K::kZerosVanish || !detail::has_padding(dense))) {
+      plan_all<K, T>(result, detail::padded_elements(dense), count);
+      return;
+    }
+    if (in.shape.rank() == 4 && detail::is_viewable(dense) && mask[2] && mask[3]) {
+      plan_spatial<K, T>(result, detail::view_of(dense), mask[0], mask[1], count);
+      return;
+    }
+    result.src[0] = detail::plain(in);
+    plan_plain<K, T>(result, in.shape, mask, count);
+  });
+  return result;
+}
+
+using Cases = std::vector<std::string_view>;
+
+template <class K>
+OpDef reduce(std::string_view name, bool linear, int axes_input_since, Cases cases) {
+  return {.name = name,
+          .attrs = {AttrSpec::optional("axes", AttrKind::ints),
+                    {"keepdims", int64_t{1}},
+                    {"noop_with_empty_axes", int64_t{0}}},
+          .const_inputs = {{1, "axes", axes_input_since}},
+          .infer = infer<Axes::given>,
+          .vjp = vjp<K, Axes::given>,
+          .plan = plan<K, Axes::given>,
+          .reference = reference<K, Axes::given>,
+          .linear = linear,
+          .cases = std::move(cases)};
+}
+
+std::vector<OpDef> make_table() {
+  const Cases cases = {"1x8x5x7",
+                       "2x17x6x3",
+                       "2x17x6x3 | axes=[2,3]",
+                       "2x17x6x3 | axes=[-1,0,2] keepdims=0",
+                       "2x17x6x3 | axes=[1]",
+                       "2x17x6x3 | axes=[0,2] keepdims=0",
+                       "2x17x6x3 | axes=[3]",
+                       "3x5x4 | axes=[1] keepdims=0",
+                       "3x5x4 | axes=[0,2]",
+                       "2x3x2x3x2 | axes=[0,2,4]",
+                       "1x3x70x50 | keepdims=0",
+                       "13",
+                       "4x5 | noop_with_empty_axes=1"};
+  std::vector<OpDef> ops = {
+      reduce<Sum>("ReduceSum", true, 13, cases),
+      reduce<Mean>("ReduceMean", true, 18, cases),
+      reduce<Max>("ReduceMax", false, 18, cases),
+      reduce<Min>("ReduceMin", false, 18, cases),
+      reduce<L1>("ReduceL1", false, 18, cases),
+      reduce<L2>("ReduceL2", false, 18, cases),
+      reduce<SumSquare>("ReduceSumSquare", false, 18, cases),
+      reduce<LogSumExp>("ReduceLogSumExp", false, 18, cases),
+      reduce<Prod>("ReduceProd", false, 18, cases),
+      {.name = "GlobalAveragePool",
+       .infer = infer<Axes::spatial>,
+       .vjp = vjp<Mean, Axes::spatial>,
+       .plan = plan<Mean, Axes::spatial>,
+       .reference = reference<Mean, Axes::spatial>,
+       .linear = true,
+       .cases = {"1x8x5x7", "2x17x6x3", "2x3x7"}},
+      {.name = "GlobalMaxPool",
+       .infer = infer<Axes::spatial>,
+       .vjp = vjp<Max, Axes::spatial>,
+       .plan = plan<Max, Axes::spatial>,
+       .reference = reference<Max, Axes::spatial>,
+       .cases = {"1x8x5x7", "2x17x6x3", "2x3x7"}},
+      {.name = "SumTo",
+       .internal = true,
+       .attrs = {AttrSpec::required("shape", AttrKind::ints)},
+       .infer = infer<Axes::sum_to>,
+       .plan = plan<Sum, Axes::sum_to>,
+       .reference = reference<Sum, Axes::sum_to>,
+       .linear = true,
+       .cases = {"2x17x6x3 | shape=[1,17,1,1]", "2x17x6x3 | shape=[17,1,1]", "2x17x6x3 | shape=[1,1,6,3]",
+                 "2x17x6x3 | shape=[1]", "2x17x6x3 | shape=[2,1,6,3]", "5x7 | shape=[7]", "3x5x4 | shape=[5,1]"}},
+  };
+  for (OpDef& op : ops) {
+    if (op.name != "ReduceProd") continue;
+    op.vjp = nullptr;
+    op.no_gradient = "a product is meant for shapes; write it as ReduceSum of Log, then Exp";
+  }
+  return ops;
+}
+
+}  // namespace
+
+std::span<const OpDef> reduce_ops() {
+  static const std::vector<OpDef> ops = make_table();
+  return ops;
+}
+
+}  // namespace hourglass::ops

@@ -1,0 +1,216 @@
+// Slice: dst[i] = src[start + i * step] along each of `axes`; negative starts and ends count from the back, steps may
+// be negative, everything is clamped to the extents.          ONNX Slice (constant starts, ends, axes, steps).
+//   diff_src = SliceGrad: diff_dst put back in its place, zero elsewhere.
+#include "graph/error.h"
+#include "ops/detail/box.h"
+#include "ops/detail/elementwise.h"
+#include "ops/detail/nest.h"
+
+namespace hourglass::ops {
+namespace {
+
+using detail::Box;
+using detail::Nest;
+using detail::View;
+
+// For every dimension of the sliced tensor.
+struct Range {
+  Dims start, step, extent;
+};
+
+Range range_of(const Attrs& attrs, const Shape& shape) {
+  const auto rank = static_cast<std::size_t>(shape.rank());
+  Range range{.start = Dims(rank, 0), .step = Dims(rank, 1), .extent = shape.dims()};
+  const Dims &starts = attrs.ints("starts"), &ends = attrs.ints("ends");
+  Dims axes, steps(starts.size(), 1);
+  for (std::size_t i = 0; i < starts.size(); ++i) axes.push_back(static_cast<int64_t>(i));
+  if (attrs.has("axes")) axes = attrs.ints("axes");
+  if (attrs.has("steps")) steps = attrs.ints("steps");
+  if (ends.size() != starts.size() || axes.size() != starts.size() || steps.size() != starts.size()) {
+    fail("starts, ends, axes and steps have {}, {}, {} and {} entries, expected as many of each", starts.size(),
+         ends.size(), axes.size(), steps.size());
+  }
+  for (std::size_t i = 0; i < starts.size(); ++i) {
+    const auto axis = static_cast<std::size_t>(normalize_axis(axes[i], shape.rank()));
+    const int64_t extent = shape.dims()[axis], step = steps[i];
+    if (step == 0) fail("the step along axis {} is 0", axis);
+    // A forward walk stays within [0, extent], a backward one within [-1, extent - 1].
+    const int64_t low = step > 0 ? 0 : -1, high = step > 0 ? extent : extent - 1;
+    const auto place = [&](int64_t at) { return std::clamp(at < 0 ? at + extent : at, low, high); };
+    const int64_t start = place(starts[i]), end = place(ends[i]);
+    const int64_t distance = step > 0 ? end - start : start - end;
+    // |step| without overflow for the smallest integer.
+    const uint64_t stride = step > 0 ? static_cast<uint64_t>(step) : 0 - static_cast<uint64_t>(step);
+    range.start[axis] = start;
+    range.extent[axis] = distance <= 0 ? 0 : static_cast<int64_t>((static_cast<uint64_t>(distance) - 1) / stride) + 1;
+    range.step[axis] = range.extent[axis] > 1 ? step : 1;
+  }
+  return range;
+}
+
+void infer(InferContext& ctx) {
+  ctx.outputs.push_back({ctx.inputs[0]->dtype, Shape(range_of(ctx.attrs, ctx.shape(0)).extent)});
+}
+
+void infer_grad(InferContext& ctx) {
+  const Shape shape(ctx.attrs.ints("shape"));
+  const Shape slice(range_of(ctx.attrs, shape).extent);
+  if (slice != ctx.shape(0)) fail("diff_dst is {}, the slice of {} has shape {}", ctx.shape(0), shape, slice);
+  ctx.outputs.push_back({ctx.inputs[0]->dtype, shape});
+}
+
+void vjp(VjpContext& ctx) {
+  Attrs attrs = ctx.node.attrs;
+  attrs.set("shape", ctx.in_shape(0).dims());
+  ctx.set_grad(0, ctx.b.add("SliceGrad", {ctx.grad_out()}, std::move(attrs), ctx.node.name + "/grad"));
+}
+
+// Operand 0 is the sliced tensor, operand 1 the slice.
+Nest<2> nest_of(const Range& range, const Shape& shape) {
+  const Shape slice{Dims(range.extent)};
+  Nest<2> nest{.extents = range.extent, .strides = {shape.strides(), slice.strides()}};
+  for (std::size_t d = 0; d < range.extent.size(); ++d) {
+    nest.start[0] += range.start[d] * nest.strides[0][d];
+    nest.strides[0][d] *= range.step[d];
+  }
+  return nest;
+}
+
+void reference(ReferenceContext& ctx) {
+  const HostTensor& src = *ctx.inputs[0];
+  nest_of(range_of(ctx.attrs, src.shape), src.shape).for_each([&](const auto& at) {
+    ctx.outputs[0].values[static_cast<std::size_t>(at[1])] = src.values[static_cast<std::size_t>(at[0])];
+  });
+}
+
+void reference_grad(ReferenceContext& ctx) {
+  HostTensor& diff_src = ctx.outputs[0];
+  nest_of(range_of(ctx.attrs, diff_src.shape), diff_src.shape).for_each([&](const auto& at) {
+    diff_src.values[static_cast<std::size_t>(at[0])] = ctx.inputs[0]->values[static_cast<std::size_t>(at[1])];
+  });
+}
+
+// Whether the layout can stay: an activation whose channels are not stepped over.
+bool keeps_layout(const Range& range, const MemoryDesc& desc) {
+  return range.extent.size() == 4 && range.step[1] == 1 && detail::is_viewable(desc);
+}
+
+KernelPlan plan_forward(PlanContext& ctx) {
+  detail::require_one_float_type(ctx);
+  const Range range = range_of(ctx.node.attrs, ctx.in(0).shape);
+  const bool keeps = keeps_layout(range, ctx.src[0]);
+  const MemoryDesc src_desc = keeps ? ctx.src[0] : detail::plain(ctx.in(0));
+  const MemoryDesc dst_desc = keeps ? detail::in_layout_of(src_desc, ctx.out()) : detail::plain(ctx.out());
+  Nest<2> nest = nest_of(range, ctx.in(0).shape);
+  nest.collapse();
+  KernelPlan plan{.src = {src_desc}, .dst = {dst_desc}, .implementation = "loop", .kernel = nullptr};
+  detail::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    if (keeps) {
+      const View s = detail::view_of(src_desc), d = detail::view_of(dst_desc);
+      Box box{};
+      for (std::size_t i = 0; i < 4; ++i) {
+        box.extent[i] = range.extent[i];
+        box.src_start[i] = range.start[i];
+        box.src_step[i] = range.step[i];
+      }
+      plan.kernel = loop_kernel([=](const Addresses& at) {
+        auto* dst = static_cast<T*>(at.dst[0]);
+        detail::copy_box(s, static_cast<const T*>(at.src[0]), d, dst, box);
+        detail::zero_padding(d, dst);
+      });
+    } else {
+      plan.kernel = loop_kernel([nest](const Addresses& at) {
+        detail::copy_nest(nest, static_cast<const T*>(at.src[0]), static_cast<T*>(at.dst[0]));
+      });
+    }
+  });
+  return plan;
+}
+
+KernelPlan plan_backward(PlanContext& ctx) {
+  detail::require_one_float_type(ctx);
+  const Shape& shape = ctx.out().shape;
+  const Range range = range_of(ctx.node.attrs, shape);
+  const bool keeps = keeps_layout(range, ctx.src[0]);
+  const MemoryDesc slice_desc = keeps ? ctx.src[0] : detail::plain(ctx.in(0));
+  const MemoryDesc whole_desc = keeps ? detail::in_layout_of(slice_desc, ctx.out()) : detail::plain(ctx.out());
+  Nest<2> nest = nest_of(range, shape);
+  std::swap(nest.strides[0], nest.strides[1]);
+  std::swap(nest.start[0], nest.start[1]);
+  nest.collapse();
+  const int64_t count = detail::padded_elements(whole_desc);
+  KernelPlan plan{.src = {slice_desc}, .dst = {whole_desc}, .implementation = "loop", .kernel = nullptr};
+  detail::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    if (keeps) {
+      const View s = detail::view_of(slice_desc), d = detail::view_of(whole_desc);
+      Box box{};
+      for (std::size_t i = 0; i < 4; ++i) {
+        box.extent[i] = range.extent[i];
+        box.dst_start[i] = range.start[i];
+        box.dst_step[i] = range.step[i];
+      }
+      plan.kernel = loop_kernel([=](const Addresses& at) {
+        auto* dst = static_cast<T*>(at.dst[0]);
+        detail::zero_all(dst, count);
+        detail::copy_box(s, static_cast<const T*>(at.src[0]), d, dst, box);
+      });
+    } else {
+      plan.kernel = loop_kernel([=](const Addresses& at) {
+        auto* dst = static_cast<T*>(at.dst[0]);
+        detail::zero_all(dst, count);
+        detail::copy_nest(nest, static_cast<const T*>(at.src[0]), dst);
+      });
+    }
+  });
+  return plan;
+}
+
+std::vector<AttrSpec> attrs() {
+  return {AttrSpec::required("starts", AttrKind::ints), AttrSpec::required("ends", AttrKind::ints),
+          AttrSpec::optional("axes", AttrKind::ints), AttrSpec::optional("steps", AttrKind::ints)};
+}
+
+std::vector<AttrSpec> grad_attrs() {
+  std::vector<AttrSpec> result = attrs();
+  result.push_back(AttrSpec::required("shape", AttrKind::ints));
+  return result;
+}
+
+}  // namespace
+
+std::span<const OpDef> slice_ops() {
+  static const OpDef ops[] = {
+      {.name = "Slice",
+       .attrs = attrs(),
+       .const_inputs = {{1, "starts", 10}, {2, "ends", 10}, {3, "axes", 10}, {4, "steps", 10}},
+       .infer = infer,
+       .vjp = vjp,
+       .plan = plan_forward,
+       .reference = reference,
+       .linear = true,
+       .cases = {"1x21x5x7 | starts=[4] ends=[21] axes=[1]", "1x21x5x7 | starts=[0] ends=[4] axes=[1]",
+                 "1x48x5x7 | starts=[16] ends=[32] axes=[1]",
+                 "2x17x6x8 | starts=[1,2] ends=[-1,9223372036854775807] axes=[2,3]",
+                 "2x17x6x8 | starts=[0,-1] ends=[6,-9] axes=[2,-1] steps=[2,-3]",
+                 "2x17x6x8 | starts=[-1] ends=[-9223372036854775808] axes=[1] steps=[-2]",
+                 "2x3x4 | starts=[1,0] ends=[2,2]", "9 | starts=[7] ends=[0] steps=[-2]",
+                 "2x3x4x2x3 | starts=[1,1] ends=[3,3] axes=[1,4]"}},
+      {.name = "SliceGrad",
+       .internal = true,
+       .attrs = grad_attrs(),
+       .infer = infer_grad,
+       .plan = plan_backward,
+       .reference = reference_grad,
+       .linear = true,
+       .cases = {"1x17x5x7 | starts=[4] ends=[21] axes=[1] shape=[1,21,5,7]",
+                 "2x17x4x6 | starts=[1,2] ends=[-1,8] axes=[2,3] shape=[2,17,6,8]",
+                 "2x17x3x3 | starts=[0,-1] ends=[6,-9] axes=[2,-1] steps=[2,-3] shape=[2,17,6,8]",
+                 "2x9x6x8 | starts=[-1] ends=[-18] axes=[1] steps=[-2] shape=[2,17,6,8]",
+                 "1x2x4 | starts=[1,0] ends=[2,2] shape=[2,3,4]", "4 | starts=[7] ends=[0] steps=[-2] shape=[9]"}},
+  };
+  return ops;
+}
+
+}  // namespace hourglass::ops
