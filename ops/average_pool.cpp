@@ -255,6 +255,7 @@ std::span<const OpDef> average_pool_ops() {
                "1x4x5x6 | kernel_shape=[3,2] strides=[2,3] auto_pad=VALID",
                "1x4x3x4 | kernel_shape=[3,4]",
                "1x3x4x4 | kernel_shape=[1,1] pads=[1,1,1,1] count_include_pad=1",
+               "1x16x6x5 | kernel_shape=[2,2] pads=[3,0,0,2] count_include_pad=1",
            }},
       {.name = "AveragePoolGrad",
        .internal = true,
