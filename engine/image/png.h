@@ -19,7 +19,7 @@ DecodedImage decode_png(std::span<const uint8_t> bytes);
 struct PngOptions {
   int bit_depth = 8;  // 8 or 16
   const Metadata* metadata = nullptr;
-  // Metadata that libpng refuses (an ICC profile that is damaged, or made for another colour type) is left out and
+  // Metadata that a PNG can't hold (an ICC profile that is damaged, or made for another colour type) is left out and
   // named here.
   std::vector<std::string>* warnings = nullptr;
 };

@@ -1,5 +1,8 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
 #include "engine/image/png.h"
 #include "engine/image/png_session.h"
@@ -9,6 +12,27 @@ namespace hourglass {
 namespace {
 
 constexpr std::size_t kMaxKeyword = 79;  // PNG, 11.3.3.1
+
+// What is wrong with an ICC profile for an image of that many channels; null when nothing is. libpng 1.6.39 checks
+// this itself and drops the profile, 1.6.48 gives up on the whole file.  ICC.1:2022, 7.2 and 7.3.
+const char* icc_complaint(const std::vector<uint8_t>& profile, int channels) {
+  constexpr std::size_t kHeaderBytes = 128, kTagBytes = 12;
+  if (profile.size() < kHeaderBytes + 4) return "it is too short";
+  const auto number = [&](std::size_t at) {
+    return std::size_t{profile[at]} << 24 | std::size_t{profile[at + 1]} << 16 | std::size_t{profile[at + 2]} << 8 |
+           std::size_t{profile[at + 3]};
+  };
+  const auto spells = [&](std::size_t at, std::string_view text) {
+    return std::equal(text.begin(), text.end(), profile.begin() + static_cast<std::ptrdiff_t>(at));
+  };
+  if (number(0) != profile.size()) return "it states another length than it has";
+  if (!spells(36, "acsp")) return "it has no signature";
+  constexpr int kVersionInFours = 4;  // from this major version on a length is a multiple of four
+  if (profile[8] >= kVersionInFours && profile.size() % 4 != 0) return "its length is no multiple of four";
+  if (number(kHeaderBytes) > (profile.size() - kHeaderBytes - 4) / kTagBytes) return "its table of tags is cut off";
+  if (!spells(16, channels == 1 ? "GRAY" : "RGB ")) return "it is made for another colour type";
+  return nullptr;
+}
 
 class Writer {
  public:
@@ -29,13 +53,20 @@ class Writer {
     std::vector<uint8_t> row(static_cast<std::size_t>(image.width * image.channels * (wide ? 2 : 1)));
     std::vector<png_text> texts;
     if (options.metadata != nullptr) texts = make_texts(*options.metadata);
+    const std::vector<uint8_t>* icc = options.metadata != nullptr ? &options.metadata->icc_profile : nullptr;
+    if (icc != nullptr && !icc->empty()) {
+      if (const char* complaint = icc_complaint(*icc, image.channels); complaint != nullptr) {
+        errors_.warnings.push_back(fmt::format("the ICC profile is left out: {}", complaint));
+        icc = nullptr;
+      }
+    }
     const bool done = detail::guarded(errors_, [&] {
       png_set_write_fn(png_, this, on_write, on_flush);
       png_set_benign_errors(png_, 1);  // bad metadata is left out with a warning
       png_set_IHDR(png_, info_, static_cast<png_uint_32>(image.width), static_cast<png_uint_32>(image.height),
                    options.bit_depth, image.channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB,
                    PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
-      if (options.metadata != nullptr) set_metadata(*options.metadata, texts);
+      if (options.metadata != nullptr) set_metadata(*options.metadata, texts, icc != nullptr);
       png_write_info(png_, info_);
       for (int64_t y = 0; y < image.height; ++y) {
         fill_row(image, y, wide, row.data());
@@ -80,8 +111,8 @@ class Writer {
     return texts;
   }
 
-  void set_metadata(const Metadata& metadata, const std::vector<png_text>& texts) {
-    if (!metadata.icc_profile.empty())
+  void set_metadata(const Metadata& metadata, const std::vector<png_text>& texts, bool with_icc) {
+    if (with_icc && !metadata.icc_profile.empty())
       png_set_iCCP(png_, info_, "ICC profile", PNG_COMPRESSION_TYPE_BASE, metadata.icc_profile.data(),
                    static_cast<png_uint_32>(metadata.icc_profile.size()));
     if (!metadata.exif.empty())
