@@ -123,6 +123,8 @@ struct OpDef {
   // The outputs' values depend on the inputs' types only (Shape, Size): the importer folds it whatever the inputs hold,
   // and `reference` gets inputs without values.
   bool by_type = false;
+  // The inputs that may be bf16 (bit i: input i), all of them together; the others stay f32. 0: computes in f32 only.
+  uint32_t bf16_inputs = 0;
   // out = A·in for fixed attributes: the harness checks <Ax, y> = <x, A'y>.
   bool linear = false;
   // Test and benchmark cases, see tests/ops/case.h: "1x8x5x7", "1x8x9x9 4x8x3x3 4 | pads=[1,1,1,1] group=2".

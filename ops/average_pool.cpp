@@ -238,6 +238,7 @@ std::span<const OpDef> average_pool_ops() {
        .vjp = vjp,
        .plan = plan_forward,
        .reference = reference_forward,
+       .bf16_inputs = 0b1,
        .linear = true,
        .cases =
            {
@@ -263,6 +264,7 @@ std::span<const OpDef> average_pool_ops() {
        .infer = infer_backward,
        .plan = plan_backward,
        .reference = reference_backward,
+       .bf16_inputs = 0b1,
        .linear = true,
        .cases =
            {

@@ -356,6 +356,7 @@ OpDef public_op(std::string_view name, void (*vjp)(VjpContext&), Cases cases) {
           .vjp = vjp,
           .plan = plan<F>,
           .reference = reference<F>,
+          .bf16_inputs = 0b11,
           .cases = std::move(cases)};
 }
 
@@ -368,6 +369,7 @@ OpDef internal_op(std::string_view name, Cases cases) {
           .infer = infer,
           .plan = plan<F>,
           .reference = reference<F>,
+          .bf16_inputs = 0b11,
           .cases = std::move(cases)};
 }
 

@@ -373,6 +373,7 @@ std::span<const OpDef> conv_ops() {
        .vjp = vjp,
        .plan = plan_forward,
        .reference = reference_forward,
+       .bf16_inputs = 0b11,
        .cases =
            {
                "1x3x9x11 8x3x3x3 8 | pads=[1,1,1,1]",
@@ -402,6 +403,7 @@ std::span<const OpDef> conv_ops() {
        .infer = infer_grad_src,
        .plan = plan_grad_src,
        .reference = reference_grad_src,
+       .bf16_inputs = 0b11,
        .cases =
            {
                "1x8x9x11 8x3x3x3 | pads=[1,1,1,1] src_shape=[1,3,9,11]",
@@ -428,6 +430,7 @@ std::span<const OpDef> conv_ops() {
        .infer = infer_grad_weights,
        .plan = plan_grad_weights,
        .reference = reference_grad_weights,
+       .bf16_inputs = 0b11,
        .cases =
            {
                "1x3x9x11 1x8x9x11 | pads=[1,1,1,1] weights_shape=[8,3,3,3] with_bias=1",

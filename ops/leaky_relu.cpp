@@ -102,12 +102,14 @@ std::span<const OpDef> leaky_relu_ops() {
        .vjp = vjp,
        .plan = plan_forward,
        .reference = reference_forward,
+       .bf16_inputs = 0b1,
        .cases = {"1x8x5x7", "2x17x16x16 | alpha=0.2", "1x3x4x4 | alpha=-0.5", "13"}},
       {.name = "Relu",
        .infer = infer_same,
        .vjp = vjp,
        .plan = plan_forward,
        .reference = reference_forward,
+       .bf16_inputs = 0b1,
        .cases = {"1x8x5x7", "2x17x9x3"}},
       {.name = "LeakyReluGrad",
        .internal = true,
@@ -117,6 +119,7 @@ std::span<const OpDef> leaky_relu_ops() {
        .infer = infer_same,
        .plan = plan_backward,
        .reference = reference_backward,
+       .bf16_inputs = 0b11,
        .cases = {"1x8x5x7 1x8x5x7 | alpha=0.2"}},
   };
   return ops;

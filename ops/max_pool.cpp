@@ -260,6 +260,7 @@ std::span<const OpDef> max_pool_ops() {
        .vjp = vjp,
        .plan = plan_forward,
        .reference = reference_forward,
+       .bf16_inputs = 0b1,
        .cases =
            {
                "1x8x6x8 | kernel_shape=[2,2] strides=[2,2]",
@@ -281,6 +282,7 @@ std::span<const OpDef> max_pool_ops() {
        .infer = infer_backward,
        .plan = plan_backward,
        .reference = reference_backward,
+       .bf16_inputs = 0b11,
        .cases =
            {
                "1x8x6x8 1x8x3x4 | kernel_shape=[2,2] strides=[2,2]",

@@ -372,6 +372,7 @@ OpDef reduce(std::string_view name, bool linear, int axes_input_since, Cases cas
           .vjp = vjp<K, Axes::given>,
           .plan = plan<K, Axes::given>,
           .reference = reference<K, Axes::given>,
+          .bf16_inputs = 0b1,
           .linear = linear,
           .cases = std::move(cases)};
 }
@@ -405,6 +406,7 @@ std::vector<OpDef> make_table() {
        .vjp = vjp<Mean, Axes::spatial>,
        .plan = plan<Mean, Axes::spatial>,
        .reference = reference<Mean, Axes::spatial>,
+       .bf16_inputs = 0b1,
        .linear = true,
        .cases = {"1x8x5x7", "2x17x6x3", "2x3x7"}},
       {.name = "GlobalMaxPool",
@@ -412,6 +414,7 @@ std::vector<OpDef> make_table() {
        .vjp = vjp<Max, Axes::spatial>,
        .plan = plan<Max, Axes::spatial>,
        .reference = reference<Max, Axes::spatial>,
+       .bf16_inputs = 0b1,
        .cases = {"1x8x5x7", "2x17x6x3", "2x3x7"}},
       {.name = "SumTo",
        .internal = true,
@@ -419,6 +422,7 @@ std::vector<OpDef> make_table() {
        .infer = infer<Axes::sum_to>,
        .plan = plan<Sum, Axes::sum_to>,
        .reference = reference<Sum, Axes::sum_to>,
+       .bf16_inputs = 0b1,
        .linear = true,
        .cases = {"2x17x6x3 | shape=[1,17,1,1]", "2x17x6x3 | shape=[17,1,1]", "2x17x6x3 | shape=[1,1,6,3]",
                  "2x17x6x3 | shape=[1]", "2x17x6x3 | shape=[2,1,6,3]", "5x7 | shape=[7]", "3x5x4 | shape=[5,1]"}},

@@ -477,6 +477,7 @@ OpDef forward(Cases cases, std::vector<AttrSpec> attrs = {}) {
           .vjp = vjp<F>,
           .plan = plan_forward<F>,
           .reference = reference<F>,
+          .bf16_inputs = 0b1,
           .cases = std::move(cases)};
 }
 
@@ -487,6 +488,7 @@ OpDef flat(Cases cases) {
           .vjp = vjp_zero,
           .plan = plan_forward<F>,
           .reference = reference<F>,
+          .bf16_inputs = 0b1,
           .cases = std::move(cases)};
 }
 
@@ -500,6 +502,7 @@ OpDef backward(Cases cases, std::vector<AttrSpec> attrs = {}) {
           .infer = infer_grad<F>,
           .plan = plan_backward<F>,
           .reference = reference_grad<F>,
+          .bf16_inputs = 0b11,
           .cases = std::move(cases)};
 }
 
@@ -558,8 +561,8 @@ std::vector<OpDef> make_table() {
       backward<Selu>({"1x8x5x7 1x8x5x7", "2x17x6x3 2x17x6x3 | alpha=1.2 gamma=0.8"}, selu),
       forward<Celu>(elu_cases, elu),
       backward<Celu>(elu_grad_cases, elu),
-      forward<HardSigmoid>({"1x8x5x7@-4..4", "2x17x6x3 | alpha=0.4 beta=0.3"}, hard),
-      backward<HardSigmoid>({"1x8x5x7 1x8x5x7", "2x17x6x3 2x17x6x3@-4..4 | alpha=0.4 beta=0.3"}, hard),
+      forward<HardSigmoid>({"1x8x5x7@-4..4", "2x17x6x3 | alpha=0.4 beta=0.31"}, hard),
+      backward<HardSigmoid>({"1x8x5x7 1x8x5x7", "2x17x6x3 2x17x6x3@-4..4 | alpha=0.4 beta=0.31"}, hard),
       forward<ThresholdedRelu>(elu_cases, elu),
       backward<ThresholdedRelu>(elu_grad_cases, elu),
       forward<Clip>({"1x8x5x7", "2x17x6x3 | min=-0.5 max=0.4", "2x17x6x3 | min=0.2", "9 | max=-0.1"}, clip),

@@ -251,6 +251,17 @@ dnnl::convolution_backward_weights::primitive_desc make_convolution_backward_wei
 #endif
 }
 
+bool computes_bf16(const dnnl::engine& engine) {
+  return static_cast<bool>(make_convolution(engine, {.src = MemoryDesc({1, 16, 8, 8}, DataType::bf16, Tag::any),
+                                                     .weights = MemoryDesc({16, 16, 3, 3}, DataType::bf16, Tag::any),
+                                                     .bias = {},
+                                                     .dst = MemoryDesc({1, 16, 6, 6}, DataType::bf16, Tag::any),
+                                                     .strides = {1, 1},
+                                                     .dilations = {0, 0},
+                                                     .padding_l = {0, 0},
+                                                     .padding_r = {0, 0}}));
+}
+
 PoolingForward::primitive_desc make_pooling(const dnnl::engine& engine, const PoolingSpec& spec) {
   constexpr auto kProp = dnnl::prop_kind::forward_inference;
 #if DNNL_VERSION_MAJOR >= 3

@@ -77,6 +77,9 @@ dnnl::convolution_backward_data::primitive_desc make_convolution_backward_data(c
 dnnl::convolution_backward_weights::primitive_desc make_convolution_backward_weights(const dnnl::engine& engine,
                                                                                      const ConvolutionSpec& spec);
 
+// Whether this CPU's oneDNN convolves bf16 at all.
+bool computes_bf16(const dnnl::engine& engine);
+
 #if DNNL_VERSION_MAJOR >= 3
 using PoolingForward = dnnl::pooling_forward;
 using PoolingBackward = dnnl::pooling_backward;

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "graph/error.h"
+#include "ops/detail/loop.h"
 
 namespace hourglass::test {
 namespace {
@@ -89,6 +90,12 @@ AttrValue parse_attr(const AttrSpec& spec, std::string text) {
   fail("attribute '{}' can't be written in a case", spec.name);
 }
 
+double round_to_bf16(double value) {
+  detail::BFloat16 rounded{};
+  detail::store(&rounded, static_cast<float>(value));
+  return detail::load(&rounded);
+}
+
 }  // namespace
 
 Case parse_case(const OpDef& op, std::string_view text) {
@@ -108,6 +115,15 @@ Case parse_case(const OpDef& op, std::string_view text) {
   return result;
 }
 
+Case in_bf16(const OpDef& op, const Case& c) {
+  Case result = c;
+  for (std::size_t i = 0; i < result.inputs.size(); ++i) {
+    DType& dtype = result.inputs[i].type.dtype;
+    if ((op.bf16_inputs >> i & 1) != 0 && dtype == DType::f32) dtype = DType::bf16;
+  }
+  return result;
+}
+
 std::vector<HostTensor> draw_inputs(const Case& c, uint64_t seed) {
   std::mt19937_64 random(seed);
   std::vector<HostTensor> tensors;
@@ -116,9 +132,9 @@ std::vector<HostTensor> draw_inputs(const Case& c, uint64_t seed) {
     std::uniform_real_distribution<double> uniform(input.low, input.high);
     for (double& value : tensor.values) {
       do {
-        // Values that the type holds exactly (bf16: up to 8), so that kernel and reference start from the same numbers.
+        // Values that the type holds exactly, so that kernel and reference start from the same numbers.
         value = static_cast<float>(uniform(random));
-        if (input.type.dtype == DType::bf16) value = std::ldexp(std::round(std::ldexp(value, 5)), -5);
+        if (input.type.dtype == DType::bf16) value = round_to_bf16(value);
         if (!is_floating(input.type.dtype)) value = std::floor(value);
       } while (input.avoid_zero && std::abs(value) < 0.02);
     }

@@ -32,6 +32,9 @@ struct Case {
 // Throws Error for a string that does not fit the op.
 Case parse_case(const OpDef& op, std::string_view text);
 
+// The same case with the inputs in bf16 that the op takes in it (OpDef::bf16_inputs).
+Case in_bf16(const OpDef& op, const Case& c);
+
 // The inputs' values, drawn from the seed.
 std::vector<HostTensor> draw_inputs(const Case& c, uint64_t seed);
 
