@@ -1,0 +1,27 @@
+// TensorProto <-> HostTensor. Internal to graph/: the only header there that knows protobuf's types, by name only.
+#pragma once
+
+#include <filesystem>
+
+#include "graph/tensor.h"
+
+namespace onnx {
+class TensorProto;
+}
+
+namespace hourglass {
+
+// Reads raw and typed data; wider or narrower integers than the IR has become i64. Checks the amount of data before
+// anything is allocated. Throws Error without the tensor's name.
+HostTensor tensor_from_onnx(const onnx::TensorProto& proto);
+
+// Moves external data into the proto. `folder` empty: refuses.
+void load_external_data(onnx::TensorProto& proto, const std::filesystem::path& folder);
+
+void tensor_to_onnx(const HostTensor& tensor, onnx::TensorProto& proto);
+
+// onnx::TensorProto::DataType <-> DType; the former throws Error for what is not supported.
+DType dtype_from_onnx(int data_type);
+int dtype_to_onnx(DType dtype);
+
+}  // namespace hourglass

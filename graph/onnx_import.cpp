@@ -1,0 +1,533 @@
+// The half of the importer that knows ops: OnnxModel -> Graph, for one image size.
+#include "graph/onnx_import.h"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "graph/detail/onnx_model.h"
+#include "graph/error.h"
+#include "graph/op.h"
+#include "graph/passes.h"
+
+namespace hourglass {
+namespace {
+
+// A constant that one node folds to, and all of them together.
+constexpr int64_t kMaxFoldElements = int64_t{1} << 25;
+constexpr int64_t kMaxFoldedElements = int64_t{1} << 27;
+
+std::string label(const OnnxNode& node) { return fmt::format("node '{}' ({})", node.name, node.op); }
+
+// Ops whose inputs behind the first are weights, also when they have one element only.
+bool takes_weights(std::string_view op) {
+  return op == "Conv" || op == "ConvTranspose" || op == "BatchNormalization" || op == "InstanceNormalization" ||
+         op == "PRelu" || op == "Gemm";
+}
+
+// A constant input as the attribute that the op declares.
+AttrValue to_attr(const HostTensor& tensor, AttrKind kind) {
+  const auto single = [&]() {
+    if (tensor.shape.elements() != 1) fail("has shape {}, expected one element", tensor.shape);
+    return tensor;
+  };
+  const auto number = [&](double value) {
+    return tensor.dtype == DType::f32 ? decimal(static_cast<float>(value)) : value;
+  };
+  switch (kind) {
+    case AttrKind::integer: return single().to_ints().front();
+    case AttrKind::real: return number(single().values.front());
+    case AttrKind::ints: return tensor.to_ints();
+    case AttrKind::floats: {
+      Floats values;
+      for (const double value : tensor.values) values.push_back(number(value));
+      return values;
+    }
+    case AttrKind::tensor: return std::make_shared<const HostTensor>(tensor);
+    case AttrKind::string:
+    case AttrKind::strings: break;
+  }
+  fail("a tensor can't be {}", to_string(kind));
+}
+
+class Binder {
+ public:
+  Binder(const OnnxModel& model, const OpTable& table, const ImportOptions& options)
+      : model_(model), table_(table), options_(options) {}
+
+  ImportedModel run() {
+    refuse_unsupported();
+    if (!model_.invalid.empty()) fail("{}", model_.invalid);
+    result_.opset = model_.opset;
+    result_.producer = model_.producer;
+    result_.notes = model_.notes;
+    graph_.name = model_.name;
+    find_weights();
+    bind_input();
+    for (const auto& [name, data] : model_.initializers) add_initializer(name, data);
+    for (const OnnxNode& node : model_.nodes) add_node(node);
+    for (const std::string& name : model_.outputs) {
+      const auto it = names_.find(name);
+      if (it == names_.end()) {
+        errors_.push_back(fmt::format("output '{}' is not computed by any node", name));
+      } else if (it->second.valid()) {
+        graph_.outputs.push_back(it->second);
+      }
+    }
+    if (errors_.size() == 1) fail("{}", errors_.front());
+    if (!errors_.empty()) fail("{} nodes can't be used:\n  {}", errors_.size(), fmt::join(errors_, "\n  "));
+    if (graph_.outputs.empty()) fail("has no output");
+    eliminate_dead_code(graph_);
+    refuse_shape_ops();
+    if (separated_ > 0) {
+      note(fmt::format("{} parameters share their initial values through Identity; each is trained on its own",
+                       separated_));
+    }
+    if (!options_.keep_values) {
+      for (const ValueId id : graph_.parameters()) graph_.value(id).data.reset();
+    }
+    return std::move(result_);
+  }
+
+ private:
+  void note(const std::string& text) {
+    auto& notes = result_.notes;
+    if (std::find(notes.begin(), notes.end(), text) == notes.end()) notes.push_back(text);
+  }
+
+  // All that can be said without looking at a shape, at once.
+  void refuse_unsupported() const {
+    std::vector<std::string> problems;
+    for (const OnnxNode& node : model_.nodes) {
+      std::vector<std::string> reasons = node.unsupported;
+      const OpDef* op = table_.find(node.op);
+      if (node.domain == kOwnDomain) {
+        if (op == nullptr) reasons.emplace_back("the op is not known");
+      } else if (!node.domain.empty()) {
+        reasons.push_back(fmt::format("domain '{}' is not known", node.domain));
+      } else if (is_source(node.op)) {
+        // Read by the importer itself.
+      } else if (op == nullptr || op->internal) {
+        reasons.emplace_back("the op is not supported");
+      } else if (op->since > model_.opset) {
+        reasons.push_back(fmt::format("supported from opset {}, the file has {}", op->since, model_.opset));
+      } else if (op->normalize == nullptr) {
+        for (const auto& [name, value] : node.attrs.all()) {
+          const bool known = std::any_of(op->attrs.begin(), op->attrs.end(),
+                                         [&, n = std::string_view(name)](const AttrSpec& s) { return s.name == n; });
+          if (!known) reasons.push_back(fmt::format("attribute '{}' is not supported", name));
+        }
+      }
+      if (!reasons.empty()) problems.push_back(fmt::format("{}: {}", label(node), fmt::join(reasons, "; ")));
+    }
+    if (!problems.empty()) {
+      fail("{} of {} nodes {} not supported:\n  {}", problems.size(), model_.nodes.size(),
+           problems.size() == 1 ? "is" : "are", fmt::join(problems, "\n  "));
+    }
+  }
+
+  static bool is_source(std::string_view op) {
+    return op == "Constant" || op == "RandomUniform" || op == "RandomNormal";
+  }
+
+  // Names of values in a weight's place, also through Identity and Cast.
+  void find_weights() {
+    for (std::size_t n = model_.nodes.size(); n-- > 0;) {
+      const OnnxNode& node = model_.nodes[n];
+      if (node.inputs.empty() || node.outputs.empty()) continue;
+      if (takes_weights(node.op)) weights_.insert(node.inputs.begin() + 1, node.inputs.end());
+      if ((node.op == "Identity" || node.op == "Cast") && weights_.contains(node.outputs[0])) {
+        weights_.insert(node.inputs[0]);
+      }
+    }
+  }
+
+  ValueId add_value(Value value) {
+    const ValueId id{static_cast<int32_t>(graph_.values.size())};
+    names_[value.name] = id;
+    graph_.values.push_back(std::move(value));
+    return id;
+  }
+
+  void bind_input() {
+    const OnnxInput& input = only_input(model_);
+    Dims dims = input.type.shape.dims();
+    if (dims[0] == 0) dims[0] = 1;
+    const auto bind = [&](int64_t& extent, int64_t asked, const char* what) {
+      if (asked < 0) fail("asked for a {} of {}", what, asked);
+      if (extent == 0) extent = asked;
+      if (extent == 0) fail("leaves the {} of the image '{}' open: say which is wanted", what, input.name);
+    };
+    const bool other_height = dims[2] != 0 && options_.height != 0 && dims[2] != options_.height;
+    const bool other_width = dims[3] != 0 && options_.width != 0 && dims[3] != options_.width;
+    if (other_height || other_width) {
+      const auto extent = [](int64_t n) { return n == 0 ? std::string("any") : fmt::format("{}", n); };
+      fail(
+          "the file fixes H and W of the image '{}' to {}x{}, asked for {}x{}; export it with dynamic axes for H and W",
+          input.name, extent(dims[2]), extent(dims[3]), extent(options_.height), extent(options_.width));
+    }
+    bind(dims[2], options_.height, "height");
+    bind(dims[3], options_.width, "width");
+    graph_.inputs.push_back(add_value({.name = input.name,
+                                       .type = {DType::f32, Shape(std::move(dims))},
+                                       .kind = ValueKind::input,
+                                       .init = {},
+                                       .data = {}}));
+  }
+
+  void add_initializer(const std::string& name, const std::shared_ptr<const HostTensor>& data) {
+    const int64_t count = data->shape.elements();
+    const bool trains = data->dtype == DType::f32 && (count > 1 || (count == 1 && weights_.contains(name)));
+    add_value({.name = name,
+               .type = {data->dtype, data->shape},
+               .kind = trains ? ValueKind::parameter : ValueKind::constant,
+               .init = {},
+               .data = data});
+  }
+
+  void add_node(const OnnxNode& file_node) {
+    Node node{.op = nullptr, .name = file_node.name, .attrs = file_node.attrs, .inputs = {}, .outputs = {}};
+    for (const std::string& name : file_node.inputs) {
+      if (name.empty()) {
+        node.inputs.push_back(kNoValue);
+        continue;
+      }
+      const auto it = names_.find(name);
+      if (it == names_.end()) {
+        errors_.push_back(fmt::format("{}: reads '{}', an output that is not supported", label(file_node), name));
+      }
+      // Behind a node that failed there is nothing to say.
+      if (it == names_.end() || !it->second.valid()) return give_up(file_node);
+      node.inputs.push_back(it->second);
+    }
+    try {
+      std::vector<std::string> outputs = file_node.outputs;
+      if (file_node.domain.empty() && (add_source(file_node) || add_copy(file_node, node.inputs))) return;
+      canonicalize(file_node, node, outputs);
+      if (!fold(node, outputs)) append(node, outputs);
+    } catch (const Error& error) {
+      errors_.emplace_back(error.within(label(file_node)).what());
+      give_up(file_node);
+    }
+  }
+
+  void give_up(const OnnxNode& node) {
+    for (const std::string& name : node.outputs) names_[name] = kNoValue;
+  }
+
+  // Nodes without inputs that are no computation.
+  bool add_source(const OnnxNode& node) {
+    if (!is_source(node.op)) return false;
+    if (node.outputs.size() != 1) fail("has {} outputs, expected one", node.outputs.size());
+    if (node.op == "Constant") {
+      auto data = constant_of(node.attrs);
+      add_value({.name = node.outputs[0],
+                 .type = {data->dtype, data->shape},
+                 .kind = ValueKind::constant,
+                 .init = {},
+                 .data = std::move(data)});
+      return true;
+    }
+    constexpr int64_t kFloat = 1;  // onnx::TensorProto::FLOAT
+    const auto real = [&](const char* name, double otherwise) {
+      return node.attrs.has(name) ? node.attrs.real(name) : otherwise;
+    };
+    if (node.attrs.has("dtype") && node.attrs.integer("dtype") != kFloat) fail("must be of type float");
+    Init init;
+    if (node.op == "RandomUniform") {
+      init = {.kind = Init::Kind::uniform, .low = real("low", 0), .high = real("high", 1)};
+      if (!(init.low <= init.high)) fail("low {} is above high {}", init.low, init.high);
+    } else {
+      init = {.kind = Init::Kind::normal, .mean = real("mean", 0), .stddev = real("scale", 1)};
+      if (!(init.stddev >= 0)) fail("scale {} is negative", init.stddev);
+    }
+    add_value({.name = node.outputs[0],
+               .type = {DType::f32, Shape(node.attrs.ints("shape"))},
+               .kind = ValueKind::parameter,
+               .init = init,
+               .data = {}});
+    return true;
+  }
+
+  static std::shared_ptr<const HostTensor> constant_of(const Attrs& attrs) {
+    const auto make = [](HostTensor tensor) { return std::make_shared<const HostTensor>(std::move(tensor)); };
+    const auto list = [](DType dtype, Floats values) {
+      const auto count = static_cast<int64_t>(values.size());
+      return HostTensor(dtype, Shape{count}, std::move(values));
+    };
+    if (attrs.has("value")) return make(attrs.tensor("value"));
+    if (attrs.has("value_float")) return make(HostTensor::scalar(DType::f32, attrs.real("value_float")));
+    if (attrs.has("value_floats")) return make(list(DType::f32, attrs.floats("value_floats")));
+    if (attrs.has("value_int")) {
+      return make(HostTensor::scalar(DType::i64, static_cast<double>(attrs.integer("value_int"))));
+    }
+    if (attrs.has("value_ints")) return make(HostTensor::ints(attrs.ints("value_ints")));
+    fail("holds no number");
+  }
+
+  // Identity, or Cast to f32, of an initializer: a parameter of its own.
+  bool add_copy(const OnnxNode& node, const std::vector<ValueId>& inputs) {
+    if ((node.op != "Identity" && node.op != "Cast") || inputs.size() != 1 || node.outputs.size() != 1) return false;
+    const Value& value = graph_.value(inputs[0]);
+    if (value.kind != ValueKind::parameter || value.data == nullptr) return false;
+    constexpr int64_t kFloat = 1;  // onnx::TensorProto::FLOAT
+    if (node.op == "Cast" && node.attrs.integer("to") != kFloat) return false;
+    if (node.op == "Identity") ++separated_;
+    Value copy = value;
+    copy.name = node.outputs[0];
+    add_value(std::move(copy));
+    return true;
+  }
+
+  // Brings the node to the form of graph/op.h.
+  void canonicalize(const OnnxNode& file_node, Node& node, std::vector<std::string>& outputs) {
+    std::string op_name = file_node.op;
+    node.op = table_.find(op_name);
+    if (file_node.domain != kOwnDomain) {
+      if (node.op->normalize != nullptr) {
+        std::vector<std::string> notes;
+        NormalizeContext ctx{.opset = model_.opset,
+                             .op = op_name,
+                             .attrs = node.attrs,
+                             .inputs = node.inputs,
+                             .outputs = outputs,
+                             .graph = graph_,
+                             .notes = notes};
+        node.op->normalize(ctx);
+        for (const std::string& text : notes) note(text);
+        node.op = table_.find(op_name);
+        if (node.op == nullptr) fail("op '{}' is not known", op_name);
+      }
+      inputs_to_attrs(node);
+    }
+    while (!node.inputs.empty() && !node.inputs.back().valid()) node.inputs.pop_back();
+    complete_attrs(*node.op, node.attrs);
+  }
+
+  void inputs_to_attrs(Node& node) {
+    std::set<std::size_t, std::greater<>> taken;
+    for (const ConstInput& slot : node.op->const_inputs) {
+      if (model_.opset < slot.since || (slot.until != 0 && model_.opset > slot.until)) continue;
+      if (slot.index >= node.inputs.size()) continue;
+      taken.insert(slot.index);
+      const ValueId id = node.inputs[slot.index];
+      if (!id.valid()) continue;
+      const std::string name(slot.attr);
+      const auto spec = std::find_if(node.op->attrs.begin(), node.op->attrs.end(),
+                                     [&](const AttrSpec& s) { return s.name == slot.attr; });
+      if (spec == node.op->attrs.end()) continue;  // an input that the op knows of and does not need
+      try {
+        node.attrs.set(name, to_attr(*known_value(id), spec->kind));
+      } catch (const Error& error) {
+        throw error.within(fmt::format("input '{}' ({})", name, graph_.value(id).name));
+      }
+    }
+    for (const std::size_t index : taken) node.inputs.erase(node.inputs.begin() + static_cast<std::ptrdiff_t>(index));
+  }
+
+  // The value of something that must not depend on the image: a constant, an initializer, or what is computed from
+  // initializers alone.
+  std::shared_ptr<const HostTensor> known_value(ValueId wanted) {
+    const auto at = [](ValueId id) { return static_cast<std::size_t>(id.index); };
+    if (graph_.value(wanted).data != nullptr) return graph_.value(wanted).data;
+    std::vector<bool> needed(graph_.values.size(), false);
+    needed[at(wanted)] = true;
+    std::vector<const Node*> order;
+    for (std::size_t n = graph_.nodes.size(); n-- > 0;) {
+      const Node& node = graph_.nodes[n];
+      if (std::none_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) { return needed[at(id)]; })) continue;
+      order.push_back(&node);
+      for (const ValueId id : node.inputs) {
+        if (id.valid()) needed[at(id)] = true;
+      }
+    }
+    std::unordered_map<int32_t, std::shared_ptr<const HostTensor>> known;
+    for (std::size_t i = 0; i < needed.size(); ++i) {
+      const Value& value = graph_.values[i];
+      if (!needed[i] || value.kind == ValueKind::computed) continue;
+      if (value.kind == ValueKind::input) fail("depends on the image's content, it must be constant");
+      if (value.data == nullptr) fail("depends on '{}', which is drawn at random: it must be constant", value.name);
+      known[static_cast<int32_t>(i)] = value.data;
+    }
+    for (auto it = order.rbegin(); it != order.rend(); ++it) {
+      const Node& node = **it;
+      if (node.op->reference == nullptr) fail("needs the value of '{}' ({})", node.name, node.op->name);
+      std::vector<const HostTensor*> inputs;
+      for (const ValueId id : node.inputs) inputs.push_back(id.valid() ? known.at(id.index).get() : nullptr);
+      std::vector<HostTensor> outputs = evaluate_reference(*node.op, node.attrs, inputs);
+      for (std::size_t i = 0; i < outputs.size(); ++i) {
+        known[node.outputs[i].index] = std::make_shared<const HostTensor>(std::move(outputs[i]));
+      }
+    }
+    return known.at(wanted.index);
+  }
+
+  std::string output_name(const Node& node, const std::vector<std::string>& outputs, std::size_t i) {
+    if (i < outputs.size() && !outputs[i].empty()) return outputs[i];
+    std::string name = fmt::format("{}.out{}", node.name, i);
+    while (names_.contains(name)) name += "_";
+    return name;
+  }
+
+  // Computes the node now if its inputs are known. False when it has to stay a node.
+  bool fold(const Node& node, const std::vector<std::string>& outputs) {
+    const OpDef& op = *node.op;
+    if (op.reference == nullptr) return false;
+    std::vector<HostTensor> stand_ins(node.inputs.size());
+    std::vector<const HostTensor*> inputs;
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+      const ValueId id = node.inputs[i];
+      if (!id.valid()) {
+        inputs.push_back(nullptr);
+      } else if (op.by_type) {
+        stand_ins[i].dtype = graph_.type(id).dtype;
+        stand_ins[i].shape = graph_.shape(id);
+        inputs.push_back(&stand_ins[i]);
+      } else if (graph_.value(id).kind == ValueKind::constant) {
+        inputs.push_back(graph_.value(id).data.get());
+      } else {
+        return false;
+      }
+    }
+    int64_t elements = 0;
+    for (const TensorType& type : types_of(node)) {
+      if (type.shape.elements() > kMaxFoldElements) return false;
+      elements += type.shape.elements();
+    }
+    folded_ += elements;
+    if (folded_ > kMaxFoldedElements) fail("the file's constant part grows beyond {} elements", kMaxFoldedElements);
+    std::vector<HostTensor> values = evaluate_reference(op, node.attrs, inputs);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      auto data = std::make_shared<const HostTensor>(std::move(values[i]));
+      add_value({.name = output_name(node, outputs, i),
+                 .type = {data->dtype, data->shape},
+                 .kind = ValueKind::constant,
+                 .init = {},
+                 .data = data});
+    }
+    return true;
+  }
+
+  [[nodiscard]] std::vector<TensorType> types_of(const Node& node) const {
+    std::vector<const TensorType*> inputs;
+    for (const ValueId id : node.inputs) inputs.push_back(id.valid() ? &graph_.type(id) : nullptr);
+    try {
+      return infer_types(*node.op, node.attrs, inputs, node.name);
+    } catch (const Error& error) {
+      // infer_types names the node already, and so does add_node.
+      const std::string prefix = fmt::format("node '{}' ({}): ", node.name, node.op->name);
+      std::string_view text = error.what();
+      if (text.starts_with(prefix)) text.remove_prefix(prefix.size());
+      throw Error(std::string(text));
+    }
+  }
+
+  void append(Node& node, const std::vector<std::string>& outputs) {
+    const std::vector<TensorType> types = types_of(node);
+    for (std::size_t i = 0; i < types.size(); ++i) {
+      node.outputs.push_back(add_value({.name = output_name(node, outputs, i),
+                                        .type = types[i],
+                                        .kind = ValueKind::computed,
+                                        .producer = static_cast<int32_t>(graph_.nodes.size()),
+                                        .init = {},
+                                        .data = {}}));
+    }
+    graph_.nodes.push_back(std::move(node));
+  }
+
+  // Ops that exist to fold must have folded.
+  void refuse_shape_ops() const {
+    std::vector<std::string> problems;
+    for (const Node& node : graph_.nodes) {
+      if (node.op->plan == nullptr) problems.push_back(fmt::format("node '{}' ({})", node.name, node.op->name));
+    }
+    if (!problems.empty()) {
+      fail("supported only where it computes sizes, but here depends on the image's content or on weights:\n  {}",
+           fmt::join(problems, "\n  "));
+    }
+  }
+
+ public:
+  static const OnnxInput& only_input(const OnnxModel& model) {
+    if (model.inputs.empty()) fail("has no image input");
+    if (model.inputs.size() > 1) {
+      std::vector<std::string> names;
+      for (const OnnxInput& input : model.inputs) names.push_back(input.name);
+      fail("has {} inputs ('{}'), expected one image", names.size(), fmt::join(names, "', '"));
+    }
+    const OnnxInput& input = model.inputs.front();
+    if (input.type.dtype != DType::f32) fail("input '{}' is {}, expected float", input.name, input.type.dtype);
+    if (!input.ranked || input.type.shape.rank() != 4) {
+      fail("input '{}' has shape {}, expected an image [1, channels, height, width]", input.name,
+           input.ranked ? input.type.shape.to_string() : "unknown");
+    }
+    if (input.type.shape[0] > 1) fail("input '{}' is a batch of {}, expected 1", input.name, input.type.shape[0]);
+    if (input.type.shape[1] == 0) {
+      fail("input '{}' leaves its number of channels open: export it with a fixed one", input.name);
+    }
+    return input;
+  }
+
+ private:
+  const OnnxModel& model_;
+  const OpTable& table_;
+  const ImportOptions& options_;
+  ImportedModel result_{};
+  Graph& graph_ = result_.graph;
+  std::unordered_map<std::string, ValueId> names_;  // kNoValue: behind a node that failed
+  std::unordered_set<std::string> weights_;
+  std::vector<std::string> errors_;
+  int64_t folded_ = 0;
+  int separated_ = 0;
+};
+
+}  // namespace
+
+OnnxFile::OnnxFile(OnnxModel model) : model_(std::make_shared<const OnnxModel>(std::move(model))) {}
+
+OnnxFile OnnxFile::read(const std::filesystem::path& path) {
+  std::string bytes;
+  try {
+    bytes = read_onnx_bytes(path);
+  } catch (const Error& error) {
+    throw error.within(path.string());
+  }
+  return OnnxFile(parse_onnx(bytes, path.string(), path.has_parent_path() ? path.parent_path() : "."));
+}
+
+OnnxFile OnnxFile::parse(std::string_view bytes, std::string_view name) {
+  return OnnxFile(parse_onnx(bytes, std::string(name), {}));
+}
+
+ImportedModel OnnxFile::bind(const OpTable& table, const ImportOptions& options) const {
+  try {
+    return Binder(*model_, table, options).run();
+  } catch (const Error& error) {
+    throw error.within(model_->file);
+  }
+}
+
+ImageInput OnnxFile::image_input() const {
+  try {
+    const OnnxInput& input = Binder::only_input(*model_);
+    return {.name = input.name,
+            .channels = input.type.shape[1],
+            .height = input.type.shape[2],
+            .width = input.type.shape[3]};
+  } catch (const Error& error) {
+    throw error.within(model_->file);
+  }
+}
+
+ImportedModel import_onnx(const std::filesystem::path& path, const OpTable& table, const ImportOptions& options) {
+  return OnnxFile::read(path).bind(table, options);
+}
+
+ImportedModel import_onnx(std::string_view bytes, std::string_view name, const OpTable& table,
+                          const ImportOptions& options) {
+  return OnnxFile::parse(bytes, name).bind(table, options);
+}
+
+}  // namespace hourglass

@@ -1,0 +1,74 @@
+// ONNX file -> Graph.
+//
+// A file is bound to one image size: its image input gets H and W, every subgraph that then is constant folds (so the
+// Shape/Gather/Div/Concat chains of a PyTorch export disappear), and all shapes are static.
+//
+//   const OnnxFile file = OnnxFile::read("net.onnx");        // parsed and checked once
+//   ImportedModel model = file.bind(op_table(), {.height = 512, .width = 384});
+//
+// What trains: float initializers with more than one element, one-element ones in a weight's place (a Conv's bias), and
+// the outputs of RandomUniform and RandomNormal. Everything else is constant. An initializer that is read through
+// Identity or Cast becomes a parameter of its own: PyTorch merges equal initial values so when it exports.
+// double and float16 initializers are converted to f32.
+//
+// Opsets: from 7 to the newest that the installed ONNX library knows. Files up to 2 GB; one tensor up to 1 GiB.
+// External data is read from the model's own folder only, and not at all for a model that comes from memory. Errors
+// name the file; what is not supported is listed all at once, by node name and op type.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace hourglass {
+
+struct ImportOptions {
+  // Of the image input; 0 takes the file's. A file that fixes another size is an error.
+  int64_t height = 0, width = 0;
+  // false drops the values of the parameters that the file gives: whoever trains draws them anew.
+  bool keep_values = true;
+};
+
+struct ImportedModel {
+  Graph graph;  // one input: the image
+  std::vector<std::string> notes;
+  int opset = 0;
+  std::string producer;
+};
+
+// The image input as the file declares it; 0 = left open.
+struct ImageInput {
+  std::string name;
+  int64_t channels = 0, height = 0, width = 0;
+};
+
+struct OnnxModel;
+
+class OnnxFile {
+ public:
+  static OnnxFile read(const std::filesystem::path& path);
+  // `name` stands in messages in the file's place.
+  static OnnxFile parse(std::string_view bytes, std::string_view name);
+
+  // May be called any number of times. The table must outlive the model.
+  [[nodiscard]] ImportedModel bind(const OpTable& table, const ImportOptions& options = {}) const;
+  [[nodiscard]] ImageInput image_input() const;
+
+ private:
+  explicit OnnxFile(OnnxModel model);
+  std::shared_ptr<const OnnxModel> model_;
+};
+
+ImportedModel import_onnx(const std::filesystem::path& path, const OpTable& table, const ImportOptions& options = {});
+ImportedModel import_onnx(std::string_view bytes, std::string_view name, const OpTable& table,
+                          const ImportOptions& options = {});
+
+// All initializers of a file, by name, in the file's own element types. The file need not hold a network.
+std::map<std::string, HostTensor> read_tensors(const std::filesystem::path& path);
+
+}  // namespace hourglass

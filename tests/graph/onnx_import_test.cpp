@@ -1,0 +1,225 @@
+// What an ONNX file becomes: binding, folding, parameters.
+#include "graph/onnx_import.h"
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "graph/error.h"
+#include "ops/table.h"
+#include "tests/graph/onnx_maker.h"
+
+namespace hourglass::test {
+namespace {
+
+using Proto = onnx::TensorProto;
+
+ImportedModel bind(const ModelMaker& m, int64_t height = 8, int64_t width = 6) {
+  return import_onnx(m.bytes(), "m.onnx", op_table(), {.height = height, .width = width});
+}
+
+const Value& named(const Graph& graph, std::string_view name) {
+  const ValueId id = graph.find(name);
+  REQUIRE_MESSAGE(id.valid(), name);
+  return graph.value(id);
+}
+
+TEST_CASE("a small file becomes this graph") {
+  const ImportedModel model = bind(small_model());
+  CHECK(to_string(model.graph) ==
+        "graph test\n"
+        "  input x : f32:1x3x8x6\n"
+        "  parameter w : f32:4x3x1x1\n"
+        "  h = Conv(x, w) {auto_pad=NOTSET dilations=[] group=1 kernel_shape=[] pads=[] strides=[]} -> f32:1x4x8x6\n"
+        "  y = LeakyRelu(h) {alpha=0.2} -> f32:1x4x8x6\n"
+        "  output y : f32:1x4x8x6\n");
+  CHECK(model.opset == 13);
+  CHECK(model.notes.empty());
+  CHECK(model.graph.nodes[0].name == "conv");
+  CHECK(named(model.graph, "w").data->values[3] == 3.5);
+}
+
+TEST_CASE("a file is parsed once and bound to many sizes") {
+  const std::string bytes = small_model().bytes();
+  const OnnxFile file = OnnxFile::parse(bytes, "m.onnx");
+  CHECK(file.image_input().name == "x");
+  CHECK(file.image_input().channels == 3);
+  CHECK(file.image_input().height == 0);
+  for (const int64_t size : {1, 7, 64}) {
+    const ImportedModel model = file.bind(op_table(), {.height = size, .width = size + 1});
+    CHECK(model.graph.shape(model.graph.outputs[0]) == Shape{1, 4, size, size + 1});
+  }
+  const ImportedModel bare = file.bind(op_table(), {.height = 4, .width = 4, .keep_values = false});
+  CHECK(named(bare.graph, "w").data == nullptr);
+  CHECK(named(bare.graph, "w").kind == ValueKind::parameter);
+}
+
+TEST_CASE("height and width: the file's, the caller's, or an error") {
+  ModelMaker m = small_model();
+  m.model.mutable_graph()->mutable_input()->Clear();
+  m.input("x", {-1, 3, 32, 16});
+  CHECK(bind(m, 0, 0).graph.shape({0}) == Shape{1, 3, 32, 16});
+  CHECK(bind(m, 32, 0).graph.shape({0}) == Shape{1, 3, 32, 16});
+  CHECK_THROWS_WITH_AS(bind(m, 8, 6),
+                       doctest::Contains("m.onnx: the file fixes H and W of the image 'x' to 32x16, asked for 8x6"),
+                       Error);
+  CHECK_THROWS_WITH_AS(bind(small_model(), 8, 0), doctest::Contains("leaves the width of the image 'x' open"), Error);
+  CHECK_THROWS_WITH_AS(bind(small_model(), -8, 8), doctest::Contains("asked for a height of -8"), Error);
+}
+
+TEST_CASE("which input is the image") {
+  const auto with_input = [](const std::vector<int64_t>& dims, int type = Proto::FLOAT) {
+    ModelMaker m = small_model();
+    m.model.mutable_graph()->mutable_input()->Clear();
+    m.input("x", dims, type);
+    return m;
+  };
+  CHECK_THROWS_WITH_AS(bind(with_input({1, 3, 8})), doctest::Contains("has shape 1x3x8, expected an image"), Error);
+  CHECK_THROWS_WITH_AS(bind(with_input({2, 3, 8, 6})), doctest::Contains("is a batch of 2"), Error);
+  CHECK_THROWS_WITH_AS(bind(with_input({1, -1, 8, 6})), doctest::Contains("leaves its number of channels open"), Error);
+  CHECK_THROWS_WITH_AS(bind(with_input({1, 3, 8, 6}, Proto::UINT8)), doctest::Contains("is u8, expected float"), Error);
+
+  ModelMaker none = small_model();
+  none.model.mutable_graph()->mutable_input()->Clear();
+  none.floats("x", {1, 3, 2, 2});
+  CHECK_THROWS_WITH_AS(bind(none), doctest::Contains("has no image input"), Error);
+
+  ModelMaker two = small_model();
+  two.input("z", {1, 1, 1, 1});
+  CHECK_THROWS_WITH_AS(bind(two), doctest::Contains("has 2 inputs ('x', 'z'), expected one image"), Error);
+
+  // Older files list their initializers as inputs too.
+  ModelMaker old = small_model();
+  old.input("w", {4, 3, 1, 1});
+  CHECK(bind(old).graph.inputs.size() == 1);
+}
+
+TEST_CASE("what trains") {
+  ModelMaker m;
+  m.input("x", {1, 3, -1, -1});
+  m.floats("w", {1, 3, 1, 1});
+  m.floats("b", {1});  // one element, but a bias
+  m.floats("unused", {5});
+  auto& uniform = m.node("RandomUniform", {}, {"w2"});
+  ModelMaker::attr(uniform, "low", -0.25f);
+  ModelMaker::attr(uniform, "high", 0.1f);
+  ModelMaker::attr(uniform, "shape", std::vector<int64_t>{2, 1, 1, 1});
+  auto& normal = m.node("RandomNormal", {}, {"b2"});
+  ModelMaker::attr(normal, "scale", 0.02f);
+  ModelMaker::attr(normal, "shape", std::vector<int64_t>{2});
+  m.node("Conv", {"x", "w", "b"}, {"h"});
+  m.node("Conv", {"h", "w2", "b2"}, {"y"});
+  m.output("y");
+  const Graph graph = bind(m).graph;
+  CHECK(graph.parameters().size() == 4);
+  CHECK_FALSE(graph.find("unused").valid());
+  CHECK(named(graph, "b").kind == ValueKind::parameter);
+  CHECK(named(graph, "b").init.kind == Init::Kind::values);
+  const Init& w2 = named(graph, "w2").init;
+  CHECK(w2.kind == Init::Kind::uniform);
+  CHECK(w2.low == -0.25);
+  CHECK(w2.high == 0.1);  // as its author wrote it
+  CHECK(named(graph, "w2").data == nullptr);
+  const Init& b2 = named(graph, "b2").init;
+  CHECK(b2.kind == Init::Kind::normal);
+  CHECK(b2.mean == 0);
+  CHECK(b2.stddev == 0.02);
+}
+
+TEST_CASE("equal initializers that an exporter has merged train apart") {
+  ModelMaker m;
+  m.input("x", {1, 2, -1, -1});
+  m.floats("w", {2, 2, 1, 1});
+  m.node("Identity", {"w"}, {"w2"});
+  m.node("Conv", {"x", "w"}, {"h"});
+  m.node("Conv", {"h", "w2"}, {"y"});
+  m.output("y");
+  const ImportedModel model = bind(m);
+  CHECK(model.graph.parameters().size() == 2);
+  CHECK(model.graph.nodes.size() == 2);
+  CHECK(named(model.graph, "w2").data->values == named(model.graph, "w").data->values);
+  REQUIRE(model.notes.size() == 1);
+  CHECK(model.notes[0] == "1 parameters share their initial values through Identity; each is trained on its own");
+}
+
+TEST_CASE("element types of initializers") {
+  ModelMaker m = small_model();
+  auto* w = m.model.mutable_graph()->mutable_initializer(0);
+  w->clear_float_data();
+  SUBCASE("double, typed") {
+    w->set_data_type(Proto::DOUBLE);
+    for (int i = 0; i < 12; ++i) w->add_double_data(0.1);
+    const ImportedModel model = bind(m);
+    CHECK(named(model.graph, "w").type.dtype == DType::f32);
+    CHECK(named(model.graph, "w").data->values[7] == static_cast<double>(0.1f));
+    CHECK(model.notes.size() == 1);
+  }
+  SUBCASE("float16, raw") {
+    w->set_data_type(Proto::FLOAT16);
+    std::string raw;
+    for (const uint16_t bits : {0x3c00, 0xc000, 0x0001, 0x0400, 0x7bff, 0x3555, 0, 0x8000, 0x3800, 0, 0, 0}) {
+      raw += static_cast<char>(bits & 0xff);
+      raw += static_cast<char>(bits >> 8);
+    }
+    w->set_raw_data(raw);
+    const Graph graph = bind(m).graph;
+    const auto& values = named(graph, "w").data->values;
+    CHECK(values[0] == 1.0);
+    CHECK(values[1] == -2.0);
+    CHECK(values[2] == std::ldexp(1.0, -24));
+    CHECK(values[3] == std::ldexp(1.0, -14));
+    CHECK(values[4] == 65504.0);
+    CHECK(values[5] == 0.333251953125);
+    CHECK(values[8] == 0.5);
+  }
+  SUBCASE("bfloat16, typed") {
+    w->set_data_type(Proto::BFLOAT16);
+    for (int i = 0; i < 12; ++i) w->add_int32_data(0xbf80);
+    CHECK(named(bind(m).graph, "w").data->values[0] == -1.0);
+  }
+  SUBCASE("what it can't be") {
+    w->set_data_type(Proto::COMPLEX64);
+    for (int i = 0; i < 24; ++i) w->add_float_data(1);
+    CHECK_THROWS_WITH_AS(bind(m), doctest::Contains("initializer 'w': element type COMPLEX64 is not supported"), Error);
+  }
+}
+
+TEST_CASE("a network in double runs in f32") {
+  ModelMaker m;
+  m.input("x", {1, 2, -1, -1}, Proto::DOUBLE);
+  auto& w = m.empty("w", {2, 2, 1, 1}, Proto::DOUBLE);
+  for (int i = 0; i < 4; ++i) w.add_double_data(i);
+  m.node("Conv", {"x", "w"}, {"y"});
+  m.output("y");
+  const ImportedModel model = bind(m);
+  CHECK(model.graph.type(model.graph.outputs[0]).dtype == DType::f32);
+  CHECK(model.notes.size() == 2);
+}
+
+TEST_CASE("read_tensors gives every initializer as it is") {
+  ModelMaker m;
+  auto& w = m.empty("w", {2}, Proto::DOUBLE);
+  w.add_double_data(0.1);
+  w.add_double_data(-3);
+  m.ints("i", {9, INT64_MAX});
+  const auto path = std::filesystem::temp_directory_path() / "hourglass_read_tensors.onnx";
+  std::ofstream(path, std::ios::binary) << m.bytes();
+  const auto tensors = read_tensors(path);
+  std::filesystem::remove(path);
+  REQUIRE(tensors.size() == 2);
+  CHECK(tensors.at("w").dtype == DType::f64);
+  CHECK(tensors.at("w").values[0] == 0.1);
+  CHECK(tensors.at("i").to_ints() == Dims{9, INT64_MAX});
+}
+
+TEST_CASE("an unnamed node gets a name, a twin another") {
+  ModelMaker m = small_model();
+  m.model.mutable_graph()->mutable_node(0)->clear_name();
+  CHECK(bind(m).graph.nodes[0].name == "Conv_0");
+  m.model.mutable_graph()->mutable_node(0)->set_name("act");
+  CHECK(bind(m).graph.nodes[1].name == "act_1");
+}
+
+}  // namespace
+}  // namespace hourglass::test
