@@ -80,4 +80,7 @@ struct QualityChoice {
 // The largest quality whose file has at most `budget` bytes; nothing when quality 1 is too large already.
 std::optional<QualityChoice> encode_jpeg_within(const Image& image, std::size_t budget, JpegOptions options);
 
+// Of libjpeg-turbo, as "2.1.5".
+std::string libjpeg_version();
+
 }  // namespace hourglass

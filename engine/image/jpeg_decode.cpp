@@ -74,4 +74,9 @@ DecodedImage decode_jpeg(std::span<const uint8_t> bytes) {
   return decoded;
 }
 
+#define HG_TEXT(token) #token
+#define HG_TEXT_OF(macro) HG_TEXT(macro)
+
+std::string libjpeg_version() { return HG_TEXT_OF(LIBJPEG_TURBO_VERSION); }
+
 }  // namespace hourglass

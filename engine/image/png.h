@@ -26,4 +26,7 @@ struct PngOptions {
 
 std::vector<uint8_t> encode_png(const Image& image, const PngOptions& options = {});
 
+// Of libpng, as "1.6.39".
+std::string libpng_version();
+
 }  // namespace hourglass

@@ -86,6 +86,7 @@ class Reader {
   void read_header() {
     run([&] {
       png_set_read_fn(png_, this, on_read);
+      detail::accept_known_profiles(png_);
       png_set_user_limits(png_, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // ours follow, with a better message
       png_read_info(png_, info_);
       width_ = png_get_image_width(png_, info_);
@@ -157,5 +158,7 @@ class Reader {
 }  // namespace
 
 DecodedImage decode_png(std::span<const uint8_t> bytes) { return Reader(bytes).decode(); }
+
+std::string libpng_version() { return png_get_libpng_ver(nullptr); }
 
 }  // namespace hourglass

@@ -20,6 +20,15 @@ struct PngErrors {
 [[noreturn]] void on_png_error(png_structp png, png_const_charp text);
 void on_png_warning(png_structp png, png_const_charp text);
 
+// Many cameras and programs embed sRGB profiles that libpng knows to be slightly wrong: not worth a warning.
+inline void accept_known_profiles(png_structp png) {
+#ifdef PNG_SKIP_sRGB_CHECK_PROFILE
+  png_set_option(png, PNG_SKIP_sRGB_CHECK_PROFILE, PNG_OPTION_ON);
+#else
+  static_cast<void>(png);
+#endif
+}
+
 // Runs body(). False when libpng gave up: errors.text says why.
 template <typename Body>
 [[gnu::noinline]] bool guarded(PngErrors& errors, const Body& body) {

@@ -62,6 +62,7 @@ class Writer {
     }
     const bool done = detail::guarded(errors_, [&] {
       png_set_write_fn(png_, this, on_write, on_flush);
+      detail::accept_known_profiles(png_);
       png_set_benign_errors(png_, 1);  // bad metadata is left out with a warning
       png_set_IHDR(png_, info_, static_cast<png_uint_32>(image.width), static_cast<png_uint_32>(image.height),
                    options.bit_depth, image.channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB,

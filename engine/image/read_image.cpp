@@ -63,14 +63,12 @@ ImageFormat image_format(std::span<const uint8_t> bytes) {
   fail("is neither a JPEG nor a PNG file");
 }
 
-DecodedImage decode_image(std::span<const uint8_t> bytes) {
-  return image_format(bytes) == ImageFormat::jpeg ? decode_jpeg(bytes) : decode_png(bytes);
+DecodedImage decode_image(std::span<const uint8_t> bytes, const std::string& path) {
+  return within(path,
+                [&] { return image_format(bytes) == ImageFormat::jpeg ? decode_jpeg(bytes) : decode_png(bytes); });
 }
 
-DecodedImage read_image(const std::string& path) {
-  const std::vector<uint8_t> bytes = read_file(path);
-  return within(path, [&] { return decode_image(bytes); });
-}
+DecodedImage read_image(const std::string& path) { return decode_image(read_file(path), path); }
 
 void write_png(const std::string& path, const Image& image, const PngOptions& options, bool overwrite) {
   const std::vector<uint8_t> bytes = within(path, [&] { return encode_png(image, options); });

@@ -11,40 +11,19 @@
 #include "engine/image/jpeg.h"
 #include "engine/image/read_image.h"
 #include "tests/engine/image/fixtures.h"
+#include "tests/temporary_folder.h"
 
 namespace hourglass::test {
 namespace {
 
 namespace fs = std::filesystem;
 
-// An empty folder that goes with the scope.
-class Folder {
- public:
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "hourglass-file-XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ~Folder() { fs::remove_all(path_); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  [[nodiscard]] std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-  [[nodiscard]] std::vector<std::string> names() const {
-    std::vector<std::string> names;
-    for (const auto& entry : fs::directory_iterator(path_)) names.push_back(entry.path().filename().string());
-    return names;
-  }
-  [[nodiscard]] std::string string() const { return path_.string(); }
-
- private:
-  fs::path path_;
-};
-
 const Bytes kOld = {1, 2, 3}, kNew = {4, 5};
 
 }  // namespace
 
 TEST_CASE("write and read back") {
-  const Folder folder;
+  const TemporaryFolder folder;
   Bytes bytes(3'000'001);
   for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(i * 7 >> 3);
   write_file_atomically(folder / "a", bytes, false);
@@ -58,7 +37,7 @@ TEST_CASE("write and read back") {
 }
 
 TEST_CASE("an existing file is replaced only on demand") {
-  const Folder folder;
+  const TemporaryFolder folder;
   write_file_atomically(folder / "a", kOld, false);
   CHECK_CONTAINS(error_of([&] { write_file_atomically(folder / "a", kNew, false); }), "exists already");
   CHECK_CONTAINS(error_of([&] { check_writable(folder / "a", false); }), "exists already");
@@ -70,7 +49,7 @@ TEST_CASE("an existing file is replaced only on demand") {
 }
 
 TEST_CASE("a symbolic link's target is replaced, the link stays") {
-  const Folder folder;
+  const TemporaryFolder folder;
   write_file_atomically(folder / "target", kOld, false);
   fs::create_symlink("target", folder / "link");
   CHECK_THROWS_AS(write_file_atomically(folder / "link", kNew, false), Error);
@@ -80,7 +59,7 @@ TEST_CASE("a symbolic link's target is replaced, the link stays") {
 }
 
 TEST_CASE("outputs that cannot be") {
-  const Folder folder;
+  const TemporaryFolder folder;
   CHECK_CONTAINS(error_of([&] { write_file_atomically(folder / "no/a", kNew, true); }), "/no does not exist");
   CHECK_CONTAINS(error_of([&] { check_writable(folder / "no/a", true); }), "/no does not exist");
   CHECK_CONTAINS(error_of([&] { write_file_atomically(folder.string(), kNew, true); }), "is a folder");
@@ -97,7 +76,7 @@ TEST_CASE("a full disk is an error") {
 
 // A limit on file sizes stands in for the disk that fills up under the temporary file.
 TEST_CASE("nothing is left behind when writing fails half way") {
-  const Folder folder;
+  const TemporaryFolder folder;
   write_file_atomically(folder / "a", kOld, false);
   rlimit limit{};
   REQUIRE(::getrlimit(RLIMIT_FSIZE, &limit) == 0);
@@ -124,7 +103,7 @@ TEST_CASE("nothing is left behind when writing fails half way") {
 }
 
 TEST_CASE("inputs that cannot be") {
-  const Folder folder;
+  const TemporaryFolder folder;
   CHECK_CONTAINS(error_of([&] { read_file(folder / "none"); }), "no such file");
   CHECK_CONTAINS(error_of([&] { read_file(folder.string()); }), "is a folder");
   std::ofstream(folder / "empty").close();
@@ -135,7 +114,7 @@ TEST_CASE("inputs that cannot be") {
 }
 
 TEST_CASE("the format is told by the content, not by the name") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const Image picture = make_picture(20, 10, 3);
   write_png(folder / "really_png.jpg", picture, {}, false);
   write_file_atomically(folder / "really_jpeg.png", encode_jpeg(picture, {.quality = 95}), false);

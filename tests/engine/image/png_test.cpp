@@ -154,6 +154,16 @@ TEST_CASE("a bad colour profile is left out with a warning") {
   CHECK_FALSE(warnings.empty());
 }
 
+TEST_CASE("the flawed sRGB profile of many programs is kept without a word") {
+  const DecodedImage chelsea = decode_png(read_file(data_path("chelsea.png")));
+  CHECK(chelsea.warnings.empty());
+  REQUIRE(chelsea.metadata.icc_profile.size() > 2000);
+  std::vector<std::string> warnings;
+  const Bytes bytes = encode_png(chelsea.image, {.metadata = &chelsea.metadata, .warnings = &warnings});
+  CHECK(warnings.empty());
+  CHECK(decode_png(bytes).metadata.icc_profile == chelsea.metadata.icc_profile);
+}
+
 TEST_CASE("a truncated or damaged PNG is refused") {
   const Bytes whole = encode_png(make_picture(33, 21, 3));
   for (std::size_t size = 0; size < whole.size(); ++size)

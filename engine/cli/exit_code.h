@@ -1,0 +1,14 @@
+// What the program tells the shell.
+#pragma once
+
+namespace hourglass::cli {
+
+enum class ExitCode : int {
+  ok = 0,
+  error = 1,          // the work could not be done: a message says why, nothing was written
+  usage = 2,          // the command line is wrong
+  interrupted = 130,  // 128 + SIGINT
+  terminated = 143,   // 128 + SIGTERM
+};
+
+}  // namespace hourglass::cli

@@ -1,0 +1,81 @@
+// The `hourglass` program: the command line, and errors as messages and exit codes. The work is in the layers below.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "engine/cli/commands.h"
+#include "engine/cli/version.h"
+#include "graph/error.h"
+
+namespace hourglass::cli {
+namespace {
+
+constexpr const char* kDescription =
+    "Restores a compressed photograph from itself, on the CPU, with the Deep Image Prior.";
+
+constexpr const char* kFooter = R"(Examples:
+  hourglass degrade photo.png -o photo.jpg --quality 10     make a bad JPEG of a good image
+  hourglass compare photo.png photo.jpg                     how far is it from the original?
+
+'hourglass COMMAND --help' explains a command. Inputs are JPEG or PNG, told apart by their content; '-' stands for
+standard input or output. Exit codes: 0 done, 1 an error (nothing was written), 2 a wrong command line,
+130 interrupted, 143 terminated.)";
+
+// Every command registers itself here.
+void add_commands(CLI::App& app, Action& action) {
+  add_compare_command(app, action);
+  add_degrade_command(app, action);
+}
+
+ExitCode report(ExitCode code, std::string_view text) {
+  fmt::print(stderr, "hourglass: {}\n", text);
+  return code;
+}
+
+ExitCode run(int argc, char** argv) {
+  CLI::App app(kDescription, "hourglass");
+  app.footer(kFooter);
+  app.set_version_flag("--version", version_text(), "Print the versions of hourglass and its libraries");
+  app.require_subcommand(1);
+  Action action;
+  add_commands(app, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help_or_version) {
+    return static_cast<ExitCode>(app.exit(help_or_version));
+  } catch (const CLI::ParseError& error) {
+    const auto chosen = app.get_subcommands();
+    if (chosen.empty() && !app.remaining().empty())
+      return report(ExitCode::usage, fmt::format("there is no command or option '{}'\nTry 'hourglass --help'.",
+                                                 app.remaining().front()));
+    return report(ExitCode::usage, fmt::format("{}\nTry 'hourglass {}--help'.", error.what(),
+                                               chosen.empty() ? "" : chosen.front()->get_name() + " "));
+  }
+  const ExitCode code = action();
+  // A full disk behind stdout shows when it is flushed.
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) fail("standard output: cannot write");
+  return code;
+}
+
+}  // namespace
+
+void warn(std::string_view text) { fmt::print(stderr, "hourglass: warning: {}\n", text); }
+
+}  // namespace hourglass::cli
+
+int main(int argc, char** argv) {
+  using namespace hourglass::cli;
+  ExitCode code = ExitCode::error;
+  try {
+    code = run(argc, argv);
+  } catch (const hourglass::Error& error) {
+    code = report(ExitCode::error, error.what());
+  } catch (const std::bad_alloc&) {
+    code = report(ExitCode::error, "out of memory");
+  } catch (const std::exception& error) {
+    code = report(ExitCode::error, fmt::format("unexpected: {}", error.what()));
+  }
+  return static_cast<int>(code);
+}

@@ -1,0 +1,26 @@
+// Runs the built `hourglass` program, without a shell, and says what it did.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+namespace hourglass::test {
+
+struct Run {
+  int exit_code = -1;  // 128 + signal when a signal ended it
+  std::string out, err;
+};
+
+// stdin_path: a file for standard input, empty for none. stdout_path: where standard output goes instead of Run::out.
+Run run(const std::vector<std::string>& arguments, const std::string& stdin_path = {},
+        const std::string& stdout_path = {});
+
+// tests/data/images/NAME
+std::string data_path(const std::string& name);
+
+// That it failed with the code, wrote nothing to stdout and one message to stderr, which holds the text.
+void check_fails(const Run& result, int exit_code, const std::string& text);
+
+}  // namespace hourglass::test
