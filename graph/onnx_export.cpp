@@ -16,7 +16,7 @@
 namespace hourglass {
 namespace {
 
-constexpr int kIrVersion = 7;  // came with opset 12, fits 13
+constexpr int kIrVersion = 7;  // came with opset 12, fits 14
 
 void write_attribute(const std::string& name, const AttrValue& value, onnx::NodeProto& node) {
   using A = onnx::AttributeProto;
@@ -153,7 +153,7 @@ class Exporter {
     node->set_name(value.name);
     node->set_op_type(uniform ? "RandomUniform" : "RandomNormal");
     node->add_output(value.name);
-    write_attribute("dtype", int64_t{dtype_to_onnx(value.type.dtype)}, *node);
+    if (value.type.dtype != DType::f32) write_attribute("dtype", int64_t{dtype_to_onnx(value.type.dtype)}, *node);
     write_attribute(uniform ? "high" : "mean", uniform ? value.init.high : value.init.mean, *node);
     write_attribute(uniform ? "low" : "scale", uniform ? value.init.low : value.init.stddev, *node);
     write_attribute("shape", value.type.shape.dims(), *node);
@@ -177,11 +177,24 @@ class Exporter {
     }
   }
 
+  // Equal ones are written once: every Pad of a network has the same pads, every BatchNormalization the same unused
+  // running statistics.
   std::string add_initializer(const Node& node, std::string_view hint, const HostTensor& tensor) {
+    const auto same = std::find_if(shared_.begin(), shared_.end(), [&](const auto& entry) {
+      return entry.second.dtype == tensor.dtype && entry.second.shape == tensor.shape &&
+             entry.second.values == tensor.values;
+    });
+    if (same != shared_.end()) return same->first;
     std::string name = fmt::format("{}.{}", node.name, hint);
     while (!names_.insert(name).second) name += "_";
     write_initializer(name, tensor);
+    shared_.emplace_back(name, tensor);
     return name;
+  }
+
+  // Takes the last ones back.
+  void drop_initializers(std::size_t shared) {
+    for (; shared_.size() > shared; shared_.pop_back()) out_->mutable_initializer()->RemoveLast();
   }
 
   void attrs_to_inputs(const Node& node, Attrs& attrs, std::vector<std::string>& inputs) {
@@ -244,11 +257,11 @@ class Exporter {
     Attrs attrs = node.attrs;
     std::vector<std::string> inputs = names_of(node.inputs);
     std::vector<std::string> outputs = names_of(node.outputs);
-    const int initializers_before = out_->initializer_size();
+    const std::size_t shared_before = shared_.size();
     const bool is_onnx = to_onnx(node, op, attrs, inputs, outputs);
     if (!is_onnx) {
       // As it was, without what the attempt has left.
-      while (out_->initializer_size() > initializers_before) out_->mutable_initializer()->RemoveLast();
+      drop_initializers(shared_before);
       op = std::string(node.op->name);
       attrs = node.attrs;
       inputs = names_of(node.inputs);
@@ -279,6 +292,7 @@ class Exporter {
   onnx::ModelProto model_;
   onnx::GraphProto* out_ = nullptr;
   std::unordered_set<std::string> names_;
+  std::vector<std::pair<std::string, HostTensor>> shared_;  // written by add_initializer, in order
   std::vector<bool> used_;
   bool own_domain_ = false;
 };

@@ -13,8 +13,8 @@
 
 namespace hourglass {
 
-// Of the files that we write: old enough for every tool, new enough for ReduceSum's axes as an input.
-inline constexpr int kExportOpset = 13;
+// Of the files that we write: the oldest in which BatchNormalization says that it trains (training_mode).
+inline constexpr int kExportOpset = 14;
 
 struct ExportOptions {
   // Leaves the image's height and width open. Sizes that an attribute holds (Resize's sizes, Slice's ends) stay what

@@ -49,6 +49,22 @@ TEST_CASE("what is written comes back the same") {
   CHECK(export_onnx(model.graph) == bytes);
 }
 
+TEST_CASE("equal constant inputs are written once") {
+  Graph graph;
+  graph.name = "pads";
+  GraphBuilder b(graph, op_table());
+  ValueId x = b.input("x", {DType::f32, Shape{1, 2, 8, 8}});
+  for (const char* name : {"first", "second"}) {
+    x = b.add("Pad", {x}, {{"mode", "reflect"}, {"pads", Dims{0, 0, 1, 1, 0, 0, 1, 1}}}, name);
+  }
+  graph.outputs = {b.add("Pad", {x}, {{"mode", "reflect"}, {"pads", Dims{0, 0, 2, 2, 0, 0, 2, 2}}}, "third")};
+  const std::string bytes = export_onnx(graph);
+  CHECK(bytes.find("first.pads") != std::string::npos);
+  CHECK(bytes.find("second.pads") == std::string::npos);
+  CHECK(bytes.find("third.pads") != std::string::npos);
+  CHECK(to_string(again(bytes).graph) == to_string(graph));
+}
+
 TEST_CASE("values and element types survive") {
   Graph graph;
   GraphBuilder b(graph, op_table());
