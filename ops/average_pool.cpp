@@ -3,6 +3,8 @@
 //   pads; never those that ceil_mode lets hang over both (as PyTorch).
 //   diff_src[ih,iw] = sum over the windows that hold (ih,iw) of diff_dst / divisor
 //   src: [N,C,H,W], dst: [N,C,OH,OW]
+#include <algorithm>
+
 #include "graph/error.h"
 #include "ops/detail/pooling.h"
 

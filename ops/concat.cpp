@@ -7,6 +7,7 @@
 #include "ops/detail/box.h"
 #include "ops/detail/elementwise.h"
 
+#include <algorithm>
 #include <numeric>
 
 namespace hourglass::ops {

@@ -4,6 +4,7 @@
 #include "graph/error.h"
 #include "graph/op.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace hourglass::ops {

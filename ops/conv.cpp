@@ -8,6 +8,8 @@
 // Kernels: oneDNN's direct convolution. Weights take whatever layout it chooses, except that grouped weights stay
 // row-major in the graph: oneDNN sees them as 5-D [group,OC/group,C/group,KH,KW], which no 4-D blocked descriptor can
 // say, so the kernel itself reorders them (they are small) to and from the blocked form in its scratch memory.
+#include <algorithm>
+
 #include "graph/error.h"
 #include "ops/detail/onednn.h"
 #include "ops/detail/window.h"

@@ -5,6 +5,7 @@
 //
 // MaxPoolGrad takes (src, diff_dst) and finds the maxima again: oneDNN's backward pass wants the opaque workspace of
 // its forward pass, which would be a value of no type we have, alive from one pass to the other.
+#include <algorithm>
 #include <limits>
 
 #include "graph/error.h"

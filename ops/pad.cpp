@@ -3,6 +3,7 @@
 //   src repeated. src [d0, d1, ...], dst [d0 + pads[0] + pads[rank], ...].
 // Each axis is a map from dst's index to src's (or to none): dst[i, j, ...] = src[map0(i), map1(j), ...].
 //   diff_src = PadGrad: the sum of diff_dst over all indices that map to the element.
+#include <algorithm>
 #include <numeric>
 
 #include "graph/error.h"

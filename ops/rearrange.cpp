@@ -9,6 +9,7 @@
 #include "ops/detail/elementwise.h"
 #include "ops/detail/nest.h"
 
+#include <algorithm>
 #include <numeric>
 
 namespace hourglass::ops {

@@ -11,6 +11,7 @@
 #include "ops/detail/elementwise.h"
 #include "ops/detail/nest.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 

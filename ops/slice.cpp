@@ -1,6 +1,8 @@
 // Slice: dst[i] = src[start + i * step] along each of `axes`; negative starts and ends count from the back, steps may
 // be negative, everything is clamped to the extents.          ONNX Slice (constant starts, ends, axes, steps).
 //   diff_src = SliceGrad: diff_dst put back in its place, zero elsewhere.
+#include <algorithm>
+
 #include "graph/error.h"
 #include "ops/detail/box.h"
 #include "ops/detail/elementwise.h"

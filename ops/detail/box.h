@@ -2,6 +2,7 @@
 // splitting are made of. Channels may move between lanes of a blocked layout.
 #pragma once
 
+#include <algorithm>
 #include <array>
 
 #include "ops/detail/loop.h"

@@ -6,6 +6,8 @@
 //   ... at run: walk.run(dst, [&](int64_t at, int64_t count) { row(src + at, dst + at, count); });
 #pragma once
 
+#include <algorithm>
+
 #include "ops/detail/loop.h"
 #include "ops/detail/view.h"
 

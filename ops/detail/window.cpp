@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "ops/detail/window.h"
 
 #include "graph/error.h"

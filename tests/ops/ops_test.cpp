@@ -1,6 +1,7 @@
 // Every case of every op, from the case strings beside the ops.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>

@@ -5,6 +5,7 @@
 
 #include <Random123/philox.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace hourglass::test {
