@@ -5,6 +5,7 @@
 // Internal: GreaterMask(a, b) = 1, 1/2, 0 for a >, =, < b: the share of a maximum's gradient that a gets.
 //           EqualMask(a, b) = a == b.  PReluMask(x, slope) = d PRelu / dx.
 #include "graph/error.h"
+#include "ops/detail/broadcast.h"
 #include "ops/detail/elementwise.h"
 #include "ops/detail/math.h"
 #include "ops/detail/nest.h"
@@ -173,21 +174,6 @@ void vjp_prelu(VjpContext& ctx) {
 
 // --- kernels ---
 
-// An operand walks with step 1, or stands still (step 0).
-template <class F, class T>
-HG_CLONES void row(const T* a, int64_t step_a, const T* b, int64_t step_b, T* dst, int64_t count) {
-  using detail::load, detail::store;
-  if (step_a != 0 && step_b != 0) {
-    for (int64_t i = 0; i < count; ++i) store(dst + i, F::value(load(a + i), load(b + i)));
-  } else if (step_a != 0) {
-    const float y = load(b);
-    for (int64_t i = 0; i < count; ++i) store(dst + i, F::value(load(a + i), y));
-  } else {
-    const float x = load(a);
-    for (int64_t i = 0; i < count; ++i) store(dst + i, F::value(x, load(b + i * step_b)));
-  }
-}
-
 // x: pixels of `block` channels side by side; channel: one value per channel of the block.
 template <class F, bool kSwapped, class T>
 HG_CLONES void channel_row(const T* x, const float* channel, T* dst, int64_t pixels, int64_t block) {
@@ -217,8 +203,9 @@ std::unique_ptr<Kernel> same_kernel(const detail::ElementWalk& walk, int64_t ste
     const auto* a = static_cast<const T*>(at.src[0]);
     const auto* b = static_cast<const T*>(at.src[1]);
     auto* dst = static_cast<T*>(at.dst[0]);
-    walk.run(dst,
-             [&](int64_t i, int64_t count) { row<F>(a + i * step_a, step_a, b + i * step_b, step_b, dst + i, count); });
+    walk.run(dst, [&](int64_t i, int64_t count) {
+      detail::row<F>(a + i * step_a, step_a, b + i * step_b, step_b, dst + i, count);
+    });
   });
 }
 
@@ -239,9 +226,9 @@ std::unique_ptr<Kernel> channel_kernel(const View& v, std::size_t major) {
         T value;
         detail::store(&value, *of_group);
         if (major == 0) {
-          row<F>(x + offset, 1, &value, 0, dst + offset, v.w);
+          detail::row<F>(x + offset, 1, &value, 0, dst + offset, v.w);
         } else {
-          row<F>(&value, 0, x + offset, 1, dst + offset, v.w);
+          detail::row<F>(&value, 0, x + offset, 1, dst + offset, v.w);
         }
       } else if (major == 0) {
         channel_row<F, false>(x + offset, of_group, dst + offset, v.w, v.block);
@@ -261,7 +248,7 @@ std::unique_ptr<Kernel> general_kernel(Nest<3> nest) {
     const auto* b = static_cast<const T*>(at.src[1]);
     auto* dst = static_cast<T*>(at.dst[0]);
     nest.for_rows([&](const auto& offset, int64_t count) {
-      row<F>(a + offset[0], nest.step(0), b + offset[1], nest.step(1), dst + offset[2], count);
+      detail::row<F>(a + offset[0], nest.step(0), b + offset[1], nest.step(1), dst + offset[2], count);
     });
   });
 }
@@ -317,23 +304,6 @@ KernelPlan plan(PlanContext& ctx) {
 
 // --- older opsets ---
 
-// Before opset 7, `axis` placed b's dimensions within a's, and broadcasting had to be asked for. Where that means what
-// numpy's rule means, the attributes are dropped.
-void normalize(NormalizeContext& ctx) {
-  ctx.attrs.erase("consumed_inputs");
-  if (ctx.opset >= 7) return;
-  if (ctx.attrs.has("axis") && ctx.inputs.size() == 2) {
-    const int rank_a = ctx.graph.shape(ctx.inputs[0]).rank(), rank_b = ctx.graph.shape(ctx.inputs[1]).rank();
-    const int64_t axis = ctx.attrs.integer("axis");
-    if ((axis < 0 ? axis + rank_a : axis) != rank_a - rank_b) {
-      fail("broadcasts along axis {} in the manner of opset {}, which is not numpy's: export with opset 7 or later",
-           axis, ctx.opset);
-    }
-  }
-  ctx.attrs.erase("axis");
-  ctx.attrs.erase("broadcast");
-}
-
 void normalize_prelu(NormalizeContext& ctx) {
   ctx.attrs.erase("consumed_inputs");
   if (ctx.opset >= 7 || ctx.inputs.size() != 2) return;
@@ -351,7 +321,7 @@ OpDef public_op(std::string_view name, void (*vjp)(VjpContext&), Cases cases) {
   return {.name = name,
           .min_inputs = 2,
           .max_inputs = 2,
-          .normalize = normalize,
+          .normalize = detail::normalize_broadcast,
           .infer = infer,
           .vjp = vjp,
           .plan = plan<F>,

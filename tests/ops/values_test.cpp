@@ -185,4 +185,31 @@ TEST_CASE("constants and shapes") {
   check_equal(eval("Size", {x}), HostTensor::scalar(DType::i64, 24));
 }
 
+TEST_CASE("choosing and comparing") {
+  check_equal(eval("Max", {row({1, 5}), row({3, 2}), HostTensor(DType::f32, Shape{}, {2})}), row({3, 5}));
+  check_equal(eval("Min", {row({1, 5}), row({3, 2})}), row({1, 2}));
+  check_equal(eval("Sum", {row({1, 5}), row({3, 2}), row({10, 20})}), row({14, 27}));
+  check_equal(eval("Mean", {row({1, 5}), row({3, 2})}), row({2, 3.5}));
+  check_equal(eval("Greater", {ints({1, 2, 3}), ints({2})}), bools({0, 0, 1}));
+  check_equal(eval("GreaterOrEqual", {ints({1, 2, 3}), ints({2})}), bools({0, 1, 1}));
+  check_equal(eval("Less", {ints({1, 2, 3}), ints({2})}), bools({1, 0, 0}));
+  check_equal(eval("LessOrEqual", {ints({1, 2, 3}), ints({2})}), bools({1, 1, 0}));
+  check_equal(eval("Equal", {ints({1, 2, 3}), ints({2})}), bools({0, 1, 0}));
+  check_equal(eval("And", {bools({0, 0, 1, 1}), bools({0, 1, 0, 1})}), bools({0, 0, 0, 1}));
+  check_equal(eval("Or", {bools({0, 0, 1, 1}), bools({0, 1, 0, 1})}), bools({0, 1, 1, 1}));
+  check_equal(eval("Xor", {bools({0, 0, 1, 1}), bools({0, 1, 0, 1})}), bools({0, 1, 1, 0}));
+  check_equal(eval("Not", {bools({0, 1})}), bools({1, 0}));
+  check_equal(eval("Mod", {ints({7, -7}), ints({3})}), ints({1, 2}));
+  check_equal(eval("Mod", {ints({7, -7}), ints({3})}, "fmod=1"), ints({1, -1}));
+  check_equal(eval("Where", {bools({1, 0}), ints({1, 2}), ints({3})}), ints({1, 3}));
+  CHECK_THROWS_AS(eval("Where", {ints({1, 0}), ints({1, 2}), ints({3})}), Error);
+}
+
+TEST_CASE("gathering") {
+  check_equal(eval("Gather", {ints({5, 6, 7})}, "indices=-1"), HostTensor::scalar(DType::i64, 7));
+  check_equal(eval("Gather", {floats({2, 2}, {1, 2, 3, 4})}, "axis=1 indices=[1]"), floats({2, 1}, {2, 4}));
+  CHECK_THROWS_AS(eval("Gather", {ints({5, 6, 7})}, "indices=3"), Error);
+  check_equal(eval("GatherGrad", {row({1, 2, 4})}, "indices=[1,1,0] shape=[3]"), row({4, 3, 0}));
+}
+
 }  // namespace hourglass::test

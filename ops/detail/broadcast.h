@@ -1,0 +1,28 @@
+// What the ops that broadcast their operands against each other share.
+#pragma once
+
+#include "graph/op.h"
+#include "ops/detail/loop.h"
+#include "ops/detail/math.h"
+
+namespace hourglass::detail {
+
+// For OpDef::normalize: drops the `axis` and `broadcast` attributes of opsets before 7 where they mean what numpy's
+// rule means; throws Error where they do not.
+void normalize_broadcast(NormalizeContext& ctx);
+
+// An operand walks with step 1, or stands still (step 0).
+template <class F, class T>
+HG_CLONES void row(const T* a, int64_t step_a, const T* b, int64_t step_b, T* dst, int64_t count) {
+  if (step_a != 0 && step_b != 0) {
+    for (int64_t i = 0; i < count; ++i) store(dst + i, F::value(load(a + i), load(b + i)));
+  } else if (step_a != 0) {
+    const float y = load(b);
+    for (int64_t i = 0; i < count; ++i) store(dst + i, F::value(load(a + i), y));
+  } else {
+    const float x = load(a);
+    for (int64_t i = 0; i < count; ++i) store(dst + i, F::value(x, load(b + i * step_b)));
+  }
+}
+
+}  // namespace hourglass::detail

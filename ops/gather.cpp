@@ -1,0 +1,165 @@
+// Gather: dst = slices of src along `axis`, chosen by the constant `indices` (negative ones count from the back); the
+// indices' shape takes the axis' place.                           ONNX Gather.
+//   diff_src = GatherGrad: each slice of diff_dst added to where it came from, zero elsewhere.
+#include "graph/error.h"
+#include "ops/detail/elementwise.h"
+
+namespace hourglass::ops {
+namespace {
+
+// src as outer x extent x inner, dst as outer x indices x inner.
+struct Slices {
+  int64_t outer = 1, extent = 1, inner = 1;
+  Dims indices;  // in [0, extent)
+};
+
+Slices slices_of(const Attrs& attrs, const Shape& src) {
+  const int axis = normalize_axis(attrs.integer("axis"), src.rank());
+  Slices result{.extent = src[axis], .indices = attrs.tensor("indices").to_ints()};
+  for (int d = 0; d < axis; ++d) result.outer *= src[d];
+  for (int d = axis + 1; d < src.rank(); ++d) result.inner *= src[d];
+  for (int64_t& index : result.indices) {
+    if (index < -result.extent || index >= result.extent) {
+      fail("index {} is outside [{}, {})", index, -result.extent, result.extent);
+    }
+    if (index < 0) index += result.extent;
+  }
+  return result;
+}
+
+Shape gathered_shape(const Attrs& attrs, const Shape& src) {
+  const int axis = normalize_axis(attrs.integer("axis"), src.rank());
+  slices_of(attrs, src);  // checks the indices
+  Dims dims(src.dims().begin(), src.dims().begin() + axis);
+  const Dims& chosen = attrs.tensor("indices").shape.dims();
+  dims.insert(dims.end(), chosen.begin(), chosen.end());
+  dims.insert(dims.end(), src.dims().begin() + axis + 1, src.dims().end());
+  return Shape(std::move(dims));
+}
+
+void infer(InferContext& ctx) {
+  ctx.outputs.push_back({ctx.inputs[0]->dtype, gathered_shape(ctx.attrs, ctx.shape(0))});
+}
+
+void infer_grad(InferContext& ctx) {
+  const Shape src(ctx.attrs.ints("shape"));
+  const Shape expected = gathered_shape(ctx.attrs, src);
+  if (ctx.shape(0) != expected) fail("diff_dst is {}, expected {}", ctx.shape(0), expected);
+  ctx.outputs.push_back({ctx.inputs[0]->dtype, src});
+}
+
+void vjp(VjpContext& ctx) {
+  Attrs attrs = ctx.node.attrs;
+  attrs.set("shape", ctx.in_shape(0).dims());
+  ctx.set_grad(0, ctx.b.add("GatherGrad", {ctx.grad_out()}, std::move(attrs), ctx.node.name + "/grad"));
+}
+
+// visit(offset in src, offset in dst) for every element.
+template <typename Visit>
+void for_elements(const Slices& s, const Visit& visit) {
+  std::size_t to = 0;
+  for (int64_t o = 0; o < s.outer; ++o) {
+    for (const int64_t index : s.indices) {
+      for (int64_t i = 0; i < s.inner; ++i) visit(static_cast<std::size_t>((o * s.extent + index) * s.inner + i), to++);
+    }
+  }
+}
+
+void reference(ReferenceContext& ctx) {
+  for_elements(slices_of(ctx.attrs, ctx.inputs[0]->shape),
+               [&](std::size_t from, std::size_t to) { ctx.outputs[0].values[to] = ctx.inputs[0]->values[from]; });
+}
+
+void reference_grad(ReferenceContext& ctx) {
+  for_elements(slices_of(ctx.attrs, ctx.outputs[0].shape),
+               [&](std::size_t from, std::size_t to) { ctx.outputs[0].values[from] += ctx.inputs[0]->values[to]; });
+}
+
+KernelPlan plan_forward(PlanContext& ctx) {
+  detail::require_one_float_type(ctx);
+  const Slices s = slices_of(ctx.node.attrs, ctx.in(0).shape);
+  KernelPlan plan{.src = {detail::plain(ctx.in(0))},
+                  .dst = {detail::plain(ctx.out())},
+                  .implementation = "loop",
+                  .kernel = nullptr};
+  detail::with_element(ctx.out().dtype == DType::bf16, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    plan.kernel = loop_kernel([s](const Addresses& at) {
+      const auto* src = static_cast<const T*>(at.src[0]);
+      auto* dst = static_cast<T*>(at.dst[0]);
+      const auto count = static_cast<int64_t>(s.indices.size());
+      detail::parallel_for(s.outer * count, [&](int64_t i) {
+        const int64_t index = s.indices[static_cast<std::size_t>(i % count)];
+        std::memcpy(dst + i * s.inner, src + (i / count * s.extent + index) * s.inner,
+                    static_cast<std::size_t>(s.inner) * sizeof(T));
+      });
+    });
+  });
+  return plan;
+}
+
+// An index may occur twice, so threads share out what lies across the axis, not the axis.
+KernelPlan plan_backward(PlanContext& ctx) {
+  detail::require_one_float_type(ctx);
+  const Slices s = slices_of(ctx.node.attrs, ctx.out().shape);
+  KernelPlan plan{.src = {detail::plain(ctx.in(0))},
+                  .dst = {detail::plain(ctx.out())},
+                  .implementation = "loop",
+                  .kernel = nullptr};
+  constexpr int64_t kTile = 1024;
+  const int64_t tiles = (s.inner + kTile - 1) / kTile;
+  detail::with_element(ctx.out().dtype == DType::bf16, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    plan.kernel = loop_kernel([s, tiles](const Addresses& at) {
+      const auto* diff_dst = static_cast<const T*>(at.src[0]);
+      auto* diff_src = static_cast<T*>(at.dst[0]);
+      const auto count = static_cast<int64_t>(s.indices.size());
+      detail::parallel_for(s.outer * tiles, [&](int64_t i) {
+        const int64_t o = i / tiles, begin = i % tiles * kTile, end = std::min(begin + kTile, s.inner);
+        for (int64_t e = 0; e < s.extent; ++e) {
+          std::memset(diff_src + (o * s.extent + e) * s.inner + begin, 0,
+                      static_cast<std::size_t>(end - begin) * sizeof(T));
+        }
+        for (int64_t k = 0; k < count; ++k) {
+          const T* from = diff_dst + (o * count + k) * s.inner;
+          T* to = diff_src + (o * s.extent + s.indices[static_cast<std::size_t>(k)]) * s.inner;
+          for (int64_t j = begin; j < end; ++j) detail::store(to + j, detail::load(to + j) + detail::load(from + j));
+        }
+      });
+    });
+  });
+  return plan;
+}
+
+}  // namespace
+
+std::span<const OpDef> gather_ops() {
+  static const OpDef ops[] = {
+      {.name = "Gather",
+       .attrs = {{"axis", int64_t{0}}, AttrSpec::required("indices", AttrKind::tensor)},
+       .const_inputs = {{1, "indices"}},
+       .infer = infer,
+       .vjp = vjp,
+       .plan = plan_forward,
+       .reference = reference,
+       .bf16_inputs = 0b1,
+       .linear = true,
+       .cases = {"2x5x6x3 | axis=1 indices=[2,0,2]", "5x3 | indices=1", "3x4 | axis=-1 indices=[-1,-4]",
+                 "7 | indices=[3]"}},
+      {.name = "GatherGrad",
+       .internal = true,
+       .attrs = {{"axis", int64_t{0}},
+                 AttrSpec::required("indices", AttrKind::tensor),
+                 AttrSpec::required("shape", AttrKind::ints)},
+       .infer = infer_grad,
+       .plan = plan_backward,
+       .reference = reference_grad,
+       .bf16_inputs = 0b1,
+       .linear = true,
+       .cases = {"2x3x6x3 | axis=1 indices=[2,0,2] shape=[2,5,6,3]", "3 | indices=1 shape=[5,3]",
+                 "3x2 | axis=-1 indices=[-1,-4] shape=[3,4]"}},
+  };
+  return ops;
+}
+
+}  // namespace hourglass::ops
