@@ -183,6 +183,7 @@ std::vector<const HostTensor*> pointers(const Case& c, const std::vector<HostTen
 constexpr double kTolerance = 2e-5;
 // bf16 keeps 8 bits: sums are in f32, so one rounding of the result (2^-9), with room for a second inside the kernel.
 constexpr double kToleranceBf16 = 1.0 / 256;
+constexpr int64_t kLargestForGradient = 10'000;
 
 double worst_difference(const HostTensor& got, const HostTensor& expected) {
   double scale = 1, worst = 0;
@@ -341,8 +342,11 @@ TEST_CASE("gradients agree with central differences in double") {
     for (const std::string_view text : op->cases) {
       CAPTURE(op->name);
       CAPTURE(text);
+      const Case c = parse_case(*op, text);
+      // Large cases are there for the kernels' ways to cut their work; hundreds of references of them take too long.
+      if (c.inputs[0].type.shape.elements() > kLargestForGradient) continue;
       try {
-        check_gradient(*op, parse_case(*op, text));
+        check_gradient(*op, c);
       } catch (const std::exception& error) {
         FAIL_CHECK(std::string(error.what()));
       }
