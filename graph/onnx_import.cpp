@@ -79,11 +79,13 @@ class Binder {
     if (errors_.size() == 1) fail("{}", errors_.front());
     if (!errors_.empty()) fail("{} nodes can't be used:\n  {}", errors_.size(), fmt::join(errors_, "\n  "));
     if (graph_.outputs.empty()) fail("has no output");
+    forward_identities(graph_);
     eliminate_dead_code(graph_);
     refuse_shape_ops();
     if (separated_ > 0) {
-      note(fmt::format("{} parameters share their initial values through Identity; each is trained on its own",
-                       separated_));
+      note(fmt::format("initial values shared through Identity: {} trained on {} own",
+                       separated_ == 1 ? "1 parameter is" : fmt::format("{} parameters are", separated_),
+                       separated_ == 1 ? "its" : "their"));
     }
     if (!options_.keep_values) {
       for (const ValueId id : graph_.parameters()) graph_.value(id).data.reset();

@@ -77,7 +77,7 @@ struct NormalizeContext {
   std::vector<std::string>& notes;            // said to the user once, e.g. "trained with batch statistics"
 };
 
-// From opset `since` (until `until`, 0 = still), input `index` is a constant that becomes attribute `attr`.
+// From opset `since` (to `until`, that one included; 0 = still), input `index` is a constant that becomes attribute `attr`.
 struct ConstInput {
   std::size_t index;
   std::string_view attr;

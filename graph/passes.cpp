@@ -1,8 +1,44 @@
 #include "graph/passes.h"
 
 #include <algorithm>
+#include <string_view>
+
+#include "graph/op.h"
 
 namespace hourglass {
+namespace {
+
+bool passes_through(const Graph& graph, const Node& node) {
+  if (node.inputs.size() != 1 || node.outputs.size() != 1) return false;
+  if (graph.type(node.inputs[0]) != graph.type(node.outputs[0])) return false;
+  const std::string_view op = node.op->name;
+  const auto all = [&](const char* attr, int64_t wanted) {
+    if (!node.attrs.has(attr)) return true;
+    const Dims& values = node.attrs.ints(attr);
+    return std::all_of(values.begin(), values.end(), [=](int64_t value) { return value == wanted; });
+  };
+  if (op == "Slice") return all("steps", 1);  // -1 keeps the shape too
+  if (op == "Pad") return all("pads", 0);     // and so does 1 before, -1 behind
+  return op == "Identity" || op == "Cast" || op == "Reshape" || op == "Flatten" || op == "Squeeze" ||
+         op == "Unsqueeze" || op == "Expand" || op == "Tile";
+}
+
+}  // namespace
+
+void forward_identities(Graph& graph) {
+  std::vector<ValueId> source(graph.values.size(), kNoValue);
+  for (Node& node : graph.nodes) {
+    for (ValueId& id : node.inputs) {
+      if (id.valid() && source[static_cast<std::size_t>(id.index)].valid()) {
+        id = source[static_cast<std::size_t>(id.index)];
+      }
+    }
+    if (!passes_through(graph, node)) continue;
+    const ValueId out = node.outputs[0];
+    if (std::find(graph.outputs.begin(), graph.outputs.end(), out) != graph.outputs.end()) continue;
+    source[static_cast<std::size_t>(out.index)] = node.inputs[0];
+  }
+}
 
 std::vector<ValueId> eliminate_dead_code(Graph& graph) {
   const auto at = [](ValueId id) { return static_cast<std::size_t>(id.index); };

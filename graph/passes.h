@@ -11,4 +11,9 @@ namespace hourglass {
 // Returns where each old value went: result[old.index], kNoValue for one that is gone.
 std::vector<ValueId> eliminate_dead_code(Graph& graph);
 
+// Lets who reads the output of an Identity, or of another node that passes its input through unchanged (a Slice of
+// everything, a Reshape to the same shape), read the input instead. The node itself is then dead code. One that
+// computes an output of the graph stays, for the output's name.
+void forward_identities(Graph& graph);
+
 }  // namespace hourglass

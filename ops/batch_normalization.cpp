@@ -41,7 +41,8 @@ void normalize(NormalizeContext& ctx) {
   if (ctx.outputs.size() > 1) ctx.outputs.resize(1);  // their updates, and the old opsets' saved statistics
 }
 
-// Batch statistics are ONNX's training mode; running statistics must be given there, and go unused.
+// Batch statistics are ONNX's training mode; running statistics must be given there, and their updates have outputs:
+// all go unused, but ONNX's shape inference insists on them.
 bool to_onnx(ToOnnxContext& ctx) {
   if (ctx.output_used[1] || ctx.output_used[2] || ctx.node.attrs.real("alpha") != 1) return false;
   const Shape channels = ctx.graph.shape(ctx.node.inputs[1]);
@@ -50,7 +51,6 @@ bool to_onnx(ToOnnxContext& ctx) {
   ctx.inputs.resize(3);
   ctx.inputs.push_back(ctx.constant("mean", HostTensor(DType::f32, channels)));
   ctx.inputs.push_back(ctx.constant("variance", std::move(variance)));
-  ctx.outputs.resize(1);
   ctx.attrs.set("training_mode", int64_t{1});
   return true;
 }

@@ -191,7 +191,7 @@ struct Erf : Plain {
   static constexpr std::string_view kName = "Erf", kGrad = "ErfGrad";
   template <class R>
   HG_INLINE R value(R x) const {
-    return std::erf(x);
+    return math::erf(x);
   }
   template <class R>
   HG_INLINE R slope(R x) const {
@@ -327,7 +327,7 @@ struct Gelu : Plain {
   template <class R>
   HG_INLINE R value(R x) const {
     if (by_tanh) return x / 2 * (1 + math::tanh(R(kSqrt2OverPi) * (x + R(kCubic) * x * x * x)));
-    return x / 2 * (1 + std::erf(x * R(kSqrtHalf)));
+    return x / 2 * (1 + math::erf(x * R(kSqrtHalf)));
   }
   template <class R>
   HG_INLINE R slope(R x) const {
@@ -336,7 +336,7 @@ struct Gelu : Plain {
       return (1 + t) / 2 + x / 2 * (1 - t * t) * R(kSqrt2OverPi) * (1 + 3 * R(kCubic) * x * x);
     }
     // Phi(x) + x phi(x), the normal distribution and its density.
-    return (1 + std::erf(x * R(kSqrtHalf))) / 2 + x * R(kSqrt2OverPi / 2) * math::exp(-x * x / 2);
+    return (1 + math::erf(x * R(kSqrtHalf))) / 2 + x * R(kSqrt2OverPi / 2) * math::exp(-x * x / 2);
   }
 };
 

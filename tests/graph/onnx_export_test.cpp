@@ -2,6 +2,7 @@
 #include "graph/onnx_export.h"
 
 #include <doctest/doctest.h>
+#include <onnx/defs/schema.h>
 #include <onnx/onnx_pb.h>
 
 #include <filesystem>
@@ -139,6 +140,39 @@ TEST_CASE("write_onnx writes what export_onnx says") {
   const ImportedModel model = import_onnx(path, op_table());
   std::filesystem::remove(path);
   CHECK(to_string(model.graph) == to_string(small_graph()));
+}
+
+// An attribute that equals our default is not written, so our defaults must be ONNX's.
+TEST_CASE("the ops' defaults are ONNX's") {
+  int compared = 0;
+  for (const OpDef* op : op_table().all()) {
+    if (op->internal) continue;
+    const auto* schema = onnx::OpSchemaRegistry::Schema(std::string(op->name), kExportOpset, onnx::ONNX_DOMAIN);
+    if (schema == nullptr) continue;
+    for (const AttrSpec& spec : op->attrs) {
+      const auto it = schema->attributes().find(spec.name);
+      if (it == schema->attributes().end() || !spec.default_value) continue;
+      if (spec.name == "seed") continue;  // any will do
+      const onnx::AttributeProto& theirs = it->second.default_value;
+      CAPTURE(op->name);
+      CAPTURE(spec.name);
+      const std::string ours = to_string(*spec.default_value);
+      CAPTURE(ours);
+      switch (theirs.type()) {
+        case onnx::AttributeProto::INT: CHECK(*spec.default_value == AttrValue(theirs.i())); break;
+        case onnx::AttributeProto::STRING: CHECK(*spec.default_value == AttrValue(theirs.s())); break;
+        case onnx::AttributeProto::FLOAT:
+          REQUIRE(std::holds_alternative<double>(*spec.default_value));
+          CHECK(static_cast<float>(std::get<double>(*spec.default_value)) == theirs.f());
+          break;
+        default:
+          // ONNX derives it from the rest of the node; we mark that by an empty list.
+          CHECK((ours == "[]" || it->second.required));
+      }
+      ++compared;
+    }
+  }
+  CHECK(compared > 20);
 }
 
 // Float inputs are parameters, integers and scalars constants; an unused image makes the file complete.

@@ -140,7 +140,7 @@ TEST_CASE("equal initializers that an exporter has merged train apart") {
   CHECK(model.graph.nodes.size() == 2);
   CHECK(named(model.graph, "w2").data->values == named(model.graph, "w").data->values);
   REQUIRE(model.notes.size() == 1);
-  CHECK(model.notes[0] == "1 parameters share their initial values through Identity; each is trained on its own");
+  CHECK(model.notes[0] == "initial values shared through Identity: 1 parameter is trained on its own");
 }
 
 TEST_CASE("element types of initializers") {
@@ -195,6 +195,100 @@ TEST_CASE("a network in double runs in f32") {
   const ImportedModel model = bind(m);
   CHECK(model.graph.type(model.graph.outputs[0]).dtype == DType::f32);
   CHECK(model.notes.size() == 2);
+}
+
+// What PyTorch writes for x[:, :, h // 2 : h // 2 + 4]: sizes computed from the image's shape.
+ModelMaker crop_model() {
+  ModelMaker m;
+  m.input("x", {1, 3, -1, -1});
+  m.ints("two", {2});
+  m.ints("four", {4});
+  m.node("Shape", {"x"}, {"shape"});
+  ModelMaker::attr(m.node("Gather", {"shape", "two"}, {"h"}), "axis", int64_t{0});
+  m.node("Div", {"h", "two"}, {"half"});
+  ModelMaker::attr(m.node("Cast", {"half"}, {"half_float"}), "to", int64_t{Proto::FLOAT});
+  m.node("Floor", {"half_float"}, {"floored"});
+  ModelMaker::attr(m.node("Cast", {"floored"}, {"start"}), "to", int64_t{Proto::INT64});
+  m.node("Add", {"start", "four"}, {"end"});
+  m.node("Slice", {"x", "start", "end", "two"}, {"y"}, "cut");
+  m.output("y");
+  return m;
+}
+
+TEST_CASE("sizes computed from the image's shape fold when it is bound") {
+  for (const int64_t height : {9, 32}) {
+    const Graph graph = bind(crop_model(), height, 5).graph;
+    REQUIRE(graph.nodes.size() == 1);
+    CHECK(graph.values.size() == 2);
+    CHECK(graph.nodes[0].name == "cut");
+    CHECK(graph.nodes[0].attrs.ints("starts") == Dims{height / 2});
+    CHECK(graph.nodes[0].attrs.ints("ends") == Dims{height / 2 + 4});
+    CHECK(graph.nodes[0].attrs.ints("axes") == Dims{2});
+    CHECK(graph.shape(graph.outputs[0]) == Shape{1, 3, 4, 5});
+  }
+}
+
+TEST_CASE("a size that depends on the image's content is refused by name") {
+  ModelMaker m;
+  m.input("x", {1, 3, -1, -1});
+  m.ints("end", {4});
+  m.node("Relu", {"x"}, {"h"});
+  ModelMaker::attr(m.node("ReduceMax", {"h"}, {"max"}), "keepdims", int64_t{0});
+  ModelMaker::attr(m.node("Cast", {"max"}, {"start"}), "to", int64_t{Proto::INT64});
+  m.node("Slice", {"x", "start", "end"}, {"y"}, "cut");
+  m.output("y");
+  CHECK_THROWS_WITH_AS(bind(m),
+                       doctest::Contains("node 'cut' (Slice): input 'starts' (start): depends on the image's "), Error);
+}
+
+TEST_CASE("a size that depends on initializers is computed from them") {
+  ModelMaker m;
+  m.input("x", {1, 3, -1, -1});
+  auto& pair = m.floats("pair", {2});  // two floats: for all we know, a parameter
+  pair.set_float_data(0, -1.0f);
+  pair.set_float_data(1, 2.0f);
+  m.ints("axes", {2, 3});
+  m.ints("ends", {7, 6});
+  m.node("Relu", {"pair"}, {"positive"});
+  ModelMaker::attr(m.node("Cast", {"positive"}, {"starts"}), "to", int64_t{Proto::INT64});
+  m.node("Slice", {"x", "starts", "ends", "axes"}, {"y"});
+  m.output("y");
+  const Graph graph = bind(m).graph;
+  REQUIRE(graph.nodes.size() == 1);
+  CHECK(graph.nodes[0].attrs.ints("starts") == Dims{0, 2});
+  CHECK(graph.parameters().empty());
+}
+
+TEST_CASE("a constant is no parameter, and one element is a constant") {
+  ModelMaker m;
+  m.input("x", {1, 3, -1, -1});
+  m.floats("half", {});
+  auto* attr = m.node("Constant", {}, {"mean"}).add_attribute();
+  attr->set_name("value");
+  attr->set_type(onnx::AttributeProto::TENSOR);
+  attr->mutable_t()->set_data_type(Proto::FLOAT);
+  for (const int64_t dim : {3, 1, 1}) attr->mutable_t()->add_dims(dim);
+  for (const float value : {0.1f, 0.2f, 0.3f}) attr->mutable_t()->add_float_data(value);
+  m.floats("gain", {3, 1, 1});
+  m.node("Mul", {"x", "half"}, {"a"});
+  m.node("Sub", {"a", "mean"}, {"b"});
+  m.node("Mul", {"b", "gain"}, {"y"});
+  m.output("y");
+  const Graph graph = bind(m).graph;
+  CHECK(named(graph, "half").kind == ValueKind::constant);
+  CHECK(named(graph, "mean").kind == ValueKind::constant);
+  CHECK(named(graph, "gain").kind == ValueKind::parameter);
+}
+
+TEST_CASE("a constant too large to fold is refused before it is made") {
+  ModelMaker m;
+  m.input("x", {1, 3, -1, -1});
+  m.ints("shape", {1, 1 << 10, 1 << 10, 1 << 10});
+  m.node("ConstantOfShape", {"shape"}, {"huge"}, "bomb");
+  m.node("ReduceMax", {"huge"}, {"max"});
+  m.node("Add", {"x", "max"}, {"y"});
+  m.output("y");
+  CHECK_THROWS_WITH_AS(bind(m), doctest::Contains("node 'bomb' (ConstantOfShape)"), Error);
 }
 
 TEST_CASE("read_tensors gives every initializer as it is") {

@@ -38,5 +38,28 @@ TEST_CASE("dead code goes, inputs stay, ids are renumbered") {
   CHECK(to_string(graph) == once);
 }
 
+TEST_CASE("who reads a node that changes nothing reads its input") {
+  Graph graph;
+  GraphBuilder b(graph, op_table());
+  const ValueId x = b.input("x", {DType::f32, Shape{1, 2, 4, 4}});
+  const ValueId same = b.add("Identity", {b.add("Identity", {x})});
+  const auto slice = [&](ValueId id, int64_t start, int64_t end, int64_t step) {
+    return b.add("Slice", {id},
+                 {{"starts", Dims{start}}, {"ends", Dims{end}}, {"axes", Dims{2}}, {"steps", Dims{step}}});
+  };
+  const ValueId all = slice(same, 0, INT64_MAX, 1);
+  const ValueId reversed = slice(all, -1, INT64_MIN, -1);
+  const ValueId part = slice(reversed, 1, 4, 1);
+  const ValueId named = b.add("Identity", {part}, {}, "result");
+  graph.outputs = {named};
+  forward_identities(graph);
+  eliminate_dead_code(graph);
+  REQUIRE(graph.nodes.size() == 3);
+  CHECK(graph.nodes[0].inputs[0] == graph.inputs[0]);
+  CHECK(graph.nodes[0].attrs.ints("steps") == Dims{-1});
+  CHECK(graph.nodes[1].attrs.ints("starts") == Dims{1});
+  CHECK(graph.value(graph.outputs[0]).name == "result.out");
+}
+
 }  // namespace
 }  // namespace hourglass::test
