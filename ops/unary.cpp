@@ -2,377 +2,15 @@
 //   diff_src = diff_dst * f'(s), where s is dst if f' is a function of dst (then the forward pass may overwrite its
 //   input, and nothing but the output is kept for the backward pass), else src.
 //
-// One struct per function holds f and f' once, as templates: in double they are the reference (libm), in float the
-// kernel (ops/detail/math.h). tests/ops/values_test.cpp pins their values.
+// The functions are in ops/detail/unary_functions.h.
 #include "graph/error.h"
 #include "ops/detail/elementwise.h"
-#include "ops/detail/math.h"
+#include "ops/detail/unary_functions.h"
 
 namespace hourglass::ops {
 namespace {
 
-namespace math = detail::math;
-
-struct Plain {
-  Plain() = default;
-  explicit Plain(const Attrs&) {}
-  [[nodiscard]] bool from_dst() const { return false; }
-};
-struct PlainFromDst {
-  explicit PlainFromDst(const Attrs&) {}
-  [[nodiscard]] bool from_dst() const { return true; }
-};
-
-template <class R>
-HG_INLINE R sigmoid(R x) {
-  return 1 / (1 + math::exp(-x));
-}
-
-struct Sigmoid : PlainFromDst {
-  using PlainFromDst::PlainFromDst;
-  static constexpr std::string_view kName = "Sigmoid", kGrad = "SigmoidGrad";
-  template <class R>
-  HG_INLINE R value(R x) const {
-    return sigmoid(x);
-  }
-  template <class R>
-  HG_INLINE R slope(R y) const {
-    return y * (1 - y);
-  }
-};
-struct Tanh : PlainFromDst {
-  using PlainFromDst::PlainFromDst;
-  static constexpr std::string_view kName = "Tanh", kGrad = "TanhGrad";
-  template <class R>
-  HG_INLINE R value(R x) const {
-    return math::tanh(x);
-  }
-  template <class R>
-  HG_INLINE R slope(R y) const {
-    return 1 - y * y;
-  }
-};
-struct Exp : PlainFromDst {
-  using PlainFromDst::PlainFromDst;
-  static constexpr std::string_view kName = "Exp", kGrad = "ExpGrad";
-  template <class R>
-  HG_INLINE R value(R x) const {
-    return math::exp(x);
-  }
-  template <class R>
-  HG_INLINE R slope(R y) const {
-    return y;
-  }
-};
-struct Log : Plain {
-  using Plain::Plain;
-  static constexpr std::string_view kName = "Log", kGrad = "LogGrad";
-  template <class R>
-  HG_INLINE R value(R x) const {
-    return math::log(x);
-  }
-  template <class R>
-  HG_INLINE R slope(R x) const {
-    return 1 / x;
-  }
-};
-struct Sqrt : PlainFromDst {
-  using PlainFromDst::PlainFromDst;
-  static constexpr std::string_view kName = "Sqrt", kGrad = "SqrtGrad";
-  template <class R>
-  HG_INLINE R value(R x) const {
-    return std::sqrt(x);
-  }
-  template <class R>
-  HG_INLINE R slope(R y) const {
-    return R(0.5) / y;
-  }
-};
-struct Abs : Plain {
-  using Plain::Plain;
-  static constexpr std::string_view kName = "Abs", kGrad = "AbsGrad";
-  template <class R>
-  HG_INLINE R value(R x) const {
-    return std::abs(x);
-  }
-  template <class R>
-  HG_INLINE R slope(R x) const {
-    return x > 0 ? R(1) : x < 0 ? R(-1) : R(0);
-  }
-};
-struct Neg : Plain {
-  using Plain::Plain;
-  static constexpr std::string_view kName = "Neg", kGrad = "NegGrad";
-  template <class R>
-  HG_INLINE R value(R x) const {
-    return -x;
-  }
-  template <class R>
-  HG_INLINE R slope(R) const {
-    return -1;
-  }
-};
-struct Reciprocal : PlainFromDst {
-  using PlainFromDst::PlainFromDst;
-  static constexpr std::string_view kName = "Reciprocal", kGrad = "ReciprocalGrad";
-  template <class R>
-  HG_INLINE R value(R x) const {
-    return 1 / x;
-  }
-  template <class R>
-  HG_INLINE R slope(R y) const {
-    return -(y * y);
-  }
-};
-struct Softplus : Plain {  // log(1 + e^x)
-  using Plain::Plain;
-  static constexpr std::string_view kName = "Softplus", kGrad = "SoftplusGrad";
-  template <class R>
-  HG_INLINE R value(R x) const {
-    return (x > 0 ? x : R(0)) + math::log1p_of_unit(math::exp(-std::abs(x)));
-  }
-  template <class R>
-  HG_INLINE R slope(R x) const {
-    return sigmoid(x);
-  }
-};
-struct Softsign : Plain {
-  using Plain::Plain;
-  static constexpr std::string_view kName = "Softsign", kGrad = "SoftsignGrad";
-  template <class R>
-  HG_INLINE R value(R x) const {
-    return x / (1 + std::abs(x));
-  }
-  template <class R>
-  HG_INLINE R slope(R x) const {
-    const R d = 1 + std::abs(x);
-    return 1 / (d * d);
-  }
-};
-struct HardSwish : Plain {  // x * clamp(x / 6 + 1/2, 0, 1)
-  using Plain::Plain;
-  static constexpr std::string_view kName = "HardSwish", kGrad = "HardSwishGrad";
-  template <class R>
-  HG_INLINE R value(R x) const {
-    const R gate = x / 6 + R(0.5);
-    return x * (gate < 0 ? R(0) : gate > 1 ? R(1) : gate);
-  }
-  template <class R>
-  HG_INLINE R slope(R x) const {
-    return x <= -3 ? R(0) : x >= 3 ? R(1) : x / 3 + R(0.5);
-  }
-};
-// x tanh(softplus(x)); with e = e^x: tanh(log(1 + e)) = (e^2 + 2e) / (e^2 + 2e + 2).
-struct Mish : Plain {
-  using Plain::Plain;
-  static constexpr std::string_view kName = "Mish", kGrad = "MishGrad";
-  template <class R>
-  HG_INLINE R gate(R e) const {
-    const R q = e * (e + 2);
-    return q / (q + 2);
-  }
-  template <class R>
-  HG_INLINE R capped_exp(R x) const {
-    return math::exp(x > 20 ? R(20) : x);
-  }  // e^2 must be finite
-  template <class R>
-  HG_INLINE R value(R x) const {
-    return x * gate(capped_exp(x));
-  }
-  template <class R>
-  HG_INLINE R slope(R x) const {
-    const R e = capped_exp(x);
-    const R t = gate(e);
-    return t + x * (1 - t * t) * (e / (1 + e));
-  }
-};
-struct Erf : Plain {
-  using Plain::Plain;
-  static constexpr std::string_view kName = "Erf", kGrad = "ErfGrad";
-  template <class R>
-  HG_INLINE R value(R x) const {
-    return math::erf(x);
-  }
-  template <class R>
-  HG_INLINE R slope(R x) const {
-    return R(1.1283791670955126) * math::exp(-x * x);
-  }  // 2 / sqrt(pi)
-};
-struct Sin : Plain {
-  using Plain::Plain;
-  static constexpr std::string_view kName = "Sin", kGrad = "SinGrad";
-  template <class R>
-  HG_INLINE R value(R x) const {
-    return std::sin(x);
-  }
-  template <class R>
-  HG_INLINE R slope(R x) const {
-    return std::cos(x);
-  }
-};
-struct Cos : Plain {
-  using Plain::Plain;
-  static constexpr std::string_view kName = "Cos", kGrad = "CosGrad";
-  template <class R>
-  HG_INLINE R value(R x) const {
-    return std::cos(x);
-  }
-  template <class R>
-  HG_INLINE R slope(R x) const {
-    return -std::sin(x);
-  }
-};
-
-// x > 0 ? x : alpha (e^x - 1). For alpha >= 0 the sign of dst is the sign of src, and alpha e^x = dst + alpha.
-struct Elu {
-  static constexpr std::string_view kName = "Elu", kGrad = "EluGrad";
-  double alpha;
-  explicit Elu(const Attrs& attrs) : alpha(attrs.real("alpha")) {}
-  [[nodiscard]] bool from_dst() const { return alpha >= 0; }
-  template <class R>
-  HG_INLINE R value(R x) const {
-    return x > 0 ? x : R(alpha) * math::expm1_of_negative(x > 0 ? R(0) : x);
-  }
-  template <class R>
-  HG_INLINE R slope(R s) const {
-    if (from_dst()) return s > 0 ? R(1) : s + R(alpha);
-    return s > 0 ? R(1) : R(alpha) * math::exp(s);
-  }
-};
-struct Selu : Plain {  // gamma (x > 0 ? x : alpha (e^x - 1))
-  static constexpr std::string_view kName = "Selu", kGrad = "SeluGrad";
-  double alpha, gamma;
-  explicit Selu(const Attrs& attrs) : alpha(attrs.real("alpha")), gamma(attrs.real("gamma")) {}
-  template <class R>
-  HG_INLINE R value(R x) const {
-    return R(gamma) * (x > 0 ? x : R(alpha) * math::expm1_of_negative(x > 0 ? R(0) : x));
-  }
-  template <class R>
-  HG_INLINE R slope(R x) const {
-    return R(gamma) * (x > 0 ? R(1) : R(alpha) * math::exp(x));
-  }
-};
-struct Celu : Plain {  // x > 0 ? x : alpha (e^(x / alpha) - 1)
-  static constexpr std::string_view kName = "Celu", kGrad = "CeluGrad";
-  double alpha;
-  explicit Celu(const Attrs& attrs) : alpha(attrs.real("alpha")) {
-    if (alpha <= 0) fail("alpha is {}, it must be positive", alpha);
-  }
-  template <class R>
-  HG_INLINE R value(R x) const {
-    return x > 0 ? x : R(alpha) * math::expm1_of_negative(x > 0 ? R(0) : x / R(alpha));
-  }
-  template <class R>
-  HG_INLINE R slope(R x) const {
-    return x > 0 ? R(1) : math::exp(x / R(alpha));
-  }
-};
-struct HardSigmoid : Plain {  // clamp(alpha x + beta, 0, 1)
-  static constexpr std::string_view kName = "HardSigmoid", kGrad = "HardSigmoidGrad";
-  double alpha, beta;
-  explicit HardSigmoid(const Attrs& attrs) : alpha(attrs.real("alpha")), beta(attrs.real("beta")) {}
-  template <class R>
-  HG_INLINE R value(R x) const {
-    const R y = R(alpha) * x + R(beta);
-    return y < 0 ? R(0) : y > 1 ? R(1) : y;
-  }
-  template <class R>
-  HG_INLINE R slope(R x) const {
-    const R y = R(alpha) * x + R(beta);
-    return y > 0 && y < 1 ? R(alpha) : R(0);
-  }
-};
-struct ThresholdedRelu : PlainFromDst {  // x > alpha ? x : 0
-  static constexpr std::string_view kName = "ThresholdedRelu", kGrad = "ThresholdedReluGrad";
-  double alpha;
-  explicit ThresholdedRelu(const Attrs& attrs) : PlainFromDst(attrs), alpha(attrs.real("alpha")) {}
-  template <class R>
-  HG_INLINE R value(R x) const {
-    return x > R(alpha) ? x : R(0);
-  }
-  template <class R>
-  HG_INLINE R slope(R y) const {
-    return y != 0 ? R(1) : R(0);
-  }
-};
-// min(max(x, min), max); where a bound is hit, no gradient flows.
-struct Clip : PlainFromDst {
-  static constexpr std::string_view kName = "Clip", kGrad = "ClipGrad";
-  double low, high;
-  explicit Clip(const Attrs& attrs)
-      : PlainFromDst(attrs),
-        low(attrs.has("min") ? attrs.real("min") : -HUGE_VAL),
-        high(attrs.has("max") ? attrs.real("max") : HUGE_VAL) {}
-  template <class R>
-  HG_INLINE R value(R x) const {
-    const R y = x < R(low) ? R(low) : x;
-    return y > R(high) ? R(high) : y;
-  }
-  template <class R>
-  HG_INLINE R slope(R y) const {
-    return y > R(low) && y < R(high) ? R(1) : R(0);
-  }
-};
-struct Gelu : Plain {
-  static constexpr std::string_view kName = "Gelu", kGrad = "GeluGrad";
-  static constexpr double kSqrtHalf = 0.70710678118654752440;
-  static constexpr double kSqrt2OverPi = 0.79788456080286535588;
-  static constexpr double kCubic = 0.044715;
-  bool by_tanh;
-  explicit Gelu(const Attrs& attrs) : by_tanh(attrs.string("approximate") == "tanh") {
-    if (!by_tanh && attrs.string("approximate") != "none") {
-      fail("approximate is '{}', expected 'none' or 'tanh'", attrs.string("approximate"));
-    }
-  }
-  template <class R>
-  HG_INLINE R value(R x) const {
-    if (by_tanh) return x / 2 * (1 + math::tanh(R(kSqrt2OverPi) * (x + R(kCubic) * x * x * x)));
-    return x / 2 * (1 + math::erf(x * R(kSqrtHalf)));
-  }
-  template <class R>
-  HG_INLINE R slope(R x) const {
-    if (by_tanh) {
-      const R t = math::tanh(R(kSqrt2OverPi) * (x + R(kCubic) * x * x * x));
-      return (1 + t) / 2 + x / 2 * (1 - t * t) * R(kSqrt2OverPi) * (1 + 3 * R(kCubic) * x * x);
-    }
-    // Phi(x) + x phi(x), the normal distribution and its density.
-    return (1 + math::erf(x * R(kSqrtHalf))) / 2 + x * R(kSqrt2OverPi / 2) * math::exp(-x * x / 2);
-  }
-};
-
-// Constant between jumps: f' = 0 wherever it exists, so the vjp emits nothing.
-struct Floor : Plain {
-  using Plain::Plain;
-  static constexpr std::string_view kName = "Floor";
-  template <class R>
-  HG_INLINE R value(R x) const {
-    return std::floor(x);
-  }
-};
-struct Ceil : Plain {
-  using Plain::Plain;
-  static constexpr std::string_view kName = "Ceil";
-  template <class R>
-  HG_INLINE R value(R x) const {
-    return std::ceil(x);
-  }
-};
-struct Round : Plain {  // halves to even
-  using Plain::Plain;
-  static constexpr std::string_view kName = "Round";
-  template <class R>
-  HG_INLINE R value(R x) const {
-    return std::nearbyint(x);
-  }
-};
-struct Sign : Plain {
-  using Plain::Plain;
-  static constexpr std::string_view kName = "Sign";
-  template <class R>
-  HG_INLINE R value(R x) const {
-    return x > 0 ? R(1) : x < 0 ? R(-1) : R(0);
-  }
-};
+using namespace unary;
 
 template <class F>
 void infer(InferContext& ctx) {
@@ -427,6 +65,21 @@ HG_CLONES void backward_row(const T* diff_dst, const T* saved, T* diff_src, int6
   }
 }
 
+// body(f), with a choice that f makes by its attributes made here rather than in the loop, where it would keep the loop
+// from being vectorised.
+template <class F, typename Body>
+void with_choice_made(const F& f, const Body& body) {
+  if constexpr (std::is_same_v<F, Gelu>) {
+    if (f.by_tanh) {
+      body(GeluByTanh{});
+    } else {
+      body(GeluByErf{});
+    }
+  } else {
+    body(f);
+  }
+}
+
 template <class F>
 KernelPlan plan_forward(PlanContext& ctx) {
   detail::require_one_float_type(ctx);
@@ -436,10 +89,12 @@ KernelPlan plan_forward(PlanContext& ctx) {
   KernelPlan plan{.src = {desc}, .dst = {desc}, .in_place = {{0, 0}}, .implementation = "loop", .kernel = nullptr};
   detail::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
-    plan.kernel = loop_kernel([=](const Addresses& at) {
-      const auto* src = static_cast<const T*>(at.src[0]);
-      auto* dst = static_cast<T*>(at.dst[0]);
-      walk.run(dst, [&](int64_t i, int64_t count) { forward_row(src + i, dst + i, count, f); });
+    with_choice_made(f, [&](const auto& function) {
+      plan.kernel = loop_kernel([walk, function](const Addresses& at) {
+        const auto* src = static_cast<const T*>(at.src[0]);
+        auto* dst = static_cast<T*>(at.dst[0]);
+        walk.run(dst, [&](int64_t i, int64_t count) { forward_row(src + i, dst + i, count, function); });
+      });
     });
   });
   return plan;
@@ -456,12 +111,15 @@ KernelPlan plan_backward(PlanContext& ctx) {
       .src = {desc, desc}, .dst = {desc}, .in_place = {{0, 0}, {0, 1}}, .implementation = "loop", .kernel = nullptr};
   detail::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
-    plan.kernel = loop_kernel([=](const Addresses& at) {
-      const auto* diff_dst = static_cast<const T*>(at.src[0]);
-      const auto* saved = static_cast<const T*>(at.src[1]);
-      auto* diff_src = static_cast<T*>(at.dst[0]);
-      walk.run(diff_src,
-               [&](int64_t i, int64_t count) { backward_row(diff_dst + i, saved + i, diff_src + i, count, f); });
+    with_choice_made(f, [&](const auto& function) {
+      plan.kernel = loop_kernel([walk, function](const Addresses& at) {
+        const auto* diff_dst = static_cast<const T*>(at.src[0]);
+        const auto* saved = static_cast<const T*>(at.src[1]);
+        auto* diff_src = static_cast<T*>(at.dst[0]);
+        walk.run(diff_src, [&](int64_t i, int64_t count) {
+          backward_row(diff_dst + i, saved + i, diff_src + i, count, function);
+        });
+      });
     });
   });
   return plan;

@@ -43,19 +43,28 @@ template <class T>
 void copy_box(const View& s, const T* src, const View& d, T* dst, const Box& box) {
   if (box.extent[3] == 0) return;
   if (s.block == 1 && d.block == 1) {
-    // Plane after plane: rows of one channel follow each other in memory, those of one row do not.
+    // Plane after plane: rows of one channel follow each other in memory, those of one row do not. Where whole rows are
+    // copied, they are one run.
+    const int64_t width = box.extent[3];
+    const bool whole = s.stride_h == width && d.stride_h == width && s.stride_w == 1 && d.stride_w == 1 &&
+                       box.src_step[2] == 1 && box.dst_step[2] == 1 && box.src_step[3] == 1 && box.dst_step[3] == 1;
     constexpr int64_t kRows = 32;
     const int64_t chunks = (box.extent[2] + kRows - 1) / kRows;
     parallel_for(box.extent[0] * box.extent[1] * chunks, [&](int64_t i) {
       const int64_t n = i / chunks / box.extent[1], c = i / chunks % box.extent[1];
-      const int64_t begin = i % chunks * kRows, end = std::min(begin + kRows, box.extent[2]);
-      for (int64_t h = begin; h < end; ++h) {
+      const int64_t begin = i % chunks * kRows, rows = std::min(kRows, box.extent[2] - begin);
+      const auto copy_row = [&](int64_t h, int64_t pixels) {
         copy_lanes(src + s.offset(box.src_start[0] + n * box.src_step[0], box.src_start[1] + c,
                                   box.src_start[2] + h * box.src_step[2], box.src_start[3]),
                    s.stride_w * box.src_step[3],
                    dst + d.offset(box.dst_start[0] + n * box.dst_step[0], box.dst_start[1] + c,
                                   box.dst_start[2] + h * box.dst_step[2], box.dst_start[3]),
-                   d.stride_w * box.dst_step[3], 1, box.extent[3]);
+                   d.stride_w * box.dst_step[3], 1, pixels);
+      };
+      if (whole) {
+        copy_row(begin, rows * width);
+      } else {
+        for (int64_t h = begin; h < begin + rows; ++h) copy_row(h, width);
       }
     });
     return;
