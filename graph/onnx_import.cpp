@@ -154,7 +154,7 @@ class Binder {
   }
 
   void bind_input() {
-    const OnnxInput& input = only_input(model_);
+    const OnnxInput& input = image_input_of(model_);
     Dims dims = input.type.shape.dims();
     if (dims[0] == 0) dims[0] = 1;
     const auto bind = [&](int64_t& extent, int64_t asked, const char* what) {
@@ -451,28 +451,6 @@ class Binder {
     }
   }
 
- public:
-  static const OnnxInput& only_input(const OnnxModel& model) {
-    if (model.inputs.empty()) fail("has no image input");
-    if (model.inputs.size() > 1) {
-      std::vector<std::string> names;
-      for (const OnnxInput& input : model.inputs) names.push_back(input.name);
-      fail("has {} inputs ('{}'), expected one image", names.size(), fmt::join(names, "', '"));
-    }
-    const OnnxInput& input = model.inputs.front();
-    if (input.type.dtype != DType::f32) fail("input '{}' is {}, expected float", input.name, input.type.dtype);
-    if (!input.ranked || input.type.shape.rank() != 4) {
-      fail("input '{}' has shape {}, expected an image [1, channels, height, width]", input.name,
-           input.ranked ? input.type.shape.to_string() : "unknown");
-    }
-    if (input.type.shape[0] > 1) fail("input '{}' is a batch of {}, expected 1", input.name, input.type.shape[0]);
-    if (input.type.shape[1] == 0) {
-      fail("input '{}' leaves its number of channels open: export it with a fixed one", input.name);
-    }
-    return input;
-  }
-
- private:
   const OnnxModel& model_;
   const OpTable& table_;
   const ImportOptions& options_;
@@ -513,7 +491,7 @@ ImportedModel OnnxFile::bind(const OpTable& table, const ImportOptions& options)
 
 ImageInput OnnxFile::image_input() const {
   try {
-    const OnnxInput& input = Binder::only_input(*model_);
+    const OnnxInput& input = image_input_of(*model_);
     return {.name = input.name,
             .channels = input.type.shape[1],
             .height = input.type.shape[2],

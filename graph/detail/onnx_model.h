@@ -47,6 +47,9 @@ struct OnnxModel {
 // Parses and checks. `folder` is where external data may lie; empty: nowhere.
 OnnxModel parse_onnx(std::string_view bytes, const std::string& file, const std::filesystem::path& folder);
 
+// The one input, if it is an image: [1 or open, C, H, W] of floats. Throws Error, without the file's name, otherwise.
+const OnnxInput& image_input_of(const OnnxModel& model);
+
 // A file's bytes; throws Error for one that can't be read or is larger than protobuf can hold.
 std::string read_onnx_bytes(const std::filesystem::path& path);
 

@@ -260,6 +260,26 @@ double decimal(float value) {
   return result;
 }
 
+const OnnxInput& image_input_of(const OnnxModel& model) {
+  if (model.inputs.empty()) fail("has no image input");
+  if (model.inputs.size() > 1) {
+    std::vector<std::string> names;
+    for (const OnnxInput& input : model.inputs) names.push_back(input.name);
+    fail("has {} inputs ('{}'), expected one image", names.size(), fmt::join(names, "', '"));
+  }
+  const OnnxInput& input = model.inputs.front();
+  if (input.type.dtype != DType::f32) fail("input '{}' is {}, expected float", input.name, input.type.dtype);
+  if (!input.ranked || input.type.shape.rank() != 4) {
+    fail("input '{}' has shape {}, expected an image [1, channels, height, width]", input.name,
+         input.ranked ? input.type.shape.to_string() : "unknown");
+  }
+  if (input.type.shape[0] > 1) fail("input '{}' is a batch of {}, expected 1", input.name, input.type.shape[0]);
+  if (input.type.shape[1] == 0) {
+    fail("input '{}' leaves its number of channels open: export it with a fixed one", input.name);
+  }
+  return input;
+}
+
 std::string read_onnx_bytes(const std::filesystem::path& path) {
   std::error_code error;
   if (!std::filesystem::exists(path, error)) fail("there is no such file");
