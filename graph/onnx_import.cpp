@@ -356,6 +356,7 @@ class Binder {
     for (auto it = order.rbegin(); it != order.rend(); ++it) {
       const Node& node = **it;
       if (node.op->reference == nullptr) fail("needs the value of '{}' ({})", node.name, node.op->name);
+      count_folded(types_of(node));
       std::vector<const HostTensor*> inputs;
       for (const ValueId id : node.inputs) inputs.push_back(id.valid() ? known.at(id.index).get() : nullptr);
       std::vector<HostTensor> outputs = evaluate_reference(*node.op, node.attrs, inputs);
@@ -371,6 +372,16 @@ class Binder {
     std::string name = fmt::format("{}.out{}", node.name, i);
     while (names_.contains(name)) name += "_";
     return name;
+  }
+
+  // Keeps what is computed at import within bounds.
+  void count_folded(const std::vector<TensorType>& types) {
+    for (const TensorType& type : types) {
+      if (type.shape.elements() > kMaxFoldedElements - folded_) {
+        fail("the file's constant part grows beyond {} elements", kMaxFoldedElements);
+      }
+      folded_ += type.shape.elements();
+    }
   }
 
   // Computes the node now if its inputs are known. False when it has to stay a node.
@@ -393,13 +404,11 @@ class Binder {
         return false;
       }
     }
-    int64_t elements = 0;
-    for (const TensorType& type : types_of(node)) {
-      if (type.shape.elements() > kMaxFoldElements) return false;
-      elements += type.shape.elements();
-    }
-    folded_ += elements;
-    if (folded_ > kMaxFoldedElements) fail("the file's constant part grows beyond {} elements", kMaxFoldedElements);
+    const std::vector<TensorType> types = types_of(node);
+    const bool large = std::any_of(types.begin(), types.end(),
+                                   [](const TensorType& type) { return type.shape.elements() > kMaxFoldElements; });
+    if (large) return false;
+    count_folded(types);
     std::vector<HostTensor> values = evaluate_reference(op, node.attrs, inputs);
     for (std::size_t i = 0; i < values.size(); ++i) {
       auto data = std::make_shared<const HostTensor>(std::move(values[i]));

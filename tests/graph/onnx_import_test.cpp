@@ -291,6 +291,19 @@ TEST_CASE("a constant too large to fold is refused before it is made") {
   CHECK_THROWS_WITH_AS(bind(m), doctest::Contains("node 'bomb' (ConstantOfShape)"), Error);
 }
 
+TEST_CASE("a size from initializers can't ask for any amount of memory") {
+  ModelMaker m;
+  m.input("x", {1, 3, -1, -1});
+  m.floats("pair", {2});
+  m.ints("shape", {1 << 20, 1 << 20, 2});
+  m.ints("ends", {7, 6});
+  m.node("Expand", {"pair", "shape"}, {"huge"});
+  ModelMaker::attr(m.node("Cast", {"huge"}, {"starts"}), "to", int64_t{Proto::INT64});
+  m.node("Slice", {"x", "starts", "ends"}, {"y"}, "cut");
+  m.output("y");
+  CHECK_THROWS_WITH_AS(bind(m), doctest::Contains("(starts): the file's constant part grows beyond"), Error);
+}
+
 TEST_CASE("read_tensors gives every initializer as it is") {
   ModelMaker m;
   auto& w = m.empty("w", {2}, Proto::DOUBLE);
