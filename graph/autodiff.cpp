@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "graph/detail/onnx_tensor.h"
 #include "graph/error.h"
 #include "graph/op.h"
 
@@ -72,6 +73,13 @@ Differentiated differentiate(const Graph& graph, const OpTable& table, ValueId l
   const auto total = [&](ValueId id) -> ValueId {
     auto& parts = terms[at(id)];
     if (parts.empty()) return kNoValue;
+    // A bf16 value's gradient may come in f32 from one reader (Conv's weights) and in bf16 from another: sum in f32.
+    const bool any_f32 =
+        std::any_of(parts.begin(), parts.end(), [&](ValueId part) { return out.type(part).dtype == DType::f32; });
+    for (ValueId& part : parts) {
+      if (!any_f32 || out.type(part).dtype == DType::f32) continue;
+      part = builder.add("Cast", {part}, {{"to", int64_t{dtype_to_onnx(DType::f32)}}}, out.value(part).name + "/f32");
+    }
     ValueId sum = parts.front();
     for (std::size_t i = 1; i < parts.size(); ++i) {
       sum = builder.add("Add", {sum, parts[i]}, {}, "grad/" + graph.value(id).name + "/sum");

@@ -96,6 +96,16 @@ void infer_grad_weights(InferContext& ctx) {
   if (ctx.attrs.integer("with_bias") != 0) ctx.outputs.push_back({DType::f32, Shape{weights[0]}});
 }
 
+// Weights that are cast down from f32 get their gradient in f32, as the kernel sums it: nothing is rounded on its way
+// to the master weights.
+DType gradient_type(const Graph& graph, ValueId weights) {
+  const Value& value = graph.value(weights);
+  if (value.producer < 0) return value.type.dtype;
+  const Node& producer = graph.nodes[static_cast<std::size_t>(value.producer)];
+  const bool from_f32 = producer.op->name == "Cast" && graph.type(producer.inputs[0]).dtype == DType::f32;
+  return from_f32 ? DType::f32 : value.type.dtype;
+}
+
 void vjp(VjpContext& ctx) {
   const ValueId src = ctx.in(0), weights = ctx.in(1);
   if (ctx.wants(0)) {
@@ -106,7 +116,7 @@ void vjp(VjpContext& ctx) {
   if (ctx.wants(1) || ctx.wants(2)) {
     Attrs attrs = ctx.node.attrs;
     attrs.set("weights_shape", ctx.in_shape(1).dims());
-    attrs.set("weights_type", std::string(to_string(ctx.b.graph().type(weights).dtype)));
+    attrs.set("weights_type", std::string(to_string(gradient_type(ctx.b.graph(), weights))));
     attrs.set("with_bias", int64_t{ctx.wants(2)});
     const std::vector<ValueId> grads =
         ctx.b.add_all("ConvGradWeights", {src, ctx.grad_out()}, std::move(attrs), ctx.node.name + "/grad_weights");

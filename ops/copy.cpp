@@ -191,6 +191,8 @@ void reference_cast(ReferenceContext& ctx) {
 
 void vjp_cast(VjpContext& ctx) {
   const DType from = ctx.b.graph().type(ctx.in(0)).dtype;
+  // Conv gives the gradient of weights that are cast to bf16 in f32.
+  if (ctx.b.graph().type(ctx.grad_out()).dtype == from) return ctx.set_grad(0, ctx.grad_out());
   ctx.set_grad(0, ctx.b.add("Cast", {ctx.grad_out()}, {{"to", number_of(from)}}, ctx.node.name + "/grad"));
 }
 

@@ -6,6 +6,7 @@
 #include "graph/autodiff.h"
 #include "graph/error.h"
 #include "graph/op.h"
+#include "graph/precision.h"
 #include "ops/detail/loop.h"
 
 namespace hourglass {
@@ -19,12 +20,19 @@ HG_CLONES void blend(float* average, const float* image, int64_t count, float de
 
 struct Fit::Compiled {
   std::vector<ValueId> parameters, gradients;
+  ValueId image;
   Plan plan;
 };
 
 Fit::Compiled Fit::compile(const Problem& problem, const OpTable& table, const FitOptions& options) {
+  if (options.precision == Precision::bf16 && !has_native_bf16()) {
+    fail("bf16: this CPU has no bf16 arithmetic, or oneDNN may not use it; it would be emulated, slower than f32. "
+         "Compute in f32");
+  }
   Graph graph = problem.graph;
   graph.outputs = {problem.image};
+  ValueId image = problem.image;
+  if (options.precision == Precision::bf16) image = lower_to_bf16(graph, table, problem.input, image);
   const std::vector<ValueId> parameters = graph.parameters();
   if (parameters.empty()) fail("the network has no parameters to train");
   Differentiated d = differentiate(graph, table, problem.loss, parameters);
@@ -32,7 +40,7 @@ Fit::Compiled Fit::compile(const Problem& problem, const OpTable& table, const F
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     plan_options.output_like.emplace_back(d.gradients[i], parameters[i]);
   }
-  return {parameters, d.gradients, Plan(std::move(d.graph), std::move(plan_options))};
+  return {parameters, d.gradients, image, Plan(std::move(d.graph), std::move(plan_options))};
 }
 
 Fit::Fit(const Problem& problem, const OpTable& table, const FitOptions& options)
@@ -56,7 +64,7 @@ Fit::Fit(const Problem& problem, Compiled compiled, const FitOptions& options)
               draw_uniform(options_.seed, Stream::input, 0, count, 0.0F, static_cast<float>(options_.input_scale)));
   const float* input = plan_.data(input_);
   base_input_.assign(input, input + plan_.padded_elements(input_));
-  image_ = plan_.output(problem.image);
+  image_ = plan_.output(compiled.image);
   average_.assign(static_cast<std::size_t>(image_shape_.elements()), 0.0F);
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/runtime/plan.h"
+#include "engine/runtime/precision.h"
 #include "engine/train/adam.h"
 #include "graph/graph.h"
 
@@ -30,6 +31,8 @@ struct FitOptions {
   double average_decay = 0.99;      // the image's exponential average: a = decay * a + (1 - decay) * image
   int threads = 0;                  // 0: all that are available
   LayoutPolicy policy = LayoutPolicy::any;
+  // bf16: the network's activations (graph/precision.h); where the CPU only emulates it, Fit throws.
+  Precision precision = Precision::f32;
 };
 
 class Fit {

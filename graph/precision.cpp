@@ -1,0 +1,108 @@
+#include "graph/precision.h"
+
+#include <algorithm>
+#include <map>
+
+#include "graph/detail/onnx_tensor.h"
+#include "graph/op.h"
+
+namespace hourglass {
+namespace {
+
+std::size_t at(ValueId id) { return static_cast<std::size_t>(id.index); }
+
+class Lowering {
+ public:
+  Lowering(Graph& graph, const OpTable& table) : graph_(graph), builder_(graph, table) {
+    for (const Value& value : graph.values) wanted_.push_back(value.type.dtype);
+  }
+
+  ValueId run(ValueId input, ValueId image) {
+    mark(input, image);
+    std::vector<Node> nodes = std::move(graph_.nodes);
+    graph_.nodes.clear();
+    for (std::size_t n = 0; n < nodes.size(); ++n) add(std::move(nodes[n]), lowered_[n]);
+    for (ValueId& id : graph_.outputs) id = as(id, wanted_[at(id)]);
+    return as(image, wanted_[at(image)]);
+  }
+
+ private:
+  // Which nodes compute in bf16: those between the input and the image that can, without the network's tail.
+  void mark(ValueId input, ValueId image) {
+    const std::size_t count = graph_.nodes.size();
+    std::vector<bool> reached(graph_.values.size(), false), needed(graph_.values.size(), false);
+    lowered_.assign(count, false);
+    reached[at(input)] = needed[at(image)] = true;
+    for (std::size_t n = 0; n < count; ++n) {
+      const Node& node = graph_.nodes[n];
+      lowered_[n] = std::any_of(node.inputs.begin(), node.inputs.end(),
+                                [&](ValueId id) { return id.valid() && reached[at(id)]; });
+      for (const ValueId id : node.outputs) reached[at(id)] = lowered_[n];
+    }
+    for (std::size_t n = count; n-- > 0;) {
+      const Node& node = graph_.nodes[n];
+      const bool is_needed =
+          std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) { return needed[at(id)]; });
+      for (const ValueId id : node.inputs) {
+        if (is_needed && id.valid()) needed[at(id)] = true;
+      }
+      lowered_[n] = lowered_[n] && is_needed && node.op->bf16_inputs != 0;
+    }
+    // The tail: what has one input, between the last convolution and the image (Sigmoid, Clip, Slice). There are few
+    // channels left, and bf16 would round the image itself to steps of up to a grey level.
+    for (int32_t n = graph_.value(image).producer; n >= 0;) {
+      const Node& node = graph_.nodes[static_cast<std::size_t>(n)];
+      if (node.inputs.size() != 1) break;
+      lowered_[static_cast<std::size_t>(n)] = false;
+      n = graph_.value(node.inputs[0]).producer;
+    }
+  }
+
+  void add(Node node, bool lowered) {
+    std::vector<const TensorType*> types;
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+      ValueId& id = node.inputs[i];
+      if (!id.valid()) continue;
+      const bool in_bf16 = lowered && (node.op->bf16_inputs >> i & 1) != 0 && wanted_[at(id)] == DType::f32;
+      id = as(id, in_bf16 ? DType::bf16 : wanted_[at(id)]);
+    }
+    for (const ValueId id : node.inputs) types.push_back(id.valid() ? &graph_.type(id) : nullptr);
+    const std::vector<TensorType> outputs = infer_types(*node.op, node.attrs, types, node.name);
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      Value& value = graph_.value(node.outputs[i]);
+      value.type = outputs[i];
+      value.producer = static_cast<int32_t>(graph_.nodes.size());
+    }
+    graph_.nodes.push_back(std::move(node));
+  }
+
+  // The value in that type: itself, or its Cast.
+  ValueId as(ValueId id, DType dtype) {
+    if (graph_.type(id).dtype == dtype) return id;
+    ValueId& cast = casts_[{id, dtype}];
+    if (cast.valid()) return cast;
+    const std::string name = fmt::format("{}/{}", graph_.value(id).name, dtype);
+    if (graph_.value(id).kind == ValueKind::constant) {
+      HostTensor data = *graph_.value(id).data;
+      data.dtype = dtype;
+      cast = builder_.constant(std::move(data), name);
+    } else {
+      cast = builder_.add("Cast", {id}, {{"to", int64_t{dtype_to_onnx(dtype)}}}, name);
+    }
+    return cast;
+  }
+
+  Graph& graph_;
+  GraphBuilder builder_;
+  std::vector<DType> wanted_;  // each value's type before
+  std::vector<bool> lowered_;  // nodes
+  std::map<std::pair<ValueId, DType>, ValueId> casts_;
+};
+
+}  // namespace
+
+ValueId lower_to_bf16(Graph& graph, const OpTable& table, ValueId input, ValueId image) {
+  return Lowering(graph, table).run(input, image);
+}
+
+}  // namespace hourglass
