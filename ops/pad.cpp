@@ -172,9 +172,14 @@ HG_CLONES void fill_row(T* dst, int64_t count, float value) {
   for (int64_t i = 0; i < count; ++i) detail::store(dst + i, value);
 }
 
-template <class T>
-HG_CLONES void add_row(const T* src, T* dst, int64_t count) {
+template <class To, class From>
+HG_CLONES void add_row(const From* src, To* dst, int64_t count) {
   for (int64_t i = 0; i < count; ++i) detail::store(dst + i, detail::load(dst + i) + detail::load(src + i));
+}
+
+template <class T>
+HG_CLONES void round_row(const float* src, T* dst, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) detail::store(dst + i, src[i]);
 }
 
 // Everything that the row kernels need; made once.
@@ -224,34 +229,51 @@ void pad_rows(const RowPlan& plan, const T* src, T* dst) {
   });
 }
 
+// Adds the diff_dst row `in` to the diff_src row `out`: the stretch as it lies, then what folds back from the border.
+template <class To, class From>
+void fold_row(const RowPlan& plan, const From* in, To* out) {
+  const Stretch& s = plan.stretch;
+  const int64_t block = plan.src.block;
+  const auto border = [&](int64_t begin, int64_t end) {
+    for (int64_t w = begin; w < end; ++w) {
+      const int64_t column = plan.columns[static_cast<std::size_t>(w)];
+      if (column != kOutside) add_row(in + w * block, out + column * block, block);
+    }
+  };
+  if (s.begin < s.end) {
+    add_row(in + s.begin * block, out + (s.begin - s.shift) * block, (s.end - s.begin) * block);
+    border(0, s.begin);
+    border(s.end, plan.dst.w);
+  } else {
+    border(0, plan.dst.w);
+  }
+}
+
+// `work` has room for a row of floats per thread: sums of several rows are rounded once.
 template <class T>
-void fold_rows(const RowPlan& plan, const T* diff_dst, T* diff_src) {
+void fold_rows(const RowPlan& plan, const T* diff_dst, T* diff_src, float* work) {
   const View &to = plan.src, &from = plan.dst;
+  const int64_t row_elements = to.w * to.block;
   detail::parallel_for(to.n * to.groups * to.h, [&](int64_t item) {
     const int64_t h = item % to.h, g = item / to.h % to.groups, n = item / (to.h * to.groups);
     T* out = diff_src + to.offset(n, g, h, 0);
+    const Dims& rows = plan.rows_of[static_cast<std::size_t>(h)];
     const Stretch& s = plan.stretch;
-    bool first = true;
-    if (plan.rows_of[static_cast<std::size_t>(h)].empty() || s.end - s.begin < to.w) {
-      fill_row(out, to.w * to.block, 0.0F);
-      first = false;
-    }
-    for (const int64_t row : plan.rows_of[static_cast<std::size_t>(h)]) {
-      const T* in = diff_dst + from.offset(n, g, row, 0);
-      if (s.begin < s.end) {
-        const auto combine = first ? copy_row<T> : add_row<T>;
-        combine(in + s.begin * from.block, out + (s.begin - s.shift) * to.block, (s.end - s.begin) * to.block);
+    const bool whole = s.begin < s.end && s.begin - s.shift == 0 && s.end - s.begin == to.w;
+    const bool few_columns = from.w - (s.end - s.begin) <= 2;  // each element is rounded at most once more
+    if (rows.size() == 1 && whole && few_columns) {
+      const T* in = diff_dst + from.offset(n, g, rows[0], 0);
+      copy_row(in + s.begin * from.block, out, row_elements);
+      for (int64_t w = s.begin > 0 ? 0 : s.end; w < from.w; w = w + 1 == s.begin ? s.end : w + 1) {
+        const int64_t column = plan.columns[static_cast<std::size_t>(w)];
+        if (column != kOutside) add_row(in + w * from.block, out + column * to.block, to.block);
       }
-      first = false;
-      const auto border = [&](int64_t begin, int64_t end) {
-        for (int64_t w = begin; w < end; ++w) {
-          const int64_t column = plan.columns[static_cast<std::size_t>(w)];
-          if (column != kOutside) add_row(in + w * from.block, out + column * to.block, to.block);
-        }
-      };
-      border(0, s.begin < s.end ? s.begin : from.w);
-      if (s.begin < s.end) border(s.end, from.w);
+      return;
     }
+    float* sum = work + omp_get_thread_num() * row_elements;
+    std::fill(sum, sum + row_elements, 0.0F);
+    for (const int64_t row : rows) fold_row(plan, diff_dst + from.offset(n, g, row, 0), sum);
+    round_row(sum, out, row_elements);
   });
 }
 
@@ -296,9 +318,14 @@ KernelPlan plan(PlanContext& ctx) {
         if constexpr (kForward) {
           pad_rows(rows, static_cast<const T*>(at.src[0]), static_cast<T*>(at.dst[0]));
         } else {
-          fold_rows(rows, static_cast<const T*>(at.src[0]), static_cast<T*>(at.dst[0]));
+          fold_rows(rows, static_cast<const T*>(at.src[0]), static_cast<T*>(at.dst[0]),
+                    static_cast<float*>(at.scratch));
         }
       });
+      if (!kForward) {
+        result.scratch_bytes =
+            sizeof(float) * static_cast<std::size_t>(omp_get_max_threads() * rows.src.w * rows.src.block);
+      }
       return;
     }
     const std::vector<Dims> maps = index_maps(attrs, narrow.shape, wide.shape);
@@ -342,6 +369,7 @@ std::span<const OpDef> pad_ops() {
        .vjp = vjp,
        .plan = plan<true>,
        .reference = reference,
+       .bf16_inputs = 0b1,
        .cases = {"1x3x5x7 | pads=[0,0,1,1,0,0,1,1] mode=reflect", "1x17x6x9 | pads=[0,0,1,2,0,0,3,4] mode=reflect",
                  "2x8x5x7 | pads=[0,0,1,2,0,0,3,1] mode=edge", "1x16x4x4 | pads=[0,0,2,1,0,0,0,3] value=1.5",
                  "1x5x4x6 | pads=[0,0,5,7,0,0,6,8] mode=wrap", "1x8x6x6 | pads=[0,0,-1,2,0,0,-2,-1]",
@@ -355,6 +383,7 @@ std::span<const OpDef> pad_ops() {
        .infer = infer_grad,
        .plan = plan<false>,
        .reference = reference_grad,
+       .bf16_inputs = 0b1,
        .linear = true,
        .cases = {"1x3x7x9 | pads=[0,0,1,1,0,0,1,1] mode=reflect src_shape=[1,3,5,7]",
                  "1x17x10x15 | pads=[0,0,1,2,0,0,3,4] mode=reflect src_shape=[1,17,6,9]",

@@ -16,6 +16,7 @@ constexpr const char* kDescription =
     "Restores a compressed photograph from itself, on the CPU, with the Deep Image Prior.";
 
 constexpr const char* kFooter = R"(Examples:
+  hourglass restore photo.jpg                               writes photo.restored.png beside it
   hourglass degrade photo.png -o photo.jpg --quality 10     make a bad JPEG of a good image
   hourglass compare photo.png photo.jpg                     how far is it from the original?
 
@@ -25,8 +26,10 @@ standard input or output. Exit codes: 0 done, 1 an error (nothing was written), 
 
 // Every command registers itself here.
 void add_commands(CLI::App& app, Action& action) {
+  add_restore_command(app, action);
   add_compare_command(app, action);
   add_degrade_command(app, action);
+  add_bench_command(app, action);
 }
 
 ExitCode report(ExitCode code, std::string_view text) {

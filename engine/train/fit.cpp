@@ -5,6 +5,7 @@
 #include "engine/train/random.h"
 #include "graph/autodiff.h"
 #include "graph/error.h"
+#include "graph/fuse.h"
 #include "graph/op.h"
 #include "graph/precision.h"
 #include "ops/detail/loop.h"
@@ -14,6 +15,23 @@ namespace {
 
 HG_CLONES void blend(float* average, const float* image, int64_t count, float decay) {
   for (int64_t i = 0; i < count; ++i) average[i] = decay * average[i] + (1 - decay) * image[i];
+}
+
+// Narrow layers waste the lanes of a 16-channel block, wide ones make oneDNN's blocked kernels the faster: the mean
+// number of output channels over all multiplications decides. Measured on AVX-512 with oneDNN 2.6, all convolutions of
+// an iteration at 512x512: channels-last takes 0.6 of the blocked time for a mean of 37 (small) and 0.5 for 32
+// (medium), 1.1 for 128 (standard).
+LayoutPolicy choose_policy(const Graph& graph) {
+  constexpr double kWide = 64;
+  double work = 0, weighted = 0;
+  for (const Node& node : graph.nodes) {
+    if (node.op->name != "Conv") continue;
+    const Shape &weights = graph.shape(node.inputs[1]), &dst = graph.shape(node.outputs[0]);
+    const double macs = static_cast<double>(weights.elements()) * static_cast<double>(dst[2] * dst[3]);
+    work += macs;
+    weighted += macs * static_cast<double>(weights[0]);
+  }
+  return weighted < kWide * work ? LayoutPolicy::channels_last : LayoutPolicy::any;
 }
 
 }  // namespace
@@ -26,17 +44,21 @@ struct Fit::Compiled {
 
 Fit::Compiled Fit::compile(const Problem& problem, const OpTable& table, const FitOptions& options) {
   if (options.precision == Precision::bf16 && !has_native_bf16()) {
-    fail("bf16: this CPU has no bf16 arithmetic, or oneDNN may not use it; it would be emulated, slower than f32. "
-         "Compute in f32");
+    fail(
+        "bf16: this CPU has no bf16 arithmetic, or oneDNN may not use it; it would be emulated, slower than f32. "
+        "Compute in f32");
   }
   Graph graph = problem.graph;
+  graph.outputs = {problem.image, problem.loss};
+  fuse(graph);
   graph.outputs = {problem.image};
   ValueId image = problem.image;
   if (options.precision == Precision::bf16) image = lower_to_bf16(graph, table, problem.input, image);
   const std::vector<ValueId> parameters = graph.parameters();
   if (parameters.empty()) fail("the network has no parameters to train");
   Differentiated d = differentiate(graph, table, problem.loss, parameters);
-  PlanOptions plan_options{.threads = options.threads, .policy = options.policy, .output_like = {}};
+  const LayoutPolicy policy = options.policy ? *options.policy : choose_policy(graph);
+  PlanOptions plan_options{.threads = options.threads, .policy = policy, .output_like = {}};
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     plan_options.output_like.emplace_back(d.gradients[i], parameters[i]);
   }

@@ -1,0 +1,40 @@
+#include "engine/cli/network_option.h"
+
+#include <filesystem>
+
+#include "engine/runtime/precision.h"
+#include "graph/error.h"
+#include "graph/onnx_import.h"
+#include "models/builtin.h"
+#include "ops/table.h"
+
+namespace hourglass::cli {
+
+ChosenNetwork choose_network(const std::string& model, int channels) {
+  ChosenNetwork chosen{.name = model, .make = {}, .notes = std::make_shared<std::vector<std::string>>()};
+  if (find_builtin(model) != nullptr) {
+    chosen.make = [model, channels](int64_t height, int64_t width) {
+      return make_builtin(model, {.output_channels = channels, .height = height, .width = width});
+    };
+    return chosen;
+  }
+  if (!std::filesystem::exists(model)) {
+    std::vector<std::string_view> names;
+    for (const Builtin& builtin : builtins()) names.push_back(builtin.name);
+    fail("--model {}: neither a file nor a built-in network; those are {}", model, fmt::join(names, ", "));
+  }
+  const OnnxFile file = OnnxFile::read(model);
+  chosen.make = [file, notes = chosen.notes](int64_t height, int64_t width) {
+    ImportedModel imported = file.bind(op_table(), {.height = height, .width = width});
+    *notes = imported.notes;
+    return std::move(imported.graph);
+  };
+  return chosen;
+}
+
+Precision choose_precision(const std::string& text) {
+  if (text == "auto") return has_native_bf16() ? Precision::bf16 : Precision::f32;
+  return text == "bf16" ? Precision::bf16 : Precision::f32;
+}
+
+}  // namespace hourglass::cli

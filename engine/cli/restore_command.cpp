@@ -1,0 +1,190 @@
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "engine/cli/commands.h"
+#include "engine/cli/exit_code.h"
+#include "engine/cli/history.h"
+#include "engine/cli/interrupt.h"
+#include "engine/cli/network_option.h"
+#include "engine/cli/progress.h"
+#include "engine/image/file.h"
+#include "engine/image/metrics.h"
+#include "engine/image/read_image.h"
+#include "engine/restore/restore.h"
+#include "graph/error.h"
+#include "ops/table.h"
+
+namespace hourglass::cli {
+namespace {
+
+struct Arguments {
+  std::string input, output, model = "small", reference, history, energy, precision = "auto";
+  RestoreOptions options;
+  bool force = false, quiet = false, verbose = false, json = false;
+};
+
+// photo.jpg -> photo.restored.png, beside it.
+std::string default_output(const std::string& input) {
+  std::filesystem::path path(input);
+  path.replace_extension(".restored.png");
+  return path.string();
+}
+
+void describe_file(Progress& progress, const Arguments& arguments, const RestoreInput& input) {
+  const Image& image = input.degraded.image;
+  std::string kind = "PNG";
+  if (input.jpeg) {
+    kind = input.jpeg->color == JpegColor::gray ? "gray JPEG" : "colour JPEG";
+    for (const std::string& warning : input.degraded.warnings)
+      progress.say("warning: " + arguments.input + ": " + warning);
+  }
+  progress.say(fmt::format("{}: {} {}x{}", arguments.input, kind, image.width, image.height));
+}
+
+void print_json(const Arguments& arguments, const RestoreResult& result, const std::optional<double>& before,
+                const std::optional<double>& after) {
+  nlohmann::ordered_json json;
+  json["input"] = arguments.input;
+  json["output"] = arguments.output;
+  json["model"] = arguments.model;
+  json["energy"] = arguments.energy;
+  json["seed"] = arguments.options.fit.seed;
+  json["iterations"] = result.iterations;
+  json["seconds"] = result.seconds;
+  json["interrupted"] = result.interrupted;
+  json["memory_bytes"] = result.memory_bytes;
+  const auto set = [&](const char* name, const std::optional<double>& value) {
+    if (value) json[name] = *value;
+  };
+  set("cells_exact", result.cells_exact);
+  set("cells_rounded", result.cells_rounded);
+  set("psnr_degraded", before);
+  set("psnr_restored", after);
+  fmt::print("{}\n", json.dump());
+}
+
+ExitCode run(Arguments& arguments) {
+  if (arguments.output.empty()) arguments.output = default_output(arguments.input);
+  check_writable(arguments.output, arguments.force);
+  if (!arguments.history.empty()) check_writable(arguments.history, arguments.force);
+  Progress progress(arguments.quiet ? Progress::Mode::quiet : Progress::Mode::normal);
+
+  const RestoreInput input = load_input(arguments.input);
+  describe_file(progress, arguments, input);
+  RestoreOptions& options = arguments.options;
+  if (arguments.energy.empty()) arguments.energy = input.jpeg ? "cell" : "mse";
+  options.energy = arguments.energy == "cell" ? EnergyKind::cell : EnergyKind::mse;
+  if (!arguments.reference.empty()) options.original = read_image(arguments.reference).image;
+
+  options.fit.precision = choose_precision(arguments.precision);
+  const ChosenNetwork network = choose_network(arguments.model, input.degraded.image.channels);
+  History history;
+  InterruptGuard interrupt;
+  const auto on_step = [&](const RestoreStep& step) {
+    history.add(step);
+    std::string text = fmt::format("loss {:.3e}  PSNR to the input {:.2f} dB", step.loss, step.psnr_degraded_average);
+    if (step.psnr_original_average) text += fmt::format(", to the original {:.2f} dB", *step.psnr_original_average);
+    if (step.iteration == 1) {
+      for (const std::string& note : *network.notes) progress.say("note: " + arguments.model + ": " + note);
+    }
+    progress.show(step.iteration, step.iterations, step.seconds, text);
+    return interrupt.signal() == 0;
+  };
+  const RestoreResult result = restore(input, network.make, op_table(), options, on_step);
+  progress.finish();
+
+  PngOptions png;
+  png.bit_depth = options.bit_depth;
+  png.metadata = &input.degraded.metadata;
+  write_png(arguments.output, result.image, png, arguments.force);
+  if (!arguments.history.empty()) {
+    const std::string& text = history.text();
+    write_file_atomically(arguments.history, {reinterpret_cast<const uint8_t*>(text.data()), text.size()},
+                          arguments.force);
+  }
+
+  if (arguments.verbose) {
+    progress.say(fmt::format("canvas {}x{}, {:.1f} MiB, {} reorders per iteration", result.canvas_width,
+                             result.canvas_height, static_cast<double>(result.memory_bytes) / (1 << 20),
+                             result.reorders));
+  }
+  if (result.cells_rounded) {
+    progress.say(
+        fmt::format("{:.3f} % of the JPEG's coefficients come out as in the file ({:.3f} % before rounding to {} bits)",
+                    100 * *result.cells_rounded, 100 * *result.cells_exact, options.bit_depth));
+  }
+  std::optional<double> before, after;
+  if (options.original) {
+    before = psnr(input.degraded.image, *options.original);
+    after = psnr(result.image, *options.original);
+    progress.say(fmt::format("PSNR to the original: {:.2f} dB before, {:.2f} dB after ({:+.2f} dB)", *before, *after,
+                             *after - *before));
+  }
+  progress.say(fmt::format("{}: restored in {} ({} iterations)", arguments.output, duration_text(result.seconds),
+                           result.iterations));
+  if (arguments.json) print_json(arguments, result, before, after);
+  if (result.interrupted) {
+    progress.say("stopped early, as asked: the result is what had been reached");
+    return interrupt.signal() == SIGTERM ? ExitCode::terminated : ExitCode::interrupted;
+  }
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+void add_restore_command(CLI::App& app, Action& action) {
+  auto arguments = std::make_shared<Arguments>();
+  Arguments& a = *arguments;
+  CLI::App* command = app.add_subcommand("restore", "Restore a compressed photograph from itself");
+  command->footer(
+      "Examples:\n"
+      "  hourglass restore photo.jpg                      writes photo.restored.png beside it\n"
+      "  hourglass restore photo.jpg -o clean.png --model standard --iterations 3000\n"
+      "  hourglass restore small.jpg --reference original.png --history run.csv\n\n"
+      "The network starts from noise and learns the photograph; the result is its average over the last hundred or so\n"
+      "iterations, moved into the cells that the JPEG's quantization states. Ctrl-C ends early and keeps the result.");
+  command->add_option("input", a.input, "The JPEG (or PNG, then without cells) to restore")->required();
+  command->add_option("-o,--output", a.output, "The PNG to write (default: INPUT with .restored.png)");
+  command->add_option("--model", a.model, "small, medium, standard, unet, or an ONNX file")->capture_default_str();
+  command->add_option("--iterations", a.options.iterations, "How long to fit")
+      ->check(CLI::Range(int64_t{1}, int64_t{10000000}))
+      ->capture_default_str();
+  command->add_option("--learning-rate", a.options.fit.adam.learning_rate, "Adam's step")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command
+      ->add_option("--input-noise", a.options.fit.input_noise,
+                   "Standard deviation of each iteration's noise on the input")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command
+      ->add_option("--energy", a.energy,
+                   "mse (to the decoded pixels) or cell (to the JPEG's cells); default: cell for a JPEG")
+      ->check(CLI::IsMember({"mse", "cell"}));
+  command->add_option("--half-width", a.options.half_width, "Of the cell energy, in quantization steps: 0 to 0.5")
+      ->check(CLI::Range(0.0, 0.5))
+      ->capture_default_str();
+  command->add_flag("!--no-cells", a.options.use_cells, "Leave the result outside the JPEG's cells (the paper's way)");
+  command->add_option("--bit-depth", a.options.bit_depth, "Of the PNG: 8 or 16")
+      ->check(CLI::IsMember({8, 16}))
+      ->capture_default_str();
+  command->add_option("--seed", a.options.fit.seed, "Of all random numbers; the same seed gives the same result")
+      ->capture_default_str();
+  command->add_option("--threads", a.options.fit.threads, "0: all CPUs this process may use")
+      ->check(CLI::Range(0, 4096))
+      ->capture_default_str();
+  command->add_option("--precision", a.precision, "auto (bf16 where the CPU has it), f32 or bf16")
+      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
+      ->capture_default_str();
+  command->add_option("--reference", a.reference, "The original, if known: its PSNR is shown on the way");
+  command->add_option("--history", a.history, "CSV of every iteration");
+  command->add_flag("--force", a.force, "Overwrite files that exist");
+  command->add_flag("-q,--quiet", a.quiet, "Only errors");
+  command->add_flag("-v,--verbose", a.verbose, "Say more about the plan");
+  command->add_flag("--json", a.json, "The result as one JSON object on stdout");
+  command->callback([arguments, &action] { action = [arguments] { return run(*arguments); }; });
+}
+
+}  // namespace hourglass::cli

@@ -1,0 +1,191 @@
+#include "engine/restore/consistency.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numbers>
+
+namespace hourglass {
+namespace {
+
+// Mills' ratio (1 - Phi(x)) / phi(x) for x >= 0. erfc is exact to about x = 5; beyond, Laplace's continued fraction
+// 1/(x + 1/(x + 2/(x + 3/(x + ...)))) converges to double precision within 60 terms.
+double mills_ratio(double x) {
+  if (x < 5) {
+    return std::sqrt(std::numbers::pi / 2) * std::erfc(x / std::numbers::sqrt2) * std::exp(x * x / 2);
+  }
+  double fraction = x;
+  for (int k = 60; k >= 1; --k) fraction = x + k / fraction;
+  return 1 / fraction;
+}
+
+// (phi(a) - phi(b)) / (Phi(b) - Phi(a)) for a < b.
+double truncated_standard_mean(double a, double b) {
+  if (b <= 0) return -truncated_standard_mean(-b, -a);
+  // A narrow cell, across which the density changes little: mean = middle * (1 - width^2 / 12), to first order.
+  if ((b - a) * std::max(1.0, std::abs(a) + std::abs(b)) < 1e-3) return (a + b) / 2 * (1 - (b - a) * (b - a) / 12);
+  if (a >= 0) {
+    // Divided by phi(a), so that nothing underflows: phi(b) / phi(a) = exp(-(b - a)(b + a) / 2).
+    const double decay = std::exp(-(b - a) * (b + a) / 2);
+    return -std::expm1(-(b - a) * (b + a) / 2) / (mills_ratio(a) - decay * mills_ratio(b));
+  }
+  const double mass = (std::erf(b / std::numbers::sqrt2) - std::erf(a / std::numbers::sqrt2)) / 2;
+  constexpr double kInvSqrt2Pi = 0.3989422804014327;
+  return kInvSqrt2Pi * (std::exp(-a * a / 2) - std::exp(-b * b / 2)) / mass;
+}
+
+using Block = std::array<float, 64>;
+
+// The coefficients of a component plane, block by block.
+std::vector<Block> transform(const Plane& plane) {
+  const int64_t columns = plane.width / 8, rows = plane.height / 8;
+  std::vector<Block> blocks(static_cast<std::size_t>(columns * rows));
+#pragma omp parallel for schedule(static)
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < columns; ++c) {
+      forward_dct(plane.row(r * 8) + c * 8, plane.width, blocks[static_cast<std::size_t>(r * columns + c)].data());
+    }
+  }
+  return blocks;
+}
+
+// Adds to the image's planes what takes the component's coefficients to where `target` sends them:
+// target(prediction, n, q, index) -> coefficient; index counts blocks row by row, 64 to a block, so index % 64 is the
+// frequency.
+template <typename Target>
+void move_coefficients(Plane& plane, const JpegModel& model, std::size_t component, const Target& target) {
+  const JpegComponent& file = model.file().components[component];
+  const Plane small = model.downsample(plane, component);
+  std::vector<Block> blocks = transform(small);
+  Plane difference(small.width, small.height);
+#pragma omp parallel for schedule(static)
+  for (int64_t r = 0; r < file.height_in_blocks; ++r) {
+    for (int64_t c = 0; c < file.width_in_blocks; ++c) {
+      Block& block = blocks[static_cast<std::size_t>(r * file.width_in_blocks + c)];
+      const int16_t* n = file.block(r, c);
+      const auto first = static_cast<std::size_t>(r * file.width_in_blocks + c) * 64;
+      for (std::size_t f = 0; f < 64; ++f)
+        block[f] = target(block[f], n[f], file.quantization[f], first + f) - block[f];
+      inverse_dct(block.data(), difference.row(r * 8) + c * 8, difference.width);
+    }
+  }
+  model.add_replicated(difference, component, plane);
+}
+
+std::array<double, 64> estimate_sigmas(const Plane& plane, const JpegModel& model, std::size_t component,
+                                       double factor) {
+  const JpegComponent& file = model.file().components[component];
+  const std::vector<Block> blocks = transform(model.downsample(plane, component));
+  std::array<double, 64> sigmas{};
+  for (int64_t r = 0; r < file.height_in_blocks; ++r) {
+    for (int64_t c = 0; c < file.width_in_blocks; ++c) {
+      const Block& block = blocks[static_cast<std::size_t>(r * file.width_in_blocks + c)];
+      const int16_t* n = file.block(r, c);
+      for (std::size_t f = 0; f < 64; ++f) {
+        const double offset = block[f] - static_cast<double>(n[f]) * file.quantization[f];
+        sigmas[f] += offset * offset;
+      }
+    }
+  }
+  for (double& sigma : sigmas) sigma = factor * std::sqrt(sigma / static_cast<double>(blocks.size()));
+  return sigmas;
+}
+
+// A coefficient clamped into its cell, `margin` grey levels inside (never beyond the cell's middle).
+float clamp_to_cell(float c, int n, int q, float margin) {
+  const float half = std::max(0.5F * static_cast<float>(q) - margin, 0.02F * static_cast<float>(q));
+  const float centre = static_cast<float>(n) * static_cast<float>(q);
+  return std::clamp(c, centre - half, centre + half);
+}
+
+// visit(component, index, comes out as in the file) for every coefficient of the image under the file's pipeline.
+template <typename Visit>
+void visit_cells(const Image& image, const JpegModel& model, const Visit& visit) {
+  const std::vector<Plane> planes = model.to_planes(image);
+  for (std::size_t i = 0; i < planes.size(); ++i) {
+    const JpegComponent& file = model.file().components[i];
+    const std::vector<Block> blocks = transform(model.downsample(planes[i], i));
+    std::size_t index = 0;
+    for (int64_t r = 0; r < file.height_in_blocks; ++r) {
+      for (int64_t c = 0; c < file.width_in_blocks; ++c) {
+        const Block& block = blocks[index / 64];
+        const int16_t* n = file.block(r, c);
+        for (std::size_t f = 0; f < 64; ++f, ++index) {
+          visit(i, index, std::lround(block[f] / static_cast<float>(file.quantization[f])) == n[f]);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+double truncated_normal_mean(double mean, double sigma, double low, double high) {
+  if (!(sigma > 0)) return std::clamp(mean, low, high);
+  const double result = mean + sigma * truncated_standard_mean((low - mean) / sigma, (high - mean) / sigma);
+  return std::clamp(result, low, high);
+}
+
+Image to_posterior_mean(const Image& estimate, const JpegModel& model, double sigma_factor) {
+  std::vector<Plane> planes = model.to_planes(estimate);
+  for (std::size_t i = 0; i < planes.size(); ++i) {
+    const std::array<double, 64> sigmas = estimate_sigmas(planes[i], model, i, sigma_factor);
+    move_coefficients(planes[i], model, i, [&](float c, int n, int q, std::size_t index) {
+      const double low = (n - 0.5) * q, high = (n + 0.5) * q;
+      return static_cast<float>(truncated_normal_mean(c, sigmas[index % 64], low, high));
+    });
+  }
+  return model.to_image(planes);
+}
+
+Image to_consistent(const Image& image, const JpegModel& model, int levels) {
+  // Rounding to 8 bits adds noise of 0.29 grey levels to each coefficient: a margin of three times that keeps almost
+  // all in their cells, and one that falls out all the same gets a wider one in the next round. Several rounds are
+  // needed where pixels are clipped and where blocks share samples beyond the border.
+  constexpr int kRounds = 24;
+  const float margin = levels > 0 ? 0.9F * 255.0F / static_cast<float>(levels) : 0.01F;
+  std::vector<std::vector<float>> margins;
+  for (const JpegComponent& component : model.file().components) {
+    margins.emplace_back(static_cast<std::size_t>(component.width_in_blocks * component.height_in_blocks) * 64, margin);
+  }
+  Image current = image, best;
+  int64_t fewest = -1;
+  for (int round = 0; round < kRounds; ++round) {
+    std::vector<Plane> planes = model.to_planes(current);
+    for (std::size_t i = 0; i < planes.size(); ++i) {
+      move_coefficients(planes[i], model, i, [&](float c, int n, int q, std::size_t index) {
+        return clamp_to_cell(c, n, q, margins[i][index]);
+      });
+    }
+    current = model.to_image(planes);
+    clamp(current);
+    Image candidate = current;
+    if (levels > 0) {
+      const auto steps = static_cast<float>(levels);
+      for (float& value : candidate.pixels) value = std::round(value * steps) / steps;
+    }
+    int64_t outside = 0;
+    visit_cells(candidate, model, [&](std::size_t component, std::size_t index, bool same) {
+      if (same) return;
+      ++outside;
+      margins[component][index] *= 1.5F;
+    });
+    if (fewest < 0 || outside < fewest) {
+      fewest = outside;
+      best = std::move(candidate);
+    }
+    if (fewest == 0) break;
+  }
+  return best;
+}
+
+CellCheck check_cells(const Image& image, const JpegModel& model) {
+  CellCheck check;
+  visit_cells(image, model, [&](std::size_t, std::size_t, bool same) {
+    ++check.coefficients;
+    check.same += same ? 1 : 0;
+  });
+  return check;
+}
+
+}  // namespace hourglass

@@ -1,0 +1,60 @@
+#include "engine/restore/energy.h"
+
+#include "graph/error.h"
+
+namespace hourglass {
+namespace {
+
+ValueId sum_of_squares(GraphBuilder& b, ValueId x) {
+  return b.add("ReduceSum", {b.add("Mul", {x, x}, {}, "energy/square")}, {{"keepdims", int64_t{0}}}, "energy/sum");
+}
+
+ValueId scaled(GraphBuilder& b, ValueId x, double factor) {
+  return b.add("Mul", {x, b.constant(HostTensor::scalar(DType::f32, factor), "energy/scale")}, {}, "energy");
+}
+
+}  // namespace
+
+ValueId mse_energy(GraphBuilder& b, ValueId image, const Image& target) {
+  const int64_t channels = b.graph().shape(image)[1];
+  if (channels == 3 && target.channels == 1) {
+    const ValueId luma = b.constant({DType::f32, Shape{1, 3, 1, 1}, {0.299, 0.587, 0.114}}, "energy/luma");
+    image = b.add("Conv", {image, luma}, {}, "energy/to_gray");
+  } else if (channels != target.channels) {
+    fail("the network makes {} channels, the image has {}: use a network with {} output channels", channels,
+         target.channels, target.channels);
+  }
+  const Shape shape{1, target.channels, target.height, target.width};
+  const ValueId x0 = b.constant({DType::f32, shape, {target.pixels.begin(), target.pixels.end()}}, "x0");
+  const ValueId difference = b.add("Sub", {image, x0}, {}, "energy/difference");
+  return scaled(b, sum_of_squares(b, difference), 1.0 / static_cast<double>(shape.elements()));
+}
+
+ValueId cell_energy(GraphBuilder& b, ValueId image, const JpegModel& model, double half_width) {
+  ValueId total = kNoValue;
+  double count = 0;
+  const std::vector<ValueId> coefficients = model.coefficients(b, image);
+  for (std::size_t i = 0; i < coefficients.size(); ++i) {
+    const ValueId centre = b.constant(model.centres(i), "energy/centres");
+    ValueId distance = b.add("Sub", {coefficients[i], centre}, {}, "energy/offset");
+    if (half_width > 0) {
+      HostTensor half(DType::f32, Shape{1, 64, 1, 1}), minus_half = half;
+      for (std::size_t f = 0; f < 64; ++f) {
+        half.values[f] = half_width * model.file().components[i].quantization[f];
+        minus_half.values[f] = -half.values[f];
+      }
+      const ValueId inside =
+          b.add("Max",
+                {b.add("Min", {distance, b.constant(std::move(half), "energy/half_width")}, {}, "energy/min"),
+                 b.constant(std::move(minus_half), "energy/half_width")},
+                {}, "energy/max");
+      distance = b.add("Sub", {distance, inside}, {}, "energy/distance");
+    }
+    const ValueId sum = sum_of_squares(b, distance);
+    total = total.valid() ? b.add("Add", {total, sum}, {}, "energy/total") : sum;
+    count += static_cast<double>(b.graph().shape(coefficients[i]).elements());
+  }
+  return scaled(b, total, 1.0 / (255.0 * 255.0 * count));
+}
+
+}  // namespace hourglass

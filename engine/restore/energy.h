@@ -1,0 +1,22 @@
+// Energies E(image; x0) as graph fragments: each appends nodes to the network's graph and returns a scalar loss.
+//
+// All are means of squares with 1.0 = 255 grey levels, so their sizes are comparable: -10 log10(mse) is a PSNR.
+#pragma once
+
+#include <string>
+
+#include "engine/image/image.h"
+#include "engine/restore/jpeg_model.h"
+
+namespace hourglass {
+
+// mean((image - target)^2), the paper's. A 3-channel image is compared with a gray target through its luma.
+ValueId mse_energy(GraphBuilder& builder, ValueId image, const Image& target);
+
+// Mean over all coefficients of the squared distance to a cell of half width `half_width` * q around n q:
+//   d(c) = max(|c - n q| - half_width q, 0).
+// half_width = 1/2 is the file's own cell, zero inside; 0 is the mean square to the dequantized coefficients. 0.3 pulls
+// towards the cell's middle, where most originals lie.
+ValueId cell_energy(GraphBuilder& builder, ValueId image, const JpegModel& model, double half_width);
+
+}  // namespace hourglass

@@ -1,0 +1,66 @@
+#include "graph/fuse.h"
+
+#include <algorithm>
+
+#include "graph/op.h"
+
+namespace hourglass {
+namespace {
+
+std::size_t at(ValueId id) { return static_cast<std::size_t>(id.index); }
+
+// How many nodes and graph outputs read each value.
+std::vector<int> count_uses(const Graph& graph) {
+  std::vector<int> uses(graph.values.size(), 0);
+  for (const Node& node : graph.nodes) {
+    for (const ValueId id : node.inputs) {
+      if (id.valid()) ++uses[at(id)];
+    }
+  }
+  for (const ValueId id : graph.outputs) ++uses[at(id)];
+  return uses;
+}
+
+// The node that computes the value, when it is of the op and nothing else reads it.
+Node* sole_producer(Graph& graph, const std::vector<int>& uses, ValueId id, std::string_view op) {
+  const int32_t producer = graph.value(id).producer;
+  if (producer < 0 || uses[at(id)] != 1) return nullptr;
+  Node& node = graph.nodes[static_cast<std::size_t>(producer)];
+  return node.op->name == op && node.outputs[0] == id ? &node : nullptr;
+}
+
+void drop_nodes(Graph& graph, const std::vector<bool>& dropped) {
+  std::vector<Node> kept;
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+    if (!dropped[n]) kept.push_back(std::move(graph.nodes[n]));
+  }
+  graph.nodes = std::move(kept);
+  for (Value& value : graph.values) value.producer = -1;
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+    for (const ValueId id : graph.nodes[n].outputs) graph.value(id).producer = static_cast<int32_t>(n);
+  }
+}
+
+}  // namespace
+
+void fuse(Graph& graph) {
+  const std::vector<int> uses = count_uses(graph);
+  std::vector<bool> dropped(graph.nodes.size(), false);
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+    const Node& node = graph.nodes[n];
+    if (node.op->name == "LeakyRelu" || node.op->name == "Relu") {
+      Node* norm = sole_producer(graph, uses, node.inputs[0], "BatchNormalization");
+      if (norm == nullptr || norm->attrs.real("alpha") != 1) continue;
+      // Its gradient takes the sign from a recomputed y, so any slope will do.
+      norm->attrs.set("alpha", node.op->name == "Relu" ? 0.0 : node.attrs.real("alpha"));
+      norm->outputs[0] = node.outputs[0];
+      dropped[n] = true;
+    } else if (node.op->name == "BatchNormalization") {
+      Node* conv = sole_producer(graph, uses, node.inputs[0], "Conv");
+      if (conv != nullptr && conv->inputs.size() == 3) conv->inputs.resize(2);
+    }
+  }
+  drop_nodes(graph, dropped);
+}
+
+}  // namespace hourglass

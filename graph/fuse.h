@@ -1,0 +1,16 @@
+// Rewrites that make a training graph cheaper and leave what it computes as it is. To be run before differentiate():
+// the gradient rules then see the fused nodes.
+#pragma once
+
+#include "graph/graph.h"
+
+namespace hourglass {
+
+// - BatchNormalization followed by nothing but a LeakyRelu or Relu becomes one node (attribute alpha): one pass over
+//   memory less in each direction.
+// - A Conv's bias is dropped where nothing but a BatchNormalization follows: subtracting the mean cancels it, and
+//   its gradient is zero.
+// Values keep their ids; those that nothing computes any more are left behind without users.
+void fuse(Graph& graph);
+
+}  // namespace hourglass

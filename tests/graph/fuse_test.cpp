@@ -1,0 +1,94 @@
+#include "graph/fuse.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "graph/autodiff.h"
+#include "graph/evaluate.h"
+#include "ops/table.h"
+
+namespace hourglass::test {
+namespace {
+
+struct Net {
+  Graph graph;
+  ValueId x, weights, bias, scale, shift, image, loss;
+};
+
+// conv -> BatchNormalization -> activation -> conv, and a loss.
+Net make_net(const char* activation) {
+  Net net;
+  GraphBuilder b(net.graph, op_table());
+  const auto parameter = [&](const char* name, Shape shape) {
+    return b.parameter(name, {DType::f32, std::move(shape)}, {.kind = Init::Kind::uniform, .low = -1, .high = 1});
+  };
+  net.x = b.input("x", {DType::f32, Shape{1, 2, 6, 5}});
+  net.weights = parameter("weights", Shape{3, 2, 3, 3});
+  net.bias = parameter("bias", Shape{3});
+  net.scale = parameter("scale", Shape{3});
+  net.shift = parameter("shift", Shape{3});
+  const ValueId conv = b.add("Conv", {net.x, net.weights, net.bias});
+  const ValueId norm = b.add("BatchNormalization", {conv, net.scale, net.shift});
+  const ValueId act = b.add(activation, {norm}, activation == std::string("LeakyRelu") ? Attrs{{"alpha", 0.2}} : Attrs{});
+  net.image = b.add("Conv", {act, parameter("head", Shape{1, 3, 1, 1}), parameter("head_bias", Shape{1})});
+  net.loss = b.add("ReduceSum", {b.add("Mul", {net.image, net.image})}, {{"keepdims", int64_t{0}}});
+  net.graph.outputs = {net.image, net.loss};
+  return net;
+}
+
+std::vector<HostTensor> loss_and_gradients(const Net& net) {
+  const Differentiated d = differentiate(net.graph, op_table(), net.loss, net.graph.parameters());
+  std::mt19937 random(3);
+  std::uniform_real_distribution<double> uniform(-1, 1);
+  std::map<ValueId, HostTensor> given;
+  for (const ValueKind kind : {ValueKind::input, ValueKind::parameter}) {
+    for (const ValueId id : net.graph.all(kind)) {
+      HostTensor tensor(DType::f32, net.graph.shape(id));
+      for (double& value : tensor.values) value = uniform(random);
+      given[id] = tensor;
+    }
+  }
+  std::vector<ValueId> wanted{d.loss};
+  wanted.insert(wanted.end(), d.gradients.begin(), d.gradients.end());
+  return evaluate(d.graph, given, wanted);
+}
+
+int count(const Graph& graph, std::string_view op) {
+  return static_cast<int>(
+      std::count_if(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) { return node.op->name == op; }));
+}
+
+}  // namespace
+
+TEST_CASE("fused or not, the loss and all gradients are the same") {
+  for (const char* activation : {"LeakyRelu", "Relu"}) {
+    const Net plain = make_net(activation);
+    Net fused = plain;
+    fuse(fused.graph);
+    CHECK(count(fused.graph, activation) == 0);
+    CHECK(count(fused.graph, "BatchNormalization") == 1);
+    CHECK(fused.graph.nodes[0].inputs.size() == 2);  // the bias in front of the normalisation is gone
+    CHECK(fused.graph.nodes[2].inputs.size() == 3);  // the other one is not
+    const std::vector<HostTensor> expected = loss_and_gradients(plain), got = loss_and_gradients(fused);
+    REQUIRE(got.size() == expected.size());
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      for (std::size_t k = 0; k < got[i].values.size(); ++k) {
+        CHECK(std::abs(got[i].values[k] - expected[i].values[k]) < 1e-9);
+      }
+    }
+  }
+}
+
+TEST_CASE("a value that someone else reads too is not fused away") {
+  Net net = make_net("LeakyRelu");
+  const ValueId norm = net.graph.nodes[1].outputs[0];
+  net.graph.outputs.push_back(norm);
+  fuse(net.graph);
+  CHECK(count(net.graph, "LeakyRelu") == 1);
+  CHECK(net.graph.value(norm).producer == 1);
+}
+
+}  // namespace hourglass::test
