@@ -53,7 +53,7 @@ class Layers {
     const TensorType type{DType::f32, Shape{b_.graph().shape(src)[1]}};
     const ValueId scale = b_.parameter(node + ".scale", type, {.kind = Init::Kind::uniform, .low = 1, .high = 1});
     const ValueId bias = b_.parameter(node + ".bias", type, {.kind = Init::Kind::uniform, .low = 0, .high = 0});
-    return b_.add("BatchNormalization", {src, scale, bias}, {{"epsilon", 1e-5}}, node);
+    return b_.add("BatchNormalization", {src, scale, bias}, {{"epsilon", 1e-5}, {"training_mode", int64_t{1}}}, node);
   }
 
   ValueId activate(const std::string& name, ValueId src) {
