@@ -48,6 +48,7 @@ class Plan::Impl {
     }
     plan_outputs();
     place();
+    if (!options_.allocate) return;
     bind();
     load_constants();
   }
@@ -239,6 +240,10 @@ class Plan::Impl {
       owners.push_back(-1 - s);
     }
     arena_bytes_ = assign_offsets(lifetimes);
+    for (Buffer& buffer : buffers_) {
+      if (buffer.persistent) persistent_bytes_ += (buffer.bytes + kAlignment - 1) / kAlignment * kAlignment;
+    }
+    if (!options_.allocate) return;
     arena_ = MemoryBlock(arena_bytes_);
     scratch_.assign(steps_.size(), nullptr);
     for (std::size_t i = 0; i < lifetimes.size(); ++i) {
@@ -248,9 +253,6 @@ class Plan::Impl {
       } else {
         scratch_[static_cast<std::size_t>(-1 - owners[i])] = address;
       }
-    }
-    for (Buffer& buffer : buffers_) {
-      if (buffer.persistent) persistent_bytes_ += (buffer.bytes + kAlignment - 1) / kAlignment * kAlignment;
     }
     persistent_ = MemoryBlock(persistent_bytes_);
     std::size_t offset = 0;

@@ -30,6 +30,9 @@ struct PlanOptions {
   // Outputs that must lie in memory as another value does (a gradient as its parameter, so that an optimizer can
   // walk both side by side). All other outputs are row-major.
   std::vector<std::pair<ValueId, ValueId>> output_like = {};
+  // false: a plan on paper, which holds no memory. It answers steps(), layout(), padded_elements(), arena_bytes() and
+  // persistent_bytes(); nothing may be written, read or run.
+  bool allocate = true;
 };
 
 // One step of the plan, for reports: a node's kernel, or a reorder between layouts.

@@ -42,7 +42,7 @@ struct Fit::Compiled {
   Plan plan;
 };
 
-Fit::Compiled Fit::compile(const Problem& problem, const OpTable& table, const FitOptions& options) {
+Fit::Compiled Fit::compile(const Problem& problem, const OpTable& table, const FitOptions& options, bool allocate) {
   if (options.precision == Precision::bf16 && !has_native_bf16()) {
     fail(
         "bf16: this CPU has no bf16 arithmetic, or oneDNN may not use it; it would be emulated, slower than f32. "
@@ -58,7 +58,7 @@ Fit::Compiled Fit::compile(const Problem& problem, const OpTable& table, const F
   if (parameters.empty()) fail("the network has no parameters to train");
   Differentiated d = differentiate(graph, table, problem.loss, parameters);
   const LayoutPolicy policy = options.policy ? *options.policy : choose_policy(graph);
-  PlanOptions plan_options{.threads = options.threads, .policy = policy, .output_like = {}};
+  PlanOptions plan_options{.threads = options.threads, .policy = policy, .output_like = {}, .allocate = allocate};
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     plan_options.output_like.emplace_back(d.gradients[i], parameters[i]);
   }
@@ -66,7 +66,7 @@ Fit::Compiled Fit::compile(const Problem& problem, const OpTable& table, const F
 }
 
 Fit::Fit(const Problem& problem, const OpTable& table, const FitOptions& options)
-    : Fit(problem, compile(problem, table, options), options) {}
+    : Fit(problem, compile(problem, table, options, true), options) {}
 
 Fit::Fit(const Problem& problem, Compiled compiled, const FitOptions& options)
     : options_(options),
@@ -88,6 +88,14 @@ Fit::Fit(const Problem& problem, Compiled compiled, const FitOptions& options)
   base_input_.assign(input, input + plan_.padded_elements(input_));
   image_ = plan_.output(compiled.image);
   average_.assign(static_cast<std::size_t>(image_shape_.elements()), 0.0F);
+}
+
+std::size_t Fit::planned_bytes(const Problem& problem, const OpTable& table, const FitOptions& options) {
+  const Compiled compiled = compile(problem, table, options, false);
+  int64_t floats = compiled.plan.padded_elements(problem.input) + problem.graph.shape(problem.image).elements();
+  for (const ValueId id : compiled.parameters) floats += 2 * compiled.plan.padded_elements(id);
+  return compiled.plan.arena_bytes() + compiled.plan.persistent_bytes() +
+         static_cast<std::size_t>(floats) * sizeof(float);
 }
 
 void Fit::draw_parameters() {

@@ -42,6 +42,10 @@ class Fit {
   // Throws Error when the graph can't be differentiated or planned.
   Fit(const Problem& problem, const OpTable& table, const FitOptions& options);
 
+  // What a Fit of this would hold: the plan's memory, Adam's moments, z and the average. Plans, but allocates none of
+  // it.
+  static std::size_t planned_bytes(const Problem& problem, const OpTable& table, const FitOptions& options);
+
   // One iteration; allocates nothing. Returns the loss before the update.
   double step() noexcept;
 
@@ -61,7 +65,7 @@ class Fit {
  private:
   struct Compiled;
   Fit(const Problem& problem, Compiled compiled, const FitOptions& options);
-  static Compiled compile(const Problem& problem, const OpTable& table, const FitOptions& options);
+  static Compiled compile(const Problem& problem, const OpTable& table, const FitOptions& options, bool allocate);
   void draw_parameters();
 
   FitOptions options_;

@@ -35,6 +35,28 @@ TEST_CASE("work in place keeps the arena small") {
   CHECK(plan.arena_bytes() == 16 * 32 * 32 * 4);
 }
 
+TEST_CASE("a plan on paper says what a plan needs") {
+  Graph graph;
+  GraphBuilder b(graph, op_table());
+  const ValueId x = b.input("x", {DType::f32, Shape{1, 16, 32, 32}});
+  graph.outputs = {b.add("Sigmoid", {b.add("LeakyRelu", {x}, {{"alpha", 0.5}})})};
+  const Plan plan(graph, {.threads = 1, .output_like = {}});
+  const Plan paper(graph, {.threads = 1, .output_like = {}, .allocate = false});
+  CHECK(paper.arena_bytes() == plan.arena_bytes());
+  CHECK(paper.persistent_bytes() == plan.persistent_bytes());
+  CHECK(paper.steps().size() == plan.steps().size());
+  CHECK(paper.padded_elements(x) == 16 * 32 * 32);
+
+  // Values of 16 TiB, more than a machine has.
+  Graph huge;
+  GraphBuilder h(huge, op_table());
+  const ValueId y = h.input("x", {DType::f32, Shape{1, 64, int64_t{1} << 18, int64_t{1} << 18}});
+  huge.outputs = {h.add("LeakyRelu", {h.add("Sigmoid", {y})}, {{"alpha", 0.5}})};
+  const Plan huge_paper(huge, {.threads = 1, .output_like = {}, .allocate = false});
+  CHECK(huge_paper.persistent_bytes() == std::size_t{1} << 44);
+  CHECK(huge_paper.arena_bytes() >= std::size_t{1} << 44);
+}
+
 TEST_CASE("writing the wrong number of values is an error") {
   Graph graph;
   GraphBuilder b(graph, op_table());
