@@ -29,6 +29,7 @@ void add_commands(CLI::App& app, Action& action) {
   add_restore_command(app, action);
   add_compare_command(app, action);
   add_degrade_command(app, action);
+  add_model_command(app, action);
   add_bench_command(app, action);
 }
 

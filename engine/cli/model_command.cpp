@@ -1,0 +1,302 @@
+// hourglass model make | info | list: topologies as ONNX files, and what they cost.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "engine/cli/commands.h"
+#include "engine/cli/network_option.h"
+#include "engine/cli/size_option.h"
+#include "engine/image/file.h"
+#include "engine/restore/energy.h"
+#include "engine/restore/network.h"
+#include "engine/train/fit.h"
+#include "graph/error.h"
+#include "graph/onnx_export.h"
+#include "graph/onnx_import.h"
+#include "models/builtin.h"
+#include "models/cost.h"
+#include "ops/table.h"
+
+namespace hourglass::cli {
+namespace {
+
+// ---- make
+
+struct MakeOptions {
+  std::string kind = "skip";
+  std::vector<int64_t> channels, up_channels, skips;  // empty: not given
+  int64_t depth = 32, output_channels = 3;
+  std::string upsample = "bilinear", down, activation = "leaky_relu", padding = "reflect";
+  bool no_extra_1x1 = false, no_sigmoid = false, force = false;
+  std::string output;
+};
+
+constexpr const char* kMakeFooter =
+    R"(The file holds no weights: they are drawn when a fit starts. Its height and width are open.
+
+Examples:
+  hourglass model make -o hourglass.onnx                    the standard skip hourglass
+  hourglass model make --channels 8,16,32,64,128 --skips 0,0,0,4,4 --depth 3 -o small.onnx
+  hourglass model make --kind unet --channels 16,32,64 --down stride -o unet.onnx)";
+
+const std::map<std::string, Upsample> kUpsample{{"bilinear", Upsample::bilinear}, {"nearest", Upsample::nearest}};
+const std::map<std::string, Downsample> kDown{
+    {"stride", Downsample::stride}, {"average", Downsample::average}, {"max", Downsample::max}};
+const std::map<std::string, Activation> kActivation{{"leaky_relu", Activation::leaky_relu},
+                                                    {"swish", Activation::swish},
+                                                    {"elu", Activation::elu},
+                                                    {"relu", Activation::relu}};
+const std::map<std::string, Padding> kPadding{{"reflect", Padding::reflect}, {"zero", Padding::zero}};
+
+template <class T>
+CLI::IsMember member_of(const std::map<std::string, T>& choices) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : choices) names.push_back(name);
+  return CLI::IsMember(names);
+}
+
+// What both kinds have.
+template <class Options>
+Options shared_options(const MakeOptions& make) {
+  Options options;
+  if (!make.channels.empty()) options.channels = make.channels;
+  options.input_depth = make.depth;
+  options.output_channels = make.output_channels;
+  options.upsample = kUpsample.at(make.upsample);
+  if (!make.down.empty()) options.down = kDown.at(make.down);
+  options.activation = kActivation.at(make.activation);
+  options.padding = kPadding.at(make.padding);
+  options.sigmoid = !make.no_sigmoid;
+  return options;
+}
+
+// The file leaves the size open; the graph in between needs one that fits, reflections included.
+template <class Options>
+int64_t some_size(const Options& options, int64_t largest_filter) {
+  return size_multiple(options) * (largest_filter / 2 + 1);
+}
+
+Graph make_graph(const MakeOptions& make) {
+  if (make.kind == "unet") {
+    if (!make.up_channels.empty() || !make.skips.empty() || make.no_extra_1x1) {
+      fail("--skips, --up-channels and --no-extra-1x1 belong to --kind skip: a U-Net has a skip at every block");
+    }
+    const auto options = shared_options<UnetOptions>(make);
+    const int64_t size = some_size(options, options.filter);
+    return make_unet(options, size, size);
+  }
+  auto options = shared_options<SkipOptions>(make);
+  options.up_channels = make.up_channels;
+  options.skips.resize(options.channels.size(), options.skips.back());
+  if (!make.skips.empty()) options.skips = make.skips;
+  options.extra_1x1_up = !make.no_extra_1x1;
+  const int64_t size = some_size(options, std::max(options.filter_down, options.filter_up));
+  return make_skip(options, size, size);
+}
+
+ExitCode run_make(const MakeOptions& options) {
+  check_writable(options.output, options.force);
+  const Graph graph = make_graph(options);
+  const std::string bytes = export_onnx(graph, {.dynamic_size = true});
+  write_file_atomically(options.output, {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, options.force);
+  // Where the file itself goes to stdout, the report makes way.
+  fmt::print(options.output == "-" ? stderr : stdout, "{}: {} parameters, {} bytes\n", options.output,
+             cost_of(graph).parameters, bytes.size());
+  return ExitCode::ok;
+}
+
+void add_make(CLI::App& group, Action& action) {
+  const auto options = std::make_shared<MakeOptions>();
+  CLI::App* make = group.add_subcommand("make", "Write a topology as an ONNX file without weights");
+  make->add_option("--kind", options->kind, "skip: the paper's hourglass; unet")
+      ->check(CLI::IsMember({"skip", "unet"}))
+      ->capture_default_str();
+  make->add_option("--channels", options->channels, "Channels of each scale, the finest first: 8,16,32,64,128")
+      ->delimiter(',');
+  make->add_option("--up-channels", options->up_channels, "The same on the way up; default: as --channels")
+      ->delimiter(',');
+  make->add_option("--skips", options->skips, "Channels of each scale's skip, 0 for none; default: 4 each")
+      ->delimiter(',');
+  make->add_option("--depth", options->depth, "Channels of the input noise")->capture_default_str();
+  make->add_option("--output-channels", options->output_channels, "3 for colour, 1 for gray")->capture_default_str();
+  make->add_option("--upsample", options->upsample, "How sizes double")
+      ->check(member_of(kUpsample))
+      ->capture_default_str();
+  make->add_option("--down", options->down, "How sizes halve; default: stride, for a U-Net max")
+      ->check(member_of(kDown));
+  make->add_option("--activation", options->activation, "Behind each normalisation; leaky_relu has slope 0.2")
+      ->check(member_of(kActivation))
+      ->capture_default_str();
+  make->add_option("--padding", options->padding, "What convolutions see beyond the border")
+      ->check(member_of(kPadding))
+      ->capture_default_str();
+  make->add_flag("--no-extra-1x1", options->no_extra_1x1, "Without the 1x1 convolution behind each on the way up");
+  make->add_flag("--no-sigmoid", options->no_sigmoid, "Without the sigmoid that brings the output to 0..1");
+  make->add_option("-o,--output", options->output, "The ONNX file to write")->required();
+  make->add_flag("--force", options->force, "Replace an existing output");
+  make->footer(kMakeFooter);
+  make->callback([options, &action] { action = [options] { return run_make(*options); }; });
+}
+
+// ---- info
+
+struct InfoOptions {
+  std::string model, size, precision = "auto";
+  int threads = 0;
+  bool json = false;
+};
+
+constexpr const char* kInfoFooter =
+    R"(GFLOP are those of the convolutions, two per multiply-add; 'training' is forward and backward. The memory is what
+fitting would plan, energy and optimizer included; the program itself and the decoded image come on top.
+
+Examples:
+  hourglass model info small
+  hourglass model info net.onnx --size 1024x768)";
+
+struct Info {
+  Network network;
+  ImageSize size;
+  NetworkCost cost;
+  Precision precision = Precision::f32;
+  std::size_t peak_bytes = 0;
+};
+
+// The image's size: as asked for, or what the file fixes, or 512x512.
+ImageSize size_of(const InfoOptions& options) {
+  ImageSize size;
+  if (!options.size.empty()) return parse_size(options.size);
+  if (find_builtin(options.model) == nullptr && std::filesystem::exists(options.model)) {
+    const ImageInput input = OnnxFile::read(options.model).image_input();
+    size = {.width = input.width, .height = input.height};
+  }
+  constexpr int64_t kDefault = 512;
+  if (size.width == 0) size.width = kDefault;
+  if (size.height == 0) size.height = kDefault;
+  return size;
+}
+
+// What fitting it would hold, with plain MSE to a gray or colour image; other energies need little more.
+std::size_t peak_bytes_of(const Network& network, const InfoOptions& options, Precision precision) {
+  Problem problem{.graph = network.graph, .input = network.input, .image = network.image, .loss = {}};
+  const Shape& shape = problem.graph.shape(problem.image);
+  GraphBuilder builder(problem.graph, op_table());
+  problem.loss = mse_energy(builder, problem.image, Image(shape[3], shape[2], static_cast<int>(shape[1])));
+  FitOptions fit;
+  fit.threads = options.threads;
+  fit.precision = precision;
+  return Fit::planned_bytes(problem, op_table(), fit);
+}
+
+Info inspect(const InfoOptions& options) {
+  const ChosenNetwork chosen = choose_network(options.model, 3);
+  Info info;
+  info.size = size_of(options);
+  info.network = bind_network(chosen.make, op_table(), info.size.height, info.size.width);
+  for (const std::string& note : *chosen.notes) warn(fmt::format("{}: {}", options.model, note));
+  info.cost = cost_of(info.network.graph);
+  info.precision = choose_precision(options.precision);
+  info.peak_bytes = peak_bytes_of(info.network, options, info.precision);
+  return info;
+}
+
+std::string giga(double flops) { return flops > 0 ? fmt::format("{:.3f}", flops / 1e9) : std::string(); }
+
+std::string_view name_of(Precision precision) { return precision == Precision::bf16 ? "bf16" : "f32"; }
+
+void print_text(const Info& info) {
+  const NetworkCost& cost = info.cost;
+  std::size_t wide = 5;
+  for (const LayerCost& layer : cost.layers) wide = std::max(wide, layer.name.size());
+  fmt::print("{:<{}}  {:<18}  {:<16}  {:>10}  {:>9}  {:>9}\n", "layer", wide, "op", "output", "parameters", "GFLOP",
+             "training");
+  for (const LayerCost& layer : cost.layers) {
+    fmt::print("{:<{}}  {:<18}  {:<16}  {:>10}  {:>9}  {:>9}\n", layer.name, wide, layer.op, layer.shape.to_string(),
+               layer.parameters > 0 ? std::to_string(layer.parameters) : "", giga(layer.forward_flops),
+               giga(layer.training_flops));
+  }
+  const Graph& graph = info.network.graph;
+  const auto value = [&](ValueId id) { return fmt::format("{} {}", graph.value(id).name, graph.shape(id)); };
+  fmt::print("\nimage        {}x{} on a canvas of {}x{}\n", info.size.width, info.size.height,
+             info.network.canvas_width, info.network.canvas_height);
+  fmt::print("input        {}\n", value(info.network.input));
+  fmt::print("output       {}\n", value(info.network.image));
+  fmt::print("parameters   {}\n", cost.parameters);
+  fmt::print("arithmetic   {:.3f} GFLOP forward, {:.3f} forward and backward\n", cost.forward_flops / 1e9,
+             cost.training_flops / 1e9);
+  fmt::print("peak memory  {:.1f} MiB, fitting in {}\n", static_cast<double>(info.peak_bytes) / (1 << 20),
+             name_of(info.precision));
+}
+
+void print_json(const Info& info) {
+  const Graph& graph = info.network.graph;
+  const auto value = [&](ValueId id) {
+    return nlohmann::ordered_json{{"name", graph.value(id).name}, {"shape", graph.shape(id).dims()}};
+  };
+  auto layers = nlohmann::ordered_json::array();
+  for (const LayerCost& layer : info.cost.layers) {
+    layers.push_back({{"name", layer.name},
+                      {"op", layer.op},
+                      {"shape", layer.shape.dims()},
+                      {"parameters", layer.parameters},
+                      {"forward_flops", layer.forward_flops},
+                      {"training_flops", layer.training_flops}});
+  }
+  const nlohmann::ordered_json json = {{"input", value(info.network.input)},
+                                       {"output", value(info.network.image)},
+                                       {"canvas_width", info.network.canvas_width},
+                                       {"canvas_height", info.network.canvas_height},
+                                       {"parameters", info.cost.parameters},
+                                       {"forward_flops", info.cost.forward_flops},
+                                       {"training_flops", info.cost.training_flops},
+                                       {"precision", name_of(info.precision)},
+                                       {"peak_bytes", info.peak_bytes},
+                                       {"layers", std::move(layers)}};
+  fmt::print("{}\n", json.dump());
+}
+
+ExitCode run_info(const InfoOptions& options) {
+  const Info info = inspect(options);
+  options.json ? print_json(info) : print_text(info);
+  return ExitCode::ok;
+}
+
+void add_info(CLI::App& group, Action& action) {
+  const auto options = std::make_shared<InfoOptions>();
+  CLI::App* info = group.add_subcommand("info", "Layers, shapes, parameters, arithmetic and memory of a network");
+  info->add_option("MODEL", options->model, "An ONNX file, or a name that 'hourglass model list' prints")->required();
+  info->add_option("--size", options->size, "The image's, WIDTHxHEIGHT; default: 512x512, or what the file fixes");
+  info->add_option("--precision", options->precision, "What a fit would compute in")
+      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
+      ->capture_default_str();
+  info->add_option("--threads", options->threads, "0: all that are available; some kernels keep a copy for each")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  info->add_flag("--json", options->json, "Report as one line of JSON");
+  info->footer(kInfoFooter);
+  info->callback([options, &action] { action = [options] { return run_info(*options); }; });
+}
+
+// ---- list
+
+ExitCode run_list() {
+  for (const Builtin& entry : builtins()) fmt::print("{:<9} {}\n", entry.name, entry.description);
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+void add_model_command(CLI::App& app, Action& action) {
+  CLI::App* group = app.add_subcommand("model", "Make network topologies, and say what they cost");
+  group->require_subcommand(1);
+  add_make(*group, action);
+  add_info(*group, action);
+  group->add_subcommand("list", "The built-in topologies")->callback([&action] { action = run_list; });
+}
+
+}  // namespace hourglass::cli

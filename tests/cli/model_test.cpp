@@ -1,0 +1,150 @@
+// hourglass model make | info | list.
+#include <doctest/doctest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "engine/image/file.h"
+#include "models/builtin.h"
+#include "tests/cli/run.h"
+#include "tests/temporary_folder.h"
+
+namespace hourglass::test {
+namespace {
+
+std::string content(const std::string& path) {
+  const std::vector<uint8_t> bytes = read_file(path);
+  return {bytes.begin(), bytes.end()};
+}
+
+nlohmann::json info(const std::vector<std::string>& arguments) {
+  std::vector<std::string> all{"model", "info", "--json", "--precision", "f32", "--threads", "1"};
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  const Run result = run(all);
+  CAPTURE(result.err);
+  REQUIRE(result.exit_code == 0);
+  return nlohmann::json::parse(result.out);
+}
+
+}  // namespace
+
+TEST_CASE("model make writes the shipped files") {
+  // The commands of models/README.md.
+  const std::vector<std::pair<std::string, std::vector<std::string>>> commands{
+      {"small", {"--channels", "8,16,32,64,128", "--skips", "0,0,0,4,4", "--depth", "3"}},
+      {"medium", {"--channels", "32,32,32,32,32"}},
+      {"standard", {}},
+      {"unet", {"--kind", "unet"}}};
+  const TemporaryFolder folder;
+  for (const auto& [name, options] : commands) {
+    CAPTURE(name);
+    const std::string path = folder / (name + ".onnx");
+    std::vector<std::string> arguments{"model", "make", "-o", path};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    const Run result = run(arguments);
+    CHECK(result.exit_code == 0);
+    CHECK(result.err.empty());
+    CHECK(result.out.find(" parameters, ") != std::string::npos);
+    const bool same = content(path) == builtin_file(name);
+    CHECK(same);
+  }
+}
+
+TEST_CASE("model make: every option has its effect") {
+  const TemporaryFolder folder;
+  const std::string plain = folder / "plain.onnx";
+  const std::vector<std::string> base{"model", "make", "--channels", "4,8", "--skips", "2,0"};
+  const auto make = [&](const std::vector<std::string>& options, const std::string& path) {
+    std::vector<std::string> arguments = base;
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    arguments.insert(arguments.end(), {"-o", path});
+    return run(arguments);
+  };
+  REQUIRE(make({}, plain).exit_code == 0);
+  const std::vector<std::vector<std::string>> variations{
+      {"--up-channels", "6,8"}, {"--depth", "5"},   {"--output-channels", "1"}, {"--upsample", "nearest"},
+      {"--down", "average"},    {"--down", "max"},  {"--activation", "swish"},  {"--activation", "elu"},
+      {"--padding", "zero"},    {"--no-extra-1x1"}, {"--no-sigmoid"},           {"--activation", "relu"}};
+  for (std::size_t i = 0; i < variations.size(); ++i) {
+    CAPTURE(variations[i][0]);
+    const std::string path = folder / (std::to_string(i) + ".onnx");
+    REQUIRE(make(variations[i], path).exit_code == 0);
+    const bool differs = content(path) != content(plain);
+    CHECK(differs);
+    CHECK(info({path, "--size", "64x64"}).at("output").at("shape").at(2) == 64);
+  }
+}
+
+TEST_CASE("model make refuses what makes no network, and keeps what is there") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "net.onnx";
+  std::ofstream(path) << "mine";
+  check_fails(run({"model", "make", "-o", path}), 1, "--force");
+  CHECK(content(path) == "mine");
+  CHECK(run({"model", "make", "-o", path, "--force"}).exit_code == 0);
+  CHECK(content(path) == builtin_file("standard"));
+
+  const std::string other = folder / "other.onnx";
+  check_fails(run({"model", "make", "-o", other, "--channels", "8,8", "--skips", "4"}), 1, "skips has 1 entries");
+  check_fails(run({"model", "make", "-o", other, "--channels", "8,0"}), 1, "0 is not a number of channels");
+  check_fails(run({"model", "make", "-o", other, "--kind", "unet", "--skips", "4"}), 1, "--skips");
+  check_fails(run({"model", "make", "-o", other, "--kind", "resnet"}), 2, "resnet");
+  check_fails(run({"model", "make", "-o", other, "--channels", "8,many"}), 2, "many");
+  check_fails(run({"model", "make"}), 2, "--output");
+  check_fails(run({"model"}), 2, "subcommand");
+  CHECK(folder.names() == std::vector<std::string>{"net.onnx"});
+}
+
+TEST_CASE("model info says what a network costs") {
+  const nlohmann::json small = info({"small", "--size", "256x128"});
+  CHECK(small.at("parameters") == 572827);
+  CHECK(small.at("input").at("shape") == nlohmann::json({1, 3, 128, 256}));
+  CHECK(small.at("output").at("shape") == nlohmann::json({1, 3, 128, 256}));
+  // An eighth of the 512x512 in models/README.md.
+  CHECK(small.at("training_flops").get<double>() == doctest::Approx(10.426515456e9 / 8));
+  // More than the output and its gradient, less than every value of every layer kept apart.
+  CHECK(small.at("peak_bytes").get<double>() > 2e6);
+  CHECK(small.at("peak_bytes").get<double>() < 200e6);
+
+  // The file is the same network.
+  const TemporaryFolder folder;
+  const std::string path = folder / "small.onnx";
+  std::ofstream(path, std::ios::binary) << builtin_file("small");
+  CHECK(info({path, "--size", "256x128"}) == small);
+
+  // Any size: the canvas is what the network needs.
+  const nlohmann::json odd = info({"small", "--size", "65x8"});
+  CHECK(odd.at("output").at("shape") == nlohmann::json({1, 3, 8, 65}));
+  CHECK(odd.at("canvas_width").get<int>() % 32 == 0);
+  CHECK(odd.at("canvas_height").get<int>() % 32 == 0);
+
+  // Memory is planned, not taken: this would be some 80 GB.
+  CHECK(info({"standard", "--size", "3840x3840"}).at("peak_bytes").get<double>() > 3e10);
+
+  const Run text = run({"model", "info", "unet"});
+  CHECK(text.exit_code == 0);
+  for (const char* part : {"decode0/b/conv", "1x16x512x512", "1231731", "GFLOP", "MiB"}) {
+    CAPTURE(part);
+    CHECK(text.out.find(part) != std::string::npos);
+  }
+}
+
+TEST_CASE("model info refuses what is no network") {
+  check_fails(run({"model", "info", "huge"}), 1, "small, medium, standard, unet");
+  check_fails(run({"model", "info", "small", "--size", "512"}), 1, "WIDTHxHEIGHT");
+  const TemporaryFolder folder;
+  const std::string path = folder / "broken.onnx";
+  std::ofstream(path) << "no network";
+  check_fails(run({"model", "info", path}), 1, "broken.onnx");
+}
+
+TEST_CASE("model list names the built-in topologies") {
+  const Run result = run({"model", "list"});
+  CHECK(result.exit_code == 0);
+  for (const Builtin& entry : builtins()) {
+    CHECK(result.out.find(std::string(entry.name)) != std::string::npos);
+    CHECK(result.out.find(std::string(entry.description)) != std::string::npos);
+  }
+}
+
+}  // namespace hourglass::test
