@@ -20,8 +20,10 @@ namespace hourglass::cli {
 namespace {
 
 struct Arguments {
-  std::string input, output, model = "small", reference, history, energy, precision = "auto";
+  std::string input, output, model = "small", reference, history, energy = "mse", precision = "auto",
+                             schedule = "cosine";
   RestoreOptions options;
+  std::optional<double> input_noise;
   bool force = false, quiet = false, verbose = false, json = false;
 };
 
@@ -74,10 +76,12 @@ ExitCode run(Arguments& arguments) {
   const RestoreInput input = load_input(arguments.input);
   describe_file(progress, arguments, input);
   RestoreOptions& options = arguments.options;
-  if (arguments.energy.empty()) arguments.energy = input.jpeg ? "cell" : "mse";
   options.energy = arguments.energy == "cell" ? EnergyKind::cell : EnergyKind::mse;
   if (!arguments.reference.empty()) options.original = read_image(arguments.reference).image;
 
+  options.schedule = arguments.schedule == "cosine" ? Schedule::cosine : Schedule::constant;
+  // Noise regularises: a small network is regular enough without, a larger one learns the artifacts.
+  if (arguments.input_noise || arguments.model == "small") options.fit.input_noise = arguments.input_noise.value_or(0);
   options.fit.precision = choose_precision(arguments.precision);
   const ChosenNetwork network = choose_network(arguments.model, input.degraded.image.channels);
   History history;
@@ -89,7 +93,8 @@ ExitCode run(Arguments& arguments) {
     if (step.iteration == 1) {
       for (const std::string& note : *network.notes) progress.say("note: " + arguments.model + ": " + note);
     }
-    progress.show(step.iteration, step.iterations, step.seconds, text);
+    const int64_t total = step.iterations * options.runs;
+    progress.show(step.run * step.iterations + step.iteration, total, step.seconds, text);
     return interrupt.signal() == 0;
   };
   const RestoreResult result = restore(input, network.make, op_table(), options, on_step);
@@ -151,18 +156,22 @@ void add_restore_command(CLI::App& app, Action& action) {
   command->add_option("--iterations", a.options.iterations, "How long to fit")
       ->check(CLI::Range(int64_t{1}, int64_t{10000000}))
       ->capture_default_str();
+  command->add_option("--runs", a.options.runs, "Fits with different seeds whose results are averaged")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command->add_option("--schedule", a.schedule, "Of the learning rate: constant, or cosine to zero")
+      ->check(CLI::IsMember({"constant", "cosine"}))
+      ->capture_default_str();
   command->add_option("--learning-rate", a.options.fit.adam.learning_rate, "Adam's step")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command
-      ->add_option("--input-noise", a.options.fit.input_noise,
-                   "Standard deviation of each iteration's noise on the input")
-      ->check(CLI::NonNegativeNumber)
+      ->add_option("--input-noise", a.input_noise,
+                   "Standard deviation of each iteration's noise on the input; default: 0 for small, 0.033 otherwise")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--energy", a.energy, "mse (to the decoded pixels) or cell (to the JPEG's cells)")
+      ->check(CLI::IsMember({"mse", "cell"}))
       ->capture_default_str();
-  command
-      ->add_option("--energy", a.energy,
-                   "mse (to the decoded pixels) or cell (to the JPEG's cells); default: cell for a JPEG")
-      ->check(CLI::IsMember({"mse", "cell"}));
   command->add_option("--half-width", a.options.half_width, "Of the cell energy, in quantization steps: 0 to 0.5")
       ->check(CLI::Range(0.0, 0.5))
       ->capture_default_str();

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 #include "engine/image/file.h"
 #include "engine/image/read_image.h"
@@ -31,6 +32,13 @@ double psnr(const float* a, const Image& b) {
   const auto count = static_cast<int64_t>(b.pixels.size());
   const double mse = squared_distance(a, b.pixels.data(), count) / static_cast<double>(count);
   return mse > 0 ? -10 * std::log10(mse) : std::numeric_limits<double>::infinity();
+}
+
+double rate_at(const RestoreOptions& options, int64_t iteration) {
+  const double rate = options.fit.adam.learning_rate;
+  if (options.schedule == Schedule::constant) return rate;
+  const double done = static_cast<double>(iteration - 1) / static_cast<double>(options.iterations);
+  return rate * (1 + std::cos(std::numbers::pi * done)) / 2;
 }
 
 }  // namespace
@@ -71,39 +79,53 @@ RestoreResult restore(const RestoreInput& input, const NetworkFactory& make, con
   const ValueId loss = options.energy == EnergyKind::cell
                            ? cell_energy(builder, network.image, *model, options.half_width)
                            : mse_energy(builder, network.image, degraded);
-  Fit fit({network.graph, network.input, network.image, loss}, table, options.fit);
+  const Problem problem{network.graph, network.input, network.image, loss};
 
   RestoreResult result;
   result.canvas_width = network.canvas_width;
   result.canvas_height = network.canvas_height;
-  result.memory_bytes = fit.plan().arena_bytes() + fit.plan().persistent_bytes();
-  result.reorders = static_cast<std::size_t>(std::count_if(fit.plan().steps().begin(), fit.plan().steps().end(),
-                                                           [](const StepInfo& step) { return step.node < 0; }));
+  Image average(degraded.width, degraded.height, degraded.channels);
   const auto start = std::chrono::steady_clock::now();
-  for (int64_t i = 1; i <= options.iterations; ++i) {
-    RestoreStep step;
-    step.loss = fit.step();
-    step.iteration = i;
-    step.iterations = options.iterations;
-    step.psnr_degraded = psnr(fit.image(), degraded);
-    step.psnr_degraded_average = psnr(fit.average().data(), degraded);
-    if (options.original) {
-      step.psnr_original = psnr(fit.image(), *options.original);
-      step.psnr_original_average = psnr(fit.average().data(), *options.original);
+  int finished = 0;
+  for (int run = 0; run < options.runs && !result.interrupted; ++run) {
+    FitOptions fit_options = options.fit;
+    fit_options.seed += static_cast<uint64_t>(run);
+    Fit fit(problem, table, fit_options);
+    result.memory_bytes = fit.plan().arena_bytes() + fit.plan().persistent_bytes();
+    result.reorders = static_cast<std::size_t>(std::count_if(fit.plan().steps().begin(), fit.plan().steps().end(),
+                                                             [](const StepInfo& step) { return step.node < 0; }));
+    for (int64_t i = 1; i <= options.iterations; ++i) {
+      fit.set_learning_rate(rate_at(options, i));
+      RestoreStep step;
+      step.run = run;
+      step.iteration = i;
+      step.iterations = options.iterations;
+      step.loss = fit.step();
+      step.psnr_degraded = psnr(fit.image(), degraded);
+      step.psnr_degraded_average = psnr(fit.average().data(), degraded);
+      if (options.original) {
+        step.psnr_original = psnr(fit.image(), *options.original);
+        step.psnr_original_average = psnr(fit.average().data(), *options.original);
+      }
+      step.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      ++result.iterations;
+      result.seconds = step.seconds;
+      if (!std::isfinite(step.loss)) {
+        fail("the fit diverged at iteration {}: the loss is {}; try a lower --learning-rate", i, step.loss);
+      }
+      if (!on_step(step)) {
+        result.interrupted = i < options.iterations || run + 1 < options.runs;
+        break;
+      }
     }
-    step.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    result.iterations = i;
-    result.seconds = step.seconds;
-    if (!std::isfinite(step.loss))
-      fail("the fit diverged at iteration {}: the loss is {}; try a lower --learning-rate", i, step.loss);
-    if (!on_step(step)) {
-      result.interrupted = i < options.iterations;
-      break;
+    // A run that was cut short counts only where there is no whole one.
+    if (result.interrupted && finished > 0) break;
+    ++finished;
+    for (std::size_t k = 0; k < average.pixels.size(); ++k) {
+      average.pixels[k] += (fit.average()[k] - average.pixels[k]) / static_cast<float>(finished);
     }
   }
 
-  Image average(degraded.width, degraded.height, degraded.channels);
-  average.pixels = fit.average();
   const int levels = options.bit_depth == 16 ? 65535 : 255;
   if (model && options.use_cells) {
     const Image posterior = to_posterior_mean(average, *model, options.sigma_factor);

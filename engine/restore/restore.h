@@ -28,9 +28,14 @@ RestoreInput load_input(const std::string& path);
 
 enum class EnergyKind : uint8_t { mse, cell };
 
+// The learning rate over a run: constant, or half a cosine from its start value to zero, so that the iterates settle.
+enum class Schedule : uint8_t { constant, cosine };
+
 struct RestoreOptions {
-  int64_t iterations = 2000;
+  int64_t iterations = 1000;
   FitOptions fit;
+  Schedule schedule = Schedule::cosine;
+  int runs = 1;  // independent fits, with seeds fit.seed, fit.seed + 1, ...; their results are averaged
   EnergyKind energy = EnergyKind::mse;  // cell needs a JPEG
   double half_width = 0.3;              // of the cell energy, in quantization steps
   bool use_cells = true;                // the consistency step, for a JPEG
@@ -39,19 +44,20 @@ struct RestoreOptions {
   std::optional<Image> original;  // known in experiments: its PSNR is reported on the way
 };
 
-// One iteration. PSNRs in dB over all channels, of the iterate and of the exponential average. For a JPEG, the
-// averages' PSNR to the original is that of the average after the cells when `use_cells` is on and it was measured.
+// One iteration. PSNRs in dB over all channels, of the iterate and of the run's exponential average, both before the
+// consistency step.
 struct RestoreStep {
-  int64_t iteration = 0, iterations = 0;
-  double seconds = 0;  // since the first iteration began
+  int run = 0;                            // from 0
+  int64_t iteration = 0, iterations = 0;  // of this run, from 1
+  double seconds = 0;                     // since the first iteration began
   double loss = 0;
   double psnr_degraded = 0, psnr_degraded_average = 0;
   std::optional<double> psnr_original, psnr_original_average;
 };
 
 struct RestoreResult {
-  Image image;  // in [0, 1], on the grid of the bit depth
-  int64_t iterations = 0;
+  Image image;             // in [0, 1], on the grid of the bit depth
+  int64_t iterations = 0;  // over all runs
   double seconds = 0;
   bool interrupted = false;             // on_step asked to stop
   std::optional<double> cells_exact;    // share of coefficients as in the file, before rounding

@@ -1,0 +1,218 @@
+// The compiled fit: against PyTorch's golden data, from run to run, over threads, and what it allocates.
+#include "engine/train/fit.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstdlib>
+#include <new>
+
+#include "engine/train/adam.h"
+#include "graph/autodiff.h"
+#include "graph/fuse.h"
+#include "models/builder.h"
+#include "ops/table.h"
+#include "tests/models/golden.h"
+
+namespace {
+
+// Allocations of at least this many bytes are counted while `counting` is on. oneDNN builds small argument maps at
+// each execution; no tensor of these tests' networks is smaller than this.
+constexpr std::size_t kTensorBytes = 2048;
+std::atomic<bool> counting{false};
+std::atomic<int> large_allocations{0};
+
+void* allocate(std::size_t bytes, std::size_t alignment) {
+  if (counting && bytes >= kTensorBytes) ++large_allocations;
+  void* memory = alignment <= alignof(std::max_align_t)
+                     ? std::malloc(bytes)
+                     : std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+
+}  // namespace
+
+void* operator new(std::size_t bytes) { return allocate(bytes, 0); }
+void* operator new[](std::size_t bytes) { return allocate(bytes, 0); }
+void* operator new(std::size_t bytes, std::align_val_t alignment) {
+  return allocate(bytes, static_cast<std::size_t>(alignment));
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+
+namespace hourglass::test {
+namespace {
+
+std::vector<float> floats(const HostTensor& tensor) { return {tensor.values.begin(), tensor.values.end()}; }
+
+// A golden network, compiled; z and target are its inputs.
+struct CompiledGolden {
+  Golden golden;
+  Differentiated d;
+  Plan plan;
+
+  CompiledGolden(const GoldenCase& c, bool fused, LayoutPolicy policy)
+      : golden(c), d(make(golden, fused)), plan(d.graph, options(policy)) {
+    for (const auto& [id, tensor] : golden.given()) plan.write(id, floats(tensor));
+  }
+  [[nodiscard]] PlanOptions options(LayoutPolicy policy) const {
+    PlanOptions result{.threads = 2, .policy = policy, .output_like = {}};
+    for (std::size_t i = 0; i < d.gradients.size(); ++i)
+      result.output_like.emplace_back(d.gradients[i], golden.parameters[i]);
+    return result;
+  }
+  static Differentiated make(Golden& golden, bool fused) {
+    if (fused) fuse(golden.graph);
+    return differentiate(golden.graph, op_table(), golden.loss, golden.parameters);
+  }
+  [[nodiscard]] const std::string& name(std::size_t i) const { return golden.graph.value(golden.parameters[i]).name; }
+};
+
+Problem small_problem() {
+  Problem problem;
+  problem.graph = make_skip({.channels = {8, 16}, .skips = {4, 4}, .input_depth = 3}, 32, 48);
+  problem.input = problem.graph.inputs[0];
+  problem.image = problem.graph.outputs[0];
+  GraphBuilder b(problem.graph, op_table());
+  HostTensor target(DType::f32, problem.graph.shape(problem.image));
+  for (std::size_t i = 0; i < target.values.size(); ++i) target.values[i] = static_cast<double>(i % 48) / 48;
+  const ValueId difference = b.add("Sub", {problem.image, b.constant(target)});
+  problem.loss = b.add("ReduceMean", {b.add("Mul", {difference, difference})}, {{"keepdims", int64_t{0}}});
+  return problem;
+}
+
+std::vector<double> losses_of(Fit& fit, int steps) {
+  std::vector<double> losses;
+  for (int i = 0; i < steps; ++i) losses.push_back(fit.step());
+  return losses;
+}
+
+}  // namespace
+
+TEST_CASE("loss, every gradient and 20 Adam steps agree with PyTorch") {
+  for (const GoldenCase& c : golden_cases()) {
+    for (const bool fused : {false, true}) {
+      for (const LayoutPolicy policy : {LayoutPolicy::any, LayoutPolicy::channels_last}) {
+        CAPTURE(c.name);
+        CAPTURE(fused);
+        CAPTURE(static_cast<int>(policy));
+        CompiledGolden compiled(c, fused, policy);
+        const Golden& golden = compiled.golden;
+        Plan& plan = compiled.plan;
+        plan.run();
+        CHECK(plan.output(golden.loss)[0] == doctest::Approx(golden.at("loss64").values[0]).epsilon(1e-5));
+        // Gradients, through a copy of each parameter's memory: both lie alike, so reading the parameter back after
+        // overwriting it with its gradient gives the gradient in row-major order.
+        for (std::size_t i = 0; i < golden.parameters.size(); ++i) {
+          const ValueId id = golden.parameters[i];
+          const std::vector<float> before = plan.read(id);
+          const float* gradient = plan.output(compiled.d.gradients[i]);
+          std::copy(gradient, gradient + plan.padded_elements(id), plan.data(id));
+          const std::vector<float> got = plan.read(id);
+          plan.write(id, before);
+          const HostTensor& expected = golden.at("grad64/" + compiled.name(i));
+          // Float sums of some thousand terms: 1e-4 of the tensor's largest element, or of a thousandth of the largest
+          // of all where the true gradient is (nearly) zero.
+          const double tolerance = 1e-4 * std::max(largest(expected), 0.1 * golden.largest_gradient());
+          double worst = 0;
+          for (std::size_t k = 0; k < got.size(); ++k) worst = std::max(worst, std::abs(got[k] - expected.values[k]));
+          CAPTURE(compiled.name(i));
+          CHECK(worst < tolerance);
+        }
+        Adam adam({.learning_rate = 0.01});
+        for (std::size_t i = 0; i < golden.parameters.size(); ++i) {
+          adam.add(plan.data(golden.parameters[i]), plan.output(compiled.d.gradients[i]),
+                   plan.padded_elements(golden.parameters[i]));
+        }
+        const std::vector<double>& losses = golden.at("losses64").values;
+        for (std::size_t step = 0; step < losses.size(); ++step) {
+          plan.run();
+          CAPTURE(step);
+          // Rounding grows along the way: PyTorch's own f32 run stays within 1e-7, runs whose weights differ by 2e-7
+          // within 5e-3 of the parameters, which is a few 1e-4 of the loss.
+          CHECK(plan.output(golden.loss)[0] == doctest::Approx(losses[step]).epsilon(step == 0 ? 1e-5 : 2e-3));
+          if (step + 1 < losses.size()) adam.step();
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("the same seed and threads give the same bytes, another seed does not") {
+  const Problem problem = small_problem();
+  FitOptions options;
+  options.threads = 2;
+  options.seed = 5;
+  Fit a(problem, op_table(), options), b(problem, op_table(), options);
+  CHECK(losses_of(a, 12) == losses_of(b, 12));
+  CHECK(a.average() == b.average());
+  for (const ValueId id : a.parameters()) CHECK(a.plan().read(id) == b.plan().read(id));
+  options.seed = 6;
+  Fit c(problem, op_table(), options);
+  CHECK(losses_of(c, 12) != losses_of(a, 12));
+}
+
+TEST_CASE("one thread or two, the loss is the same to rounding") {
+  const Problem problem = small_problem();
+  FitOptions options;
+  options.threads = 1;
+  Fit one(problem, op_table(), options);
+  options.threads = 2;
+  Fit two(problem, op_table(), options);
+  const std::vector<double> a = losses_of(one, 5), b = losses_of(two, 5);
+  for (std::size_t i = 0; i < a.size(); ++i) CHECK(a[i] == doctest::Approx(b[i]).epsilon(1e-3));
+}
+
+TEST_CASE("the average follows its recurrence and the image is what the average is made of") {
+  FitOptions options;
+  options.threads = 1;
+  options.average_decay = 0.9;
+  Fit fit(small_problem(), op_table(), options);
+  std::vector<float> expected;
+  for (int i = 0; i < 4; ++i) {
+    fit.step();
+    if (expected.empty()) expected.assign(fit.average().size(), 0.0F);
+    const float decay = i == 0 ? 0.0F : 0.9F;
+    for (std::size_t k = 0; k < expected.size(); ++k) expected[k] = decay * expected[k] + (1 - decay) * fit.image()[k];
+    double worst = 0;
+    for (std::size_t k = 0; k < expected.size(); ++k) {
+      worst = std::max(worst, static_cast<double>(std::abs(expected[k] - fit.average()[k])));
+    }
+    CHECK(worst < 1e-6);
+  }
+}
+
+TEST_CASE("a fit learns its target") {
+  FitOptions options;
+  options.threads = 2;
+  Fit fit(small_problem(), op_table(), options);
+  const std::vector<double> losses = losses_of(fit, 200);
+  CHECK(losses.back() < 0.1 * losses.front());
+}
+
+TEST_CASE("an iteration allocates no tensor") {
+  FitOptions options;
+  options.threads = 2;
+  Fit fit(small_problem(), op_table(), options);
+  losses_of(fit, 2);
+  // The counter works: this one is seen.
+  large_allocations = 0;
+  counting = true;
+  { const std::vector<char> probe(kTensorBytes); }
+  counting = false;
+  CHECK(large_allocations == 1);
+  large_allocations = 0;
+  counting = true;
+  for (int i = 0; i < 5; ++i) fit.step();
+  counting = false;
+  CHECK(large_allocations == 0);
+}
+
+}  // namespace hourglass::test
