@@ -57,8 +57,6 @@ double Attrs::real(const std::string& name) const { return get<double>(name); }
 const std::string& Attrs::string(const std::string& name) const { return get<std::string>(name); }
 const Dims& Attrs::ints(const std::string& name) const { return get<Dims>(name); }
 const Floats& Attrs::floats(const std::string& name) const { return get<Floats>(name); }
-const HostTensor& Attrs::tensor(const std::string& name) const {
-  return *get<std::shared_ptr<const HostTensor>>(name);
-}
+const HostTensor& Attrs::tensor(const std::string& name) const { return *get<std::shared_ptr<const HostTensor>>(name); }
 
 }  // namespace hourglass

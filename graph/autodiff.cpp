@@ -16,8 +16,8 @@ std::vector<bool> reach_from(const Graph& graph, const std::vector<ValueId>& par
   std::vector<bool> reached(graph.values.size(), false);
   for (const ValueId id : parameters) reached[at(id)] = true;
   for (const Node& node : graph.nodes) {
-    const bool any = std::any_of(node.inputs.begin(), node.inputs.end(),
-                                 [&](ValueId id) { return id.valid() && reached[at(id)]; });
+    const bool any =
+        std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId id) { return id.valid() && reached[at(id)]; });
     if (!any) continue;
     for (const ValueId id : node.outputs) reached[at(id)] = is_floating(graph.type(id).dtype);
   }
@@ -31,8 +31,7 @@ std::vector<bool> nodes_behind(const Graph& graph, ValueId loss) {
   needed_value[at(loss)] = true;
   for (std::size_t n = graph.nodes.size(); n-- > 0;) {
     const Node& node = graph.nodes[n];
-    needed[n] =
-        std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) { return needed_value[at(id)]; });
+    needed[n] = std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) { return needed_value[at(id)]; });
     if (!needed[n]) continue;
     for (const ValueId id : node.inputs) {
       if (id.valid()) needed_value[at(id)] = true;
@@ -55,8 +54,8 @@ Differentiated differentiate(const Graph& graph, const OpTable& table, ValueId l
   std::vector<std::string> missing;
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
     const Node& node = graph.nodes[n];
-    const bool on_path = needed[n] && std::any_of(node.outputs.begin(), node.outputs.end(),
-                                                  [&](ValueId id) { return reached[at(id)]; });
+    const bool on_path =
+        needed[n] && std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) { return reached[at(id)]; });
     if (on_path && node.op->vjp == nullptr) {
       missing.push_back(fmt::format("node '{}' ({}): {}", node.name, node.op->name,
                                     node.op->no_gradient.empty() ? "has no gradient rule" : node.op->no_gradient));

@@ -10,13 +10,14 @@
 namespace hourglass {
 
 struct Differentiated {
-  Graph graph;                     // outputs: the loss, then one gradient per parameter
+  Graph graph;  // outputs: the loss, then one gradient per parameter
   ValueId loss;
   std::vector<ValueId> gradients;  // one per parameter, same shape; a constant zero where nothing flows
 };
 
 // loss must be a single f32 element computed in `graph`; parameters may be of kind parameter or input. Outputs that
-// the graph already has stay outputs, behind the gradients. Throws Error listing every node on the way that has no gradient, with its reason.
+// the graph already has stay outputs, behind the gradients. Throws Error listing every node on the way that has no
+// gradient, with its reason.
 Differentiated differentiate(const Graph& graph, const OpTable& table, ValueId loss,
                              const std::vector<ValueId>& parameters);
 

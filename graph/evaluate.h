@@ -9,7 +9,8 @@
 
 namespace hourglass {
 
-// `given` holds every input and every parameter without data; constants come from the graph. Returns `wanted`, in order.
+// `given` holds every input and every parameter without data; constants come from the graph. Returns `wanted`, in
+// order.
 std::vector<HostTensor> evaluate(const Graph& graph, const std::map<ValueId, HostTensor>& given,
                                  const std::vector<ValueId>& wanted);
 

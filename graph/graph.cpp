@@ -72,8 +72,11 @@ std::vector<ValueId> GraphBuilder::add_all(std::string_view op_name, std::vector
                                            std::string name) {
   const OpDef* op = table_.find(op_name);
   if (op == nullptr) fail("op '{}' is not known", op_name);
-  Node node{.op = op, .name = unique_name(name.empty() ? std::string(op_name) : name), .attrs = std::move(attrs),
-            .inputs = std::move(inputs), .outputs = {}};
+  Node node{.op = op,
+            .name = unique_name(name.empty() ? std::string(op_name) : name),
+            .attrs = std::move(attrs),
+            .inputs = std::move(inputs),
+            .outputs = {}};
   try {
     complete_attrs(*op, node.attrs);
   } catch (const Error& error) {
@@ -83,12 +86,13 @@ std::vector<ValueId> GraphBuilder::add_all(std::string_view op_name, std::vector
   for (const ValueId id : node.inputs) types.push_back(id.valid() ? &graph_.type(id) : nullptr);
   const std::vector<TensorType> outputs = infer_types(*op, node.attrs, types, node.name);
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    node.outputs.push_back(add_value({.name = unique_name(i == 0 ? node.name + ".out" : fmt::format("{}.out{}", node.name, i)),
-                                      .type = outputs[i],
-                                      .kind = ValueKind::computed,
-                                      .producer = static_cast<int32_t>(graph_.nodes.size()),
-                                      .init = {},
-                                      .data = {}}));
+    node.outputs.push_back(
+        add_value({.name = unique_name(i == 0 ? node.name + ".out" : fmt::format("{}.out{}", node.name, i)),
+                   .type = outputs[i],
+                   .kind = ValueKind::computed,
+                   .producer = static_cast<int32_t>(graph_.nodes.size()),
+                   .init = {},
+                   .data = {}}));
   }
   graph_.nodes.push_back(node);
   return node.outputs;

@@ -48,8 +48,8 @@ enum class ValueKind : uint8_t {
 struct Init {
   enum class Kind : uint8_t { values, uniform, normal };
   Kind kind = Kind::values;
-  double low = 0, high = 0;      // uniform: [low, high)
-  double mean = 0, stddev = 0;   // normal
+  double low = 0, high = 0;     // uniform: [low, high)
+  double mean = 0, stddev = 0;  // normal
 };
 
 struct Value {

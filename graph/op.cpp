@@ -9,7 +9,10 @@ namespace hourglass {
 
 VjpContext::VjpContext(GraphBuilder& builder, const Node& forward, std::vector<ValueId> output_grads,
                        std::vector<bool> wanted)
-    : b(builder), node(forward), output_grads_(std::move(output_grads)), wanted_(std::move(wanted)),
+    : b(builder),
+      node(forward),
+      output_grads_(std::move(output_grads)),
+      wanted_(std::move(wanted)),
       grads_(forward.inputs.size(), kNoValue) {}
 
 void VjpContext::set_grad(std::size_t i, ValueId grad) {
@@ -26,8 +29,8 @@ OpTable::OpTable(std::vector<std::span<const OpDef>> families) {
     for (const OpDef& op : family) all_.push_back(&op);
   }
   std::sort(all_.begin(), all_.end(), [](const OpDef* a, const OpDef* b) { return a->name < b->name; });
-  const auto twin = std::adjacent_find(all_.begin(), all_.end(),
-                                       [](const OpDef* a, const OpDef* b) { return a->name == b->name; });
+  const auto twin =
+      std::adjacent_find(all_.begin(), all_.end(), [](const OpDef* a, const OpDef* b) { return a->name == b->name; });
   if (twin != all_.end()) fail("op '{}' is defined twice", (*twin)->name);
 }
 
@@ -40,7 +43,7 @@ const OpDef* OpTable::find(std::string_view name) const {
 void complete_attrs(const OpDef& op, Attrs& attrs) {
   for (const auto& [name, value] : attrs.all()) {
     const auto spec =
-        std::find_if(op.attrs.begin(), op.attrs.end(), [&](const AttrSpec& s) { return s.name == name; });
+        std::find_if(op.attrs.begin(), op.attrs.end(), [&name = name](const AttrSpec& s) { return s.name == name; });
     if (spec == op.attrs.end()) fail("{} has no attribute '{}'", op.name, name);
     const auto kind = static_cast<AttrKind>(value.index());
     if (kind != spec->kind) {

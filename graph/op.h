@@ -68,16 +68,17 @@ class VjpContext {
 // A node as read from a file, on its way to the canonical form. normalize() may change op, attrs and inputs; the
 // importer then applies const_inputs and fills in defaults.
 struct NormalizeContext {
-  int opset;                 // of the default domain, as the file declares it
-  std::string& op;           // e.g. "Upsample" -> "Resize"
+  int opset;        // of the default domain, as the file declares it
+  std::string& op;  // e.g. "Upsample" -> "Resize"
   Attrs& attrs;
   std::vector<ValueId>& inputs;
-  std::vector<std::string>& outputs;          // names; drop what the canonical op does not have
-  const Graph& graph;                         // types of the inputs
-  std::vector<std::string>& notes;            // said to the user once, e.g. "trained with batch statistics"
+  std::vector<std::string>& outputs;  // names; drop what the canonical op does not have
+  const Graph& graph;                 // types of the inputs
+  std::vector<std::string>& notes;    // said to the user once, e.g. "trained with batch statistics"
 };
 
-// From opset `since` (to `until`, that one included; 0 = still), input `index` is a constant that becomes attribute `attr`.
+// From opset `since` (to `until`, that one included; 0 = still), input `index` is a constant that becomes attribute
+// `attr`.
 struct ConstInput {
   std::size_t index;
   std::string_view attr;
@@ -90,11 +91,11 @@ struct ConstInput {
 struct ToOnnxContext {
   const Graph& graph;
   const Node& node;
-  std::vector<bool> output_used;              // by another node, or as an output of the graph
+  std::vector<bool> output_used;  // by another node, or as an output of the graph
   std::string& op;
   Attrs& attrs;
-  std::vector<std::string>& inputs;           // names; "" for one that is not given
-  std::vector<std::string>& outputs;          // names
+  std::vector<std::string>& inputs;   // names; "" for one that is not given
+  std::vector<std::string>& outputs;  // names
   // Adds an initializer to the file (its name is made from the node's and the hint) and returns its name.
   std::function<std::string(std::string_view hint, HostTensor)> constant;
 };

@@ -15,9 +15,7 @@ Shape::Shape(Dims dims) : dims_(std::move(dims)) {
   }
 }
 
-int64_t Shape::operator[](int axis) const {
-  return dims_[static_cast<std::size_t>(normalize_axis(axis, rank()))];
-}
+int64_t Shape::operator[](int axis) const { return dims_[static_cast<std::size_t>(normalize_axis(axis, rank()))]; }
 
 Dims Shape::strides() const {
   Dims strides(dims_.size(), 1);
@@ -28,9 +26,7 @@ Dims Shape::strides() const {
   return strides;
 }
 
-std::string Shape::to_string() const {
-  return dims_.empty() ? "scalar" : fmt::format("{}", fmt::join(dims_, "x"));
-}
+std::string Shape::to_string() const { return dims_.empty() ? "scalar" : fmt::format("{}", fmt::join(dims_, "x")); }
 
 Shape broadcast(const Shape& a, const Shape& b) {
   const int rank = std::max(a.rank(), b.rank());

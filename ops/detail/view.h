@@ -15,7 +15,8 @@ struct View {
   int64_t n = 0, c = 0, h = 0, w = 0;
   int64_t block = 1;   // channels that lie side by side
   int64_t groups = 0;  // ceil(c / block)
-  int64_t stride_n = 0, stride_g = 0, stride_h = 0, stride_w = 0;  // in elements; the channel within a group has stride 1
+  int64_t stride_n = 0, stride_g = 0, stride_h = 0,
+          stride_w = 0;  // in elements; the channel within a group has stride 1
 
   // Where pixel (n, h, w) of channel group g starts.
   [[nodiscard]] int64_t offset(int64_t in, int64_t g, int64_t ih, int64_t iw) const {

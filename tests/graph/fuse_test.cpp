@@ -32,7 +32,8 @@ Net make_net(const char* activation) {
   net.shift = parameter("shift", Shape{3});
   const ValueId conv = b.add("Conv", {net.x, net.weights, net.bias});
   const ValueId norm = b.add("BatchNormalization", {conv, net.scale, net.shift});
-  const ValueId act = b.add(activation, {norm}, activation == std::string("LeakyRelu") ? Attrs{{"alpha", 0.2}} : Attrs{});
+  const ValueId act =
+      b.add(activation, {norm}, activation == std::string("LeakyRelu") ? Attrs{{"alpha", 0.2}} : Attrs{});
   net.image = b.add("Conv", {act, parameter("head", Shape{1, 3, 1, 1}), parameter("head_bias", Shape{1})});
   net.loss = b.add("ReduceSum", {b.add("Mul", {net.image, net.image})}, {{"keepdims", int64_t{0}}});
   net.graph.outputs = {net.image, net.loss};

@@ -106,7 +106,8 @@ Case parse_case(const OpDef& op, std::string_view text) {
     for (const std::string& pair : split(text.substr(bar + 1), ' ')) {
       const auto equals = pair.find('=');
       const std::string name = pair.substr(0, equals);
-      const auto spec = std::find_if(op.attrs.begin(), op.attrs.end(), [&](const AttrSpec& s) { return s.name == name; });
+      const auto spec =
+          std::find_if(op.attrs.begin(), op.attrs.end(), [&](const AttrSpec& s) { return s.name == name; });
       if (spec == op.attrs.end()) fail("{} has no attribute '{}'", op.name, name);
       result.attrs.set(name, parse_attr(*spec, pair.substr(equals + 1)));
     }

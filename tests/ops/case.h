@@ -5,8 +5,8 @@
 //   1x8x5x7@0.5..2       values uniform in [0.5, 2]
 //   i64:4@0..3           another element type (integers are whole)
 //   -                    an optional input that is not given
-// Attribute values are read by the kind that the op declares: 2, 0.2, reflect, [1,1,1,1]. A tensor is i64 unless there is
-// a point in it, of rank 1 in brackets and a scalar without.
+// Attribute values are read by the kind that the op declares: 2, 0.2, reflect, [1,1,1,1]. A tensor is i64 unless there
+// is a point in it, of rank 1 in brackets and a scalar without.
 #pragma once
 
 #include <string>

@@ -73,8 +73,7 @@ class KernelRun {
         given.push_back(detail::plain(input.type));
       }
     }
-    PlanContext ctx(graph_, node, engine_, given,
-                    tag == Tag::nhwc ? LayoutPolicy::channels_last : LayoutPolicy::any);
+    PlanContext ctx(graph_, node, engine_, given, tag == Tag::nhwc ? LayoutPolicy::channels_last : LayoutPolicy::any);
     plan_ = op.plan(ctx);
     REQUIRE(plan_.src.size() == node.inputs.size());
     REQUIRE(plan_.dst.size() == node.outputs.size());
@@ -95,7 +94,8 @@ class KernelRun {
       buffer.fill_nan();
       at.dst.push_back(buffer.data());
     }
-    if (shared.first >= 0) at.dst[static_cast<std::size_t>(shared.first)] = at.src[static_cast<std::size_t>(shared.second)];
+    if (shared.first >= 0)
+      at.dst[static_cast<std::size_t>(shared.first)] = at.src[static_cast<std::size_t>(shared.second)];
     at.scratch = scratch_->data();
     scratch_->fill_nan();
     plan_.kernel->bind(at, stream_);
@@ -205,10 +205,12 @@ void check_kernel(const OpDef& op, const Case& c, Tag tag) {
     CHECK(worst_difference(got[i], expected[i]) <= (expected[i].dtype == DType::bf16 ? kToleranceBf16 : kTolerance));
   }
   const std::vector<HostTensor> again = kernel.run();
-  for (std::size_t i = 0; i < expected.size(); ++i) CHECK_MESSAGE(again[i].values == got[i].values, "not deterministic");
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    CHECK_MESSAGE(again[i].values == got[i].values, "not deterministic");
   for (const auto& pair : kernel.plan().in_place) {
     const std::vector<HostTensor> shared = kernel.run(pair);
-    for (std::size_t i = 0; i < expected.size(); ++i) CHECK_MESSAGE(shared[i].values == got[i].values, "in place differs");
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      CHECK_MESSAGE(shared[i].values == got[i].values, "in place differs");
   }
 }
 
