@@ -27,6 +27,7 @@ standard input or output. Exit codes: 0 done, 1 an error (nothing was written), 
 // Every command registers itself here.
 void add_commands(CLI::App& app, Action& action) {
   add_restore_command(app, action);
+  add_verify_command(app, action);
   add_compare_command(app, action);
   add_degrade_command(app, action);
   add_model_command(app, action);

@@ -1,0 +1,64 @@
+// hourglass verify PHOTO.jpg IMAGE: could the JPEG have come from this image?
+#include <fmt/format.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "engine/cli/commands.h"
+#include "engine/image/read_image.h"
+#include "engine/restore/restore.h"
+#include "graph/error.h"
+
+namespace hourglass::cli {
+namespace {
+
+struct Options {
+  std::string jpeg, image;
+  bool json = false;
+};
+
+constexpr const char* kFooter =
+    R"(Puts IMAGE through PHOTO's own pipeline: its colour conversion, chroma sampling and 8x8 DCT, in floating point, and its
+quantization tables. Says how many of the coefficients come out as they stand in the file. 100 % means that the file is
+what a JPEG encoder makes of IMAGE. (An encoder that works with integers can differ where a coefficient lies on the
+border between two steps.)
+
+Examples:
+  hourglass verify photo.jpg photo.restored.png
+  hourglass verify photo.jpg photo.restored.png --json)";
+
+ExitCode run(const Options& options) {
+  const RestoreInput input = load_input(options.jpeg);
+  if (!input.jpeg) fail("{}: not a JPEG, so it states no coefficients to verify", options.jpeg);
+  Image image = read_image(options.image).image;
+  const Image& decoded = input.degraded.image;
+  if (image.width != decoded.width || image.height != decoded.height) {
+    fail("the images differ in size: {} is {}x{}, {} is {}x{}", options.jpeg, decoded.width, decoded.height,
+         options.image, image.width, image.height);
+  }
+  if (image.channels < decoded.channels) image = gray_to_rgb(image);
+  const CellCheck check = check_cells(image, JpegModel(*input.jpeg));
+  if (options.json) {
+    const nlohmann::ordered_json json = {
+        {"coefficients", check.coefficients}, {"same", check.same}, {"share", check.share()}};
+    fmt::print("{}\n", json.dump());
+  } else {
+    fmt::print("{} of {} coefficients ({:.3f} %) come out as in {}\n", check.same, check.coefficients,
+               100 * check.share(), options.jpeg);
+  }
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+void add_verify_command(CLI::App& app, Action& action) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("verify", "Say whether a JPEG could have come from an image");
+  command->footer(kFooter);
+  command->add_option("photo", options->jpeg, "The JPEG")->required();
+  command->add_option("image", options->image, "The image: PNG or JPEG")->required();
+  command->add_flag("--json", options->json, "One JSON object: coefficients, same, share");
+  command->callback([options, &action] { action = [options] { return run(*options); }; });
+}
+
+}  // namespace hourglass::cli

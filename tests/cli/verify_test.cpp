@@ -1,0 +1,37 @@
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "engine/image/file.h"
+#include "engine/image/image.h"
+#include "engine/image/jpeg.h"
+#include "engine/image/read_image.h"
+#include "tests/cli/run.h"
+#include "tests/temporary_folder.h"
+
+namespace hourglass::test {
+
+TEST_CASE("a JPEG verifies against its original, not against another image") {
+  const std::string jpeg = data_path("chelsea_q10.jpg");
+  const auto share = [&](const std::string& image) {
+    const Run result = run({"verify", jpeg, image, "--json"});
+    REQUIRE(result.exit_code == 0);
+    const auto json = nlohmann::json::parse(result.out);
+    CHECK(json.at("same").get<int64_t>() <= json.at("coefficients").get<int64_t>());
+    return json.at("share").get<double>();
+  };
+  // The encoder rounded samples and worked with integers; all but the border cases agree.
+  CHECK(share(data_path("chelsea.png")) > 0.999);
+  const TemporaryFolder folder;
+  Image black = read_image(jpeg).image;
+  std::fill(black.pixels.begin(), black.pixels.end(), 0.0F);
+  write_png(folder / "black.png", black, {}, false);
+  CHECK(share(folder / "black.png") < 0.97);
+  CHECK(run({"verify", jpeg, data_path("chelsea.png")}).out.find("come out as in") != std::string::npos);
+}
+
+TEST_CASE("what cannot be verified") {
+  check_fails(run({"verify", data_path("chelsea.png"), data_path("chelsea.png")}), 1, "not a JPEG");
+  check_fails(run({"verify", data_path("chelsea_q10.jpg"), data_path("camera.png")}), 1, "differ in size");
+}
+
+}  // namespace hourglass::test
