@@ -1,6 +1,6 @@
 // The CSV of a run, one row per iteration:
 //   iteration,seconds,loss,psnr_degraded,psnr_degraded_average,psnr_original,psnr_original_average
-// The last two are empty when the original is not known. PSNRs are in dB.
+// The last two are empty when the original is not known. PSNRs are in dB. Several runs are counted through.
 #pragma once
 
 #include <string>

@@ -1,6 +1,7 @@
 #include "engine/cli/progress.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -18,6 +19,17 @@ std::string bar(double share) {
   std::string text = "[";
   for (int i = 0; i < kWidth; ++i) text += i < full ? '=' : (i == full ? '>' : ' ');
   return text + "]";
+}
+
+// Of the terminal behind stderr; some don't say.
+std::size_t columns() {
+  winsize size{};
+  constexpr std::size_t kUsual = 80;
+  return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kUsual;
+}
+
+std::string rate_text(double rate) {
+  return rate >= 1 || rate <= 0 ? fmt::format("{:.1f} it/s", rate) : fmt::format("{:.1f} s/it", 1 / rate);
 }
 
 }  // namespace
@@ -39,10 +51,16 @@ void Progress::show(int64_t done, int64_t total, double seconds, const std::stri
   last_shown_ = seconds;
   const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
   const std::string left = rate > 0 ? duration_text(static_cast<double>(total - done) / rate) : "?";
-  const std::string line =
-      fmt::format("{}/{}  {}  {:.1f} it/s  {}", done, total, text, rate, last ? "done" : left + " left");
+  // What matters most comes first: a narrow terminal cuts the end off.
+  std::string line =
+      fmt::format("{}/{}  {}  {}  {}", done, total, last ? "done" : left + " left", rate_text(rate), text);
   if (terminal_) {
-    fmt::print(stderr, "\r\x1b[K{} {}", bar(static_cast<double>(done) / static_cast<double>(total)), line);
+    // A line that wraps could not be rewritten.
+    const std::size_t room = columns() - 1;
+    const std::string with_bar =
+        fmt::format("{} {}", bar(static_cast<double>(done) / static_cast<double>(total)), line);
+    if (with_bar.size() <= room) line = with_bar;
+    fmt::print(stderr, "\r\x1b[K{}", std::string_view(line).substr(0, room));
     std::fflush(stderr);
     line_open_ = true;
   } else {

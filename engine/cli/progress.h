@@ -15,7 +15,8 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // Shows `text` behind a bar, the rate and the time left; skips what comes faster than eyes or logs can use.
+  // Shows the time left, the rate and `text`, behind a bar where the terminal has room; skips what comes faster than
+  // eyes or logs can use.
   void show(int64_t done, int64_t total, double seconds, const std::string& text);
   // A message between the progress lines.
   void say(const std::string& text);

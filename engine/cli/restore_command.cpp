@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <csignal>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -13,6 +14,7 @@
 #include "engine/image/metrics.h"
 #include "engine/image/read_image.h"
 #include "engine/restore/restore.h"
+#include "engine/runtime/precision.h"
 #include "graph/error.h"
 #include "ops/table.h"
 
@@ -27,8 +29,9 @@ struct Arguments {
   bool force = false, quiet = false, verbose = false, json = false;
 };
 
-// photo.jpg -> photo.restored.png, beside it.
+// photo.jpg -> photo.restored.png, beside it; a stream -> a stream.
 std::string default_output(const std::string& input) {
+  if (input == "-") return "-";
   std::filesystem::path path(input);
   path.replace_extension(".restored.png");
   return path.string();
@@ -43,6 +46,13 @@ void describe_file(Progress& progress, const Arguments& arguments, const Restore
       progress.say("warning: " + arguments.input + ": " + warning);
   }
   progress.say(fmt::format("{}: {} {}x{}", arguments.input, kind, image.width, image.height));
+}
+
+// CLI11's range checks let NaN and infinity pass.
+std::string check_finite(const std::string& text) {
+  double value = 0;
+  if (CLI::detail::lexical_cast(text, value) && std::isfinite(value)) return {};
+  return "expected a finite number, got " + text;
 }
 
 void print_json(const Arguments& arguments, const RestoreResult& result, const std::optional<double>& before,
@@ -64,35 +74,67 @@ void print_json(const Arguments& arguments, const RestoreResult& result, const s
   set("cells_rounded", result.cells_rounded);
   set("psnr_degraded", before);
   set("psnr_restored", after);
-  fmt::print("{}\n", json.dump());
+  // Where the PNG itself goes to stdout, the report makes way.
+  fmt::print(arguments.output == "-" ? stderr : stdout, "{}\n", json.dump());
+}
+
+// The original as the degraded image's equal: gray is compared with gray, colour with colour.
+Image load_reference(const std::string& path, const Image& degraded) {
+  Image image = read_image(path).image;
+  if (image.width != degraded.width || image.height != degraded.height) {
+    fail("{}: is {}x{}, the image to restore is {}x{}: the reference must be its original", path, image.width,
+         image.height, degraded.width, degraded.height);
+  }
+  if (image.channels == degraded.channels) return image;
+  return degraded.channels == 1 ? to_gray(image) : gray_to_rgb(image);
+}
+
+// The errors of a network's file, before anything else is said.
+void check_network(const ChosenNetwork& network, const Image& image) {
+  try {
+    bind_network(network.make, op_table(), image);
+  } catch (const Error& error) {
+    // The importer names the file by itself.
+    if (std::string_view(error.what()).find(network.name) != std::string_view::npos) throw;
+    throw error.within(network.name);
+  }
 }
 
 ExitCode run(Arguments& arguments) {
   if (arguments.output.empty()) arguments.output = default_output(arguments.input);
   check_writable(arguments.output, arguments.force);
-  if (!arguments.history.empty()) check_writable(arguments.history, arguments.force);
+  if (!arguments.history.empty()) {
+    check_writable(arguments.history, arguments.force);
+    if (arguments.history == arguments.output) fail("{}: is both the --output and the --history", arguments.output);
+  }
   Progress progress(arguments.quiet ? Progress::Mode::quiet : Progress::Mode::normal);
 
   const RestoreInput input = load_input(arguments.input);
-  describe_file(progress, arguments, input);
   RestoreOptions& options = arguments.options;
   options.energy = arguments.energy == "cell" ? EnergyKind::cell : EnergyKind::mse;
-  if (!arguments.reference.empty()) options.original = read_image(arguments.reference).image;
+  if (!arguments.reference.empty()) options.original = load_reference(arguments.reference, input.degraded.image);
+  if (options.energy == EnergyKind::cell && !input.jpeg) {
+    fail("{}: is no JPEG, and only a JPEG states the cells that --energy cell fits to", arguments.input);
+  }
 
   options.schedule = arguments.schedule == "cosine" ? Schedule::cosine : Schedule::constant;
   // Noise regularises: a small network is regular enough without, a larger one learns the artifacts.
   if (arguments.input_noise || arguments.model == "small") options.fit.input_noise = arguments.input_noise.value_or(0);
   options.fit.precision = choose_precision(arguments.precision);
+  if (options.fit.precision == Precision::bf16 && !has_native_bf16()) {
+    fail("--precision bf16: this CPU has no bf16 arithmetic, emulating it would be slower than f32; use f32 or auto");
+  }
   const ChosenNetwork network = choose_network(arguments.model, input.degraded.image.channels);
+  check_network(network, input.degraded.image);
+  describe_file(progress, arguments, input);
+  for (const std::string& note : *network.notes) progress.say("note: " + arguments.model + ": " + note);
   History history;
   InterruptGuard interrupt;
   const auto on_step = [&](const RestoreStep& step) {
     history.add(step);
-    std::string text = fmt::format("loss {:.3e}  PSNR to the input {:.2f} dB", step.loss, step.psnr_degraded_average);
-    if (step.psnr_original_average) text += fmt::format(", to the original {:.2f} dB", *step.psnr_original_average);
-    if (step.iteration == 1) {
-      for (const std::string& note : *network.notes) progress.say("note: " + arguments.model + ": " + note);
-    }
+    std::string text = fmt::format("PSNR: input {:.2f}", step.psnr_degraded_average);
+    if (step.psnr_original_average) text += fmt::format(", original {:.2f}", *step.psnr_original_average);
+    text += fmt::format(" dB  loss {:.3e}", step.loss);
     const int64_t total = step.iterations * options.runs;
     progress.show(step.run * step.iterations + step.iteration, total, step.seconds, text);
     return interrupt.signal() == 0;
@@ -127,8 +169,8 @@ ExitCode run(Arguments& arguments) {
     progress.say(fmt::format("PSNR to the original: {:.2f} dB before, {:.2f} dB after ({:+.2f} dB)", *before, *after,
                              *after - *before));
   }
-  progress.say(fmt::format("{}: restored in {} ({} iterations)", arguments.output, duration_text(result.seconds),
-                           result.iterations));
+  progress.say(fmt::format("{}: restored in {} ({} iteration{})", arguments.output, duration_text(result.seconds),
+                           result.iterations, result.iterations == 1 ? "" : "s"));
   if (arguments.json) print_json(arguments, result, before, after);
   if (result.interrupted) {
     progress.say("stopped early, as asked: the result is what had been reached");
@@ -164,16 +206,19 @@ void add_restore_command(CLI::App& app, Action& action) {
       ->capture_default_str();
   command->add_option("--learning-rate", a.options.fit.adam.learning_rate, "Adam's step")
       ->check(CLI::PositiveNumber)
+      ->check(CLI::Validator(check_finite, ""))
       ->capture_default_str();
   command
       ->add_option("--input-noise", a.input_noise,
                    "Standard deviation of each iteration's noise on the input; default: 0 for small, 0.033 otherwise")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Validator(check_finite, ""));
   command->add_option("--energy", a.energy, "mse (to the decoded pixels) or cell (to the JPEG's cells)")
       ->check(CLI::IsMember({"mse", "cell"}))
       ->capture_default_str();
   command->add_option("--half-width", a.options.half_width, "Of the cell energy, in quantization steps: 0 to 0.5")
       ->check(CLI::Range(0.0, 0.5))
+      ->check(CLI::Validator(check_finite, ""))
       ->capture_default_str();
   command->add_flag("!--no-cells", a.options.use_cells, "Leave the result outside the JPEG's cells (the paper's way)");
   command->add_option("--bit-depth", a.options.bit_depth, "Of the PNG: 8 or 16")

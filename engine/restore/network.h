@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/image/image.h"
 #include "graph/graph.h"
 
 namespace hourglass {
@@ -27,5 +28,9 @@ struct Network {
 
 // Throws Error, with the network's own words, when no canvas up to 128 pixels larger suits.
 Network bind_network(const NetworkFactory& make, const OpTable& table, int64_t height, int64_t width);
+
+// The same for an image's size and channels: a colour network restores a gray image through its luma. Throws Error when
+// the channels don't fit.
+Network bind_network(const NetworkFactory& make, const OpTable& table, const Image& image);
 
 }  // namespace hourglass

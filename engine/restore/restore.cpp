@@ -68,14 +68,8 @@ RestoreResult restore(const RestoreInput& input, const NetworkFactory& make, con
   if (input.jpeg) model.emplace(*input.jpeg);
   if (options.energy == EnergyKind::cell && !model) fail("the cell energy needs a JPEG: only its file states cells");
 
-  Network network = bind_network(make, table, degraded.height, degraded.width);
+  Network network = bind_network(make, table, degraded);
   GraphBuilder builder(network.graph, table);
-  if (network.graph.shape(network.image)[1] == 3 && degraded.channels == 1) {
-    // A colour network restores a gray image through its luma.
-    const ValueId luma = builder.constant({DType::f32, Shape{1, 3, 1, 1}, {0.299, 0.587, 0.114}}, "luma");
-    network.image = builder.add("Conv", {network.image, luma}, {}, "to_gray");
-    network.graph.outputs = {network.image};
-  }
   const ValueId loss = options.energy == EnergyKind::cell
                            ? cell_energy(builder, network.image, *model, options.half_width)
                            : mse_energy(builder, network.image, degraded);

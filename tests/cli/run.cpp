@@ -1,6 +1,7 @@
 #include "tests/cli/run.h"
 
 #include <fcntl.h>
+#include <signal.h>  // kill is POSIX
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,12 +23,9 @@ std::string slurp(const std::string& path) {
   return text.str();
 }
 
-}  // namespace
-
-Run run(const std::vector<std::string>& arguments, const std::string& stdin_path, const std::string& stdout_path) {
-  const TemporaryFolder folder;
-  const std::string in = stdin_path.empty() ? "/dev/null" : stdin_path;
-  const std::string out = stdout_path.empty() ? folder / "out" : stdout_path, err = folder / "err";
+// The program's process id. Files in the places of its streams.
+pid_t start(const std::vector<std::string>& arguments, const std::string& in, const std::string& out,
+            const std::string& err) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, in.c_str(), O_RDONLY, 0);
@@ -40,14 +38,36 @@ Run run(const std::vector<std::string>& arguments, const std::string& stdin_path
   const int error = ::posix_spawn(&child, HOURGLASS_PROGRAM, &actions, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   REQUIRE(error == 0);
-  int status = 0;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  return {.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
-          .out = stdout_path.empty() ? slurp(out) : std::string(),
-          .err = slurp(err)};
+  return child;
 }
 
-std::string data_path(const std::string& name) { return std::string(HOURGLASS_TEST_DATA "/images/") + name; }
+int exit_code_of(pid_t child) {
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+}  // namespace
+
+Run run(const std::vector<std::string>& arguments, const std::string& stdin_path, const std::string& stdout_path) {
+  const TemporaryFolder folder;
+  const std::string in = stdin_path.empty() ? "/dev/null" : stdin_path;
+  const std::string out = stdout_path.empty() ? folder / "out" : stdout_path, err = folder / "err";
+  const int exit_code = exit_code_of(start(arguments, in, out, err));
+  return {.exit_code = exit_code, .out = stdout_path.empty() ? slurp(out) : std::string(), .err = slurp(err)};
+}
+
+Run run_and_signal(const std::vector<std::string>& arguments, int signal, const std::string& when) {
+  const TemporaryFolder folder;
+  const std::string out = folder / "out", err = folder / "err";
+  const pid_t child = start(arguments, "/dev/null", out, err);
+  // A program that ends before it says so stays a zombie until the end, so that the signal can't hit another.
+  constexpr int kAttempts = 6000;
+  for (int i = 0; i < kAttempts && slurp(err).find(when) == std::string::npos; ++i) ::usleep(10000);
+  REQUIRE(::kill(child, signal) == 0);
+  const int exit_code = exit_code_of(child);
+  return {.exit_code = exit_code, .out = slurp(out), .err = slurp(err)};
+}
 
 void check_fails(const Run& result, int exit_code, const std::string& text) {
   CAPTURE(result.err);

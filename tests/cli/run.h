@@ -1,10 +1,10 @@
 // Runs the built `hourglass` program, without a shell, and says what it did.
 #pragma once
 
-#include <doctest/doctest.h>
-
 #include <string>
 #include <vector>
+
+#include "tests/engine/image/fixtures.h"
 
 namespace hourglass::test {
 
@@ -17,8 +17,8 @@ struct Run {
 Run run(const std::vector<std::string>& arguments, const std::string& stdin_path = {},
         const std::string& stdout_path = {});
 
-// tests/data/images/NAME
-std::string data_path(const std::string& name);
+// Sends the signal as soon as stderr holds the text.
+Run run_and_signal(const std::vector<std::string>& arguments, int signal, const std::string& when);
 
 // That it failed with the code, wrote nothing to stdout and one message to stderr, which holds the text.
 void check_fails(const Run& result, int exit_code, const std::string& text);

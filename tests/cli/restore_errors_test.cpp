@@ -1,0 +1,153 @@
+// hourglass restore refuses: one message that names the file, the right exit code, and nothing written.
+#include <doctest/doctest.h>
+#include <stdlib.h>  // setenv is POSIX
+#include <unistd.h>
+
+#include <cstdio>  // jpeglib.h wants FILE
+
+#include <jpeglib.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "engine/image/file.h"
+#include "engine/image/read_image.h"
+#include "tests/cli/run.h"
+#include "tests/graph/onnx_maker.h"
+#include "tests/temporary_folder.h"
+
+namespace hourglass::test {
+namespace {
+
+void save(const std::string& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
+void save(const std::string& path, const Bytes& bytes) { write_file_atomically(path, bytes, true); }
+
+struct Fixture {
+  TemporaryFolder folder;
+  std::string input = folder / "in.jpg", output = folder / "out.png";
+
+  Fixture() { save(input, encode_jpeg(make_picture(24, 16, 3), {.quality = 10})); }
+
+  // Everything is as before, and the message holds every one of the texts, on one line unless lines says otherwise.
+  void fails(std::vector<std::string> arguments, int code, const std::vector<std::string>& texts, int lines = 1) const {
+    CAPTURE(arguments.back());
+    const std::vector<std::string> before = folder.names();
+    arguments.insert(arguments.begin(), "restore");
+    arguments.insert(arguments.end(), {"--iterations", "2", "--threads", "1"});
+    const Run result = run(arguments);
+    for (const std::string& text : texts) check_fails(result, code, text);
+    CHECK(std::count(result.err.begin(), result.err.end(), '\n') == lines);
+    CHECK(folder.names() == before);
+  }
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "restore refuses images that it can't read") {
+  fails({folder / "missing.jpg"}, 1, {"missing.jpg: no such file"});
+  fails({folder.string()}, 1, {"is a folder"});
+  const std::string bad = folder / "bad.jpg";
+  save(bad, "holiday notes, not a picture");
+  fails({bad}, 1, {"bad.jpg: is neither a JPEG nor a PNG file"});
+  save(bad, encode_raw_jpeg(16, 16, {.components = 4, .input_space = JCS_CMYK, .file_space = JCS_CMYK}));
+  fails({bad}, 1, {"bad.jpg: ", "CMYK"});
+  save(bad, encode_raw_jpeg(16, 16, {.components = 4, .input_space = JCS_CMYK, .file_space = JCS_YCCK}));
+  fails({bad}, 1, {"bad.jpg: ", "YCCK"});
+  for (const bool progressive : {false, true}) {
+    Bytes cut = encode_jpeg(make_picture(64, 64, 3), {.quality = 50, .progressive = progressive});
+    cut.resize(cut.size() * 2 / 3);
+    save(bad, cut);
+    fails({bad}, 1, {"bad.jpg: the JPEG is truncated or damaged"});
+  }
+  Bytes cut = encode_png(make_picture(64, 64, 3));
+  cut.resize(cut.size() * 2 / 3);
+  save(bad, cut);
+  fails({bad}, 1, {"bad.jpg: "});
+}
+
+TEST_CASE_FIXTURE(Fixture, "restore refuses networks that don't suit") {
+  const std::string net = folder / "net.onnx";
+  fails({input, "--model", "huge"}, 1, {"--model huge", "small, medium, standard, unet"});
+  save(net, "no network");
+  fails({input, "--model", net}, 1, {"net.onnx: is not an ONNX model"});
+  std::string half = small_model().bytes();
+  save(net, half.substr(0, half.size() / 2));
+  fails({input, "--model", net}, 1, {"net.onnx: "});
+
+  ModelMaker unsupported = small_model();
+  unsupported.node("NonMaxSuppression", {"y", "y"}, {"a"}, "first");
+  unsupported.node("Foo", {"y"}, {"b"}, "second");
+  save(net, unsupported.bytes());
+  fails({input, "--model", net}, 1,
+        {"hourglass: " + net + ": 2 of 4 nodes are not supported", "'first' (NonMaxSuppression)", "'second' (Foo)"}, 3);
+
+  // Four channels, and two images of half the size.
+  save(net, small_model().bytes());
+  fails({input, "--model", net}, 1, {"net.onnx: the network makes 4 channels, the image has 3"});
+  fails({input, "--model", net, "--energy", "cell"}, 1, {"net.onnx: the network makes 4 channels, the image has 3"});
+  ModelMaker gray;
+  gray.input("x", {1, 3, -1, -1});
+  gray.floats("w", {1, 3, 1, 1});
+  gray.node("Conv", {"x", "w"}, {"y"});
+  gray.output("y");
+  save(net, gray.bytes());
+  fails({input, "--model", net}, 1, {"net.onnx: the network makes 1 channel, the image has 3"});
+  ModelMaker half_size;
+  half_size.input("x", {1, 3, -1, -1});
+  half_size.floats("w", {3, 3, 1, 1});
+  ModelMaker::attr(half_size.node("Conv", {"x", "w"}, {"y"}), "strides", std::vector<int64_t>{2, 2});
+  half_size.output("y");
+  save(net, half_size.bytes());
+  fails({input, "--model", net}, 1, {"net.onnx: ", "the output must have the input's size"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "restore refuses a reference that is not the original") {
+  const std::string reference = folder / "reference.png";
+  write_png(reference, make_picture(24, 17, 3), {}, true);
+  fails({input, "--reference", reference}, 1, {"reference.png: is 24x17, the image to restore is 24x16"});
+  save(reference, "text");
+  fails({input, "--reference", reference}, 1, {"reference.png: is neither"});
+  fails({input, "--reference", folder / "none.png"}, 1, {"none.png: no such file"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "restore refuses places that it can't write to, before it starts") {
+  fails({input, "-o", folder / "no/out.png"}, 1, {"out.png: the folder ", "no does not exist"});
+  fails({input, "-o", folder.string()}, 1, {"is a folder"});
+  fails({input, "-o", output, "--history", folder / "no/history.csv"}, 1, {"no does not exist"});
+  fails({input, "-o", output, "--history", output}, 1, {"out.png: is both"});
+  if (::geteuid() != 0) {  // root may write anywhere
+    const std::string closed = folder / "closed";
+    std::filesystem::create_directory(closed);
+    std::filesystem::permissions(closed, std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec);
+    fails({input, "-o", closed + "/out.png"}, 1, {"cannot write into the folder"});
+  }
+  if (std::filesystem::exists("/dev/full")) {
+    // Found out only at the end, after the progress.
+    const Run full = run({"restore", input, "-q", "-o", "/dev/full", "--iterations", "1", "--threads", "1"});
+    check_fails(full, 1, "/dev/full: cannot write: No space left");
+  }
+}
+
+#if defined(__x86_64__)
+TEST_CASE_FIXTURE(Fixture, "restore refuses bf16 where it would be emulated") {
+  ::setenv("ONEDNN_MAX_CPU_ISA", "AVX2", 1);
+  fails({input, "-o", output, "--precision", "bf16"}, 1, {"--precision bf16: this CPU has no bf16", "use f32"});
+  ::unsetenv("ONEDNN_MAX_CPU_ISA");
+}
+#endif
+
+TEST_CASE_FIXTURE(Fixture, "restore refuses options that mean nothing") {
+  const std::vector<std::vector<std::string>> wrong{
+      {"--runs", "0"},         {"--bit-depth", "12"}, {"--schedule", "linear"},   {"--energy", "tv"},
+      {"--precision", "int8"}, {"--threads", "-1"},   {"--half-width", "0.6"},    {"--learning-rate", "0"},
+      {"--input-noise", "-1"}, {"--seed", "many"},    {"--learning-rate", "nan"}, {"--input-noise", "inf"},
+      {"--half-width", "nan"}};
+  for (const auto& options : wrong) fails({input, options[0], options[1]}, 2, {options[0]}, 2);
+  const Run iterations = run({"restore", input, "--iterations", "0"});
+  check_fails(iterations, 2, "--iterations");
+  check_fails(run({"restore"}), 2, "Try 'hourglass restore --help'");
+  fails({data_path("camera.png"), "-o", output, "--energy", "cell"}, 1, {"camera.png: is no JPEG"});
+}
+
+}  // namespace hourglass::test
