@@ -26,7 +26,8 @@ struct Network {
   int64_t multiple = 1;  // the canvas' sides are multiples of this
 };
 
-// Throws Error, with the network's own words, when no canvas up to 128 pixels larger suits.
+// Throws Error, with the network's own words, when no canvas up to 128 pixels larger suits; those alone when they are
+// the same for every canvas, since then the size is not to blame.
 Network bind_network(const NetworkFactory& make, const OpTable& table, int64_t height, int64_t width);
 
 // The same for an image's size and channels: a colour network restores a gray image through its luma. Throws Error when
