@@ -17,10 +17,7 @@ ValueId scaled(GraphBuilder& b, ValueId x, double factor) {
 
 ValueId mse_energy(GraphBuilder& b, ValueId image, const Image& target) {
   const int64_t channels = b.graph().shape(image)[1];
-  if (channels == 3 && target.channels == 1) {
-    const ValueId luma = b.constant({DType::f32, Shape{1, 3, 1, 1}, {0.299, 0.587, 0.114}}, "energy/luma");
-    image = b.add("Conv", {image, luma}, {}, "energy/to_gray");
-  } else if (channels != target.channels) {
+  if (channels != target.channels) {
     fail("the network makes {} channels, the image has {}: use a network with {} output channels", channels,
          target.channels, target.channels);
   }

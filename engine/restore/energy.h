@@ -10,7 +10,7 @@
 
 namespace hourglass {
 
-// mean((image - target)^2), the paper's. A 3-channel image is compared with a gray target through its luma.
+// mean((image - target)^2), the paper's. Throws Error unless both have the same channels: bind_network() sees to it.
 ValueId mse_energy(GraphBuilder& builder, ValueId image, const Image& target);
 
 // Mean over all coefficients of the squared distance to a cell of half width `half_width` * q around n q:
