@@ -6,7 +6,7 @@
 
 #include "engine/cli/commands.h"
 #include "engine/image/read_image.h"
-#include "engine/restore/restore.h"
+#include "engine/restore/jpeg_task.h"
 #include "graph/error.h"
 
 namespace hourglass::cli {

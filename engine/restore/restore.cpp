@@ -3,36 +3,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <limits>
 #include <numbers>
 
-#include "engine/image/file.h"
-#include "engine/image/read_image.h"
-#include "engine/restore/energy.h"
+#include "engine/restore/pixel_psnr.h"
 #include "graph/error.h"
-#include "ops/detail/loop.h"
 
 namespace hourglass {
 namespace {
-
-HG_CLONES double squared_distance(const float* a, const float* b, int64_t count) {
-  double total = 0;
-  constexpr int64_t kChunk = 4096;  // short enough for a float sum
-  for (int64_t begin = 0; begin < count; begin += kChunk) {
-    const int64_t end = std::min(count, begin + kChunk);
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = begin; i < end; ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
-    total += sum;
-  }
-  return total;
-}
-
-double psnr(const float* a, const Image& b) {
-  const auto count = static_cast<int64_t>(b.pixels.size());
-  const double mse = squared_distance(a, b.pixels.data(), count) / static_cast<double>(count);
-  return mse > 0 ? -10 * std::log10(mse) : std::numeric_limits<double>::infinity();
-}
 
 double rate_at(const RestoreOptions& options, int64_t iteration) {
   const double rate = options.fit.adam.learning_rate;
@@ -41,44 +18,29 @@ double rate_at(const RestoreOptions& options, int64_t iteration) {
   return rate * (1 + std::cos(std::numbers::pi * done)) / 2;
 }
 
-}  // namespace
-
-RestoreInput load_input(const std::string& path) {
-  const std::vector<uint8_t> bytes = read_file(path);
-  RestoreInput input{.degraded = decode_image(bytes, path), .jpeg = {}};
-  if (input.degraded.format == ImageFormat::jpeg) {
-    try {
-      input.jpeg = read_jpeg_coefficients(bytes);
-    } catch (const Error& error) {
-      throw error.within(path);
-    }
+void check_original(const Image& original, const Image& sought) {
+  if (original.width != sought.width || original.height != sought.height || original.channels != sought.channels) {
+    fail("the original is {}x{} with {} channels, the result will be {}x{} with {}", original.width, original.height,
+         original.channels, sought.width, sought.height, sought.channels);
   }
-  return input;
 }
 
-RestoreResult restore(const RestoreInput& input, const NetworkFactory& make, const OpTable& table,
-                      const RestoreOptions& options, const std::function<bool(const RestoreStep&)>& on_step) {
-  const Image& degraded = input.degraded.image;
-  if (options.original && (options.original->width != degraded.width || options.original->height != degraded.height ||
-                           options.original->channels != degraded.channels)) {
-    fail("the original is {}x{} with {} channels, the degraded image {}x{} with {}", options.original->width,
-         options.original->height, options.original->channels, degraded.width, degraded.height, degraded.channels);
-  }
-  std::optional<JpegModel> model;
-  if (input.jpeg) model.emplace(*input.jpeg);
-  if (options.energy == EnergyKind::cell && !model) fail("the cell energy needs a JPEG: only its file states cells");
+}  // namespace
 
-  Network network = bind_network(make, table, degraded);
+RestoreResult restore(const Task& task, const NetworkFactory& make, const OpTable& table, const RestoreOptions& options,
+                      const std::function<bool(const RestoreStep&)>& on_step) {
+  const Image& sought = task.baseline();
+  if (options.original) check_original(*options.original, sought);
+
+  Network network = bind_network(make, table, sought);
   GraphBuilder builder(network.graph, table);
-  const ValueId loss = options.energy == EnergyKind::cell
-                           ? cell_energy(builder, network.image, *model, options.half_width)
-                           : mse_energy(builder, network.image, degraded);
+  const ValueId loss = task.energy(builder, network.image);
   const Problem problem{network.graph, network.input, network.image, loss};
 
   RestoreResult result;
   result.canvas_width = network.canvas_width;
   result.canvas_height = network.canvas_height;
-  Image average(degraded.width, degraded.height, degraded.channels);
+  Image average(sought.width, sought.height, sought.channels);
   const auto start = std::chrono::steady_clock::now();
   int finished = 0;
   for (int run = 0; run < options.runs && !result.interrupted; ++run) {
@@ -95,11 +57,11 @@ RestoreResult restore(const RestoreInput& input, const NetworkFactory& make, con
       step.iteration = i;
       step.iterations = options.iterations;
       step.loss = fit.step();
-      step.psnr_degraded = psnr(fit.image(), degraded);
-      step.psnr_degraded_average = psnr(fit.average().data(), degraded);
+      step.psnr_degraded = task.psnr_degraded(fit.image());
+      step.psnr_degraded_average = task.psnr_degraded(fit.average().data());
       if (options.original) {
-        step.psnr_original = psnr(fit.image(), *options.original);
-        step.psnr_original_average = psnr(fit.average().data(), *options.original);
+        step.psnr_original = pixel_psnr(fit.image(), *options.original);
+        step.psnr_original_average = pixel_psnr(fit.average().data(), *options.original);
       }
       step.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
       ++result.iterations;
@@ -119,20 +81,7 @@ RestoreResult restore(const RestoreInput& input, const NetworkFactory& make, con
       average.pixels[k] += (fit.average()[k] - average.pixels[k]) / static_cast<float>(finished);
     }
   }
-
-  const int levels = options.bit_depth == 16 ? 65535 : 255;
-  if (model && options.use_cells) {
-    const Image posterior = to_posterior_mean(average, *model, options.sigma_factor);
-    result.cells_exact = check_cells(to_consistent(posterior, *model, 0), *model).share();
-    result.image = to_consistent(posterior, *model, levels);
-    result.cells_rounded = check_cells(result.image, *model).share();
-  } else {
-    result.image = std::move(average);
-    clamp(result.image);
-    for (float& value : result.image.pixels) {
-      value = std::round(value * static_cast<float>(levels)) / static_cast<float>(levels);
-    }
-  }
+  result.finished = task.finish(std::move(average), levels_of(options.bit_depth));
   return result;
 }
 

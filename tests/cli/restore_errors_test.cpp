@@ -105,7 +105,7 @@ TEST_CASE_FIXTURE(Fixture, "restore refuses networks that don't suit") {
 TEST_CASE_FIXTURE(Fixture, "restore refuses a reference that is not the original") {
   const std::string reference = folder / "reference.png";
   write_png(reference, make_picture(24, 17, 3), {}, true);
-  fails({input, "--reference", reference}, 1, {"reference.png: is 24x17, the image to restore is 24x16"});
+  fails({input, "--reference", reference}, 1, {"reference.png: is 24x17, the result will be 24x16"});
   save(reference, "text");
   fails({input, "--reference", reference}, 1, {"reference.png: is neither"});
   fails({input, "--reference", folder / "none.png"}, 1, {"none.png: no such file"});

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/image/metrics.h"
+#include "engine/restore/jpeg_task.h"
 #include "engine/restore/restore.h"
 #include "engine/runtime/plan.h"
 #include "graph/autodiff.h"
@@ -40,13 +41,14 @@ bool restores(const char* path) {
     return make_builtin("small", {.output_channels = image.channels, .height = height, .width = width});
   };
   int steps = 0;
-  const RestoreResult result = restore(input, network, op_table(), options, [&](const RestoreStep&) {
+  const std::unique_ptr<Task> task = make_jpeg_task(input, {});
+  const RestoreResult result = restore(*task, network, op_table(), options, [&](const RestoreStep&) {
     ++steps;
     return true;
   });
-  const double psnr_db = psnr(result.image, image);
+  const double psnr_db = psnr(result.finished.image, image);
   std::printf("%d steps, PSNR to the input %.2f dB\n", steps, psnr_db);
-  return steps == 3 && result.image.width == image.width && std::isfinite(psnr_db) && psnr_db > 5;
+  return steps == 3 && result.finished.image.width == image.width && std::isfinite(psnr_db) && psnr_db > 5;
 }
 
 }  // namespace

@@ -1,0 +1,57 @@
+#include "engine/cli/fit_options.h"
+
+#include <cmath>
+
+namespace hourglass::cli {
+
+CLI::Validator finite() {
+  return {[](const std::string& text) -> std::string {
+            double value = 0;
+            if (CLI::detail::lexical_cast(text, value) && std::isfinite(value)) return {};
+            return "expected a finite number, got " + text;
+          },
+          ""};
+}
+
+void add_fit_options(CLI::App& command, FitArguments& a, const FitHelp& help) {
+  command.add_option("input", a.input, help.input)->required();
+  command.add_option("-o,--output", a.output, "The PNG to write (default: INPUT with " + help.suffix + ")");
+  command.add_option("--model", a.model, "small, medium, standard, unet, or an ONNX file")->capture_default_str();
+  command.add_option("--iterations", a.options.iterations, "How long to fit")
+      ->check(CLI::Range(int64_t{1}, int64_t{10000000}))
+      ->capture_default_str();
+  command.add_option("--runs", a.options.runs, "Fits with different seeds whose results are averaged")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command.add_option("--schedule", a.schedule, "Of the learning rate: constant, or cosine to zero")
+      ->check(CLI::IsMember({"constant", "cosine"}))
+      ->capture_default_str();
+  command.add_option("--learning-rate", a.options.fit.adam.learning_rate, "Adam's step")
+      ->check(CLI::PositiveNumber)
+      ->check(finite())
+      ->capture_default_str();
+  command
+      .add_option("--input-noise", a.input_noise,
+                  "Standard deviation of each iteration's noise on the input; default: " + help.input_noise_default)
+      ->check(CLI::NonNegativeNumber)
+      ->check(finite());
+  command.add_option("--bit-depth", a.options.bit_depth, "Of the PNG: 8 or 16")
+      ->check(CLI::IsMember({8, 16}))
+      ->capture_default_str();
+  command.add_option("--seed", a.options.fit.seed, "Of all random numbers; the same seed gives the same result")
+      ->capture_default_str();
+  command.add_option("--threads", a.options.fit.threads, "0: all CPUs this process may use")
+      ->check(CLI::Range(0, 4096))
+      ->capture_default_str();
+  command.add_option("--precision", a.precision, "auto (bf16 where the CPU has it), f32 or bf16")
+      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
+      ->capture_default_str();
+  command.add_option("--reference", a.reference, "The original, if known: its PSNR is shown on the way");
+  command.add_option("--history", a.history, "CSV of every iteration");
+  command.add_flag("--force", a.force, "Overwrite files that exist");
+  command.add_flag("-q,--quiet", a.quiet, "Only errors");
+  command.add_flag("-v,--verbose", a.verbose, "Say more about the plan");
+  command.add_flag("--json", a.json, "The result as one JSON object on stdout");
+}
+
+}  // namespace hourglass::cli

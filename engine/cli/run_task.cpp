@@ -1,0 +1,179 @@
+#include "engine/cli/run_task.h"
+
+#include <csignal>
+#include <filesystem>
+
+#include "engine/cli/history.h"
+#include "engine/cli/interrupt.h"
+#include "engine/cli/network_option.h"
+#include "engine/cli/progress.h"
+#include "engine/image/file.h"
+#include "engine/image/metrics.h"
+#include "engine/image/read_image.h"
+#include "engine/runtime/precision.h"
+#include "graph/error.h"
+#include "ops/table.h"
+
+namespace hourglass::cli {
+namespace {
+
+// photo.jpg -> photo.restored.png, beside it; a stream -> a stream.
+std::string default_output(const std::string& input, const std::string& suffix) {
+  if (input == "-") return "-";
+  std::filesystem::path path(input);
+  path.replace_extension(suffix);
+  return path.string();
+}
+
+void check_outputs(const FitArguments& arguments) {
+  check_writable(arguments.output, arguments.force);
+  if (arguments.history.empty()) return;
+  check_writable(arguments.history, arguments.force);
+  if (arguments.history == arguments.output) fail("{}: is both the --output and the --history", arguments.output);
+}
+
+// The original as the result's equal: gray is compared with gray, colour with colour.
+Image load_reference(const std::string& path, const Image& sought) {
+  Image image = read_image(path).image;
+  if (image.width != sought.width || image.height != sought.height) {
+    fail("{}: is {}x{}, the result will be {}x{}: the reference must be its original", path, image.width, image.height,
+         sought.width, sought.height);
+  }
+  if (image.channels == sought.channels) return image;
+  return sought.channels == 1 ? to_gray(image) : gray_to_rgb(image);
+}
+
+// The errors of a network's file, before anything else is said.
+void check_network(const ChosenNetwork& network, const Image& image) {
+  try {
+    bind_network(network.make, op_table(), image);
+  } catch (const Error& error) {
+    // The importer names the file by itself.
+    if (std::string_view(error.what()).find(network.name) != std::string_view::npos) throw;
+    throw error.within(network.name);
+  }
+}
+
+// The texts of the command line into the options that they stand for.
+void resolve(FitArguments& arguments, const Image& sought) {
+  RestoreOptions& options = arguments.options;
+  if (!arguments.reference.empty()) options.original = load_reference(arguments.reference, sought);
+  options.schedule = arguments.schedule == "cosine" ? Schedule::cosine : Schedule::constant;
+  if (arguments.input_noise) options.fit.input_noise = *arguments.input_noise;
+  options.fit.precision = choose_precision(arguments.precision);
+  if (options.fit.precision == Precision::bf16 && !has_native_bf16()) {
+    fail("--precision bf16: this CPU has no bf16 arithmetic, emulating it would be slower than f32; use f32 or auto");
+  }
+}
+
+std::string step_text(const RestoreStep& step) {
+  std::string text = fmt::format("PSNR: input {:.2f}", step.psnr_degraded_average);
+  if (step.psnr_original_average) text += fmt::format(", original {:.2f}", *step.psnr_original_average);
+  return text + fmt::format(" dB  loss {:.3e}", step.loss);
+}
+
+void write_outputs(const FitArguments& arguments, const TaskRun& what, const RestoreResult& result,
+                   const History& history) {
+  PngOptions png;
+  png.bit_depth = arguments.options.bit_depth;
+  png.metadata = &what.input.metadata;
+  write_png(arguments.output, result.finished.image, png, arguments.force);
+  if (arguments.history.empty()) return;
+  const std::string& text = history.text();
+  write_file_atomically(arguments.history, {reinterpret_cast<const uint8_t*>(text.data()), text.size()},
+                        arguments.force);
+}
+
+// PSNR to the original, where it is known.
+struct Quality {
+  std::optional<double> before, after;
+};
+
+Quality measure(const FitArguments& arguments, const TaskRun& what, const RestoreResult& result) {
+  if (!arguments.options.original) return {};
+  const Image& original = *arguments.options.original;
+  return {.before = psnr(what.task.baseline(), original), .after = psnr(result.finished.image, original)};
+}
+
+void say_result(Progress& progress, const FitArguments& arguments, const TaskRun& what, const RestoreResult& result,
+                const Quality& quality) {
+  if (arguments.verbose) {
+    progress.say(fmt::format("canvas {}x{}, {:.1f} MiB, {} reorders per iteration", result.canvas_width,
+                             result.canvas_height, static_cast<double>(result.memory_bytes) / (1 << 20),
+                             result.reorders));
+  }
+  if (result.finished.cells) {
+    progress.say(fmt::format(
+        "{:.3f} % of the JPEG's coefficients come out as in the file ({:.3f} % before rounding to {} bits)",
+        100 * result.finished.cells->rounded, 100 * result.finished.cells->exact, arguments.options.bit_depth));
+  }
+  if (quality.before) {
+    progress.say(fmt::format("PSNR to the original: {:.2f} dB before, {:.2f} dB after ({:+.2f} dB)", *quality.before,
+                             *quality.after, *quality.after - *quality.before));
+  }
+  progress.say(fmt::format("{}: {} in {} ({} iteration{})", arguments.output, what.verb, duration_text(result.seconds),
+                           result.iterations, result.iterations == 1 ? "" : "s"));
+}
+
+void print_json(const FitArguments& arguments, const TaskRun& what, const RestoreResult& result,
+                const Quality& quality) {
+  nlohmann::ordered_json json;
+  json["input"] = arguments.input;
+  json["output"] = arguments.output;
+  json["model"] = arguments.model;
+  json.update(what.details);
+  json["seed"] = arguments.options.fit.seed;
+  json["iterations"] = result.iterations;
+  json["seconds"] = result.seconds;
+  json["interrupted"] = result.interrupted;
+  json["memory_bytes"] = result.memory_bytes;
+  if (result.finished.cells) {
+    json["cells_exact"] = result.finished.cells->exact;
+    json["cells_rounded"] = result.finished.cells->rounded;
+  }
+  if (quality.before) {
+    json["psnr_degraded"] = *quality.before;
+    json["psnr_restored"] = *quality.after;
+  }
+  // Where the PNG itself goes to stdout, the report makes way.
+  fmt::print(arguments.output == "-" ? stderr : stdout, "{}\n", json.dump());
+}
+
+}  // namespace
+
+ExitCode run_task(FitArguments& arguments, const TaskRun& what) {
+  if (arguments.output.empty()) arguments.output = default_output(arguments.input, what.suffix);
+  check_outputs(arguments);
+  const Image& sought = what.task.baseline();
+  resolve(arguments, sought);
+  const ChosenNetwork network = choose_network(arguments.model, sought.channels);
+  check_network(network, sought);
+
+  Progress progress(arguments.quiet ? Progress::Mode::quiet : Progress::Mode::normal);
+  for (const std::string& warning : what.input.warnings) progress.say("warning: " + arguments.input + ": " + warning);
+  progress.say(
+      fmt::format("{}: {} {}x{}", arguments.input, what.kind, what.input.image.width, what.input.image.height));
+  for (const std::string& note : *network.notes) progress.say("note: " + arguments.model + ": " + note);
+
+  const RestoreOptions& options = arguments.options;
+  History history;
+  InterruptGuard interrupt;
+  const auto on_step = [&](const RestoreStep& step) {
+    history.add(step);
+    progress.show(step.run * step.iterations + step.iteration, step.iterations * options.runs, step.seconds,
+                  step_text(step));
+    return interrupt.signal() == 0;
+  };
+  const RestoreResult result = restore(what.task, network.make, op_table(), options, on_step);
+  progress.finish();
+
+  write_outputs(arguments, what, result, history);
+  const Quality quality = measure(arguments, what, result);
+  say_result(progress, arguments, what, result, quality);
+  if (arguments.json) print_json(arguments, what, result, quality);
+  if (!result.interrupted) return ExitCode::ok;
+  progress.say("stopped early, as asked: the result is what had been reached");
+  return interrupt.signal() == SIGTERM ? ExitCode::terminated : ExitCode::interrupted;
+}
+
+}  // namespace hourglass::cli

@@ -1,0 +1,27 @@
+// From a task to the files and words that the user gets: the network, the fit with its progress, the PNG, the history
+// and the report. Everything that the fitting commands do alike, once.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "engine/cli/exit_code.h"
+#include "engine/cli/fit_options.h"
+#include "engine/image/decoded_image.h"
+#include "engine/restore/task.h"
+
+namespace hourglass::cli {
+
+struct TaskRun {
+  const Task& task;
+  const DecodedImage& input;       // its warnings are told, its metadata goes into the PNG
+  std::string kind;                // of the input, "colour JPEG"
+  std::string suffix;              // of the default output, ".restored.png"
+  std::string verb;                // "restored"
+  nlohmann::ordered_json details;  // what the command adds to the JSON report
+};
+
+// What can be refused is refused before the fit starts. Throws Error.
+ExitCode run_task(FitArguments& arguments, const TaskRun& what);
+
+}  // namespace hourglass::cli

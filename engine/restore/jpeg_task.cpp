@@ -1,0 +1,66 @@
+#include "engine/restore/jpeg_task.h"
+
+#include "engine/image/file.h"
+#include "engine/image/read_image.h"
+#include "engine/restore/energy.h"
+#include "engine/restore/pixel_psnr.h"
+#include "graph/error.h"
+
+namespace hourglass {
+namespace {
+
+class JpegTask : public Task {
+ public:
+  JpegTask(const RestoreInput& input, const JpegTaskOptions& options)
+      : options_(options), degraded_(input.degraded.image), file_(input.jpeg) {
+    if (file_) model_.emplace(*file_);
+    if (options.energy == EnergyKind::cell && !model_) fail("the cell energy needs a JPEG: only its file states cells");
+  }
+
+  [[nodiscard]] const Image& baseline() const override { return degraded_; }
+
+  ValueId energy(GraphBuilder& builder, ValueId image) const override {
+    return options_.energy == EnergyKind::cell ? cell_energy(builder, image, *model_, options_.half_width)
+                                               : mse_energy(builder, image, degraded_);
+  }
+
+  [[nodiscard]] double psnr_degraded(const float* image) const override { return pixel_psnr(image, degraded_); }
+
+  [[nodiscard]] Finished finish(Image average, int levels) const override {
+    if (!model_ || !options_.use_cells) return Task::finish(std::move(average), levels);
+    const Image posterior = to_posterior_mean(average, *model_, options_.sigma_factor);
+    CellShares shares;
+    shares.exact = check_cells(to_consistent(posterior, *model_, 0), *model_).share();
+    Finished finished{.image = to_consistent(posterior, *model_, levels), .cells = {}};
+    shares.rounded = check_cells(finished.image, *model_).share();
+    finished.cells = shares;
+    return finished;
+  }
+
+ private:
+  JpegTaskOptions options_;
+  Image degraded_;
+  std::optional<JpegCoefficients> file_;
+  std::optional<JpegModel> model_;  // refers to file_
+};
+
+}  // namespace
+
+RestoreInput load_input(const std::string& path) {
+  const std::vector<uint8_t> bytes = read_file(path);
+  RestoreInput input{.degraded = decode_image(bytes, path), .jpeg = {}};
+  if (input.degraded.format == ImageFormat::jpeg) {
+    try {
+      input.jpeg = read_jpeg_coefficients(bytes);
+    } catch (const Error& error) {
+      throw error.within(path);
+    }
+  }
+  return input;
+}
+
+std::unique_ptr<Task> make_jpeg_task(const RestoreInput& input, const JpegTaskOptions& options) {
+  return std::make_unique<JpegTask>(input, options);
+}
+
+}  // namespace hourglass

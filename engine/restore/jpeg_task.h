@@ -1,0 +1,37 @@
+// Restoring a JPEG from what its file says: D is the JPEG's pipeline, or the identity for the plain MSE, and the
+// result is moved into the file's cells.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/image/decoded_image.h"
+#include "engine/image/jpeg.h"
+#include "engine/restore/consistency.h"
+#include "engine/restore/task.h"
+
+namespace hourglass {
+
+struct RestoreInput {
+  DecodedImage degraded;
+  std::optional<JpegCoefficients> jpeg;  // absent for other formats
+};
+
+// Throws Error naming the file.
+RestoreInput load_input(const std::string& path);
+
+enum class EnergyKind : uint8_t { mse, cell };
+
+struct JpegTaskOptions {
+  EnergyKind energy = EnergyKind::mse;  // cell needs a JPEG
+  double half_width = 0.3;              // of the cell energy, in quantization steps
+  bool use_cells = true;                // the consistency step, for a JPEG
+  double sigma_factor = kSigmaFactor;
+};
+
+// psnr_degraded() is to the decoded pixels with either energy. An input that is no JPEG is fitted with plain MSE and
+// finished without cells. Throws Error when the cell energy is asked for it.
+std::unique_ptr<Task> make_jpeg_task(const RestoreInput& input, const JpegTaskOptions& options);
+
+}  // namespace hourglass

@@ -1,0 +1,53 @@
+// One inverse problem, as the loop in restore.h sees it: what the network's image is fitted to, and what is done with
+// the result.
+//
+//   const std::unique_ptr<Task> task = make_jpeg_task(load_input("photo.jpg"), {});
+//   const RestoreResult result = restore(*task, network, table, options, on_step);
+//
+// A task is a forward operator D and a data term: E(image) = |D(image) - x0|^2, in the weights that the task says. It
+// is immutable once made, so one task serves several fits.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "engine/image/image.h"
+#include "graph/graph.h"
+
+namespace hourglass {
+
+// The largest code of a PNG's samples, which results are rounded to.
+inline constexpr int levels_of(int bit_depth) { return bit_depth == 16 ? 65535 : 255; }
+
+// Share of a JPEG's coefficients that come out as in the file when the image is put through its pipeline.
+struct CellShares {
+  double exact = 0;    // before rounding to the levels
+  double rounded = 0;  // after it: what the PNG has
+};
+
+struct Finished {
+  Image image;  // in [0, 1], on the grid of the levels
+  std::optional<CellShares> cells;
+};
+
+class Task {
+ public:
+  Task() = default;
+  Task(const Task&) = delete;
+  Task& operator=(const Task&) = delete;
+  virtual ~Task() = default;
+
+  // What can be had without a fit, with the size and channels of the image that is sought: the network is bound to
+  // these, and the result is compared with it.
+  [[nodiscard]] virtual const Image& baseline() const = 0;
+  // Appends E(image) to the graph and returns the scalar loss. image is [1, C, H, W] as the baseline has them.
+  virtual ValueId energy(GraphBuilder& builder, ValueId image) const = 0;
+  // PSNR in dB of D(image) to x0, over what x0 knows. image is planar, of the baseline's size. Called twice in every
+  // iteration.
+  [[nodiscard]] virtual double psnr_degraded(const float* image) const = 0;
+  // Makes the result of the network's average: by default clamped and rounded to multiples of 1/levels, by some tasks
+  // first moved to what the input states for certain.
+  [[nodiscard]] virtual Finished finish(Image average, int levels) const;
+};
+
+}  // namespace hourglass
