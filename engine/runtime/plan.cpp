@@ -53,13 +53,15 @@ class Plan::Impl {
     load_constants();
   }
 
-  void write(ValueId id, const std::vector<float>& values) { fill(buffer_of(id), graph_.type(id), values); }
+  void write(ValueId id, const std::vector<float>& values, void* memory) const {
+    fill(buffer_of(id).desc, memory, graph_.type(id), values);
+  }
 
-  [[nodiscard]] std::vector<float> read(ValueId id) const {
-    const Buffer& buffer = buffer_of(id);
+  // oneDNN does not write through the source pointer.
+  [[nodiscard]] std::vector<float> read(ValueId id, const void* memory) const {
     const TensorType plain{DType::f32, graph_.shape(id)};
     std::vector<float> values(static_cast<std::size_t>(plain.shape.elements()));
-    copy(buffer.desc, buffer.address, detail::plain(plain), values.data());
+    copy(buffer_of(id).desc, const_cast<void*>(memory), detail::plain(plain), values.data());
     return values;
   }
 
@@ -307,20 +309,23 @@ class Plan::Impl {
       if (value.kind != ValueKind::constant || value_buffers_[i] < 0) continue;
       const ValueId id{static_cast<int32_t>(i)};
       const std::vector<float> values(value.data->values.begin(), value.data->values.end());
-      write(id, values);
+      write(id, values, buffer_of(id).address);
       const auto copies = copies_.find(id);
       if (copies == copies_.end()) continue;
-      for (const int copy : copies->second) fill(buffers_[static_cast<std::size_t>(copy)], value.type, values);
+      for (const int copy : copies->second) {
+        const Buffer& buffer = buffers_[static_cast<std::size_t>(copy)];
+        fill(buffer.desc, buffer.address, value.type, values);
+      }
     }
   }
 
-  void fill(const Buffer& buffer, const TensorType& type, const std::vector<float>& values) {
+  void fill(const MemoryDesc& desc, void* memory, const TensorType& type, const std::vector<float>& values) const {
     if (static_cast<int64_t>(values.size()) != type.shape.elements()) {
       fail("{} values given for a value of shape {}", values.size(), type.shape);
     }
     if (values.empty()) return;
     // oneDNN does not write through the source pointer.
-    copy(detail::plain({DType::f32, type.shape}), const_cast<float*>(values.data()), buffer.desc, buffer.address);
+    copy(detail::plain({DType::f32, type.shape}), const_cast<float*>(values.data()), desc, memory);
   }
 
   void copy(const MemoryDesc& from, void* src, const MemoryDesc& to, void* dst) const {
@@ -348,8 +353,12 @@ Plan::~Plan() = default;
 Plan::Plan(Plan&&) noexcept = default;
 Plan& Plan::operator=(Plan&&) noexcept = default;
 
-void Plan::write(ValueId id, const std::vector<float>& values) { impl_->write(id, values); }
-std::vector<float> Plan::read(ValueId id) const { return impl_->read(id); }
+void Plan::write(ValueId id, const std::vector<float>& values) { impl_->write(id, values, data(id)); }
+std::vector<float> Plan::read(ValueId id) const { return impl_->read(id, data(id)); }
+void Plan::write_like(ValueId id, const std::vector<float>& values, float* memory) const {
+  impl_->write(id, values, memory);
+}
+std::vector<float> Plan::read_like(ValueId id, const float* memory) const { return impl_->read(id, memory); }
 void Plan::run() noexcept { impl_->run(); }
 void Plan::run_profiled(const std::function<void(std::size_t, double)>& on_step) { impl_->run_profiled(on_step); }
 float* Plan::data(ValueId id) const { return reinterpret_cast<float*>(impl_->buffer_of(id).address); }

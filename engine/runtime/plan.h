@@ -56,6 +56,9 @@ class Plan {
   void write(ValueId id, const std::vector<float>& values);
   // The row-major values of an input, a parameter or a constant.
   [[nodiscard]] std::vector<float> read(ValueId id) const;
+  // The same for memory outside the plan that lies as `id` does, padding included (an optimizer's moments).
+  void write_like(ValueId id, const std::vector<float>& values, float* memory) const;
+  [[nodiscard]] std::vector<float> read_like(ValueId id, const float* memory) const;
 
   void run() noexcept;
   // The same, and says after each step how long it took.

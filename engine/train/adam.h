@@ -28,6 +28,10 @@ class Adam {
   void set_learning_rate(double learning_rate) { options_.learning_rate = learning_rate; }
   [[nodiscard]] double learning_rate() const { return options_.learning_rate; }
   [[nodiscard]] int64_t steps() const { return steps_; }
+  void set_steps(int64_t steps) { steps_ = steps; }
+  // The moments of what was added, in the order and the layout in which it was added.
+  [[nodiscard]] std::vector<float>& first_moments() { return first_; }
+  [[nodiscard]] std::vector<float>& second_moments() { return second_; }
 
  private:
   struct Chunk {

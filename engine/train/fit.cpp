@@ -134,4 +134,39 @@ double Fit::step() noexcept {
   return plan_.output(loss_)[0];
 }
 
+void Fit::save(Archive& archive) {
+  archive.put("fit/iteration", iteration_);
+  archive.put("fit/adam_steps", adam_.steps());
+  archive.put("fit/average", average_);
+  std::size_t offset = 0;
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    const ValueId id = parameters_[i];
+    archive.put(fmt::format("fit/weights/{}", i), plan_.read(id));
+    archive.put(fmt::format("fit/first_moments/{}", i), plan_.read_like(id, adam_.first_moments().data() + offset));
+    archive.put(fmt::format("fit/second_moments/{}", i), plan_.read_like(id, adam_.second_moments().data() + offset));
+    offset += static_cast<std::size_t>(plan_.padded_elements(id));
+  }
+}
+
+void Fit::load(const Archive& archive) {
+  const std::vector<float>& average = archive.floats("fit/average");
+  if (average.size() != average_.size()) {
+    fail("its image has {} values, this network's has {}", average.size(), average_.size());
+  }
+  average_ = average;
+  std::size_t offset = 0;
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    const ValueId id = parameters_[i];
+    plan_.write(id, archive.floats(fmt::format("fit/weights/{}", i)));
+    plan_.write_like(id, archive.floats(fmt::format("fit/first_moments/{}", i)), adam_.first_moments().data() + offset);
+    plan_.write_like(id, archive.floats(fmt::format("fit/second_moments/{}", i)),
+                     adam_.second_moments().data() + offset);
+    offset += static_cast<std::size_t>(plan_.padded_elements(id));
+  }
+  iteration_ = archive.integer("fit/iteration");
+  adam_.set_steps(archive.integer("fit/adam_steps"));
+}
+
+void Fit::forget_momentum() { std::fill(adam_.first_moments().begin(), adam_.first_moments().end(), 0.0F); }
+
 }  // namespace hourglass

@@ -13,6 +13,7 @@
 #include "engine/runtime/plan.h"
 #include "engine/runtime/precision.h"
 #include "engine/train/adam.h"
+#include "engine/train/archive.h"
 #include "graph/graph.h"
 
 namespace hourglass {
@@ -54,6 +55,15 @@ class Fit {
   [[nodiscard]] const float* image() const { return image_; }
   [[nodiscard]] const std::vector<float>& average() const { return average_; }
   [[nodiscard]] const Shape& image_shape() const { return image_shape_; }
+
+  // Everything that a Fit of the same problem and options needs to go on as if nothing had happened: weights, moments,
+  // counters and the average, weights and moments row-major, under names that begin with "fit/".
+  void save(Archive& archive);
+  // Throws Error when the archive's values don't fit this network.
+  void load(const Archive& archive);
+  // Forgets where Adam was heading (its first moments), so that a fit that was taken back does not run into the same
+  // wall again.
+  void forget_momentum();
 
   void set_learning_rate(double rate) { adam_.set_learning_rate(rate); }
   [[nodiscard]] Plan& plan() { return plan_; }

@@ -189,6 +189,45 @@ TEST_CASE("the average follows its recurrence and the image is what the average 
   }
 }
 
+TEST_CASE("a fit that was saved goes on in another as if nothing had happened, in every layout") {
+  for (const LayoutPolicy policy : {LayoutPolicy::any, LayoutPolicy::channels_last}) {
+    CAPTURE(static_cast<int>(policy));
+    const Problem problem = small_problem();
+    FitOptions options;
+    options.threads = 2;
+    options.policy = policy;
+    Fit straight(problem, op_table(), options);
+    losses_of(straight, 5);
+    Archive archive;
+    straight.save(archive);
+    const std::vector<double> expected = losses_of(straight, 5);
+    // Another start, which must leave no trace but z.
+    Fit resumed(problem, op_table(), options);
+    losses_of(resumed, 2);
+    resumed.load(Archive::decode(archive.encode()));
+    CHECK(resumed.iteration() == 5);
+    CHECK(losses_of(resumed, 5) == expected);
+    CHECK(resumed.average() == straight.average());
+    for (const ValueId id : straight.parameters()) CHECK(resumed.plan().read(id) == straight.plan().read(id));
+
+    resumed.load(archive);
+    resumed.forget_momentum();
+    CHECK(losses_of(resumed, 1)[0] == expected[0]);
+    CHECK(losses_of(resumed, 1)[0] != expected[1]);
+  }
+}
+
+TEST_CASE("a fit refuses the state of another network") {
+  FitOptions options;
+  options.threads = 1;
+  Fit fit(small_problem(), op_table(), options);
+  Archive archive;
+  fit.save(archive);
+  CHECK_THROWS_WITH(fit.load(Archive()), "it has no 'fit/average'");
+  archive.put("fit/average", std::vector<float>(3));
+  CHECK_THROWS_WITH(fit.load(archive), "its image has 3 values, this network's has 4608");
+}
+
 TEST_CASE("a fit learns its target") {
   FitOptions options;
   options.threads = 2;
