@@ -21,6 +21,9 @@ void add_restore_command(CLI::App& app, Action& action);
 void add_verify_command(CLI::App& app, Action& action);
 void add_model_command(CLI::App& app, Action& action);
 void add_bench_command(CLI::App& app, Action& action);
+// Of the bench command.
+void add_bench_threads_command(CLI::App& bench, Action& action);
+void add_bench_ops_command(CLI::App& bench, Action& action);
 
 // "hourglass: warning: TEXT" on stderr.
 void warn(std::string_view text);

@@ -1,3 +1,5 @@
+#include "engine/runtime/cpus.h"
+
 #include <algorithm>
 #include <cmath>
 #include <fstream>
@@ -6,16 +8,15 @@
 
 #if defined(__linux__)
 #include <sched.h>
+#include <unistd.h>
 #endif
-
-#include "engine/runtime/plan.h"
 
 namespace hourglass {
 namespace {
 
 // CPUs that the cgroup's quota pays for; 0 when there is no quota. cgroup v2 writes "max 100000" or "200000 100000"
 // (quota and period in microseconds) to cpu.max; v1 has one file each.
-int cgroup_cpus() {
+double cgroup_cpus() {
   double quota = -1, period = 100000;
   std::string first;
   if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2 >> first >> period) {
@@ -25,19 +26,28 @@ int cgroup_cpus() {
     std::ifstream v1_period("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
     if (!(v1_quota >> quota) || !(v1_period >> period)) quota = -1;
   }
-  return quota > 0 && period > 0 ? std::max(1, static_cast<int>(std::ceil(quota / period))) : 0;
+  return quota > 0 && period > 0 ? quota / period : 0;
 }
 
 }  // namespace
 
-int available_cpus() {
-  int cpus = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+CpuLimits cpu_limits() {
+  CpuLimits limits;
+  limits.online = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  limits.affinity = limits.online;
 #if defined(__linux__)
+  if (const long online = sysconf(_SC_NPROCESSORS_ONLN); online > 0) limits.online = static_cast<int>(online);
   cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) cpus = std::max(1, CPU_COUNT(&set));
+  if (sched_getaffinity(0, sizeof set, &set) == 0) limits.affinity = std::max(1, CPU_COUNT(&set));
 #endif
-  const int quota = cgroup_cpus();
-  return quota > 0 ? std::min(cpus, quota) : cpus;
+  limits.quota = cgroup_cpus();
+  return limits;
+}
+
+int available_cpus() {
+  const CpuLimits limits = cpu_limits();
+  if (limits.quota <= 0) return limits.affinity;
+  return std::clamp(static_cast<int>(std::ceil(limits.quota)), 1, limits.affinity);
 }
 
 }  // namespace hourglass

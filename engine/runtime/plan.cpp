@@ -8,6 +8,7 @@
 #include <map>
 
 #include "engine/runtime/arena.h"
+#include "engine/runtime/cpus.h"
 #include "engine/runtime/memory.h"
 #include "graph/error.h"
 #include "ops/detail/onednn.h"

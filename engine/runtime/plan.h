@@ -25,7 +25,7 @@
 namespace hourglass {
 
 struct PlanOptions {
-  int threads = 0;  // 0: available_cpus()
+  int threads = 0;  // 0: available_cpus(), see cpus.h
   LayoutPolicy policy = LayoutPolicy::any;
   // Outputs that must lie in memory as another value does (a gradient as its parameter, so that an optimizer can
   // walk both side by side). All other outputs are row-major.
@@ -83,8 +83,5 @@ class Plan {
   class Impl;
   std::unique_ptr<Impl> impl_;
 };
-
-// CPUs this process may really use: the smaller of the affinity mask and the cgroup's quota, at least 1.
-int available_cpus();
 
 }  // namespace hourglass

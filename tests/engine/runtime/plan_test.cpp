@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "engine/runtime/cpus.h"
 #include "graph/error.h"
 #include "ops/table.h"
 

@@ -1,0 +1,33 @@
+#include "engine/cli/bench_fit.h"
+
+#include "engine/cli/network_option.h"
+#include "engine/restore/energy.h"
+#include "ops/table.h"
+
+namespace hourglass::cli {
+
+void add_network_options(CLI::App& command, BenchNetwork& network) {
+  command.add_option("--model", network.model, "small, medium, standard, unet, or an ONNX file")->capture_default_str();
+  command.add_option("--size", network.size, "Width x height")->capture_default_str();
+  command.add_option("--precision", network.precision, "auto (bf16 where the CPU has it), f32 or bf16")
+      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
+      ->capture_default_str();
+}
+
+std::string precision_name(const BenchNetwork& network) {
+  return choose_precision(network.precision) == Precision::bf16 ? "bf16" : "f32";
+}
+
+std::unique_ptr<Fit> make_bench_fit(const BenchNetwork& network, ImageSize size, int threads) {
+  Network bound = bind_network(choose_network(network.model, 3).make, op_table(), size.height, size.width);
+  GraphBuilder builder(bound.graph, op_table());
+  Image target(size.width, size.height, static_cast<int>(bound.graph.shape(bound.image)[1]));
+  for (std::size_t i = 0; i < target.pixels.size(); ++i) target.pixels[i] = static_cast<float>(i * 7919 % 256) / 255.0F;
+  const ValueId loss = mse_energy(builder, bound.image, target);
+  FitOptions options;
+  options.threads = threads;
+  options.precision = choose_precision(network.precision);
+  return std::make_unique<Fit>(Problem{bound.graph, bound.input, bound.image, loss}, op_table(), options);
+}
+
+}  // namespace hourglass::cli

@@ -1,0 +1,99 @@
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "engine/cli/bench_fit.h"
+#include "engine/cli/commands.h"
+#include "engine/cli/network_option.h"
+#include "engine/measure/machine.h"
+#include "engine/measure/steps.h"
+
+namespace hourglass::cli {
+namespace {
+
+struct Arguments {
+  BenchNetwork network;
+  int threads = 0;
+  int64_t iterations = 10;
+  bool json = false;
+};
+
+// The larger of the shares of the arithmetic's and the memory's peak: 1 means that the machine can do no better. A
+// step whose operands stay in the caches may reach more than the memory's.
+double share_of_peak(const StepProfile& step, const Peak& peak) {
+  const double ideal = std::max(step.flops / (peak.gflops * 1e9), step.bytes / (peak.gbytes * 1e9));
+  return ideal / step.seconds.median;
+}
+
+nlohmann::ordered_json to_json(const StepProfile& step, const Peak& peak) {
+  return {{"op", step.info.op},
+          {"name", step.info.name},
+          {"shape", step.shape},
+          {"implementation", step.info.implementation},
+          {"layout", step.info.layout},
+          {"seconds", step.seconds.median},
+          {"seconds_low", step.seconds.low},
+          {"seconds_high", step.seconds.high},
+          {"flops", step.flops},
+          {"bytes", step.bytes},
+          {"share_of_peak", share_of_peak(step, peak)}};
+}
+
+ExitCode run(const Arguments& a) {
+  const std::unique_ptr<Fit> fit = make_bench_fit(a.network, parse_size(a.network.size), a.threads);
+  fit->step();  // first touch of all memory
+  const int threads = fit->plan().threads();
+  const Peak peak = measure_peak(threads, choose_precision(a.network.precision));
+  const std::vector<StepProfile> steps = profile_steps(*fit, a.iterations);
+  const Machine machine = this_machine();
+  if (a.json) {
+    nlohmann::ordered_json json{
+        {"model", a.network.model}, {"size", a.network.size},     {"precision", precision_name(a.network)},
+        {"threads", threads},       {"cpu", machine.cpu},         {"isa", machine.isa},
+        {"onednn", machine.onednn}, {"peak_gflops", peak.gflops}, {"peak_gbytes", peak.gbytes}};
+    json["steps"] = nlohmann::ordered_json::array();
+    for (const StepProfile& step : steps) json["steps"].push_back(to_json(step, peak));
+    fmt::print("{}\n", json.dump());
+    return ExitCode::ok;
+  }
+  fmt::print("{}\n", describe(machine));
+  fmt::print("{} {} {} on {} thread{}: medians of {} iterations; measured peak {:.0f} GFLOP/s, {:.1f} GB/s\n\n",
+             a.network.model, a.network.size, precision_name(a.network), threads, threads == 1 ? "" : "s", a.iterations,
+             peak.gflops, peak.gbytes);
+  fmt::print("{:>9}  {:>8}  {:>6}  {:>5}  {:26} {:18} {:22} {}\n", "ms", "GFLOP/s", "GB/s", "peak", "op", "output",
+             "implementation", "node");
+  double total = 0;
+  for (const StepProfile& step : steps) {
+    const double seconds = step.seconds.median;
+    total += seconds;
+    const std::string gflops = step.flops > 0 ? fmt::format("{:.1f}", step.flops / seconds * 1e-9) : "";
+    const std::string gbytes = step.bytes > 0 ? fmt::format("{:.1f}", step.bytes / seconds * 1e-9) : "";
+    const std::string share = step.bytes > 0 ? fmt::format("{:.0f} %", 100 * share_of_peak(step, peak)) : "";
+    fmt::print("{:9.3f}  {:>8}  {:>6}  {:>5}  {:26} {:18} {:22} {}\n", seconds * 1e3, gflops, gbytes, share,
+               step.info.op, step.shape, step.info.implementation, step.info.name);
+  }
+  fmt::print("{:9.3f}  in {} steps\n", total * 1e3, steps.size());
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+void add_bench_ops_command(CLI::App& bench, Action& action) {
+  auto arguments = std::make_shared<Arguments>();
+  Arguments& a = *arguments;
+  CLI::App* command = bench.add_subcommand("ops", "Time each op of a topology, forward and backward");
+  command->footer(
+      "Each op is timed in its place in whole iterations. 'peak' is the share of what this machine can do, measured\n"
+      "in the same run: of its arithmetic or of its memory, whichever binds the op more. Over 100 % means that the\n"
+      "operands stayed in the caches.");
+  add_network_options(*command, a.network);
+  command->add_option("--threads", a.threads, "0: all CPUs this process may use")
+      ->check(CLI::Range(0, 4096))
+      ->capture_default_str();
+  command->add_option("--iterations", a.iterations, "How many to time")
+      ->check(CLI::Range(int64_t{1}, int64_t{1000000}))
+      ->capture_default_str();
+  command->add_flag("--json", a.json, "One JSON object on stdout");
+  command->callback([arguments, &action] { action = [arguments] { return run(*arguments); }; });
+}
+
+}  // namespace hourglass::cli

@@ -1,0 +1,324 @@
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "engine/cli/bench_fit.h"
+#include "engine/cli/commands.h"
+#include "engine/cli/progress.h"
+#include "engine/image/file.h"
+#include "engine/measure/machine.h"
+#include "engine/measure/scaling.h"
+#include "graph/error.h"
+
+namespace hourglass::cli {
+namespace {
+
+enum class Mode : uint8_t { strong, weak, throughput };
+
+struct Arguments {
+  BenchNetwork network;
+  Mode mode = Mode::strong;
+  std::vector<int> threads;
+  TimingOptions timing;
+  double seconds = 3;               // of each split, in throughput mode
+  int64_t image_iterations = 1000;  // that an image takes, for images per hour
+  std::string csv;
+  bool json = false, force = false, quiet = false;
+};
+
+const std::map<std::string, Mode> kModes{
+    {"strong", Mode::strong}, {"weak", Mode::weak}, {"throughput", Mode::throughput}};
+
+std::string_view name_of(Mode mode) {
+  const auto found =
+      std::find_if(kModes.begin(), kModes.end(), [&](const auto& entry) { return entry.second == mode; });
+  return found->first;
+}
+
+nlohmann::ordered_json head(const Arguments& a, const Machine& machine) {
+  return {{"mode", name_of(a.mode)},
+          {"model", a.network.model},
+          {"size", a.network.size},
+          {"precision", precision_name(a.network)},
+          {"cpu", machine.cpu},
+          {"cpus_online", machine.limits.online},
+          {"cpus_affinity", machine.limits.affinity},
+          {"cpus_quota", machine.limits.quota},
+          {"isa", machine.isa},
+          {"onednn", machine.onednn},
+          {"openmp", machine.openmp}};
+}
+
+void write_text(const Arguments& a, const std::string& path, const std::string& text) {
+  if (!path.empty()) write_file_atomically(path, {reinterpret_cast<const uint8_t*>(text.data()), text.size()}, a.force);
+}
+
+// "1.2" milliseconds, with as many digits as the spread lets one trust.
+std::string milliseconds(const Spread& seconds) {
+  return fmt::format("{:.2f} ({:.2f} to {:.2f})", seconds.median * 1e3, seconds.low * 1e3, seconds.high * 1e3);
+}
+
+// The work of n threads in weak mode: n times the area, on sides that every built-in topology takes as they are.
+ImageSize grown(const ImageSize& size, int threads) {
+  constexpr double kMultiple = 32;
+  const double factor = std::sqrt(static_cast<double>(threads));
+  const auto side = [&](int64_t length) {
+    return std::max<int64_t>(1, std::llround(static_cast<double>(length) * factor / kMultiple)) *
+           static_cast<int64_t>(kMultiple);
+  };
+  return threads == 1 ? size : ImageSize{.width = side(size.width), .height = side(size.height)};
+}
+
+struct Row {
+  ThreadTiming timing;
+  ImageSize size;
+  double speed = 0;       // pixels per second over the first row's
+  double efficiency = 0;  // the same per thread
+};
+
+std::vector<Row> rows_of(const std::vector<ThreadTiming>& timings, const std::vector<ImageSize>& sizes) {
+  std::vector<Row> rows;
+  const auto rate = [&](std::size_t i) {
+    return static_cast<double>(sizes[i].width * sizes[i].height) / timings[i].seconds.median;
+  };
+  for (std::size_t i = 0; i < timings.size(); ++i) {
+    Row row{.timing = timings[i], .size = sizes[i], .speed = rate(i) / rate(0)};
+    row.efficiency = row.speed * timings[0].threads / timings[i].threads;
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+void print_shares(const std::vector<Row>& rows) {
+  std::map<std::string, double> largest;
+  for (const Row& row : rows) {
+    for (const auto& [op, seconds] : row.timing.op_seconds) {
+      largest[op] = std::max(largest[op], seconds / row.timing.seconds.median);
+    }
+  }
+  std::vector<std::pair<std::string, double>> order(largest.begin(), largest.end());
+  std::sort(order.begin(), order.end(), [](const auto& x, const auto& y) { return x.second > y.second; });
+  fmt::print("\nms per iteration, by op\n{:26}", "");
+  for (const Row& row : rows)
+    fmt::print("{:>16}", fmt::format("{} thread{}", row.timing.threads, row.timing.threads == 1 ? "" : "s"));
+  fmt::print("\n");
+  constexpr double kWorthALine = 0.01;
+  for (const auto& [op, share] : order) {
+    if (share < kWorthALine) continue;
+    fmt::print("{:26}", op);
+    for (const Row& row : rows) {
+      const auto found = row.timing.op_seconds.find(op);
+      const double seconds = found == row.timing.op_seconds.end() ? 0 : found->second;
+      fmt::print("{:>16}", fmt::format("{:.2f} ({:2.0f} %)", seconds * 1e3, 100 * seconds / row.timing.seconds.median));
+    }
+    fmt::print("\n");
+  }
+}
+
+void print_prediction(const Amdahl& law, int most) {
+  fmt::print("\nAmdahl's law: {:.1f} % of the work is serial. ", 100 * law.serial_fraction);
+  fmt::print("It predicts {:.1f}x on {} threads, {:.1f}x on {}", law.speed_up(2.0 * most), 2 * most,
+             law.speed_up(4.0 * most), 4 * most);
+  if (law.serial_fraction > 0) fmt::print(", and never more than {:.0f}x", law.limit());
+  fmt::print(".\n");
+}
+
+std::string csv_of(const std::vector<Row>& rows) {
+  std::string text = "threads,width,height,seconds,seconds_low,seconds_high,iterations,speed_up,efficiency\n";
+  for (const Row& row : rows) {
+    text += fmt::format("{},{},{},{:.6f},{:.6f},{:.6f},{},{:.4f},{:.4f}\n", row.timing.threads, row.size.width,
+                        row.size.height, row.timing.seconds.median, row.timing.seconds.low, row.timing.seconds.high,
+                        row.timing.iterations, row.speed, row.efficiency);
+  }
+  return text;
+}
+
+nlohmann::ordered_json json_of(const std::vector<Row>& rows) {
+  auto list = nlohmann::ordered_json::array();
+  for (const Row& row : rows) {
+    list.push_back({{"threads", row.timing.threads},
+                    {"width", row.size.width},
+                    {"height", row.size.height},
+                    {"seconds", row.timing.seconds.median},
+                    {"seconds_low", row.timing.seconds.low},
+                    {"seconds_high", row.timing.seconds.high},
+                    {"iterations", row.timing.iterations},
+                    {"speed_up", row.speed},
+                    {"efficiency", row.efficiency},
+                    {"memory_bytes", row.timing.memory_bytes},
+                    {"op_seconds", row.timing.op_seconds}});
+  }
+  return list;
+}
+
+// Strong: the same image on more threads. Weak: an image that grows with them.
+ExitCode run_scaling(const Arguments& a, const Machine& machine, const std::vector<int>& threads, Progress& progress) {
+  const ImageSize size = parse_size(a.network.size);
+  std::vector<ImageSize> sizes;
+  for (const int n : threads) sizes.push_back(a.mode == Mode::weak ? grown(size, n) : size);
+  const auto make = [&](int n) {
+    const auto at = static_cast<std::size_t>(std::find(threads.begin(), threads.end(), n) - threads.begin());
+    return make_bench_fit(a.network, sizes[at], n);
+  };
+  const auto start = std::chrono::steady_clock::now();
+  const std::vector<ThreadTiming> timings = time_threads(make, threads, a.timing, [&](int done, int total) {
+    progress.show(done, total, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), "");
+  });
+  progress.finish();
+  const std::vector<Row> rows = rows_of(timings, sizes);
+  std::optional<Amdahl> law;
+  if (a.mode == Mode::strong && threads.size() > 1) {
+    std::vector<std::pair<int, double>> points;
+    for (const ThreadTiming& timing : timings) points.emplace_back(timing.threads, timing.seconds.median);
+    law = fit_amdahl(points);
+  }
+  write_text(a, a.csv, csv_of(rows));
+  if (a.json) {
+    nlohmann::ordered_json json = head(a, machine);
+    json["rows"] = json_of(rows);
+    if (law) json["serial_fraction"] = law->serial_fraction;
+    fmt::print("{}\n", json.dump());
+    return ExitCode::ok;
+  }
+  fmt::print("{}\n", describe(machine));
+  fmt::print("{} {} {}: medians and quartiles over {} rounds, each through all thread counts\n\n", a.network.model,
+             a.mode == Mode::weak ? "from " + a.network.size + " per thread" : a.network.size,
+             precision_name(a.network), a.timing.rounds);
+  fmt::print("{:>7}  {:>11}  {:>28}  {:>8}  {:>8}  {:>10}  {:>9}\n", "threads", "size", "ms per iteration", "it/s",
+             a.mode == Mode::weak ? "pixels/s" : "speed-up", "efficiency", "memory");
+  for (const Row& row : rows) {
+    fmt::print("{:7}  {:>11}  {:>28}  {:8.2f}  {:>8}  {:8.0f} %  {:>9}\n", row.timing.threads,
+               fmt::format("{}x{}", row.size.width, row.size.height), milliseconds(row.timing.seconds),
+               1 / row.timing.seconds.median, fmt::format("{:.2f}x", row.speed), 100 * row.efficiency,
+               fmt::format("{:.0f} MiB", static_cast<double>(row.timing.memory_bytes) / (1 << 20)));
+  }
+  if (a.mode == Mode::strong) print_shares(rows);
+  if (law) print_prediction(*law, *std::max_element(threads.begin(), threads.end()));
+  return ExitCode::ok;
+}
+
+// Every way to divide the CPUs evenly: k instances of n threads.
+std::vector<SplitTiming> time_splits(const Arguments& a, int cpus, Progress& progress) {
+  const auto make = [&](int n) { return make_bench_fit(a.network, parse_size(a.network.size), n); };
+  std::vector<int> counts;
+  for (int n = cpus; n >= 1; --n) {
+    if (cpus % n == 0) counts.push_back(n);
+  }
+  std::vector<SplitTiming> splits;
+  const auto start = std::chrono::steady_clock::now();
+  for (const int n : counts) {
+    splits.push_back(time_split(make, cpus / n, n, a.seconds));
+    progress.show(static_cast<int64_t>(splits.size()), static_cast<int64_t>(counts.size()),
+                  std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), "");
+  }
+  progress.finish();
+  return splits;
+}
+
+ExitCode run_throughput(const Arguments& a, const Machine& machine, int cpus, Progress& progress) {
+  const std::vector<SplitTiming> splits = time_splits(a, cpus, progress);
+  const auto images_per_hour = [&](const SplitTiming& split) {
+    constexpr double kHour = 3600;
+    return kHour * split.iterations_per_second / static_cast<double>(a.image_iterations);
+  };
+  std::string csv = "instances,threads,iterations_per_second,images_per_hour,memory_bytes\n";
+  nlohmann::ordered_json json = head(a, machine);
+  json["image_iterations"] = a.image_iterations;
+  json["rows"] = nlohmann::ordered_json::array();
+  for (const SplitTiming& split : splits) {
+    csv += fmt::format("{},{},{:.4f},{:.3f},{}\n", split.instances, split.threads, split.iterations_per_second,
+                       images_per_hour(split), split.memory_bytes);
+    json["rows"].push_back({{"instances", split.instances},
+                            {"threads", split.threads},
+                            {"iterations_per_second", split.iterations_per_second},
+                            {"images_per_hour", images_per_hour(split)},
+                            {"memory_bytes", split.memory_bytes}});
+  }
+  write_text(a, a.csv, csv);
+  if (a.json) {
+    fmt::print("{}\n", json.dump());
+    return ExitCode::ok;
+  }
+  fmt::print("{}\n", describe(machine));
+  fmt::print("{} {} {}: {} CPUs divided, {:.3g} s each; an image is {} iterations\n\n", a.network.model, a.network.size,
+             precision_name(a.network), cpus, a.seconds, a.image_iterations);
+  fmt::print("{:>9}  {:>12}  {:>8}  {:>12}  {:>9}\n", "instances", "threads each", "it/s", "images/hour", "memory");
+  for (const SplitTiming& split : splits) {
+    fmt::print("{:9}  {:12}  {:8.2f}  {:12.1f}  {:>9}\n", split.instances, split.threads, split.iterations_per_second,
+               images_per_hour(split), fmt::format("{:.0f} MiB", static_cast<double>(split.memory_bytes) / (1 << 20)));
+  }
+  const SplitTiming& best = *std::max_element(splits.begin(), splits.end(), [](const auto& x, const auto& y) {
+    return x.iterations_per_second < y.iterations_per_second;
+  });
+  if (best.instances == 1) {
+    fmt::print("\nMost images per hour: one at a time on all {} threads, --threads {} (the default).\n", cpus, cpus);
+  } else {
+    fmt::print("\nMost images per hour: {} at a time with --threads {} each, as in\n", best.instances, best.threads);
+    fmt::print("  ls *.jpg | xargs -P {} -n 1 hourglass restore --threads {} -q\n", best.instances, best.threads);
+  }
+  return ExitCode::ok;
+}
+
+ExitCode run(const Arguments& a) {
+  if (!a.csv.empty()) check_writable(a.csv, a.force);
+  Progress progress(a.quiet ? Progress::Mode::quiet : Progress::Mode::normal);
+  const Machine machine = this_machine();
+  const std::set<int> sorted(a.threads.begin(), a.threads.end());
+  std::vector<int> threads(sorted.begin(), sorted.end());
+  if (a.mode == Mode::throughput) {
+    if (threads.size() > 1) fail("--mode throughput divides one number of CPUs: give --threads one number");
+    return run_throughput(a, machine, threads.empty() ? machine.available : threads[0], progress);
+  }
+  if (threads.empty()) threads = default_thread_counts(machine.available);
+  if (threads.back() > machine.available) {
+    progress.say(fmt::format("note: {} threads share {} CPUs: what is over that measures the sharing", threads.back(),
+                             machine.available));
+  }
+  return run_scaling(a, machine, threads, progress);
+}
+
+}  // namespace
+
+void add_bench_threads_command(CLI::App& bench, Action& action) {
+  auto arguments = std::make_shared<Arguments>();
+  Arguments& a = *arguments;
+  CLI::App* command = bench.add_subcommand("threads", "How iterations scale with threads, and what more would buy");
+  command->footer(
+      "Modes:\n"
+      "  strong      the same image on more threads: speed-up, efficiency, the serial share of the work (Amdahl's "
+      "law)\n"
+      "              and what it predicts beyond this machine, where the time goes\n"
+      "  weak        an image whose area grows with the threads: does each thread keep its pace?\n"
+      "  throughput  the CPUs divided among fits side by side: which split restores the most images per hour?\n\n"
+      "Examples:\n"
+      "  hourglass bench threads --model net.onnx --size 512x512 --threads 1,2,4,8\n"
+      "  hourglass bench threads --mode throughput --model small --size 1024x768");
+  add_network_options(*command, a.network);
+  command->add_option("--mode", a.mode, "strong, weak or throughput")
+      ->transform(CLI::CheckedTransformer(kModes))
+      ->default_str("strong");
+  command->add_option("--threads", a.threads, "Counts, as in 1,2,4; default: powers of two up to the CPUs available")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 4096));
+  command->add_option("--rounds", a.timing.rounds, "How often to go through all thread counts")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command->add_option("--round-seconds", a.timing.round_seconds, "How long to time a count in a round, at least")
+      ->check(CLI::Range(0.0, 3600.0))
+      ->capture_default_str();
+  command->add_option("--seconds", a.seconds, "How long to time a split (throughput)")
+      ->check(CLI::Range(0.01, 36000.0))
+      ->capture_default_str();
+  command->add_option("--image-iterations", a.image_iterations, "Iterations that an image takes (throughput)")
+      ->check(CLI::Range(int64_t{1}, int64_t{10000000}))
+      ->capture_default_str();
+  command->add_option("--csv", a.csv, "Also write the table as CSV");
+  command->add_flag("--json", a.json, "One JSON object on stdout instead of the table");
+  command->add_flag("--force", a.force, "Overwrite files that exist");
+  command->add_flag("-q,--quiet", a.quiet, "No progress");
+  command->callback([arguments, &action] { action = [arguments] { return run(*arguments); }; });
+}
+
+}  // namespace hourglass::cli

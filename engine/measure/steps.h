@@ -1,0 +1,36 @@
+// Where an iteration goes, step by step: time, arithmetic and memory traffic of every kernel in a fit's plan.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "engine/measure/statistics.h"
+#include "engine/runtime/plan.h"
+#include "engine/train/fit.h"
+
+namespace hourglass {
+
+struct StepProfile {
+  StepInfo info;
+  std::string shape;  // of the first output
+  Spread seconds;     // over the iterations
+  double flops = 0;   // twice the multiply-adds of convolutions and matrix products; 0 for all else
+  double bytes = 0;   // each operand once
+};
+
+// Runs the plan that many times, weights and noise as they are, and says what each step took in its place in the
+// iteration, with the caches as it finds them there.
+std::vector<StepProfile> profile_steps(Fit& fit, int64_t iterations);
+
+// Medians summed by op; reorders under "Reorder".
+std::map<std::string, double> seconds_by_op(const std::vector<StepProfile>& steps);
+
+// What this machine can do with that many threads, the best of several tries: GFLOP/s of a convolution with 1x1 kernels
+// on 256 channels that stay in the caches (a matrix product), and GB/s of copying 256 MiB, read and write counted.
+struct Peak {
+  double gflops = 0, gbytes = 0;
+};
+Peak measure_peak(int threads, Precision precision);
+
+}  // namespace hourglass

@@ -1,0 +1,17 @@
+// The CPUs that this process may use.
+#pragma once
+
+namespace hourglass {
+
+struct CpuLimits {
+  int online = 1;    // of the machine
+  int affinity = 1;  // that the scheduler may put this process on
+  double quota = 0;  // CPUs' worth of time that the cgroup pays for; 0: no limit
+};
+
+CpuLimits cpu_limits();
+
+// The smaller of the affinity mask and the cgroup's quota (rounded up), at least 1.
+int available_cpus();
+
+}  // namespace hourglass

@@ -1,0 +1,36 @@
+#include "engine/measure/steps.h"
+
+#include <doctest/doctest.h>
+
+#include "tests/engine/measure/tiny_fit.h"
+
+namespace hourglass::test {
+
+TEST_CASE("each step has its time, arithmetic and traffic") {
+  const std::unique_ptr<Fit> fit = tiny_fit(1);
+  const std::vector<StepProfile> steps = profile_steps(*fit, 3);
+  REQUIRE(steps.size() == fit->plan().steps().size());
+  int convolutions = 0;
+  for (const StepProfile& step : steps) {
+    CHECK(step.seconds.median > 0);
+    if (step.info.op == "Conv" || step.info.op == "ConvGradWeights") {
+      ++convolutions;
+      CHECK(step.flops == 2.0 * 3 * 3 * 3 * 8 * 16 * 16);
+      CHECK(step.bytes == 4.0 * (3 * 16 * 16 + 8 * 3 * 3 * 3 + 8 * 16 * 16));
+    } else {
+      CHECK(step.flops == 0);
+    }
+    CHECK((step.info.node < 0 || step.bytes > 0));
+  }
+  CHECK(convolutions == 2);
+  const std::map<std::string, double> by_op = seconds_by_op(steps);
+  CHECK(by_op.at("Conv") > 0);
+}
+
+TEST_CASE("the peak of this machine is not nothing") {
+  const Peak peak = measure_peak(1, Precision::f32);
+  CHECK(peak.gflops > 0.1);
+  CHECK(peak.gbytes > 0.1);
+}
+
+}  // namespace hourglass::test
