@@ -82,6 +82,7 @@ std::vector<ValueId> GraphBuilder::add_all(std::string_view op_name, std::vector
   } catch (const Error& error) {
     throw error.within(fmt::format("node '{}' ({})", node.name, op->name));
   }
+  if (std::vector<ValueId> parts = lower(*this, node); !parts.empty()) return parts;
   std::vector<const TensorType*> types;
   for (const ValueId id : node.inputs) types.push_back(id.valid() ? &graph_.type(id) : nullptr);
   const std::vector<TensorType> outputs = infer_types(*op, node.attrs, types, node.name);

@@ -100,8 +100,9 @@ class GraphBuilder {
                     std::shared_ptr<const HostTensor> values = nullptr);
 
   // Appends a node of the op, fills in attribute defaults, infers its outputs' types. Returns the first output;
-  // the others follow in node(...).outputs. Throws Error, with the node's name and op, when the op's rules are not
-  // met. `name` is made unique; empty means "take it from the op's name".
+  // the others follow in node(...).outputs. An op that is a composition (OpDef::lower) adds its parts instead. Throws
+  // Error, with the node's name and op, when the op's rules are not met. `name` is made unique; empty means "take it
+  // from the op's name".
   ValueId add(std::string_view op, std::vector<ValueId> inputs, Attrs attrs = {}, std::string name = {});
   // The same, all outputs.
   std::vector<ValueId> add_all(std::string_view op, std::vector<ValueId> inputs, Attrs attrs = {},

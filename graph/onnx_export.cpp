@@ -229,7 +229,7 @@ class Exporter {
   // The node in ONNX's own terms; false when it has none.
   bool to_onnx(const Node& node, std::string& op, Attrs& attrs, std::vector<std::string>& inputs,
                std::vector<std::string>& outputs) {
-    if (node.op->internal) return false;
+    if (node.op->internal && node.op->to_onnx == nullptr) return false;
     attrs_to_inputs(node, attrs, inputs);
     if (node.op->to_onnx == nullptr) return known_to_onnx(node, op, attrs);
     std::vector<bool> output_used;

@@ -52,6 +52,19 @@ AttrValue to_attr(const HostTensor& tensor, AttrKind kind) {
   fail("a tensor can't be {}", to_string(kind));
 }
 
+// For what names the node in its errors, as add_node does too.
+template <typename Function>
+auto without_prefix(const Node& node, const Function& function) {
+  try {
+    return function();
+  } catch (const Error& error) {
+    const std::string prefix = fmt::format("node '{}' ({}): ", node.name, node.op->name);
+    std::string_view text = error.what();
+    if (text.starts_with(prefix)) text.remove_prefix(prefix.size());
+    throw Error(std::string(text));
+  }
+}
+
 class Binder {
  public:
   Binder(const OnnxModel& model, const OpTable& table, const ImportOptions& options)
@@ -130,8 +143,10 @@ class Binder {
     }
   }
 
+  static bool is_random_like(std::string_view op) { return op == "RandomUniformLike" || op == "RandomNormalLike"; }
+
   static bool is_source(std::string_view op) {
-    return op == "Constant" || op == "RandomUniform" || op == "RandomNormal";
+    return op == "Constant" || op == "RandomUniform" || op == "RandomNormal" || is_random_like(op);
   }
 
   // Names of values in a weight's place, also through Identity and Cast.
@@ -206,9 +221,9 @@ class Binder {
     }
     try {
       std::vector<std::string> outputs = file_node.outputs;
-      if (file_node.domain.empty() && (add_source(file_node) || add_copy(file_node, node.inputs))) return;
+      if (file_node.domain.empty() && (add_source(file_node, node.inputs) || add_copy(file_node, node.inputs))) return;
       canonicalize(file_node, node, outputs);
-      if (!fold(node, outputs)) append(node, outputs);
+      if (!add_parts(node, outputs) && !fold(node, outputs)) append(node, outputs);
     } catch (const Error& error) {
       errors_.emplace_back(error.within(label(file_node)).what());
       give_up(file_node);
@@ -219,8 +234,8 @@ class Binder {
     for (const std::string& name : node.outputs) names_[name] = kNoValue;
   }
 
-  // Nodes without inputs that are no computation.
-  bool add_source(const OnnxNode& node) {
+  // Nodes that are no computation: constants, and numbers drawn at random, which become parameters.
+  bool add_source(const OnnxNode& node, const std::vector<ValueId>& inputs) {
     if (!is_source(node.op)) return false;
     if (node.outputs.size() != 1) fail("has {} outputs, expected one", node.outputs.size());
     if (node.op == "Constant") {
@@ -238,7 +253,17 @@ class Binder {
     };
     if (node.attrs.has("dtype") && node.attrs.integer("dtype") != kFloat) fail("must be of type float");
     Init init;
-    if (node.op == "RandomUniform") {
+    Shape shape;
+    if (is_random_like(node.op)) {
+      if (inputs.size() != 1 || !inputs[0].valid()) fail("has {} inputs, expected one", inputs.size());
+      if (!is_floating(graph_.type(inputs[0]).dtype))
+        fail("draws like {}, expected float", graph_.type(inputs[0]).dtype);
+      shape = graph_.shape(inputs[0]);
+      note(fmt::format("{} is drawn once and trained, as {} is", node.op, node.op.substr(0, node.op.size() - 4)));
+    } else {
+      shape = Shape(node.attrs.ints("shape"));
+    }
+    if (node.op.starts_with("RandomUniform")) {
       init = {.kind = Init::Kind::uniform, .low = real("low", 0), .high = real("high", 1)};
       if (!(init.low <= init.high)) fail("low {} is above high {}", init.low, init.high);
     } else {
@@ -246,7 +271,7 @@ class Binder {
       if (!(init.stddev >= 0)) fail("scale {} is negative", init.stddev);
     }
     add_value({.name = node.outputs[0],
-               .type = {DType::f32, Shape(node.attrs.ints("shape"))},
+               .type = {DType::f32, std::move(shape)},
                .kind = ValueKind::parameter,
                .init = init,
                .data = {}});
@@ -306,6 +331,30 @@ class Binder {
     }
     while (!node.inputs.empty() && !node.inputs.back().valid()) node.inputs.pop_back();
     complete_attrs(*node.op, node.attrs);
+  }
+
+  // A composition: its parts take its place.
+  bool add_parts(const Node& node, const std::vector<std::string>& outputs) {
+    if (node.op->lower == nullptr) return false;
+    if (!builder_) {
+      builder_.emplace(graph_, table_);
+      for (const OnnxNode& other : model_.nodes) {
+        builder_->unique_name(other.name);
+        for (const std::string& name : other.outputs) builder_->unique_name(name);
+      }
+    }
+    const std::size_t before = graph_.values.size();
+    const std::vector<ValueId> parts = without_prefix(node, [&] { return lower(*builder_, node, outputs.size()); });
+    if (parts.empty()) return false;
+    if (parts.size() < outputs.size()) {
+      fail("its output '{}' is not supported", outputs[parts.size()]);
+    }
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      if (outputs[i].empty()) continue;
+      names_[outputs[i]] = parts[i];
+      if (static_cast<std::size_t>(parts[i].index) >= before) graph_.value(parts[i]).name = outputs[i];
+    }
+    return true;
   }
 
   void inputs_to_attrs(Node& node) {
@@ -424,15 +473,7 @@ class Binder {
   [[nodiscard]] std::vector<TensorType> types_of(const Node& node) const {
     std::vector<const TensorType*> inputs;
     for (const ValueId id : node.inputs) inputs.push_back(id.valid() ? &graph_.type(id) : nullptr);
-    try {
-      return infer_types(*node.op, node.attrs, inputs, node.name);
-    } catch (const Error& error) {
-      // infer_types names the node already, and so does add_node.
-      const std::string prefix = fmt::format("node '{}' ({}): ", node.name, node.op->name);
-      std::string_view text = error.what();
-      if (text.starts_with(prefix)) text.remove_prefix(prefix.size());
-      throw Error(std::string(text));
-    }
+    return without_prefix(node, [&] { return infer_types(*node.op, node.attrs, inputs, node.name); });
   }
 
   void append(Node& node, const std::vector<std::string>& outputs) {
@@ -465,6 +506,7 @@ class Binder {
   const ImportOptions& options_;
   ImportedModel result_{};
   Graph& graph_ = result_.graph;
+  std::optional<GraphBuilder> builder_;             // made for the first composition
   std::unordered_map<std::string, ValueId> names_;  // kNoValue: behind a node that failed
   std::unordered_set<std::string> weights_;
   std::vector<std::string> errors_;

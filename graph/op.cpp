@@ -57,18 +57,46 @@ void complete_attrs(const OpDef& op, Attrs& attrs) {
   }
 }
 
+namespace {
+
+void check_inputs(const OpDef& op, const std::vector<bool>& given) {
+  const auto count = static_cast<int>(given.size());
+  if (count < op.min_inputs || count > op.max_inputs) {
+    fail("{} inputs given, {} expected", count,
+         op.min_inputs == op.max_inputs ? fmt::format("{}", op.min_inputs)
+                                        : fmt::format("{} to {}", op.min_inputs, op.max_inputs));
+  }
+  for (int i = 0; i < op.min_inputs; ++i) {
+    if (!given[static_cast<std::size_t>(i)]) fail("input {} is missing", i);
+  }
+}
+
+}  // namespace
+
+std::vector<ValueId> lower(GraphBuilder& builder, const Node& node, std::size_t outputs_wanted) {
+  if (node.op->lower == nullptr) return {};
+  try {
+    std::vector<bool> given;
+    for (const ValueId id : node.inputs) given.push_back(id.valid());
+    check_inputs(*node.op, given);
+    const std::size_t before = builder.graph().nodes.size();
+    LowerContext ctx{.b = builder, .node = node, .outputs_wanted = outputs_wanted};
+    std::vector<ValueId> outputs = node.op->lower(ctx);
+    // The last part stands for the whole.
+    if (builder.graph().nodes.size() > before) builder.graph().nodes.back().name = node.name;
+    return outputs;
+  } catch (const Error& error) {
+    throw error.within(fmt::format("node '{}' ({})", node.name, node.op->name));
+  }
+}
+
 std::vector<TensorType> infer_types(const OpDef& op, const Attrs& attrs, const std::vector<const TensorType*>& inputs,
                                     const std::string& what) {
   try {
-    const auto given = static_cast<int>(inputs.size());
-    if (given < op.min_inputs || given > op.max_inputs) {
-      fail("{} inputs given, {} expected", given,
-           op.min_inputs == op.max_inputs ? fmt::format("{}", op.min_inputs)
-                                          : fmt::format("{} to {}", op.min_inputs, op.max_inputs));
-    }
-    for (int i = 0; i < op.min_inputs; ++i) {
-      if (inputs[static_cast<std::size_t>(i)] == nullptr) fail("input {} is missing", i);
-    }
+    std::vector<bool> given;
+    for (const TensorType* type : inputs) given.push_back(type != nullptr);
+    check_inputs(op, given);
+    if (op.infer == nullptr) fail("is made of other ops and can't stand for itself");
     InferContext ctx{.attrs = attrs, .inputs = inputs, .outputs = {}};
     op.infer(ctx);
     return std::move(ctx.outputs);

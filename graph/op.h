@@ -77,6 +77,29 @@ struct NormalizeContext {
   std::vector<std::string>& notes;    // said to the user once, e.g. "trained with batch statistics"
 };
 
+// A canonical node whose op is a composition of others, on its way to being those.
+struct LowerContext {
+  GraphBuilder& b;
+  const Node& node;                // without outputs
+  std::size_t outputs_wanted = 1;  // how many of them, from the first, are asked for
+
+  [[nodiscard]] bool has(std::size_t i) const { return i < node.inputs.size() && node.inputs[i].valid(); }
+  // A copy: adding nodes moves values.
+  [[nodiscard]] Shape shape(ValueId id) const { return b.graph().shape(id); }
+  // Adds a part, named after the node.
+  ValueId add(std::string_view op, std::vector<ValueId> inputs, Attrs attrs = {}) const {
+    return b.add(op, std::move(inputs), std::move(attrs), node.name);
+  }
+  [[nodiscard]] ValueId reshape(ValueId src, Dims shape) const {
+    if (b.graph().shape(src).dims() == shape) return src;
+    return add("Reshape", {src}, {{"shape", std::move(shape)}, {"allowzero", int64_t{1}}});
+  }
+  // One number of src's type.
+  [[nodiscard]] ValueId number(ValueId src, double value) const {
+    return b.constant(HostTensor::scalar(b.graph().type(src).dtype, value), node.name + "/constant");
+  }
+};
+
 // From opset `since` (to `until`, that one included; 0 = still), input `index` is a constant that becomes attribute
 // `attr`.
 struct ConstInput {
@@ -111,11 +134,15 @@ struct OpDef {
   std::vector<AttrSpec> attrs = {};
   std::vector<ConstInput> const_inputs = {};
   void (*normalize)(NormalizeContext&) = nullptr;
-  // For ops whose canonical form is not ONNX's. Returns false when this node has no ONNX form: it is then written as
-  // it is, in the domain "hourglass".
+  // For an op that is a composition of others: adds those and returns the outputs. Whoever adds such a node, importer
+  // or GraphBuilder, gets the parts instead, so gradients, kernels and references know the parts only, and the fields
+  // from `infer` on may stay empty. It may return nothing: then the node stays what it is.
+  std::vector<ValueId> (*lower)(LowerContext&) = nullptr;
+  // For ops whose canonical form is not ONNX's, and for internal ones that ONNX has in another form. Returns false when
+  // this node has no ONNX form: it is then written as it is, in the domain "hourglass".
   bool (*to_onnx)(ToOnnxContext&) = nullptr;
   void (*infer)(InferContext&) = nullptr;
-  // Null for internal ops, and with a reason in `no_gradient`.
+  // Null where it is not needed (most internal ops), and with a reason in `no_gradient`.
   void (*vjp)(VjpContext&) = nullptr;
   std::string_view no_gradient = {};
   // Null for ops that only fold (Shape, Gather of integers, ...).
@@ -150,6 +177,10 @@ void complete_attrs(const OpDef& op, Attrs& attrs);
 // Runs op.infer with the error's context set. `what` names the node in messages.
 std::vector<TensorType> infer_types(const OpDef& op, const Attrs& attrs, const std::vector<const TensorType*>& inputs,
                                     const std::string& what);
+
+// Adds the parts of a node that is a composition, see OpDef::lower; the last one gets its name, which must be reserved.
+// Empty when the node has to stay what it is.
+std::vector<ValueId> lower(GraphBuilder& builder, const Node& node, std::size_t outputs_wanted = 1);
 
 // Evaluates one node by its reference.
 std::vector<HostTensor> evaluate_reference(const OpDef& op, const Attrs& attrs,

@@ -83,6 +83,17 @@ void infer_pow(InferContext& ctx) {
   ctx.outputs.push_back({ctx.inputs[0]->dtype, broadcast(ctx.shape(0), ctx.shape(1))});
 }
 
+// A whole exponent (src^2 with an integer 2) that is a constant.
+std::vector<ValueId> lower_pow(LowerContext& ctx) {
+  const ValueId base = ctx.node.inputs[0], exponent = ctx.node.inputs[1];
+  const DType dtype = ctx.b.graph().type(base).dtype;
+  const Value& value = ctx.b.graph().value(exponent);
+  if (value.type.dtype == dtype || value.kind != ValueKind::constant || !is_floating(dtype)) return {};
+  HostTensor same = *value.data;
+  same.dtype = dtype;
+  return {ctx.add("Pow", {base, ctx.b.constant(std::move(same), ctx.node.name + "/exponent")})};
+}
+
 void infer_prelu(InferContext& ctx) {
   infer(ctx);
   if (ctx.outputs[0].shape != ctx.shape(0)) {
@@ -369,6 +380,7 @@ std::vector<OpDef> make_table() {
   };
   for (OpDef& op : ops) {
     if (op.name == "Pow") op.infer = infer_pow;
+    if (op.name == "Pow") op.lower = lower_pow;
     if (op.name == "PRelu" || op.name == "PReluMask") op.infer = infer_prelu;
     if (op.name == "PRelu") op.normalize = normalize_prelu;
   }

@@ -2,7 +2,7 @@
 //   dst[n,oc,oh,ow] = bias[oc] + sum over ic,kh,kw of src[n,ic,ih,iw] * weights[oc,ic,kh,kw],
 //   ih = oh * stride - pad_begin + kh * dilation (zero outside the source), ic within oc's group
 //   src [N,C,H,W], weights [OC,C/group,KH,KW], bias [OC] (optional, always f32), dst [N,OC,OH,OW]
-// ConvGradSrc:     diff_src is the transposed convolution of diff_dst
+// ConvGradSrc:     diff_src is the transposed convolution of diff_dst (see also ops/conv_transpose.cpp)
 // ConvGradWeights: diff_weights[oc,ic,kh,kw] = sum over n,oh,ow of src * diff_dst; diff_bias[oc] = sum of diff_dst
 //
 // Kernels: oneDNN's direct convolution. Weights take whatever layout it chooses, except that grouped weights stay
@@ -123,6 +123,35 @@ void vjp(VjpContext& ctx) {
     if (ctx.wants(1)) ctx.set_grad(1, grads[0]);
     if (ctx.wants(2)) ctx.set_grad(2, grads[1]);
   }
+}
+
+// The transposed convolution's own gradient: diff_dst's is the convolution, and the weights' is as Conv's, with the two
+// images in each other's place.
+void vjp_grad_src(VjpContext& ctx) {
+  const ValueId weights = ctx.in(1), grad = ctx.grad_out();
+  Attrs attrs = ctx.node.attrs;
+  attrs.erase("src_shape");
+  if (ctx.wants(0)) ctx.set_grad(0, ctx.b.add("Conv", {grad, weights}, attrs, ctx.node.name + "/grad"));
+  if (!ctx.wants(1)) return;
+  attrs.set("weights_shape", ctx.in_shape(1).dims());
+  attrs.set("weights_type", std::string(to_string(gradient_type(ctx.b.graph(), weights))));
+  ctx.set_grad(1, ctx.b.add("ConvGradWeights", {grad, ctx.in(0)}, std::move(attrs), ctx.node.name + "/grad_weights"));
+}
+
+// ONNX knows it as ConvTranspose, which counts from the other image: what the windows don't reach is output_padding.
+bool grad_src_to_onnx(ToOnnxContext& ctx) {
+  const Shape src(ctx.attrs.ints("src_shape"));
+  const auto [h, w] = checked_window(ctx.attrs, src, ctx.graph.shape(ctx.node.inputs[1]));
+  const auto beyond = [](const detail::WindowAxis& axis) {
+    return axis.src - ((axis.dst - 1) * axis.stride + axis.extent() - axis.pad_begin - axis.pad_end);
+  };
+  ctx.op = "ConvTranspose";
+  ctx.attrs.erase("src_shape");
+  ctx.attrs.set("auto_pad", std::string("NOTSET"));
+  const Dims pads{h.pad_begin, w.pad_begin, h.pad_end, w.pad_end};
+  ctx.attrs.set("pads", pads == Dims(4, 0) ? Dims{} : pads);
+  if (beyond(h) != 0 || beyond(w) != 0) ctx.attrs.set("output_padding", Dims{beyond(h), beyond(w)});
+  return true;
 }
 
 // ---- references
@@ -412,7 +441,9 @@ std::span<const OpDef> conv_ops() {
        .min_inputs = 2,
        .max_inputs = 2,
        .attrs = attrs_with({AttrSpec::required("src_shape", AttrKind::ints)}),
+       .to_onnx = grad_src_to_onnx,
        .infer = infer_grad_src,
+       .vjp = vjp_grad_src,
        .plan = plan_grad_src,
        .reference = reference_grad_src,
        .bf16_inputs = 0b11,

@@ -1,5 +1,6 @@
 // dst = reduction of src over `axes`.
-// ONNX ReduceSum, ReduceMean, ReduceMax, ReduceMin, ReduceL1, ReduceL2, ReduceSumSquare, ReduceLogSumExp, ReduceProd;
+// ONNX ReduceSum, ReduceMean, ReduceMax, ReduceMin, ReduceL1, ReduceL2, ReduceSumSquare, ReduceLogSumExp, ReduceLogSum,
+// ReduceProd;
 // GlobalAveragePool and GlobalMaxPool are ReduceMean and ReduceMax over all axes behind the second.
 // Internal: SumTo{shape} sums over the dimensions along which `shape` broadcasts to src: the gradient of broadcasting.
 //   d Sum = dy, d Mean = dy / n, d L1 = dy sign(x), d L2 = dy x / y, d SumSquare = 2 dy x, d LogSumExp = dy e^(x - y),
@@ -360,14 +361,20 @@ KernelPlan plan(PlanContext& ctx) {
   return result;
 }
 
+std::vector<ValueId> lower_log_sum(LowerContext& ctx) {
+  return {ctx.add("Log", {ctx.add("ReduceSum", {ctx.node.inputs[0]}, ctx.node.attrs)})};
+}
+
 using Cases = std::vector<std::string_view>;
+
+std::vector<AttrSpec> reduce_attrs() {
+  return {AttrSpec::optional("axes", AttrKind::ints), {"keepdims", int64_t{1}}, {"noop_with_empty_axes", int64_t{0}}};
+}
 
 template <class K>
 OpDef reduce(std::string_view name, bool linear, int axes_input_since, Cases cases) {
   return {.name = name,
-          .attrs = {AttrSpec::optional("axes", AttrKind::ints),
-                    {"keepdims", int64_t{1}},
-                    {"noop_with_empty_axes", int64_t{0}}},
+          .attrs = reduce_attrs(),
           .const_inputs = {{1, "axes", axes_input_since}},
           .infer = infer<Axes::given>,
           .vjp = vjp<K, Axes::given>,
@@ -402,6 +409,7 @@ std::vector<OpDef> make_table() {
       reduce<SumSquare>("ReduceSumSquare", false, 18, cases),
       reduce<LogSumExp>("ReduceLogSumExp", false, 18, cases),
       reduce<Prod>("ReduceProd", false, 18, cases),
+      {.name = "ReduceLogSum", .attrs = reduce_attrs(), .const_inputs = {{1, "axes", 18}}, .lower = lower_log_sum},
       {.name = "GlobalAveragePool",
        .infer = infer<Axes::spatial>,
        .vjp = vjp<Mean, Axes::spatial>,

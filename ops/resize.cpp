@@ -1,7 +1,9 @@
 // Resize: dst[n,c,oh,ow] = sum over (h,w) of row[oh,h] * column[ow,w] * src[n,c,h,w].              ONNX Resize-18
 //   src: [N,C,H,W], dst: [N,C,OH,OW].  Output o of an axis looks at source coordinate x(o); its row of weights is
 //   nearest: 1 at x rounded;  linear: the hat function around x;  cubic: Keys' kernel with parameter cubic_coeff_a.
-//   Outside the image the edge is repeated, or with exclude_outside the weights inside are scaled to a sum of 1.
+//   With antialias, where an axis shrinks, both functions are stretched by 1 / scale and their sum is brought to 1.
+//   Outside the image the edge is repeated, or with exclude_outside the weights inside are scaled to a sum of 1; with
+//   tf_crop_and_resize, which sees the part [start, end] of the image, dst is extrapolation_value there.
 //   Upsample (ONNX 1 to 9) is Resize with x(o) = o / scale.
 // Linear in src, so the gradient is the transposed map, diff_src[h,w] = sum row[oh,h] * column[ow,w] * diff_dst[oh,ow],
 // gathered by source pixel: no two threads add to one number.
@@ -39,7 +41,10 @@ T entry(const Attrs& attrs, const std::vector<T>& values, int axis, int rank, T 
 struct AxisMap {
   int64_t src = 0, dst = 0;
   double scale = 1;
+  double start = 0, end = 1;  // of the part to see, as shares of the axis
 };
+
+bool crops(const Attrs& attrs) { return attrs.string("coordinate_transformation_mode") == "tf_crop_and_resize"; }
 
 // What `sizes` asks for, with the aspect ratio kept if so told.
 double scale_for_sizes(const Attrs& attrs, const Shape& src, int axis) {
@@ -61,10 +66,17 @@ double scale_for_sizes(const Attrs& attrs, const Shape& src, int axis) {
 
 AxisMap map_axis(const Attrs& attrs, const Shape& src, int axis) {
   AxisMap map{.src = src[axis]};
+  if (crops(attrs)) {
+    const Floats& roi = attrs.floats("roi");  // all starts, then all ends
+    const auto middle = roi.begin() + static_cast<std::ptrdiff_t>(roi.size() / 2);
+    map.start = entry(attrs, Floats(roi.begin(), middle), axis, src.rank(), 0.0);
+    map.end = entry(attrs, Floats(middle, roi.end()), axis, src.rank(), 1.0);
+  }
   if (!attrs.floats("scales").empty()) {
     map.scale = entry(attrs, attrs.floats("scales"), axis, src.rank(), 1.0);
     // In float, as scales are stored: 10 * 0.7f is 7 only there.
-    map.dst = static_cast<int64_t>(std::floor(static_cast<float>(map.scale) * static_cast<float>(map.src)));
+    const float seen = static_cast<float>(map.src) * static_cast<float>(map.end - map.start);
+    map.dst = static_cast<int64_t>(std::floor(static_cast<float>(map.scale) * seen));
   } else {
     map.scale = scale_for_sizes(attrs, src, axis);
     const bool stretch = attrs.string("keep_aspect_ratio_policy") == "stretch";
@@ -81,15 +93,21 @@ void check_one_of(const Attrs& attrs, const char* name, std::initializer_list<st
   }
 }
 
+void check_roi(const Floats& roi, std::size_t axes) {
+  if (roi.size() != 2 * axes) fail("roi has {} entries, expected {} starts and as many ends", roi.size(), axes);
+  for (const double share : roi) {
+    if (!(std::abs(share) <= 1024)) fail("roi holds {}, expected shares of the image's sides", share);
+  }
+}
+
 // Checks everything and returns the shape that src is resized to.
 Shape resized_shape(const Attrs& attrs, const Shape& src) {
   check_one_of(attrs, "mode", {"nearest", "linear", "cubic"});
   check_one_of(attrs, "coordinate_transformation_mode",
                {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
-                "tf_half_pixel_for_nn"});
+                "tf_half_pixel_for_nn", "tf_crop_and_resize"});
   check_one_of(attrs, "nearest_mode", {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"});
   check_one_of(attrs, "keep_aspect_ratio_policy", {"stretch", "not_larger", "not_smaller"});
-  if (attrs.integer("antialias") != 0) fail("antialias=1 is not supported; expected 0");
   if (src.rank() != 4) fail("src has shape {}, expected [N,C,H,W]", src);
   if (src.elements() == 0) fail("src has shape {}, expected at least one element", src);
   const std::size_t scales = attrs.floats("scales").size(), sizes = attrs.ints("sizes").size();
@@ -101,6 +119,7 @@ Shape resized_shape(const Attrs& attrs, const Shape& src) {
   if (scales + sizes != expected) {
     fail("{} {} given, expected {}", scales + sizes, scales != 0 ? "scales" : "sizes", expected);
   }
+  if (crops(attrs)) check_roi(attrs.floats("roi"), expected);
   for (const double scale : attrs.floats("scales")) {
     if (!(scale > 0) || scale > 65536) fail("scale {} is out of range, expected a positive one up to 65536", scale);
   }
@@ -177,6 +196,10 @@ double source_coordinate(const Attrs& attrs, const AxisMap& map, int64_t o) {
   if (mode == "asymmetric") return x / map.scale;
   if (mode == "tf_half_pixel_for_nn") return (x + 0.5) / map.scale;
   if (mode == "pytorch_half_pixel") return map.dst > 1 ? (x + 0.5) / map.scale - 0.5 : 0;
+  if (mode == "tf_crop_and_resize") {
+    if (map.dst == 1) return (map.start + map.end) / 2 * (src - 1);
+    return map.start * (src - 1) + x * (map.end - map.start) * (src - 1) / (dst - 1);
+  }
   if (mode == "half_pixel_symmetric") {  // what flooring the extent cut off is shared by both ends
     return src / 2 * (1 - dst / (map.scale * src)) + (x + 0.5) / map.scale - 0.5;
   }
@@ -202,6 +225,11 @@ double cubic_kernel(double a, double d) {
   return 0;
 }
 
+bool is_outside(const Attrs& attrs, const AxisMap& map, int64_t o) {
+  const double x = source_coordinate(attrs, map, o);
+  return crops(attrs) && (x < 0 || x > static_cast<double>(map.src - 1));
+}
+
 using TapList = std::vector<std::pair<int64_t, double>>;
 
 // The (source index, weight) pairs of output o.
@@ -209,14 +237,24 @@ TapList taps_of(const Attrs& attrs, const AxisMap& map, int64_t o) {
   const double x = source_coordinate(attrs, map, o);
   const auto clamp = [&](double i) { return std::clamp<int64_t>(static_cast<int64_t>(i), 0, map.src - 1); };
   const std::string& mode = attrs.string("mode");
+  if (is_outside(attrs, map, o)) return {};
   if (mode == "nearest") return {{clamp(round_to_nearest(attrs, x)), 1.0}};
-  const double floor = std::floor(x);
+  // Shrinking, the kernel is stretched over as many more pixels.
+  const bool stretches = attrs.integer("antialias") != 0 && map.scale < 1;
+  const double narrow = stretches ? map.scale : 1;
+  const auto kernel = [&](double d) {
+    return mode == "linear" ? std::max(0.0, 1 - std::abs(d)) : cubic_kernel(attrs.real("cubic_coeff_a"), d);
+  };
+  const auto first = static_cast<int64_t>(std::floor(x));
+  const auto reach = static_cast<int64_t>(std::ceil((mode == "linear" ? 1 : 2) / narrow));
   TapList taps;
-  if (mode == "linear") {
-    taps = {{static_cast<int64_t>(floor), 1 - (x - floor)}, {static_cast<int64_t>(floor) + 1, x - floor}};
-  } else {
-    const double a = attrs.real("cubic_coeff_a");
-    for (int k = -1; k <= 2; ++k) taps.emplace_back(static_cast<int64_t>(floor) + k, cubic_kernel(a, x - floor - k));
+  double sum = 0;
+  for (int64_t i = first - reach + 1; i <= first + reach; ++i) {
+    taps.emplace_back(i, kernel((x - static_cast<double>(i)) * narrow));
+    sum += taps.back().second;
+  }
+  if (stretches) {
+    for (auto& [i, w] : taps) w /= sum;
   }
   if (attrs.integer("exclude_outside") != 0) {
     double inside = 0;
@@ -243,6 +281,25 @@ std::vector<TapList> transposed(const std::vector<TapList>& lists, int64_t src) 
     for (const auto& [i, w] : lists[o]) result[static_cast<std::size_t>(i)].emplace_back(static_cast<int64_t>(o), w);
   }
   return result;
+}
+
+// ---- extrapolation
+
+// What lies outside of tf_crop_and_resize's image is a constant, and the rest is linear.
+std::vector<ValueId> lower_extrapolation(LowerContext& ctx) {
+  const double value = ctx.node.attrs.real("extrapolation_value");
+  if (!crops(ctx.node.attrs) || value == 0) return {};
+  Attrs attrs = ctx.node.attrs;
+  attrs.set("extrapolation_value", 0.0);
+  const ValueId src = ctx.node.inputs[0], inside = ctx.add("Resize", {src}, attrs);
+  const Shape shape = ctx.shape(src), dst = ctx.shape(inside);
+  const AxisMap h = map_axis(attrs, shape, kH), w = map_axis(attrs, shape, kW);
+  HostTensor outside(DType::f32, Shape{1, 1, dst[kH], dst[kW]});
+  for (int64_t i = 0; i < outside.shape.elements(); ++i) {
+    const bool is_out = is_outside(attrs, h, i / dst[kW]) || is_outside(attrs, w, i % dst[kW]);
+    outside.values[static_cast<std::size_t>(i)] = is_out ? value : 0;
+  }
+  return {ctx.add("Add", {inside, ctx.b.constant(std::move(outside), ctx.node.name + "/outside")})};
 }
 
 // ---- references
@@ -563,6 +620,7 @@ std::span<const OpDef> resize_ops() {
        .attrs = attrs_with("half_pixel", "round_prefer_floor", false),
        .const_inputs = {{1, "roi"}, {2, "scales"}, {3, "sizes"}},
        .normalize = normalize_resize,
+       .lower = lower_extrapolation,
        .to_onnx = resize_to_onnx,
        .infer = infer_forward,
        .vjp = vjp,
@@ -571,12 +629,15 @@ std::span<const OpDef> resize_ops() {
        .bf16_inputs = 0b1,
        .linear = true,
        .cases =
-           {"1x8x5x7 | mode=linear scales=[1,1,2,2]", "2x17x9x4 | scales=[1,1,2,2]",
-            "1x3x7x5 | mode=linear scales=[1,1,1.7,0.6]", "1x8x9x11 | mode=linear scales=[1,1,0.5,0.5]",
+           {"1x8x5x7 | mode=linear scales=[1,1,2,2]",
+            "2x17x9x4 | scales=[1,1,2,2]",
+            "1x3x7x5 | mode=linear scales=[1,1,1.7,0.6]",
+            "1x8x9x11 | mode=linear scales=[1,1,0.5,0.5]",
             "1x19x6x8 | mode=linear sizes=[1,19,13,3] coordinate_transformation_mode=align_corners",
             "1x5x6x8 | mode=linear sizes=[1,5,1,1] coordinate_transformation_mode=align_corners",
             "1x5x6x8 | mode=linear sizes=[1,5,1,16] coordinate_transformation_mode=pytorch_half_pixel",
-            "1x4x1x1 | mode=linear sizes=[1,4,3,5]", "2x2x5x5 | mode=cubic scales=[1,1,2,2]",
+            "1x4x1x1 | mode=linear sizes=[1,4,3,5]",
+            "2x2x5x5 | mode=cubic scales=[1,1,2,2]",
             "1x9x7x6 | mode=cubic scales=[1,1,1.7,0.45] cubic_coeff_a=-0.5 exclude_outside=1",
             "1x6x5x8 | mode=cubic sizes=[1,6,11,8] coordinate_transformation_mode=half_pixel_symmetric",
             "1x3x8x6 | scales=[1,1,1.7,0.6] nearest_mode=round_prefer_ceil",
@@ -584,8 +645,14 @@ std::span<const OpDef> resize_ops() {
             "1x16x8x6 | scales=[1,1,0.3,0.3] nearest_mode=floor coordinate_transformation_mode=tf_half_pixel_for_nn",
             "1x7x8x6 | mode=linear scales=[1,1,2,2] coordinate_transformation_mode=asymmetric",
             "1x3x6x4 | mode=linear axes=[3,2] sizes=[9,12] keep_aspect_ratio_policy=not_larger",
-            "1x3x6x4 | axes=[-2] scales=[1.5]", "1x35x4x3 | mode=linear scales=[1,1,5,5]",
-            "1x20x40x36 | mode=linear scales=[1,1,2,2]"}},
+            "1x3x6x4 | axes=[-2] scales=[1.5]",
+            "1x35x4x3 | mode=linear scales=[1,1,5,5]",
+            "1x20x40x36 | mode=linear scales=[1,1,2,2]",
+            "1x3x9x7 | mode=linear scales=[1,1,0.5,0.4] antialias=1",
+            "1x3x9x17 | mode=cubic sizes=[1,3,12,5] antialias=1 exclude_outside=1",
+            "1x3x6x5 | mode=linear sizes=[1,3,4,7] coordinate_transformation_mode=tf_crop_and_resize "
+            "roi=[0,0,0.2,-0.3,1,1,0.7,1.2]",
+            "1x3x6x5 | axes=[2,3] sizes=[5,1] coordinate_transformation_mode=tf_crop_and_resize roi=[0.4,0,1.6,1]"}},
       {.name = "Upsample",
        .since = 1,
        .attrs = attrs_with("asymmetric", "floor", false),

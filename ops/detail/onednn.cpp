@@ -287,6 +287,16 @@ PoolingBackward::primitive_desc make_pooling_backward(const dnnl::engine& engine
 #endif
 }
 
+dnnl::matmul::primitive_desc make_matmul(const dnnl::engine& engine, const MemoryDesc& src, const MemoryDesc& weights,
+                                         const MemoryDesc& dst) {
+#if DNNL_VERSION_MAJOR >= 3
+  return {engine, src, weights, dst, scratchpad_attr(), true};
+#else
+  const dnnl::matmul::desc desc(src, weights, dst);
+  return {desc, scratchpad_attr(), engine, true};
+#endif
+}
+
 dnnl::reorder::primitive_desc make_reorder(const dnnl::engine& engine, const MemoryDesc& src, const MemoryDesc& dst) {
   return {engine, src, engine, dst, scratchpad_attr()};
 }

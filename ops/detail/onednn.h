@@ -97,6 +97,10 @@ PoolingForward::primitive_desc make_pooling(const dnnl::engine& engine, const Po
 // For averages; a maximum's gradient would need the forward pass's workspace.
 PoolingBackward::primitive_desc make_pooling_backward(const dnnl::engine& engine, const PoolingSpec& spec);
 
+// dst = src * weights, the last two dimensions multiplied and those before them broadcast; empty when there is none.
+dnnl::matmul::primitive_desc make_matmul(const dnnl::engine& engine, const MemoryDesc& src, const MemoryDesc& weights,
+                                         const MemoryDesc& dst);
+
 // Copies between layouts and types.
 dnnl::reorder::primitive_desc make_reorder(const dnnl::engine& engine, const MemoryDesc& src, const MemoryDesc& dst);
 

@@ -165,6 +165,9 @@ TEST_CASE("the ops' defaults are ONNX's") {
           REQUIRE(std::holds_alternative<double>(*spec.default_value));
           CHECK(static_cast<float>(std::get<double>(*spec.default_value)) == theirs.f());
           break;
+        case onnx::AttributeProto::INTS:
+          CHECK(*spec.default_value == AttrValue(Dims(theirs.ints().begin(), theirs.ints().end())));
+          break;
         default:
           // ONNX derives it from the rest of the node; we mark that by an empty list.
           CHECK((ours == "[]" || it->second.required));
