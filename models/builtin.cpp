@@ -38,6 +38,19 @@ std::span<const Builtin> builtins() {
        .description = "U-Net, 16 to 128 channels, a skip at every block",
        .file_name = "unet.onnx",
        .options = UnetOptions{}},
+      {.name = "inpaint",
+       .description = "standard with skips of 128 channels: the paper's for text and scattered missing pixels; slow",
+       .file_name = "hourglass-inpaint.onnx",
+       .options = SkipOptions{.skips = {128, 128, 128, 128, 128}, .upsample = Upsample::nearest}},
+      {.name = "inpaint-large",
+       .description = "16 to 128 channels at six scales, no skips, filters of 5x5: the paper's for large holes",
+       .file_name = "hourglass-inpaint-large.onnx",
+       .options = SkipOptions{.channels = {16, 32, 64, 128, 128, 128},
+                              .skips = {0, 0, 0, 0, 0, 0},
+                              .input_depth = 1,
+                              .filter_down = 5,
+                              .upsample = Upsample::nearest,
+                              .extra_1x1_up = false}},
   };
   return all;
 }
@@ -53,6 +66,7 @@ Graph make_builtin(std::string_view name, const BuiltinSize& size) {
   return std::visit(
       [&](auto options) {
         options.output_channels = size.output_channels;
+        if (size.input_depth > 0) options.input_depth = size.input_depth;
         return make(options, size.height, size.width);
       },
       entry.options);

@@ -30,6 +30,7 @@ const Builtin* find_builtin(std::string_view name);
 
 struct BuiltinSize {
   int64_t output_channels = 3;
+  int64_t input_depth = 0;  // 0: the topology's own
   int64_t height = 512, width = 512;
 };
 // Throws Error, listing the names, when there is none of that name, or when the size does not fit.

@@ -31,6 +31,7 @@ struct MakeOptions {
   std::string kind = "skip";
   std::vector<int64_t> channels, up_channels, skips;  // empty: not given
   int64_t depth = 32, output_channels = 3;
+  std::optional<int64_t> filter_down, filter_up;
   std::string upsample = "bilinear", down, activation = "leaky_relu", padding = "reflect";
   bool no_extra_1x1 = false, no_sigmoid = false, force = false;
   std::string output;
@@ -83,8 +84,10 @@ int64_t some_size(const Options& options, int64_t largest_filter) {
 
 Graph make_graph(const MakeOptions& make) {
   if (make.kind == "unet") {
-    if (!make.up_channels.empty() || !make.skips.empty() || make.no_extra_1x1) {
-      fail("--skips, --up-channels and --no-extra-1x1 belong to --kind skip: a U-Net has a skip at every block");
+    if (!make.up_channels.empty() || !make.skips.empty() || make.no_extra_1x1 || make.filter_down || make.filter_up) {
+      fail(
+          "--skips, --up-channels, --filter-down, --filter-up and --no-extra-1x1 belong to --kind skip: a U-Net has a "
+          "skip at every block");
     }
     const auto options = shared_options<UnetOptions>(make);
     const int64_t size = some_size(options, options.filter);
@@ -95,6 +98,8 @@ Graph make_graph(const MakeOptions& make) {
   options.skips.resize(options.channels.size(), options.skips.back());
   if (!make.skips.empty()) options.skips = make.skips;
   options.extra_1x1_up = !make.no_extra_1x1;
+  if (make.filter_down) options.filter_down = *make.filter_down;
+  if (make.filter_up) options.filter_up = *make.filter_up;
   const int64_t size = some_size(options, std::max(options.filter_down, options.filter_up));
   return make_skip(options, size, size);
 }
@@ -124,6 +129,8 @@ void add_make(CLI::App& group, Action& action) {
       ->delimiter(',');
   make->add_option("--depth", options->depth, "Channels of the input noise")->capture_default_str();
   make->add_option("--output-channels", options->output_channels, "3 for colour, 1 for gray")->capture_default_str();
+  make->add_option("--filter-down", options->filter_down, "Side of the filters on the way down, odd; default: 3");
+  make->add_option("--filter-up", options->filter_up, "Side of the filters on the way up, odd; default: 3");
   make->add_option("--upsample", options->upsample, "How sizes double")
       ->check(member_of(kUpsample))
       ->capture_default_str();
@@ -194,7 +201,7 @@ std::size_t peak_bytes_of(const Network& network, const InfoOptions& options, Pr
 }
 
 Info inspect(const InfoOptions& options) {
-  const ChosenNetwork chosen = choose_network(options.model, 3);
+  const ChosenNetwork chosen = choose_network(options.model, {});
   Info info;
   info.size = size_of(options);
   info.network = bind_network(chosen.make, op_table(), info.size.height, info.size.width);

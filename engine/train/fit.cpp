@@ -34,10 +34,26 @@ LayoutPolicy choose_policy(const Graph& graph) {
   return weighted < kWide * work ? LayoutPolicy::channels_last : LayoutPolicy::any;
 }
 
+std::vector<float> meshgrid(const Shape& shape) {
+  if (shape[1] != 2) {
+    fail("the network's input has {} channel(s), a meshgrid has two, x and y: use a network of depth 2", shape[1]);
+  }
+  const int64_t height = shape[2], width = shape[3];
+  std::vector<float> values(static_cast<std::size_t>(2 * height * width));
+  for (int64_t y = 0; y < height; ++y) {
+    for (int64_t x = 0; x < width; ++x) {
+      const auto at = static_cast<std::size_t>(y * width + x);
+      values[at] = static_cast<float>(x) / static_cast<float>(std::max<int64_t>(width - 1, 1));
+      values[at + values.size() / 2] = static_cast<float>(y) / static_cast<float>(std::max<int64_t>(height - 1, 1));
+    }
+  }
+  return values;
+}
+
 }  // namespace
 
 struct Fit::Compiled {
-  std::vector<ValueId> parameters, gradients;
+  std::vector<ValueId> parameters, trained, gradients;
   ValueId image;
   Plan plan;
 };
@@ -55,14 +71,18 @@ Fit::Compiled Fit::compile(const Problem& problem, const OpTable& table, const F
   ValueId image = problem.image;
   if (options.precision == Precision::bf16) image = lower_to_bf16(graph, table, problem.input, image);
   const std::vector<ValueId> parameters = graph.parameters();
-  if (parameters.empty()) fail("the network has no parameters to train");
-  Differentiated d = differentiate(graph, table, problem.loss, parameters);
+  std::vector<ValueId> trained;
+  if (options.optimize_network) trained = parameters;
+  if (options.optimize_network && trained.empty()) fail("the network has no parameters to train");
+  if (options.optimize_input) trained.push_back(problem.input);
+  if (trained.empty()) fail("neither the network nor its input is to be optimized: nothing could be fitted");
+  Differentiated d = differentiate(graph, table, problem.loss, trained);
   const LayoutPolicy policy = options.policy ? *options.policy : choose_policy(graph);
   PlanOptions plan_options{.threads = options.threads, .policy = policy, .output_like = {}, .allocate = allocate};
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    plan_options.output_like.emplace_back(d.gradients[i], parameters[i]);
+  for (std::size_t i = 0; i < trained.size(); ++i) {
+    plan_options.output_like.emplace_back(d.gradients[i], trained[i]);
   }
-  return {parameters, d.gradients, image, Plan(std::move(d.graph), std::move(plan_options))};
+  return {parameters, trained, d.gradients, image, Plan(std::move(d.graph), std::move(plan_options))};
 }
 
 Fit::Fit(const Problem& problem, const OpTable& table, const FitOptions& options)
@@ -73,19 +93,18 @@ Fit::Fit(const Problem& problem, Compiled compiled, const FitOptions& options)
       input_(problem.input),
       loss_(problem.loss),
       parameters_(std::move(compiled.parameters)),
+      trained_(std::move(compiled.trained)),
       gradients_(std::move(compiled.gradients)),
       plan_(std::move(compiled.plan)),
       adam_(options.adam),
       image_shape_(problem.graph.shape(problem.image)) {
-  for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    adam_.add(plan_.data(parameters_[i]), plan_.output(gradients_[i]), plan_.padded_elements(parameters_[i]));
-  }
   draw_parameters();
-  const int64_t count = plan_.graph().shape(input_).elements();
-  plan_.write(input_,
-              draw_uniform(options_.seed, Stream::input, 0, count, 0.0F, static_cast<float>(options_.input_scale)));
+  plan_.write(input_, draw_input());
   const float* input = plan_.data(input_);
   base_input_.assign(input, input + plan_.padded_elements(input_));
+  for (std::size_t i = 0; i < trained_.size(); ++i) {
+    adam_.add(memory_of(trained_[i]), plan_.output(gradients_[i]), plan_.padded_elements(trained_[i]));
+  }
   image_ = plan_.output(compiled.image);
   average_.assign(static_cast<std::size_t>(image_shape_.elements()), 0.0F);
 }
@@ -93,7 +112,7 @@ Fit::Fit(const Problem& problem, Compiled compiled, const FitOptions& options)
 std::size_t Fit::planned_bytes(const Problem& problem, const OpTable& table, const FitOptions& options) {
   const Compiled compiled = compile(problem, table, options, false);
   int64_t floats = compiled.plan.padded_elements(problem.input) + problem.graph.shape(problem.image).elements();
-  for (const ValueId id : compiled.parameters) floats += 2 * compiled.plan.padded_elements(id);
+  for (const ValueId id : compiled.trained) floats += 2 * compiled.plan.padded_elements(id);
   return compiled.plan.arena_bytes() + compiled.plan.persistent_bytes() +
          static_cast<std::size_t>(floats) * sizeof(float);
 }
@@ -119,11 +138,26 @@ void Fit::draw_parameters() {
   }
 }
 
+std::vector<float> Fit::draw_input() const {
+  const Shape shape = plan_.graph().shape(input_);
+  const auto scale = static_cast<float>(options_.input_scale);
+  switch (options_.input) {
+    case InputKind::uniform: return draw_uniform(options_.seed, Stream::input, 0, shape.elements(), 0.0F, scale);
+    case InputKind::normal: return draw_normal(options_.seed, Stream::input, 0, shape.elements(), 0.0F, scale);
+    case InputKind::meshgrid: return meshgrid(shape);
+  }
+  return {};
+}
+
+float* Fit::memory_of(ValueId trained) { return trained == input_ ? base_input_.data() : plan_.data(trained); }
+
 double Fit::step() noexcept {
   ++iteration_;
   if (options_.input_noise > 0) {
     add_normal_noise(detail::view_of(plan_.layout(input_)), base_input_.data(), plan_.data(input_),
                      static_cast<float>(options_.input_noise), options_.seed, static_cast<uint32_t>(iteration_));
+  } else if (options_.optimize_input) {
+    std::copy(base_input_.begin(), base_input_.end(), plan_.data(input_));
   }
   plan_.run();
   const float decay = iteration_ == 1 ? 0.0F : static_cast<float>(options_.average_decay);
@@ -139,9 +173,9 @@ void Fit::save(Archive& archive) {
   archive.put("fit/adam_steps", adam_.steps());
   archive.put("fit/average", average_);
   std::size_t offset = 0;
-  for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    const ValueId id = parameters_[i];
-    archive.put(fmt::format("fit/weights/{}", i), plan_.read(id));
+  for (std::size_t i = 0; i < trained_.size(); ++i) {
+    const ValueId id = trained_[i];
+    archive.put(fmt::format("fit/weights/{}", i), plan_.read_like(id, memory_of(id)));
     archive.put(fmt::format("fit/first_moments/{}", i), plan_.read_like(id, adam_.first_moments().data() + offset));
     archive.put(fmt::format("fit/second_moments/{}", i), plan_.read_like(id, adam_.second_moments().data() + offset));
     offset += static_cast<std::size_t>(plan_.padded_elements(id));
@@ -155,9 +189,9 @@ void Fit::load(const Archive& archive) {
   }
   average_ = average;
   std::size_t offset = 0;
-  for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    const ValueId id = parameters_[i];
-    plan_.write(id, archive.floats(fmt::format("fit/weights/{}", i)));
+  for (std::size_t i = 0; i < trained_.size(); ++i) {
+    const ValueId id = trained_[i];
+    plan_.write_like(id, archive.floats(fmt::format("fit/weights/{}", i)), memory_of(id));
     plan_.write_like(id, archive.floats(fmt::format("fit/first_moments/{}", i)), adam_.first_moments().data() + offset);
     plan_.write_like(id, archive.floats(fmt::format("fit/second_moments/{}", i)),
                      adam_.second_moments().data() + offset);

@@ -25,10 +25,17 @@ struct Problem {
   ValueId loss;   // one f32 element
 };
 
+// What z holds: numbers drawn once, or, for networks whose input has two channels, each pixel's place: x and y from 0
+// at the first column and row to 1 at the last.
+enum class InputKind : uint8_t { uniform, normal, meshgrid };
+
 struct FitOptions {
   uint64_t seed = 0;
   AdamOptions adam;
-  double input_scale = 0.1;         // z is uniform in [0, input_scale)
+  bool optimize_network = true;  // Adam changes the weights
+  bool optimize_input = false;   // Adam changes z
+  InputKind input = InputKind::uniform;
+  double input_scale = 0.1;         // z is uniform in [0, input_scale), or normal with this standard deviation
   double input_noise = 1.0 / 30.0;  // standard deviation of each iteration's noise on z
   double average_decay = 0.99;      // the image's exponential average: a = decay * a + (1 - decay) * image
   int threads = 0;                  // 0: all that are available
@@ -68,19 +75,24 @@ class Fit {
   void set_learning_rate(double rate) { adam_.set_learning_rate(rate); }
   [[nodiscard]] Plan& plan() { return plan_; }
   [[nodiscard]] const Plan& plan() const { return plan_; }
-  // The loss' gradients as graph values, one per plan().graph().parameters().
-  [[nodiscard]] const std::vector<ValueId>& gradients() const { return gradients_; }
+  // The network's weights, trained or not.
   [[nodiscard]] const std::vector<ValueId>& parameters() const { return parameters_; }
+  // What Adam changes, the weights and z or one of them, and the loss' gradients by these, as graph values.
+  [[nodiscard]] const std::vector<ValueId>& trained() const { return trained_; }
+  [[nodiscard]] const std::vector<ValueId>& gradients() const { return gradients_; }
 
  private:
   struct Compiled;
   Fit(const Problem& problem, Compiled compiled, const FitOptions& options);
   static Compiled compile(const Problem& problem, const OpTable& table, const FitOptions& options, bool allocate);
   void draw_parameters();
+  [[nodiscard]] std::vector<float> draw_input() const;
+  // Where a trained value lies, in the plan's layout: z without noise lies outside the plan.
+  [[nodiscard]] float* memory_of(ValueId trained);
 
   FitOptions options_;
   ValueId input_, loss_;
-  std::vector<ValueId> parameters_, gradients_;
+  std::vector<ValueId> parameters_, trained_, gradients_;
   Plan plan_;
   Adam adam_;
   Shape image_shape_;

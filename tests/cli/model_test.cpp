@@ -34,7 +34,11 @@ TEST_CASE("model make writes the shipped files") {
       {"small", {"--channels", "8,16,32,64,128", "--skips", "0,0,0,4,4", "--depth", "3"}},
       {"medium", {"--channels", "32,32,32,32,32"}},
       {"standard", {}},
-      {"unet", {"--kind", "unet"}}};
+      {"unet", {"--kind", "unet"}},
+      {"inpaint", {"--skips", "128,128,128,128,128", "--upsample", "nearest"}},
+      {"inpaint-large",
+       {"--channels", "16,32,64,128,128,128", "--skips", "0,0,0,0,0,0", "--depth", "1", "--filter-down", "5",
+        "--no-extra-1x1", "--upsample", "nearest"}}};
   const TemporaryFolder folder;
   for (const auto& [name, options] : commands) {
     CAPTURE(name);
@@ -62,9 +66,10 @@ TEST_CASE("model make: every option has its effect") {
   };
   REQUIRE(make({}, plain).exit_code == 0);
   const std::vector<std::vector<std::string>> variations{
-      {"--up-channels", "6,8"}, {"--depth", "5"},   {"--output-channels", "1"}, {"--upsample", "nearest"},
-      {"--down", "average"},    {"--down", "max"},  {"--activation", "swish"},  {"--activation", "elu"},
-      {"--padding", "zero"},    {"--no-extra-1x1"}, {"--no-sigmoid"},           {"--activation", "relu"}};
+      {"--up-channels", "6,8"}, {"--depth", "5"},    {"--output-channels", "1"}, {"--upsample", "nearest"},
+      {"--down", "average"},    {"--down", "max"},   {"--activation", "swish"},  {"--activation", "elu"},
+      {"--padding", "zero"},    {"--no-extra-1x1"},  {"--no-sigmoid"},           {"--activation", "relu"},
+      {"--filter-down", "5"},   {"--filter-up", "1"}};
   for (std::size_t i = 0; i < variations.size(); ++i) {
     CAPTURE(variations[i][0]);
     const std::string path = folder / (std::to_string(i) + ".onnx");
@@ -88,6 +93,8 @@ TEST_CASE("model make refuses what makes no network, and keeps what is there") {
   check_fails(run({"model", "make", "-o", other, "--channels", "8,8", "--skips", "4"}), 1, "skips has 1 entries");
   check_fails(run({"model", "make", "-o", other, "--channels", "8,0"}), 1, "0 is not a number of channels");
   check_fails(run({"model", "make", "-o", other, "--kind", "unet", "--skips", "4"}), 1, "--skips");
+  check_fails(run({"model", "make", "-o", other, "--kind", "unet", "--filter-up", "3"}), 1, "--filter-up");
+  check_fails(run({"model", "make", "-o", other, "--filter-down", "4"}), 1, "filter_down");
   check_fails(run({"model", "make", "-o", other, "--kind", "resnet"}), 2, "resnet");
   check_fails(run({"model", "make", "-o", other, "--channels", "8,many"}), 2, "many");
   check_fails(run({"model", "make"}), 2, "--output");

@@ -65,11 +65,11 @@ TEST_CASE("every built-in topology fits gray and colour, any size that is a mult
     const int64_t step = size_multiple(entry);
     for (const int64_t channels : {1, 3}) {
       const Graph graph =
-          make_builtin(entry.name, {.output_channels = channels, .height = 3 * step, .width = 2 * step});
-      CHECK(graph.shape(graph.outputs[0]) == Shape{1, channels, 3 * step, 2 * step});
+          make_builtin(entry.name, {.output_channels = channels, .height = 4 * step, .width = 3 * step});
+      CHECK(graph.shape(graph.outputs[0]) == Shape{1, channels, 4 * step, 3 * step});
     }
-    CHECK_THROWS_AS(make_builtin(entry.name, {.height = 3 * step + 1, .width = 2 * step}), Error);
-    CHECK_THROWS_AS(make_builtin(entry.name, {.height = 0, .width = 2 * step}), Error);
+    CHECK_THROWS_AS(make_builtin(entry.name, {.height = 4 * step + 1, .width = 3 * step}), Error);
+    CHECK_THROWS_AS(make_builtin(entry.name, {.height = 0, .width = 3 * step}), Error);
   }
   CHECK_THROWS_WITH(make_builtin("huge", {}), doctest::Contains("small, medium, standard, unet"));
 }

@@ -11,6 +11,7 @@
 
 #include "engine/train/adam.h"
 #include "graph/autodiff.h"
+#include "graph/error.h"
 #include "graph/fuse.h"
 #include "models/builder.h"
 #include "ops/table.h"
@@ -252,6 +253,103 @@ TEST_CASE("an iteration allocates no tensor") {
   for (int i = 0; i < 5; ++i) fit.step();
   counting = false;
   CHECK(large_allocations == 0);
+}
+
+TEST_CASE("the input can be fitted, with the weights or instead of them, in every layout") {
+  const Problem problem = small_problem();
+  for (const LayoutPolicy policy : {LayoutPolicy::any, LayoutPolicy::channels_last}) {
+    for (const bool network : {false, true}) {
+      for (const double noise : {0.0, 0.02}) {
+        CAPTURE(static_cast<int>(policy));
+        CAPTURE(network);
+        CAPTURE(noise);
+        FitOptions options;
+        options.threads = 2;
+        options.policy = policy;
+        options.input_noise = noise;
+        options.optimize_network = network;
+        options.optimize_input = true;
+        Fit fit(problem, op_table(), options);
+        REQUIRE(fit.trained().size() == (network ? fit.parameters().size() : 0) + 1);
+        const auto weights_of = [](const Fit& f) {
+          std::vector<std::vector<float>> weights;
+          for (const ValueId id : f.parameters()) weights.push_back(f.plan().read(id));
+          return weights;
+        };
+        const auto before = weights_of(fit);
+        const std::vector<double> losses = losses_of(fit, 30);
+        CHECK(losses.back() < 0.9 * losses.front());
+        const bool weights_stay = weights_of(fit) == before;
+        CHECK(weights_stay == !network);
+
+        Archive archive;
+        fit.save(archive);
+        const std::vector<double> expected = losses_of(fit, 5);
+        Fit resumed(problem, op_table(), options);
+        resumed.load(archive);
+        CHECK(losses_of(resumed, 5) == expected);
+      }
+    }
+  }
+  FitOptions neither;
+  neither.optimize_network = false;
+  CHECK_THROWS_WITH_AS(Fit(problem, op_table(), neither), doctest::Contains("nothing could be fitted"), Error);
+}
+
+TEST_CASE("Adam's first step on the input goes against its gradient") {
+  const Problem problem = small_problem();
+  FitOptions options;
+  options.threads = 1;
+  options.input_noise = 0;
+  options.optimize_network = false;
+  options.optimize_input = true;
+  Fit fit(problem, op_table(), options);
+  const std::vector<float> before = fit.plan().read(problem.input);
+  fit.step();
+  // m / sqrt(v) is the gradient's sign in the first step. Read after the next one, which brings z into the plan.
+  const std::vector<float> gradient = fit.plan().read_like(problem.input, fit.plan().output(fit.gradients().back()));
+  fit.set_learning_rate(0);
+  fit.step();
+  const std::vector<float> after = fit.plan().read(problem.input);
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    if (std::abs(gradient[i]) < 1e-6) continue;  // Adam's epsilon counts
+    CHECK(after[i] - before[i] == doctest::Approx(gradient[i] > 0 ? -0.01 : 0.01).epsilon(0.02));
+  }
+}
+
+TEST_CASE("z is uniform, normal or each pixel's place") {
+  Problem problem;
+  problem.graph = make_skip({.channels = {4}, .skips = {0}, .input_depth = 2}, 64, 32);
+  problem.input = problem.graph.inputs[0];
+  problem.image = problem.graph.outputs[0];
+  GraphBuilder b(problem.graph, op_table());
+  problem.loss = b.add("ReduceMean", {problem.image}, {{"keepdims", int64_t{0}}});
+  const auto z = [&](InputKind kind) {
+    FitOptions options;
+    options.input = kind;
+    return Fit(problem, op_table(), options).plan().read(problem.input);
+  };
+  double squares = 0, least = 1, most = -1;
+  for (const float value : z(InputKind::normal)) {
+    squares += value * value;
+    least = std::min<double>(least, value);
+    most = std::max<double>(most, value);
+  }
+  CHECK(std::sqrt(squares / 4096) == doctest::Approx(0.1).epsilon(0.05));
+  CHECK(least < -0.2);
+  CHECK(most > 0.2);
+  for (const float value : z(InputKind::uniform)) CHECK((value >= 0 && value < 0.1F));
+  const std::vector<float> mesh = z(InputKind::meshgrid);
+  for (std::size_t y = 0; y < 64; ++y) {
+    for (std::size_t x = 0; x < 32; ++x) {
+      CHECK(mesh[y * 32 + x] == doctest::Approx(static_cast<double>(x) / 31));
+      CHECK(mesh[2048 + y * 32 + x] == doctest::Approx(static_cast<double>(y) / 63));
+    }
+  }
+  const Problem deep = small_problem();
+  FitOptions options;
+  options.input = InputKind::meshgrid;
+  CHECK_THROWS_WITH_AS(Fit(deep, op_table(), options), doctest::Contains("3 channel(s)"), Error);
 }
 
 }  // namespace hourglass::test
