@@ -19,7 +19,7 @@ std::string precision_name(const BenchNetwork& network) {
 }
 
 std::unique_ptr<Fit> make_bench_fit(const BenchNetwork& network, ImageSize size, int threads) {
-  Network bound = bind_network(choose_network(network.model, 3).make, op_table(), size.height, size.width);
+  Network bound = bind_network(choose_network(network.model, {}).make, op_table(), size.height, size.width);
   GraphBuilder builder(bound.graph, op_table());
   Image target(size.width, size.height, static_cast<int>(bound.graph.shape(bound.image)[1]));
   for (std::size_t i = 0; i < target.pixels.size(); ++i) target.pixels[i] = static_cast<float>(i * 7919 % 256) / 255.0F;

@@ -1,36 +1,53 @@
-// hourglass degrade IMAGE -o OUT.jpg: the JPEG of an image at a given quality or size, to try a restoration on.
+// hourglass degrade IMAGE -o OUT: an image made worse in a known way, to try the other commands on.
 #include <fmt/format.h>
 
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "engine/cli/commands.h"
+#include "engine/cli/fit_options.h"
 #include "engine/image/file.h"
 #include "engine/image/jpeg.h"
 #include "engine/image/metrics.h"
 #include "engine/image/read_image.h"
+#include "engine/restore/degrade.h"
+#include "engine/restore/resample.h"
 #include "graph/error.h"
 
 namespace hourglass::cli {
 namespace {
 
 struct Options {
-  std::string input, output;
+  std::string input, output, mask;
   int quality = 0;
   double ratio = 0;
-  std::string subsampling = "420";
+  std::optional<double> noise, drop;
+  std::optional<int> downscale;
+  std::string subsampling = "420", kernel = "lanczos2";
+  uint64_t seed = 0;
   bool progressive = false, keep_metadata = false, force = false, json = false;
 };
 
 constexpr const char* kFooter =
-    R"(Prints the quality, the size and the PSNR to IMAGE.
+    R"(Prints what was done and, where the sizes agree, the PSNR to IMAGE.
 
 Examples:
-  hourglass degrade photo.png -o photo.jpg --quality 10
+  hourglass degrade photo.png -o photo.jpg --quality 10               for restore
   hourglass degrade photo.png -o photo.jpg --ratio 0.25               a quarter of photo.png's bytes
+  hourglass degrade photo.png -o noisy.png --noise 25                 for denoise
+  hourglass degrade photo.png -o holes.png --drop 0.5 --mask mask.png for inpaint
+  hourglass degrade photo.png -o small.png --downscale 4              for upscale
   hourglass degrade photo.png -o - --quality 40 --subsampling 444 > photo.jpg)";
+
+// What is said at the end, for people and for programs.
+struct Report {
+  std::string text;
+  nlohmann::ordered_json json;
+};
 
 Subsampling subsampling_of(const std::string& name) {
   return name == "444"   ? Subsampling::s444
@@ -54,11 +71,7 @@ QualityChoice encode(const Image& image, const Options& options, const JpegOptio
   return std::move(*choice);
 }
 
-ExitCode run(const Options& options) {
-  check_writable(options.output, options.force);
-  const std::vector<uint8_t> input = read_file(options.input);
-  DecodedImage decoded = decode_image(input, options.input);
-  for (const std::string& text : decoded.warnings) warn(fmt::format("{}: {}", options.input, text));
+Report compress(const Options& options, DecodedImage& decoded, std::size_t input_bytes) {
   JpegOptions jpeg{.subsampling = subsampling_of(options.subsampling), .progressive = options.progressive};
   if (options.keep_metadata) {
     if (decoded.metadata.exif.size() > kMaxJpegExif) {
@@ -69,23 +82,93 @@ ExitCode run(const Options& options) {
     jpeg.metadata = &decoded.metadata;
   }
   if (options.quality > 0) jpeg.quality = options.quality;
-  const QualityChoice choice = encode(decoded.image, options, jpeg, input.size());
+  const QualityChoice choice = encode(decoded.image, options, jpeg, input_bytes);
   const double quality_db = psnr(decode_jpeg(choice.bytes).image, decoded.image);
   write_file_atomically(options.output, choice.bytes, options.force);
+  return {.text = fmt::format("quality {}, {} bytes ({:.1f} % of the input's {}), PSNR {:.3f} dB", choice.quality,
+                              choice.bytes.size(),
+                              100.0 * static_cast<double>(choice.bytes.size()) / static_cast<double>(input_bytes),
+                              input_bytes, quality_db),
+          .json = {{"quality", choice.quality},
+                   {"bytes", choice.bytes.size()},
+                   {"input_bytes", input_bytes},
+                   {"psnr", quality_db}}};
+}
 
-  // Where the JPEG itself goes to stdout, the report makes way.
-  std::FILE* report = options.output == "-" ? stderr : stdout;
+// Writes the PNG, in the input's bit depth, and returns what a reader of it will see.
+Image save_png(const Options& options, const DecodedImage& decoded, const Image& image) {
+  PngOptions png;
+  png.bit_depth = decoded.bit_depth;
+  if (options.keep_metadata) png.metadata = &decoded.metadata;
+  const std::vector<uint8_t> bytes = encode_png(image, png);
+  write_file_atomically(options.output, bytes, options.force);
+  return decode_png(bytes).image;
+}
+
+Report make_noisy(const Options& options, const DecodedImage& decoded) {
+  const Image saved = save_png(options, decoded, add_noise(decoded.image, *options.noise, options.seed));
+  const double psnr_db = psnr(saved, decoded.image);
+  return {.text = fmt::format("noise {}, PSNR {:.3f} dB", *options.noise, psnr_db),
+          .json = {{"noise", *options.noise}, {"seed", options.seed}, {"psnr", psnr_db}}};
+}
+
+Report make_holes(const Options& options, const DecodedImage& decoded) {
+  const Image& image = decoded.image;
+  const Image mask = draw_mask(image.width, image.height, *options.drop, options.seed);
+  write_png(options.mask, mask, {}, options.force);
+  const Image saved = save_png(options, decoded, apply_mask(image, mask));
+  const double missing =
+      1 - std::accumulate(mask.pixels.begin(), mask.pixels.end(), 0.0) / static_cast<double>(mask.pixels.size());
+  const double psnr_db = psnr(saved, image);
+  return {.text = fmt::format("{:.2f} % of the pixels dropped, PSNR {:.3f} dB; mask {}", 100 * missing, psnr_db,
+                              options.mask),
+          .json = {{"drop", *options.drop},
+                   {"seed", options.seed},
+                   {"mask", options.mask},
+                   {"missing", missing},
+                   {"psnr", psnr_db}}};
+}
+
+Report make_small(const Options& options, const DecodedImage& decoded) {
+  const Image& image = decoded.image;
+  const int64_t factor = *options.downscale;
+  if (image.width % factor != 0 || image.height % factor != 0) {
+    fail("{}: is {}x{}, and {} does not divide both: cut it to {}x{} first", options.input, image.width, image.height,
+         factor, image.width / factor * factor, image.height / factor * factor);
+  }
+  const Downsampler downsampler(*options.downscale, options.kernel == "lanczos3" ? 3 : 2);
+  const Image saved = save_png(options, decoded, downsampler.apply(image));
+  return {
+      .text = fmt::format("{}x{}, by {}", saved.width, saved.height, options.kernel),
+      .json = {{"downscale", factor}, {"kernel", options.kernel}, {"width", saved.width}, {"height", saved.height}}};
+}
+
+// holes.png -> holes.mask.png
+void resolve_mask(Options& options) {
+  if (options.mask.empty()) {
+    if (options.output == "-") fail("--drop to standard output needs --mask: where the mask goes");
+    options.mask = std::filesystem::path(options.output).replace_extension(".mask.png").string();
+  }
+  check_writable(options.mask, options.force);
+  if (options.mask == options.output) fail("{}: is both the --output and the --mask", options.output);
+}
+
+ExitCode run(Options& options) {
+  check_writable(options.output, options.force);
+  if (options.drop) resolve_mask(options);
+  const std::vector<uint8_t> input = read_file(options.input);
+  DecodedImage decoded = decode_image(input, options.input);
+  for (const std::string& text : decoded.warnings) warn(fmt::format("{}: {}", options.input, text));
+  const Report report = options.noise       ? make_noisy(options, decoded)
+                        : options.drop      ? make_holes(options, decoded)
+                        : options.downscale ? make_small(options, decoded)
+                                            : compress(options, decoded, input.size());
+  // Where the image itself goes to stdout, the report makes way.
+  std::FILE* to = options.output == "-" ? stderr : stdout;
   if (options.json) {
-    const nlohmann::ordered_json json = {{"quality", choice.quality},
-                                         {"bytes", choice.bytes.size()},
-                                         {"input_bytes", input.size()},
-                                         {"psnr", quality_db}};
-    fmt::print(report, "{}\n", json.dump());
+    fmt::print(to, "{}\n", report.json.dump());
   } else {
-    fmt::print(report, "{}: quality {}, {} bytes ({:.1f} % of the input's {}), PSNR {:.3f} dB\n", options.output,
-               choice.quality, choice.bytes.size(),
-               100.0 * static_cast<double>(choice.bytes.size()) / static_cast<double>(input.size()), input.size(),
-               quality_db);
+    fmt::print(to, "{}: {}\n", options.output, report.text);
   }
   return ExitCode::ok;
 }
@@ -97,22 +180,52 @@ std::string check_ratio(const std::string& text) {
   return "expected a share above 0 and at most 1, got " + text;
 }
 
+std::string check_share(const std::string& text) {
+  double share = 0;
+  if (CLI::detail::lexical_cast(text, share) && share > 0 && share < 1) return {};
+  return "expected a share between 0 and 1, got " + text;
+}
+
 }  // namespace
 
 void add_degrade_command(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand("degrade", "Make a JPEG of a given quality or size");
+  CLI::App* command = app.add_subcommand("degrade", "Make an image worse: compressed, noisy, with holes, or small");
   const auto options = std::make_shared<Options>();
   command->add_option("IMAGE", options->input, "The image to degrade (JPEG or PNG)")->required();
-  command->add_option("-o,--output", options->output, "The JPEG to write")->required();
-  CLI::Option_group* how = command->add_option_group("How much");
-  how->add_option("--quality", options->quality, "libjpeg's quality, 1 to 100")->check(CLI::Range(1, 100));
-  how->add_option("--ratio", options->ratio, "The largest quality whose file is at most this share of IMAGE's bytes")
-      ->check(CLI::Validator(check_ratio, "in (0, 1]"));
+  command->add_option("-o,--output", options->output, "The JPEG to write; a PNG for noise, holes and small images")
+      ->required();
+  CLI::Option_group* how = command->add_option_group("How");
+  CLI::Option* quality =
+      how->add_option("--quality", options->quality, "JPEG of libjpeg's quality, 1 to 100")->check(CLI::Range(1, 100));
+  CLI::Option* ratio = how->add_option("--ratio", options->ratio,
+                                       "JPEG of the largest quality whose file is at most this share of IMAGE's bytes")
+                           ->check(CLI::Validator(check_ratio, "in (0, 1]"));
+  CLI::Option* noise = how->add_option("--noise", options->noise,
+                                       "Normal noise of this standard deviation, in grey levels of 255, clamped")
+                           ->check(CLI::PositiveNumber)
+                           ->check(finite());
+  CLI::Option* drop = how->add_option("--drop", options->drop, "Pixels are made black with this probability")
+                          ->check(CLI::Validator(check_share, "in (0, 1)"));
+  CLI::Option* downscale = how->add_option("--downscale", options->downscale, "Smaller by this factor: 2, 4 or 8")
+                               ->check(CLI::IsMember({2, 4, 8}));
   how->require_option(1);
-  command->add_option("--subsampling", options->subsampling, "Chroma subsampling")
-      ->check(CLI::IsMember({"444", "422", "420", "440"}))
-      ->capture_default_str();
-  command->add_flag("--progressive", options->progressive, "Write a progressive JPEG");
+  const auto only_with = [](CLI::Option* option, std::initializer_list<CLI::Option*> excluded) {
+    for (CLI::Option* other : excluded) option->excludes(other);
+  };
+  command->add_option("--seed", options->seed, "Of the noise and the holes")->capture_default_str();
+  only_with(command->add_option("--mask", options->mask,
+                                "For --drop, the mask to write: white = kept (default: OUTPUT with .mask.png)"),
+            {quality, ratio, noise, downscale});
+  only_with(command->add_option("--kernel", options->kernel, "For --downscale: lanczos2 or lanczos3")
+                ->check(CLI::IsMember({"lanczos2", "lanczos3"}))
+                ->capture_default_str(),
+            {quality, ratio, noise, drop});
+  only_with(command->add_option("--subsampling", options->subsampling, "The JPEG's chroma subsampling")
+                ->check(CLI::IsMember({"444", "422", "420", "440"}))
+                ->capture_default_str(),
+            {noise, drop, downscale});
+  only_with(command->add_flag("--progressive", options->progressive, "Write a progressive JPEG"),
+            {noise, drop, downscale});
   command->add_flag("--keep-metadata", options->keep_metadata,
                     "Keep colour profile, EXIF and pixel density, which count for --ratio too");
   command->add_flag("--force", options->force, "Replace an existing output");

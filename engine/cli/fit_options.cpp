@@ -16,7 +16,8 @@ CLI::Validator finite() {
 void add_fit_options(CLI::App& command, FitArguments& a, const FitHelp& help) {
   command.add_option("input", a.input, help.input)->required();
   command.add_option("-o,--output", a.output, "The PNG to write (default: INPUT with " + help.suffix + ")");
-  command.add_option("--model", a.model, "small, medium, standard, unet, or an ONNX file")->capture_default_str();
+  command.add_option("--model", a.model, "A built-in network ('hourglass model list' names them), or an ONNX file")
+      ->capture_default_str();
   command.add_option("--iterations", a.options.iterations, "How long to fit")
       ->check(CLI::Range(int64_t{1}, int64_t{10000000}))
       ->capture_default_str();
@@ -35,9 +36,19 @@ void add_fit_options(CLI::App& command, FitArguments& a, const FitHelp& help) {
                   "Standard deviation of each iteration's noise on the input; default: " + help.input_noise_default)
       ->check(CLI::NonNegativeNumber)
       ->check(finite());
-  command.add_option("--bit-depth", a.options.bit_depth, "Of the PNG: 8 or 16")
-      ->check(CLI::IsMember({8, 16}))
+  command
+      .add_option("--input", a.network_input,
+                  "What the network makes its image of: noise, or meshgrid (each pixel's x and y)")
+      ->check(CLI::IsMember({"noise", "meshgrid"}))
       ->capture_default_str();
+  command.add_option("--distribution", a.distribution, "Of that noise: uniform in [0, 0.1), or normal with sigma 0.1")
+      ->check(CLI::IsMember({"uniform", "normal"}))
+      ->capture_default_str();
+  command.add_option("--optimize", a.optimize, "What is fitted: net (the weights), input, or net,input")
+      ->check(CLI::IsMember({"net", "input", "net,input", "input,net"}))
+      ->capture_default_str();
+  command.add_option("--bit-depth", a.bit_depth, "Of the PNG: 8 or 16 (default: as the input)")
+      ->check(CLI::IsMember({8, 16}));
   command.add_option("--seed", a.options.fit.seed, "Of all random numbers; the same seed gives the same result")
       ->capture_default_str();
   command.add_option("--threads", a.options.fit.threads, "0: all CPUs this process may use")

@@ -12,11 +12,11 @@
 namespace hourglass::cli {
 namespace {
 
-constexpr const char* kDescription =
-    "Restores a compressed photograph from itself, on the CPU, with the Deep Image Prior.";
+constexpr const char* kDescription = "Restores photographs from themselves, on the CPU, with the Deep Image Prior.";
 
 constexpr const char* kFooter = R"(Examples:
   hourglass restore photo.jpg                               writes photo.restored.png beside it
+  hourglass denoise noisy.png -o clean.png                  so do inpaint and upscale
   hourglass degrade photo.png -o photo.jpg --quality 10     make a bad JPEG of a good image
   hourglass compare photo.png photo.jpg                     how far is it from the original?
 
@@ -27,6 +27,9 @@ standard input or output. Exit codes: 0 done, 1 an error (nothing was written), 
 // Every command registers itself here.
 void add_commands(CLI::App& app, Action& action) {
   add_restore_command(app, action);
+  add_denoise_command(app, action);
+  add_inpaint_command(app, action);
+  add_upscale_command(app, action);
   add_verify_command(app, action);
   add_compare_command(app, action);
   add_degrade_command(app, action);

@@ -10,11 +10,14 @@
 
 namespace hourglass::cli {
 
-ChosenNetwork choose_network(const std::string& model, int channels) {
+ChosenNetwork choose_network(const std::string& model, const BuiltinChannels& channels) {
   ChosenNetwork chosen{.name = model, .make = {}, .notes = std::make_shared<std::vector<std::string>>()};
   if (find_builtin(model) != nullptr) {
     chosen.make = [model, channels](int64_t height, int64_t width) {
-      return make_builtin(model, {.output_channels = channels, .height = height, .width = width});
+      return make_builtin(model, {.output_channels = channels.output_channels,
+                                  .input_depth = channels.input_depth,
+                                  .height = height,
+                                  .width = width});
     };
     return chosen;
   }

@@ -17,9 +17,13 @@ struct ChosenNetwork {
   std::shared_ptr<std::vector<std::string>> notes;
 };
 
-// A built-in topology is made with as many output channels as the image has; a file is taken as it is. Throws Error
-// when it is neither.
-ChosenNetwork choose_network(const std::string& model, int channels);
+struct BuiltinChannels {
+  int output_channels = 3;  // as many as the image has
+  int64_t input_depth = 0;  // 0: the topology's own
+};
+
+// A built-in topology is made with these channels; a file is taken as it is. Throws Error when it is neither.
+ChosenNetwork choose_network(const std::string& model, const BuiltinChannels& channels);
 
 // auto is bf16 where the CPU computes it natively, f32 elsewhere.
 Precision choose_precision(const std::string& text);

@@ -18,11 +18,6 @@ struct Arguments {
 
 constexpr const char* kSuffix = ".restored.png";
 
-std::string kind_of(const RestoreInput& input) {
-  if (!input.jpeg) return "PNG";
-  return input.jpeg->color == JpegColor::gray ? "gray JPEG" : "colour JPEG";
-}
-
 ExitCode run(Arguments& arguments) {
   FitArguments& fit = arguments.fit;
   const RestoreInput input = load_input(fit.input);
@@ -35,7 +30,6 @@ ExitCode run(Arguments& arguments) {
   const std::unique_ptr<Task> task = make_jpeg_task(input, arguments.task);
   return run_task(fit, {.task = *task,
                         .input = input.degraded,
-                        .kind = kind_of(input),
                         .suffix = kSuffix,
                         .verb = "restored",
                         .details = {{"energy", arguments.energy}}});

@@ -43,10 +43,19 @@ Image load_reference(const std::string& path, const Image& sought) {
   return sought.channels == 1 ? to_gray(image) : gray_to_rgb(image);
 }
 
+constexpr int64_t kMeshgridDepth = 2;
+
 // The errors of a network's file, before anything else is said.
-void check_network(const ChosenNetwork& network, const Image& image) {
+void check_network(const ChosenNetwork& network, const Image& image, InputKind input) {
   try {
-    bind_network(network.make, op_table(), image);
+    const Network bound = bind_network(network.make, op_table(), image);
+    const int64_t depth = bound.graph.shape(bound.input)[1];
+    if (input == InputKind::meshgrid && depth != kMeshgridDepth) {
+      fail(
+          "its input has {} channel{}, and --input meshgrid has two: 'hourglass model make --depth 2' makes such "
+          "networks",
+          depth, depth == 1 ? "" : "s");
+    }
   } catch (const Error& error) {
     // The importer names the file by itself.
     if (std::string_view(error.what()).find(network.name) != std::string_view::npos) throw;
@@ -55,15 +64,26 @@ void check_network(const ChosenNetwork& network, const Image& image) {
 }
 
 // The texts of the command line into the options that they stand for.
-void resolve(FitArguments& arguments, const Image& sought) {
+void resolve(FitArguments& arguments, const TaskRun& what) {
   RestoreOptions& options = arguments.options;
-  if (!arguments.reference.empty()) options.original = load_reference(arguments.reference, sought);
+  if (!arguments.reference.empty()) options.original = load_reference(arguments.reference, what.task.baseline());
+  options.bit_depth = arguments.bit_depth.value_or(what.input.bit_depth);
   options.schedule = arguments.schedule == "cosine" ? Schedule::cosine : Schedule::constant;
+  options.fit.optimize_network = arguments.optimize != "input";
+  options.fit.optimize_input = arguments.optimize != "net";
+  options.fit.input = arguments.network_input == "meshgrid" ? InputKind::meshgrid
+                      : arguments.distribution == "normal"  ? InputKind::normal
+                                                            : InputKind::uniform;
   if (arguments.input_noise) options.fit.input_noise = *arguments.input_noise;
   options.fit.precision = choose_precision(arguments.precision);
   if (options.fit.precision == Precision::bf16 && !has_native_bf16()) {
     fail("--precision bf16: this CPU has no bf16 arithmetic, emulating it would be slower than f32; use f32 or auto");
   }
+}
+
+std::string kind_of(const DecodedImage& input) {
+  if (input.format == ImageFormat::png) return "PNG";
+  return input.image.channels == 1 ? "gray JPEG" : "colour JPEG";
 }
 
 std::string step_text(const RestoreStep& step) {
@@ -145,14 +165,17 @@ ExitCode run_task(FitArguments& arguments, const TaskRun& what) {
   if (arguments.output.empty()) arguments.output = default_output(arguments.input, what.suffix);
   check_outputs(arguments);
   const Image& sought = what.task.baseline();
-  resolve(arguments, sought);
-  const ChosenNetwork network = choose_network(arguments.model, sought.channels);
-  check_network(network, sought);
+  resolve(arguments, what);
+  const InputKind input = arguments.options.fit.input;
+  const ChosenNetwork network = choose_network(
+      arguments.model,
+      {.output_channels = sought.channels, .input_depth = input == InputKind::meshgrid ? kMeshgridDepth : 0});
+  check_network(network, sought, input);
 
   Progress progress(arguments.quiet ? Progress::Mode::quiet : Progress::Mode::normal);
   for (const std::string& warning : what.input.warnings) progress.say("warning: " + arguments.input + ": " + warning);
-  progress.say(
-      fmt::format("{}: {} {}x{}", arguments.input, what.kind, what.input.image.width, what.input.image.height));
+  progress.say(fmt::format("{}: {} {}x{}", arguments.input, kind_of(what.input), what.input.image.width,
+                           what.input.image.height));
   for (const std::string& note : *network.notes) progress.say("note: " + arguments.model + ": " + note);
 
   const RestoreOptions& options = arguments.options;

@@ -14,11 +14,10 @@ namespace hourglass::cli {
 
 struct TaskRun {
   const Task& task;
-  const DecodedImage& input;       // its warnings are told, its metadata goes into the PNG
-  std::string kind;                // of the input, "colour JPEG"
-  std::string suffix;              // of the default output, ".restored.png"
-  std::string verb;                // "restored"
-  nlohmann::ordered_json details;  // what the command adds to the JSON report
+  const DecodedImage& input;  // its warnings are told, its metadata goes into the PNG
+  std::string suffix;         // of the default output, ".restored.png"
+  std::string verb;           // "restored"
+  nlohmann::ordered_json details = nlohmann::ordered_json::object();  // what the command adds to the JSON report
 };
 
 // What can be refused is refused before the fit starts. Throws Error.

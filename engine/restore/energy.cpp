@@ -1,5 +1,7 @@
 #include "engine/restore/energy.h"
 
+#include <numeric>
+
 #include "graph/error.h"
 
 namespace hourglass {
@@ -13,18 +15,33 @@ ValueId scaled(GraphBuilder& b, ValueId x, double factor) {
   return b.add("Mul", {x, b.constant(HostTensor::scalar(DType::f32, factor), "energy/scale")}, {}, "energy");
 }
 
-}  // namespace
+// An image of any channels as [1, C, H, W].
+ValueId constant_of(GraphBuilder& b, const Image& image, const std::string& name) {
+  const Shape shape{1, image.channels, image.height, image.width};
+  return b.constant({DType::f32, shape, {image.pixels.begin(), image.pixels.end()}}, name);
+}
 
-ValueId mse_energy(GraphBuilder& b, ValueId image, const Image& target) {
+ValueId difference_to(GraphBuilder& b, ValueId image, const Image& target) {
   const int64_t channels = b.graph().shape(image)[1];
   if (channels != target.channels) {
     fail("the network makes {} channels, the image has {}: use a network with {} output channels", channels,
          target.channels, target.channels);
   }
-  const Shape shape{1, target.channels, target.height, target.width};
-  const ValueId x0 = b.constant({DType::f32, shape, {target.pixels.begin(), target.pixels.end()}}, "x0");
-  const ValueId difference = b.add("Sub", {image, x0}, {}, "energy/difference");
-  return scaled(b, sum_of_squares(b, difference), 1.0 / static_cast<double>(shape.elements()));
+  return b.add("Sub", {image, constant_of(b, target, "x0")}, {}, "energy/difference");
+}
+
+}  // namespace
+
+ValueId mse_energy(GraphBuilder& b, ValueId image, const Image& target) {
+  const ValueId difference = difference_to(b, image, target);
+  return scaled(b, sum_of_squares(b, difference), 1.0 / static_cast<double>(target.pixels.size()));
+}
+
+ValueId masked_mse_energy(GraphBuilder& b, ValueId image, const Image& target, const Image& known) {
+  const ValueId difference = difference_to(b, image, target);
+  const ValueId masked = b.add("Mul", {difference, constant_of(b, known, "known")}, {}, "energy/masked");
+  const double count = std::accumulate(known.pixels.begin(), known.pixels.end(), 0.0) * target.channels;
+  return scaled(b, sum_of_squares(b, masked), 1.0 / count);
 }
 
 ValueId cell_energy(GraphBuilder& b, ValueId image, const JpegModel& model, double half_width) {

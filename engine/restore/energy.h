@@ -13,6 +13,9 @@ namespace hourglass {
 // mean((image - target)^2), the paper's. Throws Error unless both have the same channels: bind_network() sees to it.
 ValueId mse_energy(GraphBuilder& builder, ValueId image, const Image& target);
 
+// The same over the pixels that are known: known has one channel, 1 for these and 0 elsewhere.
+ValueId masked_mse_energy(GraphBuilder& builder, ValueId image, const Image& target, const Image& known);
+
 // Mean over all coefficients of the squared distance to a cell of half width `half_width` * q around n q:
 //   d(c) = max(|c - n q| - half_width q, 0).
 // half_width = 1/2 is the file's own cell, zero inside; 0 is the mean square to the dequantized coefficients. 0.3 pulls

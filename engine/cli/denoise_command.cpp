@@ -1,0 +1,48 @@
+// hourglass denoise FILE: a noisy photograph from itself. What it shares with the other fits is in run_task.h.
+#include <CLI/CLI.hpp>
+
+#include "engine/cli/commands.h"
+#include "engine/cli/exit_code.h"
+#include "engine/cli/run_task.h"
+#include "engine/image/read_image.h"
+#include "engine/restore/denoise_task.h"
+
+namespace hourglass::cli {
+namespace {
+
+constexpr const char* kSuffix = ".denoised.png";
+
+// Ulyanov, Vedaldi, Lempitsky, IJCV 2020, section 3.1 and the supplementary material; the input's noise of 1/30 and
+// the average's decay of 0.99 are FitOptions' own.
+FitArguments paper_settings() {
+  FitArguments fit;
+  fit.model = "standard";
+  fit.schedule = "constant";
+  fit.options.iterations = 3000;
+  return fit;
+}
+
+ExitCode run(FitArguments& fit) {
+  const DecodedImage input = read_image(fit.input);
+  const std::unique_ptr<Task> task = make_denoise_task(input.image);
+  return run_task(fit, {.task = *task, .input = input, .suffix = kSuffix, .verb = "denoised"});
+}
+
+}  // namespace
+
+void add_denoise_command(CLI::App& app, Action& action) {
+  auto arguments = std::make_shared<FitArguments>(paper_settings());
+  CLI::App* command = app.add_subcommand("denoise", "Take the noise out of a photograph");
+  command->footer(
+      "Examples:\n"
+      "  hourglass denoise noisy.png -o clean.png\n"
+      "  hourglass denoise noisy.png -o clean.png --runs 2           the mean of two fits: half a decibel better\n"
+      "  hourglass denoise noisy.png -o clean.png --model medium     ten times faster than the paper's network\n\n"
+      "The defaults are the paper's. The network learns the photograph before it learns the noise: fewer iterations\n"
+      "leave detail out, more let noise in.");
+  add_fit_options(*command, *arguments,
+                  {.input = "The photograph (PNG or JPEG)", .suffix = kSuffix, .input_noise_default = "0.033 (1/30)"});
+  command->callback([arguments, &action] { action = [arguments] { return run(*arguments); }; });
+}
+
+}  // namespace hourglass::cli
