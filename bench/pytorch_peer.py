@@ -58,26 +58,40 @@ class Hourglass(nn.Module):
 class Peer:
     """One fit; step() is one whole iteration: noise, forward, energy, backward, Adam."""
 
-    def __init__(self, network, height, width, precision, channels_last, seed=0):
+    def __init__(self, network, height, width, precision, channels_last, seed=0, target=None):
         torch.manual_seed(seed)
         self.precision = precision
         self.format = torch.channels_last if channels_last else torch.contiguous_format
-        self.net = Hourglass(**NETWORKS[network]).to(memory_format=self.format)
+        outputs = 3 if target is None else target.shape[1]
+        self.net = Hourglass(**NETWORKS[network], outputs=outputs).to(memory_format=self.format)
         depth = NETWORKS[network]["depth"]
         self.z = (torch.rand(1, depth, height, width) * 0.1).to(memory_format=self.format)
         self.noise = torch.empty_like(self.z)
-        self.target = torch.rand(1, 3, height, width).to(memory_format=self.format)
+        target = torch.rand(1, 3, height, width) if target is None else target
+        self.target = target.to(memory_format=self.format)
+        self.image = None  # the last step's
         self.optimizer = torch.optim.Adam(self.net.parameters(), lr=0.01)
 
     def step(self):
         self.optimizer.zero_grad(set_to_none=True)
         z = self.z + self.noise.normal_() * (1 / 30)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.precision == "bf16"):
-            image = self.net(z)
-        loss = torch.mean((image.float() - self.target) ** 2)
+            self.image = self.net(z)
+        loss = torch.mean((self.image.float() - self.target) ** 2)
         loss.backward()
         self.optimizer.step()
         return float(loss)
+
+    def state(self):
+        """What restore() needs to go on as if nothing had happened."""
+        return {"net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "z": self.z,
+                "random": torch.get_rng_state()}
+
+    def restore(self, state):
+        self.net.load_state_dict(state["net"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.z = state["z"]
+        torch.set_rng_state(state["random"])
 
     def time(self, iterations):
         seconds = []
