@@ -6,9 +6,15 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace hourglass {
+
+// A text's bytes, where they lie.
+inline std::span<const uint8_t> bytes_of(std::string_view text) {
+  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
 
 // Throws Error when the file is missing, a folder, empty, unreadable or larger than 2 GiB.
 std::vector<uint8_t> read_file(const std::string& path);

@@ -1,0 +1,98 @@
+#include "engine/report/chart.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "engine/image/file.h"
+#include "engine/image/read_image.h"
+#include "engine/report/chart_painter.h"
+#include "graph/error.h"
+
+namespace hourglass {
+namespace {
+
+constexpr double kPixelsPerUnit = 2;
+constexpr double kPadding = 16;
+constexpr Font kTitle{.size = 17, .bold = true}, kNote{.size = 12};
+
+void check(const Axis& axis, const std::string& which) {
+  for (const std::optional<double>& limit : {axis.low, axis.high}) {
+    if (limit && (!std::isfinite(*limit) || (axis.scale == ScaleKind::log && *limit <= 0))) {
+      fail("chart: the {} axis can't end at {}{}", which, *limit,
+           axis.scale == ScaleKind::log ? ": it is logarithmic" : "");
+    }
+  }
+  if (axis.low && axis.high && *axis.low >= *axis.high) {
+    fail("chart: the {} axis can't go from {} to {}", which, *axis.low, *axis.high);
+  }
+}
+
+void check(const Figure& figure) {
+  for (const Chart& chart : figure.charts) {
+    check(chart.x, "x");
+    check(chart.y, "y");
+    for (const Series& series : chart.series) {
+      if (series.x.size() != series.y.size()) {
+        fail("chart: series '{}' has {} values of x and {} of y", series.name, series.x.size(), series.y.size());
+      }
+    }
+  }
+}
+
+double header_height(const Figure& figure) {
+  double height = kPadding;
+  if (!figure.title.empty()) height += kTitle.size + 7;
+  if (!figure.note.empty()) height += kNote.size + 6;
+  return height > kPadding ? height + kPadding / 2 : height;
+}
+
+Extent extent_of(const Figure& figure) {
+  double height = header_height(figure);
+  for (const Chart& chart : figure.charts) height += chart.height;
+  return {figure.width, height};
+}
+
+void paint(Canvas& canvas, const Figure& figure, const Theme& theme) {
+  const Extent extent = extent_of(figure);
+  canvas.fill({0, 0, extent.width, extent.height}, theme.paper);
+  double y = kPadding;
+  if (!figure.title.empty()) {
+    canvas.text({kPadding, y + kTitle.size - 2}, figure.title, kTitle, theme.ink);
+    y += kTitle.size + 7;
+  }
+  if (!figure.note.empty()) canvas.text({kPadding, y + kNote.size - 2}, figure.note, kNote, theme.muted);
+  y = header_height(figure);
+
+  std::vector<ChartPainter> painters;
+  double left = 0, right = 0;
+  for (const Chart& chart : figure.charts) {
+    painters.emplace_back(canvas, chart, theme, Box{kPadding, y, figure.width - 2 * kPadding, chart.height});
+    left = std::max(left, painters.back().left_margin());
+    right = std::max(right, painters.back().right_margin());
+    y += chart.height;
+  }
+  for (ChartPainter& painter : painters) painter.paint(left, right);
+}
+
+}  // namespace
+
+std::string to_svg(const Figure& figure, const Theme& theme) {
+  check(figure);
+  return draw_svg(extent_of(figure), [&](Canvas& canvas) { paint(canvas, figure, theme); });
+}
+
+Image to_image(const Figure& figure, const Theme& theme) {
+  check(figure);
+  return draw_image(extent_of(figure), kPixelsPerUnit, [&](Canvas& canvas) { paint(canvas, figure, theme); });
+}
+
+void write_svg(const std::string& path, const Figure& figure, bool overwrite) {
+  write_file_atomically(path, bytes_of(to_svg(figure)), overwrite);
+}
+
+void write_png(const std::string& path, const Figure& figure, bool overwrite) {
+  write_png(path, to_image(figure), {}, overwrite);
+}
+
+}  // namespace hourglass
