@@ -99,7 +99,7 @@ def fit_pytorch(options, clean, noisy, seed, history):
         seconds += time.perf_counter() - start
         values = [len(rows) + 1, seconds, loss, psnr(image, target), psnr(average, target), psnr(image, original),
                   psnr(average, original)]
-        rows.append(dict(zip(COLUMNS, values)))
+        rows.append(dict(zip(COLUMNS, [values[0], round(seconds, 3), *(float(f"{value:.6g}") for value in values[2:])])))
         if len(rows) % SAVE_EVERY == 0 or len(rows) == options.iterations:
             write_history(history, rows)
             torch.save({"iteration": len(rows), "average": average, "seconds": seconds, "peer": peer.state()},
