@@ -59,6 +59,11 @@ void add_restore_command(CLI::App& app, Action& action) {
       ->check(CLI::Range(0.0, 0.5))
       ->check(finite())
       ->capture_default_str();
+  command
+      ->add_option("--refine", a.task.refine_passes,
+                   "Passes of collaborative filtering: similar patches of the result clean each other (a JPEG's)")
+      ->check(CLI::Range(0, 10))
+      ->capture_default_str();
   command->add_flag("!--no-cells", a.task.use_cells, "Leave the result outside the JPEG's cells (the paper's way)");
   command->callback([arguments, &action] { action = [arguments] { return run(*arguments); }; });
 }

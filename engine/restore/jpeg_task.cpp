@@ -4,6 +4,7 @@
 #include "engine/image/read_image.h"
 #include "engine/restore/energy.h"
 #include "engine/restore/pixel_psnr.h"
+#include "engine/restore/refine.h"
 #include "graph/error.h"
 
 namespace hourglass {
@@ -28,7 +29,8 @@ class JpegTask : public Task {
 
   [[nodiscard]] Finished finish(Image average, int levels) const override {
     if (!model_ || !options_.use_cells) return Task::finish(std::move(average), levels);
-    const Image posterior = to_posterior_mean(average, *model_, options_.sigma_factor);
+    Image posterior = to_posterior_mean(average, *model_, options_.sigma_factor);
+    posterior = refine(posterior, degraded_, *model_, options_.refine_passes, options_.sigma_factor);
     CellShares shares;
     shares.exact = check_cells(to_consistent(posterior, *model_, 0), *model_).share();
     Finished finished{.image = to_consistent(posterior, *model_, levels), .cells = {}};
