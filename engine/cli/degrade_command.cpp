@@ -29,7 +29,7 @@ struct Options {
   std::optional<int> downscale;
   std::string subsampling = "420", kernel = "lanczos2";
   uint64_t seed = 0;
-  bool progressive = false, keep_metadata = false, force = false, json = false;
+  bool progressive = false, keep_metadata = false, gray = false, force = false, json = false;
 };
 
 constexpr const char* kFooter =
@@ -159,6 +159,10 @@ ExitCode run(Options& options) {
   const std::vector<uint8_t> input = read_file(options.input);
   DecodedImage decoded = decode_image(input, options.input);
   for (const std::string& text : decoded.warnings) warn(fmt::format("{}: {}", options.input, text));
+  if (options.gray && decoded.image.channels > 1) {
+    decoded.image = to_gray(decoded.image);
+    decoded.metadata.icc_profile.clear();  // a colour profile says nothing about gray
+  }
   const Report report = options.noise       ? make_noisy(options, decoded)
                         : options.drop      ? make_holes(options, decoded)
                         : options.downscale ? make_small(options, decoded)
@@ -228,6 +232,7 @@ void add_degrade_command(CLI::App& app, Action& action) {
             {noise, drop, downscale});
   command->add_flag("--keep-metadata", options->keep_metadata,
                     "Keep colour profile, EXIF and pixel density, which count for --ratio too");
+  command->add_flag("--gray", options->gray, "Of the luma alone (BT.601), as a gray image");
   command->add_flag("--force", options->force, "Replace an existing output");
   command->add_flag("--json", options->json, "Report as one line of JSON");
   command->footer(kFooter);

@@ -28,6 +28,13 @@ TEST_CASE("degrade at a quality") {
   CHECK(values.at("psnr").get<double>() == doctest::Approx(psnr(read_image(output).image, image)));
 }
 
+TEST_CASE("degrade the luma alone") {
+  const TemporaryFolder folder;
+  const std::string input = data_path("chelsea.png"), output = folder / "gray.jpg";
+  REQUIRE(run({"degrade", input, "-o", output, "--quality", "30", "--gray", "--keep-metadata"}).exit_code == 0);
+  CHECK(read_file(output) == encode_jpeg(to_gray(read_image(input).image), {.quality = 30}));
+}
+
 TEST_CASE("degrade to a share of the bytes") {
   const TemporaryFolder folder;
   const std::string input = data_path("astronaut.png");
