@@ -29,6 +29,21 @@ Node* sole_producer(Graph& graph, const std::vector<int>& uses, ValueId id, std:
   return node.op->name == op && node.outputs[0] == id ? &node : nullptr;
 }
 
+// The Conv's pads once it also does what `pad` does; empty when it can't.
+Dims joined_pads(const Graph& graph, const Node& pad, const Node& conv) {
+  const std::string& mode = pad.attrs.string("mode");
+  const Dims& given = pad.attrs.ints("pads");
+  const Dims& own = conv.attrs.ints("pads");
+  const bool plain_conv = std::all_of(own.begin(), own.end(), [](int64_t p) { return p == 0; }) &&
+                          conv.attrs.integer("group") == 1 && conv.attrs.string("pad_mode") == "constant" &&
+                          (conv.attrs.string("auto_pad") == "NOTSET" || conv.attrs.string("auto_pad") == "VALID");
+  const bool spatial = graph.shape(pad.inputs[0]).rank() == 4 && !pad.attrs.has("axes") && given.size() == 8 &&
+                       given[0] == 0 && given[1] == 0 && given[4] == 0 && given[5] == 0;
+  if (mode == "constant" || !plain_conv || !spatial) return {};
+  const Dims pads{given[2], given[3], given[6], given[7]};
+  return std::all_of(pads.begin(), pads.end(), [](int64_t p) { return p >= 0; }) ? pads : Dims{};
+}
+
 void drop_nodes(Graph& graph, const std::vector<bool>& dropped) {
   std::vector<Node> kept;
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
@@ -47,8 +62,17 @@ void fuse(Graph& graph) {
   const std::vector<int> uses = count_uses(graph);
   std::vector<bool> dropped(graph.nodes.size(), false);
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
-    const Node& node = graph.nodes[n];
-    if (node.op->name == "LeakyRelu" || node.op->name == "Relu") {
+    Node& node = graph.nodes[n];
+    if (node.op->name == "Conv") {
+      const Node* pad = sole_producer(graph, uses, node.inputs[0], "Pad");
+      const Dims pads = pad != nullptr ? joined_pads(graph, *pad, node) : Dims{};
+      if (pads.empty()) continue;
+      node.attrs.set("pads", pads);
+      node.attrs.set("auto_pad", std::string("NOTSET"));
+      node.attrs.set("pad_mode", pad->attrs.string("mode"));
+      node.inputs[0] = pad->inputs[0];
+      dropped[static_cast<std::size_t>(pad - graph.nodes.data())] = true;
+    } else if (node.op->name == "LeakyRelu" || node.op->name == "Relu") {
       Node* norm = sole_producer(graph, uses, node.inputs[0], "BatchNormalization");
       if (norm == nullptr || norm->attrs.real("alpha") != 1) continue;
       // Its gradient takes the sign from a recomputed y, so any slope will do.

@@ -8,6 +8,8 @@ namespace hourglass {
 
 // - BatchNormalization followed by nothing but a LeakyRelu or Relu becomes one node (attribute alpha): one pass over
 //   memory less in each direction.
+// - A Pad of rows and columns that mirrors, repeats or wraps the image, and that one Conv reads, goes into that Conv
+//   (attribute pad_mode): the padded image is never stored.
 // - A Conv's bias is dropped where nothing but a BatchNormalization follows: subtracting the mean cancels it, and
 //   its gradient is zero.
 // Values keep their ids; those that nothing computes any more are left behind without users.

@@ -2,15 +2,20 @@
 //   dst[n,oc,oh,ow] = bias[oc] + sum over ic,kh,kw of src[n,ic,ih,iw] * weights[oc,ic,kh,kw],
 //   ih = oh * stride - pad_begin + kh * dilation (zero outside the source), ic within oc's group
 //   src [N,C,H,W], weights [OC,C/group,KH,KW], bias [OC] (optional, always f32), dst [N,OC,OH,OW]
+//   pad_mode (not ONNX's) says what stands outside the source instead of zero, as Pad's mode does: graph/fuse.cpp joins
+//   a Pad and its Conv so. band_rows sets how many rows of dst are computed at a time; 0 leaves it to the kernel.
 // ConvGradSrc:     diff_src is the transposed convolution of diff_dst (see also ops/conv_transpose.cpp)
 // ConvGradWeights: diff_weights[oc,ic,kh,kw] = sum over n,oh,ow of src * diff_dst; diff_bias[oc] = sum of diff_dst
 //
-// Kernels: oneDNN's direct convolution. Weights take whatever layout it chooses, except that grouped weights stay
-// row-major in the graph: oneDNN sees them as 5-D [group,OC/group,C/group,KH,KW], which no 4-D blocked descriptor can
-// say, so the kernel itself reorders them (they are small) to and from the blocked form in its scratch memory.
+// Kernels: oneDNN's direct convolution, on the whole image; or band by band (ops/detail/band_convolution.h) where
+// padding is not zero or Winograd's algorithm is the faster one. Weights take whatever layout it chooses, except that
+// grouped weights stay row-major in the graph: oneDNN sees them as 5-D [group,OC/group,C/group,KH,KW], which no 4-D
+// blocked descriptor can say, so the kernel itself reorders them (they are small) to and from the blocked form in its
+// scratch memory.
 #include <algorithm>
 
 #include "graph/error.h"
+#include "ops/detail/band_convolution.h"
 #include "ops/detail/onednn.h"
 #include "ops/detail/window.h"
 
@@ -22,6 +27,8 @@ using detail::Window;
 using From = detail::Argument::From;
 
 Dims kernel_of(const Shape& weights) { return {weights[2], weights[3]}; }
+
+detail::Border border_of(const Attrs& attrs) { return detail::border_of(attrs.string("pad_mode")); }
 
 // Everything that can be wrong about a convolution, and what it works on.
 Window checked_window(const Attrs& attrs, const Shape& src, const Shape& weights) {
@@ -42,7 +49,20 @@ Window checked_window(const Attrs& attrs, const Shape& src, const Shape& weights
   if (weights[0] == 0 || weights[0] % group != 0) {
     fail("weights {} make {} channels, which {} groups do not divide", weights, weights[0], group);
   }
-  return detail::window_of(attrs, src, kernel_of(weights));
+  const Window window = detail::window_of(attrs, src, kernel_of(weights));
+  const detail::Border border = border_of(attrs);
+  if (border != detail::Border::constant) {
+    if (group != 1) fail("pad_mode '{}' with {} groups is not supported", attrs.string("pad_mode"), group);
+    detail::check_border(border, window.h.pad_begin, window.h.pad_end, window.h.src, 2);
+    detail::check_border(border, window.w.pad_begin, window.w.pad_end, window.w.src, 3);
+  }
+  return window;
+}
+
+// ONNX knows zero padding only.
+bool to_onnx(ToOnnxContext& ctx) {
+  ctx.attrs.erase("band_rows");
+  return border_of(ctx.node.attrs) == detail::Border::constant;
 }
 
 Shape dst_shape(const Window& window, const Shape& src, const Shape& weights) {
@@ -140,6 +160,7 @@ void vjp_grad_src(VjpContext& ctx) {
 
 // ONNX knows it as ConvTranspose, which counts from the other image: what the windows don't reach is output_padding.
 bool grad_src_to_onnx(ToOnnxContext& ctx) {
+  if (!to_onnx(ctx)) return false;
   const Shape src(ctx.attrs.ints("src_shape"));
   const auto [h, w] = checked_window(ctx.attrs, src, ctx.graph.shape(ctx.node.inputs[1]));
   const auto beyond = [](const detail::WindowAxis& axis) {
@@ -158,7 +179,10 @@ bool grad_src_to_onnx(ToOnnxContext& ctx) {
 
 // Calls visit(src index, weights index, dst index) for every product of the convolution.
 template <typename Visit>
-void for_each_product(const Window& window, const Shape& src, const Shape& weights, int64_t group, const Visit& visit) {
+void for_each_product(const Attrs& attrs, const Shape& src, const Shape& weights, const Visit& visit) {
+  const Window window = checked_window(attrs, src, weights);
+  const detail::Border border = border_of(attrs);
+  const int64_t group = attrs.integer("group");
   const int64_t ocs = weights[0] / group, ics = weights[1];
   const auto& [h, w] = window;
   const auto at = [](int64_t a, int64_t b, int64_t c, int64_t d, int64_t nb, int64_t nc, int64_t nd) {
@@ -170,8 +194,9 @@ void for_each_product(const Window& window, const Shape& src, const Shape& weigh
         for (int64_t ow = 0; ow < w.dst; ++ow) {
           for (int64_t kh = 0; kh < h.kernel; ++kh) {
             for (int64_t kw = 0; kw < w.kernel; ++kw) {
-              const int64_t ih = h.position(oh, kh), iw = w.position(ow, kw);
-              if (ih < 0 || ih >= h.src || iw < 0 || iw >= w.src) continue;
+              const int64_t ih = detail::border_source(border, h.position(oh, kh), h.src);
+              const int64_t iw = detail::border_source(border, w.position(ow, kw), w.src);
+              if (ih == detail::kOutside || iw == detail::kOutside) continue;
               for (int64_t ic = 0; ic < ics; ++ic) {
                 visit(at(n, oc / ocs * ics + ic, ih, iw, src[1], h.src, w.src),
                       at(oc, ic, kh, kw, ics, h.kernel, w.kernel), at(n, oc, oh, ow, weights[0], h.dst, w.dst));
@@ -192,30 +217,25 @@ void reference_forward(ReferenceContext& ctx) {
     const std::vector<double>& bias = ctx.inputs[2]->values;
     for (std::size_t i = 0; i < dst.values.size(); ++i) dst.values[i] = bias[i / plane % bias.size()];
   }
-  const Window window = checked_window(ctx.attrs, src.shape, weights.shape);
-  for_each_product(
-      window, src.shape, weights.shape, ctx.attrs.integer("group"),
-      [&](std::size_t s, std::size_t w, std::size_t d) { dst.values[d] += src.values[s] * weights.values[w]; });
+  for_each_product(ctx.attrs, src.shape, weights.shape, [&](std::size_t s, std::size_t w, std::size_t d) {
+    dst.values[d] += src.values[s] * weights.values[w];
+  });
 }
 
 void reference_grad_src(ReferenceContext& ctx) {
   const HostTensor &diff_dst = *ctx.inputs[0], &weights = *ctx.inputs[1];
   auto& diff_src = ctx.outputs[0];
-  const Window window = checked_window(ctx.attrs, diff_src.shape, weights.shape);
-  for_each_product(window, diff_src.shape, weights.shape, ctx.attrs.integer("group"),
-                   [&](std::size_t s, std::size_t w, std::size_t d) {
-                     diff_src.values[s] += diff_dst.values[d] * weights.values[w];
-                   });
+  for_each_product(ctx.attrs, diff_src.shape, weights.shape, [&](std::size_t s, std::size_t w, std::size_t d) {
+    diff_src.values[s] += diff_dst.values[d] * weights.values[w];
+  });
 }
 
 void reference_grad_weights(ReferenceContext& ctx) {
   const HostTensor &src = *ctx.inputs[0], &diff_dst = *ctx.inputs[1];
   auto& diff_weights = ctx.outputs[0];
-  const Window window = checked_window(ctx.attrs, src.shape, diff_weights.shape);
-  for_each_product(window, src.shape, diff_weights.shape, ctx.attrs.integer("group"),
-                   [&](std::size_t s, std::size_t w, std::size_t d) {
-                     diff_weights.values[w] += src.values[s] * diff_dst.values[d];
-                   });
+  for_each_product(ctx.attrs, src.shape, diff_weights.shape, [&](std::size_t s, std::size_t w, std::size_t d) {
+    diff_weights.values[w] += src.values[s] * diff_dst.values[d];
+  });
   if (ctx.outputs.size() > 1) {
     std::vector<double>& diff_bias = ctx.outputs[1].values;
     const auto plane = static_cast<std::size_t>(diff_dst.shape[2] * diff_dst.shape[3]);
@@ -322,7 +342,31 @@ void finish_with_weights_in(const PlanContext& ctx, const WeightsLayout& weights
   plan.kernel = std::make_unique<Sequence>(std::move(parts));
 }
 
+// The plan by bands, where that is the way.
+std::optional<KernelPlan> plan_bands(const PlanContext& ctx, detail::Direction direction, const TensorType& src,
+                                     const TensorType& weights, const TensorType& dst, bool has_bias) {
+  const Attrs& attrs = ctx.node.attrs;
+  const detail::BandConvolution conv{.direction = direction,
+                                     .window = checked_window(attrs, src.shape, weights.shape),
+                                     .border = border_of(attrs),
+                                     .src = src,
+                                     .weights = weights,
+                                     .dst = dst,
+                                     .has_bias = has_bias,
+                                     .band_rows = attrs.integer("band_rows")};
+  const bool cheaper = attrs.integer("group") == 1 && detail::prefers_bands(conv);
+  if (conv.border == detail::Border::constant && !cheaper) return std::nullopt;
+  auto plan = detail::plan_band_convolution(ctx, conv);
+  if (!plan && conv.border != detail::Border::constant) {
+    fail("oneDNN has no {} convolution for this CPU and pad_mode '{}'", src.dtype, attrs.string("pad_mode"));
+  }
+  return plan;
+}
+
 KernelPlan plan_forward(PlanContext& ctx) {
+  if (auto plan = plan_bands(ctx, detail::Direction::forward, ctx.in(0), ctx.in(1), ctx.out(), ctx.has(2))) {
+    return std::move(*plan);
+  }
   detail::ConvolutionSpec spec = spec_of(ctx, ctx.in(0), ctx.in(1), ctx.out());
   if (ctx.has(2)) spec.bias = bias_desc(ctx.out().shape[1]);
   const auto desc = detail::make_convolution(ctx.engine, spec);
@@ -341,6 +385,9 @@ KernelPlan plan_forward(PlanContext& ctx) {
 }
 
 KernelPlan plan_grad_src(PlanContext& ctx) {
+  if (auto plan = plan_bands(ctx, detail::Direction::grad_src, ctx.out(), ctx.in(1), ctx.in(0), false)) {
+    return std::move(*plan);
+  }
   const detail::ConvolutionSpec spec = spec_of(ctx, ctx.out(), ctx.in(1), ctx.in(0));
   const auto desc = detail::make_convolution_backward_data(ctx.engine, spec);
   require_implementation(desc, ctx.in(0).dtype);
@@ -356,8 +403,11 @@ KernelPlan plan_grad_src(PlanContext& ctx) {
 }
 
 KernelPlan plan_grad_weights(PlanContext& ctx) {
-  detail::ConvolutionSpec spec = spec_of(ctx, ctx.in(0), ctx.out(0), ctx.in(1));
   const bool with_bias = ctx.node.outputs.size() > 1;
+  if (auto plan = plan_bands(ctx, detail::Direction::grad_weights, ctx.in(0), ctx.out(0), ctx.in(1), with_bias)) {
+    return std::move(*plan);
+  }
+  detail::ConvolutionSpec spec = spec_of(ctx, ctx.in(0), ctx.out(0), ctx.in(1));
   if (with_bias) spec.bias = bias_desc(ctx.in(1).shape[1]);
   const auto desc = detail::make_convolution_backward_weights(ctx.engine, spec);
   require_implementation(desc, ctx.in(0).dtype);
@@ -396,8 +446,14 @@ KernelPlan plan_grad_weights(PlanContext& ctx) {
 
 // The attributes of the convolution, and `more` behind them.
 std::vector<AttrSpec> attrs_with(std::vector<AttrSpec> more) {
-  std::vector<AttrSpec> attrs{{"kernel_shape", Dims{}}, {"strides", Dims{}},   {"pads", Dims{}},
-                              {"dilations", Dims{}},    {"group", int64_t{1}}, {"auto_pad", std::string("NOTSET")}};
+  std::vector<AttrSpec> attrs{{"kernel_shape", Dims{}},
+                              {"strides", Dims{}},
+                              {"pads", Dims{}},
+                              {"dilations", Dims{}},
+                              {"group", int64_t{1}},
+                              {"auto_pad", std::string("NOTSET")},
+                              {"pad_mode", std::string("constant")},
+                              {"band_rows", int64_t{0}}};
   attrs.insert(attrs.end(), more.begin(), more.end());
   return attrs;
 }
@@ -410,6 +466,7 @@ std::span<const OpDef> conv_ops() {
        .min_inputs = 2,
        .max_inputs = 3,
        .attrs = attrs_with({}),
+       .to_onnx = to_onnx,
        .infer = infer_forward,
        .vjp = vjp,
        .plan = plan_forward,
@@ -435,6 +492,14 @@ std::span<const OpDef> conv_ops() {
                "1x5x6x7 6x5x3x3 | auto_pad=VALID strides=[3,2]",
                "1x3x4x5 2x3x1x1 2 | pads=[1,2,1,0]",
                "1x2x3x3 2x2x7x7 2 | pads=[3,3,3,3]",
+               "2x3x9x11 8x3x3x3 8 | pads=[1,1,1,1] pad_mode=reflect",
+               "1x8x19x18 5x8x3x3 | pads=[1,1,1,1] pad_mode=reflect strides=[2,2]",
+               "1x6x7x9 4x6x5x5 | pads=[2,2,2,2] pad_mode=edge",
+               "1x5x6x7 3x5x3x2 3 | pads=[0,1,2,0] pad_mode=wrap",
+               "1x32x30x31 16x32x3x3 16 | pads=[1,1,1,1] pad_mode=reflect",
+               "1x17x35x29 33x17x3x3 | pads=[1,1,1,1] band_rows=8",
+               "2x3x19x11 8x3x3x3 8 | pads=[1,1,1,1] pad_mode=reflect band_rows=4",
+               "1x17x30x9 18x17x3x3 | pads=[1,1,1,1] pad_mode=reflect strides=[2,2] band_rows=4",
            }},
       {.name = "ConvGradSrc",
        .internal = true,
@@ -462,6 +527,14 @@ std::span<const OpDef> conv_ops() {
                "1x32x4x4 32x1x4x4 | group=16 strides=[2,2] pads=[1,1,1,1] src_shape=[1,16,8,8]",
                "1x6x3x4 6x5x3x3 | auto_pad=SAME_UPPER strides=[2,2] src_shape=[1,5,6,7]",
                "1x2x6x7 2x3x1x1 | pads=[1,2,1,0] src_shape=[1,3,4,5]",
+               "2x8x9x11 8x3x3x3 | pads=[1,1,1,1] pad_mode=reflect src_shape=[2,3,9,11]",
+               "1x5x10x9 5x8x3x3 | pads=[1,1,1,1] pad_mode=reflect strides=[2,2] src_shape=[1,8,19,18]",
+               "1x4x7x9 4x6x5x5 | pads=[2,2,2,2] pad_mode=edge src_shape=[1,6,7,9]",
+               "1x3x6x7 3x5x3x2 | pads=[0,1,2,0] pad_mode=wrap src_shape=[1,5,6,7]",
+               "1x16x30x31 16x32x3x3 | pads=[1,1,1,1] pad_mode=reflect src_shape=[1,32,30,31]",
+               "1x33x35x29 33x17x3x3 | pads=[1,1,1,1] src_shape=[1,17,35,29] band_rows=8",
+               "2x8x19x11 8x3x3x3 | pads=[1,1,1,1] pad_mode=reflect src_shape=[2,3,19,11] band_rows=4",
+               "1x18x15x5 18x17x3x3 | pads=[1,1,1,1] pad_mode=reflect strides=[2,2] src_shape=[1,17,30,9] band_rows=4",
            }},
       {.name = "ConvGradWeights",
        .internal = true,
@@ -490,6 +563,15 @@ std::span<const OpDef> conv_ops() {
                "1x16x8x8 1x32x4x4 | group=16 strides=[2,2] pads=[1,1,1,1] weights_shape=[32,1,4,4]",
                "1x5x6x7 1x6x3x4 | auto_pad=SAME_UPPER strides=[2,2] weights_shape=[6,5,3,3]",
                "1x3x4x5 1x2x6x7 | pads=[1,2,1,0] weights_shape=[2,3,1,1] with_bias=1",
+               "2x3x9x11 2x8x9x11 | pads=[1,1,1,1] pad_mode=reflect weights_shape=[8,3,3,3] with_bias=1",
+               "1x8x19x18 1x5x10x9 | pads=[1,1,1,1] pad_mode=reflect strides=[2,2] weights_shape=[5,8,3,3]",
+               "1x6x7x9 1x4x7x9 | pads=[2,2,2,2] pad_mode=edge weights_shape=[4,6,5,5]",
+               "1x5x6x7 1x3x6x7 | pads=[0,1,2,0] pad_mode=wrap weights_shape=[3,5,3,2] with_bias=1",
+               "1x32x30x31 1x16x30x31 | pads=[1,1,1,1] pad_mode=reflect weights_shape=[16,32,3,3] with_bias=1",
+               "1x17x35x29 1x33x35x29 | pads=[1,1,1,1] weights_shape=[33,17,3,3] with_bias=1 band_rows=8",
+               "2x3x19x11 2x8x19x11 | pads=[1,1,1,1] pad_mode=reflect weights_shape=[8,3,3,3] with_bias=1 band_rows=4",
+               "1x17x30x9 1x18x15x5 | pads=[1,1,1,1] pad_mode=reflect strides=[2,2] weights_shape=[18,17,3,3] "
+               "band_rows=4",
            }},
   };
   return ops;

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "graph/error.h"
+#include "ops/detail/border.h"
 #include "ops/detail/loop.h"
 #include "ops/detail/onednn.h"
 #include "ops/detail/view.h"
@@ -14,9 +15,8 @@
 namespace hourglass::ops {
 namespace {
 
+using detail::kOutside;
 using detail::View;
-
-constexpr int64_t kOutside = -1;  // a constant stands there
 
 // Opset 18's `axes` chooses the axes that `pads` speaks of.
 Dims pads_of(const Attrs& attrs, int rank) {
@@ -39,19 +39,12 @@ Dims pads_of(const Attrs& attrs, int rank) {
 
 Shape padded(const Attrs& attrs, const Shape& src) {
   const Dims pads = pads_of(attrs, src.rank());
-  const std::string& mode = attrs.string("mode");
-  if (mode != "constant" && mode != "reflect" && mode != "edge" && mode != "wrap") {
-    fail("mode is '{}', expected constant, reflect, edge or wrap", mode);
-  }
+  const detail::Border border = detail::border_of(attrs.string("mode"));
   Dims dims = src.dims();
   const std::size_t rank = dims.size();
   for (std::size_t d = 0; d < rank; ++d) {
     const int64_t begin = pads[d], end = pads[d + rank], extent = src.dims()[d];
-    if (mode == "reflect" && (begin >= extent || end >= extent) && (begin > 0 || end > 0)) {
-      fail("axis {} has {} elements: reflection can pad it by {} at most, {} is asked for", d, extent, extent - 1,
-           std::max(begin, end));
-    }
-    if (mode != "constant" && extent == 0 && (begin > 0 || end > 0)) fail("axis {} has no elements to pad from", d);
+    detail::check_border(border, begin, end, extent, static_cast<int>(d));
     if (__builtin_add_overflow(dims[d], begin, &dims[d]) || __builtin_add_overflow(dims[d], end, &dims[d]) ||
         dims[d] < 0) {
       fail("pads of {} and {} leave axis {} of {} elements with less than none", begin, end, d, extent);
@@ -62,23 +55,11 @@ Shape padded(const Attrs& attrs, const Shape& src) {
 
 // For one axis: src's index for each of dst's, or kOutside.
 Dims index_map(const Attrs& attrs, const Shape& src, const Shape& dst, std::size_t axis) {
-  const std::string& mode = attrs.string("mode");
+  const detail::Border border = detail::border_of(attrs.string("mode"));
   const int64_t begin = pads_of(attrs, src.rank())[axis], extent = src.dims()[axis];
   Dims map(static_cast<std::size_t>(dst.dims()[axis]));
   for (std::size_t i = 0; i < map.size(); ++i) {
-    int64_t at = static_cast<int64_t>(i) - begin;
-    if (at < 0 || at >= extent) {
-      if (mode == "constant") {
-        at = kOutside;
-      } else if (mode == "edge") {
-        at = std::clamp<int64_t>(at, 0, extent - 1);
-      } else if (mode == "wrap") {
-        at = (at % extent + extent) % extent;
-      } else {
-        at = at < 0 ? -at : 2 * (extent - 1) - at;
-      }
-    }
-    map[i] = at;
+    map[i] = detail::border_source(border, static_cast<int64_t>(i) - begin, extent);
   }
   return map;
 }

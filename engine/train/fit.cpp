@@ -17,23 +17,6 @@ HG_CLONES void blend(float* average, const float* image, int64_t count, float de
   for (int64_t i = 0; i < count; ++i) average[i] = decay * average[i] + (1 - decay) * image[i];
 }
 
-// Narrow layers waste the lanes of a 16-channel block, wide ones make oneDNN's blocked kernels the faster: the mean
-// number of output channels over all multiplications decides. Measured on AVX-512 with oneDNN 2.6, all convolutions of
-// an iteration at 512x512: channels-last takes 0.6 of the blocked time for a mean of 37 (small) and 0.5 for 32
-// (medium), 1.1 for 128 (standard).
-LayoutPolicy choose_policy(const Graph& graph) {
-  constexpr double kWide = 64;
-  double work = 0, weighted = 0;
-  for (const Node& node : graph.nodes) {
-    if (node.op->name != "Conv") continue;
-    const Shape &weights = graph.shape(node.inputs[1]), &dst = graph.shape(node.outputs[0]);
-    const double macs = static_cast<double>(weights.elements()) * static_cast<double>(dst[2] * dst[3]);
-    work += macs;
-    weighted += macs * static_cast<double>(weights[0]);
-  }
-  return weighted < kWide * work ? LayoutPolicy::channels_last : LayoutPolicy::any;
-}
-
 std::vector<float> meshgrid(const Shape& shape) {
   if (shape[1] != 2) {
     fail("the network's input has {} channel(s), a meshgrid has two, x and y: use a network of depth 2", shape[1]);
@@ -77,8 +60,8 @@ Fit::Compiled Fit::compile(const Problem& problem, const OpTable& table, const F
   if (options.optimize_input) trained.push_back(problem.input);
   if (trained.empty()) fail("neither the network nor its input is to be optimized: nothing could be fitted");
   Differentiated d = differentiate(graph, table, problem.loss, trained);
-  const LayoutPolicy policy = options.policy ? *options.policy : choose_policy(graph);
-  PlanOptions plan_options{.threads = options.threads, .policy = policy, .output_like = {}, .allocate = allocate};
+  PlanOptions plan_options{
+      .threads = options.threads, .policy = options.policy, .output_like = {}, .allocate = allocate};
   for (std::size_t i = 0; i < trained.size(); ++i) {
     plan_options.output_like.emplace_back(d.gradients[i], trained[i]);
   }

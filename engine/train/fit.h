@@ -39,8 +39,7 @@ struct FitOptions {
   double input_noise = 1.0 / 30.0;  // standard deviation of each iteration's noise on z
   double average_decay = 0.99;      // the image's exponential average: a = decay * a + (1 - decay) * image
   int threads = 0;                  // 0: all that are available
-  // Absent: by the network's width, see fit.cpp.
-  std::optional<LayoutPolicy> policy = {};
+  LayoutPolicy policy = LayoutPolicy::channels_last;
   // bf16: the network's activations (graph/precision.h); where the CPU only emulates it, Fit throws.
   Precision precision = Precision::f32;
 };

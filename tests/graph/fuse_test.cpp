@@ -92,4 +92,31 @@ TEST_CASE("a value that someone else reads too is not fused away") {
   CHECK(net.graph.value(norm).producer == 1);
 }
 
+TEST_CASE("padding goes into the convolution that reads it") {
+  for (const char* mode : {"reflect", "edge", "wrap", "constant"}) {
+    Net net;
+    GraphBuilder b(net.graph, op_table());
+    net.x = b.input("x", {DType::f32, Shape{1, 2, 6, 5}});
+    const auto weights = [&](const char* name, Shape shape) {
+      return b.parameter(name, {DType::f32, std::move(shape)}, {.kind = Init::Kind::uniform, .low = -1, .high = 1});
+    };
+    const ValueId first = b.add("Conv", {net.x, weights("first", Shape{3, 2, 1, 1})});
+    const ValueId pad = b.add("Pad", {first}, {{"pads", Dims{0, 0, 1, 2, 0, 0, 2, 1}}, {"mode", std::string(mode)}});
+    net.image = b.add("Conv", {pad, weights("second", Shape{2, 3, 3, 2})}, {{"strides", Dims{2, 1}}});
+    net.loss = b.add("ReduceSum", {b.add("Mul", {net.image, net.image})}, {{"keepdims", int64_t{0}}});
+    net.graph.outputs = {net.image, net.loss};
+    Net fused = net;
+    fuse(fused.graph);
+    // Zeros are left to Pad: its value need not be zero.
+    CHECK(count(fused.graph, "Pad") == (mode == std::string("constant") ? 1 : 0));
+    const std::vector<HostTensor> expected = loss_and_gradients(net), got = loss_and_gradients(fused);
+    REQUIRE(got.size() == expected.size());
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      for (std::size_t k = 0; k < got[i].values.size(); ++k) {
+        CHECK(std::abs(got[i].values[k] - expected[i].values[k]) < 1e-9);
+      }
+    }
+  }
+}
+
 }  // namespace hourglass::test

@@ -1,0 +1,465 @@
+#include "ops/detail/band_convolution.h"
+
+#include <algorithm>
+#include <map>
+
+#include "ops/detail/bands.h"
+#include "ops/detail/loop.h"
+#include "ops/detail/onednn.h"
+
+namespace hourglass::detail {
+namespace {
+
+constexpr std::size_t kAlign = 64;
+std::size_t aligned(std::size_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
+
+// How the primitive computes: in which layout, type and by which algorithm.
+struct Choice {
+  Tag layout = Tag::nhwc;
+  DType type = DType::f32;
+  dnnl::algorithm algorithm = dnnl::algorithm::convolution_direct;
+};
+
+// Output pixels of a band. Winograd works on 4x4 tiles whose transforms fill several times the band, and transforms
+// the weights anew for each: measured best at 16384 (128 channels, 512x512, AVX-512, 2 threads). The direct kernels
+// want the band's source and destination in the second-level caches.
+constexpr int64_t kWinogradPixels = 16384;
+constexpr int64_t kDirectBytes = 2 << 20;
+
+bool prefers_winograd(const BandConvolution& conv) {
+  const auto& [h, w] = conv.window;
+  const bool fits = h.kernel == 3 && w.kernel == 3 && h.stride == 1 && w.stride == 1 && h.dilation == 1 &&
+                    w.dilation == 1 && h.dst * w.dst >= 28 * 28;
+  // Its transforms are paid per channel, what it saves per pair of channels. Measured as choices() says: f32 gains from
+  // 32x16 channels on (1.1x to 1.7x, 2.7x for 128), against bf16's direct kernels 128x128 gain 1.1x to 1.5x.
+  const int64_t narrow = std::min(conv.src.shape[1], conv.dst.shape[1]);
+  const int64_t wide = std::max(conv.src.shape[1], conv.dst.shape[1]);
+  return fits && (conv.src.dtype == DType::bf16 ? narrow >= 96 : narrow >= 16 && wide >= 32);
+}
+
+// The candidates, best first. Measured with oneDNN 2.6 on AVX-512 with bf16 (Zen 4): channels-last is the fastest
+// forward; backward its kernels fall behind the blocked ones where both sides fill blocks of 16; with up to 8 channels
+// on a side, f32 does best with blocks of 8.
+std::vector<Choice> choices(const BandConvolution& conv) {
+  std::vector<Choice> result;
+  if (prefers_winograd(conv)) {
+    result.push_back({.layout = Tag::nChw16c, .algorithm = dnnl::algorithm::convolution_winograd});
+  }
+  const DType type = conv.src.dtype;
+  const int64_t narrow = std::min(conv.src.shape[1], conv.dst.shape[1]);
+  if (narrow >= 16 && conv.direction != Direction::forward) result.push_back({.layout = Tag::nChw16c, .type = type});
+  if (narrow > 4 && narrow <= 8 && type == DType::f32) result.push_back({.layout = Tag::nChw8c, .type = type});
+  for (const Tag tag : {Tag::nhwc, Tag::any}) result.push_back({.layout = tag, .type = type});
+  return result;
+}
+
+// The primitive of one size of band, behind the differences of the three directions.
+struct BandPrimitive {
+  dnnl::primitive primitive;
+  MemoryDesc src, weights, dst, scratchpad;
+  std::string implementation;
+  View src_view, dst_view;
+};
+
+template <typename Primitive, typename Desc>
+std::optional<BandPrimitive> finish(const Desc& desc, const MemoryDesc& src, const MemoryDesc& weights,
+                                    const MemoryDesc& dst) {
+  if (!is_viewable(src) || !is_viewable(dst)) return std::nullopt;
+  return BandPrimitive{.primitive = Primitive(desc),
+                       .src = src,
+                       .weights = weights,
+                       .dst = dst,
+                       .scratchpad = desc.scratchpad_desc(),
+                       .implementation = implementation_of(desc),
+                       .src_view = view_of(src),
+                       .dst_view = view_of(dst)};
+}
+
+std::optional<BandPrimitive> make_primitive(const dnnl::engine& engine, Direction direction,
+                                            const ConvolutionSpec& spec) {
+  switch (direction) {
+    case Direction::forward: {
+      const auto desc = make_convolution(engine, spec);
+      if (!desc) break;
+      return finish<dnnl::convolution_forward>(desc, desc.src_desc(), desc.weights_desc(), desc.dst_desc());
+    }
+    case Direction::grad_src: {
+      const auto desc = make_convolution_backward_data(engine, spec);
+      if (!desc) break;
+      return finish<dnnl::convolution_backward_data>(desc, desc.diff_src_desc(), desc.weights_desc(),
+                                                     desc.diff_dst_desc());
+    }
+    case Direction::grad_weights: {
+      const auto desc = make_convolution_backward_weights(engine, spec);
+      if (!desc) break;
+      return finish<dnnl::convolution_backward_weights>(desc, desc.src_desc(), desc.diff_weights_desc(),
+                                                        desc.diff_dst_desc());
+    }
+  }
+  return std::nullopt;
+}
+
+HG_CLONES void add_row(const float* src, float* dst, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) dst[i] += src[i];
+}
+
+// Whether a row's pixels follow each other with all their channels, and rows do.
+bool is_one_run(const View& v) {
+  return v.groups == 1 && v.block == v.c && v.stride_w == v.c && v.stride_h == v.w * v.c;
+}
+
+int64_t overlap_of(const WindowAxis& h) { return std::max<int64_t>(0, h.extent() - h.stride); }
+
+// Everything that is decided in plan().
+struct Layout {
+  explicit Layout(BandConvolution convolution) : conv(std::move(convolution)), padding(conv.window, conv.border) {}
+
+  BandConvolution conv;
+  Choice choice;
+  PaddedImage padding;
+  std::vector<Band> bands;
+  std::vector<BandPrimitive> primitives;                // one per size of band
+  std::vector<std::size_t> primitive_of;                // of each band
+  std::vector<std::vector<PaddedImage::Row>> complete;  // grad_src: of each band
+  MemoryDesc src, weights, dst, bias;                   // the graph's, as the kernel wants them
+  View src_view, dst_view;
+  // Where the graph's own memory serves: no copy is made.
+  bool src_in_place = false, dst_in_place = false, weights_in_place = false;
+  // Offsets into scratch memory.
+  std::size_t scratchpad = 0, src_part = 0, dst_part = 0, left_over = 0, weights_part = 0, weights_sum = 0,
+              bias_part = 0;
+};
+
+class BandKernel final : public Kernel {
+ public:
+  BandKernel(std::shared_ptr<const Layout> layout, const dnnl::engine& engine)
+      : layout_(std::move(layout)), engine_(engine) {}
+
+  void bind(const Addresses& at, const dnnl::stream& stream) override {
+    stream_ = stream;
+    at_ = at;
+    memories_.clear();
+    arguments_.assign(layout_->bands.size(), {});
+    memories_.reserve(8 * layout_->bands.size() + 4);
+    for (std::size_t b = 0; b < layout_->bands.size(); ++b) bind_band(b);
+    const Layout& l = *layout_;
+    if (l.weights_in_place) return;
+    // The weights' gradient leaves the kernel's layout, weights enter it.
+    const MemoryDesc& inner = l.primitives[0].weights;
+    const bool leaves = l.conv.direction == Direction::grad_weights;
+    const auto reorder = leaves ? make_reorder(engine_, inner, l.weights) : make_reorder(engine_, l.weights, inner);
+    weights_reorder_ = dnnl::reorder(reorder);
+    reorder_arguments_.clear();
+    const auto add = [&](int index, const MemoryDesc& desc, void* address) {
+      if (desc.get_size() > 0) reorder_arguments_.push_back({index, remember(desc, address).get()});
+    };
+    add(leaves ? DNNL_ARG_FROM : DNNL_ARG_TO, inner, scratch(leaves ? l.weights_sum : l.weights_part));
+    add(leaves ? DNNL_ARG_TO : DNNL_ARG_FROM, l.weights, leaves ? at.dst[0] : at.src[1]);
+    add(DNNL_ARG_SCRATCHPAD, reorder.scratchpad_desc(), scratch(l.scratchpad));
+  }
+
+  void run() noexcept override {
+    const Layout& l = *layout_;
+    const bool gradient = l.conv.direction == Direction::grad_weights;
+    if (!l.weights_in_place && !gradient) execute(weights_reorder_, reorder_arguments_);
+    for (std::size_t b = 0; b < l.bands.size(); ++b) run_band(b);
+    if (!l.weights_in_place && gradient) execute(weights_reorder_, reorder_arguments_);
+  }
+
+  void run_primitives() noexcept override {
+    const Layout& l = *layout_;
+    for (std::size_t b = 0; b < l.bands.size(); ++b) execute(l.primitives[l.primitive_of[b]].primitive, arguments_[b]);
+  }
+
+ private:
+  [[nodiscard]] void* scratch(std::size_t offset) const { return static_cast<char*>(at_.scratch) + offset; }
+
+  const dnnl::memory& remember(const MemoryDesc& desc, void* address) {
+    return memories_.emplace_back(desc, engine_, address);
+  }
+
+  void execute(const dnnl::primitive& primitive, const std::vector<dnnl_exec_arg_t>& arguments) noexcept {
+    dnnl_primitive_execute(primitive.get(), stream_.get(), static_cast<int>(arguments.size()), arguments.data());
+  }
+
+  // The graph's src (or diff_src) and dst (or diff_dst).
+  [[nodiscard]] Pixels src() const {
+    void* data = layout_->conv.direction == Direction::grad_src ? at_.dst[0] : at_.src[0];
+    return {.view = layout_->src_view, .type = layout_->conv.src.dtype, .data = data};
+  }
+  [[nodiscard]] Pixels dst() const {
+    void* data = nullptr;
+    switch (layout_->conv.direction) {
+      case Direction::forward: data = at_.dst[0]; break;
+      case Direction::grad_src: data = at_.src[0]; break;
+      case Direction::grad_weights: data = at_.src[1]; break;
+    }
+    return {.view = layout_->dst_view, .type = layout_->conv.dst.dtype, .data = data};
+  }
+  [[nodiscard]] Pixels part(const View& view, std::size_t offset) const {
+    return {.view = view, .type = layout_->choice.type, .data = scratch(offset)};
+  }
+  // Row `row` of image `n`, in place.
+  static void* row_address(const Pixels& pixels, int64_t n, int64_t row) {
+    return static_cast<char*>(pixels.data) +
+           static_cast<std::size_t>(pixels.view.offset(n, 0, row, 0)) * size_of(pixels.type);
+  }
+
+  void bind_band(std::size_t b) {
+    const Layout& l = *layout_;
+    const Band& band = l.bands[b];
+    const BandPrimitive& p = l.primitives[l.primitive_of[b]];
+    auto& arguments = arguments_[b];
+    const auto add = [&](int index, const MemoryDesc& desc, void* address) {
+      if (desc.get_size() > 0) arguments.push_back({index, remember(desc, address).get()});
+    };
+    void* src_data = l.src_in_place ? row_address(src(), band.image, band.src_begin) : scratch(l.src_part);
+    void* dst_data = l.dst_in_place ? row_address(dst(), band.image, band.dst_begin) : scratch(l.dst_part);
+    add(DNNL_ARG_SCRATCHPAD, p.scratchpad, scratch(l.scratchpad));
+    switch (l.conv.direction) {
+      case Direction::forward:
+        add(DNNL_ARG_SRC, p.src, src_data);
+        add(DNNL_ARG_DST, p.dst, dst_data);
+        add(DNNL_ARG_WEIGHTS, p.weights, l.weights_in_place ? at_.src[1] : scratch(l.weights_part));
+        if (l.conv.has_bias) add(DNNL_ARG_BIAS, l.bias, at_.src[2]);
+        break;
+      case Direction::grad_src:
+        add(DNNL_ARG_DIFF_SRC, p.src, src_data);
+        add(DNNL_ARG_DIFF_DST, p.dst, dst_data);
+        add(DNNL_ARG_WEIGHTS, p.weights, l.weights_in_place ? at_.src[1] : scratch(l.weights_part));
+        break;
+      case Direction::grad_weights:
+        add(DNNL_ARG_SRC, p.src, src_data);
+        add(DNNL_ARG_DIFF_DST, p.dst, dst_data);
+        add(DNNL_ARG_DIFF_WEIGHTS, p.weights, b == 0 ? sum_weights() : scratch(l.weights_part));
+        if (l.conv.has_bias) add(DNNL_ARG_DIFF_BIAS, l.bias, b == 0 ? at_.dst[1] : scratch(l.bias_part));
+        break;
+    }
+  }
+
+  [[nodiscard]] void* sum_weights() const {
+    return layout_->weights_in_place ? at_.dst[0] : scratch(layout_->weights_sum);
+  }
+
+  void run_band(std::size_t b) noexcept {
+    const Layout& l = *layout_;
+    const Band& band = l.bands[b];
+    const BandPrimitive& p = l.primitives[l.primitive_of[b]];
+    const bool forward = l.conv.direction == Direction::forward;
+    if (l.conv.direction != Direction::grad_src && !l.src_in_place) {
+      l.padding.gather(src(), band, part(p.src_view, l.src_part));
+    }
+    if (!forward && !l.dst_in_place) {
+      copy_rows(dst(), band.image, band.dst_begin, part(p.dst_view, l.dst_part), 0, 0, band.dst_rows);
+    }
+    execute(p.primitive, arguments_[b]);
+    if (forward && !l.dst_in_place) {
+      copy_rows(part(p.dst_view, l.dst_part), 0, 0, dst(), band.image, band.dst_begin, band.dst_rows);
+    }
+    if (l.conv.direction == Direction::grad_src && !l.src_in_place) fold(b);
+    if (l.conv.direction == Direction::grad_weights && b > 0) {
+      const auto add = [](void* part, void* sum, int64_t count) {
+        parallel_ranges(count, 4096, [&](int64_t begin, int64_t end) {
+          add_row(static_cast<const float*>(part) + begin, static_cast<float*>(sum) + begin, end - begin);
+        });
+      };
+      add(scratch(l.weights_part), sum_weights(), padded_elements(p.weights));
+      if (l.conv.has_bias) add(scratch(l.bias_part), at_.dst[1], l.conv.dst.shape[1]);
+    }
+  }
+
+  void fold(std::size_t b) noexcept {
+    const Layout& l = *layout_;
+    const Band& band = l.bands[b];
+    const Pixels made = part(l.primitives[l.primitive_of[b]].src_view, l.src_part);
+    const Pixels kept = left_over(made);
+    l.padding.fold(l.complete[b], made, kept, src(), band.image);
+    const bool goes_on = b + 1 < l.bands.size() && l.bands[b + 1].image == band.image;
+    if (goes_on && kept.view.h > 0) copy_rows(made, 0, band.src_rows - kept.view.h, kept, 0, 0, kept.view.h);
+  }
+
+  // Room for the rows that neighbouring bands share, laid out as the band is.
+  [[nodiscard]] Pixels left_over(const Pixels& band) const {
+    Pixels kept = band;
+    View& v = kept.view;
+    v.h = overlap_of(layout_->conv.window.h);
+    if (v.groups > 1) v.stride_g = v.h * v.w * v.block;
+    kept.data = scratch(layout_->left_over);
+    return kept;
+  }
+
+  std::shared_ptr<const Layout> layout_;
+  dnnl::engine engine_;
+  dnnl::stream stream_;
+  Addresses at_;
+  std::vector<dnnl::memory> memories_;
+  std::vector<std::vector<dnnl_exec_arg_t>> arguments_;
+  dnnl::primitive weights_reorder_;
+  std::vector<dnnl_exec_arg_t> reorder_arguments_;
+};
+
+// Offsets one behind the other.
+class Offsets {
+ public:
+  std::size_t add(std::size_t bytes) {
+    const std::size_t at = end_;
+    end_ += aligned(bytes);
+    return at;
+  }
+  [[nodiscard]] std::size_t end() const { return end_; }
+
+ private:
+  std::size_t end_ = 0;
+};
+
+// What the primitive computes on for a band of that size.
+ConvolutionSpec spec_of(const BandConvolution& conv, const Choice& choice, const Band& band,
+                        const std::optional<MemoryDesc>& weights) {
+  const Window& window = conv.window;
+  const bool gradient = conv.direction == Direction::grad_weights;
+  const int64_t columns = window.w.src + window.w.pad_begin + window.w.pad_end;
+  const auto activation = [&](int64_t channels, int64_t rows, int64_t width) {
+    return with_tag({choice.type, Shape{1, channels, rows, width}}, choice.layout);
+  };
+  return {.src = activation(conv.src.shape[1], band.src_rows, columns),
+          .weights = weights ? *weights : any({gradient ? DType::f32 : choice.type, conv.weights.shape}),
+          .bias = conv.has_bias ? plain({DType::f32, Shape{conv.weights.shape[0]}}) : MemoryDesc(),
+          .dst = activation(conv.dst.shape[1], band.dst_rows, window.w.dst),
+          .strides = window.strides(),
+          .dilations = window.dilations(),
+          .padding_l = {0, 0},
+          .padding_r = {0, 0},
+          .algorithm = choice.algorithm};
+}
+
+int64_t band_rows(const BandConvolution& conv, const Choice& choice) {
+  if (conv.band_rows > 0) return conv.band_rows;
+  const auto& [h, w] = conv.window;
+  if (choice.algorithm == dnnl::algorithm::convolution_winograd) return std::max<int64_t>(4, kWinogradPixels / w.dst);
+  const auto bytes = static_cast<int64_t>(size_of(choice.type));
+  const int64_t row_bytes = bytes * (conv.src.shape[1] * w.src * h.stride + conv.dst.shape[1] * w.dst);
+  return std::max<int64_t>(8, kDirectBytes / row_bytes);
+}
+
+// Cuts the image and makes the primitives; false when oneDNN has none, or the cut won't do.
+bool cut(const dnnl::engine& engine, int64_t rows, Layout& layout) {
+  const BandConvolution& conv = layout.conv;
+  layout.bands = cut_into_bands(conv.window.h, conv.src.shape[0], rows);
+  layout.primitives.clear();
+  layout.primitive_of.clear();
+  if (conv.direction == Direction::grad_src) {
+    layout.complete = layout.padding.completed_rows(layout.bands, overlap_of(conv.window.h));
+    if (layout.complete.empty()) return false;
+  }
+  std::map<std::pair<int64_t, int64_t>, std::size_t> known;
+  for (const Band& band : layout.bands) {
+    const auto [at, is_new] = known.try_emplace({band.src_rows, band.dst_rows}, layout.primitives.size());
+    if (is_new) {
+      std::optional<MemoryDesc> weights;
+      if (!layout.primitives.empty()) weights = layout.primitives[0].weights;
+      auto primitive = make_primitive(engine, conv.direction, spec_of(conv, layout.choice, band, weights));
+      if (!primitive) return false;
+      layout.primitives.push_back(std::move(*primitive));
+    }
+    layout.primitive_of.push_back(at->second);
+  }
+  return true;
+}
+
+}  // namespace
+
+bool prefers_bands(const BandConvolution& conv) {
+  const int64_t narrow = std::min(conv.src.shape[1], conv.dst.shape[1]);
+  const bool is_1x1 = conv.window.h.kernel == 1 && conv.window.w.kernel == 1;
+  return prefers_winograd(conv) || (conv.direction == Direction::grad_weights && narrow >= (is_1x1 ? 64 : 16));
+}
+
+std::optional<KernelPlan> plan_band_convolution(const PlanContext& ctx, const BandConvolution& conv) {
+  auto layout = std::make_shared<Layout>(conv);
+  Layout& l = *layout;
+  const std::vector<Choice> candidates = choices(conv);
+  const bool found = std::any_of(candidates.begin(), candidates.end(), [&](const Choice& choice) {
+    l.choice = choice;
+    return cut(ctx.engine, band_rows(conv, choice), l) || cut(ctx.engine, conv.window.h.dst, l);
+  });
+  if (!found) return std::nullopt;
+
+  const BandPrimitive& primitive = l.primitives[0];
+  const auto read = [&](std::size_t i) {
+    return is_viewable(ctx.src[i]) ? ctx.src[i] : in_layout_of(primitive.src, ctx.in(i));
+  };
+  const auto write = [&](const MemoryDesc& like, const TensorType& type) {
+    return ctx.policy == LayoutPolicy::channels_last ? with_tag(type, Tag::nhwc) : in_layout_of(like, type);
+  };
+  switch (conv.direction) {
+    case Direction::forward:
+      l.src = read(0);
+      l.dst = write(primitive.dst, conv.dst);
+      break;
+    case Direction::grad_src:
+      l.src = write(primitive.src, conv.src);
+      l.dst = read(0);
+      break;
+    case Direction::grad_weights:
+      l.src = read(0);
+      l.dst = read(1);
+      break;
+  }
+  l.src_view = view_of(l.src);
+  l.dst_view = view_of(l.dst);
+  if (conv.has_bias) l.bias = plain({DType::f32, Shape{conv.weights.shape[0]}});
+  const bool same_type = conv.weights.dtype == from_dnnl(blocking_of(primitive.weights).data_type);
+  l.weights = same_type ? primitive.weights : plain(conv.weights);
+  l.weights_in_place = same_type;
+  const bool padded =
+      conv.window.h.pad_begin + conv.window.h.pad_end + conv.window.w.pad_begin + conv.window.w.pad_end > 0;
+  // Without padding, overlapping gradients still have to be added up.
+  const bool adds = conv.direction == Direction::grad_src && overlap_of(conv.window.h) > 0 && l.bands.size() > 1;
+  l.src_in_place =
+      !padded && !adds && l.choice.type == conv.src.dtype && is_one_run(l.src_view) && is_one_run(primitive.src_view);
+  l.dst_in_place = l.choice.type == conv.dst.dtype && is_one_run(l.dst_view) && is_one_run(primitive.dst_view);
+
+  const auto largest = [&](const auto& bytes) {
+    std::size_t most = 0;
+    for (const BandPrimitive& p : l.primitives) most = std::max(most, bytes(p));
+    return most;
+  };
+  Offsets offsets;
+  l.scratchpad = offsets.add(largest([](const BandPrimitive& p) { return p.scratchpad.get_size(); }));
+  const std::size_t src_bytes = largest([](const BandPrimitive& p) { return p.src.get_size(); });
+  if (!l.src_in_place) l.src_part = offsets.add(src_bytes);
+  if (!l.dst_in_place) l.dst_part = offsets.add(largest([](const BandPrimitive& p) { return p.dst.get_size(); }));
+  if (adds) l.left_over = offsets.add(src_bytes);
+  const bool sums = conv.direction == Direction::grad_weights && l.bands.size() > 1;
+  if (sums || (!l.weights_in_place && conv.direction != Direction::grad_weights)) {
+    l.weights_part = offsets.add(primitive.weights.get_size());
+  }
+  if (!l.weights_in_place && conv.direction == Direction::grad_weights) {
+    l.weights_sum = offsets.add(primitive.weights.get_size());
+  }
+  if (sums && conv.has_bias) l.bias_part = offsets.add(l.bias.get_size());
+
+  KernelPlan plan;
+  switch (conv.direction) {
+    case Direction::forward:
+      plan.src = {l.src, l.weights};
+      plan.dst = {l.dst};
+      if (ctx.node.inputs.size() > 2) plan.src.push_back(l.bias);
+      break;
+    case Direction::grad_src:
+      plan.src = {l.dst, l.weights};
+      plan.dst = {l.src};
+      break;
+    case Direction::grad_weights:
+      plan.src = {l.src, l.dst};
+      plan.dst = {l.weights};
+      if (conv.has_bias) plan.dst.push_back(l.bias);
+      break;
+  }
+  plan.scratch_bytes = offsets.end();
+  plan.implementation = fmt::format("{} in {} bands", primitive.implementation, l.bands.size());
+  plan.kernel = std::make_unique<BandKernel>(std::move(layout), ctx.engine);
+  return plan;
+}
+
+}  // namespace hourglass::detail
