@@ -33,6 +33,7 @@ nlohmann::ordered_json to_json(const StepProfile& step, const Peak& peak) {
           {"seconds", step.seconds.median},
           {"seconds_low", step.seconds.low},
           {"seconds_high", step.seconds.high},
+          {"seconds_alone", step.alone},
           {"flops", step.flops},
           {"bytes", step.bytes},
           {"share_of_peak", share_of_peak(step, peak)}};
@@ -43,7 +44,8 @@ ExitCode run(const Arguments& a) {
   fit->step();  // first touch of all memory
   const int threads = fit->plan().threads();
   const Peak peak = measure_peak(threads, choose_precision(a.network.precision));
-  const std::vector<StepProfile> steps = profile_steps(*fit, a.iterations);
+  std::vector<StepProfile> steps = profile_steps(*fit, a.iterations);
+  if (a.json) time_convolutions(*fit, steps, a.iterations);
   const Machine machine = this_machine();
   if (a.json) {
     nlohmann::ordered_json json{

@@ -100,6 +100,12 @@ std::vector<StepProfile> profile_steps(Fit& fit, int64_t iterations) {
   return profiles;
 }
 
+void time_convolutions(Fit& fit, std::vector<StepProfile>& steps, int64_t times) {
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    if (steps[i].flops > 0) steps[i].alone = fit.plan().time_primitives(i, times);
+  }
+}
+
 std::map<std::string, double> seconds_by_op(const std::vector<StepProfile>& steps) {
   std::map<std::string, double> seconds;
   for (const StepProfile& step : steps) seconds[step.info.op] += step.seconds.median;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cassert>
 #include <chrono>
+#include <limits>
 #include <map>
 
 #include "engine/runtime/arena.h"
@@ -78,6 +79,17 @@ class Plan::Impl {
       steps_[i].kernel->run();
       on_step(i, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     }
+  }
+
+  double time_primitives(std::size_t step, int64_t times) {
+    omp_set_num_threads(threads_);
+    double best = std::numeric_limits<double>::infinity();
+    for (int64_t i = 0; i < times; ++i) {
+      const auto start = std::chrono::steady_clock::now();
+      steps_[step].kernel->run_primitives();
+      best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    }
+    return best;
   }
 
   struct Buffer {
@@ -361,6 +373,7 @@ void Plan::write_like(ValueId id, const std::vector<float>& values, float* memor
 }
 std::vector<float> Plan::read_like(ValueId id, const float* memory) const { return impl_->read(id, memory); }
 void Plan::run() noexcept { impl_->run(); }
+double Plan::time_primitives(std::size_t step, int64_t times) { return impl_->time_primitives(step, times); }
 void Plan::run_profiled(const std::function<void(std::size_t, double)>& on_step) { impl_->run_profiled(on_step); }
 float* Plan::data(ValueId id) const { return reinterpret_cast<float*>(impl_->buffer_of(id).address); }
 const MemoryDesc& Plan::layout(ValueId id) const { return impl_->buffer_of(id).desc; }
