@@ -35,7 +35,7 @@ Dims joined_pads(const Graph& graph, const Node& pad, const Node& conv) {
   const Dims& given = pad.attrs.ints("pads");
   const Dims& own = conv.attrs.ints("pads");
   const bool plain_conv = std::all_of(own.begin(), own.end(), [](int64_t p) { return p == 0; }) &&
-                          conv.attrs.integer("group") == 1 && conv.attrs.string("pad_mode") == "constant" &&
+                          conv.attrs.integer("group") == 1 && !conv.attrs.has("pad_mode") &&
                           (conv.attrs.string("auto_pad") == "NOTSET" || conv.attrs.string("auto_pad") == "VALID");
   const bool spatial = graph.shape(pad.inputs[0]).rank() == 4 && !pad.attrs.has("axes") && given.size() == 8 &&
                        given[0] == 0 && given[1] == 0 && given[4] == 0 && given[5] == 0;

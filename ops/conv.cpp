@@ -28,7 +28,9 @@ using From = detail::Argument::From;
 
 Dims kernel_of(const Shape& weights) { return {weights[2], weights[3]}; }
 
-detail::Border border_of(const Attrs& attrs) { return detail::border_of(attrs.string("pad_mode")); }
+detail::Border border_of(const Attrs& attrs) {
+  return attrs.has("pad_mode") ? detail::border_of(attrs.string("pad_mode")) : detail::Border::constant;
+}
 
 // Everything that can be wrong about a convolution, and what it works on.
 Window checked_window(const Attrs& attrs, const Shape& src, const Shape& weights) {
@@ -353,7 +355,7 @@ std::optional<KernelPlan> plan_bands(const PlanContext& ctx, detail::Direction d
                                      .weights = weights,
                                      .dst = dst,
                                      .has_bias = has_bias,
-                                     .band_rows = attrs.integer("band_rows")};
+                                     .band_rows = attrs.has("band_rows") ? attrs.integer("band_rows") : 0};
   const bool cheaper = attrs.integer("group") == 1 && detail::prefers_bands(conv);
   if (conv.border == detail::Border::constant && !cheaper) return std::nullopt;
   auto plan = detail::plan_band_convolution(ctx, conv);
@@ -452,8 +454,8 @@ std::vector<AttrSpec> attrs_with(std::vector<AttrSpec> more) {
                               {"dilations", Dims{}},
                               {"group", int64_t{1}},
                               {"auto_pad", std::string("NOTSET")},
-                              {"pad_mode", std::string("constant")},
-                              {"band_rows", int64_t{0}}};
+                              AttrSpec::optional("pad_mode", AttrKind::string),
+                              AttrSpec::optional("band_rows", AttrKind::integer)};
   attrs.insert(attrs.end(), more.begin(), more.end());
   return attrs;
 }

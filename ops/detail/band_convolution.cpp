@@ -386,6 +386,7 @@ std::optional<KernelPlan> plan_band_convolution(const PlanContext& ctx, const Ba
 
   const BandPrimitive& primitive = l.primitives[0];
   const auto read = [&](std::size_t i) {
+    if (ctx.policy == LayoutPolicy::channels_last) return with_tag(ctx.in(i), Tag::nhwc);
     return is_viewable(ctx.src[i]) ? ctx.src[i] : in_layout_of(primitive.src, ctx.in(i));
   };
   const auto write = [&](const MemoryDesc& like, const TensorType& type) {
