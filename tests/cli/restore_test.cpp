@@ -261,6 +261,25 @@ TEST_CASE("a real photograph gets better; the seed decides every byte") {
   CHECK(differs);
 }
 
+TEST_CASE("bf16 restores as well as f32") {
+  if (!has_native_bf16()) return;
+  const TemporaryFolder folder;
+  const std::string input = folder / "in.jpg", original = data_path("camera.png");
+  save_jpeg(input, read_image(original).image);
+  double difference = 0;
+  for (const char* seed : {"1", "2"}) {
+    const auto restored = [&](const char* precision) {
+      return json_of(restore_with({input, "--reference", original, "--json", "--force", "--seed", seed, "--precision",
+                                   precision},
+                                  "150"))
+          .at("psnr_restored")
+          .get<double>();
+    };
+    difference += (restored("bf16") - restored("f32")) / 2;
+  }
+  CHECK(std::abs(difference) < 0.05);  // dB; measured: 0.01
+}
+
 TEST_CASE("every option has its effect") {
   const TemporaryFolder folder;
   const std::string input = folder / "in.jpg";
