@@ -73,28 +73,17 @@ class Binder {
   ImportedModel run() {
     refuse_unsupported();
     if (!model_.invalid.empty()) fail("{}", model_.invalid);
-    result_.opset = model_.opset;
-    result_.producer = model_.producer;
-    result_.notes = model_.notes;
-    graph_.name = model_.name;
-    find_weights();
-    bind_input();
-    for (const auto& [name, data] : model_.initializers) add_initializer(name, data);
-    for (const OnnxNode& node : model_.nodes) add_node(node);
-    for (const std::string& name : model_.outputs) {
-      const auto it = names_.find(name);
-      if (it == names_.end()) {
-        errors_.push_back(fmt::format("output '{}' is not computed by any node", name));
-      } else if (it->second.valid()) {
-        graph_.outputs.push_back(it->second);
-      }
-    }
+    add_everything();
     if (errors_.size() == 1) fail("{}", errors_.front());
     if (!errors_.empty()) fail("{} nodes can't be used:\n  {}", errors_.size(), fmt::join(errors_, "\n  "));
     if (graph_.outputs.empty()) fail("has no output");
-    forward_identities(graph_);
-    eliminate_dead_code(graph_);
-    refuse_shape_ops();
+    simplify();
+    const std::vector<const Node*> left = shape_ops_left();
+    if (!left.empty()) {
+      std::vector<std::string> problems;
+      for (const Node* node : left) problems.push_back(fmt::format("node '{}' ({})", node->name, node->op->name));
+      fail("{}:\n  {}", kOnlyForSizes, fmt::join(problems, "\n  "));
+    }
     if (separated_ > 0) {
       note(fmt::format("initial values shared through Identity: {} trained on {} own",
                        separated_ == 1 ? "1 parameter is" : fmt::format("{} parameters are", separated_),
@@ -106,35 +95,99 @@ class Binder {
     return std::move(result_);
   }
 
+  Examination examine() {
+    Examination result{.nodes = {}, .problem = {}, .opset = model_.opset, .producer = model_.producer};
+    for (const OnnxNode& node : model_.nodes) {
+      reports_.push_back(
+          {.name = node.name, .op = node.op, .problem = fmt::format("{}", fmt::join(reasons_of(node), "; "))});
+    }
+    try {
+      add_everything();
+      if (graph_.outputs.empty()) fail("has no output");
+      simplify();
+      for (const Node* node : shape_ops_left()) {
+        const auto it =
+            std::find_if(reports_.begin(), reports_.end(), [&](const auto& r) { return r.name == node->name; });
+        if (it != reports_.end()) it->problem = kOnlyForSizes;
+      }
+    } catch (const Error& error) {
+      const bool follows =
+          std::any_of(reports_.begin(), reports_.end(), [](const auto& r) { return !r.problem.empty(); });
+      if (!follows) result.problem = error.what();
+    }
+    result.nodes = std::move(reports_);
+    return result;
+  }
+
  private:
+  static constexpr const char* kOnlyForSizes =
+      "supported only where it computes sizes, but here depends on the image's content or on weights";
+
+  void add_everything() {
+    result_.opset = model_.opset;
+    result_.producer = model_.producer;
+    result_.notes = model_.notes;
+    graph_.name = model_.name;
+    find_weights();
+    bind_input();
+    for (const auto& [name, data] : model_.initializers) add_initializer(name, data);
+    for (std::size_t n = 0; n < model_.nodes.size(); ++n) {
+      report_ = reports_.empty() ? nullptr : &reports_[n];
+      if (report_ != nullptr && !report_->problem.empty()) {
+        give_up(model_.nodes[n]);
+      } else {
+        add_node(model_.nodes[n]);
+      }
+    }
+    for (const std::string& name : model_.outputs) {
+      const auto it = names_.find(name);
+      if (it == names_.end()) {
+        errors_.push_back(fmt::format("output '{}' is not computed by any node", name));
+      } else if (it->second.valid()) {
+        graph_.outputs.push_back(it->second);
+      }
+    }
+  }
+
+  void simplify() {
+    forward_identities(graph_);
+    eliminate_dead_code(graph_);
+  }
+
   void note(const std::string& text) {
     auto& notes = result_.notes;
     if (std::find(notes.begin(), notes.end(), text) == notes.end()) notes.push_back(text);
   }
 
-  // All that can be said without looking at a shape, at once.
+  // What can be said against a node without looking at a shape.
+  [[nodiscard]] std::vector<std::string> reasons_of(const OnnxNode& node) const {
+    std::vector<std::string> reasons = node.unsupported;
+    const OpDef* op = table_.find(node.op);
+    if (node.domain == kOwnDomain) {
+      if (op == nullptr) reasons.emplace_back("the op is not known");
+    } else if (!node.domain.empty()) {
+      reasons.push_back(fmt::format("domain '{}' is not known", node.domain));
+    } else if (is_source(node.op)) {
+      // Read by the importer itself.
+    } else if (op == nullptr || op->internal) {
+      reasons.emplace_back("the op is not supported");
+    } else if (op->since > model_.opset) {
+      reasons.push_back(fmt::format("supported from opset {}, the file has {}", op->since, model_.opset));
+    } else if (op->normalize == nullptr) {
+      for (const auto& [name, value] : node.attrs.all()) {
+        const bool known = std::any_of(op->attrs.begin(), op->attrs.end(),
+                                       [&, n = std::string_view(name)](const AttrSpec& s) { return s.name == n; });
+        if (!known) reasons.push_back(fmt::format("attribute '{}' is not supported", name));
+      }
+    }
+    return reasons;
+  }
+
+  // All of it at once.
   void refuse_unsupported() const {
     std::vector<std::string> problems;
     for (const OnnxNode& node : model_.nodes) {
-      std::vector<std::string> reasons = node.unsupported;
-      const OpDef* op = table_.find(node.op);
-      if (node.domain == kOwnDomain) {
-        if (op == nullptr) reasons.emplace_back("the op is not known");
-      } else if (!node.domain.empty()) {
-        reasons.push_back(fmt::format("domain '{}' is not known", node.domain));
-      } else if (is_source(node.op)) {
-        // Read by the importer itself.
-      } else if (op == nullptr || op->internal) {
-        reasons.emplace_back("the op is not supported");
-      } else if (op->since > model_.opset) {
-        reasons.push_back(fmt::format("supported from opset {}, the file has {}", op->since, model_.opset));
-      } else if (op->normalize == nullptr) {
-        for (const auto& [name, value] : node.attrs.all()) {
-          const bool known = std::any_of(op->attrs.begin(), op->attrs.end(),
-                                         [&, n = std::string_view(name)](const AttrSpec& s) { return s.name == n; });
-          if (!known) reasons.push_back(fmt::format("attribute '{}' is not supported", name));
-        }
-      }
+      const std::vector<std::string> reasons = reasons_of(node);
       if (!reasons.empty()) problems.push_back(fmt::format("{}: {}", label(node), fmt::join(reasons, "; ")));
     }
     if (!problems.empty()) {
@@ -212,11 +265,12 @@ class Binder {
         continue;
       }
       const auto it = names_.find(name);
-      if (it == names_.end()) {
-        errors_.push_back(fmt::format("{}: reads '{}', an output that is not supported", label(file_node), name));
-      }
+      if (it == names_.end()) refuse(file_node, fmt::format("reads '{}', an output that is not supported", name));
       // Behind a node that failed there is nothing to say.
-      if (it == names_.end() || !it->second.valid()) return give_up(file_node);
+      if (it == names_.end() || !it->second.valid()) {
+        if (report_ != nullptr) report_->blocked = report_->problem.empty();
+        return give_up(file_node);
+      }
       node.inputs.push_back(it->second);
     }
     try {
@@ -225,9 +279,14 @@ class Binder {
       canonicalize(file_node, node, outputs);
       if (!add_parts(node, outputs) && !fold(node, outputs)) append(node, outputs);
     } catch (const Error& error) {
-      errors_.emplace_back(error.within(label(file_node)).what());
+      refuse(file_node, error.what());
       give_up(file_node);
     }
+  }
+
+  void refuse(const OnnxNode& node, const std::string& problem) {
+    errors_.push_back(fmt::format("{}: {}", label(node), problem));
+    if (report_ != nullptr) report_->problem = problem;
   }
 
   void give_up(const OnnxNode& node) {
@@ -238,6 +297,7 @@ class Binder {
   bool add_source(const OnnxNode& node, const std::vector<ValueId>& inputs) {
     if (!is_source(node.op)) return false;
     if (node.outputs.size() != 1) fail("has {} outputs, expected one", node.outputs.size());
+    if (report_ != nullptr) report_->folded = node.op == "Constant";
     if (node.op == "Constant") {
       auto data = constant_of(node.attrs);
       add_value({.name = node.outputs[0],
@@ -458,6 +518,7 @@ class Binder {
                                    [](const TensorType& type) { return type.shape.elements() > kMaxFoldElements; });
     if (large) return false;
     count_folded(types);
+    if (report_ != nullptr) report_->folded = true;
     std::vector<HostTensor> values = evaluate_reference(op, node.attrs, inputs);
     for (std::size_t i = 0; i < values.size(); ++i) {
       auto data = std::make_shared<const HostTensor>(std::move(values[i]));
@@ -489,16 +550,13 @@ class Binder {
     graph_.nodes.push_back(std::move(node));
   }
 
-  // Ops that exist to fold must have folded.
-  void refuse_shape_ops() const {
-    std::vector<std::string> problems;
+  // Ops that exist to fold, and have not.
+  [[nodiscard]] std::vector<const Node*> shape_ops_left() const {
+    std::vector<const Node*> left;
     for (const Node& node : graph_.nodes) {
-      if (node.op->plan == nullptr) problems.push_back(fmt::format("node '{}' ({})", node.name, node.op->name));
+      if (node.op->plan == nullptr) left.push_back(&node);
     }
-    if (!problems.empty()) {
-      fail("supported only where it computes sizes, but here depends on the image's content or on weights:\n  {}",
-           fmt::join(problems, "\n  "));
-    }
+    return left;
   }
 
   const OnnxModel& model_;
@@ -510,6 +568,8 @@ class Binder {
   std::unordered_map<std::string, ValueId> names_;  // kNoValue: behind a node that failed
   std::unordered_set<std::string> weights_;
   std::vector<std::string> errors_;
+  std::vector<NodeReport> reports_;  // examine() only: one per node
+  NodeReport* report_ = nullptr;     // of the node at hand
   int64_t folded_ = 0;
   int separated_ = 0;
 };
@@ -538,6 +598,10 @@ ImportedModel OnnxFile::bind(const OpTable& table, const ImportOptions& options)
   } catch (const Error& error) {
     throw error.within(model_->file);
   }
+}
+
+Examination OnnxFile::examine(const OpTable& table, const ImportOptions& options) const {
+  return Binder(*model_, table, options).examine();
 }
 
 ImageInput OnnxFile::image_input() const {

@@ -47,6 +47,22 @@ struct ImageInput {
   int64_t channels = 0, height = 0, width = 0;
 };
 
+// What the importer makes of one node of the file.
+struct NodeReport {
+  std::string name, op;
+  std::string problem;   // empty when there is none
+  bool blocked = false;  // nothing is wrong with it, but it reads what a node with a problem computes
+  bool folded = false;   // a constant, once the image's size is known
+};
+
+// The file as a whole, whether it can be bound or not.
+struct Examination {
+  std::vector<NodeReport> nodes;  // in the order of computation
+  std::string problem;            // of the model rather than of a node; empty when there is none
+  int opset = 0;
+  std::string producer;
+};
+
 struct OnnxModel;
 
 class OnnxFile {
@@ -58,6 +74,8 @@ class OnnxFile {
   // May be called any number of times. The table must outlive the model.
   [[nodiscard]] ImportedModel bind(const OpTable& table, const ImportOptions& options = {}) const;
   [[nodiscard]] ImageInput image_input() const;
+  // Binds as far as that goes, and says of every node what came of it: bind() stops at the first kind of problem.
+  [[nodiscard]] Examination examine(const OpTable& table, const ImportOptions& options = {}) const;
 
  private:
   explicit OnnxFile(OnnxModel model);

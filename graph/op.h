@@ -88,7 +88,7 @@ struct LowerContext {
   [[nodiscard]] Shape shape(ValueId id) const { return b.graph().shape(id); }
   // Adds a part, named after the node.
   ValueId add(std::string_view op, std::vector<ValueId> inputs, Attrs attrs = {}) const {
-    return b.add(op, std::move(inputs), std::move(attrs), node.name);
+    return b.add(op, std::move(inputs), std::move(attrs), fmt::format("{}/{}", node.name, op));
   }
   [[nodiscard]] ValueId reshape(ValueId src, Dims shape) const {
     if (b.graph().shape(src).dims() == shape) return src;

@@ -157,13 +157,18 @@ Dims split_sizes(const Attrs& attrs, const Shape& shape) {
   const int64_t extent = shape[axis_of(attrs, shape.rank())];
   if (attrs.has("split")) {
     const Dims& sizes = attrs.ints("split");
+    for (const int64_t size : sizes) {
+      if (size < 0 || size > extent) fail("a part of {} does not fit into the {} of {}", size, extent, shape);
+    }
     if (std::accumulate(sizes.begin(), sizes.end(), int64_t{0}) != extent) {
       fail("the parts {} do not add up to the {} of {}", fmt::join(sizes, " + "), extent, shape);
     }
     return sizes;
   }
   const int64_t count = attrs.integer("num_outputs");
+  constexpr int64_t kMost = 1 << 16;
   if (count < 1) fail("neither the parts' sizes nor their number is given");
+  if (count > kMost) fail("{} parts are asked for, {} at most are possible", count, kMost);
   const int64_t size = (extent + count - 1) / count;
   Dims sizes(static_cast<std::size_t>(count), size);
   sizes.back() = extent - size * (count - 1);

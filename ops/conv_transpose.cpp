@@ -49,8 +49,9 @@ Axis axis_of(const Attrs& attrs, std::size_t i, int64_t src, int64_t kernel) {
   }
   // The extent is given, the padding follows; the odd one goes to the end for SAME_UPPER, else to the beginning.
   const int64_t dst = wanted.empty() ? src * stride : wanted[wanted.size() - 2 + i];
+  if (dst < 1 || dst > full + stride) fail("an output extent of {} does not follow from one of {}", dst, src);
   const int64_t total = full - dst;
-  // Beyond what the windows reach: as output_padding does.
+  // Beyond what the windows reach, as output_padding does.
   if (total < 0) return {0, 0, dst};
   const int64_t half = total / 2;
   return auto_pad == "SAME_UPPER" ? Axis{half, total - half, dst} : Axis{total - half, half, dst};

@@ -74,8 +74,8 @@ void infer_reshape(InferContext& ctx) {
     if (dims[i] == -1) {
       if (open != dims.size()) fail("shape [{}] has more than one -1", fmt::join(dims, ","));
       open = i;
-    } else {
-      known *= dims[i];
+    } else if (__builtin_mul_overflow(known, dims[i], &known)) {
+      fail("shape [{}] is absurd", fmt::join(dims, ","));
     }
   }
   if (open != dims.size()) {

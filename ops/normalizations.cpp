@@ -27,7 +27,8 @@ std::vector<ValueId> normalize_groups(const LowerContext& ctx, ValueId src, int6
   const ValueId one = ctx.b.constant(filled(groups, 1), ctx.node.name + "/one");
   const ValueId zero = ctx.b.constant(filled(groups, 0), ctx.node.name + "/zero");
   return ctx.b.add_all("BatchNormalization", {flat, one, zero},
-                       {{"epsilon", ctx.node.attrs.real("epsilon")}, {"training_mode", int64_t{1}}}, ctx.node.name);
+                       {{"epsilon", ctx.node.attrs.real("epsilon")}, {"training_mode", int64_t{1}}},
+                       ctx.node.name + "/BatchNormalization");
 }
 
 // values [C] as they broadcast over [N,C,...].

@@ -77,7 +77,9 @@ void infer_tile(InferContext& ctx) {
   const Dims& repeats = ctx.attrs.ints("repeats");
   Dims dims = ctx.shape(0).dims();
   if (repeats.size() != dims.size()) fail("repeats has {} entries for {}", repeats.size(), ctx.shape(0));
-  for (std::size_t i = 0; i < dims.size(); ++i) dims[i] *= repeats[i];
+  for (std::size_t i = 0; i < dims.size(); ++i) {
+    if (__builtin_mul_overflow(dims[i], repeats[i], &dims[i])) fail("repeats [{}] are absurd", fmt::join(repeats, ","));
+  }
   ctx.outputs.push_back({ctx.inputs[0]->dtype, Shape(std::move(dims))});
 }
 
@@ -168,9 +170,11 @@ KernelPlan plan_transpose(PlanContext& ctx) {
 // --- DepthToSpace, SpaceToDepth ---
 
 int64_t block_of(const Attrs& attrs, const Shape& shape) {
+  constexpr int64_t kLargest = 1 << 15;
   const int64_t block = attrs.integer("blocksize");
-  if (shape.rank() != 4 || block < 1)
-    fail("src is {} and blocksize {}, expected N x C x H x W and at least 1", shape, block);
+  if (shape.rank() != 4 || block < 1 || block > kLargest) {
+    fail("src is {} and blocksize {}, expected N x C x H x W and 1 to {}", shape, block, kLargest);
+  }
   return block;
 }
 
@@ -185,14 +189,20 @@ void infer_depth_to_space(InferContext& ctx) {
   const int64_t b = block_of(ctx.attrs, src);
   is_crd(ctx.attrs);
   if (src[1] % (b * b) != 0) fail("{} channels do not make blocks of {} x {} pixels", src[1], b, b);
-  ctx.outputs.push_back({ctx.inputs[0]->dtype, Shape{src[0], src[1] / (b * b), src[2] * b, src[3] * b}});
+  Dims dims{src[0], src[1] / (b * b), src[2], src[3]};
+  for (const std::size_t d : {2, 3}) {
+    if (__builtin_mul_overflow(dims[d], b, &dims[d])) fail("blocks of {} x {} make {} too large", b, b, src);
+  }
+  ctx.outputs.push_back({ctx.inputs[0]->dtype, Shape(std::move(dims))});
 }
 
 void infer_space_to_depth(InferContext& ctx) {
   const Shape& src = ctx.shape(0);
   const int64_t b = block_of(ctx.attrs, src);
   if (src[2] % b != 0 || src[3] % b != 0) fail("{} does not divide into blocks of {} x {} pixels", src, b, b);
-  ctx.outputs.push_back({ctx.inputs[0]->dtype, Shape{src[0], src[1] * b * b, src[2] / b, src[3] / b}});
+  Dims dims{src[0], src[1], src[2] / b, src[3] / b};
+  if (__builtin_mul_overflow(dims[1], b * b, &dims[1])) fail("blocks of {} x {} make {} too large", b, b, src);
+  ctx.outputs.push_back({ctx.inputs[0]->dtype, Shape(std::move(dims))});
 }
 
 // The six dimensions N, C, H, BH, W, BW: strides in the deep tensor (operand 0) and in the wide one (operand 1).

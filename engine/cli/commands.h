@@ -23,6 +23,8 @@ void add_restore_command(CLI::App& app, Action& action);
 void add_upscale_command(CLI::App& app, Action& action);
 void add_verify_command(CLI::App& app, Action& action);
 void add_model_command(CLI::App& app, Action& action);
+// Part of `model`.
+void add_model_check(CLI::App& group, Action& action);
 void add_bench_command(CLI::App& app, Action& action);
 // Of the bench command.
 void add_bench_threads_command(CLI::App& bench, Action& action);

@@ -100,6 +100,10 @@ std::size_t Fit::planned_bytes(const Problem& problem, const OpTable& table, con
          static_cast<std::size_t>(floats) * sizeof(float);
 }
 
+std::vector<StepInfo> Fit::planned_steps(const Problem& problem, const OpTable& table, const FitOptions& options) {
+  return compile(problem, table, options, false).plan.steps();
+}
+
 void Fit::draw_parameters() {
   uint32_t index = 0;
   for (const ValueId id : parameters_) {

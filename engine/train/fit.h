@@ -52,6 +52,9 @@ class Fit {
   // it.
   static std::size_t planned_bytes(const Problem& problem, const OpTable& table, const FitOptions& options);
 
+  // The kernels that a Fit of this would run, in order. Plans, but allocates no memory.
+  static std::vector<StepInfo> planned_steps(const Problem& problem, const OpTable& table, const FitOptions& options);
+
   // One iteration; allocates nothing. Returns the loss before the update.
   double step() noexcept;
 

@@ -9,6 +9,9 @@ namespace {
 
 constexpr std::size_t kSpatial = 2;
 
+// No image is larger; a file that says more would overflow what is computed with it.
+constexpr int64_t kLargest = 1 << 20;
+
 // The list attribute, or `count` times `fallback` when it is empty or the op has none.
 Dims list_or(const Attrs& attrs, const std::string& name, std::size_t count, int64_t fallback, int64_t lowest) {
   Dims values = attrs.has(name) ? attrs.ints(name) : Dims{};
@@ -16,6 +19,7 @@ Dims list_or(const Attrs& attrs, const std::string& name, std::size_t count, int
   if (values.size() != count) fail("{} has {} values, {} expected for 2-D images", name, values.size(), count);
   for (const int64_t value : values) {
     if (value < lowest) fail("{} is [{}], every value must be at least {}", name, fmt::join(values, ","), lowest);
+    if (value > kLargest) fail("{} is [{}], values may be {} at most", name, fmt::join(values, ","), kLargest);
   }
   return values;
 }
@@ -61,6 +65,7 @@ Window window_of(const Attrs& attrs, const Shape& src, const Dims& kernel) {
   Window window;
   for (const std::size_t i : {std::size_t{0}, std::size_t{1}}) {
     WindowAxis& axis = i == 0 ? window.h : window.w;
+    if (kernel[i] > kLargest) fail("the kernel is {}, extents may be {} at most", fmt::join(kernel, "x"), kLargest);
     if (kernel[i] < 1) fail("the kernel is {}, every extent must be at least 1", fmt::join(kernel, "x"));
     axis = {.src = src[static_cast<int>(2 + i)],
             .kernel = kernel[i],

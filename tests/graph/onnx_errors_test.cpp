@@ -1,6 +1,8 @@
 // Files that must be refused, and what is said about them.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include <filesystem>
 #include <fstream>
 
@@ -143,6 +145,76 @@ TEST_CASE("everything unsupported is listed at once, before anything else") {
         "  node 'fourth' (If): attribute 'then_branch' is a subgraph; attribute 'else_branch' is a subgraph; "
         "the op is not supported\n"
         "  node 'fifth' (LeakyReluGrad): the op is not supported");
+}
+
+TEST_CASE("numbers that are absurd are refused before anything is computed with them") {
+  const int64_t huge = int64_t{1} << 62;
+  const auto with_ints = [&](const char* op, const char* input, const std::vector<int64_t>& values) {
+    ModelMaker m = small_model();
+    m.ints(input, values);
+    m.node(op, {"y", input}, {"z"}, "absurd");
+    m.output("z");
+    return m;
+  };
+  CHECK_REFUSED(with_ints("Tile", "repeats", {huge, huge, huge, huge}), "absurd");
+  CHECK_REFUSED(with_ints("Reshape", "shape", {huge, huge, huge, -1}), "absurd");
+  CHECK_REFUSED(with_ints("Split", "split", {huge, huge, huge, huge}), "absurd");
+  CHECK_REFUSED(with_ints("Expand", "shape", {huge, huge, huge, huge}), "absurd");
+  const auto with_attr = [&](const char* op, const char* name, const auto& value) {
+    ModelMaker m = small_model();
+    auto& node =
+        std::string(op) == "Conv" ? m.node(op, {"y", "w4"}, {"z"}, "absurd") : m.node(op, {"y"}, {"z"}, "absurd");
+    if (std::string(op) == "Conv") m.floats("w4", {4, 4, 3, 3});
+    if (std::string(op) == "MaxPool" && std::string(name) != "kernel_shape") {
+      ModelMaker::attr(node, "kernel_shape", std::vector<int64_t>{2, 2});
+    }
+    ModelMaker::attr(node, name, value);
+    m.output("z");
+    return m;
+  };
+  for (const char* op : {"Conv", "MaxPool"}) {
+    for (const char* name : {"strides", "dilations"}) {
+      CAPTURE(name);
+      CHECK_REFUSED(with_attr(op, name, std::vector<int64_t>{huge, huge}), "absurd");
+    }
+    CHECK_REFUSED(with_attr(op, "pads", std::vector<int64_t>{huge, huge, huge, huge}), "absurd");
+  }
+  CHECK_REFUSED(with_attr("MaxPool", "kernel_shape", std::vector<int64_t>{huge, huge}), "absurd");
+  CHECK_REFUSED(with_attr("DepthToSpace", "blocksize", huge), "absurd");
+  CHECK_REFUSED(with_attr("SpaceToDepth", "blocksize", huge), "absurd");
+}
+
+TEST_CASE("an examination says of every node what came of it") {
+  ModelMaker m = small_model();
+  m.node("NonMaxSuppression", {"y", "y"}, {"nms"}, "unknown");
+  m.node("Shape", {"x"}, {"shape"}, "size");
+  m.node("Expand", {"y", "shape"}, {"wide"}, "mismatch");  // 3 channels against 4
+  m.node("LeakyRelu", {"wide"}, {"behind"}, "behind");
+  m.node("Greater", {"y", "y"}, {"mask"}, "mask");
+  m.node("Where", {"mask", "y", "h"}, {"z"}, "choice");
+  m.output("z");
+  const Examination e = OnnxFile::parse(m.bytes(), "m.onnx").examine(op_table(), {.height = 8, .width = 6});
+  REQUIRE(e.nodes.size() == 8);
+  CHECK(e.opset == 13);
+  CHECK(e.problem.empty());
+  const auto of = [&](std::string_view name) {
+    return *std::find_if(e.nodes.begin(), e.nodes.end(), [&](const NodeReport& node) { return node.name == name; });
+  };
+  CHECK(of("conv").problem.empty());
+  CHECK_FALSE(of("conv").folded);
+  CHECK(of("unknown").problem == "the op is not supported");
+  CHECK(of("size").folded);
+  CHECK(of("mismatch").problem.find("broadcast") != std::string::npos);
+  CHECK(of("behind").blocked);
+  CHECK(of("behind").problem.empty());
+  CHECK(of("mask").problem.starts_with("supported only where it computes sizes"));
+  CHECK(of("choice").problem.empty());
+
+  const Examination fine =
+      OnnxFile::parse(small_model().bytes(), "m.onnx").examine(op_table(), {.height = 8, .width = 6});
+  CHECK(fine.problem.empty());
+  const Examination sizeless = OnnxFile::parse(small_model().bytes(), "m.onnx").examine(op_table());
+  CHECK(sizeless.problem.find("leaves the height") != std::string::npos);
 }
 
 TEST_CASE("nodes whose shapes don't fit are listed, what follows from them is not") {

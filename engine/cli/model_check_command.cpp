@@ -1,0 +1,156 @@
+// hourglass model check: can this ONNX file be trained here, and if not, why?
+#include <fmt/format.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "engine/cli/commands.h"
+#include "engine/cli/model_check.h"
+#include "engine/cli/network_option.h"
+#include "engine/cli/size_option.h"
+#include "graph/error.h"
+#include "graph/op.h"
+#include "models/builtin.h"
+#include "ops/table.h"
+
+namespace hourglass::cli {
+namespace {
+
+struct Options {
+  std::string model, size, precision = "auto";
+  int threads = 0;
+  bool ops = false, json = false;
+};
+
+constexpr const char* kFooter = R"(Each node of the file gets a verdict:
+  trains      forward and gradient, by the implementations named
+  runs        forward only: nothing behind it is trained
+  a constant  computed once the image's size is known
+  merged      part of its neighbours' work, or not needed
+  refused     with the reason, and what would help
+
+Exit code 0: a fit can be started with it. 1: it can't.
+
+Examples:
+  hourglass model check net.onnx
+  hourglass model check net.onnx --size 1024x768
+  hourglass model check --ops)";
+
+void print_text(const std::string& name, const ModelCheck& check) {
+  fmt::print("{}: opset {}{}\n\n", name, check.opset, check.producer.empty() ? "" : ", written by " + check.producer);
+  std::size_t wide = 4, op_wide = 2;
+  for (const NodeCheck& node : check.nodes) {
+    wide = std::max(wide, node.report.name.size());
+    op_wide = std::max(op_wide, node.report.op.size());
+  }
+  fmt::print("{:<{}}  {:<{}}  {:<10}  {:<9}  {}\n", "node", wide, "op", op_wide, "verdict", "precision",
+             "implementations, forward | backward");
+  for (const NodeCheck& node : check.nodes) {
+    std::string rest = fmt::format("{}", fmt::join(node.forward, ", "));
+    if (!node.backward.empty()) rest += fmt::format(" | {}", fmt::join(node.backward, ", "));
+    fmt::print("{:<{}}  {:<{}}  {:<10}  {:<9}  {}\n", node.report.name, wide, node.report.op, op_wide, verdict_of(node),
+               fmt::join(node.precisions, ","), rest);
+  }
+  if (!check.parameters.empty()) {
+    int64_t count = 0;
+    for (const ParameterCheck& parameter : check.parameters) count += parameter.shape.elements();
+    fmt::print("\nparameters: {} tensors, {} numbers\n", check.parameters.size(), count);
+    for (const ParameterCheck& parameter : check.parameters) {
+      fmt::print("  {}  {}  {}\n", parameter.name, parameter.shape, parameter.start);
+    }
+  }
+  fmt::print("\n");
+  for (const std::string& note : check.notes) fmt::print("note: {}\n", note);
+  if (!check.size_rule.empty()) fmt::print("size: {}\n", check.size_rule);
+  for (const NodeCheck& node : check.nodes) {
+    if (node.report.problem.empty()) continue;
+    fmt::print("refused: node '{}' ({}): {}\n", node.report.name, node.report.op, node.report.problem);
+    if (!node.help.empty()) fmt::print("         what would help: {}\n", node.help);
+  }
+  if (!check.problem.empty()) fmt::print("refused: {}\n", check.problem);
+  fmt::print("{}\n", check.trainable ? "It can be trained here." : "It can't be trained here.");
+}
+
+void print_json(const std::string& name, const ModelCheck& check) {
+  auto nodes = nlohmann::ordered_json::array(), parameters = nlohmann::ordered_json::array();
+  for (const NodeCheck& node : check.nodes) {
+    nodes.push_back({{"name", node.report.name},
+                     {"op", node.report.op},
+                     {"verdict", verdict_of(node)},
+                     {"problem", node.report.problem},
+                     {"help", node.help},
+                     {"no_gradient", node.no_gradient},
+                     {"forward", node.forward},
+                     {"backward", node.backward},
+                     {"precision", node.precisions}});
+  }
+  for (const ParameterCheck& parameter : check.parameters) {
+    parameters.push_back({{"name", parameter.name}, {"shape", parameter.shape.dims()}, {"start", parameter.start}});
+  }
+  const nlohmann::ordered_json json = {{"model", name},
+                                       {"trainable", check.trainable},
+                                       {"problem", check.problem},
+                                       {"opset", check.opset},
+                                       {"producer", check.producer},
+                                       {"size_rule", check.size_rule},
+                                       {"canvas_width", check.canvas_width},
+                                       {"canvas_height", check.canvas_height},
+                                       {"notes", check.notes},
+                                       {"nodes", std::move(nodes)},
+                                       {"parameters", std::move(parameters)}};
+  fmt::print("{}\n", json.dump());
+}
+
+void print_ops() {
+  for (const OpDef* op : op_table().all()) {
+    if (op->internal) continue;
+    const bool folds = op->plan == nullptr && op->lower == nullptr;
+    fmt::print("{:<26} from opset {:<3} {}\n", op->name, std::max(op->since, 7),
+               folds                     ? "sizes only"
+               : op->no_gradient.empty() ? ""
+                                         : "no gradient");
+  }
+}
+
+ExitCode run_check(const Options& options) {
+  if (options.ops) {
+    print_ops();
+    return ExitCode::ok;
+  }
+  if (options.model.empty()) fail("say which MODEL to check");
+  const OnnxFile file = find_builtin(options.model) != nullptr
+                            ? OnnxFile::parse(builtin_file(options.model), options.model)
+                            : OnnxFile::read(options.model);
+  CheckOptions check{.precision = choose_precision(options.precision), .threads = options.threads};
+  const ImageInput input = file.image_input();
+  if (input.height != 0) check.height = input.height;
+  if (input.width != 0) check.width = input.width;
+  if (!options.size.empty()) {
+    const ImageSize size = parse_size(options.size);
+    check.height = size.height, check.width = size.width;
+  }
+  const ModelCheck result = check_model(file, check);
+  options.json ? print_json(options.model, result) : print_text(options.model, result);
+  return result.trainable ? ExitCode::ok : ExitCode::error;
+}
+
+}  // namespace
+
+void add_model_check(CLI::App& group, Action& action) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* check = group.add_subcommand("check", "Whether an ONNX file can be trained here, node by node");
+  check->add_option("MODEL", options->model, "An ONNX file, or a name that 'hourglass model list' prints");
+  check->add_option("--size", options->size, "The image's, WIDTHxHEIGHT; default: 512x512, or what the file fixes");
+  check->add_option("--precision", options->precision, "What a fit would compute in")
+      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
+      ->capture_default_str();
+  check->add_option("--threads", options->threads, "0: all that are available")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  check->add_flag("--ops", options->ops, "List the ops that are supported instead");
+  check->add_flag("--json", options->json, "Report as one line of JSON");
+  check->footer(kFooter);
+  check->callback([options, &action] { action = [options] { return run_check(*options); }; });
+}
+
+}  // namespace hourglass::cli
