@@ -10,16 +10,20 @@
 // so that an exported file holds no weights. Height and width must be multiples of size_multiple(). Throws Error.
 //
 // Sources: Ulyanov, Vedaldi, Lempitsky, "Deep Image Prior", IJCV 2020, supplementary section 1 (skip);
-// Ronneberger, Fischer, Brox, "U-Net", MICCAI 2015 (with normalisation, and padded convolutions).
+// Ronneberger, Fischer, Brox, "U-Net", MICCAI 2015 (with normalisation, and padded convolutions);
+// He, Zhang, Ren, Sun, "Deep Residual Learning", CVPR 2016 (resnet); Heckel, Hand, "Deep Decoder", ICLR 2019;
+// Ulyanov, Lebedev, Vedaldi, Lempitsky, "Texture Networks", ICML 2016, figure 2 (texture).
 #pragma once
 
 #include "graph/graph.h"
 
 namespace hourglass {
 
-enum class Upsample : uint8_t { bilinear, nearest };
-// stride: the convolution does it; average, max: 2x2 pooling, in a skip network behind the convolution.
-enum class Downsample : uint8_t { stride, average, max };
+// transposed: a convolution of 4x4, trained.
+enum class Upsample : uint8_t { bilinear, nearest, transposed };
+// stride: the convolution does it; the others, in a skip network behind the convolution, by 2x2 pooling or by Lanczos'
+// filter of 8x8.
+enum class Downsample : uint8_t { stride, average, max, lanczos };
 enum class Activation : uint8_t { leaky_relu, swish, elu, relu };  // leaky_relu with slope 0.2
 enum class Padding : uint8_t { reflect, zero };
 
@@ -53,11 +57,60 @@ struct UnetOptions {
   bool sigmoid = true;
 };
 
+// Residual blocks at full size: src + norm(conv(act(norm(conv(src))))), between two convolutions.
+struct ResnetOptions {
+  int64_t channels = 32, blocks = 8;
+  int64_t input_depth = 32;
+  int64_t output_channels = 3;
+  int64_t filter = 3;  // odd
+  Activation activation = Activation::leaky_relu;
+  Padding padding = Padding::reflect;
+  bool sigmoid = true;
+};
+
+// 1x1 convolutions and upsampling only, each with activation and normalisation. channels[0] is the smallest scale; its
+// input is z, averaged over squares of 2^scales.
+struct DeepDecoderOptions {
+  std::vector<int64_t> channels{128, 128, 128, 128, 128};
+  int64_t input_depth = 32;
+  int64_t output_channels = 3;
+  Upsample upsample = Upsample::bilinear;
+  Activation activation = Activation::relu;
+  bool sigmoid = true;
+};
+
+// The generator of texture networks: z at each of `scales` sizes, averaged, joins what comes up from the smaller ones;
+// `channels` more with each.
+struct TextureOptions {
+  int64_t channels = 8, scales = 5;
+  int64_t input_depth = 32;
+  int64_t output_channels = 3;
+  int64_t filter = 3;  // odd
+  Upsample upsample = Upsample::nearest;
+  Activation activation = Activation::leaky_relu;
+  Padding padding = Padding::reflect;
+  bool sigmoid = true;
+};
+
+// No network but a degradation, "image" [1, channels, H, W] to "measurement" of the same shape: Gaussian blur, the
+// border repeated. Any size.
+struct BlurOptions {
+  double sigma = 1.5;  // in pixels
+  int64_t channels = 3;
+};
+Graph make_blur(const BlurOptions& options, int64_t height, int64_t width);
+
 Graph make_skip(const SkipOptions& options, int64_t height, int64_t width);
 Graph make_unet(const UnetOptions& options, int64_t height, int64_t width);
+Graph make_resnet(const ResnetOptions& options, int64_t height, int64_t width);
+Graph make_deep_decoder(const DeepDecoderOptions& options, int64_t height, int64_t width);
+Graph make_texture(const TextureOptions& options, int64_t height, int64_t width);
 
 // What height and width must be multiples of.
 int64_t size_multiple(const SkipOptions& options);
 int64_t size_multiple(const UnetOptions& options);
+int64_t size_multiple(const ResnetOptions& options);
+int64_t size_multiple(const DeepDecoderOptions& options);
+int64_t size_multiple(const TextureOptions& options);
 
 }  // namespace hourglass

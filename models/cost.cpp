@@ -7,15 +7,20 @@ namespace {
 
 std::size_t at(ValueId id) { return static_cast<std::size_t>(id.index); }
 
-// Per element of the destination (Conv) or of the source (ConvTranspose), whose weights are [IC, OC/group, KH, KW]:
-// both times the elements of one slice of the weights along the first axis.
+// Per element of the destination (Conv) or of the source (ConvGradSrc, a transposed convolution), whose weights are
+// [IC, OC/group, KH, KW]: both times the elements of one slice of the weights along the first axis.
 double multiply_adds(const Graph& graph, const Node& node) {
   const auto slice = [&] {
     const Shape& weights = graph.shape(node.inputs[1]);
     return static_cast<double>(weights.elements()) / static_cast<double>(weights[0]);
   };
   if (node.op->name == "Conv") return slice() * static_cast<double>(graph.shape(node.outputs[0]).elements());
-  if (node.op->name == "ConvTranspose") return slice() * static_cast<double>(graph.shape(node.inputs[0]).elements());
+  if (node.op->name == "ConvGradSrc") return slice() * static_cast<double>(graph.shape(node.inputs[0]).elements());
+  if (node.op->name == "MatMul") {
+    const bool transposed = node.attrs.integer("trans_a") != 0;
+    return static_cast<double>(graph.shape(node.inputs[0])[transposed ? -2 : -1]) *
+           static_cast<double>(graph.shape(node.outputs[0]).elements());
+  }
   return 0;
 }
 

@@ -1,4 +1,4 @@
-// hourglass model make | info | list: topologies as ONNX files, and what they cost.
+// hourglass model make | info | list: topologies as ONNX files, and what they cost. (check: model_check_command.cpp)
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -29,10 +29,13 @@ namespace {
 
 struct MakeOptions {
   std::string kind = "skip";
-  std::vector<int64_t> channels, up_channels, skips;  // empty: not given
+  // Empty, or 0: not given. What belongs to some kinds only is refused for the others.
+  std::vector<int64_t> channels, up_channels, skips;
+  int64_t blocks = 0, scales = 0;
   int64_t depth = 32, output_channels = 3;
+  double sigma = 0;
   std::optional<int64_t> filter_down, filter_up;
-  std::string upsample = "bilinear", down, activation = "leaky_relu", padding = "reflect";
+  std::string upsample, down, activation, padding;
   bool no_extra_1x1 = false, no_sigmoid = false, force = false;
   std::string output;
 };
@@ -43,11 +46,18 @@ constexpr const char* kMakeFooter =
 Examples:
   hourglass model make -o hourglass.onnx                    the standard skip hourglass
   hourglass model make --channels 8,16,32,64,128 --skips 0,0,0,4,4 --depth 3 -o small.onnx
-  hourglass model make --kind unet --channels 16,32,64 --down stride -o unet.onnx)";
+  hourglass model make --kind unet --channels 16,32,64 --down stride -o unet.onnx
+  hourglass model make --kind resnet --channels 64 --blocks 6 -o resnet.onnx
+  hourglass model make --kind deep_decoder --channels 64,64,64,64 -o decoder.onnx
+  hourglass model make --kind texture --scales 6 -o texture.onnx
+  hourglass model make --kind blur --sigma 2 -o blur.onnx)";
 
-const std::map<std::string, Upsample> kUpsample{{"bilinear", Upsample::bilinear}, {"nearest", Upsample::nearest}};
-const std::map<std::string, Downsample> kDown{
-    {"stride", Downsample::stride}, {"average", Downsample::average}, {"max", Downsample::max}};
+const std::map<std::string, Upsample> kUpsample{
+    {"bilinear", Upsample::bilinear}, {"nearest", Upsample::nearest}, {"transposed", Upsample::transposed}};
+const std::map<std::string, Downsample> kDown{{"stride", Downsample::stride},
+                                              {"average", Downsample::average},
+                                              {"max", Downsample::max},
+                                              {"lanczos", Downsample::lanczos}};
 const std::map<std::string, Activation> kActivation{{"leaky_relu", Activation::leaky_relu},
                                                     {"swish", Activation::swish},
                                                     {"elu", Activation::elu},
@@ -61,38 +71,93 @@ CLI::IsMember member_of(const std::map<std::string, T>& choices) {
   return CLI::IsMember(names);
 }
 
-// What both kinds have.
+// What all kinds have.
 template <class Options>
 Options shared_options(const MakeOptions& make) {
   Options options;
-  if (!make.channels.empty()) options.channels = make.channels;
   options.input_depth = make.depth;
   options.output_channels = make.output_channels;
-  options.upsample = kUpsample.at(make.upsample);
-  if (!make.down.empty()) options.down = kDown.at(make.down);
-  options.activation = kActivation.at(make.activation);
-  options.padding = kPadding.at(make.padding);
+  if (!make.activation.empty()) options.activation = kActivation.at(make.activation);
   options.sigmoid = !make.no_sigmoid;
+  if constexpr (requires { options.upsample; }) {
+    if (!make.upsample.empty()) options.upsample = kUpsample.at(make.upsample);
+  }
+  if constexpr (requires { options.down; }) {
+    if (!make.down.empty()) options.down = kDown.at(make.down);
+  }
+  if constexpr (requires { options.padding; }) {
+    if (!make.padding.empty()) options.padding = kPadding.at(make.padding);
+  }
+  if constexpr (requires { options.channels.size(); }) {
+    if (!make.channels.empty()) options.channels = make.channels;
+  } else if (!make.channels.empty()) {
+    if (make.channels.size() != 1) fail("--channels: --kind {} takes one number", make.kind);
+    options.channels = make.channels.front();
+  }
   return options;
+}
+
+// Throws Error for a given option that the kind does not have.
+template <class Options>
+void refuse_others(const MakeOptions& make) {
+  constexpr bool kSkip = std::is_same_v<Options, SkipOptions>;
+  const auto refuse = [&](bool given, bool known, std::string_view name) {
+    if (given && !known) fail("{} has no meaning for --kind {}", name, make.kind);
+  };
+  refuse(!make.skips.empty(), kSkip, "--skips");
+  refuse(!make.up_channels.empty(), kSkip, "--up-channels");
+  refuse(make.no_extra_1x1, kSkip, "--no-extra-1x1");
+  refuse(make.filter_down.has_value(), kSkip, "--filter-down");
+  refuse(make.filter_up.has_value(), kSkip, "--filter-up");
+  refuse(
+      make.blocks != 0, requires(Options o) { o.blocks; }, "--blocks");
+  refuse(
+      make.scales != 0, requires(Options o) { o.scales; }, "--scales");
+  refuse(
+      !make.upsample.empty(), requires(Options o) { o.upsample; }, "--upsample");
+  refuse(
+      !make.down.empty(), requires(Options o) { o.down; }, "--down");
+  refuse(
+      !make.padding.empty(), requires(Options o) { o.padding; }, "--padding");
 }
 
 // The file leaves the size open; the graph in between needs one that fits, reflections included.
 template <class Options>
-int64_t some_size(const Options& options, int64_t largest_filter) {
-  return size_multiple(options) * (largest_filter / 2 + 1);
+Graph made(Graph (*make)(const Options&, int64_t, int64_t), const Options& options, int64_t largest_filter) {
+  const int64_t size = size_multiple(options) * (largest_filter / 2 + 1);
+  return make(options, size, size);
 }
 
 Graph make_graph(const MakeOptions& make) {
-  if (make.kind == "unet") {
-    if (!make.up_channels.empty() || !make.skips.empty() || make.no_extra_1x1 || make.filter_down || make.filter_up) {
-      fail(
-          "--skips, --up-channels, --filter-down, --filter-up and --no-extra-1x1 belong to --kind skip: a U-Net has a "
-          "skip at every block");
-    }
-    const auto options = shared_options<UnetOptions>(make);
-    const int64_t size = some_size(options, options.filter);
-    return make_unet(options, size, size);
+  if (make.sigma != 0 && make.kind != "blur") fail("--sigma has no meaning for --kind {}", make.kind);
+  if (make.kind == "blur") {
+    refuse_others<BlurOptions>(make);
+    BlurOptions options{.channels = make.output_channels};
+    if (make.sigma != 0) options.sigma = make.sigma;
+    return make_blur(options, 8, 8);
   }
+  if (make.kind == "unet") {
+    refuse_others<UnetOptions>(make);
+    const auto options = shared_options<UnetOptions>(make);
+    return made(make_unet, options, options.filter);
+  }
+  if (make.kind == "resnet") {
+    refuse_others<ResnetOptions>(make);
+    auto options = shared_options<ResnetOptions>(make);
+    if (make.blocks != 0) options.blocks = make.blocks;
+    return made(make_resnet, options, options.filter);
+  }
+  if (make.kind == "deep_decoder") {
+    refuse_others<DeepDecoderOptions>(make);
+    return made(make_deep_decoder, shared_options<DeepDecoderOptions>(make), 1);
+  }
+  if (make.kind == "texture") {
+    refuse_others<TextureOptions>(make);
+    auto options = shared_options<TextureOptions>(make);
+    if (make.scales != 0) options.scales = make.scales;
+    return made(make_texture, options, options.filter);
+  }
+  refuse_others<SkipOptions>(make);
   auto options = shared_options<SkipOptions>(make);
   options.up_channels = make.up_channels;
   options.skips.resize(options.channels.size(), options.skips.back());
@@ -100,8 +165,7 @@ Graph make_graph(const MakeOptions& make) {
   options.extra_1x1_up = !make.no_extra_1x1;
   if (make.filter_down) options.filter_down = *make.filter_down;
   if (make.filter_up) options.filter_up = *make.filter_up;
-  const int64_t size = some_size(options, std::max(options.filter_down, options.filter_up));
-  return make_skip(options, size, size);
+  return made(make_skip, options, std::max(options.filter_down, options.filter_up));
 }
 
 ExitCode run_make(const MakeOptions& options) {
@@ -118,30 +182,36 @@ ExitCode run_make(const MakeOptions& options) {
 void add_make(CLI::App& group, Action& action) {
   const auto options = std::make_shared<MakeOptions>();
   CLI::App* make = group.add_subcommand("make", "Write a topology as an ONNX file without weights");
-  make->add_option("--kind", options->kind, "skip: the paper's hourglass; unet")
-      ->check(CLI::IsMember({"skip", "unet"}))
+  make->add_option(
+          "--kind", options->kind,
+          "skip: the paper's hourglass; the others by their names; blur is a degradation for 'hourglass restore'")
+      ->check(CLI::IsMember({"skip", "unet", "resnet", "deep_decoder", "texture", "blur"}))
       ->capture_default_str();
-  make->add_option("--channels", options->channels, "Channels of each scale, the finest first: 8,16,32,64,128")
+  make->add_option("--channels", options->channels,
+                   "Channels of each scale, the finest first (deep_decoder: last): 8,16,32,64,128; "
+                   "resnet, texture: one number")
       ->delimiter(',');
   make->add_option("--up-channels", options->up_channels, "The same on the way up; default: as --channels")
       ->delimiter(',');
   make->add_option("--skips", options->skips, "Channels of each scale's skip, 0 for none; default: 4 each")
       ->delimiter(',');
+  make->add_option("--blocks", options->blocks, "Residual blocks of a resnet; default: 8")->check(CLI::Range(1, 256));
+  make->add_option("--scales", options->scales, "Sizes that a texture network works at; default: 5")
+      ->check(CLI::Range(1, 12));
+  make->add_option("--sigma", options->sigma, "Of a blur, in pixels; default: 1.5")->check(CLI::Range(0.05, 64.0));
   make->add_option("--depth", options->depth, "Channels of the input noise")->capture_default_str();
   make->add_option("--output-channels", options->output_channels, "3 for colour, 1 for gray")->capture_default_str();
   make->add_option("--filter-down", options->filter_down, "Side of the filters on the way down, odd; default: 3");
   make->add_option("--filter-up", options->filter_up, "Side of the filters on the way up, odd; default: 3");
-  make->add_option("--upsample", options->upsample, "How sizes double")
-      ->check(member_of(kUpsample))
-      ->capture_default_str();
+  make->add_option("--upsample", options->upsample, "How sizes double; default: bilinear, for texture nearest")
+      ->check(member_of(kUpsample));
   make->add_option("--down", options->down, "How sizes halve; default: stride, for a U-Net max")
       ->check(member_of(kDown));
-  make->add_option("--activation", options->activation, "Behind each normalisation; leaky_relu has slope 0.2")
-      ->check(member_of(kActivation))
-      ->capture_default_str();
-  make->add_option("--padding", options->padding, "What convolutions see beyond the border")
-      ->check(member_of(kPadding))
-      ->capture_default_str();
+  make->add_option("--activation", options->activation,
+                   "Default: leaky_relu, which has slope 0.2; for deep_decoder relu")
+      ->check(member_of(kActivation));
+  make->add_option("--padding", options->padding, "What convolutions see beyond the border; default: reflect")
+      ->check(member_of(kPadding));
   make->add_flag("--no-extra-1x1", options->no_extra_1x1, "Without the 1x1 convolution behind each on the way up");
   make->add_flag("--no-sigmoid", options->no_sigmoid, "Without the sigmoid that brings the output to 0..1");
   make->add_option("-o,--output", options->output, "The ONNX file to write")->required();
@@ -299,10 +369,11 @@ ExitCode run_list() {
 }  // namespace
 
 void add_model_command(CLI::App& app, Action& action) {
-  CLI::App* group = app.add_subcommand("model", "Make network topologies, and say what they cost");
+  CLI::App* group = app.add_subcommand("model", "Make network topologies, check them, and say what they cost");
   group->require_subcommand(1);
   add_make(*group, action);
   add_info(*group, action);
+  add_model_check(*group, action);
   group->add_subcommand("list", "The built-in topologies")->callback([&action] { action = run_list; });
 }
 

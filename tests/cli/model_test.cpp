@@ -1,4 +1,4 @@
-// hourglass model make | info | list.
+// hourglass model make | info | check | list.
 #include <doctest/doctest.h>
 
 #include <fstream>
@@ -7,6 +7,7 @@
 #include "engine/image/file.h"
 #include "models/builtin.h"
 #include "tests/cli/run.h"
+#include "tests/graph/onnx_maker.h"
 #include "tests/temporary_folder.h"
 
 namespace hourglass::test {
@@ -54,6 +55,14 @@ TEST_CASE("model make writes the shipped files") {
   }
 }
 
+TEST_CASE("model make writes the shipped degradation") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "blur.onnx";
+  REQUIRE(run({"model", "make", "--kind", "blur", "-o", path}).exit_code == 0);
+  const bool same = content(path) == content(std::string(HOURGLASS_MODELS) + "/blur.onnx");
+  CHECK(same);
+}
+
 TEST_CASE("model make: every option has its effect") {
   const TemporaryFolder folder;
   const std::string plain = folder / "plain.onnx";
@@ -66,10 +75,10 @@ TEST_CASE("model make: every option has its effect") {
   };
   REQUIRE(make({}, plain).exit_code == 0);
   const std::vector<std::vector<std::string>> variations{
-      {"--up-channels", "6,8"}, {"--depth", "5"},    {"--output-channels", "1"}, {"--upsample", "nearest"},
-      {"--down", "average"},    {"--down", "max"},   {"--activation", "swish"},  {"--activation", "elu"},
-      {"--padding", "zero"},    {"--no-extra-1x1"},  {"--no-sigmoid"},           {"--activation", "relu"},
-      {"--filter-down", "5"},   {"--filter-up", "1"}};
+      {"--up-channels", "6,8"}, {"--depth", "5"},     {"--output-channels", "1"}, {"--upsample", "nearest"},
+      {"--down", "average"},    {"--down", "max"},    {"--activation", "swish"},  {"--activation", "elu"},
+      {"--padding", "zero"},    {"--no-extra-1x1"},   {"--no-sigmoid"},           {"--activation", "relu"},
+      {"--filter-down", "5"},   {"--filter-up", "1"}, {"--down", "lanczos"},      {"--upsample", "transposed"}};
   for (std::size_t i = 0; i < variations.size(); ++i) {
     CAPTURE(variations[i][0]);
     const std::string path = folder / (std::to_string(i) + ".onnx");
@@ -78,6 +87,76 @@ TEST_CASE("model make: every option has its effect") {
     CHECK(differs);
     CHECK(info({path, "--size", "64x64"}).at("output").at("shape").at(2) == 64);
   }
+}
+
+TEST_CASE("model make: the other kinds, with their options") {
+  const TemporaryFolder folder;
+  const std::vector<std::vector<std::string>> commands{
+      {"--kind", "unet", "--channels", "4,6", "--upsample", "transposed", "--down", "lanczos"},
+      {"--kind", "resnet", "--channels", "6", "--blocks", "2", "--padding", "zero"},
+      {"--kind", "deep_decoder", "--channels", "6,8,4", "--upsample", "nearest"},
+      {"--kind", "texture", "--channels", "3", "--scales", "3", "--activation", "elu"}};
+  for (const auto& options : commands) {
+    CAPTURE(options[1]);
+    const std::string path = folder / (options[1] + ".onnx");
+    std::vector<std::string> arguments{"model", "make", "-o", path};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    const Run made = run(arguments);
+    CAPTURE(made.err);
+    REQUIRE(made.exit_code == 0);
+    const nlohmann::json json = info({path, "--size", "40x24"});
+    CHECK(json.at("output").at("shape") == nlohmann::json({1, 3, 24, 40}));
+    CHECK(json.at("parameters") > 0);
+  }
+  const Run wrong = run({"model", "make", "--kind", "resnet", "--skips", "4", "-o", folder / "x.onnx"});
+  CHECK(wrong.exit_code == 1);
+  CHECK(wrong.err.find("--skips has no meaning for --kind resnet") != std::string::npos);
+}
+
+TEST_CASE("model check: what can be trained, and by what") {
+  const Run text = run({"model", "check", "small", "--size", "96x64", "--threads", "1"});
+  CHECK(text.exit_code == 0);
+  CHECK(text.out.find("size: height and width must be multiples of 32: padding is added") != std::string::npos);
+  CHECK(text.out.find("s0/down1/conv.weight  8x3x3x3  uniform in [-0.1925, 0.1925)") != std::string::npos);
+  CHECK(text.out.find("It can be trained here.") != std::string::npos);
+
+  const Run result = run({"model", "check", "small", "--size", "96x64", "--precision", "f32", "--json"});
+  const nlohmann::json json = nlohmann::json::parse(result.out);
+  CHECK(json.at("trainable") == true);
+  int trains = 0;
+  for (const auto& node : json.at("nodes")) {
+    CAPTURE(node.at("name"));
+    CHECK(node.at("problem") == "");
+    if (node.at("op") != "Conv") continue;
+    CHECK(node.at("verdict") == "trains");
+    CHECK_FALSE(node.at("backward").empty());
+    CHECK(node.at("precision") == nlohmann::json({"f32"}));
+    ++trains;
+  }
+  CHECK(trains == 4 * 5 + 2 + 1);
+}
+
+TEST_CASE("model check: all that can't be trained, with reasons and help") {
+  ModelMaker m = small_model();
+  m.node("NonMaxSuppression", {"y", "y"}, {"a"}, "boxes");
+  m.node("QuantizeLinear", {"y", "w"}, {"b"}, "bits");
+  m.output("y");
+  const TemporaryFolder folder;
+  const std::string path = folder / "net.onnx";
+  std::ofstream(path, std::ios::binary) << m.bytes();
+  const Run result = run({"model", "check", path});
+  CHECK(result.exit_code == 1);
+  for (const char* part :
+       {"refused: node 'boxes' (NonMaxSuppression): the op is not supported",
+        "'hourglass model check --ops' lists them", "refused: node 'bits' (QuantizeLinear): the op is not supported",
+        "export the network from before its quantization", "It can't be trained here."}) {
+    CAPTURE(part);
+    CHECK(result.out.find(part) != std::string::npos);
+  }
+  const Run ops = run({"model", "check", "--ops"});
+  CHECK(ops.exit_code == 0);
+  CHECK(ops.out.find("\nConvTranspose ") != std::string::npos);
+  CHECK(ops.out.find("ConvGradSrc") == std::string::npos);
 }
 
 TEST_CASE("model make refuses what makes no network, and keeps what is there") {
@@ -95,7 +174,7 @@ TEST_CASE("model make refuses what makes no network, and keeps what is there") {
   check_fails(run({"model", "make", "-o", other, "--kind", "unet", "--skips", "4"}), 1, "--skips");
   check_fails(run({"model", "make", "-o", other, "--kind", "unet", "--filter-up", "3"}), 1, "--filter-up");
   check_fails(run({"model", "make", "-o", other, "--filter-down", "4"}), 1, "filter_down");
-  check_fails(run({"model", "make", "-o", other, "--kind", "resnet"}), 2, "resnet");
+  check_fails(run({"model", "make", "-o", other, "--kind", "vgg"}), 2, "vgg");
   check_fails(run({"model", "make", "-o", other, "--channels", "8,many"}), 2, "many");
   check_fails(run({"model", "make"}), 2, "--output");
   check_fails(run({"model"}), 2, "subcommand");
