@@ -4,22 +4,69 @@
 #include "engine/cli/commands.h"
 #include "engine/cli/exit_code.h"
 #include "engine/cli/run_task.h"
+#include "engine/cli/size_option.h"
+#include "engine/image/file.h"
+#include "engine/image/npy.h"
+#include "engine/image/read_image.h"
 #include "engine/restore/jpeg_task.h"
+#include "engine/restore/operator_task.h"
 #include "graph/error.h"
+#include "ops/table.h"
 
 namespace hourglass::cli {
 namespace {
 
 struct Arguments {
   FitArguments fit;
+  std::string degradation, size;  // an ONNX file; the size of the image that it degraded
   std::string energy = "mse";
   JpegTaskOptions task;
 };
 
 constexpr const char* kSuffix = ".restored.png";
 
+// From a measurement, an image or an array, that the user's own operator made.
+ExitCode run_operator(Arguments& arguments) {
+  FitArguments& fit = arguments.fit;
+  if (arguments.energy != "mse") fail("--energy {} belongs to JPEG: with --degradation it is mse", arguments.energy);
+  const std::vector<uint8_t> bytes = read_file(fit.input);
+  DecodedImage input;
+  Array measurement;
+  if (is_npy(bytes)) {
+    try {
+      measurement = decode_npy(bytes);
+    } catch (const Error& error) {
+      throw error.within(fit.input);
+    }
+  } else {
+    input = decode_image(bytes, fit.input);
+    measurement = {.shape = {input.image.channels, input.image.height, input.image.width},
+                   .values = input.image.pixels};
+  }
+  OperatorTaskOptions options;
+  if (!arguments.size.empty()) {
+    const ImageSize size = parse_size(arguments.size);
+    options.height = size.height, options.width = size.width;
+  }
+  const OnnxFile op = OnnxFile::read(arguments.degradation);
+  std::unique_ptr<Task> task;
+  try {
+    task = make_operator_task(op, op_table(), measurement, options);
+  } catch (const Error& error) {
+    throw error.within("--degradation " + arguments.degradation);
+  }
+  if (input.image.pixels.empty()) input.image = task->baseline();
+  return run_task(fit, {.task = *task,
+                        .input = input,
+                        .suffix = kSuffix,
+                        .verb = "restored",
+                        .details = {{"degradation", arguments.degradation}}});
+}
+
 ExitCode run(Arguments& arguments) {
   FitArguments& fit = arguments.fit;
+  if (!arguments.degradation.empty()) return run_operator(arguments);
+  if (!arguments.size.empty()) fail("--size belongs to --degradation: a photograph has its own");
   const RestoreInput input = load_input(fit.input);
   arguments.task.energy = arguments.energy == "cell" ? EnergyKind::cell : EnergyKind::mse;
   if (arguments.task.energy == EnergyKind::cell && !input.jpeg) {
@@ -45,7 +92,8 @@ void add_restore_command(CLI::App& app, Action& action) {
       "Examples:\n"
       "  hourglass restore photo.jpg                      writes photo.restored.png beside it\n"
       "  hourglass restore photo.jpg -o clean.png --model standard --iterations 3000\n"
-      "  hourglass restore small.jpg --reference original.png --history run.csv\n\n"
+      "  hourglass restore small.jpg --reference original.png --history run.csv\n"
+      "  hourglass restore blurred.png --degradation models/blur.onnx\n\n"
       "The network starts from noise and learns the photograph; the result is its average over the last hundred or so\n"
       "iterations, moved into the cells that the JPEG's quantization states. Ctrl-C ends early and keeps the result.");
   add_fit_options(*command, a.fit,
@@ -65,6 +113,11 @@ void add_restore_command(CLI::App& app, Action& action) {
       ->check(CLI::Range(0, 10))
       ->capture_default_str();
   command->add_flag("!--no-cells", a.task.use_cells, "Leave the result outside the JPEG's cells (the paper's way)");
+  command->add_option(
+      "--degradation", a.degradation,
+      "An ONNX file, image in, measurement out, in the JPEG's place: FILE (PNG or .npy) is what it made");
+  command->add_option("--size", a.size,
+                      "With --degradation: WIDTHxHEIGHT of the image sought, where FILE does not say it");
   command->callback([arguments, &action] { action = [arguments] { return run(*arguments); }; });
 }
 

@@ -367,4 +367,40 @@ TEST_CASE("a signal ends the run early and keeps the result") {
   }
 }
 
+TEST_CASE("restore from a measurement that an ONNX operator made") {
+  const TemporaryFolder folder;
+  const std::string op = folder / "blur.onnx", measurement = folder / "blurred.png", array = folder / "blurred.npy";
+  REQUIRE(run({"model", "make", "--kind", "blur", "--sigma", "1", "-o", op}).exit_code == 0);
+  Image image(40, 33, 3);
+  for (std::size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<float>(i % 40) / 40;
+  write_png(measurement, image, {}, false);
+
+  const Run result = restore_with({measurement, "--degradation", op, "--json"}, "20");
+  const nlohmann::json json = json_of(result);
+  CHECK(json.at("degradation") == op);
+  const Image restored = read_image(folder / "blurred.restored.png").image;
+  CHECK(restored.width == 40);
+  CHECK(restored.height == 33);
+
+  // The same numbers as an array: the same fit.
+  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 33, 40), }";
+  header.resize(117, ' ');
+  header += '\n';
+  const Image rounded = read_image(measurement).image;
+  std::ofstream file(array, std::ios::binary);
+  file << std::string("\x93NUMPY\x01\x00", 8) << static_cast<char>(header.size()) << '\0' << header;
+  file.write(reinterpret_cast<const char*>(rounded.pixels.data()),
+             static_cast<std::streamsize>(4 * rounded.pixels.size()));
+  file.close();
+  REQUIRE(restore_with({array, "--degradation", op, "-o", folder / "other.png"}, "20").exit_code == 0);
+  CHECK(read_image(folder / "other.png").image.pixels == restored.pixels);
+
+  const Run wrong = restore_with({measurement, "--degradation", op, "--size", "8x8"});
+  CHECK(wrong.exit_code == 1);
+  CHECK(wrong.err.find("of an image of 8x8, the operator makes 1x3x8x8; the measurement is 3x33x40") !=
+        std::string::npos);
+  CHECK(restore_with({measurement, "--degradation", op, "--energy", "cell"}).exit_code == 1);
+  CHECK(restore_with({measurement, "--size", "8x8"}).exit_code == 1);
+}
+
 }  // namespace hourglass::test
