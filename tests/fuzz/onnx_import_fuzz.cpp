@@ -13,7 +13,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   using namespace hourglass;
   try {
     const OnnxFile file = OnnxFile::parse({reinterpret_cast<const char*>(data), size}, "fuzz");
-    Graph graph = file.bind(op_table(), {.height = 24, .width = 17}).graph;
+    // 0: what the file fixes.
+    const ImageInput input = file.image_input();
+    const ImportOptions size{.height = input.height != 0 ? 0 : 24, .width = input.width != 0 ? 0 : 17};
+    Graph graph = file.bind(op_table(), size).graph;
     if (graph.type(graph.outputs.front()).dtype != DType::f32) return 0;
     GraphBuilder builder(graph, op_table());
     const ValueId loss = builder.add("ReduceSum", {graph.outputs.front()}, {{"keepdims", int64_t{0}}}, "loss");
