@@ -18,6 +18,7 @@ using Action = std::function<ExitCode()>;
 void add_compare_command(CLI::App& app, Action& action);
 void add_degrade_command(CLI::App& app, Action& action);
 void add_denoise_command(CLI::App& app, Action& action);
+void add_experiment_command(CLI::App& app, Action& action);
 void add_inpaint_command(CLI::App& app, Action& action);
 void add_restore_command(CLI::App& app, Action& action);
 void add_upscale_command(CLI::App& app, Action& action);

@@ -1,7 +1,6 @@
 // hourglass degrade IMAGE -o OUT: an image made worse in a known way, to try the other commands on.
 #include <fmt/format.h>
 
-#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -9,6 +8,7 @@
 #include <numeric>
 
 #include "engine/cli/commands.h"
+#include "engine/cli/compress_options.h"
 #include "engine/cli/fit_options.h"
 #include "engine/image/file.h"
 #include "engine/image/jpeg.h"
@@ -23,11 +23,10 @@ namespace {
 
 struct Options {
   std::string input, output, mask;
-  int quality = 0;
-  double ratio = 0;
+  CompressArguments compress;
   std::optional<double> noise, drop;
   std::optional<int> downscale;
-  std::string subsampling = "420", kernel = "lanczos2";
+  std::string kernel = "lanczos2";
   uint64_t seed = 0;
   bool progressive = false, keep_metadata = false, gray = false, force = false, json = false;
 };
@@ -49,30 +48,8 @@ struct Report {
   nlohmann::ordered_json json;
 };
 
-Subsampling subsampling_of(const std::string& name) {
-  return name == "444"   ? Subsampling::s444
-         : name == "422" ? Subsampling::s422
-         : name == "440" ? Subsampling::s440
-                         : Subsampling::s420;
-}
-
-// The encoder's result, for a given quality or a given share of the input's bytes.
-QualityChoice encode(const Image& image, const Options& options, const JpegOptions& jpeg, std::size_t input_bytes) {
-  if (options.quality > 0) return {.quality = options.quality, .bytes = encode_jpeg(image, jpeg)};
-  const auto budget = static_cast<std::size_t>(std::floor(options.ratio * static_cast<double>(input_bytes)));
-  std::optional<QualityChoice> choice = encode_jpeg_within(image, budget, jpeg);
-  if (!choice)
-    fail("no quality makes a JPEG of at most {} bytes (--ratio {} of the input's {}); quality 1 needs {}", budget,
-         options.ratio, input_bytes, [&] {
-           JpegOptions worst = jpeg;
-           worst.quality = 1;
-           return encode_jpeg(image, worst).size();
-         }());
-  return std::move(*choice);
-}
-
-Report compress(const Options& options, DecodedImage& decoded, std::size_t input_bytes) {
-  JpegOptions jpeg{.subsampling = subsampling_of(options.subsampling), .progressive = options.progressive};
+Report make_jpeg(const Options& options, DecodedImage& decoded, std::size_t input_bytes) {
+  JpegOptions jpeg{.progressive = options.progressive};
   if (options.keep_metadata) {
     if (decoded.metadata.exif.size() > kMaxJpegExif) {
       warn(fmt::format("{}: the EXIF block has {} bytes, more than a JPEG holds, and is left out", options.input,
@@ -81,8 +58,7 @@ Report compress(const Options& options, DecodedImage& decoded, std::size_t input
     }
     jpeg.metadata = &decoded.metadata;
   }
-  if (options.quality > 0) jpeg.quality = options.quality;
-  const QualityChoice choice = encode(decoded.image, options, jpeg, input_bytes);
+  const QualityChoice choice = compress(decoded.image, options.compress, jpeg, input_bytes);
   const double quality_db = psnr(decode_jpeg(choice.bytes).image, decoded.image);
   write_file_atomically(options.output, choice.bytes, options.force);
   return {.text = fmt::format("quality {}, {} bytes ({:.1f} % of the input's {}), PSNR {:.3f} dB", choice.quality,
@@ -166,7 +142,7 @@ ExitCode run(Options& options) {
   const Report report = options.noise       ? make_noisy(options, decoded)
                         : options.drop      ? make_holes(options, decoded)
                         : options.downscale ? make_small(options, decoded)
-                                            : compress(options, decoded, input.size());
+                                            : make_jpeg(options, decoded, input.size());
   // Where the image itself goes to stdout, the report makes way.
   std::FILE* to = options.output == "-" ? stderr : stdout;
   if (options.json) {
@@ -178,12 +154,6 @@ ExitCode run(Options& options) {
 }
 
 // CLI11's range check lets NaN pass.
-std::string check_ratio(const std::string& text) {
-  double ratio = 0;
-  if (CLI::detail::lexical_cast(text, ratio) && ratio > 0 && ratio <= 1) return {};
-  return "expected a share above 0 and at most 1, got " + text;
-}
-
 std::string check_share(const std::string& text) {
   double share = 0;
   if (CLI::detail::lexical_cast(text, share) && share > 0 && share < 1) return {};
@@ -199,11 +169,7 @@ void add_degrade_command(CLI::App& app, Action& action) {
   command->add_option("-o,--output", options->output, "The JPEG to write; a PNG for noise, holes and small images")
       ->required();
   CLI::Option_group* how = command->add_option_group("How");
-  CLI::Option* quality =
-      how->add_option("--quality", options->quality, "JPEG of libjpeg's quality, 1 to 100")->check(CLI::Range(1, 100));
-  CLI::Option* ratio = how->add_option("--ratio", options->ratio,
-                                       "JPEG of the largest quality whose file is at most this share of IMAGE's bytes")
-                           ->check(CLI::Validator(check_ratio, "in (0, 1]"));
+  const auto [quality, ratio, subsampling] = add_compress_options(*command, *how, options->compress);
   CLI::Option* noise = how->add_option("--noise", options->noise,
                                        "Normal noise of this standard deviation, in grey levels of 255, clamped")
                            ->check(CLI::PositiveNumber)
@@ -224,10 +190,7 @@ void add_degrade_command(CLI::App& app, Action& action) {
                 ->check(CLI::IsMember({"lanczos2", "lanczos3"}))
                 ->capture_default_str(),
             {quality, ratio, noise, drop});
-  only_with(command->add_option("--subsampling", options->subsampling, "The JPEG's chroma subsampling")
-                ->check(CLI::IsMember({"444", "422", "420", "440"}))
-                ->capture_default_str(),
-            {noise, drop, downscale});
+  only_with(subsampling, {noise, drop, downscale});
   only_with(command->add_flag("--progressive", options->progressive, "Write a progressive JPEG"),
             {noise, drop, downscale});
   command->add_flag("--keep-metadata", options->keep_metadata,

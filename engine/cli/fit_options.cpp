@@ -59,10 +59,12 @@ void add_fit_options(CLI::App& command, FitArguments& a, const FitHelp& help) {
       ->capture_default_str();
   command.add_option("--reference", a.reference, "The original, if known: its PSNR is shown on the way");
   command.add_option("--history", a.history, "CSV of every iteration");
+  command.add_option("--report", a.report, "A page that shows the run, as it goes on and at its end (HTML)");
   command.add_flag("--force", a.force, "Overwrite files that exist");
   command.add_flag("-q,--quiet", a.quiet, "Only errors");
   command.add_flag("-v,--verbose", a.verbose, "Say more about the plan");
   command.add_flag("--json", a.json, "The result as one JSON object on stdout");
+  a.command = &command;
 }
 
 }  // namespace hourglass::cli

@@ -14,12 +14,15 @@
 namespace hourglass::cli {
 
 struct FitArguments {
-  std::string input, output, model = "small", reference, history, precision = "auto", schedule = "cosine",
+  std::string input, output, model = "small", reference, history, report, precision = "auto", schedule = "cosine",
                              optimize = "net", network_input = "noise", distribution = "uniform";
   RestoreOptions options;             // what the texts above say is resolved into it by run_task()
   std::optional<double> input_noise;  // absent: the command's own default
   std::optional<int> bit_depth;       // absent: the input's
   bool force = false, quiet = false, verbose = false, json = false;
+
+  // Set while the command line is read.
+  const CLI::App* command = nullptr;
 };
 
 // Where the commands' help differs.

@@ -33,6 +33,7 @@ void add_commands(CLI::App& app, Action& action) {
   add_verify_command(app, action);
   add_compare_command(app, action);
   add_degrade_command(app, action);
+  add_experiment_command(app, action);
   add_model_command(app, action);
   add_bench_command(app, action);
 }

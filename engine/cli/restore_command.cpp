@@ -3,12 +3,12 @@
 
 #include "engine/cli/commands.h"
 #include "engine/cli/exit_code.h"
+#include "engine/cli/jpeg_options.h"
 #include "engine/cli/run_task.h"
 #include "engine/cli/size_option.h"
 #include "engine/image/file.h"
 #include "engine/image/npy.h"
 #include "engine/image/read_image.h"
-#include "engine/restore/jpeg_task.h"
 #include "engine/restore/operator_task.h"
 #include "graph/error.h"
 #include "ops/table.h"
@@ -18,9 +18,8 @@ namespace {
 
 struct Arguments {
   FitArguments fit;
+  JpegArguments jpeg;
   std::string degradation, size;  // an ONNX file; the size of the image that it degraded
-  std::string energy = "mse";
-  JpegTaskOptions task;
 };
 
 constexpr const char* kSuffix = ".restored.png";
@@ -28,7 +27,8 @@ constexpr const char* kSuffix = ".restored.png";
 // From a measurement, an image or an array, that the user's own operator made.
 ExitCode run_operator(Arguments& arguments) {
   FitArguments& fit = arguments.fit;
-  if (arguments.energy != "mse") fail("--energy {} belongs to JPEG: with --degradation it is mse", arguments.energy);
+  const std::string& energy = arguments.jpeg.energy;
+  if (energy != "mse") fail("--energy {} belongs to JPEG: with --degradation it is mse", energy);
   const std::vector<uint8_t> bytes = read_file(fit.input);
   DecodedImage input;
   Array measurement;
@@ -68,18 +68,15 @@ ExitCode run(Arguments& arguments) {
   if (!arguments.degradation.empty()) return run_operator(arguments);
   if (!arguments.size.empty()) fail("--size belongs to --degradation: a photograph has its own");
   const RestoreInput input = load_input(fit.input);
-  arguments.task.energy = arguments.energy == "cell" ? EnergyKind::cell : EnergyKind::mse;
-  if (arguments.task.energy == EnergyKind::cell && !input.jpeg) {
-    fail("{}: is no JPEG, and only a JPEG states the cells that --energy cell fits to", fit.input);
-  }
   // Noise regularises: a small network is regular enough without, a larger one learns the artifacts.
   if (!fit.input_noise && fit.model == "small") fit.input_noise = 0;
-  const std::unique_ptr<Task> task = make_jpeg_task(input, arguments.task);
+  const std::unique_ptr<Task> task = make_task(arguments.jpeg, input, fit.input);
   return run_task(fit, {.task = *task,
                         .input = input.degraded,
                         .suffix = kSuffix,
                         .verb = "restored",
-                        .details = {{"energy", arguments.energy}}});
+                        .details = {{"energy", arguments.jpeg.energy}},
+                        .jpeg = input.jpeg ? &*input.jpeg : nullptr});
 }
 
 }  // namespace
@@ -100,19 +97,7 @@ void add_restore_command(CLI::App& app, Action& action) {
                   {.input = "The JPEG (or PNG, then without cells) to restore",
                    .suffix = kSuffix,
                    .input_noise_default = "0 for small, 0.033 otherwise"});
-  command->add_option("--energy", a.energy, "mse (to the decoded pixels) or cell (to the JPEG's cells)")
-      ->check(CLI::IsMember({"mse", "cell"}))
-      ->capture_default_str();
-  command->add_option("--half-width", a.task.half_width, "Of the cell energy, in quantization steps: 0 to 0.5")
-      ->check(CLI::Range(0.0, 0.5))
-      ->check(finite())
-      ->capture_default_str();
-  command
-      ->add_option("--refine", a.task.refine_passes,
-                   "Passes of collaborative filtering: similar patches of the result clean each other (a JPEG's)")
-      ->check(CLI::Range(0, 10))
-      ->capture_default_str();
-  command->add_flag("!--no-cells", a.task.use_cells, "Leave the result outside the JPEG's cells (the paper's way)");
+  add_jpeg_options(*command, a.jpeg);
   command->add_option(
       "--degradation", a.degradation,
       "An ONNX file, image in, measurement out, in the JPEG's place: FILE (PNG or .npy) is what it made");

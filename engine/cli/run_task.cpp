@@ -5,6 +5,7 @@
 
 #include "engine/cli/history.h"
 #include "engine/cli/interrupt.h"
+#include "engine/cli/live_report.h"
 #include "engine/cli/network_option.h"
 #include "engine/cli/progress.h"
 #include "engine/image/file.h"
@@ -27,9 +28,14 @@ std::string default_output(const std::string& input, const std::string& suffix) 
 
 void check_outputs(const FitArguments& arguments) {
   check_writable(arguments.output, arguments.force);
-  if (arguments.history.empty()) return;
-  check_writable(arguments.history, arguments.force);
-  if (arguments.history == arguments.output) fail("{}: is both the --output and the --history", arguments.output);
+  if (!arguments.history.empty()) {
+    check_writable(arguments.history, arguments.force);
+    if (arguments.history == arguments.output) fail("{}: is both the --output and the --history", arguments.output);
+  }
+  if (arguments.report.empty()) return;
+  check_writable(arguments.report, arguments.force);
+  if (arguments.report == arguments.output) fail("{}: is both the --output and the --report", arguments.output);
+  if (arguments.report == arguments.history) fail("{}: is both the --history and the --report", arguments.report);
 }
 
 // The original as the result's equal: gray is compared with gray, colour with colour.
@@ -79,11 +85,6 @@ void resolve(FitArguments& arguments, const TaskRun& what) {
   if (options.fit.precision == Precision::bf16 && !has_native_bf16()) {
     fail("--precision bf16: this CPU has no bf16 arithmetic, emulating it would be slower than f32; use f32 or auto");
   }
-}
-
-std::string kind_of(const DecodedImage& input) {
-  if (input.format == ImageFormat::png) return "PNG";
-  return input.image.channels == 1 ? "gray JPEG" : "colour JPEG";
 }
 
 std::string step_text(const RestoreStep& step) {
@@ -161,6 +162,11 @@ void print_json(const FitArguments& arguments, const TaskRun& what, const Restor
 
 }  // namespace
 
+std::string kind_of(const DecodedImage& input) {
+  if (input.format == ImageFormat::png) return "PNG";
+  return input.image.channels == 1 ? "gray JPEG" : "colour JPEG";
+}
+
 ExitCode run_task(FitArguments& arguments, const TaskRun& what) {
   if (arguments.output.empty()) arguments.output = default_output(arguments.input, what.suffix);
   check_outputs(arguments);
@@ -178,19 +184,32 @@ ExitCode run_task(FitArguments& arguments, const TaskRun& what) {
                            what.input.image.height));
   for (const std::string& note : *network.notes) progress.say("note: " + arguments.model + ": " + note);
 
+  std::optional<LiveReport> report;
+  std::vector<FitObserver*> observers = what.observers;
+  if (!arguments.report.empty()) {
+    observers.push_back(&report.emplace(arguments, what));
+    arguments.options.profile = true;
+  }
   const RestoreOptions& options = arguments.options;
   History history;
   InterruptGuard interrupt;
   const auto on_step = [&](const RestoreStep& step) {
     history.add(step);
-    progress.show(step.run * step.iterations + step.iteration, step.iterations * options.runs, step.seconds,
-                  step_text(step));
+    for (FitObserver* observer : observers) {
+      try {
+        observer->on_step(step);
+      } catch (const Error& error) {
+        progress.say(std::string("warning: ") + error.what());
+      }
+    }
+    progress.show(step.total, step.iterations * options.runs, step.seconds, step_text(step));
     return interrupt.signal() == 0;
   };
   const RestoreResult result = restore(what.task, network.make, op_table(), options, on_step);
   progress.finish();
 
   write_outputs(arguments, what, result, history);
+  for (FitObserver* observer : observers) observer->on_result(result);
   const Quality quality = measure(arguments, what, result);
   say_result(progress, arguments, what, result, quality);
   if (arguments.json) print_json(arguments, what, result, quality);

@@ -6,8 +6,10 @@
 #include <string>
 
 #include "engine/cli/exit_code.h"
+#include "engine/cli/fit_observer.h"
 #include "engine/cli/fit_options.h"
 #include "engine/image/decoded_image.h"
+#include "engine/image/jpeg.h"
 #include "engine/restore/task.h"
 
 namespace hourglass::cli {
@@ -18,7 +20,13 @@ struct TaskRun {
   std::string suffix;         // of the default output, ".restored.png"
   std::string verb;           // "restored"
   nlohmann::ordered_json details = nlohmann::ordered_json::object();  // what the command adds to the JSON report
+  const JpegCoefficients* jpeg = nullptr;                             // what the report shows the cells of
+  std::string original = {};                 // the file that the command was given, where that is not the input
+  std::vector<FitObserver*> observers = {};  // besides the report
 };
+
+// "gray JPEG", "colour JPEG" or "PNG".
+std::string kind_of(const DecodedImage& input);
 
 // What can be refused is refused before the fit starts. Throws Error.
 ExitCode run_task(FitArguments& arguments, const TaskRun& what);

@@ -188,4 +188,15 @@ CellCheck check_cells(const Image& image, const JpegModel& model) {
   return check;
 }
 
+std::vector<std::vector<int>> outside_cells(const Image& image, const JpegModel& model) {
+  std::vector<std::vector<int>> outside;
+  for (const JpegComponent& component : model.file().components) {
+    outside.emplace_back(static_cast<std::size_t>(component.width_in_blocks * component.height_in_blocks));
+  }
+  visit_cells(image, model, [&](std::size_t component, std::size_t index, bool same) {
+    outside[component][index / 64] += same ? 0 : 1;
+  });
+  return outside;
+}
+
 }  // namespace hourglass

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "engine/image/image.h"
 #include "engine/restore/jpeg_model.h"
@@ -35,5 +36,9 @@ struct CellCheck {
   }
 };
 CellCheck check_cells(const Image& image, const JpegModel& model);
+
+// The same block by block: how many of its 64 coefficients come out otherwise, for each component in the order of its
+// blocks that belong to the image (width_in_blocks to a row).
+std::vector<std::vector<int>> outside_cells(const Image& image, const JpegModel& model);
 
 }  // namespace hourglass

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <map>
 #include <numbers>
 
 #include "engine/restore/pixel_psnr.h"
@@ -23,6 +24,15 @@ void check_original(const Image& original, const Image& sought) {
     fail("the original is {}x{} with {} channels, the result will be {}x{} with {}", original.width, original.height,
          original.channels, sought.width, sought.height, sought.channels);
   }
+}
+
+// Overwrites what the plan computed last: the average is of the fit's own.
+std::vector<std::pair<std::string, double>> op_seconds(Plan& plan) {
+  std::map<std::string, double> sums;
+  plan.run_profiled([&](std::size_t step, double seconds) { sums[plan.steps()[step].op] += seconds; });
+  std::vector<std::pair<std::string, double>> ops(sums.begin(), sums.end());
+  std::sort(ops.begin(), ops.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  return ops;
 }
 
 }  // namespace
@@ -56,6 +66,7 @@ RestoreResult restore(const Task& task, const NetworkFactory& make, const OpTabl
       step.run = run;
       step.iteration = i;
       step.iterations = options.iterations;
+      step.total = result.iterations + 1;
       step.loss = fit.step();
       step.psnr_degraded = task.psnr_degraded(fit.image());
       step.psnr_degraded_average = task.psnr_degraded(fit.average().data());
@@ -63,6 +74,7 @@ RestoreResult restore(const Task& task, const NetworkFactory& make, const OpTabl
         step.psnr_original = pixel_psnr(fit.image(), *options.original);
         step.psnr_original_average = pixel_psnr(fit.average().data(), *options.original);
       }
+      step.average = fit.average();
       step.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
       ++result.iterations;
       result.seconds = step.seconds;
@@ -74,6 +86,7 @@ RestoreResult restore(const Task& task, const NetworkFactory& make, const OpTabl
         break;
       }
     }
+    if (options.profile && (result.interrupted || run + 1 == options.runs)) result.op_seconds = op_seconds(fit.plan());
     // A run that was cut short counts only where there is no whole one.
     if (result.interrupted && finished > 0) break;
     ++finished;

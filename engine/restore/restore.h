@@ -6,6 +6,10 @@
 
 #include <functional>
 #include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "engine/image/image.h"
 #include "engine/restore/network.h"
@@ -24,6 +28,7 @@ struct RestoreOptions {
   int runs = 1;       // independent fits, with seeds fit.seed, fit.seed + 1, ...; their results are averaged
   int bit_depth = 8;  // of the file that the result is meant for: 8 or 16
   std::optional<Image> original;  // known in experiments: its PSNR is reported on the way
+  bool profile = false;           // time one pass more at the end, op by op
 };
 
 // One iteration. PSNRs in dB over all channels, of the iterate and of the run's exponential average, both before the
@@ -31,10 +36,13 @@ struct RestoreOptions {
 struct RestoreStep {
   int run = 0;                            // from 0
   int64_t iteration = 0, iterations = 0;  // of this run, from 1
+  int64_t total = 0;                      // over all runs, from 1
   double seconds = 0;                     // since the first iteration began
   double loss = 0;
   double psnr_degraded = 0, psnr_degraded_average = 0;  // as Task::psnr_degraded() says
   std::optional<double> psnr_original, psnr_original_average;
+  bool is_best = true;             // the result is made from this average, as things stand
+  std::span<const float> average;  // planar, of the task's size; of this moment
 };
 
 struct RestoreResult {
@@ -45,6 +53,8 @@ struct RestoreResult {
   int64_t canvas_width = 0, canvas_height = 0;
   std::size_t memory_bytes = 0;
   std::size_t reorders = 0;
+  // With RestoreOptions::profile: of one forward and backward pass, by op, the slowest first.
+  std::vector<std::pair<std::string, double>> op_seconds = {};
 };
 
 // on_step returns false to stop early; what has been reached is then finished and returned.

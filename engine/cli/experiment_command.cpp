@@ -1,0 +1,120 @@
+// hourglass experiment ORIGINAL -o DIR: compress, restore, and show how the restoration went, in one command.
+#include <CLI/CLI.hpp>
+
+#include "engine/cli/commands.h"
+#include "engine/cli/compress_options.h"
+#include "engine/cli/exit_code.h"
+#include "engine/cli/experiment_files.h"
+#include "engine/cli/jpeg_options.h"
+#include "engine/cli/run_task.h"
+#include "engine/image/file.h"
+#include "engine/image/read_image.h"
+#include "graph/error.h"
+
+namespace hourglass::cli {
+namespace {
+
+struct Arguments {
+  FitArguments fit;
+  CompressArguments compress;
+  JpegArguments jpeg;
+  std::vector<int64_t> snapshots = {1000, 10000, 15000, 20000, 30000, 35000, 40000};
+};
+
+constexpr const char* kFooter =
+    R"(Writes into DIR:
+  compressed.jpg      ORIGINAL at --quality, or at --ratio of its size
+  restored.png        what the network makes of it
+  history.csv         loss and PSNR of every iteration, to the compressed image and to the original
+  snapshots/          the network's average at the iterations of --snapshots, and the result
+  contact_sheet.png   these side by side, the compressed image last
+  trend.svg, .png     loss and PSNR over the iterations
+  path.svg, .png      the way through image space: distance to the compressed image against distance to the original
+  report.html         all of it on one page
+
+Defaults are those of the plain Deep Image Prior: a U-Net, from noise, mean squared error, a constant learning rate, no
+use of the JPEG's cells. What is there is whole at all times; Ctrl-C ends early and completes it as far as it came.
+
+Examples:
+  hourglass experiment photo.png --ratio 0.25 -o experiment
+  hourglass experiment photo.png --quality 10 -o ours --model small --energy cell --cells --iterations 2000)";
+
+std::string note_of(const Arguments& arguments, const QualityChoice& choice) {
+  return fmt::format("JPEG of quality {} ({} bytes), network {}, {} energy", choice.quality, choice.bytes.size(),
+                     arguments.fit.model, arguments.jpeg.energy);
+}
+
+ExitCode run(Arguments& arguments) {
+  FitArguments& fit = arguments.fit;
+  const std::string name = fit.input;
+  const std::vector<uint8_t> file = read_file(name);
+  const DecodedImage original = decode_image(file, name);
+  for (const std::string& text : original.warnings) warn(fmt::format("{}: {}", name, text));
+  const QualityChoice choice = compress(original.image, arguments.compress, {}, file.size());
+
+  const ExperimentFolder folder{fit.output};
+  folder.prepare(fit.force);
+  // From here on, the folder is ours.
+  fit.force = true;
+  fit.input = folder.file("compressed.jpg");
+  fit.output = folder.file("restored.png");
+  fit.history = folder.file("history.csv");
+  if (fit.report.empty()) fit.report = folder.file("report.html");
+  fit.options.original = original.image;
+  write_file_atomically(fit.input, choice.bytes, true);
+
+  const RestoreInput input = load_input(fit.input);
+  const std::unique_ptr<Task> task = make_task(arguments.jpeg, input, fit.input);
+  ExperimentFiles files(folder,
+                        {.title = std::filesystem::path(name).filename().string(),
+                         .note = note_of(arguments, choice),
+                         .snapshots = arguments.snapshots,
+                         .quality = choice.quality},
+                        original.image, input.degraded.image);
+  try {
+    return run_task(fit, {.task = *task,
+                          .input = input.degraded,
+                          .suffix = {},
+                          .verb = "restored",
+                          .details = {{"quality", choice.quality}, {"energy", arguments.jpeg.energy}},
+                          .jpeg = &*input.jpeg,
+                          .original = name,
+                          .observers = {&files}});
+  } catch (...) {
+    if (!files.begun()) folder.abandon();
+    throw;
+  }
+}
+
+}  // namespace
+
+void add_experiment_command(CLI::App& app, Action& action) {
+  auto arguments = std::make_shared<Arguments>();
+  Arguments& a = *arguments;
+  a.fit.model = "unet";
+  a.fit.schedule = "constant";
+  a.fit.options.iterations = 40000;
+  a.jpeg.task.use_cells = false;
+  CLI::App* command = app.add_subcommand("experiment", "Compress an image, restore it, and show how that went");
+  command->footer(kFooter);
+  add_fit_options(*command, a.fit,
+                  {.input = "The original (PNG or JPEG)", .suffix = {}, .input_noise_default = "0.033"});
+  command->get_option("--output")->required()->description("The folder to write to; created where it is missing");
+  command->get_option("--force")->description("Write into a folder that is not empty");
+  // What these name has its place in the folder.
+  for (const char* name : {"--reference", "--history"}) {
+    command->remove_option(command->get_option(name));
+  }
+  CLI::Option_group* how = command->add_option_group("How much");
+  how->require_option(1);
+  add_compress_options(*command, *how, a.compress);
+  add_jpeg_options(*command, a.jpeg);
+  command
+      ->add_option("--snapshots", a.snapshots, "Iterations to keep a picture of; later ones than the run's count not")
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->callback([arguments, &action] { action = [arguments] { return run(*arguments); }; });
+}
+
+}  // namespace hourglass::cli

@@ -1,0 +1,87 @@
+#include "engine/cli/experiment_files.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "engine/image/metrics.h"
+#include "engine/image/read_image.h"
+#include "graph/error.h"
+
+namespace hourglass::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kSnapshots = "snapshots";
+constexpr int64_t kPanel = 640;  // pixels of a panel's longer side, at most
+
+}  // namespace
+
+void ExperimentFolder::prepare(bool overwrite) const {
+  std::error_code error;
+  if (fs::exists(path, error) && !fs::is_directory(path, error)) fail("{}: is no folder", path.string());
+  if (!overwrite && fs::is_directory(path, error) && !fs::is_empty(path, error)) {
+    fail("{}: is not empty; --force writes into it all the same", path.string());
+  }
+  fs::create_directories(path / kSnapshots, error);
+  if (error) fail("{}: cannot create the folder: {}", path.string(), error.message());
+  for (const fs::directory_entry& entry : fs::directory_iterator(path / kSnapshots)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("iteration_") && name.ends_with(".png")) fs::remove(entry.path());
+  }
+}
+
+void ExperimentFolder::abandon() const {
+  std::error_code ignored;
+  fs::remove(path / "compressed.jpg", ignored);
+  fs::remove(path / kSnapshots, ignored);
+  fs::remove(path, ignored);  // only when it is empty
+}
+
+ExperimentFiles::ExperimentFiles(ExperimentFolder folder, ExperimentOptions options, Image original,
+                                 const Image& compressed)
+    : folder_(std::move(folder)),
+      options_(std::move(options)),
+      original_(std::move(original)),
+      compressed_psnr_(psnr(compressed, original_)) {
+  compressed_ = {.image = thumbnail(compressed, kPanel),
+                 .title = fmt::format("compressed, quality {}", options_.quality),
+                 .detail = fmt::format("{:.2f} dB to the original", compressed_psnr_)};
+}
+
+void ExperimentFiles::add_snapshot(const std::string& file, const Image& image, const std::string& title) {
+  write_png(folder_.file(std::string(kSnapshots) + "/" + file), image, {}, true);
+  panels_.push_back({.image = thumbnail(image, kPanel),
+                     .title = title,
+                     .detail = fmt::format("{:.2f} dB to the original", psnr(image, original_))});
+}
+
+void ExperimentFiles::write_overviews() const {
+  std::vector<Panel> panels = panels_;
+  panels.push_back(compressed_);
+  write_png(folder_.file("contact_sheet.png"), contact_sheet(panels, options_.title), {}, true);
+  const Figure trend = trend_figure(log_, options_.title, options_.note);
+  write_svg(folder_.file("trend.svg"), trend, true);
+  write_png(folder_.file("trend.png"), trend, true);
+  const Figure path = path_figure(log_, options_.title, options_.note, compressed_psnr_);
+  write_svg(folder_.file("path.svg"), path, true);
+  write_png(folder_.file("path.png"), path, true);
+}
+
+void ExperimentFiles::on_step(const RestoreStep& step) {
+  log_.add(step);
+  if (std::find(options_.snapshots.begin(), options_.snapshots.end(), step.total) == options_.snapshots.end()) return;
+  Image average = original_;
+  std::copy(step.average.begin(), step.average.end(), average.pixels.begin());
+  add_snapshot(fmt::format("iteration_{:06}.png", step.total), average, fmt::format("iteration {}", step.total));
+  write_overviews();
+}
+
+void ExperimentFiles::on_result(const RestoreResult& result) {
+  add_snapshot("stop.png", result.finished.image,
+               log_.kept > 0 ? fmt::format("stop, iteration {}", log_.kept) : "stop");
+  write_overviews();
+}
+
+}  // namespace hourglass::cli

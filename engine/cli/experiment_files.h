@@ -1,0 +1,58 @@
+// The folder of an experiment, filled while the fit goes on: snapshots, contact sheet and plots. At all times it holds
+// whole files that belong together, up to the last snapshot.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "engine/cli/fit_observer.h"
+#include "engine/report/contact_sheet.h"
+#include "engine/report/run_log.h"
+
+namespace hourglass::cli {
+
+// What DIR holds in the end.
+struct ExperimentFolder {
+  std::filesystem::path path;
+
+  [[nodiscard]] std::string file(const std::string& name) const { return (path / name).string(); }
+  // Creates it. Throws Error when it holds anything and `overwrite` is false; otherwise removes the snapshots of an
+  // earlier experiment.
+  void prepare(bool overwrite) const;
+  // Takes back an experiment that never began: its compressed image, and the folder if nothing else is in it.
+  void abandon() const;
+};
+
+struct ExperimentOptions {
+  std::string title;               // of the plots: the original's name
+  std::string note;                // below it: quality, network, energy
+  std::vector<int64_t> snapshots;  // iterations
+  int quality = 0;                 // of the compressed JPEG
+};
+
+class ExperimentFiles : public FitObserver {
+ public:
+  // original and compressed: of the same size and channels.
+  ExperimentFiles(ExperimentFolder folder, ExperimentOptions options, Image original, const Image& compressed);
+
+  void on_step(const RestoreStep& step) override;
+  // Whether anything has come out yet.
+  [[nodiscard]] bool begun() const { return !log_.iteration.empty(); }
+  void on_result(const RestoreResult& result) override;
+
+ private:
+  void add_snapshot(const std::string& file, const Image& image, const std::string& title);
+  void write_overviews() const;
+
+  ExperimentFolder folder_;
+  ExperimentOptions options_;
+  Image original_;
+  Panel compressed_;
+  double compressed_psnr_;
+  RunLog log_;
+  std::vector<Panel> panels_;
+};
+
+}  // namespace hourglass::cli

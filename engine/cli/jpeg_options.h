@@ -1,0 +1,23 @@
+// What the commands that fit to a JPEG have in common: --energy, --half-width, --refine, --cells.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <string>
+
+#include "engine/restore/jpeg_task.h"
+
+namespace hourglass::cli {
+
+struct JpegArguments {
+  std::string energy = "mse";
+  JpegTaskOptions task;  // its energy is resolved by make_task()
+};
+
+// The defaults are what stands in the arguments.
+void add_jpeg_options(CLI::App& command, JpegArguments& arguments);
+
+// Throws Error, naming the file, when the input is no JPEG and the cell energy is asked for.
+std::unique_ptr<Task> make_task(const JpegArguments& arguments, const RestoreInput& input, const std::string& path);
+
+}  // namespace hourglass::cli

@@ -1,0 +1,192 @@
+#include "engine/cli/live_report.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+#include <filesystem>
+#include <sstream>
+
+#include "engine/cli/command_text.h"
+#include "engine/cli/progress.h"
+#include "engine/cli/version.h"
+#include "engine/image/file.h"
+#include "engine/image/metrics.h"
+#include "engine/image/png.h"
+#include "engine/measure/machine.h"
+#include "engine/report/contact_sheet.h"
+#include "engine/report/maps.h"
+#include "engine/restore/consistency.h"
+
+namespace hourglass::cli {
+namespace {
+
+constexpr double kShortestPause = 4;    // seconds between two pages
+constexpr double kLargestShare = 0.05;  // of the time that pages may cost
+constexpr int64_t kThumbnail = 400;     // pixels of a snapshot's longer side
+
+// 10, 30, 100, 300, ...: a network learns most at the beginning.
+bool is_milestone(int64_t iteration) {
+  for (int64_t power = 10; power <= iteration; power *= 10) {
+    if (iteration == power || iteration == 3 * power) return true;
+  }
+  return false;
+}
+
+std::string grouped(int64_t number) { return number_label(static_cast<double>(number), 1); }
+
+// The page shows colours as the file means them, and nothing else that the file says of itself.
+Picture picture_of(const Image& image, const std::vector<uint8_t>& icc_profile = {}) {
+  Metadata metadata;
+  metadata.icc_profile = icc_profile;
+  std::vector<std::string> ignored;
+  return {.bytes = encode_png(image, {.metadata = &metadata, .warnings = &ignored}),
+          .width = image.width,
+          .height = image.height};
+}
+
+Table machine_table() {
+  const Machine machine = this_machine();
+  Table table{{"CPU", machine.cpu},
+              {"CPUs", fmt::format("{} of {}", machine.available, machine.limits.online)},
+              {"memory", fmt::format("{:.1f} GiB", static_cast<double>(machine.memory_bytes) / (1 << 30))},
+              {"instruction set", machine.isa},
+              {"OpenMP", machine.openmp}};
+  std::istringstream lines(version_text());
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t space = line.find(' ');
+    table.emplace_back(line.substr(0, space), line.substr(space + 1));
+  }
+  return table;
+}
+
+// The settings in force: what was decided by the machine takes the place of "auto".
+Table settings_in_force(const FitArguments& arguments) {
+  Table settings = settings_of(*arguments.command);
+  const FitOptions& fit = arguments.options.fit;
+  const auto set = [&](const std::string& name, const std::string& value) {
+    const auto found = std::find_if(settings.begin(), settings.end(), [&](const auto& s) { return s.first == name; });
+    if (found == settings.end()) {
+      settings.emplace_back(name, value);
+    } else {
+      found->second = value;
+    }
+  };
+  set("precision", fit.precision == Precision::bf16 ? "bf16" : "f32");
+  set("threads", fmt::format("{}", fit.threads > 0 ? fit.threads : available_cpus()));
+  set("input-noise", fmt::format("{}", fit.input_noise));
+  return settings;
+}
+
+std::string decibels(double value) { return fmt::format("{:.2f} dB", value); }
+
+}  // namespace
+
+LiveReport::LiveReport(const FitArguments& arguments, const TaskRun& what)
+    : arguments_(arguments),
+      what_(what),
+      settings_(settings_in_force(arguments)),
+      command_(command_text(*arguments.command, {what.original.empty() ? arguments.input : what.original}, settings_)),
+      before_(picture_of(what.task.baseline(), what.input.metadata.icc_profile)) {}
+
+Image LiveReport::image_of(std::span<const float> pixels) const {
+  const Image& like = what_.task.baseline();
+  Image image(like.width, like.height, like.channels);
+  std::copy(pixels.begin(), pixels.end(), image.pixels.begin());
+  return image;
+}
+
+void LiveReport::add_snapshot(const RestoreStep& step, const Image& average) {
+  const std::string quality = step.psnr_original_average ? decibels(*step.psnr_original_average) + " to the original"
+                                                         : decibels(step.psnr_degraded_average) + " to the input";
+  snapshots_.push_back({.picture = picture_of(thumbnail(average, kThumbnail), what_.input.metadata.icc_profile),
+                        .title = "iteration " + grouped(step.total),
+                        .caption = quality});
+}
+
+ReportPage LiveReport::page(const Image& after) const {
+  const Image& before = what_.task.baseline();
+  ReportPage page;
+  page.title = std::filesystem::path(arguments_.input).filename().string();
+  page.lead = fmt::format("A {} of {}x{}, {} by the network {}.", kind_of(what_.input), before.width, before.height,
+                          what_.verb, std::filesystem::path(arguments_.model).filename().string());
+  page.before = before_;
+  page.after = picture_of(after, what_.input.metadata.icc_profile);
+  const DifferenceMap difference = difference_map(before, after);
+  page.maps.push_back({.picture = picture_of(difference.image),
+                       .title = "Difference.",
+                       .caption = fmt::format(
+                           "Red where it became brighter, blue where darker; full colour from {:.0f} grey levels on.",
+                           difference.full_255)});
+  page.before_name = "Before";
+  page.after_name = "After";
+  page.plots.push_back({.figure = trend_figure(log_, {}, {}),
+                        .alternative = "The loss and the PSNR of the network's average over the iterations."});
+  page.snapshots = snapshots_;
+  page.settings = settings_;
+  page.machine = machine_table();
+  page.command = command_;
+  page.footer = fmt::format("Written {:%Y-%m-%d %H:%M:%S} UTC by hourglass.", fmt::gmtime(std::time(nullptr)));
+  return page;
+}
+
+void LiveReport::write(const ReportPage& page) {
+  write_file_atomically(arguments_.report, bytes_of(to_html(page)), written_ || arguments_.force);
+  written_ = true;
+}
+
+void LiveReport::on_step(const RestoreStep& step) {
+  log_.add(step);
+  const bool milestone = is_milestone(step.total), due = step.seconds >= next_write_;
+  if (!milestone && !due) return;
+  const auto start = std::chrono::steady_clock::now();
+  const Image average = image_of(step.average);
+  if (milestone) add_snapshot(step, average);
+  if (!due) return;
+  const int64_t total = step.iterations * arguments_.options.runs;
+  const double left = step.seconds / static_cast<double>(step.total) * static_cast<double>(total - step.total);
+  ReportPage now = page(average);
+  now.progressing = Progressing{.done = step.total,
+                                .total = total,
+                                .left = "at most about " + duration_text(left) + " left",
+                                .every_seconds = every_seconds_,
+                                .written_at = static_cast<int64_t>(std::time(nullptr))};
+  now.facts = {{"PSNR to the input", decibels(step.psnr_degraded_average)}, {"time", duration_text(step.seconds)}};
+  if (step.psnr_original_average) {
+    now.facts.insert(now.facts.begin(), {"PSNR to the original", decibels(*step.psnr_original_average)});
+  }
+  write(now);
+  const double cost = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  every_seconds_ = std::max(kShortestPause, cost / kLargestShare);
+  next_write_ = step.seconds + cost + every_seconds_;
+}
+
+void LiveReport::on_result(const RestoreResult& result) {
+  const Image& before = what_.task.baseline();
+  const Image& after = result.finished.image;
+  ReportPage last = page(after);
+  if (arguments_.options.original) {
+    const double from = psnr(before, *arguments_.options.original), to = psnr(after, *arguments_.options.original);
+    last.facts.emplace_back("PSNR to the original", fmt::format("{:.2f} → {:.2f} dB", from, to));
+  }
+  if (result.finished.cells) {
+    const std::string share = fmt::format("{:.3f} %", 100 * result.finished.cells->rounded);
+    last.facts.emplace_back("as in the JPEG", share);
+    if (what_.jpeg != nullptr) {
+      last.maps.push_back({.picture = picture_of(cell_map(after, JpegModel(*what_.jpeg))),
+                           .title = "The JPEG's cells.",
+                           .caption = share +
+                                      " of the coefficients come out as in the file; blocks are the darker, the "
+                                      "more of theirs don't.",
+                           .blocks = true});
+    }
+  }
+  last.facts.emplace_back("iterations", grouped(result.iterations) + (result.interrupted ? ", interrupted" : ""));
+  last.facts.emplace_back("time", duration_text(result.seconds));
+  last.op_seconds = result.op_seconds;
+  write(last);
+}
+
+}  // namespace hourglass::cli

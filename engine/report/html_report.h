@@ -1,0 +1,64 @@
+// The page that shows a run: one self-contained HTML file that needs no network. While the run goes on it looks at
+// itself again every few seconds.
+//
+//   ReportPage page;  ...;
+//   write_file_atomically("report.html", bytes_of(to_html(page)), true);
+//
+// All texts are escaped here; none need be fit for HTML. Parts that are empty are left out.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/report/chart.h"
+
+namespace hourglass {
+
+// A picture as a PNG or JPEG file in memory.
+struct Picture {
+  std::string mime = "image/png";
+  std::vector<uint8_t> bytes = {};
+  int64_t width = 0, height = 0;
+};
+
+struct CaptionedPicture {
+  Picture picture;
+  std::string title, caption;
+  bool blocks = false;  // each pixel stands for a block: enlarged as squares
+};
+
+struct PlotInReport {
+  Figure figure;
+  std::string alternative;  // what it shows, in words
+};
+
+struct Progressing {
+  int64_t done = 0, total = 0;
+  std::string left;          // "2 min left"
+  double every_seconds = 4;  // how often the page is written
+  int64_t written_at = 0;    // seconds since 1970
+};
+
+using Table = std::vector<std::pair<std::string, std::string>>;
+
+struct ReportPage {
+  std::string title = {};                          // the input's name
+  std::string lead = {};                           // what was done, in a sentence
+  std::optional<Progressing> progressing = {};     // absent when the run has ended
+  Table facts = {};                                // the numbers that matter
+  std::optional<Picture> before = {}, after = {};  // of the same size
+  std::string before_name = "before", after_name = "after";
+  std::vector<CaptionedPicture> maps = {}, snapshots = {};
+  std::vector<PlotInReport> plots = {};
+  Table settings = {}, machine = {};
+  std::vector<std::pair<std::string, double>> op_seconds = {};  // of one iteration, slowest first
+  std::string command = {};                                     // repeats the run
+  std::string footer = {};
+};
+
+std::string to_html(const ReportPage& page);
+
+}  // namespace hourglass

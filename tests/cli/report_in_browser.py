@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""Opens a report in headless Chromium and uses it: it renders, the divider moves by keyboard and pointer, zoom enlarges,
+the plots suit light and dark, nothing is fetched, and the console stays silent.
+
+usage: report_in_browser.py HOURGLASS IMAGE
+
+Exit code 77 where there is no Chromium (apt-get install chromium).
+"""
+import html
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+# Stands before everything else in the copy of the page that is tested.
+WATCH = """<script>
+window.problems = [];
+addEventListener('error', (event) => problems.push('error: ' + (event.message || event.target.tagName)), true);
+addEventListener('securitypolicyviolation', (event) => problems.push('fetches ' + event.blockedURI));
+</script>"""
+# Stands last.
+USE = """<script>
+addEventListener('load', async () => {
+  const pause = () => new Promise((done) => setTimeout(done, 50));
+  const after = document.querySelector('.after'), stage = document.querySelector('.stage');
+  const view = document.querySelector('.view'), slider = document.getElementById('share');
+  const cut = () => parseFloat(getComputedStyle(stage).getPropertyValue('--cut'));
+  const drag = (share) => {
+    const box = view.getBoundingClientRect();
+    const at = {clientX: box.left + share * view.clientWidth, clientY: box.top + 5, pointerId: 1, bubbles: true};
+    view.setPointerCapture = () => {};
+    for (const kind of ['pointerdown', 'pointermove', 'pointerup']) view.dispatchEvent(new PointerEvent(kind, at));
+  };
+  const result = {};
+  result.images = [...document.images].map((image) => [image.alt, image.complete && image.naturalWidth]);
+  result.clip = getComputedStyle(after).clipPath;
+  slider.value = 20;
+  slider.dispatchEvent(new Event('input'));
+  await pause();
+  result.cut20 = cut() / stage.clientWidth;
+  drag(0.75);
+  await pause();
+  result.cut75 = cut() / stage.clientWidth;
+  result.slider75 = Number(slider.value);
+  result.focusable = [slider, view].every((element) => { element.focus(); return document.activeElement === element; });
+  const fit = stage.clientWidth;
+  document.querySelector('[data-zoom="8"]').click();
+  await pause();
+  result.zoomed = stage.clientWidth;
+  result.natural = after.naturalWidth;
+  view.scrollTo(100, 0);
+  view.dispatchEvent(new Event('scroll'));  // its own waits for a frame, and nothing is drawn here
+  await pause();
+  result.cutScrolled = cut() - 0.75 * view.clientWidth;
+  document.querySelector('[data-zoom="fit"]').click();
+  await pause();
+  result.again = stage.clientWidth - fit;
+  result.dark = matchMedia('(prefers-color-scheme: dark)').matches;
+  result.paper = getComputedStyle(document.body).backgroundColor;
+  const plot = document.querySelector('picture');
+  result.plotIsDark = plot.querySelector('img').currentSrc === plot.querySelector('source').srcset;
+  result.overflow = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+  result.requests = performance.getEntriesByType('resource').filter((entry) => !entry.name.startsWith('data:')).length;
+  result.problems = problems;
+  const out = document.createElement('pre');
+  out.id = 'result';
+  out.textContent = JSON.stringify(result);
+  document.body.append(out);
+});
+</script>"""
+
+
+def make_report(program, image, folder):
+    """A report with every part in it; its folder and name need escaping."""
+    jpeg, report = folder / "a <b> & 'c'.jpg", folder / "report.html"
+    subprocess.run([program, "degrade", image, "-o", jpeg, "--quality", "10"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([program, "restore", jpeg, "-o", folder / "out.png", "--iterations", "12", "--reference", image,
+                    "--report", report, "--threads", "1", "-q"], check=True)
+    return report.read_text(encoding="utf-8")
+
+
+def open_page(chromium, page, folder, dark):
+    """(what the page found out about itself, what the console said)"""
+    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--window-size=1200,900",
+               f"--user-data-dir={folder / 'profile'}", "--no-first-run", "--disable-background-networking",
+               "--virtual-time-budget=10000", f"--blink-settings=preferredColorScheme={0 if dark else 1}"]
+    done = subprocess.run([chromium, *options, "--dump-dom", page.as_uri()], capture_output=True, text=True,
+                          timeout=120, check=False)
+    found = re.search(r'<pre id="result">(.*?)</pre>', done.stdout, re.DOTALL)
+    if not found:
+        sys.exit(f"the page did not run to its end:\n{done.stdout[-500:]}\n{done.stderr[-3000:]}")
+    return json.loads(html.unescape(found[1])), [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+def check(result, console, dark):
+    """What is wrong, as texts."""
+    near = lambda a, b, room: abs(a - b) <= room
+    expected = {
+        "no problems": not result["problems"],
+        "a silent console": not console,
+        "every image shows": len(result["images"]) >= 5 and all(width for _, width in result["images"]),
+        "every image has a text": all(text.strip() for text, _ in result["images"]),
+        "the image after is cut": result["clip"].startswith("inset("),
+        "the slider moves the divider": near(result["cut20"], 0.2, 0.15),
+        "the pointer moves the divider": result["cut75"] > result["cut20"] + 0.3,
+        "the slider follows": near(result["slider75"], 75, 1),
+        "slider and view take the keyboard": result["focusable"],
+        "8x is eight times": near(result["zoomed"], 8 * result["natural"], 1),
+        "the divider stays in sight": near(result["cutScrolled"], 100, 2),
+        "back to fit": near(result["again"], 0, 1),
+        "the colour scheme": result["dark"] == dark and result["plotIsDark"] == dark,
+        "paper": result["paper"] == ("rgb(22, 25, 29)" if dark else "rgb(255, 255, 255)"),
+        "no sideways scrolling": result["overflow"] <= 0,
+        "no requests": result["requests"] == 0,
+    }
+    return [name for name, holds in expected.items() if not holds]
+
+
+def main():
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not chromium:
+        print("skipped: no Chromium is installed (apt-get install chromium)")
+        sys.exit(77)
+    failed = False
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        text = make_report(sys.argv[1], sys.argv[2], folder)
+        page = folder / "watched.html"
+        page.write_text(text.replace("<head>", "<head>" + WATCH, 1).replace("</body>", USE + "</body>"),
+                        encoding="utf-8")
+        for dark in (False, True):
+            result, console = open_page(chromium, page, folder, dark)
+            wrong = check(result, console, dark)
+            if wrong:
+                failed = True
+                print(f"{'dark' if dark else 'light'}: wrong: {', '.join(wrong)}\n{json.dumps(result)}", *console, sep="\n")
+    print("failed" if failed else "the report works in light and dark")
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+#include "engine/report/run_log.h"
+
+#include <cmath>
+
+#include "tests/engine/image/fixtures.h"
+
+namespace hourglass::test {
+namespace {
+
+// Ten iterations; the original is nearest at the seventh, the state of the eighth is kept.
+RunLog log_of_ten(bool with_original) {
+  RunLog log;
+  for (int i = 1; i <= 10; ++i) {
+    RestoreStep step;
+    step.total = i;
+    step.loss = 1.0 / i;
+    step.psnr_degraded_average = 20 + i;
+    if (with_original) step.psnr_original_average = 25 - 0.1 * (i - 7) * (i - 7);
+    step.is_best = i <= 8;
+    log.add(step);
+  }
+  return log;
+}
+
+}  // namespace
+
+TEST_CASE("a log knows the best iteration and the kept one") {
+  const RunLog log = log_of_ten(true);
+  CHECK(log.kept == 8);
+  CHECK(log.best() == 7);
+  CHECK(log.iteration.size() == 10);
+  CHECK(!log_of_ten(false).best());
+}
+
+TEST_CASE("the distance behind a PSNR") {
+  CHECK(rms_255(0) == 255);
+  CHECK(rms_255(20) == doctest::Approx(25.5));
+  CHECK(rms_255(INFINITY) == 0);
+}
+
+TEST_CASE("the trend shows loss and PSNRs, and marks the stop and the best") {
+  const Figure figure = trend_figure(log_of_ten(true), "title", "note");
+  REQUIRE(figure.charts.size() == 2);
+  CHECK(figure.charts[0].y.scale == ScaleKind::log);
+  CHECK(figure.charts[0].series[0].y == log_of_ten(true).loss);
+  CHECK(figure.charts[1].series.size() == 2);
+  REQUIRE(figure.charts[1].marks.size() == 1);
+  CHECK(figure.charts[1].marks[0].x == 7);
+  CHECK(figure.charts[1].marks[0].label == "best 25.00 dB");
+  for (const Chart& chart : figure.charts) CHECK(chart.rules.at(0).value == 8);
+  const Figure blind = trend_figure(log_of_ten(false), "", "");
+  CHECK(blind.charts[1].series.size() == 1);
+  CHECK(blind.charts[1].marks.empty());
+  CHECK(!to_svg(trend_figure({}, "", "")).empty());
+}
+
+TEST_CASE("the path goes from the start past the best point to the stop") {
+  const Figure figure = path_figure(log_of_ten(true), "", "", 24);
+  REQUIRE(figure.charts.size() == 2);
+  const Chart& whole = figure.charts[0];
+  CHECK(whole.series[0].x.size() == 10);
+  REQUIRE(whole.marks.size() == 3);
+  CHECK(whole.marks[0].x == doctest::Approx(rms_255(21)));
+  CHECK(whole.marks[1].label == "stop");
+  CHECK(whole.marks[1].y == doctest::Approx(rms_255(24.9)));
+  CHECK(whole.marks[2].y == doctest::Approx(rms_255(25)));
+  CHECK(whole.rules.at(0).value == doctest::Approx(rms_255(24)));
+  CHECK(figure.charts[1].series[0].x.size() < 10);
+  CHECK(figure.charts[1].marks.back().label == "best: iteration 7");
+  CHECK(path_figure(log_of_ten(false), "", "", 24).charts.empty());
+}
+
+}  // namespace hourglass::test
