@@ -16,6 +16,7 @@ struct DecodedImage {
   Metadata metadata;
   ImageFormat format = ImageFormat::jpeg;
   int bit_depth = 8;                  // of the file: 8, or 16 for some PNG
+  std::string sha256;                 // of the file, in hexadecimal; empty unless decode_image() made this
   std::vector<std::string> warnings;  // what the codec found odd and survived
 };
 

@@ -17,7 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kMaxFileBytes = std::size_t{1} << 31;
 constexpr std::size_t kReadChunk = std::size_t{1} << 20;
 
 std::string reason(int code) { return std::system_category().message(code); }
@@ -120,6 +119,13 @@ fs::path create_beside(const Target& target, const std::string& path, int& fd) {
   fail("{}: cannot create the file: {}", path, reason(error));
 }
 
+// Makes a name that was just given survive a power failure; file systems that can't are let be.
+void sync_folder(const fs::path& file) {
+  const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
+  const Descriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (descriptor.get() >= 0) ::fsync(descriptor.get());
+}
+
 // Gives the finished file its name. link() fails where the name is taken, whoever took it in the meantime; file systems
 // without hard links get a check and a rename.
 void publish(TemporaryFile& temporary, const Target& target, const std::string& path, bool overwrite) {
@@ -134,7 +140,7 @@ void publish(TemporaryFile& temporary, const Target& target, const std::string& 
 
 }  // namespace
 
-std::vector<uint8_t> read_file(const std::string& path) {
+std::vector<uint8_t> read_file(const std::string& path, std::size_t max_bytes) {
   const bool standard = path == "-";
   const std::string name = standard ? "standard input" : path;
   const Descriptor file(standard ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -153,7 +159,7 @@ std::vector<uint8_t> read_file(const std::string& path) {
     if (count < 0) fail("{}: cannot read: {}", name, reason(errno));
     if (count == 0) break;
     used += static_cast<std::size_t>(count);
-    if (used > kMaxFileBytes) fail("{}: is larger than {} MiB", name, kMaxFileBytes >> 20);
+    if (used > max_bytes) fail("{}: is larger than {} MiB", name, max_bytes >> 20);
   }
   if (used == 0) fail("{}: is empty", name);
   bytes.resize(used);
@@ -176,6 +182,7 @@ void write_file_atomically(const std::string& path, std::span<const uint8_t> byt
   if (::fsync(fd) != 0) fail("{}: cannot write: {}", path, reason(errno));
   if (const int error = file.close()) fail("{}: cannot write: {}", path, reason(error));
   publish(temporary, target, path, overwrite);
+  sync_folder(target.path);
 }
 
 void check_writable(const std::string& path, bool overwrite) {

@@ -16,12 +16,15 @@ inline std::span<const uint8_t> bytes_of(std::string_view text) {
   return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
 }
 
-// Throws Error when the file is missing, a folder, empty, unreadable or larger than 2 GiB.
-std::vector<uint8_t> read_file(const std::string& path);
+inline constexpr std::size_t kMaxFileBytes = std::size_t{1} << 31;  // more than any image that we take
+
+// Throws Error when the file is missing, a folder, empty, unreadable or larger than max_bytes.
+std::vector<uint8_t> read_file(const std::string& path, std::size_t max_bytes = kMaxFileBytes);
 
 // Writes a temporary file beside `path` and renames it, so that `path` is at all times absent, the old file or the
-// whole new one; whatever goes wrong, the temporary file is removed. An existing file is replaced only with
-// `overwrite`. Devices and pipes are written to directly; a symbolic link's target is replaced, not the link.
+// whole new one, also after a power failure; whatever goes wrong, the temporary file is removed. An existing file is
+// replaced only with `overwrite`. Devices and pipes are written to directly; a symbolic link's target is replaced, not
+// the link.
 void write_file_atomically(const std::string& path, std::span<const uint8_t> bytes, bool overwrite);
 
 // Throws the Error that write_file_atomically would, as far as that can be known before there is anything to write:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "engine/image/digest.h"
 #include "engine/image/file.h"
 #include "engine/image/jpeg.h"
 #include "graph/error.h"
@@ -64,8 +65,11 @@ ImageFormat image_format(std::span<const uint8_t> bytes) {
 }
 
 DecodedImage decode_image(std::span<const uint8_t> bytes, const std::string& path) {
-  return within(path,
-                [&] { return image_format(bytes) == ImageFormat::jpeg ? decode_jpeg(bytes) : decode_png(bytes); });
+  return within(path, [&] {
+    DecodedImage decoded = image_format(bytes) == ImageFormat::jpeg ? decode_jpeg(bytes) : decode_png(bytes);
+    decoded.sha256 = sha256_hex(bytes);
+    return decoded;
+  });
 }
 
 DecodedImage read_image(const std::string& path) { return decode_image(read_file(path), path); }
