@@ -113,6 +113,19 @@ const std::string& Archive::text(const std::string& name) const { return get<std
 const std::vector<float>& Archive::floats(const std::string& name) const { return get<std::vector<float>>(name); }
 const std::vector<double>& Archive::numbers(const std::string& name) const { return get<std::vector<double>>(name); }
 
+void Archive::put(const std::string& name, const Archive& part) {
+  for (const auto& [inner, value] : part.values_) values_[name + "/" + inner] = value;
+}
+
+Archive Archive::part(const std::string& name) const {
+  const std::string prefix = name + "/";
+  Archive part;
+  for (auto i = values_.lower_bound(prefix); i != values_.end() && i->first.starts_with(prefix); ++i) {
+    part.values_[i->first.substr(prefix.size())] = i->second;
+  }
+  return part;
+}
+
 std::vector<uint8_t> Archive::encode() const {
   constexpr std::size_t kStart = kSignature.size() + sizeof(Header);
   std::vector<uint8_t> bytes(kStart);

@@ -26,6 +26,8 @@ class Archive {
   void put(const std::string& name, std::string value) { values_[name] = std::move(value); }
   void put(const std::string& name, std::vector<float> value) { values_[name] = std::move(value); }
   void put(const std::string& name, std::vector<double> value) { values_[name] = std::move(value); }
+  // All values of `part`, as "name/...".
+  void put(const std::string& name, const Archive& part);
 
   [[nodiscard]] bool has(const std::string& name) const { return values_.contains(name); }
   // Throw Error when there is no such value, or one of another type.
@@ -34,6 +36,8 @@ class Archive {
   [[nodiscard]] const std::string& text(const std::string& name) const;
   [[nodiscard]] const std::vector<float>& floats(const std::string& name) const;
   [[nodiscard]] const std::vector<double>& numbers(const std::string& name) const;
+  // What was put as a part under the name; empty when nothing was.
+  [[nodiscard]] Archive part(const std::string& name) const;
 
   [[nodiscard]] std::vector<uint8_t> encode() const;
   // Throws Error that says which it is: no such block at all, one of another version or byte order, cut off, damaged.

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
+#include <limits>
 
 #include "graph/error.h"
 
@@ -109,6 +111,28 @@ class ExponentialMinimum final : public StoppingRule {
   double variance_ = 0;
   Minimum minimum_;
   int64_t iteration_ = 0;
+};
+
+class DiscrepancyTarget final : public StoppingRule {
+ public:
+  explicit DiscrepancyTarget(Discrepancy discrepancy) : discrepancy_(std::move(discrepancy)) {
+    if (!discrepancy_) fail("the discrepancy rule needs an input whose error is known, as a JPEG's is");
+  }
+  StoppingVerdict observe(const Observation& now) override {
+    // The average moves by a hundredth in each iteration: every fifth is often enough.
+    constexpr int64_t kEvery = 5;
+    if (now.iteration % kEvery == 0) latest_ = discrepancy_(now.average);
+    return {.is_best = true, .stop = latest_ <= 1};
+  }
+  [[nodiscard]] std::string text() const override {
+    return std::isfinite(latest_) ? fmt::format("{:.2f} times the input's own error", latest_) : std::string();
+  }
+  void save(Archive& archive) const override { archive.put("stopping/discrepancy", latest_); }
+  void load(const Archive& archive) override { latest_ = archive.number("stopping/discrepancy"); }
+
+ private:
+  Discrepancy discrepancy_;
+  double latest_ = std::numeric_limits<double>::infinity();
 };
 
 class FixedIteration final : public StoppingRule {
@@ -248,9 +272,13 @@ void WindowedVariance::load(const Archive& archive) {
 
 std::unique_ptr<StoppingRule> make_stopping_rule(const StoppingOptions& options) {
   switch (options.kind) {
+    case StoppingKind::automatic:
+      if (options.discrepancy) return std::make_unique<DiscrepancyTarget>(options.discrepancy);
+      return std::make_unique<WindowedMinimum>(options);
     case StoppingKind::none: return std::make_unique<Unlimited>();
     case StoppingKind::wmv: return std::make_unique<WindowedMinimum>(options);
     case StoppingKind::emv: return std::make_unique<ExponentialMinimum>(options);
+    case StoppingKind::discrepancy: return std::make_unique<DiscrepancyTarget>(options.discrepancy);
     case StoppingKind::fixed: return std::make_unique<FixedIteration>(options.iteration);
     case StoppingKind::energy: return std::make_unique<EnergyTarget>(options.energy);
   }

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -102,12 +103,18 @@ class WindowedVariance {
 };
 
 enum class StoppingKind : uint8_t {
-  none,    // to the end; the last average is the best
-  wmv,     // at the minimum of the windowed variance of the iterates
-  emv,     // at the minimum of their exponentially weighted variance
-  fixed,   // at an iteration
-  energy,  // when the energy, smoothed, has come down to a target
+  automatic,    // discrepancy where the input's error is known, wmv elsewhere
+  none,         // to the end; the last average is the best
+  wmv,          // at the minimum of the windowed variance of the iterates
+  emv,          // at the minimum of their exponentially weighted variance
+  discrepancy,  // when the average agrees with the input as well as the original would
+  fixed,        // at an iteration
+  energy,       // when the energy, smoothed, has come down to a target
 };
+
+// How far an image is from the input, in units of how far the original must be from it: the discrepancy principle
+// (Morozov 1966) says that a fit which comes below 1 fits what spoiled the input.
+using Discrepancy = std::function<double(std::span<const float> image)>;
 
 struct StoppingOptions {
   StoppingKind kind = StoppingKind::none;
@@ -115,8 +122,9 @@ struct StoppingOptions {
   int64_t patience = 500;   // wmv, emv: iterations without a new minimum after which to stop
   int64_t window = 100;     // wmv
   double emv_weight = 0.1;  // emv: of the newest iterate
-  int64_t iteration = 0;    // fixed
-  double energy = 0;        // energy
+  Discrepancy discrepancy = {};
+  int64_t iteration = 0;  // fixed
+  double energy = 0;      // energy
 };
 
 std::unique_ptr<StoppingRule> make_stopping_rule(const StoppingOptions& options);

@@ -50,6 +50,16 @@ TEST_CASE("an archive comes back bit for bit") {
   CHECK(archive.encode() == bytes);
 }
 
+TEST_CASE("an archive holds others") {
+  Archive outer;
+  outer.put("number", 1.0);
+  outer.put("inner", example());
+  outer.put("innermost", int64_t{1});
+  const Archive inner = Archive::decode(outer.encode()).part("inner");
+  CHECK(inner.encode() == example().encode());
+  CHECK(!outer.part("numb").has("er"));
+}
+
 TEST_CASE("foreign, cut off, damaged and newer archives are told apart") {
   const std::vector<uint8_t> good = example().encode();
   CHECK(error_of({}) == "is no checkpoint of hourglass");

@@ -1,0 +1,51 @@
+// A fit that suddenly comes apart is taken back to where it was well.
+//
+// Adam at a high rate makes a fit jump now and then; mostly it recovers, sometimes it does not. The guard watches the
+// PSNR to the input and the loss, and keeps the state of some time ago.
+//
+//   CollapseGuard guard(fit);
+//   fit.set_learning_rate(rate * guard.rate_factor());
+//   const double loss = fit.step();
+//   switch (guard.observe(fit, loss, psnr)) { ... }
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/train/archive.h"
+#include "engine/train/fit.h"
+
+namespace hourglass {
+
+class CollapseGuard {
+ public:
+  enum class Verdict : uint8_t {
+    well,
+    fell,      // the fit has been taken back; what it made last is worthless
+    hopeless,  // it fell again and again, at ever lower rates
+  };
+
+  // The state of `fit` is the first to return to.
+  explicit CollapseGuard(Fit& fit);
+
+  // After each step(): its loss, and the PSNR of its image to the input.
+  Verdict observe(Fit& fit, double loss, double psnr);
+  // 1, halved at each fall that follows another before the fit was well again.
+  [[nodiscard]] double rate_factor() const { return rate_factor_; }
+
+  void save(Archive& archive) const;
+  void load(const Archive& archive);
+
+ private:
+  [[nodiscard]] bool collapsed(double loss, double psnr) const;
+
+  // The states of 50 to 100 iterations ago and of 0 to 50: the newer one becomes the one to return to only when the
+  // fit has been well for so long after it.
+  Archive good_, candidate_;
+  std::vector<double> psnrs_, losses_;  // of the latest iterations, oldest first
+  int64_t since_candidate_ = 0;
+  int64_t falls_in_a_row_ = 0;
+  double rate_factor_ = 1;
+};
+
+}  // namespace hourglass
