@@ -79,7 +79,8 @@ ExitCode run(Arguments& arguments) {
                           .details = {{"quality", choice.quality}, {"energy", arguments.jpeg.energy}},
                           .jpeg = &*input.jpeg,
                           .original = name,
-                          .observers = {&files}});
+                          .observers = {&files},
+                          .resumable = false});
   } catch (...) {
     if (!files.begun()) folder.abandon();
     throw;
@@ -94,6 +95,7 @@ void add_experiment_command(CLI::App& app, Action& action) {
   a.fit.model = "unet";
   a.fit.schedule = "constant";
   a.fit.options.iterations = 40000;
+  a.fit.stop.rule = "none";
   a.jpeg.task.use_cells = false;
   CLI::App* command = app.add_subcommand("experiment", "Compress an image, restore it, and show how that went");
   command->footer(kFooter);
@@ -101,8 +103,8 @@ void add_experiment_command(CLI::App& app, Action& action) {
                   {.input = "The original (PNG or JPEG)", .suffix = {}, .input_noise_default = "0.033"});
   command->get_option("--output")->required()->description("The folder to write to; created where it is missing");
   command->get_option("--force")->description("Write into a folder that is not empty");
-  // What these name has its place in the folder.
-  for (const char* name : {"--reference", "--history"}) {
+  // What these name has its place in the folder, or none: an experiment is begun anew.
+  for (const char* name : {"--reference", "--history", "--checkpoint", "--checkpoint-every", "--resume"}) {
     command->remove_option(command->get_option(name));
   }
   CLI::Option_group* how = command->add_option_group("How much");

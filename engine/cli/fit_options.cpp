@@ -2,6 +2,10 @@
 
 #include <cmath>
 
+#include "engine/cli/checkpoint_file.h"
+#include "engine/cli/settings.h"
+#include "graph/error.h"
+
 namespace hourglass::cli {
 
 CLI::Validator finite() {
@@ -13,9 +17,47 @@ CLI::Validator finite() {
           ""};
 }
 
+namespace {
+
+void add_file_options(CLI::App& command, FitArguments& a) {
+  const auto add = [&](CLI::Option* option) { option->group(kFilesGroup); };
+  add(command.add_option("--reference", a.reference, "The original, if known: its PSNR is shown on the way"));
+  add(command.add_option("--history", a.history, "CSV of every iteration"));
+  add(command.add_option("--report", a.report, "A page that shows the run, as it goes on and at its end (HTML)"));
+  add(command.add_option("--checkpoint", a.checkpoint,
+                         "Where to put the run away while it goes on (default: OUTPUT.ckpt, for runs of more than two "
+                         "minutes); removed when it ends well"));
+  add(command.add_option("--checkpoint-every", a.checkpoint_every, "Seconds from one checkpoint to the next")
+          ->check(CLI::NonNegativeNumber)
+          ->check(finite())
+          ->capture_default_str());
+  add(command.add_option("--resume", a.resume, "Goes on from a checkpoint, with its settings"));
+  add(command.add_flag("--force", a.force, "Overwrite files that exist"));
+  add(command.add_flag("-q,--quiet", a.quiet, "Only errors"));
+  add(command.add_flag("-v,--verbose", a.verbose, "Say more about the plan"));
+  add(command.add_flag("--json", a.json,
+                       "JSON objects on stdout, one per line: the progress once a second, at last the result"));
+}
+
+// Reads what --resume names, and the settings from it.
+void take_up(CLI::App& command, FitArguments& a) {
+  if (a.resume.empty()) return;
+  try {
+    a.resumed = read_checkpoint(a.resume);
+    Settings::parse(a.resumed->text("settings")).apply_to(command);
+  } catch (const Error& error) {
+    // Reading names the file by itself.
+    if (std::string_view(error.what()).starts_with(a.resume)) throw;
+    throw error.within(a.resume);
+  }
+}
+
+}  // namespace
+
 void add_fit_options(CLI::App& command, FitArguments& a, const FitHelp& help) {
   command.add_option("input", a.input, help.input)->required();
-  command.add_option("-o,--output", a.output, "The PNG to write (default: INPUT with " + help.suffix + ")");
+  command.add_option("-o,--output", a.output, "The PNG to write (default: INPUT with " + help.suffix + ")")
+      ->group(kFilesGroup);
   command.add_option("--model", a.model, "A built-in network ('hourglass model list' names them), or an ONNX file")
       ->capture_default_str();
   command.add_option("--iterations", a.options.iterations, "How long to fit")
@@ -57,14 +99,10 @@ void add_fit_options(CLI::App& command, FitArguments& a, const FitHelp& help) {
   command.add_option("--precision", a.precision, "auto (bf16 where the CPU has it), f32 or bf16")
       ->check(CLI::IsMember({"auto", "f32", "bf16"}))
       ->capture_default_str();
-  command.add_option("--reference", a.reference, "The original, if known: its PSNR is shown on the way");
-  command.add_option("--history", a.history, "CSV of every iteration");
-  command.add_option("--report", a.report, "A page that shows the run, as it goes on and at its end (HTML)");
-  command.add_flag("--force", a.force, "Overwrite files that exist");
-  command.add_flag("-q,--quiet", a.quiet, "Only errors");
-  command.add_flag("-v,--verbose", a.verbose, "Say more about the plan");
-  command.add_flag("--json", a.json, "The result as one JSON object on stdout");
+  add_stop_options(command, a.stop);
+  add_file_options(command, a);
   a.command = &command;
+  command.parse_complete_callback([&command, &a] { take_up(command, a); });
 }
 
 }  // namespace hourglass::cli

@@ -9,7 +9,9 @@
 #include <optional>
 #include <string>
 
+#include "engine/cli/stop_option.h"
 #include "engine/restore/restore.h"
+#include "engine/train/archive.h"
 
 namespace hourglass::cli {
 
@@ -19,10 +21,14 @@ struct FitArguments {
   RestoreOptions options;             // what the texts above say is resolved into it by run_task()
   std::optional<double> input_noise;  // absent: the command's own default
   std::optional<int> bit_depth;       // absent: the input's
+  StopArguments stop;
+  std::string checkpoint, resume;  // absent: beside the output; none
+  double checkpoint_every = 60;    // seconds
   bool force = false, quiet = false, verbose = false, json = false;
 
   // Set while the command line is read.
   const CLI::App* command = nullptr;
+  std::optional<Archive> resumed;  // what --resume names
 };
 
 // Where the commands' help differs.
@@ -32,7 +38,8 @@ struct FitHelp {
   std::string input_noise_default;  // in words
 };
 
-// Declares the input, the output and every shared option.
+// Declares the input, the output and every shared option. With --resume, the settings that the command line leaves open
+// are those of the checkpoint once it is read.
 void add_fit_options(CLI::App& command, FitArguments& arguments, const FitHelp& help);
 
 // CLI11's range checks let NaN and infinity pass: a validator that does not.

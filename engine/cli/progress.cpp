@@ -5,13 +5,12 @@
 #include <unistd.h>
 
 #include <cmath>
-#include <cstdio>
 
 namespace hourglass::cli {
 namespace {
 
 constexpr double kTerminalInterval = 0.1;  // seconds between rewrites
-constexpr double kPlainInterval = 1.0;     // seconds between lines in a log
+constexpr double kPlainInterval = 1.0;     // seconds between lines in a log, and between objects
 
 std::string bar(double share) {
   constexpr int kWidth = 20;
@@ -41,24 +40,57 @@ std::string duration_text(double seconds) {
   return fmt::format("{} s", whole);
 }
 
-Progress::Progress(Mode mode) : mode_(mode), terminal_(isatty(STDERR_FILENO) != 0) {}
+std::string time_left_text(const TimeLeft::Range& range, bool may_stop_early) {
+  const std::string low = duration_text(range.low), high = duration_text(range.high);
+  if (may_stop_early) return "at most " + high + " left";
+  return low == high ? high + " left" : low + " to " + high + " left";
+}
+
+Progress::Progress(ProgressOptions options) : options_(options), terminal_(isatty(STDERR_FILENO) != 0) {}
 Progress::~Progress() { finish(); }
 
-void Progress::show(int64_t done, int64_t total, double seconds, const std::string& text) {
-  if (mode_ == Mode::quiet) return;
-  const bool last = done >= total;
-  if (!last && last_shown_ >= 0 && seconds - last_shown_ < (terminal_ ? kTerminalInterval : kPlainInterval)) return;
-  last_shown_ = seconds;
-  const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
-  const std::string left = rate > 0 ? duration_text(static_cast<double>(total - done) / rate) : "?";
+bool Progress::due(int64_t done, int64_t total, double seconds) {
+  left_.add(done, seconds);
+  const auto passed = [&](double shown, double interval) {
+    return done >= total || shown < 0 || seconds - shown >= interval;
+  };
+  line_due_ = !options_.quiet && passed(line_shown_, terminal_ ? kTerminalInterval : kPlainInterval);
+  // Not the first iteration: what is over within a second needs no reports on the way.
+  if (json_shown_ < 0) json_shown_ = seconds;
+  json_due_ = options_.json != nullptr && done < total && seconds - json_shown_ >= kPlainInterval;
+  return line_due_ || json_due_;
+}
+
+void Progress::show(const ProgressPoint& point) {
+  if (line_due_) show_line(point);
+  if (json_due_) show_json(point);
+}
+
+void Progress::show_json(const ProgressPoint& point) {
+  json_shown_ = point.seconds;
+  nlohmann::ordered_json object{{"event", "progress"}, {"iteration", point.done}, {"iterations", point.total}};
+  object["seconds"] = point.seconds;
+  if (const auto range = left_.until(point.total)) {
+    object["seconds_left"] = {point.may_stop_early ? 0.0 : range->low, range->high};
+  }
+  object.update(point.values);
+  fmt::print(options_.json, "{}\n", object.dump());
+  std::fflush(options_.json);
+}
+
+void Progress::show_line(const ProgressPoint& point) {
+  line_shown_ = point.seconds;
+  const double rate = point.seconds > 0 ? static_cast<double>(point.done) / point.seconds : 0;
+  const auto range = left_.until(point.total);
+  const std::string left =
+      point.done >= point.total ? "done" : (range ? time_left_text(*range, point.may_stop_early) : "? left");
   // What matters most comes first: a narrow terminal cuts the end off.
-  std::string line =
-      fmt::format("{}/{}  {}  {}  {}", done, total, last ? "done" : left + " left", rate_text(rate), text);
+  std::string line = fmt::format("{}/{}  {}  {}  {}", point.done, point.total, left, rate_text(rate), point.text);
   if (terminal_) {
     // A line that wraps could not be rewritten.
     const std::size_t room = columns() - 1;
     const std::string with_bar =
-        fmt::format("{} {}", bar(static_cast<double>(done) / static_cast<double>(total)), line);
+        fmt::format("{} {}", bar(static_cast<double>(point.done) / static_cast<double>(point.total)), line);
     if (with_bar.size() <= room) line = with_bar;
     fmt::print(stderr, "\r\x1b[K{}", std::string_view(line).substr(0, room));
     std::fflush(stderr);
@@ -69,7 +101,7 @@ void Progress::show(int64_t done, int64_t total, double seconds, const std::stri
 }
 
 void Progress::say(const std::string& text) {
-  if (mode_ == Mode::quiet) return;
+  if (options_.quiet) return;
   finish();
   fmt::print(stderr, "{}\n", text);
 }

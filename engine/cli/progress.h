@@ -1,36 +1,63 @@
-// Progress on stderr: one line that rewrites itself on a terminal, a plain line now and then elsewhere.
+// Progress on stderr: one line that rewrites itself on a terminal, a plain line now and then elsewhere. For programs,
+// the same as JSON objects, one per line.
 #pragma once
 
 #include <cstdint>
+#include <cstdio>
+#include <nlohmann/json.hpp>
 #include <string>
+
+#include "engine/cli/time_left.h"
 
 namespace hourglass::cli {
 
+struct ProgressOptions {
+  bool quiet = false;
+  std::FILE* json = nullptr;  // where the objects go; null for none
+};
+
+// One iteration, as it is shown.
+struct ProgressPoint {
+  int64_t done = 0, total = 0;    // equal when all is done
+  double seconds = 0;             // so far
+  bool may_stop_early = false;    // total is an upper bound
+  std::string text;               // for people
+  nlohmann::ordered_json values;  // for programs
+};
+
 class Progress {
  public:
-  enum class Mode : uint8_t { quiet, normal };
-  explicit Progress(Mode mode);
+  explicit Progress(ProgressOptions options);
   // Ends the rewritten line.
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // Shows the time left, the rate and `text`, behind a bar where the terminal has room; skips what comes faster than
-  // eyes or logs can use.
-  void show(int64_t done, int64_t total, double seconds, const std::string& text);
+  // Notes the time, and says whether show() would show anything: it skips what comes faster than eyes or logs can use.
+  bool due(int64_t done, int64_t total, double seconds);
+  // Shows the time left, the rate and the text, behind a bar where the terminal has room.
+  void show(const ProgressPoint& point);
   // A message between the progress lines.
   void say(const std::string& text);
   // Leaves the last line as it stands.
   void finish();
 
  private:
-  Mode mode_;
+  void show_line(const ProgressPoint& point);
+  void show_json(const ProgressPoint& point);
+
+  ProgressOptions options_;
   bool terminal_;
   bool line_open_ = false;
-  double last_shown_ = -1;
+  bool line_due_ = false, json_due_ = false;
+  double line_shown_ = -1, json_shown_ = -1;  // seconds
+  TimeLeft left_;
 };
 
 // "1 h 02 min", "3 min 20 s", "12 s".
 std::string duration_text(double seconds);
+
+// "2 min to 3 min left", "at most 3 min left", "12 s left".
+std::string time_left_text(const TimeLeft::Range& range, bool may_stop_early);
 
 }  // namespace hourglass::cli

@@ -3,8 +3,7 @@
 #include <csignal>
 #include <filesystem>
 
-#include "engine/cli/history.h"
-#include "engine/cli/interrupt.h"
+#include "engine/cli/fit_session.h"
 #include "engine/cli/live_report.h"
 #include "engine/cli/network_option.h"
 #include "engine/cli/progress.h"
@@ -26,16 +25,42 @@ std::string default_output(const std::string& input, const std::string& suffix) 
   return path.string();
 }
 
+// Whether the file is there and the run that goes on has written it.
+bool is_ours(const FitArguments& arguments, const std::string& path) {
+  return arguments.resumed && written_by(*arguments.resumed, path);
+}
+
 void check_outputs(const FitArguments& arguments) {
-  check_writable(arguments.output, arguments.force);
+  check_writable(arguments.output, arguments.force || is_ours(arguments, arguments.output));
   if (!arguments.history.empty()) {
-    check_writable(arguments.history, arguments.force);
-    if (arguments.history == arguments.output) fail("{}: is both the --output and the --history", arguments.output);
+    check_writable(arguments.history, arguments.force || is_ours(arguments, arguments.history));
   }
+  const std::string& output = arguments.output;
+  if (arguments.history == output) fail("{}: is both the --output and the --history", output);
+  if (arguments.checkpoint == output) fail("{}: is both the --output and the --checkpoint", output);
   if (arguments.report.empty()) return;
-  check_writable(arguments.report, arguments.force);
-  if (arguments.report == arguments.output) fail("{}: is both the --output and the --report", arguments.output);
+  check_writable(arguments.report, arguments.force || is_ours(arguments, arguments.report));
+  if (arguments.report == output) fail("{}: is both the --output and the --report", output);
   if (arguments.report == arguments.history) fail("{}: is both the --history and the --report", arguments.report);
+}
+
+// Where the run is put away: where it is told, where it came from, or beside an output that is a file.
+std::string checkpoint_path(const FitArguments& arguments) {
+  namespace fs = std::filesystem;
+  std::string path = arguments.checkpoint.empty() ? arguments.resume : arguments.checkpoint;
+  if (path.empty()) {
+    std::error_code ignored;
+    const fs::file_status status = fs::status(arguments.output, ignored);
+    if (arguments.output == "-" || (fs::exists(status) && !fs::is_regular_file(status))) return {};
+    path = arguments.output + ".ckpt";
+  }
+  if (path == arguments.resume) return path;
+  if (!arguments.force && fs::is_regular_file(path)) {
+    fail("{0}: exists already: an earlier run was not finished. --resume {0} goes on with it, --force begins anew",
+         path);
+  }
+  check_writable(path, true);
+  return path;
 }
 
 // The original as the result's equal: gray is compared with gray, colour with colour.
@@ -74,6 +99,7 @@ void resolve(FitArguments& arguments, const TaskRun& what) {
   RestoreOptions& options = arguments.options;
   if (!arguments.reference.empty()) options.original = load_reference(arguments.reference, what.task.baseline());
   options.bit_depth = arguments.bit_depth.value_or(what.input.bit_depth);
+  options.stopping = resolve_stop(arguments.stop, static_cast<bool>(what.task.discrepancy()));
   options.schedule = arguments.schedule == "cosine" ? Schedule::cosine : Schedule::constant;
   options.fit.optimize_network = arguments.optimize != "input";
   options.fit.optimize_input = arguments.optimize != "net";
@@ -87,22 +113,16 @@ void resolve(FitArguments& arguments, const TaskRun& what) {
   }
 }
 
-std::string step_text(const RestoreStep& step) {
-  std::string text = fmt::format("PSNR: input {:.2f}", step.psnr_degraded_average);
-  if (step.psnr_original_average) text += fmt::format(", original {:.2f}", *step.psnr_original_average);
-  return text + fmt::format(" dB  loss {:.3e}", step.loss);
-}
-
-void write_outputs(const FitArguments& arguments, const TaskRun& what, const RestoreResult& result,
-                   const History& history) {
+void write_png_of(const FitArguments& arguments, const TaskRun& what, const RestoreResult& result,
+                  const std::string& record) {
+  Metadata metadata = what.input.metadata;
+  constexpr const char* kKeyword = "hourglass";
+  std::erase_if(metadata.text, [&](const auto& entry) { return entry.first == kKeyword; });
+  metadata.text.emplace_back(kKeyword, record);
   PngOptions png;
   png.bit_depth = arguments.options.bit_depth;
-  png.metadata = &what.input.metadata;
-  write_png(arguments.output, result.finished.image, png, arguments.force);
-  if (arguments.history.empty()) return;
-  const std::string& text = history.text();
-  write_file_atomically(arguments.history, {reinterpret_cast<const uint8_t*>(text.data()), text.size()},
-                        arguments.force);
+  png.metadata = &metadata;
+  write_png(arguments.output, result.finished.image, png, arguments.force || is_ours(arguments, arguments.output));
 }
 
 // PSNR to the original, where it is known.
@@ -136,6 +156,9 @@ void say_result(Progress& progress, const FitArguments& arguments, const TaskRun
                            result.iterations, result.iterations == 1 ? "" : "s"));
 }
 
+// Where the PNG itself goes to stdout, the objects make way.
+std::FILE* json_stream(const FitArguments& arguments) { return arguments.output == "-" ? stderr : stdout; }
+
 void print_json(const FitArguments& arguments, const TaskRun& what, const RestoreResult& result,
                 const Quality& quality) {
   nlohmann::ordered_json json;
@@ -144,9 +167,11 @@ void print_json(const FitArguments& arguments, const TaskRun& what, const Restor
   json["model"] = arguments.model;
   json.update(what.details);
   json["seed"] = arguments.options.fit.seed;
+  json["stop"] = arguments.stop.rule;
   json["iterations"] = result.iterations;
   json["seconds"] = result.seconds;
   json["interrupted"] = result.interrupted;
+  json["stopped_early"] = result.stopped_early;
   json["memory_bytes"] = result.memory_bytes;
   if (result.finished.cells) {
     json["cells_exact"] = result.finished.cells->exact;
@@ -156,8 +181,7 @@ void print_json(const FitArguments& arguments, const TaskRun& what, const Restor
     json["psnr_degraded"] = *quality.before;
     json["psnr_restored"] = *quality.after;
   }
-  // Where the PNG itself goes to stdout, the report makes way.
-  fmt::print(arguments.output == "-" ? stderr : stdout, "{}\n", json.dump());
+  fmt::print(json_stream(arguments), "{}\n", json.dump());
 }
 
 }  // namespace
@@ -170,52 +194,42 @@ std::string kind_of(const DecodedImage& input) {
 ExitCode run_task(FitArguments& arguments, const TaskRun& what) {
   if (arguments.output.empty()) arguments.output = default_output(arguments.input, what.suffix);
   check_outputs(arguments);
-  const Image& sought = what.task.baseline();
   resolve(arguments, what);
+  const Image& sought = what.task.baseline();
   const InputKind input = arguments.options.fit.input;
   const ChosenNetwork network = choose_network(
       arguments.model,
       {.output_channels = sought.channels, .input_depth = input == InputKind::meshgrid ? kMeshgridDepth : 0});
   check_network(network, sought, input);
 
-  Progress progress(arguments.quiet ? Progress::Mode::quiet : Progress::Mode::normal);
-  for (const std::string& warning : what.input.warnings) progress.say("warning: " + arguments.input + ": " + warning);
-  progress.say(fmt::format("{}: {} {}x{}", arguments.input, kind_of(what.input), what.input.image.width,
-                           what.input.image.height));
-  for (const std::string& note : *network.notes) progress.say("note: " + arguments.model + ": " + note);
-
+  Progress progress({.quiet = arguments.quiet, .json = arguments.json ? json_stream(arguments) : nullptr});
   std::optional<LiveReport> report;
   std::vector<FitObserver*> observers = what.observers;
   if (!arguments.report.empty()) {
     observers.push_back(&report.emplace(arguments, what));
     arguments.options.profile = true;
   }
-  const RestoreOptions& options = arguments.options;
-  History history;
-  InterruptGuard interrupt;
-  const auto on_step = [&](const RestoreStep& step) {
-    history.add(step);
-    for (FitObserver* observer : observers) {
-      try {
-        observer->on_step(step);
-      } catch (const Error& error) {
-        progress.say(std::string("warning: ") + error.what());
-      }
-    }
-    progress.show(step.total, step.iterations * options.runs, step.seconds, step_text(step));
-    return interrupt.signal() == 0;
-  };
-  const RestoreResult result = restore(what.task, network.make, op_table(), options, on_step);
+  FitSession session(arguments, what, network.make,
+                     {.path = what.resumable ? checkpoint_path(arguments) : std::string(),
+                      .on_request = !arguments.checkpoint.empty(),
+                      .every_seconds = arguments.checkpoint_every});
+  for (const std::string& warning : what.input.warnings) progress.say("warning: " + arguments.input + ": " + warning);
+  progress.say(fmt::format("{}: {} {}x{}", arguments.input, kind_of(what.input), what.input.image.width,
+                           what.input.image.height));
+  for (const std::string& note : *network.notes) progress.say("note: " + arguments.model + ": " + note);
+  const RestoreResult result = session.run(progress, observers);
   progress.finish();
 
-  write_outputs(arguments, what, result, history);
+  write_png_of(arguments, what, result, session.record());
+  session.close();
   for (FitObserver* observer : observers) observer->on_result(result);
   const Quality quality = measure(arguments, what, result);
   say_result(progress, arguments, what, result, quality);
   if (arguments.json) print_json(arguments, what, result, quality);
   if (!result.interrupted) return ExitCode::ok;
   progress.say("stopped early, as asked: the result is what had been reached");
-  return interrupt.signal() == SIGTERM ? ExitCode::terminated : ExitCode::interrupted;
+  if (!session.resume_command().empty()) progress.say("to go on: " + session.resume_command());
+  return session.signal() == SIGTERM ? ExitCode::terminated : ExitCode::interrupted;
 }
 
 }  // namespace hourglass::cli

@@ -4,6 +4,8 @@
 
 #include <sha2.h>
 
+#include "engine/image/file.h"
+
 namespace hourglass {
 
 struct Digest::State {
@@ -14,7 +16,7 @@ Digest::Digest() : state_(std::make_unique<State>()) { SHA256Init(&state_->conte
 Digest::~Digest() = default;
 
 void Digest::add(std::span<const uint8_t> bytes) { SHA256Update(&state_->context, bytes.data(), bytes.size()); }
-void Digest::add(std::string_view text) { add({reinterpret_cast<const uint8_t*>(text.data()), text.size()}); }
+void Digest::add(std::string_view text) { add(bytes_of(text)); }
 void Digest::add(std::span<const double> values) {
   add({reinterpret_cast<const uint8_t*>(values.data()), values.size_bytes()});
 }

@@ -98,7 +98,7 @@ float clamp_to_cell(float c, int n, int q, float margin) {
   return std::clamp(c, centre - half, centre + half);
 }
 
-// visit(component, index, comes out as in the file) for every coefficient of the image under the file's pipeline.
+// visit(component, index, coefficient / q, n) for every coefficient of the image under the file's pipeline.
 template <typename Visit>
 void visit_cells(const Image& image, const JpegModel& model, const Visit& visit) {
   const std::vector<Plane> planes = model.to_planes(image);
@@ -111,7 +111,7 @@ void visit_cells(const Image& image, const JpegModel& model, const Visit& visit)
         const Block& block = blocks[index / 64];
         const int16_t* n = file.block(r, c);
         for (std::size_t f = 0; f < 64; ++f, ++index) {
-          visit(i, index, std::lround(block[f] / static_cast<float>(file.quantization[f])) == n[f]);
+          visit(i, index, block[f] / static_cast<float>(file.quantization[f]), n[f]);
         }
       }
     }
@@ -165,8 +165,8 @@ Image to_consistent(const Image& image, const JpegModel& model, int levels) {
       for (float& value : candidate.pixels) value = std::round(value * steps) / steps;
     }
     int64_t outside = 0;
-    visit_cells(candidate, model, [&](std::size_t component, std::size_t index, bool same) {
-      if (same) return;
+    visit_cells(candidate, model, [&](std::size_t component, std::size_t index, float steps, int n) {
+      if (std::lround(steps) == n) return;
       ++outside;
       margins[component][index] *= 1.5F;
     });
@@ -181,9 +181,9 @@ Image to_consistent(const Image& image, const JpegModel& model, int levels) {
 
 CellCheck check_cells(const Image& image, const JpegModel& model) {
   CellCheck check;
-  visit_cells(image, model, [&](std::size_t, std::size_t, bool same) {
+  visit_cells(image, model, [&](std::size_t, std::size_t, float steps, int n) {
     ++check.coefficients;
-    check.same += same ? 1 : 0;
+    check.same += std::lround(steps) == n ? 1 : 0;
   });
   return check;
 }
@@ -193,10 +193,22 @@ std::vector<std::vector<int>> outside_cells(const Image& image, const JpegModel&
   for (const JpegComponent& component : model.file().components) {
     outside.emplace_back(static_cast<std::size_t>(component.width_in_blocks * component.height_in_blocks));
   }
-  visit_cells(image, model, [&](std::size_t component, std::size_t index, bool same) {
-    outside[component][index / 64] += same ? 0 : 1;
+  visit_cells(image, model, [&](std::size_t component, std::size_t index, float steps, int n) {
+    outside[component][index / 64] += std::lround(steps) == n ? 0 : 1;
   });
   return outside;
+}
+
+double rms_cell_offset(const Image& image, const JpegModel& model) {
+  double squares = 0;
+  int64_t count = 0;
+  visit_cells(image, model, [&](std::size_t, std::size_t index, float steps, int n) {
+    if (n == 0 && index % 64 != 0) return;
+    const double offset = static_cast<double>(steps) - n;
+    squares += offset * offset;
+    ++count;
+  });
+  return std::sqrt(squares / static_cast<double>(std::max<int64_t>(count, 1)));
 }
 
 }  // namespace hourglass

@@ -1,5 +1,7 @@
 #include "engine/restore/jpeg_task.h"
 
+#include <algorithm>
+
 #include "engine/image/file.h"
 #include "engine/image/read_image.h"
 #include "engine/restore/energy.h"
@@ -26,6 +28,15 @@ class JpegTask : public Task {
   }
 
   [[nodiscard]] double psnr_degraded(const float* image) const override { return pixel_psnr(image, degraded_); }
+
+  [[nodiscard]] Discrepancy discrepancy() const override {
+    if (!model_) return {};
+    return [this](std::span<const float> values) {
+      Image image(degraded_.width, degraded_.height, degraded_.channels);
+      std::copy(values.begin(), values.end(), image.pixels.begin());
+      return rms_cell_offset(image, *model_) / kOriginalCellOffset;
+    };
+  }
 
   [[nodiscard]] Finished finish(Image average, int levels) const override {
     if (!model_ || !options_.use_cells) return Task::finish(std::move(average), levels);

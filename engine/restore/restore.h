@@ -1,4 +1,5 @@
-// The loop: binds a network to a task, fits it, once or several times, and finishes the average of the fits.
+// The loop: binds a network to a task, fits it, once or several times, and finishes the average of the fits. Where it
+// must be paused or looked into, restoration.h has the same as an object.
 //
 //   const std::unique_ptr<Task> task = make_jpeg_task(load_input("photo.jpg"), {});
 //   RestoreResult result = restore(*task, network, table, options, [](const RestoreStep& s) { ...; return true; });
@@ -15,6 +16,7 @@
 #include "engine/restore/network.h"
 #include "engine/restore/task.h"
 #include "engine/train/fit.h"
+#include "engine/train/stopping.h"
 
 namespace hourglass {
 
@@ -27,6 +29,7 @@ struct RestoreOptions {
   Schedule schedule = Schedule::cosine;
   int runs = 1;       // independent fits, with seeds fit.seed, fit.seed + 1, ...; their results are averaged
   int bit_depth = 8;  // of the file that the result is meant for: 8 or 16
+  StoppingOptions stopping = {.kind = StoppingKind::automatic};
   std::optional<Image> original;  // known in experiments: its PSNR is reported on the way
   bool profile = false;           // time one pass more at the end, op by op
 };
@@ -35,13 +38,15 @@ struct RestoreOptions {
 // task's finishing step.
 struct RestoreStep {
   int run = 0;                            // from 0
-  int64_t iteration = 0, iterations = 0;  // of this run, from 1
+  int64_t iteration = 0, iterations = 0;  // of this run, from 1, and how many it may have
   int64_t total = 0;                      // over all runs, from 1
-  double seconds = 0;                     // since the first iteration began
+  double seconds = 0;                     // since the first iteration began, pauses not counted
   double loss = 0;
   double psnr_degraded = 0, psnr_degraded_average = 0;  // as Task::psnr_degraded() says
   std::optional<double> psnr_original, psnr_original_average;
-  bool is_best = true;             // the result is made from this average, as things stand
+  bool is_best = false;            // the stopping rule keeps this average
+  bool stopped = false;            // the stopping rule ends the run here
+  std::string note;                // what the user should know, mostly empty
   std::span<const float> average;  // planar, of the task's size; of this moment
 };
 
@@ -49,7 +54,8 @@ struct RestoreResult {
   Finished finished;
   int64_t iterations = 0;  // over all runs
   double seconds = 0;
-  bool interrupted = false;  // on_step asked to stop
+  bool interrupted = false;    // ended before its runs had
+  bool stopped_early = false;  // the stopping rule ended a run before its last iteration
   int64_t canvas_width = 0, canvas_height = 0;
   std::size_t memory_bytes = 0;
   std::size_t reorders = 0;

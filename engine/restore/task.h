@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "engine/image/image.h"
+#include "engine/train/stopping.h"
 #include "graph/graph.h"
 
 namespace hourglass {
@@ -45,6 +46,9 @@ class Task {
   // PSNR in dB of D(image) to x0, over what x0 knows. image is planar, of the baseline's size. Called twice in every
   // iteration.
   [[nodiscard]] virtual double psnr_degraded(const float* image) const = 0;
+  // How far an image is from the input in units of what the original must be: see StoppingKind::discrepancy. Empty
+  // where the input does not say what its error is. The function refers to the task.
+  [[nodiscard]] virtual Discrepancy discrepancy() const { return {}; }
   // Makes the result of the network's average: by default clamped and rounded to multiples of 1/levels, by some tasks
   // first moved to what the input states for certain.
   [[nodiscard]] virtual Finished finish(Image average, int levels) const;

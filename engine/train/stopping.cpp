@@ -274,7 +274,7 @@ std::unique_ptr<StoppingRule> make_stopping_rule(const StoppingOptions& options)
   switch (options.kind) {
     case StoppingKind::automatic:
       if (options.discrepancy) return std::make_unique<DiscrepancyTarget>(options.discrepancy);
-      return std::make_unique<WindowedMinimum>(options);
+      return std::make_unique<Unlimited>();
     case StoppingKind::none: return std::make_unique<Unlimited>();
     case StoppingKind::wmv: return std::make_unique<WindowedMinimum>(options);
     case StoppingKind::emv: return std::make_unique<ExponentialMinimum>(options);

@@ -103,7 +103,7 @@ class WindowedVariance {
 };
 
 enum class StoppingKind : uint8_t {
-  automatic,    // discrepancy where the input's error is known, wmv elsewhere
+  automatic,    // discrepancy where the input's error is known, none elsewhere
   none,         // to the end; the last average is the best
   wmv,          // at the minimum of the windowed variance of the iterates
   emv,          // at the minimum of their exponentially weighted variance

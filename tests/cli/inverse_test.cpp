@@ -29,7 +29,7 @@ Run fit(std::vector<std::string> arguments, const std::string& iterations = "2")
 nlohmann::json json_of(const Run& result) {
   CAPTURE(result.err);
   REQUIRE(result.exit_code == 0);
-  return nlohmann::json::parse(result.out);
+  return nlohmann::json::parse(last_line(result.out));
 }
 
 struct Fixture {

@@ -57,16 +57,43 @@ Run run(const std::vector<std::string>& arguments, const std::string& stdin_path
   return {.exit_code = exit_code, .out = stdout_path.empty() ? slurp(out) : std::string(), .err = slurp(err)};
 }
 
-Run run_and_signal(const std::vector<std::string>& arguments, int signal, const std::string& when) {
+namespace {
+
+Run signalled(const std::vector<std::string>& arguments, int signal,
+              const std::function<bool(const std::string& err)>& when, int times) {
   const TemporaryFolder folder;
   const std::string out = folder / "out", err = folder / "err";
   const pid_t child = start(arguments, "/dev/null", out, err);
   // A program that ends before it says so stays a zombie until the end, so that the signal can't hit another.
   constexpr int kAttempts = 6000;
-  for (int i = 0; i < kAttempts && slurp(err).find(when) == std::string::npos; ++i) ::usleep(10000);
-  REQUIRE(::kill(child, signal) == 0);
+  for (int i = 0; i < kAttempts && !when(slurp(err)); ++i) ::usleep(10000);
+  for (int i = 0; i < times; ++i) {
+    REQUIRE(::kill(child, signal) == 0);
+    // One that is still pending would swallow the next.
+    if (i + 1 < times) ::usleep(20000);
+  }
   const int exit_code = exit_code_of(child);
   return {.exit_code = exit_code, .out = slurp(out), .err = slurp(err)};
+}
+
+}  // namespace
+
+Run run_and_signal(const std::vector<std::string>& arguments, int signal, const std::string& when) {
+  return signalled(
+      arguments, signal, [&](const std::string& err) { return err.find(when) != std::string::npos; }, 1);
+}
+
+Run run_and_signal_when(const std::vector<std::string>& arguments, int signal, const std::function<bool()>& when,
+                        int times) {
+  return signalled(
+      arguments, signal, [&](const std::string&) { return when(); }, times);
+}
+
+std::string last_line(const std::string& text) {
+  std::istringstream lines(text);
+  std::string last;
+  for (std::string line; std::getline(lines, line);) last = line;
+  return last;
 }
 
 void check_fails(const Run& result, int exit_code, const std::string& text) {

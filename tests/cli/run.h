@@ -1,6 +1,7 @@
 // Runs the built `hourglass` program, without a shell, and says what it did.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,12 @@ Run run(const std::vector<std::string>& arguments, const std::string& stdin_path
 
 // Sends the signal as soon as stderr holds the text.
 Run run_and_signal(const std::vector<std::string>& arguments, int signal, const std::string& when);
+// The same as soon as `when()` is true, `times` times in short succession.
+Run run_and_signal_when(const std::vector<std::string>& arguments, int signal, const std::function<bool()>& when,
+                        int times = 1);
+
+// Without its line end: of --json, the result.
+std::string last_line(const std::string& text);
 
 // That it failed with the code, wrote nothing to stdout and one message to stderr, which holds the text.
 void check_fails(const Run& result, int exit_code, const std::string& text);

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <random>
 
+#include "engine/image/read_image.h"
+
 namespace hourglass::test {
 namespace {
 
@@ -112,6 +114,24 @@ TEST_CASE("the original is in its own file's cells") {
     worst = std::max(worst, static_cast<double>(std::abs(kept.pixels[i] - original.pixels[i])));
   }
   CHECK(worst < 1.0 / 255);
+}
+
+TEST_CASE("an original sits in its cells as is known of originals, its JPEG in their middle") {
+  for (const char* name : {"camera.png", "coffee.png"}) {
+    const Image original = read_image(std::string(HOURGLASS_TEST_DATA "/images/") + name).image;
+    for (const int quality : {10, 40}) {
+      CAPTURE(name);
+      CAPTURE(quality);
+      const std::vector<uint8_t> bytes = encode_jpeg(original, {.quality = quality});
+      const JpegCoefficients file = read_jpeg_coefficients(bytes);
+      const JpegModel model(file);
+      const double offset = rms_cell_offset(original, model);
+      CHECK(offset > kOriginalCellOffset - 0.02);
+      CHECK(offset < kOriginalCellOffset + 0.02);
+      // Decoding rounds, clamps, and smooths chroma.
+      CHECK(rms_cell_offset(decode_jpeg(bytes).image, model) < offset);
+    }
+  }
 }
 
 }  // namespace hourglass::test

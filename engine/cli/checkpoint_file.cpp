@@ -1,0 +1,38 @@
+#include "engine/cli/checkpoint_file.h"
+
+#include <filesystem>
+#include <limits>
+#include <system_error>
+
+#include "engine/image/file.h"
+#include "graph/error.h"
+
+namespace hourglass::cli {
+
+bool CheckpointFile::due(double seconds, double expected) const {
+  if (!possible() || seconds - written_at_ < options_.every_seconds) return false;
+  return options_.on_request || exists_ || expected >= kLongRun;
+}
+
+void CheckpointFile::write(const Archive& archive, double seconds) {
+  // Also after a failure: a full disk is not tried again in every iteration.
+  written_at_ = seconds;
+  write_file_atomically(options_.path, archive.encode(), /*overwrite=*/true);
+  exists_ = true;
+}
+
+void CheckpointFile::remove() const {
+  std::error_code ignored;
+  if (exists_) std::filesystem::remove(options_.path, ignored);
+}
+
+Archive read_checkpoint(const std::string& path) {
+  const std::vector<uint8_t> bytes = read_file(path, std::numeric_limits<std::size_t>::max());
+  try {
+    return Archive::decode(bytes);
+  } catch (const Error& error) {
+    throw error.within(path);
+  }
+}
+
+}  // namespace hourglass::cli

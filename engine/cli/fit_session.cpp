@@ -1,0 +1,184 @@
+#include "engine/cli/fit_session.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <sstream>
+
+#include "engine/cli/command_text.h"
+#include "engine/cli/settings.h"
+#include "engine/cli/version.h"
+#include "engine/runtime/cpus.h"
+#include "graph/error.h"
+#include "ops/table.h"
+
+namespace hourglass::cli {
+namespace {
+
+std::string absolute(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::weakly_canonical(path, ignored).string();
+}
+
+// What was really used, in the place of "auto" and of what the machine decides.
+Settings settings_in_force(const FitArguments& arguments) {
+  const FitOptions& fit = arguments.options.fit;
+  Settings settings(*arguments.command);
+  settings.set("model", arguments.model);
+  settings.set("iterations", fmt::format("{}", arguments.options.iterations));
+  settings.set("input-noise", fmt::format("{}", fit.input_noise));
+  settings.set("threads", fmt::format("{}", fit.threads > 0 ? fit.threads : available_cpus()));
+  settings.set("precision", fit.precision == Precision::bf16 ? "bf16" : "f32");
+  return settings;
+}
+
+std::string versions() {
+  std::string text = version_text();
+  std::replace(text.begin(), text.end(), '\n', ',');
+  return text;
+}
+
+// How many iterations there will be at most, over all runs.
+int64_t most_iterations(const RestoreStep& step, int runs) {
+  const int64_t left_in_run = step.stopped ? 0 : step.iterations - step.iteration;
+  return step.total + left_in_run + (runs - step.run - 1) * step.iterations;
+}
+
+std::string step_text(const RestoreStep& step, const std::string& stopping) {
+  std::string text = fmt::format("PSNR: input {:.2f}", step.psnr_degraded_average);
+  if (step.psnr_original_average) text += fmt::format(", original {:.2f}", *step.psnr_original_average);
+  text += fmt::format(" dB  loss {:.3e}", step.loss);
+  return stopping.empty() ? text : text + "  " + stopping;
+}
+
+nlohmann::ordered_json step_values(const RestoreStep& step, const std::string& stopping) {
+  nlohmann::ordered_json values{{"loss", step.loss},
+                                {"psnr_degraded", step.psnr_degraded},
+                                {"psnr_degraded_average", step.psnr_degraded_average}};
+  if (step.psnr_original) {
+    values["psnr_original"] = *step.psnr_original;
+    values["psnr_original_average"] = *step.psnr_original_average;
+  }
+  if (!stopping.empty()) values["stopping"] = stopping;
+  return values;
+}
+
+void tell(const std::vector<FitObserver*>& observers, const RestoreStep& step, Progress& progress) {
+  for (FitObserver* observer : observers) {
+    try {
+      observer->on_step(step);
+    } catch (const Error& error) {
+      progress.say(std::string("warning: ") + error.what());
+    }
+  }
+}
+
+}  // namespace
+
+bool written_by(const Archive& checkpoint, const std::string& path) {
+  std::istringstream lines(checkpoint.text("outputs"));
+  for (std::string line; std::getline(lines, line);) {
+    if (line == absolute(path)) return true;
+  }
+  return false;
+}
+
+FitSession::FitSession(const FitArguments& arguments, const TaskRun& what, const NetworkFactory& network,
+                       const CheckpointOptions& checkpoint)
+    : arguments_(arguments),
+      what_(what),
+      restoration_(what.task, network, op_table(), arguments.options),
+      checkpoint_(checkpoint) {
+  const Settings settings = settings_in_force(arguments);
+  settings_ = settings.text();
+  record_ = settings.command_line() + "\n";
+  if (!what.input.sha256.empty()) record_ += "input sha256 " + what.input.sha256 + "\n";
+  record_ += "network sha256 " + restoration_.network_sha256() + "\n" + versions() + "\n";
+  std::string rows;
+  if (arguments.resumed) {
+    try {
+      const Archive& archive = *arguments.resumed;
+      if (archive.text("input_sha256") != what.input.sha256) {
+        fail("was begun with another input than {}", arguments.input);
+      }
+      restoration_.load(archive);
+      rows = archive.text("history");
+    } catch (const Error& error) {
+      throw error.within(arguments.resume);
+    }
+    if (checkpoint.path == arguments.resume) checkpoint_.adopt();
+  }
+  const bool ours =
+      arguments.resumed && !arguments.history.empty() && written_by(*arguments.resumed, arguments.history);
+  history_.emplace(arguments.history, record_, std::move(rows), arguments.force || ours);
+}
+
+void FitSession::put_away(Progress& progress) {
+  Archive archive;
+  restoration_.save(archive);
+  archive.put("settings", settings_);
+  archive.put("input_sha256", what_.input.sha256);
+  archive.put("history", history_->rows());
+  std::string outputs;
+  for (const std::string& path : {arguments_.output, arguments_.history, arguments_.report}) {
+    if (!path.empty()) outputs += absolute(path) + "\n";
+  }
+  archive.put("outputs", outputs);
+  try {
+    checkpoint_.write(archive, restoration_.seconds());
+    put_away_ = true;
+  } catch (const Error& error) {
+    // No reason to end the run.
+    put_away_ = false;
+    progress.say(std::string("warning: ") + error.what());
+  }
+}
+
+void FitSession::show(Progress& progress, const RestoreStep& step, int64_t total) {
+  if (!progress.due(step.total, total, step.seconds)) return;
+  const std::string stopping = restoration_.stopping_text();
+  progress.show({.done = step.total,
+                 .total = total,
+                 .seconds = step.seconds,
+                 .may_stop_early = arguments_.options.stopping.kind != StoppingKind::none,
+                 .text = step_text(step, stopping),
+                 .values = step_values(step, stopping)});
+}
+
+RestoreResult FitSession::run(Progress& progress, const std::vector<FitObserver*>& observers) {
+  while (!restoration_.done()) {
+    const RestoreStep step = restoration_.step();
+    history_->add(step);
+    const int64_t total = most_iterations(step, arguments_.options.runs);
+    const double expected = step.seconds / static_cast<double>(step.total) * static_cast<double>(total);
+    if (checkpoint_.due(step.seconds, expected)) put_away(progress);
+    tell(observers, step, progress);
+    if (!step.note.empty()) progress.say("note: " + step.note);
+    show(progress, step, total);
+    if (interrupt_.signal() != 0) break;
+  }
+  if (!restoration_.done() && checkpoint_.possible()) put_away(progress);
+  history_->try_flush();
+  return restoration_.result();
+}
+
+void FitSession::close() {
+  history_->flush();
+  if (restoration_.done()) checkpoint_.remove();
+}
+
+std::string FitSession::resume_command() const {
+  if (!put_away_ || restoration_.done()) return {};
+  std::string command = fmt::format("hourglass {} {} -o {} --resume {}", arguments_.command->get_name(),
+                                    quoted(arguments_.input), quoted(arguments_.output), quoted(checkpoint_.path()));
+  // What the command line must hold in any case, such as a mask.
+  for (const CLI::Option* option : arguments_.command->get_options()) {
+    if (!option->get_required() || option->get_positional()) continue;
+    command += " --" + option->get_single_name() + " " + quoted(fmt::format("{}", fmt::join(option->results(), ",")));
+  }
+  if (!arguments_.reference.empty()) command += " --reference " + quoted(arguments_.reference);
+  if (!arguments_.history.empty()) command += " --history " + quoted(arguments_.history);
+  if (!arguments_.report.empty()) command += " --report " + quoted(arguments_.report);
+  return command;
+}
+
+}  // namespace hourglass::cli

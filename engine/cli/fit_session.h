@@ -1,0 +1,52 @@
+// A fit as the user sees it: the iterations with their progress, history and checkpoints, until it ends or a signal
+// comes.
+#pragma once
+
+#include <string>
+
+#include "engine/cli/checkpoint_file.h"
+#include "engine/cli/fit_options.h"
+#include "engine/cli/history.h"
+#include "engine/cli/interrupt.h"
+#include "engine/cli/progress.h"
+#include "engine/cli/run_task.h"
+#include "engine/restore/restoration.h"
+
+namespace hourglass::cli {
+
+class FitSession {
+ public:
+  // Takes up arguments.resumed where there is one. Throws Error, before anything is written, when that does not fit.
+  FitSession(const FitArguments& arguments, const TaskRun& what, const NetworkFactory& network,
+             const CheckpointOptions& checkpoint);
+
+  // Iterates, and leaves a checkpoint when a signal ended it. What the observers throw is told as a warning.
+  RestoreResult run(Progress& progress, const std::vector<FitObserver*>& observers);
+  // Once the result is safe: completes the history and removes the checkpoint of a run that has ended. Throws Error.
+  void close();
+
+  // SIGINT or SIGTERM when one has ended run(), else 0.
+  [[nodiscard]] int signal() const { return interrupt_.signal(); }
+  // What repeats the run, line by line.
+  [[nodiscard]] const std::string& record() const { return record_; }
+  // The command that goes on with an interrupted run; empty when there is no checkpoint.
+  [[nodiscard]] std::string resume_command() const;
+
+ private:
+  void show(Progress& progress, const RestoreStep& step, int64_t total);
+  void put_away(Progress& progress);
+
+  const FitArguments& arguments_;
+  const TaskRun& what_;
+  std::string settings_, record_;
+  Restoration restoration_;
+  CheckpointFile checkpoint_;
+  bool put_away_ = false;  // the last checkpoint could be written
+  std::optional<History> history_;
+  InterruptGuard interrupt_;
+};
+
+// Whether the run in the checkpoint has written this file, or would have.
+bool written_by(const Archive& checkpoint, const std::string& path);
+
+}  // namespace hourglass::cli

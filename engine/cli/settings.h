@@ -1,0 +1,40 @@
+// What repeats a run: the options that decide its result, by name, with the values in force. They go into the history's
+// header, the PNG's text and the checkpoint; --resume takes them from there.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <map>
+#include <string>
+
+namespace hourglass::cli {
+
+// The group of the options that say where things go and what is told: all others are settings.
+inline constexpr const char* kFilesGroup = "Files and messages";
+
+class Settings {
+ public:
+  Settings() = default;
+  // As the command line and the defaults have them. An option without a value or a default is left out.
+  explicit Settings(const CLI::App& command);
+  // Of text(). Throws Error.
+  static Settings parse(const std::string& text);
+
+  // Puts the value that is really used in the place of what was said ("auto").
+  void set(const std::string& name, const std::string& value) { values_[name] = value; }
+  // Gives the command the values for what its command line leaves open. Throws Error for another command, and for what
+  // the command line says otherwise; only `threads` may differ.
+  void apply_to(CLI::App& command) const;
+
+  // One "name=value" per line; the command comes first.
+  [[nodiscard]] std::string text() const;
+  // "hourglass restore INPUT --model small --iterations 1000 ..."
+  [[nodiscard]] std::string command_line() const;
+
+ private:
+  std::string command_;
+  // By name, so that the order does not tell what was said and what was a default. A flag's value is empty.
+  std::map<std::string, std::string> values_;
+};
+
+}  // namespace hourglass::cli

@@ -1,0 +1,215 @@
+// Runs that are interrupted, killed and taken up again.
+#include <doctest/doctest.h>
+#include <signal.h>  // SIGINT, SIGTERM and SIGKILL
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "engine/image/file.h"
+#include "engine/image/read_image.h"
+#include "engine/train/archive.h"
+#include "tests/cli/run.h"
+#include "tests/temporary_folder.h"
+
+namespace hourglass::test {
+namespace {
+
+using Names = std::vector<std::string>;
+
+struct Fixture {
+  TemporaryFolder folder;
+  std::string input = folder / "in.jpg", checkpoint = folder / "run.ckpt";
+
+  Fixture() { write_file_atomically(input, encode_jpeg(make_picture(32, 24, 3), {.quality = 10}), false); }
+
+  // One thread: the image is too small for more.
+  [[nodiscard]] Names command(const std::string& name, const Names& more) const {
+    Names arguments{"restore", input, "-o", folder / (name + ".png"), "--history", folder / (name + ".csv")};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+  // A CSV without the time, the one thing that differs from run to run.
+  [[nodiscard]] std::string history(const std::string& name) const {
+    std::ifstream file(folder / (name + ".csv"));
+    std::string text;
+    for (std::string line; std::getline(file, line);) {
+      const std::size_t first = line.find(','), second = line.find(',', first + 1);
+      text += (line[0] == '#' ? line : line.substr(0, first) + line.substr(second)) + "\n";
+    }
+    return text;
+  }
+  [[nodiscard]] bool same_image(const std::string& a, const std::string& b) const {
+    return read_file(folder / (a + ".png")) == read_file(folder / (b + ".png"));
+  }
+  // How far the checkpoint is; 0 while there is none.
+  [[nodiscard]] int64_t reached() const {
+    return std::filesystem::exists(checkpoint) ? Archive::decode(read_file(checkpoint)).integer("total") : 0;
+  }
+  void resume_fails(const Names& more, const std::string& text) const {
+    const Names before = folder.names();
+    Names arguments{"restore", input, "-o", folder / "new.png", "--resume", checkpoint};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    check_fails(run(arguments), 1, text);
+    CHECK(folder.names() == before);
+  }
+};
+
+void check_ok(const Run& result) {
+  CAPTURE(result.err);
+  CHECK(result.exit_code == 0);
+}
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "200 iterations are 100, kill -9 and the rest") {
+  // Two runs, input noise, and settings that are no defaults: all of it is in the checkpoint.
+  const Names settings{"--threads", "1",    "--iterations", "100", "--runs",       "2",  "--input-noise", "0.02",
+                       "--seed",    "7",    "--stop",       "wmv", "--stop-start", "30", "--patience",    "60",
+                       "--energy",  "cell", "--no-cells"};
+  check_ok(run(command("straight", settings)));
+  Names killed = command("resumed", settings);
+  killed.insert(killed.end(), {"--checkpoint", checkpoint, "--checkpoint-every", "0"});
+  const Run first = run_and_signal_when(killed, SIGKILL, [&] { return reached() >= 100; });
+  CHECK(first.exit_code == 128 + SIGKILL);
+  CHECK(!std::filesystem::exists(folder / "resumed.png"));
+  CHECK(std::filesystem::exists(folder / "resumed.csv"));
+  const int64_t reached_at = reached();
+  REQUIRE(reached_at >= 100);
+  REQUIRE(reached_at < 200);
+
+  const Run second = run(command("resumed", {"--resume", checkpoint}));
+  check_ok(second);
+  CHECK(same_image("resumed", "straight"));
+  CHECK(history("resumed") == history("straight"));
+  CHECK(folder.names() == Names{"in.jpg", "resumed.csv", "resumed.png", "straight.csv", "straight.png"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "a signal ends the run early, keeps the result, and says how to go on") {
+  for (const auto& [signal, code] : {std::pair{SIGINT, 130}, std::pair{SIGTERM, 143}}) {
+    CAPTURE(code);
+    // Long enough to be hit, short enough to be finished afterwards.
+    Names arguments = command("out", {"--threads", "1", "--iterations", "400", "--stop", "none", "--json"});
+    const Run result = run_and_signal(arguments, signal, "\n1/400  ");
+    CAPTURE(result.err);
+    REQUIRE(result.exit_code == code);
+    CHECK(result.err.find("stopped early") != std::string::npos);
+    const std::string advice = "to go on: hourglass restore " + input + " -o " + (folder / "out.png") + " --resume " +
+                               (folder / "out.png.ckpt") + " --history " + (folder / "out.csv") + "\n";
+    CHECK_CONTAINS(result.err, advice);
+    CHECK(folder.names() == Names{"in.jpg", "out.csv", "out.png", "out.png.ckpt"});
+    CHECK(read_image(folder / "out.png").image.width == 32);
+    const nlohmann::json json = nlohmann::json::parse(last_line(result.out));
+    CHECK(json.at("interrupted") == true);
+    CHECK(json.at("iterations") < 400);
+
+    // Again without --resume: what is there is not lost by mistake.
+    check_fails(run(arguments), 1, "out.png: exists already");
+    std::filesystem::remove(folder / "out.png");
+    std::filesystem::remove(folder / "out.csv");
+    check_fails(run(arguments), 1, "out.png.ckpt: exists already: an earlier run was not finished");
+
+    // To the end, over the files that the run itself has written.
+    write_file_atomically(folder / "out.png", Bytes{1}, false);
+    const Run rest = run(command("out", {"--resume", folder / "out.png.ckpt"}));
+    check_ok(rest);
+    check_ok(run(command("straight", {"--threads", "1", "--iterations", "400", "--stop", "none"})));
+    CHECK(same_image("out", "straight"));
+    CHECK(history("out") == history("straight"));
+    for (const char* name : {"out.csv", "out.png", "straight.csv", "straight.png"}) {
+      CHECK(std::filesystem::remove(folder / name));
+    }
+    CHECK(folder.names() == Names{"in.jpg"});
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "a second signal ends the program at once, and the last checkpoint is whole") {
+  // An iteration takes longer than the signals are apart.
+  write_file_atomically(input, encode_jpeg(make_picture(192, 192, 3), {.quality = 10}), true);
+  const Run result = run_and_signal_when(
+      command("out", {"--model", "medium", "--threads", "1", "--iterations", "100000", "--checkpoint", checkpoint,
+                      "--checkpoint-every", "0"}),
+      SIGINT, [&] { return reached() >= 2; }, 2);
+  CHECK(result.exit_code == 130);
+  CHECK(reached() >= 2);
+  check_fails(run({"restore", input, "-o", folder / "new.png", "--resume", checkpoint, "--iterations", "5"}), 1,
+              "was begun with --iterations 100000");
+}
+
+TEST_CASE_FIXTURE(Fixture, "a short run leaves no checkpoint") {
+  const Run result = run(command("out", {"--threads", "1", "--iterations", "20", "--checkpoint-every", "0"}));
+  check_ok(result);
+  CHECK(folder.names() == Names{"in.jpg", "out.csv", "out.png"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "checkpoints that don't fit are refused, each in its own words") {
+  const Names settings{"--threads",    "1",        "--iterations",       "100000",
+                       "--checkpoint", checkpoint, "--checkpoint-every", "0"};
+  run_and_signal_when(command("out", settings), SIGKILL, [&] { return reached() >= 2; });
+  const Bytes good = read_file(checkpoint);
+  const auto put = [&](const Bytes& bytes) { write_file_atomically(checkpoint, bytes, true); };
+
+  resume_fails({"--iterations", "50"}, "run.ckpt: was begun with --iterations 100000, not 50: leave it out");
+  resume_fails({"--no-cells"}, "run.ckpt: was begun without --no-cells: leave it out");
+  resume_fails({"--model", "medium"}, "run.ckpt: was begun with --model small, not medium");
+  const std::string other = folder / "other.jpg";
+  write_file_atomically(other, encode_jpeg(make_picture(32, 24, 3, 2), {.quality = 10}), false);
+  check_fails(run({"restore", other, "-o", folder / "new.png", "--resume", checkpoint}), 1,
+              "run.ckpt: was begun with another input than " + other);
+  check_fails(run(command("out", {"--checkpoint", checkpoint})), 1, "out.csv: exists already");
+  check_fails(run({"restore", input, "-o", folder / "new.png", "--checkpoint", checkpoint}), 1,
+              "run.ckpt: exists already: an earlier run was not finished. --resume " + checkpoint + " goes on with it");
+
+  Bytes bytes = good;
+  bytes[bytes.size() / 2] ^= 1;
+  put(bytes);
+  resume_fails({}, "run.ckpt: is damaged: its checksum is wrong");
+  bytes = good;
+  bytes.resize(bytes.size() / 2);
+  put(bytes);
+  resume_fails({}, "run.ckpt: is cut off");
+  put({1, 2, 3});
+  resume_fails({}, "run.ckpt: is no checkpoint of hourglass");
+  // A whole one of another kind of run, and one of another topology under the same settings.
+  Archive archive = Archive::decode(good);
+  archive.put("settings", std::string("denoise\n"));
+  put(archive.encode());
+  resume_fails({}, "run.ckpt: was begun with 'hourglass denoise', not restore");
+  archive = Archive::decode(good);
+  archive.put("network_sha256", std::string("0"));
+  put(archive.encode());
+  resume_fails({}, "run.ckpt: its network is another one");
+  std::filesystem::remove(checkpoint);
+  resume_fails({}, "run.ckpt: no such file");
+}
+
+TEST_CASE_FIXTURE(Fixture, "history and PNG say what repeats the run") {
+  const Names settings{"--threads", "1", "--iterations", "3", "--seed", "5", "--no-cells"};
+  check_ok(run(command("out", settings)));
+  std::ifstream file(folder / "out.csv");
+  std::string record;
+  for (std::string line; std::getline(file, line) && line.starts_with("# ");) record += line.substr(2) + "\n";
+  CHECK(record.starts_with("hourglass restore INPUT --"));
+  for (const char* part :
+       {" --model small", " --iterations 3", " --seed 5", " --threads 1", " --no-cells", "\nhourglass ", ",oneDNN "}) {
+    CHECK_CONTAINS(record, part);
+  }
+  CHECK_CONTAINS(record, "\ninput sha256 " + read_image(input).sha256 + "\n");
+  const auto text = read_image(folder / "out.png").metadata.text;
+  REQUIRE(text.size() == 1);
+  CHECK(text[0].first == "hourglass");
+  CHECK(text[0].second == record);
+
+  // The command line in it gives the same bytes.
+  Names again{"restore", input, "-o", folder / "again.png"};
+  std::istringstream words(record.substr(0, record.find('\n')));
+  std::string word;
+  for (int i = 0; words >> word; ++i) {
+    if (i > 2) again.push_back(word);
+  }
+  check_ok(run(again));
+  CHECK(same_image("again", "out"));
+}
+
+}  // namespace hourglass::test
