@@ -35,7 +35,7 @@ CollapseGuard::CollapseGuard(Fit& fit) {
 bool CollapseGuard::collapsed(double loss, double psnr) const {
   if (!std::isfinite(loss)) return true;
   if (psnrs_.size() < kRecent / 2) return false;
-  return !(psnr > median(psnrs_) - kPsnrDrop) || loss > kLossJump * median(losses_);
+  return !(psnr >= median(psnrs_) - kPsnrDrop) || loss > kLossJump * median(losses_);
 }
 
 CollapseGuard::Verdict CollapseGuard::observe(Fit& fit, double loss, double psnr) {
