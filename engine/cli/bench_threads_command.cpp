@@ -164,7 +164,7 @@ ExitCode run_scaling(const Arguments& a, const Machine& machine, const std::vect
   };
   const auto start = std::chrono::steady_clock::now();
   const std::vector<ThreadTiming> timings = time_threads(make, threads, a.timing, [&](int done, int total) {
-    progress.show(done, total, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), "");
+    progress.show(done, total, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   });
   progress.finish();
   const std::vector<Row> rows = rows_of(timings, sizes);
@@ -211,7 +211,7 @@ std::vector<SplitTiming> time_splits(const Arguments& a, int cpus, Progress& pro
   for (const int n : counts) {
     splits.push_back(time_split(make, cpus / n, n, a.seconds));
     progress.show(static_cast<int64_t>(splits.size()), static_cast<int64_t>(counts.size()),
-                  std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), "");
+                  std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
   progress.finish();
   return splits;
@@ -263,7 +263,7 @@ ExitCode run_throughput(const Arguments& a, const Machine& machine, int cpus, Pr
 
 ExitCode run(const Arguments& a) {
   if (!a.csv.empty()) check_writable(a.csv, a.force);
-  Progress progress(a.quiet ? Progress::Mode::quiet : Progress::Mode::normal);
+  Progress progress({.quiet = a.quiet});
   const Machine machine = this_machine();
   const std::set<int> sorted(a.threads.begin(), a.threads.end());
   std::vector<int> threads(sorted.begin(), sorted.end());

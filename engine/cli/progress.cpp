@@ -66,6 +66,10 @@ void Progress::show(const ProgressPoint& point) {
   if (json_due_) show_json(point);
 }
 
+void Progress::show(int64_t done, int64_t total, double seconds) {
+  if (due(done, total, seconds)) show({.done = done, .total = total, .seconds = seconds});
+}
+
 void Progress::show_json(const ProgressPoint& point) {
   json_shown_ = point.seconds;
   nlohmann::ordered_json object{{"event", "progress"}, {"iteration", point.done}, {"iterations", point.total}};
@@ -73,7 +77,7 @@ void Progress::show_json(const ProgressPoint& point) {
   if (const auto range = left_.until(point.total)) {
     object["seconds_left"] = {point.may_stop_early ? 0.0 : range->low, range->high};
   }
-  object.update(point.values);
+  if (!point.values.is_null()) object.update(point.values);
   fmt::print(options_.json, "{}\n", object.dump());
   std::fflush(options_.json);
 }

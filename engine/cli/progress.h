@@ -18,11 +18,11 @@ struct ProgressOptions {
 
 // One iteration, as it is shown.
 struct ProgressPoint {
-  int64_t done = 0, total = 0;    // equal when all is done
-  double seconds = 0;             // so far
-  bool may_stop_early = false;    // total is an upper bound
-  std::string text;               // for people
-  nlohmann::ordered_json values;  // for programs
+  int64_t done = 0, total = 0;         // equal when all is done
+  double seconds = 0;                  // so far
+  bool may_stop_early = false;         // total is an upper bound
+  std::string text = {};               // for people
+  nlohmann::ordered_json values = {};  // for programs, an object
 };
 
 class Progress {
@@ -37,6 +37,8 @@ class Progress {
   bool due(int64_t done, int64_t total, double seconds);
   // Shows the time left, the rate and the text, behind a bar where the terminal has room.
   void show(const ProgressPoint& point);
+  // due() and show() of work that has nothing more to say.
+  void show(int64_t done, int64_t total, double seconds);
   // A message between the progress lines.
   void say(const std::string& text);
   // Leaves the last line as it stands.
