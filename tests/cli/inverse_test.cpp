@@ -137,10 +137,10 @@ TEST_CASE_FIXTURE(Fixture, "inpaint fills holes and leaves the rest alone") {
   write_png(folder / "rgb.png", gray_to_rgb(kept), {}, true);
   REQUIRE(fit({"inpaint", holes, "--mask", mask, "--force"}, "3").exit_code == 0);
   REQUIRE(fit({"inpaint", folder / "other.png", "--mask", folder / "rgb.png"}, "3").exit_code == 0);
-  const bool same = read_file(filled) == read_file(folder / "other.filled.png");
+  const bool same = read_image(filled).image.pixels == read_image(folder / "other.filled.png").image.pixels;
   CHECK(same);
   REQUIRE(fit({"inpaint", holes, "--mask", mask, "--redraw", "-o", folder / "drawn.png"}, "3").exit_code == 0);
-  const bool redrawn = read_file(filled) != read_file(folder / "drawn.png");
+  const bool redrawn = read_image(filled).image.pixels != read_image(folder / "drawn.png").image.pixels;
   CHECK(redrawn);
 }
 
