@@ -109,7 +109,8 @@ void LiveReport::add_snapshot(const RestoreStep& step, const Image& average) {
 ReportPage LiveReport::page(const Image& after) const {
   const Image& before = what_.task.baseline();
   ReportPage page;
-  page.title = std::filesystem::path(arguments_.input).filename().string();
+  const std::string& named = what_.original.empty() ? arguments_.input : what_.original;
+  page.title = std::filesystem::path(named).filename().string();
   page.lead = fmt::format("A {} of {}x{}, {} by the network {}.", kind_of(what_.input), before.width, before.height,
                           what_.verb, std::filesystem::path(arguments_.model).filename().string());
   page.before = before_;
@@ -125,7 +126,7 @@ ReportPage LiveReport::page(const Image& after) const {
   page.plots.push_back({.figure = trend_figure(log_, {}, {}),
                         .alternative = "The loss and the PSNR of the network's average over the iterations."});
   page.snapshots = snapshots_;
-  page.settings = settings_;
+  for (const auto& [name, value] : settings_) page.settings.emplace_back(name, value.empty() ? "yes" : value);
   page.machine = machine_table();
   page.command = command_;
   page.footer = fmt::format("Written {:%Y-%m-%d %H:%M:%S} UTC by hourglass.", fmt::gmtime(std::time(nullptr)));
@@ -171,17 +172,15 @@ void LiveReport::on_result(const RestoreResult& result) {
     const double from = psnr(before, *arguments_.options.original), to = psnr(after, *arguments_.options.original);
     last.facts.emplace_back("PSNR to the original", fmt::format("{:.2f} → {:.2f} dB", from, to));
   }
-  if (result.finished.cells) {
-    const std::string share = fmt::format("{:.3f} %", 100 * result.finished.cells->rounded);
+  if (what_.jpeg != nullptr) {
+    const JpegModel model(*what_.jpeg);
+    const std::string share = fmt::format("{:.3f} %", 100 * check_cells(after, model).share());
     last.facts.emplace_back("as in the JPEG", share);
-    if (what_.jpeg != nullptr) {
-      last.maps.push_back({.picture = picture_of(cell_map(after, JpegModel(*what_.jpeg))),
-                           .title = "The JPEG's cells.",
-                           .caption = share +
-                                      " of the coefficients come out as in the file; blocks are the darker, the "
-                                      "more of theirs don't.",
-                           .blocks = true});
-    }
+    last.maps.push_back({.picture = picture_of(cell_map(after, model)),
+                         .title = "The JPEG's cells.",
+                         .caption = share + " of the coefficients come out as in the file; blocks are the darker, the "
+                                            "more of theirs don't.",
+                         .blocks = true});
   }
   last.facts.emplace_back("iterations", grouped(result.iterations) + (result.interrupted ? ", interrupted" : ""));
   last.facts.emplace_back("time", duration_text(result.seconds));

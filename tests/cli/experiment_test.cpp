@@ -62,7 +62,10 @@ TEST_CASE("an experiment leaves everything in its folder") {
     CHECK(read_image(out + "/" + name).image.width > 400);
   }
   // The report says how to do it again: with the original, not with what became of it.
-  CHECK_CONTAINS(text_of(out + "/report.html"), "hourglass experiment " + input);
+  const std::string report = text_of(out + "/report.html");
+  CHECK_CONTAINS(report, "hourglass experiment " + input);
+  CHECK_CONTAINS(report, "<h1>in.png</h1>");
+  CHECK_CONTAINS(report, "The JPEG&#39;s cells.");
   const std::string history = text_of(out + "/history.csv");
   CHECK(std::count(history.begin(), history.end(), '\n') >= 7);
   // The last line is JSON, with the quality that was found.
