@@ -21,7 +21,7 @@ class ResultsTable:
 
     def _append(self, row):
         with open(self.path, "a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, self.columns).writerow(row)
+            csv.DictWriter(file, self.columns, lineterminator="\n").writerow(row)
 
     def has(self, **key):
         return any(all(row[name] == str(key[name]) for name in self.key) for row in self.rows)

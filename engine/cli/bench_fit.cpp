@@ -15,19 +15,17 @@ void add_network_options(CLI::App& command, BenchNetwork& network) {
 }
 
 std::string precision_name(const BenchNetwork& network) {
-  return choose_precision(network.precision) == Precision::bf16 ? "bf16" : "f32";
+  return std::string(name_of(choose_precision(network.precision)));
 }
 
 std::unique_ptr<Fit> make_bench_fit(const BenchNetwork& network, ImageSize size, int threads) {
   Network bound = bind_network(choose_network(network.model, {}).make, op_table(), size.height, size.width);
-  GraphBuilder builder(bound.graph, op_table());
   Image target(size.width, size.height, static_cast<int>(bound.graph.shape(bound.image)[1]));
   for (std::size_t i = 0; i < target.pixels.size(); ++i) target.pixels[i] = static_cast<float>(i * 7919 % 256) / 255.0F;
-  const ValueId loss = mse_energy(builder, bound.image, target);
   FitOptions options;
   options.threads = threads;
   options.precision = choose_precision(network.precision);
-  return std::make_unique<Fit>(Problem{bound.graph, bound.input, bound.image, loss}, op_table(), options);
+  return std::make_unique<Fit>(mse_problem(std::move(bound), op_table(), target), op_table(), options);
 }
 
 }  // namespace hourglass::cli

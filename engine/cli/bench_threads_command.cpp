@@ -52,7 +52,7 @@ nlohmann::ordered_json head(const Arguments& a, const Machine& machine) {
 }
 
 void write_text(const Arguments& a, const std::string& path, const std::string& text) {
-  if (!path.empty()) write_file_atomically(path, {reinterpret_cast<const uint8_t*>(text.data()), text.size()}, a.force);
+  if (!path.empty()) write_file_atomically(path, bytes_of(text), a.force);
 }
 
 // "1.2" milliseconds, with as many digits as the spread lets one trust.

@@ -9,8 +9,14 @@
 
 namespace hourglass::cli {
 
-// The options that have a value, by name without dashes, in the order of --help; a flag's value is empty.
-std::vector<std::pair<std::string, std::string>> settings_of(const CLI::App& command);
+// All that are called by a name but --help, those in option groups too, in the order of --help.
+std::vector<const CLI::Option*> named_options(const CLI::App& command);
+bool is_flag(const CLI::Option& option);
+// As said, or the default; a list's elements with commas between them. Empty for a flag, and where there is neither.
+std::string value_of(const CLI::Option& option);
+
+// Those that have a value, or are flags that are set: names without dashes, and values.
+std::vector<std::pair<std::string, std::string>> settings_of(const std::vector<const CLI::Option*>& options);
 
 // "hourglass restore 'my photo.jpg' --output clean.png --model small ...". `names` are the positionals, `settings` come
 // from settings_of().

@@ -36,8 +36,8 @@ void add_denoise_command(CLI::App& app, Action& action) {
   command->footer(
       "Examples:\n"
       "  hourglass denoise noisy.png -o clean.png\n"
-      "  hourglass denoise noisy.png -o clean.png --runs 2           the mean of two fits: half a decibel better\n"
-      "  hourglass denoise noisy.png -o clean.png --model medium     ten times faster than the paper's network\n\n"
+      "  hourglass denoise noisy.png -o clean.png --runs 2           the mean of two fits, as the paper does\n"
+      "  hourglass denoise noisy.png -o clean.png --model medium     a smaller network, for the impatient\n\n"
       "The defaults are the paper's. The network learns the photograph before it learns the noise: fewer iterations\n"
       "leave detail out, more let noise in.");
   add_fit_options(*command, *arguments,

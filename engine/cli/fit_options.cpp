@@ -3,7 +3,9 @@
 #include <cmath>
 
 #include "engine/cli/checkpoint_file.h"
+#include "engine/cli/network_option.h"
 #include "engine/cli/settings.h"
+#include "engine/runtime/cpus.h"
 #include "graph/error.h"
 
 namespace hourglass::cli {
@@ -53,6 +55,15 @@ void take_up(CLI::App& command, FitArguments& a) {
 }
 
 }  // namespace
+
+std::vector<std::pair<std::string, std::string>> values_in_force(const FitArguments& arguments) {
+  const FitOptions& fit = arguments.options.fit;
+  return {{"model", arguments.model},
+          {"iterations", fmt::format("{}", arguments.options.iterations)},
+          {"input-noise", fmt::format("{}", fit.input_noise)},
+          {"threads", fmt::format("{}", fit.threads > 0 ? fit.threads : available_cpus())},
+          {"precision", std::string(name_of(fit.precision))}};
+}
 
 void add_fit_options(CLI::App& command, FitArguments& a, const FitHelp& help) {
   command.add_option("input", a.input, help.input)->required();

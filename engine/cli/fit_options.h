@@ -8,6 +8,8 @@
 #include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "engine/cli/stop_option.h"
 #include "engine/restore/restore.h"
@@ -41,6 +43,10 @@ struct FitHelp {
 // Declares the input, the output and every shared option. With --resume, the settings that the command line leaves open
 // are those of the checkpoint once it is read.
 void add_fit_options(CLI::App& command, FitArguments& arguments, const FitHelp& help);
+
+// The options whose values were left to the task, to the machine or to "auto": names, and the values that the run has.
+// Once run_task() has resolved them.
+std::vector<std::pair<std::string, std::string>> values_in_force(const FitArguments& arguments);
 
 // CLI11's range checks let NaN and infinity pass: a validator that does not.
 CLI::Validator finite();

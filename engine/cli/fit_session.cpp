@@ -7,7 +7,6 @@
 #include "engine/cli/command_text.h"
 #include "engine/cli/settings.h"
 #include "engine/cli/version.h"
-#include "engine/runtime/cpus.h"
 #include "graph/error.h"
 #include "ops/table.h"
 
@@ -17,18 +16,6 @@ namespace {
 std::string absolute(const std::string& path) {
   std::error_code ignored;
   return std::filesystem::weakly_canonical(path, ignored).string();
-}
-
-// What was really used, in the place of "auto" and of what the machine decides.
-Settings settings_in_force(const FitArguments& arguments) {
-  const FitOptions& fit = arguments.options.fit;
-  Settings settings(*arguments.command);
-  settings.set("model", arguments.model);
-  settings.set("iterations", fmt::format("{}", arguments.options.iterations));
-  settings.set("input-noise", fmt::format("{}", fit.input_noise));
-  settings.set("threads", fmt::format("{}", fit.threads > 0 ? fit.threads : available_cpus()));
-  settings.set("precision", fit.precision == Precision::bf16 ? "bf16" : "f32");
-  return settings;
 }
 
 std::string versions() {
@@ -88,7 +75,8 @@ FitSession::FitSession(const FitArguments& arguments, const TaskRun& what, const
       what_(what),
       restoration_(what.task, network, op_table(), arguments.options),
       checkpoint_(checkpoint) {
-  const Settings settings = settings_in_force(arguments);
+  Settings settings(*arguments.command);
+  for (const auto& [name, value] : values_in_force(arguments)) settings.set(name, value);
   settings_ = settings.text();
   record_ = settings.command_line() + "\n";
   if (!what.input.sha256.empty()) record_ += "input sha256 " + what.input.sha256 + "\n";

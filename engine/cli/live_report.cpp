@@ -64,19 +64,15 @@ Table machine_table() {
 
 // The settings in force: what was decided by the machine takes the place of "auto".
 Table settings_in_force(const FitArguments& arguments) {
-  Table settings = settings_of(*arguments.command);
-  const FitOptions& fit = arguments.options.fit;
-  const auto set = [&](const std::string& name, const std::string& value) {
+  Table settings = settings_of(named_options(*arguments.command));
+  for (const auto& [name, value] : values_in_force(arguments)) {
     const auto found = std::find_if(settings.begin(), settings.end(), [&](const auto& s) { return s.first == name; });
     if (found == settings.end()) {
       settings.emplace_back(name, value);
     } else {
       found->second = value;
     }
-  };
-  set("precision", fit.precision == Precision::bf16 ? "bf16" : "f32");
-  set("threads", fmt::format("{}", fit.threads > 0 ? fit.threads : available_cpus()));
-  set("input-noise", fmt::format("{}", fit.input_noise));
+  }
   return settings;
 }
 

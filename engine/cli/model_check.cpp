@@ -85,10 +85,8 @@ void add_steps(const Network& network, const CheckOptions& options, ModelCheck& 
     if (it == by_name.end() || node.op->vjp != nullptr) continue;
     it->second->no_gradient = std::string(node.op->no_gradient);
   }
-  Problem problem{.graph = network.graph, .input = network.input, .image = network.image, .loss = {}};
-  const Shape& shape = problem.graph.shape(problem.image);
-  GraphBuilder builder(problem.graph, op_table());
-  problem.loss = mse_energy(builder, problem.image, Image(shape[3], shape[2], static_cast<int>(shape[1])));
+  const Shape& shape = network.graph.shape(network.image);
+  const Problem problem = mse_problem(network, op_table(), Image(shape[3], shape[2], static_cast<int>(shape[1])));
   FitOptions fit;
   fit.threads = options.threads;
   fit.precision = options.precision;

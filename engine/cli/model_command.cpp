@@ -172,7 +172,7 @@ ExitCode run_make(const MakeOptions& options) {
   check_writable(options.output, options.force);
   const Graph graph = make_graph(options);
   const std::string bytes = export_onnx(graph, {.dynamic_size = true});
-  write_file_atomically(options.output, {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, options.force);
+  write_file_atomically(options.output, bytes_of(bytes), options.force);
   // Where the file itself goes to stdout, the report makes way.
   fmt::print(options.output == "-" ? stderr : stdout, "{}: {} parameters, {} bytes\n", options.output,
              cost_of(graph).parameters, bytes.size());
@@ -260,10 +260,8 @@ ImageSize size_of(const InfoOptions& options) {
 
 // What fitting it would hold, with plain MSE to a gray or colour image; other energies need little more.
 std::size_t peak_bytes_of(const Network& network, const InfoOptions& options, Precision precision) {
-  Problem problem{.graph = network.graph, .input = network.input, .image = network.image, .loss = {}};
-  const Shape& shape = problem.graph.shape(problem.image);
-  GraphBuilder builder(problem.graph, op_table());
-  problem.loss = mse_energy(builder, problem.image, Image(shape[3], shape[2], static_cast<int>(shape[1])));
+  const Shape& shape = network.graph.shape(network.image);
+  const Problem problem = mse_problem(network, op_table(), Image(shape[3], shape[2], static_cast<int>(shape[1])));
   FitOptions fit;
   fit.threads = options.threads;
   fit.precision = precision;
@@ -283,8 +281,6 @@ Info inspect(const InfoOptions& options) {
 }
 
 std::string giga(double flops) { return flops > 0 ? fmt::format("{:.3f}", flops / 1e9) : std::string(); }
-
-std::string_view name_of(Precision precision) { return precision == Precision::bf16 ? "bf16" : "f32"; }
 
 void print_text(const Info& info) {
   const NetworkCost& cost = info.cost;

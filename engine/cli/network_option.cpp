@@ -35,6 +35,8 @@ ChosenNetwork choose_network(const std::string& model, const BuiltinChannels& ch
   return chosen;
 }
 
+std::string_view name_of(Precision precision) { return precision == Precision::bf16 ? "bf16" : "f32"; }
+
 Precision choose_precision(const std::string& text) {
   if (text == "auto") return has_native_bf16() ? Precision::bf16 : Precision::f32;
   return text == "bf16" ? Precision::bf16 : Precision::f32;

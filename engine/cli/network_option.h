@@ -27,5 +27,7 @@ ChosenNetwork choose_network(const std::string& model, const BuiltinChannels& ch
 
 // auto is bf16 where the CPU computes it natively, f32 elsewhere.
 Precision choose_precision(const std::string& text);
+// "f32" or "bf16".
+std::string_view name_of(Precision precision);
 
 }  // namespace hourglass::cli

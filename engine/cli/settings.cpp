@@ -5,27 +5,16 @@
 #include <sstream>
 #include <vector>
 
+#include "engine/cli/command_text.h"
 #include "graph/error.h"
 
 namespace hourglass::cli {
 namespace {
 
-bool is_flag(const CLI::Option& option) { return option.get_expected_max() == 0; }
-
 std::vector<const CLI::Option*> setting_options(const CLI::App& command) {
-  std::vector<const CLI::Option*> options = command.get_options();
-  std::erase_if(options, [&](const CLI::Option* option) {
-    return option == command.get_help_ptr() || option->get_positional() || option->get_group() == kFilesGroup;
-  });
+  std::vector<const CLI::Option*> options = named_options(command);
+  std::erase_if(options, [](const CLI::Option* option) { return option->get_group() == kFilesGroup; });
   return options;
-}
-
-std::string name_of(const CLI::Option& option) { return option.get_single_name(); }
-
-std::string value_of(const CLI::Option& option) {
-  if (is_flag(option)) return {};
-  if (option.count() == 0) return option.get_default_str();
-  return fmt::format("{}", fmt::join(option.results(), ","));
 }
 
 // The same text, or the same number.
@@ -41,11 +30,7 @@ std::string said(const std::string& name, const std::string& value) {
 }  // namespace
 
 Settings::Settings(const CLI::App& command) : command_(command.get_name()) {
-  for (const CLI::Option* option : setting_options(command)) {
-    const std::string value = value_of(*option);
-    const bool in_force = is_flag(*option) ? option->count() > 0 : !value.empty();
-    if (in_force) values_[name_of(*option)] = value;
-  }
+  for (auto& [name, value] : settings_of(setting_options(command))) values_[name] = std::move(value);
 }
 
 Settings Settings::parse(const std::string& text) {
@@ -69,7 +54,7 @@ std::string Settings::text() const {
 void Settings::apply_to(CLI::App& command) const {
   if (command_ != command.get_name()) fail("was begun with 'hourglass {}', not {}", command_, command.get_name());
   for (const CLI::Option* option : setting_options(command)) {
-    const std::string name = name_of(*option);
+    const std::string name = option->get_single_name();
     if (option->count() > 0 && !values_.contains(name)) fail("was begun without --{}: leave it out", name);
   }
   for (const auto& [name, value] : values_) {

@@ -4,8 +4,8 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <numbers>
 
+#include "engine/restore/dct.h"
 #include "graph/error.h"
 #include "ops/detail/loop.h"
 
@@ -23,16 +23,12 @@ constexpr int64_t kRowsPerBand = 8;  // rows of reference patches that one task 
 // A stack of patches, sample by sample, so that the patches are the lanes.
 using Stack = float[kSamples][kGroup];
 
-// The orthonormal DCT-II of length n: matrix[k][i].
 template <int n>
 struct Dct {
   float matrix[n][n];
   Dct() {
     for (int k = 0; k < n; ++k) {
-      const double scale = std::sqrt((k == 0 ? 1.0 : 2.0) / n);
-      for (int i = 0; i < n; ++i) {
-        matrix[k][i] = static_cast<float>(scale * std::cos(std::numbers::pi * k * (2 * i + 1) / (2 * n)));
-      }
+      for (int i = 0; i < n; ++i) matrix[k][i] = static_cast<float>(dct_basis(n, k, i));
     }
   }
 };

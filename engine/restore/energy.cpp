@@ -37,6 +37,12 @@ ValueId mse_energy(GraphBuilder& b, ValueId image, const Image& target) {
   return scaled(b, sum_of_squares(b, difference), 1.0 / static_cast<double>(target.pixels.size()));
 }
 
+Problem mse_problem(Network network, const OpTable& table, const Image& target) {
+  GraphBuilder builder(network.graph, table);
+  const ValueId loss = mse_energy(builder, network.image, target);
+  return {.graph = std::move(network.graph), .input = network.input, .image = network.image, .loss = loss};
+}
+
 ValueId masked_mse_energy(GraphBuilder& b, ValueId image, const Image& target, const Image& known) {
   const ValueId difference = difference_to(b, image, target);
   const ValueId masked = b.add("Mul", {difference, constant_of(b, known, "known")}, {}, "energy/masked");

@@ -7,11 +7,15 @@
 
 #include "engine/image/image.h"
 #include "engine/restore/jpeg_model.h"
+#include "engine/restore/network.h"
+#include "engine/train/fit.h"
 
 namespace hourglass {
 
 // mean((image - target)^2), the paper's. Throws Error unless both have the same channels: bind_network() sees to it.
 ValueId mse_energy(GraphBuilder& builder, ValueId image, const Image& target);
+// The network with this energy: what is measured and planned where no task is at hand.
+Problem mse_problem(Network network, const OpTable& table, const Image& target);
 
 // The same over the pixels that are known: known has one channel, 1 for these and 0 elsewhere.
 ValueId masked_mse_energy(GraphBuilder& builder, ValueId image, const Image& target, const Image& known);

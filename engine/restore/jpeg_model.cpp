@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 
+#include "engine/restore/dct.h"
 #include "graph/error.h"
 
 namespace hourglass {
@@ -15,10 +15,7 @@ using Matrix8 = Eigen::Matrix<float, 8, 8, Eigen::RowMajor>;
 using Strided = Eigen::Map<Matrix8, 0, Eigen::OuterStride<>>;
 using ConstStrided = Eigen::Map<const Matrix8, 0, Eigen::OuterStride<>>;
 
-// Row u: a(u) cos((2 x + 1) u pi / 16), a(0) = sqrt(1/8), a(u) = 1/2. ITU-T T.81, A.3.3, in orthonormal form.
-double basis(int u, int x) {
-  return (u == 0 ? std::sqrt(0.125) : 0.5) * std::cos((2 * x + 1) * u * std::numbers::pi / 16);
-}
+double basis(int u, int x) { return dct_basis(8, u, x); }
 
 const Matrix8& dct_matrix() {
   static const Matrix8 matrix = [] {

@@ -3,17 +3,14 @@
 #include <cmath>
 
 #include "engine/restore/collaborative_filter.h"
+#include "engine/restore/pixel_psnr.h"
 
 namespace hourglass {
 namespace {
 
 double rms_difference(const Plane& a, const Plane& b) {
-  double sum = 0;
-  for (std::size_t i = 0; i < a.samples.size(); ++i) {
-    const double difference = static_cast<double>(a.samples[i]) - static_cast<double>(b.samples[i]);
-    sum += difference * difference;
-  }
-  return std::sqrt(sum / static_cast<double>(a.samples.size()));
+  const auto count = static_cast<int64_t>(a.samples.size());
+  return std::sqrt(squared_distance(a.samples.data(), b.samples.data(), count) / static_cast<double>(count));
 }
 
 }  // namespace
