@@ -66,7 +66,7 @@ std::vector<std::pair<std::string, std::string>> values_in_force(const FitArgume
 }
 
 void add_fit_options(CLI::App& command, FitArguments& a, const FitHelp& help) {
-  command.add_option("input", a.input, help.input)->required();
+  command.add_option("INPUT", a.input, help.input)->required();
   command.add_option("-o,--output", a.output, "The PNG to write (default: INPUT with " + help.suffix + ")")
       ->group(kFilesGroup);
   command.add_option("--model", a.model, "A built-in network ('hourglass model list' names them), or an ONNX file")
