@@ -105,4 +105,26 @@ ValueId lower_to_bf16(Graph& graph, const OpTable& table, ValueId input, ValueId
   return Lowering(graph, table).run(input, image);
 }
 
+bool lower_input_to_bf16(Graph& graph, ValueId input) {
+  std::vector<std::size_t> readers;
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+    const std::vector<ValueId>& inputs = graph.nodes[n].inputs;
+    if (std::find(inputs.begin(), inputs.end(), input) != inputs.end()) readers.push_back(n);
+  }
+  if (readers.size() != 1 || std::find(graph.outputs.begin(), graph.outputs.end(), input) != graph.outputs.end()) {
+    return false;
+  }
+  const auto reader = graph.nodes.begin() + static_cast<std::ptrdiff_t>(readers[0]);
+  const ValueId lowered = reader->outputs[0];
+  if (reader->op->name != "Cast" || graph.type(lowered).dtype != DType::bf16) return false;
+  graph.value(input).type.dtype = DType::bf16;
+  graph.nodes.erase(reader);
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+    std::replace(graph.nodes[n].inputs.begin(), graph.nodes[n].inputs.end(), lowered, input);
+    for (const ValueId id : graph.nodes[n].outputs) graph.value(id).producer = static_cast<int32_t>(n);
+  }
+  graph.value(lowered).producer = -1;
+  return true;
+}
+
 }  // namespace hourglass

@@ -17,4 +17,8 @@ namespace hourglass {
 // graph outputs their types; nodes are added. Returns the f32 image: `image`, or a Cast of it when a Conv makes it.
 ValueId lower_to_bf16(Graph& graph, const OpTable& table, ValueId input, ValueId image);
 
+// Lets the caller give the input in bf16, where the lowered graph reads it through a Cast only: that Cast goes. False,
+// and nothing is changed, where something else reads the input too.
+bool lower_input_to_bf16(Graph& graph, ValueId input);
+
 }  // namespace hourglass

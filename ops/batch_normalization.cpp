@@ -8,6 +8,8 @@
 // Only src, mean and inv_std are kept for it: y is cheaper to compute again than to store.
 //   Ioffe, Szegedy, ICML 2015.
 //
+// BatchNormalizationApply: dst as above, with mean and inv_std given.
+//
 // Both directions are a reduction and an elementwise pass, bound by memory. Channels don't mix, so the two passes go
 // group of channels by group of channels: the second one finds its data in the cache.
 #include <algorithm>
@@ -77,6 +79,13 @@ void infer_forward(InferContext& ctx) {
   ctx.outputs = {*ctx.inputs[0], statistic, statistic};
 }
 
+void infer_apply(InferContext& ctx) {
+  check_src(ctx, 0);
+  const char* names[] = {"scale", "bias", "mean", "inv_std"};
+  for (std::size_t i = 0; i < 4; ++i) check_parameter(ctx, 1 + i, names[i], ctx.shape(0)[1]);
+  ctx.outputs = {*ctx.inputs[0]};
+}
+
 void infer_backward(InferContext& ctx) {
   check_src(ctx, 1);
   if (ctx.shape(0) != ctx.shape(1)) fail("diff_dst has shape {}, src {}", ctx.shape(0), ctx.shape(1));
@@ -122,6 +131,16 @@ void reference_forward(ReferenceContext& ctx) {
   for (std::size_t c = 0; c < mean.size(); ++c) inv_std[c] = 1 / std::sqrt(variance[c] + ctx.attrs.real("epsilon"));
   for_each_element(src.shape, [&](std::size_t c, std::size_t i) {
     const double y = (src.values[i] - mean[c]) * inv_std[c] * scale[c] + bias[c];
+    ctx.outputs[0].values[i] = y > 0 ? y : alpha * y;
+  });
+}
+
+void reference_apply(ReferenceContext& ctx) {
+  const double alpha = ctx.attrs.real("alpha");
+  const HostTensor& src = *ctx.inputs[0];
+  for_each_element(src.shape, [&](std::size_t c, std::size_t i) {
+    const double xhat = (src.values[i] - ctx.inputs[3]->values[c]) * ctx.inputs[4]->values[c];
+    const double y = xhat * ctx.inputs[1]->values[c] + ctx.inputs[2]->values[c];
     ctx.outputs[0].values[i] = y > 0 ? y : alpha * y;
   });
 }
@@ -520,6 +539,32 @@ void run_forward(const Walk& walk, const Addresses& at, double epsilon, float al
   });
 }
 
+// From parameters and statistics, for all channels; padding stays zero.
+void set_coefficients(const Walk& walk, const Scratch& scratch, const float* scale, const float* bias,
+                      const float* mean, const float* inv_std) {
+  const int64_t block = walk.v.block;
+  for (int64_t c = 0; c < walk.channels(); ++c) {
+    const bool real = c < walk.v.c;
+    scratch.set(c / block, 0, c % block, real ? static_cast<double>(mean[c]) : 0);
+    scratch.set(c / block, 1, c % block, real ? static_cast<double>(scale[c]) * static_cast<double>(inv_std[c]) : 0);
+    scratch.set(c / block, 2, c % block, real ? static_cast<double>(bias[c]) : 0);
+  }
+}
+
+template <class T>
+void run_apply(const Walk& walk, const Addresses& at, float alpha) {
+  const Scratch scratch(walk, at.scratch);
+  const auto* src = static_cast<const T*>(at.src[0]);
+  auto* dst = static_cast<T*>(at.dst[0]);
+  const auto parameter = [&](std::size_t i) { return static_cast<const float*>(at.src[i]); };
+  set_coefficients(walk, scratch, parameter(1), parameter(2), parameter(3), parameter(4));
+  detail::parallel_for(walk.splits, [&](int64_t split) {
+    walk.for_chunks(split, 0, walk.v.groups, [&](int64_t group, int64_t offset, int64_t pixels) {
+      normalize_row(src + offset, dst + offset, pixels * walk.v.block, walk.period, scratch.of(group), alpha);
+    });
+  });
+}
+
 template <class T>
 void run_backward(const Walk& walk, const Addresses& at, float alpha) {
   const Scratch scratch(walk, at.scratch);
@@ -534,12 +579,7 @@ void run_backward(const Walk& walk, const Addresses& at, float alpha) {
   auto* diff_scale = static_cast<float*>(at.dst[1]);
   auto* diff_bias = static_cast<float*>(at.dst[2]);
   // Every share reads the coefficients of its own groups, so they are made before the batches start.
-  for (int64_t c = 0; c < walk.channels(); ++c) {
-    const bool real = c < walk.v.c;
-    scratch.set(c / block, 0, c % block, real ? static_cast<double>(mean[c]) : 0);
-    scratch.set(c / block, 1, c % block, real ? static_cast<double>(scale[c]) * static_cast<double>(inv_std[c]) : 0);
-    scratch.set(c / block, 2, c % block, real ? static_cast<double>(bias[c]) : 0);
-  }
+  set_coefficients(walk, scratch, scale, bias, mean, inv_std);
   const auto reduce = [&](int64_t worker, int64_t split, int64_t first, int64_t last) {
     scratch.clear(split, first, last);
     float *sum = scratch.vector(worker, 0), *product = scratch.vector(worker, 1);
@@ -604,6 +644,26 @@ KernelPlan plan_forward(PlanContext& ctx) {
   return plan;
 }
 
+KernelPlan plan_apply(PlanContext& ctx) {
+  const TensorType& type = ctx.in(0);
+  const MemoryDesc desc = layout_for(ctx.src[0], type);
+  Walk walk(view_for(desc, type.shape), 2 * static_cast<int64_t>(size_of(type.dtype)));
+  walk.splits = walk.workers;  // nothing is summed: any cut will do
+  KernelPlan plan{.src = {desc},
+                  .dst = {desc},
+                  .scratch_bytes = Scratch::bytes(walk),
+                  .in_place = {{0, 0}},
+                  .implementation = "loop",
+                  .kernel = nullptr};
+  append_plain(ctx, ctx.node.inputs, 1, plan.src);
+  const auto alpha = static_cast<float>(ctx.node.attrs.real("alpha"));
+  detail::with_element(type.dtype == DType::bf16, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    plan.kernel = loop_kernel([=](const Addresses& at) { run_apply<T>(walk, at, alpha); });
+  });
+  return plan;
+}
+
 KernelPlan plan_backward(PlanContext& ctx) {
   const TensorType& type = ctx.in(1);
   const MemoryDesc desc = layout_for(ctx.src[1], type);
@@ -639,6 +699,7 @@ std::span<const OpDef> batch_normalization_ops() {
        .plan = plan_forward,
        .reference = reference_forward,
        .bf16_inputs = 0b001,
+       .again = "BatchNormalizationApply",
        .cases = {"1x8x5x7 8 8", "2x17x9x5 17 17 | alpha=0.2", "3x3x11x13 3 3 | alpha=0 epsilon=0.1", "1x16x33x32 16 16",
                  "1x132x5x3 132 132", "2x1x3x3 1 1", "1x5x40x40 5 5", "2x4x6 4 4", "7x5 5 5",
                  "2x3x2x3x4 3 3 | alpha=0.5", "1x4x64x64@99.8..100.2 4 4",
@@ -646,6 +707,17 @@ std::span<const OpDef> batch_normalization_ops() {
                  "1x3x48x64@-1000.3..-999.7 3 3 | alpha=0.2 epsilon=1e-9", "2x19x9x8 19 19",
                  // Several batches of groups that threads share.
                  "1x17x260x255 17 17 | alpha=0.2"}},
+      {.name = "BatchNormalizationApply",
+       .internal = true,
+       .min_inputs = 5,
+       .max_inputs = 5,
+       .attrs = {{"alpha", 1.0}},
+       .infer = infer_apply,
+       .plan = plan_apply,
+       .reference = reference_apply,
+       .bf16_inputs = 0b1,
+       .cases = {"1x8x5x7 8 8 8 8@0.5..2", "2x17x9x5 17 17 17 17@0.5..2 | alpha=0.2", "2x4x6 4 4 4 4@0.5..2",
+                 "1x132x40x41 132 132 132 132@0.5..2 | alpha=0"}},
       {.name = "BatchNormalizationGrad",
        .internal = true,
        .min_inputs = 6,

@@ -73,6 +73,30 @@ Parts parts_of(const MemoryDesc& whole_desc, const TensorType& whole, const std:
   return result;
 }
 
+// Channels of channels-last images side by side, both ways: every pixel of the whole is touched once.
+bool joins_channels(const Parts& parts) {
+  const auto is_pixels = [](const View& v) { return v.groups == 1 && v.block == v.c && v.stride_w == v.c; };
+  return parts.axis == 1 && is_pixels(parts.whole) && std::all_of(parts.parts.begin(), parts.parts.end(), is_pixels);
+}
+
+// copy(part, offset in it, offset in the whole, pixels) for some pixels of every part in turn.
+template <typename Copy>
+void for_pixel_tiles(const Parts& parts, const Copy& copy) {
+  constexpr int64_t kTile = 64;
+  const View& whole = parts.whole;
+  detail::parallel_for(whole.n * whole.h, [&](int64_t row) {
+    const int64_t n = row / whole.h, h = row % whole.h;
+    for (int64_t w = 0; w < whole.w; w += kTile) {
+      int64_t channel = 0;
+      for (std::size_t i = 0; i < parts.parts.size(); ++i) {
+        const View& part = parts.parts[i];
+        copy(i, part.offset(n, 0, h, w), whole.offset(n, 0, h, w) + channel, std::min(kTile, whole.w - w));
+        channel += part.c;
+      }
+    }
+  });
+}
+
 // --- Concat ---
 
 void infer_concat(InferContext& ctx) {
@@ -97,6 +121,18 @@ void infer_concat(InferContext& ctx) {
 
 void vjp_concat(VjpContext& ctx) {
   const int axis = axis_of(ctx.node.attrs, ctx.in_shape(0).rank());
+  Dims sizes;
+  bool all = true;
+  for (std::size_t i = 0; i < ctx.node.inputs.size(); ++i) {
+    sizes.push_back(ctx.in_shape(i)[axis]);
+    all = all && ctx.wants(i);
+  }
+  if (all) {
+    const std::vector<ValueId> grads =
+        ctx.b.add_all("Split", {ctx.grad_out()}, {{"axis", int64_t{axis}}, {"split", sizes}}, ctx.node.name + "/grad");
+    for (std::size_t i = 0; i < grads.size(); ++i) ctx.set_grad(i, grads[i]);
+    return;
+  }
   int64_t start = 0;
   for (std::size_t i = 0; i < ctx.node.inputs.size(); ++i) {
     const int64_t end = start + ctx.in_shape(i)[axis];
@@ -140,6 +176,13 @@ KernelPlan plan_concat(PlanContext& ctx) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([parts](const Addresses& at) {
       auto* dst = static_cast<T*>(at.dst[0]);
+      if (joins_channels(parts)) {
+        for_pixel_tiles(parts, [&](std::size_t i, int64_t part, int64_t whole, int64_t pixels) {
+          const int64_t lanes = parts.parts[i].c;
+          detail::copy_lanes(static_cast<const T*>(at.src[i]) + part, lanes, dst + whole, parts.whole.c, lanes, pixels);
+        });
+        return;
+      }
       int64_t start = 0;
       for (std::size_t i = 0; i < parts.parts.size(); ++i) {
         detail::copy_box(parts.parts[i], static_cast<const T*>(at.src[i]), parts.whole, dst, parts.box(i, start, true));
@@ -247,6 +290,14 @@ KernelPlan plan_split(PlanContext& ctx) {
   detail::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([parts](const Addresses& at) {
+      if (joins_channels(parts)) {
+        const auto* src = static_cast<const T*>(at.src[0]);
+        for_pixel_tiles(parts, [&](std::size_t i, int64_t part, int64_t whole, int64_t pixels) {
+          const int64_t lanes = parts.parts[i].c;
+          detail::copy_lanes(src + whole, parts.whole.c, static_cast<T*>(at.dst[i]) + part, lanes, lanes, pixels);
+        });
+        return;
+      }
       int64_t start = 0;
       for (std::size_t i = 0; i < parts.parts.size(); ++i) {
         auto* dst = static_cast<T*>(at.dst[i]);
@@ -274,6 +325,7 @@ std::span<const OpDef> concat_ops() {
        .reference = reference_concat,
        .bf16_inputs = ~0U,
        .linear = true,
+       .again = "Concat",
        .cases = {"1x4x5x7 1x17x5x7 | axis=1", "1x32x5x7 1x16x5x7 | axis=1", "2x3x4x5 2x20x4x5 2x9x4x5 | axis=-3",
                  "2x3x4x5 2x3x1x5 | axis=2", "2x17x4x5 2x17x4x3 | axis=3", "2x3x4x5 1x3x4x5 | axis=0",
                  "3x4 3x2 | axis=1", "5 1 2 | axis=0", "2x3x2x2x2 2x1x2x2x2 | axis=1", "2x5x3x3 | axis=1"}},

@@ -7,17 +7,18 @@
 // ConvGradSrc:     diff_src is the transposed convolution of diff_dst (see also ops/conv_transpose.cpp)
 // ConvGradWeights: diff_weights[oc,ic,kh,kw] = sum over n,oh,ow of src * diff_dst; diff_bias[oc] = sum of diff_dst
 //
-// Kernels: oneDNN's direct convolution, on the whole image; or band by band (ops/detail/band_convolution.h) where
-// padding is not zero or Winograd's algorithm is the faster one. Weights take whatever layout it chooses, except that
-// grouped weights stay row-major in the graph: oneDNN sees them as 5-D [group,OC/group,C/group,KH,KW], which no 4-D
-// blocked descriptor can say, so the kernel itself reorders them (they are small) to and from the blocked form in its
-// scratch memory.
+// Kernels: oneDNN's direct convolution, on the whole image, or band by band (ops/detail/band_convolution.h) where
+// padding is not zero; for 3x3 filters our own of Winograd's algorithm (ops/detail/winograd.h) where the CPU can.
+// Weights take whatever layout it chooses, except that grouped weights stay row-major in the graph: oneDNN sees them as
+// 5-D [group,OC/group,C/group,KH,KW], which no 4-D blocked descriptor can say, so the kernel itself reorders them (they
+// are small) to and from the blocked form in its scratch memory.
 #include <algorithm>
 
 #include "graph/error.h"
 #include "ops/detail/band_convolution.h"
 #include "ops/detail/onednn.h"
 #include "ops/detail/window.h"
+#include "ops/detail/winograd.h"
 
 namespace hourglass::ops {
 namespace {
@@ -130,11 +131,7 @@ DType gradient_type(const Graph& graph, ValueId weights) {
 
 void vjp(VjpContext& ctx) {
   const ValueId src = ctx.in(0), weights = ctx.in(1);
-  if (ctx.wants(0)) {
-    Attrs attrs = ctx.node.attrs;
-    attrs.set("src_shape", ctx.in_shape(0).dims());
-    ctx.set_grad(0, ctx.b.add("ConvGradSrc", {ctx.grad_out(), weights}, std::move(attrs), ctx.node.name + "/grad_src"));
-  }
+  // First the weights': after that, src is no longer needed.
   if (ctx.wants(1) || ctx.wants(2)) {
     Attrs attrs = ctx.node.attrs;
     attrs.set("weights_shape", ctx.in_shape(1).dims());
@@ -144,6 +141,11 @@ void vjp(VjpContext& ctx) {
         ctx.b.add_all("ConvGradWeights", {src, ctx.grad_out()}, std::move(attrs), ctx.node.name + "/grad_weights");
     if (ctx.wants(1)) ctx.set_grad(1, grads[0]);
     if (ctx.wants(2)) ctx.set_grad(2, grads[1]);
+  }
+  if (ctx.wants(0)) {
+    Attrs attrs = ctx.node.attrs;
+    attrs.set("src_shape", ctx.in_shape(0).dims());
+    ctx.set_grad(0, ctx.b.add("ConvGradSrc", {ctx.grad_out(), weights}, std::move(attrs), ctx.node.name + "/grad_src"));
   }
 }
 
@@ -344,20 +346,23 @@ void finish_with_weights_in(const PlanContext& ctx, const WeightsLayout& weights
   plan.kernel = std::make_unique<Sequence>(std::move(parts));
 }
 
-// The plan by bands, where that is the way.
-std::optional<KernelPlan> plan_bands(const PlanContext& ctx, detail::Direction direction, const TensorType& src,
-                                     const TensorType& weights, const TensorType& dst, bool has_bias) {
+// The plan by Winograd's algorithm or by bands, where that is the way.
+std::optional<KernelPlan> plan_ours(const PlanContext& ctx, detail::Direction direction, const TensorType& src,
+                                    const TensorType& weights, const TensorType& dst, bool has_bias) {
   const Attrs& attrs = ctx.node.attrs;
-  const detail::BandConvolution conv{.direction = direction,
-                                     .window = checked_window(attrs, src.shape, weights.shape),
-                                     .border = border_of(attrs),
-                                     .src = src,
-                                     .weights = weights,
-                                     .dst = dst,
-                                     .has_bias = has_bias,
-                                     .band_rows = attrs.has("band_rows") ? attrs.integer("band_rows") : 0};
-  const bool cheaper = attrs.integer("group") == 1 && detail::prefers_bands(conv);
-  if (conv.border == detail::Border::constant && !cheaper) return std::nullopt;
+  const detail::Convolution conv{.direction = direction,
+                                 .window = checked_window(attrs, src.shape, weights.shape),
+                                 .border = border_of(attrs),
+                                 .src = src,
+                                 .weights = weights,
+                                 .dst = dst,
+                                 .has_bias = has_bias,
+                                 .band_rows = attrs.has("band_rows") ? attrs.integer("band_rows") : 0};
+  if (attrs.integer("group") != 1) return std::nullopt;
+  if (conv.band_rows == 0) {
+    if (auto plan = detail::plan_winograd(ctx, conv)) return plan;
+  }
+  if (conv.border == detail::Border::constant && !detail::prefers_bands(conv)) return std::nullopt;
   auto plan = detail::plan_band_convolution(ctx, conv);
   if (!plan && conv.border != detail::Border::constant) {
     fail("oneDNN has no {} convolution for this CPU and pad_mode '{}'", src.dtype, attrs.string("pad_mode"));
@@ -366,7 +371,7 @@ std::optional<KernelPlan> plan_bands(const PlanContext& ctx, detail::Direction d
 }
 
 KernelPlan plan_forward(PlanContext& ctx) {
-  if (auto plan = plan_bands(ctx, detail::Direction::forward, ctx.in(0), ctx.in(1), ctx.out(), ctx.has(2))) {
+  if (auto plan = plan_ours(ctx, detail::Direction::forward, ctx.in(0), ctx.in(1), ctx.out(), ctx.has(2))) {
     return std::move(*plan);
   }
   detail::ConvolutionSpec spec = spec_of(ctx, ctx.in(0), ctx.in(1), ctx.out());
@@ -387,7 +392,7 @@ KernelPlan plan_forward(PlanContext& ctx) {
 }
 
 KernelPlan plan_grad_src(PlanContext& ctx) {
-  if (auto plan = plan_bands(ctx, detail::Direction::grad_src, ctx.out(), ctx.in(1), ctx.in(0), false)) {
+  if (auto plan = plan_ours(ctx, detail::Direction::grad_src, ctx.out(), ctx.in(1), ctx.in(0), false)) {
     return std::move(*plan);
   }
   const detail::ConvolutionSpec spec = spec_of(ctx, ctx.out(), ctx.in(1), ctx.in(0));
@@ -406,7 +411,7 @@ KernelPlan plan_grad_src(PlanContext& ctx) {
 
 KernelPlan plan_grad_weights(PlanContext& ctx) {
   const bool with_bias = ctx.node.outputs.size() > 1;
-  if (auto plan = plan_bands(ctx, detail::Direction::grad_weights, ctx.in(0), ctx.out(0), ctx.in(1), with_bias)) {
+  if (auto plan = plan_ours(ctx, detail::Direction::grad_weights, ctx.in(0), ctx.out(0), ctx.in(1), with_bias)) {
     return std::move(*plan);
   }
   detail::ConvolutionSpec spec = spec_of(ctx, ctx.in(0), ctx.out(0), ctx.in(1));
@@ -502,6 +507,10 @@ std::span<const OpDef> conv_ops() {
                "1x17x35x29 33x17x3x3 | pads=[1,1,1,1] band_rows=8",
                "2x3x19x11 8x3x3x3 8 | pads=[1,1,1,1] pad_mode=reflect band_rows=4",
                "1x17x30x9 18x17x3x3 | pads=[1,1,1,1] pad_mode=reflect strides=[2,2] band_rows=4",
+               // What Winograd's algorithm divides among tiles, blocks and products.
+               "1x48x52x50 48x48x3x3 48 | pads=[1,1,1,1] pad_mode=reflect",
+               "2x5x13x9 7x5x3x3 7 | pads=[2,1,0,2] pad_mode=edge",
+               "1x36x19x70 132x36x3x3 | pads=[1,1,1,1]",
            }},
       {.name = "ConvGradSrc",
        .internal = true,
@@ -537,6 +546,10 @@ std::span<const OpDef> conv_ops() {
                "1x33x35x29 33x17x3x3 | pads=[1,1,1,1] src_shape=[1,17,35,29] band_rows=8",
                "2x8x19x11 8x3x3x3 | pads=[1,1,1,1] pad_mode=reflect src_shape=[2,3,19,11] band_rows=4",
                "1x18x15x5 18x17x3x3 | pads=[1,1,1,1] pad_mode=reflect strides=[2,2] src_shape=[1,17,30,9] band_rows=4",
+               "1x48x52x50 48x48x3x3 | pads=[1,1,1,1] pad_mode=reflect src_shape=[1,48,52,50]",
+               "2x7x13x10 7x5x3x3 | pads=[2,1,0,2] pad_mode=edge src_shape=[2,5,13,9]",
+               "1x132x19x70 132x36x3x3 | pads=[1,1,1,1] src_shape=[1,36,19,70]",
+               "1x16x6x7 16x17x3x3 | pads=[2,2,2,2] pad_mode=wrap src_shape=[1,17,4,5]",
            }},
       {.name = "ConvGradWeights",
        .internal = true,
@@ -574,6 +587,9 @@ std::span<const OpDef> conv_ops() {
                "2x3x19x11 2x8x19x11 | pads=[1,1,1,1] pad_mode=reflect weights_shape=[8,3,3,3] with_bias=1 band_rows=4",
                "1x17x30x9 1x18x15x5 | pads=[1,1,1,1] pad_mode=reflect strides=[2,2] weights_shape=[18,17,3,3] "
                "band_rows=4",
+               "1x48x52x50 1x48x52x50 | pads=[1,1,1,1] pad_mode=reflect weights_shape=[48,48,3,3]",
+               "2x5x13x9 2x7x13x10 | pads=[2,1,0,2] pad_mode=edge weights_shape=[7,5,3,3]",
+               "1x36x19x70 1x132x19x70 | pads=[1,1,1,1] weights_shape=[132,36,3,3]",
            }},
   };
   return ops;

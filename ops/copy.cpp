@@ -203,7 +203,7 @@ KernelPlan plan_cast(PlanContext& ctx) {
   }
   if (ctx.in(0).dtype == ctx.out().dtype) return plan_identity(ctx);
   const MemoryDesc src = detail::elementwise_layout(ctx.src[0], ctx.in(0));
-  const MemoryDesc dst = detail::in_layout_of(src, ctx.out());
+  const MemoryDesc dst = detail::with_type(src, ctx.out());
   const dnnl::reorder::primitive_desc reorder = detail::make_reorder(ctx.engine, src, dst);
   return {.src = {src},
           .dst = {dst},
@@ -285,6 +285,7 @@ std::span<const OpDef> copy_ops() {
        .vjp = vjp_cast,
        .plan = plan_cast,
        .reference = reference_cast,
+       .again = "Cast",
        .cases = {"2x17x6x3 | to=16", "bf16:2x17x6x3 | to=1", "9 | to=1", "bf16:9 | to=16"}},
   };
   return ops;

@@ -46,13 +46,16 @@ struct KernelPlan {
   // (output, input) pairs whose memory may be shared: run() then reads and writes the same address.
   std::vector<std::pair<int, int>> in_place = {};
   std::string implementation;  // "jit:avx512_common", "loop"
+  // What a result may be off by, of the largest, where that is more than the element type says: algorithms that round
+  // on their way. 0: nothing more.
+  double rounding = 0;
   std::unique_ptr<Kernel> kernel;
 };
 
 // How the planner may steer layouts.
 enum class LayoutPolicy : uint8_t {
   any,            // let oneDNN choose (format_tag::any)
-  channels_last,  // activations NHWC throughout
+  channels_last,  // activations NHWC throughout, filters [KH][KW][C][OC] where nothing else is better
 };
 
 class PlanContext {

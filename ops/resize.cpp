@@ -628,6 +628,7 @@ std::span<const OpDef> resize_ops() {
        .reference = reference_forward,
        .bf16_inputs = 0b1,
        .linear = true,
+       .again = "Resize",
        .cases =
            {"1x8x5x7 | mode=linear scales=[1,1,2,2]",
             "2x17x9x4 | scales=[1,1,2,2]",

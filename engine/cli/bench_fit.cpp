@@ -12,6 +12,12 @@ void add_network_options(CLI::App& command, BenchNetwork& network) {
   command.add_option("--precision", network.precision, "auto (bf16 where the CPU has it), f32 or bf16")
       ->check(CLI::IsMember({"auto", "f32", "bf16"}))
       ->capture_default_str();
+  command
+      .add_option(
+          "--memory-limit", network.memory_limit,
+          "What the fit may hold, as 4G or 800M; it keeps more of what it computes where that fits, and refuses "
+          "where nothing does (default: no limit)")
+      ->transform(CLI::AsSizeValue(false));
 }
 
 std::string precision_name(const BenchNetwork& network) {
@@ -25,6 +31,7 @@ std::unique_ptr<Fit> make_bench_fit(const BenchNetwork& network, ImageSize size,
   FitOptions options;
   options.threads = threads;
   options.precision = choose_precision(network.precision);
+  options.memory_limit = network.memory_limit;
   return std::make_unique<Fit>(mse_problem(std::move(bound), op_table(), target), op_table(), options);
 }
 

@@ -13,6 +13,7 @@ namespace hourglass::cli {
 
 struct BenchNetwork {
   std::string model = "small", size = "512x512", precision = "auto";
+  std::size_t memory_limit = 0;  // bytes
 };
 
 // --model, --size and --precision.

@@ -171,6 +171,17 @@ class Plan::Impl {
     return to;
   }
 
+  // What a value that nobody computes looks like to its first reader, who may ask for something else: channels-last are
+  // images and, [KH][KW][C][OC], filters.
+  [[nodiscard]] MemoryDesc offered(ValueId id) const {
+    const Value& value = graph_.value(id);
+    const bool is_4d =
+        options_.policy == LayoutPolicy::channels_last && value.type.shape.rank() == 4 && is_floating(value.type.dtype);
+    if (is_4d && value.kind == ValueKind::input) return detail::with_tag(value.type, detail::Tag::nhwc);
+    if (is_4d && value.kind == ValueKind::parameter) return detail::with_tag(value.type, detail::Tag::hwio);
+    return detail::plain(value.type);
+  }
+
   void plan_node(const Node& node) {
     try {
       if (node.op->plan == nullptr) {
@@ -183,7 +194,7 @@ class Plan::Impl {
         } else if (value_buffers_[at(id)] >= 0) {
           src.push_back(buffer_of(id).desc);
         } else {
-          src.push_back(detail::plain(graph_.type(id)));
+          src.push_back(offered(id));
         }
       }
       PlanContext ctx(graph_, node, engine_, std::move(src), options_.policy);

@@ -8,6 +8,7 @@
 #include "graph/fuse.h"
 #include "graph/op.h"
 #include "graph/precision.h"
+#include "graph/recompute.h"
 #include "ops/detail/loop.h"
 
 namespace hourglass {
@@ -41,7 +42,7 @@ struct Fit::Compiled {
   Plan plan;
 };
 
-Fit::Compiled Fit::compile(const Problem& problem, const OpTable& table, const FitOptions& options, bool allocate) {
+Fit::Compiled Fit::compile(const Problem& problem, const OpTable& table, const FitOptions& options, Mode mode) {
   if (options.precision == Precision::bf16 && !has_native_bf16()) {
     fail(
         "bf16: this CPU has no bf16 arithmetic, or oneDNN may not use it; it would be emulated, slower than f32. "
@@ -52,7 +53,10 @@ Fit::Compiled Fit::compile(const Problem& problem, const OpTable& table, const F
   fuse(graph);
   graph.outputs = {problem.image};
   ValueId image = problem.image;
-  if (options.precision == Precision::bf16) image = lower_to_bf16(graph, table, problem.input, image);
+  if (options.precision == Precision::bf16) {
+    image = lower_to_bf16(graph, table, problem.input, image);
+    if (!options.optimize_input) lower_input_to_bf16(graph, problem.input);
+  }
   const std::vector<ValueId> parameters = graph.parameters();
   std::vector<ValueId> trained;
   if (options.optimize_network) trained = parameters;
@@ -60,8 +64,10 @@ Fit::Compiled Fit::compile(const Problem& problem, const OpTable& table, const F
   if (options.optimize_input) trained.push_back(problem.input);
   if (trained.empty()) fail("neither the network nor its input is to be optimized: nothing could be fitted");
   Differentiated d = differentiate(graph, table, problem.loss, trained);
+  constexpr int64_t kWorthIt = 1 << 20;  // bytes; smaller values are few megabytes in all
+  if (mode.recompute) recompute(d.graph, table, graph.nodes.size(), kWorthIt);
   PlanOptions plan_options{
-      .threads = options.threads, .policy = options.policy, .output_like = {}, .allocate = allocate};
+      .threads = options.threads, .policy = options.policy, .output_like = {}, .allocate = mode.allocate};
   for (std::size_t i = 0; i < trained.size(); ++i) {
     plan_options.output_like.emplace_back(d.gradients[i], trained[i]);
   }
@@ -69,7 +75,7 @@ Fit::Compiled Fit::compile(const Problem& problem, const OpTable& table, const F
 }
 
 Fit::Fit(const Problem& problem, const OpTable& table, const FitOptions& options)
-    : Fit(problem, compile(problem, table, options, true), options) {}
+    : Fit(problem, compile(problem, table, options, {.recompute = recomputes(problem, table, options)}), options) {}
 
 Fit::Fit(const Problem& problem, Compiled compiled, const FitOptions& options)
     : options_(options),
@@ -82,9 +88,22 @@ Fit::Fit(const Problem& problem, Compiled compiled, const FitOptions& options)
       adam_(options.adam),
       image_shape_(problem.graph.shape(problem.image)) {
   draw_parameters();
-  plan_.write(input_, draw_input());
-  const float* input = plan_.data(input_);
-  base_input_.assign(input, input + plan_.padded_elements(input_));
+  const std::vector<float> input = draw_input();
+  plan_.write(input_, input);
+  // In the plan's order, so that each iteration's noise is added in one run over memory.
+  base_input_.assign(static_cast<std::size_t>(plan_.padded_elements(input_)), 0.0F);
+  std::size_t i = 0;
+  const detail::View view = detail::view_of(plan_.layout(input_));
+  for (int64_t n = 0; n < view.n; ++n) {
+    for (int64_t c = 0; c < view.c; ++c) {
+      for (int64_t h = 0; h < view.h; ++h) {
+        for (int64_t w = 0; w < view.w; ++w) {
+          const int64_t at = view.offset(n, c / view.block, h, w) + c % view.block;
+          base_input_[static_cast<std::size_t>(at)] = input[i++];
+        }
+      }
+    }
+  }
   for (std::size_t i = 0; i < trained_.size(); ++i) {
     adam_.add(memory_of(trained_[i]), plan_.output(gradients_[i]), plan_.padded_elements(trained_[i]));
   }
@@ -92,16 +111,36 @@ Fit::Fit(const Problem& problem, Compiled compiled, const FitOptions& options)
   average_.assign(static_cast<std::size_t>(image_shape_.elements()), 0.0F);
 }
 
-std::size_t Fit::planned_bytes(const Problem& problem, const OpTable& table, const FitOptions& options) {
-  const Compiled compiled = compile(problem, table, options, false);
+std::size_t Fit::bytes_of(const Problem& problem, const Compiled& compiled) {
   int64_t floats = compiled.plan.padded_elements(problem.input) + problem.graph.shape(problem.image).elements();
   for (const ValueId id : compiled.trained) floats += 2 * compiled.plan.padded_elements(id);
   return compiled.plan.arena_bytes() + compiled.plan.persistent_bytes() +
          static_cast<std::size_t>(floats) * sizeof(float);
 }
 
+bool Fit::recomputes(const Problem& problem, const OpTable& table, const FitOptions& options) {
+  if (options.memory_limit == 0) return true;
+  const auto needed = [&](bool recompute) {
+    return bytes_of(problem, compile(problem, table, options, {.recompute = recompute, .allocate = false}));
+  };
+  if (needed(false) <= options.memory_limit) return false;
+  const std::size_t least = needed(true);
+  if (least > options.memory_limit) {
+    constexpr std::size_t kMiB = 1 << 20;
+    fail("the fit needs {} MiB, the limit is {}: take a smaller network, bf16 where the CPU has it, or a smaller image",
+         (least + kMiB - 1) / kMiB, options.memory_limit / kMiB);
+  }
+  return true;
+}
+
+std::size_t Fit::planned_bytes(const Problem& problem, const OpTable& table, const FitOptions& options) {
+  const bool recompute = recomputes(problem, table, options);
+  return bytes_of(problem, compile(problem, table, options, {.recompute = recompute, .allocate = false}));
+}
+
 std::vector<StepInfo> Fit::planned_steps(const Problem& problem, const OpTable& table, const FitOptions& options) {
-  return compile(problem, table, options, false).plan.steps();
+  const bool recompute = recomputes(problem, table, options);
+  return compile(problem, table, options, {.recompute = recompute, .allocate = false}).plan.steps();
 }
 
 void Fit::draw_parameters() {
@@ -141,8 +180,12 @@ float* Fit::memory_of(ValueId trained) { return trained == input_ ? base_input_.
 double Fit::step() noexcept {
   ++iteration_;
   if (options_.input_noise > 0) {
-    add_normal_noise(detail::view_of(plan_.layout(input_)), base_input_.data(), plan_.data(input_),
-                     static_cast<float>(options_.input_noise), options_.seed, static_cast<uint32_t>(iteration_));
+    const bool is_bf16 = plan_.graph().type(input_).dtype == DType::bf16;
+    detail::with_element(is_bf16, [&](auto* element) {
+      add_normal_noise(detail::view_of(plan_.layout(input_)), base_input_.data(),
+                       reinterpret_cast<decltype(element)>(plan_.data(input_)),
+                       static_cast<float>(options_.input_noise), options_.seed, static_cast<uint32_t>(iteration_));
+    });
   } else if (options_.optimize_input) {
     std::copy(base_input_.begin(), base_input_.end(), plan_.data(input_));
   }

@@ -41,6 +41,10 @@ struct FitOptions {
   LayoutPolicy policy = LayoutPolicy::channels_last;
   // bf16: the network's activations (graph/precision.h); where the CPU only emulates it, Fit throws.
   Precision precision = Precision::f32;
+  // Bytes that the fit may hold, as planned_bytes() counts them; where it can't, Fit throws. Within it everything is
+  // kept that the backward pass reads; else, and with 0 for no limit, large activations that are cheap to compute are
+  // computed twice (graph/recompute.h), which takes half the memory and up to a tenth more time.
+  std::size_t memory_limit = 0;
 };
 
 class Fit {
@@ -85,7 +89,13 @@ class Fit {
  private:
   struct Compiled;
   Fit(const Problem& problem, Compiled compiled, const FitOptions& options);
-  static Compiled compile(const Problem& problem, const OpTable& table, const FitOptions& options, bool allocate);
+  struct Mode {
+    bool recompute = true, allocate = true;
+  };
+  static Compiled compile(const Problem& problem, const OpTable& table, const FitOptions& options, Mode mode);
+  static std::size_t bytes_of(const Problem& problem, const Compiled& compiled);
+  // Whether to recompute. Throws Error when the fit needs more than options.memory_limit either way.
+  static bool recomputes(const Problem& problem, const OpTable& table, const FitOptions& options);
   void draw_parameters();
   [[nodiscard]] std::vector<float> draw_input() const;
   // Where a trained value lies, in the plan's layout: z without noise lies outside the plan.

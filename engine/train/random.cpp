@@ -84,16 +84,18 @@ HG_CLONES void normal_rows(uint32_t first, uint32_t c1, uint32_t c2, uint32_t c3
   }
 }
 
-HG_CLONES void axpy_row(const float* base, const float* noise, float* dst, int64_t count, float sigma) {
-  for (int64_t i = 0; i < count; ++i) dst[i] = base[i] + sigma * noise[i];
+template <class T>
+HG_CLONES void axpy_row(const float* base, const float* noise, T* dst, int64_t count, float sigma) {
+  for (int64_t i = 0; i < count; ++i) detail::store(dst + i, base[i] + sigma * noise[i]);
 }
 
 // Four channels side by side at each pixel.
-HG_CLONES void interleave4(const float* base, const float* rows, int64_t row_stride, float* dst, int64_t pixel_stride,
+template <class T>
+HG_CLONES void interleave4(const float* base, const float* rows, int64_t row_stride, T* dst, int64_t pixel_stride,
                            int64_t count, float sigma) {
   for (int64_t i = 0; i < count; ++i) {
     for (int64_t lane = 0; lane < 4; ++lane) {
-      dst[i * pixel_stride + lane] = base[i * pixel_stride + lane] + sigma * rows[lane * row_stride + i];
+      detail::store(dst + i * pixel_stride + lane, base[i * pixel_stride + lane] + sigma * rows[lane * row_stride + i]);
     }
   }
 }
@@ -130,7 +132,8 @@ std::vector<float> draw_normal(uint64_t seed, Stream stream, uint32_t index, int
   return values;
 }
 
-void add_normal_noise(const detail::View& view, const float* base, float* dst, float sigma, uint64_t seed,
+template <class T>
+void add_normal_noise(const detail::View& view, const float* base, T* dst, float sigma, uint64_t seed,
                       uint32_t iteration) {
   const uint32_t k0 = key0(seed), k1 = key1(seed, Stream::input_noise);
   const int64_t quads = (view.c + 3) / 4;
@@ -157,7 +160,7 @@ void add_normal_noise(const detail::View& view, const float* base, float* dst, f
             axpy_row(base + at, rows + k * kRow, dst + at, count, sigma);
           } else {
             for (int64_t i = 0; i < count; ++i) {
-              dst[at + i * view.stride_w] = base[at + i * view.stride_w] + sigma * rows[k * kRow + i];
+              detail::store(dst + at + i * view.stride_w, base[at + i * view.stride_w] + sigma * rows[k * kRow + i]);
             }
           }
         }
@@ -165,5 +168,8 @@ void add_normal_noise(const detail::View& view, const float* base, float* dst, f
     }
   });
 }
+
+template void add_normal_noise(const detail::View&, const float*, float*, float, uint64_t, uint32_t);
+template void add_normal_noise(const detail::View&, const float*, detail::BFloat16*, float, uint64_t, uint32_t);
 
 }  // namespace hourglass

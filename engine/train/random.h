@@ -22,7 +22,8 @@ std::vector<float> draw_normal(uint64_t seed, Stream stream, uint32_t index, int
 
 // dst = base + sigma * N(0, 1), a fresh draw for each iteration; base and dst lie as `view` says (padding lanes
 // are copied). What an element gets depends on (seed, iteration, n, c, h, w) only.
-void add_normal_noise(const detail::View& view, const float* base, float* dst, float sigma, uint64_t seed,
+template <class T>
+void add_normal_noise(const detail::View& view, const float* base, T* dst, float sigma, uint64_t seed,
                       uint32_t iteration);
 
 }  // namespace hourglass

@@ -13,43 +13,18 @@ namespace {
 constexpr std::size_t kAlign = 64;
 std::size_t aligned(std::size_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
 
-// How the primitive computes: in which layout, type and by which algorithm.
-struct Choice {
-  Tag layout = Tag::nhwc;
-  DType type = DType::f32;
-  dnnl::algorithm algorithm = dnnl::algorithm::convolution_direct;
-};
-
-// Output pixels of a band. Winograd works on 4x4 tiles whose transforms fill several times the band, and transforms
-// the weights anew for each: with 16384 (128 channels, AVX-512, 2 threads) both are paid for, and 49 MB hold them. The
-// direct kernels' bands are as large as a last-level cache takes: each costs up to three barriers between threads.
-constexpr int64_t kWinogradPixels = 16384;
-constexpr int64_t kDirectBytes = 8 << 20;
-
-bool prefers_winograd(const BandConvolution& conv) {
-  const auto& [h, w] = conv.window;
-  const bool fits = h.kernel == 3 && w.kernel == 3 && h.stride == 1 && w.stride == 1 && h.dilation == 1 &&
-                    w.dilation == 1 && h.dst * w.dst >= 28 * 28;
-  // Its transforms are paid per channel, what it saves per pair of channels. Measured as choices() says: f32 gains from
-  // 32x16 channels on (1.1x to 1.7x, 2.7x for 128), against bf16's direct kernels 128x128 gain 1.1x to 1.5x.
-  const int64_t narrow = std::min(conv.src.shape[1], conv.dst.shape[1]);
-  const int64_t wide = std::max(conv.src.shape[1], conv.dst.shape[1]);
-  return fits && (conv.src.dtype == DType::bf16 ? narrow >= 96 : narrow >= 16 && wide >= 32);
-}
+// A band is as large as a last-level cache takes: each costs up to three barriers between threads.
+constexpr int64_t kBandBytes = 8 << 20;
 
 // The candidates, best first. Measured with oneDNN 2.6 on AVX-512 with bf16 (Zen 4): channels-last is the fastest
 // forward; backward its kernels fall behind the blocked ones where both sides fill blocks of 16; with up to 8 channels
 // on a side, f32 does best with blocks of 8.
-std::vector<Choice> choices(const BandConvolution& conv) {
-  std::vector<Choice> result;
-  if (prefers_winograd(conv)) {
-    result.push_back({.layout = Tag::nChw16c, .algorithm = dnnl::algorithm::convolution_winograd});
-  }
-  const DType type = conv.src.dtype;
+std::vector<Tag> layouts(const Convolution& conv) {
+  std::vector<Tag> result;
   const int64_t narrow = std::min(conv.src.shape[1], conv.dst.shape[1]);
-  if (narrow >= 16 && conv.direction != Direction::forward) result.push_back({.layout = Tag::nChw16c, .type = type});
-  if (narrow > 4 && narrow <= 8 && type == DType::f32) result.push_back({.layout = Tag::nChw8c, .type = type});
-  for (const Tag tag : {Tag::nhwc, Tag::any}) result.push_back({.layout = tag, .type = type});
+  if (narrow >= 16 && conv.direction != Direction::forward) result.push_back(Tag::nChw16c);
+  if (narrow > 4 && narrow <= 8 && conv.src.dtype == DType::f32) result.push_back(Tag::nChw8c);
+  result.insert(result.end(), {Tag::nhwc, Tag::any});
   return result;
 }
 
@@ -112,10 +87,10 @@ int64_t overlap_of(const WindowAxis& h) { return std::max<int64_t>(0, h.extent()
 
 // Everything that is decided in plan().
 struct Layout {
-  explicit Layout(BandConvolution convolution) : conv(std::move(convolution)), padding(conv.window, conv.border) {}
+  explicit Layout(Convolution convolution) : conv(std::move(convolution)), padding(conv.window, conv.border) {}
 
-  BandConvolution conv;
-  Choice choice;
+  Convolution conv;
+  Tag layout = Tag::nhwc;  // of the bands
   PaddedImage padding;
   std::vector<Band> bands;
   std::vector<BandPrimitive> primitives;                // one per size of band
@@ -197,7 +172,7 @@ class BandKernel final : public Kernel {
     return {.view = layout_->dst_view, .type = layout_->conv.dst.dtype, .data = data};
   }
   [[nodiscard]] Pixels part(const View& view, std::size_t offset) const {
-    return {.view = view, .type = layout_->choice.type, .data = scratch(offset)};
+    return {.view = view, .type = layout_->conv.src.dtype, .data = scratch(offset)};
   }
   // Row `row` of image `n`, in place.
   static void* row_address(const Pixels& pixels, int64_t n, int64_t row) {
@@ -313,37 +288,35 @@ class Offsets {
 };
 
 // What the primitive computes on for a band of that size.
-ConvolutionSpec spec_of(const BandConvolution& conv, const Choice& choice, const Band& band,
+ConvolutionSpec spec_of(const Convolution& conv, Tag layout, const Band& band,
                         const std::optional<MemoryDesc>& weights) {
   const Window& window = conv.window;
   const bool gradient = conv.direction == Direction::grad_weights;
   const int64_t columns = window.w.src + window.w.pad_begin + window.w.pad_end;
   const auto activation = [&](int64_t channels, int64_t rows, int64_t width) {
-    return with_tag({choice.type, Shape{1, channels, rows, width}}, choice.layout);
+    return with_tag({conv.src.dtype, Shape{1, channels, rows, width}}, layout);
   };
   return {.src = activation(conv.src.shape[1], band.src_rows, columns),
-          .weights = weights ? *weights : any({gradient ? DType::f32 : choice.type, conv.weights.shape}),
+          .weights = weights ? *weights : any({gradient ? DType::f32 : conv.src.dtype, conv.weights.shape}),
           .bias = conv.has_bias ? plain({DType::f32, Shape{conv.weights.shape[0]}}) : MemoryDesc(),
           .dst = activation(conv.dst.shape[1], band.dst_rows, window.w.dst),
           .strides = window.strides(),
           .dilations = window.dilations(),
           .padding_l = {0, 0},
-          .padding_r = {0, 0},
-          .algorithm = choice.algorithm};
+          .padding_r = {0, 0}};
 }
 
-int64_t band_rows(const BandConvolution& conv, const Choice& choice) {
+int64_t band_rows(const Convolution& conv) {
   if (conv.band_rows > 0) return conv.band_rows;
   const auto& [h, w] = conv.window;
-  if (choice.algorithm == dnnl::algorithm::convolution_winograd) return std::max<int64_t>(4, kWinogradPixels / w.dst);
-  const auto bytes = static_cast<int64_t>(size_of(choice.type));
+  const auto bytes = static_cast<int64_t>(size_of(conv.src.dtype));
   const int64_t row_bytes = bytes * (conv.src.shape[1] * w.src * h.stride + conv.dst.shape[1] * w.dst);
-  return std::max<int64_t>(8, kDirectBytes / row_bytes);
+  return std::max<int64_t>(8, kBandBytes / row_bytes);
 }
 
 // Cuts the image and makes the primitives; false when oneDNN has none, or the cut won't do.
 bool cut(const dnnl::engine& engine, int64_t rows, Layout& layout) {
-  const BandConvolution& conv = layout.conv;
+  const Convolution& conv = layout.conv;
   layout.bands = cut_into_bands(conv.window.h, conv.src.shape[0], rows);
   layout.primitives.clear();
   layout.primitive_of.clear();
@@ -357,7 +330,7 @@ bool cut(const dnnl::engine& engine, int64_t rows, Layout& layout) {
     if (is_new) {
       std::optional<MemoryDesc> weights;
       if (!layout.primitives.empty()) weights = layout.primitives[0].weights;
-      auto primitive = make_primitive(engine, conv.direction, spec_of(conv, layout.choice, band, weights));
+      auto primitive = make_primitive(engine, conv.direction, spec_of(conv, layout.layout, band, weights));
       if (!primitive) return false;
       layout.primitives.push_back(std::move(*primitive));
     }
@@ -368,19 +341,22 @@ bool cut(const dnnl::engine& engine, int64_t rows, Layout& layout) {
 
 }  // namespace
 
-bool prefers_bands(const BandConvolution& conv) {
+bool prefers_bands(const Convolution& conv) {
+  if (conv.direction == Direction::forward) return false;
   const int64_t narrow = std::min(conv.src.shape[1], conv.dst.shape[1]);
   const bool is_1x1 = conv.window.h.kernel == 1 && conv.window.w.kernel == 1;
-  return prefers_winograd(conv) || (conv.direction == Direction::grad_weights && narrow >= (is_1x1 ? 64 : 16));
+  // What oneDNN's backward 1x1 kernels want of scratch memory for bf16 is several times the image.
+  if (is_1x1 && conv.src.dtype == DType::bf16) return true;
+  return conv.direction == Direction::grad_weights && narrow >= (is_1x1 ? 64 : 16);
 }
 
-std::optional<KernelPlan> plan_band_convolution(const PlanContext& ctx, const BandConvolution& conv) {
+std::optional<KernelPlan> plan_band_convolution(const PlanContext& ctx, const Convolution& conv) {
   auto layout = std::make_shared<Layout>(conv);
   Layout& l = *layout;
-  const std::vector<Choice> candidates = choices(conv);
-  const bool found = std::any_of(candidates.begin(), candidates.end(), [&](const Choice& choice) {
-    l.choice = choice;
-    return cut(ctx.engine, band_rows(conv, choice), l) || cut(ctx.engine, conv.window.h.dst, l);
+  const std::vector<Tag> candidates = layouts(conv);
+  const bool found = std::any_of(candidates.begin(), candidates.end(), [&](Tag layout) {
+    l.layout = layout;
+    return cut(ctx.engine, band_rows(conv), l) || cut(ctx.engine, conv.window.h.dst, l);
   });
   if (!found) return std::nullopt;
 
@@ -416,9 +392,8 @@ std::optional<KernelPlan> plan_band_convolution(const PlanContext& ctx, const Ba
       conv.window.h.pad_begin + conv.window.h.pad_end + conv.window.w.pad_begin + conv.window.w.pad_end > 0;
   // Without padding, overlapping gradients still have to be added up.
   const bool adds = conv.direction == Direction::grad_src && overlap_of(conv.window.h) > 0 && l.bands.size() > 1;
-  l.src_in_place =
-      !padded && !adds && l.choice.type == conv.src.dtype && is_one_run(l.src_view) && is_one_run(primitive.src_view);
-  l.dst_in_place = l.choice.type == conv.dst.dtype && is_one_run(l.dst_view) && is_one_run(primitive.dst_view);
+  l.src_in_place = !padded && !adds && is_one_run(l.src_view) && is_one_run(primitive.src_view);
+  l.dst_in_place = is_one_run(l.dst_view) && is_one_run(primitive.dst_view);
 
   const auto largest = [&](const auto& bytes) {
     std::size_t most = 0;

@@ -7,29 +7,15 @@
 
 #include <optional>
 
-#include "ops/detail/border.h"
-#include "ops/detail/window.h"
-#include "ops/kernel.h"
+#include "ops/detail/convolution.h"
 
 namespace hourglass::detail {
 
-enum class Direction : uint8_t { forward, grad_src, grad_weights };
-
-// Types and shapes as in the graph; weights are [OC,C,KH,KW], in one group.
-struct BandConvolution {
-  Direction direction = Direction::forward;
-  Window window;
-  Border border = Border::constant;
-  TensorType src, weights, dst;  // or the gradients in their places
-  bool has_bias = false;         // forward: bias is input 2; grad_weights: diff_bias is output 1
-  int64_t band_rows = 0;         // of dst; 0: by the sizes
-};
-
 // Whether bands are worth their copies for a convolution of a channels-last activation that needs none for its padding:
-// where Winograd's algorithm or blocked layouts are so much faster.
-bool prefers_bands(const BandConvolution& conv);
+// where blocked layouts are so much faster, or a whole image would take too much scratch memory.
+bool prefers_bands(const Convolution& conv);
 
 // Absent when oneDNN has no implementation, or the bands' gradients can't be folded.
-std::optional<KernelPlan> plan_band_convolution(const PlanContext& ctx, const BandConvolution& conv);
+std::optional<KernelPlan> plan_band_convolution(const PlanContext& ctx, const Convolution& conv);
 
 }  // namespace hourglass::detail

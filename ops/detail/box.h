@@ -35,6 +35,8 @@ void copy_lanes(const T* src, int64_t src_stride, T* dst, int64_t dst_stride, in
     case 8: return fixed(std::integral_constant<std::size_t, 8>{});
     case 12: return fixed(std::integral_constant<std::size_t, 12>{});
     case 16: return fixed(std::integral_constant<std::size_t, 16>{});
+    case 32: return fixed(std::integral_constant<std::size_t, 32>{});
+    case 128: return fixed(std::integral_constant<std::size_t, 128>{});
     default: return fixed([lanes] { return static_cast<std::size_t>(lanes); });
   }
 }

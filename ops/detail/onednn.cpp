@@ -103,6 +103,11 @@ MemoryDesc in_layout_of(const MemoryDesc& like, const TensorType& type) {
   return plain(type);
 }
 
+MemoryDesc with_type(const MemoryDesc& like, const TensorType& type) {
+  const Blocking b = blocking_of(like);
+  return b.inner_blocks.empty() ? MemoryDesc(b.dims, to_dnnl(type.dtype), b.strides) : in_layout_of(like, type);
+}
+
 std::string describe(const MemoryDesc& desc) {
   const Blocking b = blocking_of(desc);
   std::string layout = "strided";
@@ -110,6 +115,8 @@ std::string describe(const MemoryDesc& desc) {
     layout = "plain";
   } else if (b.dims.size() == 4 && b.inner_blocks.empty() && b.strides[1] == 1) {
     layout = "nhwc";
+  } else if (b.dims.size() == 4 && b.inner_blocks.empty() && b.strides[0] == 1) {
+    layout = "hwio";
   } else if (b.inner_blocks.size() == 1 && b.inner_axes[0] == 1) {
     layout = fmt::format("nChw{}c", b.inner_blocks[0]);
   } else if (!b.inner_blocks.empty()) {
@@ -209,16 +216,18 @@ ConvolutionSpec hint_of(const ConvolutionSpec& spec) {
   return hint;
 }
 
+constexpr auto kDirect = dnnl::algorithm::convolution_direct;
+
 }  // namespace
 
 dnnl::convolution_forward::primitive_desc make_convolution(const dnnl::engine& engine, const ConvolutionSpec& spec) {
   constexpr auto kProp = dnnl::prop_kind::forward_training;
 #if DNNL_VERSION_MAJOR >= 3
-  return {engine,       kProp,          spec.algorithm, spec.src,       spec.weights,      spec.bias, spec.dst,
+  return {engine,       kProp,          kDirect,        spec.src,       spec.weights,      spec.bias, spec.dst,
           spec.strides, spec.dilations, spec.padding_l, spec.padding_r, scratchpad_attr(), true};
 #else
-  const dnnl::convolution_forward::desc desc(kProp, spec.algorithm, spec.src, spec.weights, spec.bias, spec.dst,
-                                             spec.strides, spec.dilations, spec.padding_l, spec.padding_r);
+  const dnnl::convolution_forward::desc desc(kProp, kDirect, spec.src, spec.weights, spec.bias, spec.dst, spec.strides,
+                                             spec.dilations, spec.padding_l, spec.padding_r);
   return {desc, scratchpad_attr(), engine, true};
 #endif
 }
@@ -228,10 +237,10 @@ dnnl::convolution_backward_data::primitive_desc make_convolution_backward_data(c
   const auto hint = make_convolution(engine, hint_of(spec));
   if (!hint) return {};
 #if DNNL_VERSION_MAJOR >= 3
-  return {engine,         spec.algorithm, spec.src,       spec.weights, spec.dst,          spec.strides,
+  return {engine,         kDirect,        spec.src,       spec.weights, spec.dst,          spec.strides,
           spec.dilations, spec.padding_l, spec.padding_r, hint,         scratchpad_attr(), true};
 #else
-  const dnnl::convolution_backward_data::desc desc(spec.algorithm, spec.src, spec.weights, spec.dst, spec.strides,
+  const dnnl::convolution_backward_data::desc desc(kDirect, spec.src, spec.weights, spec.dst, spec.strides,
                                                    spec.dilations, spec.padding_l, spec.padding_r);
   return {desc, scratchpad_attr(), engine, hint, true};
 #endif
@@ -242,10 +251,10 @@ dnnl::convolution_backward_weights::primitive_desc make_convolution_backward_wei
   const auto hint = make_convolution(engine, hint_of(spec));
   if (!hint) return {};
 #if DNNL_VERSION_MAJOR >= 3
-  return {engine,         spec.algorithm, spec.src,       spec.weights, spec.bias,         spec.dst, spec.strides,
+  return {engine,         kDirect,        spec.src,       spec.weights, spec.bias,         spec.dst, spec.strides,
           spec.dilations, spec.padding_l, spec.padding_r, hint,         scratchpad_attr(), true};
 #else
-  const dnnl::convolution_backward_weights::desc desc(spec.algorithm, spec.src, spec.weights, spec.bias, spec.dst,
+  const dnnl::convolution_backward_weights::desc desc(kDirect, spec.src, spec.weights, spec.bias, spec.dst,
                                                       spec.strides, spec.dilations, spec.padding_l, spec.padding_r);
   return {desc, scratchpad_attr(), engine, hint, true};
 #endif

@@ -31,6 +31,8 @@ MemoryDesc with_tag(const TensorType& type, Tag tag);
 // The layout of `like` for another type: blocked by the same channel block, channels-last, or row-major; dense. For
 // ranks other than 4 row-major.
 MemoryDesc in_layout_of(const MemoryDesc& like, const TensorType& type);
+// Elements of another type, each at the place that `like`, which may have no inner blocks but channels', has for it.
+MemoryDesc with_type(const MemoryDesc& like, const TensorType& type);
 bool is_plain(const MemoryDesc& desc);
 
 // What a blocked descriptor says, whatever the version calls it.
@@ -69,7 +71,6 @@ std::string implementation_of(const dnnl::primitive_desc_base& desc);
 struct ConvolutionSpec {
   MemoryDesc src, weights, bias, dst;
   dnnl::memory::dims strides, dilations, padding_l, padding_r;
-  dnnl::algorithm algorithm = dnnl::algorithm::convolution_direct;
 };
 dnnl::convolution_forward::primitive_desc make_convolution(const dnnl::engine& engine, const ConvolutionSpec& spec);
 dnnl::convolution_backward_data::primitive_desc make_convolution_backward_data(const dnnl::engine& engine,

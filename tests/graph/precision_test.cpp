@@ -89,6 +89,27 @@ TEST_CASE("activations are lowered, parameters, biases and the energy are not") 
   CHECK(g.outputs == std::vector<ValueId>{net.image, net.loss});
 }
 
+TEST_CASE("an input that only the network reads may come in bf16") {
+  Net net;
+  net.finish();
+  lower_to_bf16(net.graph, op_table(), net.z, net.image);
+  const int before = casts(net.graph);
+  CHECK(lower_input_to_bf16(net.graph, net.z));
+  check_order(net.graph);
+  CHECK(casts(net.graph) == before - 1);
+  CHECK(net.graph.type(net.z).dtype == DType::bf16);
+  CHECK(node(net.graph, "conv1").inputs[0] == net.z);
+  // Once more: there is no Cast any more, so nothing happens.
+  CHECK_FALSE(lower_input_to_bf16(net.graph, net.z));
+
+  Net other;
+  other.finish();
+  other.graph.outputs.push_back(other.z);
+  lower_to_bf16(other.graph, op_table(), other.z, other.image);
+  CHECK_FALSE(lower_input_to_bf16(other.graph, other.z));
+  CHECK(other.graph.type(other.z).dtype == DType::f32);
+}
+
 TEST_CASE("an image that a convolution makes is cast for the energy and as an output") {
   Net net;
   net.finish();

@@ -202,7 +202,8 @@ void check_kernel(const OpDef& op, const Case& c, Tag tag) {
   const std::vector<HostTensor> got = kernel.run();
   for (std::size_t i = 0; i < expected.size(); ++i) {
     INFO("output " << i << ", implementation " << kernel.plan().implementation);
-    CHECK(worst_difference(got[i], expected[i]) <= (expected[i].dtype == DType::bf16 ? kToleranceBf16 : kTolerance));
+    const double tolerance = expected[i].dtype == DType::bf16 ? kToleranceBf16 : kTolerance;
+    CHECK(worst_difference(got[i], expected[i]) <= std::max(tolerance, kernel.plan().rounding));
   }
   const std::vector<HostTensor> again = kernel.run();
   for (std::size_t i = 0; i < expected.size(); ++i)

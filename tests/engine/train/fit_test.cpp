@@ -255,6 +255,33 @@ TEST_CASE("an iteration allocates no tensor") {
   CHECK(large_allocations == 0);
 }
 
+TEST_CASE("a fit keeps what its memory limit allows, and refuses what it can't hold") {
+  Problem problem;
+  problem.graph = make_skip({.channels = {16, 16}, .skips = {4, 4}, .input_depth = 3}, 128, 160);
+  problem.input = problem.graph.inputs[0];
+  problem.image = problem.graph.outputs[0];
+  GraphBuilder b(problem.graph, op_table());
+  problem.loss = b.add("ReduceMean", {b.add("Mul", {problem.image, problem.image})}, {{"keepdims", int64_t{0}}});
+
+  FitOptions options;
+  const auto bytes = [&](std::size_t limit) {
+    options.memory_limit = limit;
+    return Fit::planned_bytes(problem, op_table(), options);
+  };
+  const std::size_t least = bytes(0), most = bytes(std::size_t{1} << 40);
+  CHECK(least < most);
+  CHECK(bytes(most) == most);
+  CHECK(bytes(most - 1) == least);
+  CHECK(bytes(least) == least);
+  CHECK_THROWS_WITH_AS(bytes(least - 1), doctest::Contains("take a smaller network"), Error);
+
+  options.memory_limit = least;
+  Fit lean(problem, op_table(), options);
+  options.memory_limit = most;
+  Fit rich(problem, op_table(), options);
+  for (int i = 0; i < 3; ++i) CHECK(lean.step() == doctest::Approx(rich.step()).epsilon(1e-4));
+}
+
 TEST_CASE("the input can be fitted, with the weights or instead of them, in every layout") {
   const Problem problem = small_problem();
   for (const LayoutPolicy policy : {LayoutPolicy::any, LayoutPolicy::channels_last}) {

@@ -21,17 +21,18 @@ namespace {
 
 constexpr int64_t kSize = 48;
 
-// An hourglass of two scales with a skip, and the mean squared error to a smooth picture.
+// An hourglass of two scales with a skip, and the mean squared error to a smooth picture. `filter` is the size of the
+// filters: 3 has Winograd's algorithm where the CPU can, which also rounds inside; 5 is computed directly.
 class Hourglass {
  public:
   Problem problem;
 
-  explicit Hourglass(std::string activation) : activation_(std::move(activation)) {
+  explicit Hourglass(std::string activation, int64_t filter) : activation_(std::move(activation)) {
     problem.input = b_.input("z", {DType::f32, Shape{1, 8, kSize, kSize}});
     const ValueId skip = layer(problem.input, 4, 1, 1);
-    ValueId x = layer(problem.input, 16, 3, 2);
-    x = b_.add("DepthToSpace", {layer(x, 68, 3, 1)}, {{"blocksize", int64_t{2}}});
-    x = layer(normalized(b_.add("Concat", {x, skip}, {{"axis", int64_t{1}}})), 16, 3, 1);
+    ValueId x = layer(problem.input, 16, filter, 2);
+    x = b_.add("DepthToSpace", {layer(x, 68, filter, 1)}, {{"blocksize", int64_t{2}}});
+    x = layer(normalized(b_.add("Concat", {x, skip}, {{"axis", int64_t{1}}})), 16, filter, 1);
     const ValueId bias = parameter({3}, 0.25);
     problem.image = b_.add("Sigmoid", {b_.add("Conv", {x, parameter({3, 16, 1, 1}, 0.25), bias})});
     const ValueId e = b_.add("Sub", {problem.image, b_.constant(picture(), "picture")});
@@ -170,30 +171,41 @@ double curves_apart(const Problem& problem) {
 // With a smooth activation an error of rounding stays one: 2^-9 for each of a dozen stored tensors in each direction.
 TEST_CASE("bf16: a smooth network's gradient and fit are those in f32, up to rounding") {
   if (skipped()) return;
-  const Hourglass net("Mish");
-  const Gradients f32 = gradients(net.problem, Precision::f32), bf16 = gradients(net.problem, Precision::bf16);
-  CHECK(relative_error(f32.plan, f32.reference) < 1e-5);
-  const double error = relative_error(bf16.plan, f32.plan);
-  CHECK(error < 0.02);                                       // measured: 0.007
-  CHECK(error > 0.001);                                      // it did compute in bf16
-  CHECK(relative_error(bf16.plan, bf16.reference) < 0.004);  // measured: 0.001
-  CHECK(curves_apart(net.problem) < 0.03);                   // measured: 0.007
+  const auto check = [](int64_t filter, double inside) {
+    CAPTURE(filter);
+    const Hourglass net("Mish", filter);
+    const Gradients f32 = gradients(net.problem, Precision::f32), bf16 = gradients(net.problem, Precision::bf16);
+    CHECK(relative_error(f32.plan, f32.reference) < 1e-5);
+    const double error = relative_error(bf16.plan, f32.plan);
+    CHECK(error < 0.03);                                        // measured: 0.008 and 0.016
+    CHECK(error > 0.001);                                       // it did compute in bf16
+    CHECK(relative_error(bf16.plan, bf16.reference) < inside);  // measured: 0.0012 and 0.015
+    CHECK(curves_apart(net.problem) < 0.03);                    // measured: 0.021 and 0.018
+  };
+  check(5, 0.004);
+  check(3, 0.03);
 }
 
 // A LeakyRelu's slope jumps at zero. Rounding puts some elements on the other side, one in a few hundred: the gradient
-// differs by the root of that share. The references, rounded the same way, jump along.
+// differs by the root of that share. The references, rounded the same way, jump along, but not with what is rounded
+// inside of Winograd's algorithm.
 TEST_CASE("bf16: a network with kinks has the gradient of its rounded self, and fits as fast") {
   if (skipped()) return;
-  const Hourglass net("LeakyRelu");
-  const Gradients f32 = gradients(net.problem, Precision::f32), bf16 = gradients(net.problem, Precision::bf16);
-  CHECK(relative_error(bf16.plan, bf16.reference) < 0.004);  // measured: 0.001
-  CHECK(relative_error(bf16.plan, f32.plan) < 0.1);          // measured: 0.05
-  CHECK(curves_apart(net.problem) < 0.25);                   // measured: 0.11
+  const auto check = [](int64_t filter, double inside) {
+    CAPTURE(filter);
+    const Hourglass net("LeakyRelu", filter);
+    const Gradients f32 = gradients(net.problem, Precision::f32), bf16 = gradients(net.problem, Precision::bf16);
+    CHECK(relative_error(bf16.plan, bf16.reference) < inside);  // measured: 0.0015 and 0.077
+    CHECK(relative_error(bf16.plan, f32.plan) < 0.15);          // measured: 0.069 and 0.087
+    CHECK(curves_apart(net.problem) < 0.25);                    // measured: 0.17 and 0.083
+  };
+  check(5, 0.004);
+  check(3, 0.15);
 }
 
 TEST_CASE("bf16 is refused where it would be emulated") {
   if (has_native_bf16()) return;
-  const Hourglass net("Relu");
+  const Hourglass net("Relu", 3);
   CHECK_THROWS_WITH_AS(Fit(net.problem, op_table(), {.adam = {}, .precision = Precision::bf16}),
                        doctest::Contains("bf16: this CPU"), Error);
 }

@@ -1,0 +1,509 @@
+#include "ops/detail/winograd.h"
+
+#include <algorithm>
+#include <map>
+
+#include "ops/detail/loop.h"
+#include "ops/detail/onednn.h"
+#include "ops/detail/view.h"
+#include "ops/detail/winograd_loops.h"
+
+namespace hourglass::detail {
+namespace {
+
+constexpr int64_t kLanes = 16, kTile = 6, kOut = 4, kPoints = kTile * kTile;
+// A thread's transformed tiles and products stay in its second-level cache.
+constexpr int64_t kBlockBytes = 720 << 10;
+// All tiles of both images that a gradient of the weights is summed from at a time stay in the last-level cache.
+constexpr int64_t kChunkBytes = 6 << 20;
+// Sums of products of at most so many bytes are each thread's own, and its tiles stay in its second-level cache.
+constexpr int64_t kOwnSumsBytes = 320 << 10;
+// Vectors of columns, and steps of depth, of one product: they stay in the first-level cache.
+constexpr int64_t kVectors = 4, kDepth = 72;
+
+// Transformed values are rounded to bf16: the results of noise are off by 1.1 % of their standard deviation (RMS).
+constexpr double kRoundingBf16 = 1.0 / 32;
+
+int64_t up(int64_t count, int64_t grain) { return (count + grain - 1) / grain * grain; }
+
+// Words between two points: an odd number of cache lines, so that 36 points don't meet in one set of a cache.
+int64_t point_stride(int64_t words) { return (up(words, kLanes) / kLanes | 1) * kLanes; }
+
+// Vectors of each product of `columns` columns: 9 = 3 + 3 + 3 rather than 4 + 4 + 1.
+int64_t vectors_of(int64_t columns) {
+  const int64_t all = columns / kLanes;
+  return all <= kVectors ? all : all % kVectors == 0 || all % 3 != 0 ? kVectors : 3;
+}
+
+// Depth in even pieces of at most kDepth.
+int64_t depth_of(int64_t depth) {
+  const int64_t pieces = (depth + kDepth - 1) / kDepth;
+  return (depth + pieces - 1) / pieces;
+}
+
+// One axis cut into tiles. `at` counts from the first tile's first output.
+struct TiledAxis {
+  int64_t tiles = 0;
+  Dims sources;  // of what is read, by input position: 4 * tiles + 2 of them
+  Dims targets;  // of what is written, by output position: 4 * tiles; an image's position, -1 - a border's, or kNowhere
+};
+constexpr int64_t kNowhere = INT64_MIN;
+
+// Outputs [0, count) that read input positions from `shift` on.
+TiledAxis tile_axis(int64_t count, int64_t shift, int64_t extent, Border border) {
+  TiledAxis axis{.tiles = (count + kOut - 1) / kOut, .sources = {}, .targets = {}};
+  for (int64_t i = 0; i < kOut * axis.tiles + 2; ++i) {
+    const bool needed = i < count + 2;
+    axis.sources.push_back(needed ? border_source(border, i + shift, extent) : kOutside);
+  }
+  for (int64_t i = 0; i < kOut * axis.tiles; ++i) axis.targets.push_back(i < count ? i : kNowhere);
+  return axis;
+}
+
+// The gradient of a padded axis: its positions read the two before them and themselves. Those of the padding go to a
+// border of their own, unless a constant stood there.
+TiledAxis tile_gradient_axis(const WindowAxis& axis, Border border) {
+  const bool keeps = border != Border::constant;
+  const int64_t begin = keeps ? 0 : axis.pad_begin;
+  const int64_t count = keeps ? axis.src + axis.pad_begin + axis.pad_end : axis.src;
+  TiledAxis tiled = tile_axis(count, begin - 2, axis.dst, Border::constant);
+  int64_t borders = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t at = begin + i - axis.pad_begin;
+    tiled.targets[static_cast<std::size_t>(i)] = at >= 0 && at < axis.src ? at : -1 - borders++;
+  }
+  return tiled;
+}
+
+struct Layout {
+  Convolution conv;
+  const WinogradLoops* loops = nullptr;
+  bool is_bf16 = false;
+  int64_t threads = 1;
+  // The image that is read and its channels; what is written, or for a gradient of the weights the second one read.
+  View in, out;
+  int64_t depth = 0;    // words: of channels, or for a gradient of the weights of a chunk's tiles
+  int64_t columns = 0;  // of all products: out's channels, filled up
+  TiledAxis h, w;
+  int64_t tiles = 0, block = 0;  // in all, and at a time
+  // A gradient of the weights: the threads' tiles apart when the sums of each fit into its cache, or 1: all share one.
+  int64_t parts = 1;
+  int64_t in_row = 0, out_row = 0, in_point = 0, out_point = 0, product_point = 0, weights_point = 0;
+  // Offsets into scratch memory, and the size of what each thread has.
+  std::size_t weights = 0, in_words = 0, out_words = 0, products = 0, thread_bytes = 0, border = 0, zeros = 0;
+  // Rows of the image and the pixels that the border adds to them.
+  struct Addition {
+    int64_t from = 0, to = 0;  // elements: in the border, in an image
+  };
+  int64_t border_pixels = 0, border_columns = 0;
+  std::vector<std::vector<Addition>> additions;
+
+  [[nodiscard]] int64_t element() const { return static_cast<int64_t>(is_bf16 ? 2 : 4); }
+  [[nodiscard]] int64_t tiles_of_image() const { return h.tiles * w.tiles; }
+  [[nodiscard]] int64_t products_at_once() const {
+    const int64_t width = vectors_of(columns) * kLanes;
+    return kPoints * ((columns + width - 1) / width);
+  }
+};
+
+// Where the pixels of tile `t` lie: kSide x kSide of them, from row and column kOut * tile on.
+struct TileAt {
+  int64_t image, row, column;
+  TileAt(const Layout& l, int64_t t)
+      : image(t / l.tiles_of_image()), row(t % l.tiles_of_image() / l.w.tiles * kOut), column(t % l.w.tiles * kOut) {}
+};
+
+template <int kSide>
+void find_sources(const Layout& l, const View& view, const Dims& rows, const Dims& columns, int64_t t, const char* data,
+                  const void* zeros, const void** pixels) {
+  const TileAt at(l, t);
+  int64_t offsets[kSide];
+  for (int j = 0; j < kSide; ++j) {
+    const int64_t column = columns[static_cast<std::size_t>(at.column + j)];
+    offsets[j] = column < 0 ? -1 : column * view.stride_w * l.element();
+  }
+  for (int i = 0; i < kSide; ++i) {
+    const int64_t row = rows[static_cast<std::size_t>(at.row + i)];
+    const char* base = data + (at.image * view.stride_n + std::max<int64_t>(row, 0) * view.stride_h) * l.element();
+    for (int j = 0; j < kSide; ++j) pixels[i * kSide + j] = row < 0 || offsets[j] < 0 ? zeros : base + offsets[j];
+  }
+}
+
+class WinogradKernel final : public Kernel {
+ public:
+  explicit WinogradKernel(std::shared_ptr<const Layout> layout) : layout_(std::move(layout)) {}
+
+  void bind(const Addresses& at, const dnnl::stream&) override { at_ = at; }
+
+  void run() noexcept override {
+    if (layout_->conv.direction == Direction::grad_weights) return run_grad_weights();
+    run_tiles();
+    if (!layout_->additions.empty()) add_border();
+  }
+
+ private:
+  [[nodiscard]] char* scratch(std::size_t offset) const { return static_cast<char*>(at_.scratch) + offset; }
+  template <typename T>
+  [[nodiscard]] T* words(std::size_t offset) const {
+    return reinterpret_cast<T*>(scratch(offset));
+  }
+
+  // ---- forward and the gradient of the source
+
+  void transform_weights() const {
+    const Layout& l = *layout_;
+    const bool forward = l.conv.direction == Direction::forward;
+    const int64_t ic = l.conv.src.shape[1], oc = l.conv.dst.shape[1];
+    const WinogradLoops::Weights weights{.weights = at_.src[1],
+                                         .c_step = forward ? oc : 1,
+                                         .n_step = forward ? 1 : oc,
+                                         .tap_step = ic * oc,
+                                         .flip = !forward,
+                                         .c_count = forward ? ic : oc,
+                                         .n_count = forward ? oc : ic,
+                                         .columns = l.columns,
+                                         .words = words<uint32_t>(l.weights),
+                                         .point = l.weights_point};
+    parallel_ranges(l.depth, 1,
+                    [&](int64_t begin, int64_t end) { l.loops->transform_weights(l.is_bf16, weights, begin, end); });
+  }
+
+  void run_tiles() const {
+    const Layout& l = *layout_;
+    transform_weights();
+    std::fill_n(scratch(l.zeros), up(l.in.c, kLanes) * l.element(), '\0');
+    parallel_for((l.tiles + l.block - 1) / l.block, [&](int64_t b) {
+      const std::size_t mine = static_cast<std::size_t>(omp_get_thread_num()) * l.thread_bytes;
+      auto* in_words = words<uint32_t>(l.in_words + mine);
+      auto* products = words<float>(l.products + mine);
+      const int64_t first = b * l.block, count = std::min(l.block, l.tiles - first);
+      for (int64_t t = 0; t < count; ++t) {
+        const void* pixels[kPoints];
+        find_sources<kTile>(l, l.in, l.h.sources, l.w.sources, first + t, static_cast<const char*>(at_.src[0]),
+                            scratch(l.zeros), pixels);
+        l.loops->transform_src(l.is_bf16, pixels, l.in.c, in_words + t * l.in_row, l.in_point);
+      }
+      const int64_t width = vectors_of(l.columns) * kLanes;
+      for (int64_t column = 0; column < l.columns; column += width) {
+        multiply_block(in_words, products, count, column, std::min(width, l.columns - column));
+        const float* bias = l.conv.has_bias ? static_cast<const float*>(at_.src[2]) : nullptr;
+        for (int64_t t = 0; t < count; ++t) {
+          void* pixels[kOut * kOut];
+          find_targets(first + t, pixels);
+          l.loops->transform_dst(l.is_bf16, products + t * l.out_row, l.product_point, column,
+                                 std::min(width, l.out.c - column), bias, pixels);
+        }
+      }
+    });
+  }
+
+  void multiply_block(const uint32_t* in_words, float* products, int64_t count, int64_t column, int64_t width) const {
+    const Layout& l = *layout_;
+    const int64_t piece = depth_of(l.depth);
+    for (int64_t p = 0; p < kPoints; ++p) {
+      for (int64_t k = 0; k < l.depth; k += piece) {
+        l.loops->multiply(l.is_bf16, {.a = in_words + p * l.in_point + k,
+                                      .a_row = l.in_row,
+                                      .a_step = 1,
+                                      .b = words<uint32_t>(l.weights) + p * l.weights_point + k * l.columns + column,
+                                      .b_step = l.columns,
+                                      .c = products + p * l.product_point,
+                                      .c_row = l.out_row,
+                                      .rows = count,
+                                      .vectors = width / kLanes,
+                                      .depth = std::min(piece, l.depth - k),
+                                      .add = k > 0});
+      }
+    }
+  }
+
+  void find_targets(int64_t t, void** pixels) const {
+    const Layout& l = *layout_;
+    const TileAt at(l, t);
+    char* image = static_cast<char*>(at_.dst[0]) + at.image * l.out.stride_n * l.element();
+    char* border = scratch(l.border) + at.image * l.border_pixels * l.out.c * l.element();
+    const int64_t grid_columns = static_cast<int64_t>(l.w.targets.size());
+    for (int64_t i = 0; i < kOut; ++i) {
+      const int64_t row = l.h.targets[static_cast<std::size_t>(at.row + i)];
+      for (int64_t j = 0; j < kOut; ++j) {
+        const int64_t column = l.w.targets[static_cast<std::size_t>(at.column + j)];
+        void*& pixel = pixels[i * kOut + j];
+        pixel = nullptr;
+        if (row == kNowhere || column == kNowhere) continue;
+        if (row >= 0 && column >= 0) {
+          pixel = image + (row * l.out.stride_h + column * l.out.stride_w) * l.element();
+        } else {
+          pixel = border + border_pixel(row, column, at.column + j, grid_columns) * l.out.c * l.element();
+        }
+      }
+    }
+  }
+
+  // Border rows are whole rows of the grid, behind them come the border columns of the image's rows.
+  [[nodiscard]] int64_t border_pixel(int64_t row, int64_t column, int64_t grid_column, int64_t grid_columns) const {
+    return layout_border_pixel(*layout_, row, column, grid_column, grid_columns);
+  }
+
+ public:
+  static int64_t layout_border_pixel(const Layout& l, int64_t row, int64_t column, int64_t grid_column,
+                                     int64_t grid_columns) {
+    if (row < 0) return (-1 - row) * grid_columns + grid_column;
+    const auto& pads = l.conv.window.h;
+    return (pads.pad_begin + pads.pad_end) * grid_columns + row * l.border_columns + (-1 - column);
+  }
+
+ private:
+  void add_border() const {
+    const Layout& l = *layout_;
+    const int64_t images = l.out.n;
+    parallel_for(images * static_cast<int64_t>(l.additions.size()), [&](int64_t i) {
+      const int64_t image = i % images;
+      const char* border = scratch(l.border) + image * l.border_pixels * l.out.c * l.element();
+      char* data = static_cast<char*>(at_.dst[0]) + image * l.out.stride_n * l.element();
+      for (const Layout::Addition& a : l.additions[static_cast<std::size_t>(i / images)]) {
+        l.loops->add_pixel(l.is_bf16, border + a.from * l.element(), data + a.to * l.element(), l.out.c);
+      }
+    });
+  }
+
+  // ---- the gradient of the weights
+
+  // Where a part of the tiles is transformed and its products are summed.
+  struct Part {
+    uint32_t *in_words, *out_words;
+    float* products;
+  };
+  [[nodiscard]] Part part(int64_t index) const {
+    const Layout& l = *layout_;
+    const std::size_t mine = static_cast<std::size_t>(index) * l.thread_bytes;
+    return {words<uint32_t>(l.in_words + mine), words<uint32_t>(l.out_words + mine), words<float>(l.products + mine)};
+  }
+
+  void run_grad_weights() const {
+    const Layout& l = *layout_;
+    std::fill_n(scratch(l.zeros), up(std::max(l.in.c, l.out.c), kLanes) * l.element(), '\0');
+    const int64_t pairs = (l.tiles + 1) / 2, block = l.block / 2;
+    const auto depth = [&](int64_t count) { return l.is_bf16 ? count : 2 * count; };
+    const Part whole = part(0);
+    if (l.parts == 1) {
+      for (int64_t first = 0; first < pairs; first += block) {
+        const int64_t count = std::min(block, pairs - first);
+        parallel_for(count, [&](int64_t i) { transform_pair(whole, first + i, i); });
+        parallel_for(l.products_at_once(), [&](int64_t i) { multiply_part(whole, i, depth(count), first > 0); });
+      }
+    } else {
+      parallel_for(l.parts, [&](int64_t index) {
+        const Part mine = part(index);
+        const int64_t begin = pairs * index / l.parts, end = pairs * (index + 1) / l.parts;
+        for (int64_t first = begin; first < end; first += block) {
+          const int64_t count = std::min(block, end - first);
+          for (int64_t i = 0; i < count; ++i) transform_pair(mine, first + i, i);
+          for (int64_t i = 0; i < l.products_at_once(); ++i) multiply_part(mine, i, depth(count), first > begin);
+        }
+      });
+      parallel_ranges(kPoints * l.product_point, kLanes, [&](int64_t begin, int64_t end) {
+        for (int64_t i = 1; i < l.parts; ++i) {
+          l.loops->add_pixel(false, part(i).products + begin, whole.products + begin, end - begin);
+        }
+      });
+    }
+    const int64_t oc = l.out.c;
+    parallel_ranges(l.in.c, 1, [&](int64_t begin, int64_t end) {
+      l.loops->transform_grad(whole.products, l.product_point, l.columns, oc, static_cast<float*>(at_.dst[0]),
+                              l.in.c * oc, begin, end);
+    });
+  }
+
+  // Tiles 2 * pair and 2 * pair + 1, to place `to` of the part.
+  void transform_pair(const Part& part, int64_t pair, int64_t to) const {
+    const Layout& l = *layout_;
+    const void *src[2 * kPoints], *diff[2 * kOut * kOut];
+    for (int64_t i = 0; i < 2; ++i) {
+      const int64_t t = 2 * pair + i;
+      if (t < l.tiles) {
+        find_sources<kTile>(l, l.in, l.h.sources, l.w.sources, t, static_cast<const char*>(at_.src[0]),
+                            scratch(l.zeros), src + i * kPoints);
+        find_sources<kOut>(l, l.out, l.h.targets, l.w.targets, t, static_cast<const char*>(at_.src[1]),
+                           scratch(l.zeros), diff + i * kOut * kOut);
+      } else {
+        std::fill_n(src + i * kPoints, kPoints, scratch(l.zeros));
+        std::fill_n(diff + i * kOut * kOut, kOut * kOut, scratch(l.zeros));
+      }
+    }
+    const int64_t row = l.is_bf16 ? to : 2 * to;
+    l.loops->transform_src_pair(l.is_bf16, src, l.in.c, part.in_words + row * l.in_row, l.in_point, l.in_row);
+    l.loops->transform_diff_pair(l.is_bf16, diff, l.out.c, part.out_words + row * l.out_row, l.out_point, l.out_row);
+  }
+
+  // One of products_at_once(): a point and some of its columns.
+  void multiply_part(const Part& part, int64_t index, int64_t depth, bool add) const {
+    const Layout& l = *layout_;
+    constexpr int64_t kRows = 24;
+    const int64_t width = vectors_of(l.columns) * kLanes, column_blocks = (l.columns + width - 1) / width;
+    const int64_t p = index / column_blocks, column = index % column_blocks * width;
+    const int64_t piece = depth_of(depth);
+    for (int64_t k = 0; k < depth; k += piece) {
+      for (int64_t row = 0; row < l.in.c; row += kRows) {
+        l.loops->multiply(l.is_bf16, {.a = part.in_words + p * l.in_point + k * l.in_row + row,
+                                      .a_row = 1,
+                                      .a_step = l.in_row,
+                                      .b = part.out_words + p * l.out_point + k * l.out_row + column,
+                                      .b_step = l.out_row,
+                                      .c = part.products + p * l.product_point + row * l.columns + column,
+                                      .c_row = l.columns,
+                                      .rows = std::min(kRows, l.in.c - row),
+                                      .vectors = std::min(width, l.columns - column) / kLanes,
+                                      .depth = std::min(piece, depth - k),
+                                      .add = add || k > 0});
+      }
+    }
+  }
+
+  std::shared_ptr<const Layout> layout_;
+  Addresses at_;
+};
+
+bool is_supported(const Convolution& conv) {
+  const auto fits = [](const WindowAxis& axis) {
+    return axis.kernel == 3 && axis.stride == 1 && axis.dilation == 1 && axis.pad_begin >= 0 && axis.pad_end >= 0;
+  };
+  const bool same_types = conv.src.dtype == conv.dst.dtype &&
+                          (conv.direction == Direction::grad_weights ? conv.weights.dtype == DType::f32
+                                                                     : conv.weights.dtype == conv.src.dtype);
+  return fits(conv.window.h) && fits(conv.window.w) && same_types &&
+         !(conv.direction == Direction::grad_weights && conv.has_bias);
+}
+
+const WinogradLoops* loops_for(DType type) {
+  const auto has = [bits = static_cast<unsigned>(dnnl::get_effective_cpu_isa())](dnnl::cpu_isa isa) {
+    return (bits & static_cast<unsigned>(isa)) == static_cast<unsigned>(isa);
+  };
+  if (type == DType::f32) return has(dnnl::cpu_isa::avx512_core) ? winograd_avx512() : nullptr;
+  // AMX has eight times the multiplications of AVX512_BF16, Winograd's algorithm saves three of four.
+  const bool better = has(dnnl::cpu_isa::avx512_core_amx);
+  return has(dnnl::cpu_isa::avx512_core_bf16) && !better ? winograd_avx512() : nullptr;
+}
+
+// The border's pixels, by the row of the image that each is added to.
+void list_additions(Layout& l) {
+  const auto& [h, w] = l.conv.window;
+  if (l.conv.border == Border::constant || h.pad_begin + h.pad_end + w.pad_begin + w.pad_end == 0) return;
+  const int64_t grid_columns = static_cast<int64_t>(l.w.targets.size());
+  l.border_columns = w.pad_begin + w.pad_end;
+  l.border_pixels = (h.pad_begin + h.pad_end) * grid_columns + h.src * l.border_columns;
+  std::map<int64_t, std::vector<Layout::Addition>> by_row;
+  for (int64_t i = 0; i < h.src + h.pad_begin + h.pad_end; ++i) {
+    for (int64_t j = 0; j < w.src + w.pad_begin + w.pad_end; ++j) {
+      const int64_t row = l.h.targets[static_cast<std::size_t>(i)], column = l.w.targets[static_cast<std::size_t>(j)];
+      if (row >= 0 && column >= 0) continue;
+      const int64_t to_row = border_source(l.conv.border, i - h.pad_begin, h.src);
+      const int64_t to_column = border_source(l.conv.border, j - w.pad_begin, w.src);
+      by_row[to_row].push_back({.from = WinogradKernel::layout_border_pixel(l, row, column, j, grid_columns) * l.out.c,
+                                .to = to_row * l.out.stride_h + to_column * l.out.stride_w});
+    }
+  }
+  for (auto& [row, list] : by_row) l.additions.push_back(std::move(list));
+}
+
+// Offsets one behind the other.
+std::size_t place(std::size_t& end, int64_t bytes) {
+  const std::size_t at = end;
+  end += static_cast<std::size_t>(up(bytes, 64));
+  return at;
+}
+
+}  // namespace
+
+std::optional<KernelPlan> plan_winograd(const PlanContext& ctx, const Convolution& conv) {
+  const WinogradLoops* loops = is_supported(conv) ? loops_for(conv.src.dtype) : nullptr;
+  if (loops == nullptr) return std::nullopt;
+  auto layout = std::make_shared<Layout>();
+  Layout& l = *layout;
+  l.conv = conv;
+  l.loops = loops;
+  l.is_bf16 = conv.src.dtype == DType::bf16;
+  l.threads = omp_get_max_threads();
+  const MemoryDesc src = with_tag(conv.src, Tag::nhwc), dst = with_tag(conv.dst, Tag::nhwc);
+  const MemoryDesc weights = with_tag(conv.weights, Tag::hwio);
+  const auto& [h, w] = conv.window;
+  const bool grad_src = conv.direction == Direction::grad_src, grad_weights = conv.direction == Direction::grad_weights;
+  l.in = view_of(grad_src ? dst : src);
+  l.out = view_of(grad_src ? src : dst);
+  l.h = grad_src ? tile_gradient_axis(h, conv.border) : tile_axis(h.dst, -h.pad_begin, h.src, conv.border);
+  l.w = grad_src ? tile_gradient_axis(w, conv.border) : tile_axis(w.dst, -w.pad_begin, w.src, conv.border);
+  l.tiles = l.in.n * l.tiles_of_image();
+  l.columns = up(l.out.c, kLanes);
+
+  std::size_t end = 0;
+  l.zeros = place(end, up(std::max(l.in.c, l.out.c), kLanes) * l.element());
+  if (grad_weights) {
+    l.in_row = up(l.in.c, kLanes);
+    l.out_row = l.columns;
+    const int64_t tile_bytes = kPoints * (l.in_row + l.out_row) * l.element();
+    l.product_point = point_stride(l.in.c * l.columns);
+    const int64_t sums_bytes = kPoints * l.product_point * 4;
+    const bool apart = sums_bytes <= kOwnSumsBytes;
+    if (apart) l.parts = std::min(l.threads, (l.tiles + 1) / 2);
+    const int64_t mine = (l.tiles + l.parts - 1) / l.parts;
+    const int64_t wanted = apart ? std::max<int64_t>((kBlockBytes - sums_bytes) / tile_bytes, 32)
+                                 : std::max(kChunkBytes / tile_bytes, 2 * kDepth);
+    const int64_t blocks = (mine + wanted - 1) / wanted;
+    l.block = up((mine + blocks - 1) / blocks, 2);
+    l.depth = l.is_bf16 ? l.block / 2 : l.block;
+    l.in_point = point_stride(l.depth * l.in_row);
+    l.out_point = point_stride(l.depth * l.out_row);
+    std::size_t of_thread = 0;
+    l.in_words = end + place(of_thread, kPoints * l.in_point * 4);
+    l.out_words = end + place(of_thread, kPoints * l.out_point * 4);
+    l.products = end + place(of_thread, sums_bytes);
+    l.thread_bytes = of_thread;
+    end += of_thread * static_cast<std::size_t>(l.parts);
+  } else {
+    l.depth = l.is_bf16 ? (l.in.c + 1) / 2 : l.in.c;
+    l.in_row = up(l.in.c, kLanes) * l.element() / 4;
+    l.out_row = vectors_of(l.columns) * kLanes;
+    const int64_t wanted = std::clamp<int64_t>(kBlockBytes / (kPoints * 4 * (l.in_row + l.out_row)), 8, 96);
+    const int64_t blocks = std::max((l.tiles + wanted - 1) / wanted, std::min(l.threads, l.tiles));
+    l.block = (l.tiles + blocks - 1) / blocks;
+    l.in_point = point_stride(l.block * l.in_row);
+    l.product_point = point_stride(l.block * l.out_row);
+    l.weights_point = point_stride(l.depth * l.columns);
+    l.weights = place(end, kPoints * l.weights_point * 4);
+    if (grad_src) {
+      list_additions(l);
+      l.border = place(end, l.out.n * l.border_pixels * l.out.c * l.element());
+    }
+    l.in_words = end;
+    std::size_t of_thread = 0;
+    place(of_thread, kPoints * l.in_point * 4);
+    l.products = l.in_words + place(of_thread, kPoints * l.product_point * 4);
+    l.thread_bytes = of_thread;
+    end += of_thread * static_cast<std::size_t>(l.threads);
+  }
+
+  KernelPlan plan;
+  plan.implementation = fmt::format("winograd:avx512_core{}", l.is_bf16 ? "_bf16" : "");
+  if (l.is_bf16) plan.rounding = kRoundingBf16;
+  plan.scratch_bytes = end;
+  switch (conv.direction) {
+    case Direction::forward:
+      plan.src = {src, weights};
+      plan.dst = {dst};
+      if (ctx.node.inputs.size() > 2) {
+        plan.src.push_back(conv.has_bias ? plain({DType::f32, Shape{conv.weights.shape[0]}}) : MemoryDesc());
+      }
+      break;
+    case Direction::grad_src:
+      plan.src = {dst, weights};
+      plan.dst = {src};
+      break;
+    case Direction::grad_weights:
+      plan.src = {src, dst};
+      plan.dst = {weights};
+      break;
+  }
+  plan.kernel = std::make_unique<WinogradKernel>(std::move(layout));
+  return plan;
+}
+
+}  // namespace hourglass::detail
