@@ -65,6 +65,24 @@ Nest<2> expand_nest(const Attrs&, const Shape& src, const Shape& dst) {
   return {.extents = dst.dims(), .strides = {detail::broadcast_strides(src, dst), dst.strides()}};
 }
 
+// One number everywhere looks the same in any layout.
+KernelPlan plan_expand(PlanContext& ctx) {
+  if (ctx.in(0).shape.elements() != 1) return plan<expand_nest>(ctx);
+  detail::require_one_float_type(ctx);
+  const bool is_image = ctx.policy == LayoutPolicy::channels_last && ctx.out().shape.rank() == 4;
+  const MemoryDesc dst = is_image ? detail::with_tag(ctx.out(), detail::Tag::nhwc) : detail::plain(ctx.out());
+  KernelPlan result{.src = {detail::plain(ctx.in(0))}, .dst = {dst}, .implementation = "loop", .kernel = nullptr};
+  detail::with_element(ctx.out().dtype == DType::bf16, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    result.kernel = loop_kernel([count = ctx.out().shape.elements()](const Addresses& at) {
+      detail::parallel_ranges(count, 4096, [&](int64_t begin, int64_t end) {
+        std::fill(static_cast<T*>(at.dst[0]) + begin, static_cast<T*>(at.dst[0]) + end, *static_cast<T*>(at.src[0]));
+      });
+    });
+  });
+  return result;
+}
+
 void vjp_expand(VjpContext& ctx) {
   const ValueId dy = ctx.grad_out();
   const bool same = ctx.b.graph().shape(dy) == ctx.in_shape(0);
@@ -249,7 +267,7 @@ std::span<const OpDef> rearrange_ops() {
        .const_inputs = {{1, "shape", 8}},
        .infer = infer_expand,
        .vjp = vjp_expand,
-       .plan = plan<expand_nest>,
+       .plan = plan_expand,
        .reference = reference<expand_nest>,
        .bf16_inputs = 0b1,
        .linear = true,

@@ -505,6 +505,8 @@ void gather(const Map& map, const Map::Tile& tile, const float* combined, T* dst
     case 1: return gather_elements<T, kTaps>(combined, index, weight, taps, stride, dst, count);
     case 8: return gather_pixels<T, 8, kTaps>(combined, index, weight, taps, stride, dst, count, 8);
     case 16: return gather_pixels<T, 16, kTaps>(combined, index, weight, taps, stride, dst, count, 16);
+    case 32: return gather_pixels<T, 32, kTaps>(combined, index, weight, taps, stride, dst, count, 32);
+    case 128: return gather_pixels<T, 128, kTaps>(combined, index, weight, taps, stride, dst, count, 128);
     default: return gather_pixels<T, 0, kTaps>(combined, index, weight, taps, stride, dst, count, map.column);
   }
 }
