@@ -7,6 +7,7 @@
 
 #include "engine/cli/bench_fit.h"
 #include "engine/cli/commands.h"
+#include "engine/cli/profile.h"
 #include "engine/measure/statistics.h"
 #include "engine/measure/steps.h"
 
@@ -33,22 +34,13 @@ std::size_t peak_rss_bytes() {
 
 void print_profile(Fit& fit, int64_t iterations) {
   const std::vector<StepProfile> steps = profile_steps(fit, iterations);
-  std::map<std::string, int> counts;
-  double total = 0;
+  OpTimes times;
   for (const StepProfile& step : steps) {
-    ++counts[step.info.op];
-    total += step.seconds.median;
+    times.add(step.info.op, step.seconds.median);
     fmt::print("{:8.3f} ms  {:24} {:26} {:34} {}\n", step.seconds.median * 1e3, step.info.op, step.info.implementation,
                step.info.layout, step.info.name);
   }
-  const std::map<std::string, double> by_op = seconds_by_op(steps);
-  std::vector<std::pair<std::string, double>> rows(by_op.begin(), by_op.end());
-  std::sort(rows.begin(), rows.end(), [](const auto& x, const auto& y) { return x.second > y.second; });
-  fmt::print("\n");
-  for (const auto& [op, seconds] : rows) {
-    fmt::print("{:8.2f} ms {:5.1f} % {:4} x {}\n", seconds * 1e3, 100 * seconds / total, counts[op], op);
-  }
-  fmt::print("{:8.2f} ms in {} steps\n", total * 1e3, steps.size());
+  fmt::print("\n{}\n", times.table());
 }
 
 ExitCode run(const Arguments& a) {

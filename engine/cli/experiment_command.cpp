@@ -1,5 +1,6 @@
 // hourglass experiment ORIGINAL -o DIR: compress, restore, and show how the restoration went, in one command.
 #include <CLI/CLI.hpp>
+#include <filesystem>
 
 #include "engine/cli/commands.h"
 #include "engine/cli/compress_options.h"
@@ -53,6 +54,10 @@ ExitCode run(Arguments& arguments) {
   const QualityChoice choice = compress(original.image, arguments.compress, {}, file.size());
 
   const ExperimentFolder folder{fit.output};
+  // What stands outside of the folder is not ours.
+  for (const std::string* path : {&fit.report, &fit.profile}) {
+    if (std::filesystem::exists(*path)) check_writable(*path, fit.force);
+  }
   folder.prepare(fit.force);
   // From here on, the folder is ours.
   fit.force = true;

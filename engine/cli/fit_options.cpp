@@ -26,6 +26,9 @@ void add_file_options(CLI::App& command, FitArguments& a) {
   add(command.add_option("--reference", a.reference, "The original, if known: its PSNR is shown on the way"));
   add(command.add_option("--history", a.history, "CSV of every iteration"));
   add(command.add_option("--report", a.report, "A page that shows the run, as it goes on and at its end (HTML)"));
+  add(command.add_option("--profile", a.profile,
+                         "Where an iteration's time goes: a trace of it for chrome://tracing and ui.perfetto.dev "
+                         "(JSON), and a table by op on stderr"));
   add(command.add_option("--checkpoint", a.checkpoint,
                          "Where to put the run away while it goes on (default: OUTPUT.ckpt, for runs of more than two "
                          "minutes); removed when it ends well"));
@@ -36,7 +39,8 @@ void add_file_options(CLI::App& command, FitArguments& a) {
   add(command.add_option("--resume", a.resume, "Goes on from a checkpoint, with its settings"));
   add(command.add_flag("--force", a.force, "Overwrite files that exist"));
   add(command.add_flag("-q,--quiet", a.quiet, "Only errors"));
-  add(command.add_flag("-v,--verbose", a.verbose, "Say more about the plan"));
+  add(command.add_flag("-v,--verbose", a.verbose,
+                       "Say what the plan runs: per step the implementation and the layout, and the reorders"));
   add(command.add_flag("--json", a.json,
                        "JSON objects on stdout, one per line: the progress once a second, at last the result"));
 }

@@ -18,8 +18,8 @@
 namespace hourglass::cli {
 
 struct FitArguments {
-  std::string input, output, model = "small", reference, history, report, precision = "auto", schedule = "cosine",
-                             optimize = "net", network_input = "noise", distribution = "uniform";
+  std::string input, output, model = "small", reference, history, report, profile, precision = "auto",
+                             schedule = "cosine", optimize = "net", network_input = "noise", distribution = "uniform";
   RestoreOptions options;             // what the texts above say is resolved into it by run_task()
   std::optional<double> input_noise;  // absent: the command's own default
   std::optional<int> bit_depth;       // absent: the input's

@@ -95,9 +95,11 @@ FitSession::FitSession(const FitArguments& arguments, const TaskRun& what, const
     }
     if (checkpoint.path == arguments.resume) checkpoint_.adopt();
   }
-  const bool ours =
-      arguments.resumed && !arguments.history.empty() && written_by(*arguments.resumed, arguments.history);
-  history_.emplace(arguments.history, record_, std::move(rows), arguments.force || ours);
+  const auto may_overwrite = [&](const std::string& path) {
+    return arguments.force || (arguments.resumed && !path.empty() && written_by(*arguments.resumed, path));
+  };
+  history_.emplace(arguments.history, record_, std::move(rows), may_overwrite(arguments.history));
+  profile_.emplace(arguments.profile, may_overwrite(arguments.profile));
 }
 
 void FitSession::put_away(Progress& progress) {
@@ -107,7 +109,7 @@ void FitSession::put_away(Progress& progress) {
   archive.put("input_sha256", what_.input.sha256);
   archive.put("history", history_->rows());
   std::string outputs;
-  for (const std::string& path : {arguments_.output, arguments_.history, arguments_.report}) {
+  for (const std::string& path : {arguments_.output, arguments_.history, arguments_.report, arguments_.profile}) {
     if (!path.empty()) outputs += absolute(path) + "\n";
   }
   archive.put("outputs", outputs);
@@ -133,13 +135,17 @@ void FitSession::show(Progress& progress, const RestoreStep& step, int64_t total
 }
 
 RestoreResult FitSession::run(Progress& progress, const std::vector<FitObserver*>& observers) {
+  bool plan_shown = !arguments_.verbose;
   while (!restoration_.done()) {
-    const RestoreStep step = restoration_.step();
+    const RestoreStep step = restoration_.step(profile_->parts());
+    if (!plan_shown) progress.say(plan_text(restoration_.plan()));
+    plan_shown = true;
     history_->add(step);
     const int64_t total = most_iterations(step, arguments_.options.runs);
     const double expected = step.seconds / static_cast<double>(step.total) * static_cast<double>(total);
     if (checkpoint_.due(step.seconds, expected)) put_away(progress);
     tell(observers, step, progress);
+    profile_->on_step(step, restoration_.plan(), progress);
     if (!step.note.empty()) progress.say("note: " + step.note);
     show(progress, step, total);
     if (interrupt_.signal() != 0) break;
@@ -149,8 +155,9 @@ RestoreResult FitSession::run(Progress& progress, const std::vector<FitObserver*
   return restoration_.result();
 }
 
-void FitSession::close() {
+void FitSession::close(Progress& progress) {
   history_->flush();
+  profile_->close(progress);
   if (restoration_.done()) checkpoint_.remove();
 }
 

@@ -8,6 +8,7 @@
 #include "engine/cli/fit_options.h"
 #include "engine/cli/history.h"
 #include "engine/cli/interrupt.h"
+#include "engine/cli/profile.h"
 #include "engine/cli/progress.h"
 #include "engine/cli/run_task.h"
 #include "engine/restore/restoration.h"
@@ -22,8 +23,9 @@ class FitSession {
 
   // Iterates, and leaves a checkpoint when a signal ended it. What the observers throw is told as a warning.
   RestoreResult run(Progress& progress, const std::vector<FitObserver*>& observers);
-  // Once the result is safe: completes the history and removes the checkpoint of a run that has ended. Throws Error.
-  void close();
+  // Once the result is safe: completes the history and the profile, and removes the checkpoint of a run that has ended.
+  // Throws Error.
+  void close(Progress& progress);
 
   // SIGINT or SIGTERM when one has ended run(), else 0.
   [[nodiscard]] int signal() const { return interrupt_.signal(); }
@@ -43,6 +45,7 @@ class FitSession {
   CheckpointFile checkpoint_;
   bool put_away_ = false;  // the last checkpoint could be written
   std::optional<History> history_;
+  std::optional<IterationProfile> profile_;
   InterruptGuard interrupt_;
 };
 

@@ -31,17 +31,20 @@ bool is_ours(const FitArguments& arguments, const std::string& path) {
 }
 
 void check_outputs(const FitArguments& arguments) {
-  check_writable(arguments.output, arguments.force || is_ours(arguments, arguments.output));
-  if (!arguments.history.empty()) {
-    check_writable(arguments.history, arguments.force || is_ours(arguments, arguments.history));
+  const std::pair<const char*, const std::string&> files[] = {{"--output", arguments.output},
+                                                              {"--history", arguments.history},
+                                                              {"--report", arguments.report},
+                                                              {"--profile", arguments.profile},
+                                                              {"--checkpoint", arguments.checkpoint}};
+  for (const auto& [option, path] : files) {
+    if (path.empty()) continue;
+    // What stands at the checkpoint's place is looked at later.
+    if (&path != &arguments.checkpoint) check_writable(path, arguments.force || is_ours(arguments, path));
+    for (const auto& [earlier, other] : files) {
+      if (&other == &path) break;
+      if (other == path) fail("{}: is both the {} and the {}", path, earlier, option);
+    }
   }
-  const std::string& output = arguments.output;
-  if (arguments.history == output) fail("{}: is both the --output and the --history", output);
-  if (arguments.checkpoint == output) fail("{}: is both the --output and the --checkpoint", output);
-  if (arguments.report.empty()) return;
-  check_writable(arguments.report, arguments.force || is_ours(arguments, arguments.report));
-  if (arguments.report == output) fail("{}: is both the --output and the --report", output);
-  if (arguments.report == arguments.history) fail("{}: is both the --history and the --report", arguments.report);
 }
 
 // Where the run is put away: where it is told, where it came from, or beside an output that is a file.
@@ -221,7 +224,7 @@ ExitCode run_task(FitArguments& arguments, const TaskRun& what) {
   progress.finish();
 
   write_png_of(arguments, what, result, session.record());
-  session.close();
+  session.close(progress);
   for (FitObserver* observer : observers) observer->on_result(result);
   const Quality quality = measure(arguments, what, result);
   say_result(progress, arguments, what, result, quality);

@@ -90,7 +90,7 @@ void Restoration::end_run() {
   in_run_ = false;
 }
 
-RestoreStep Restoration::step() {
+RestoreStep Restoration::step(std::vector<TimedPart>* parts) {
   if (!in_run_) begin_run();
   ++iteration_;
   ++total_;
@@ -100,7 +100,7 @@ RestoreStep Restoration::step() {
   step.iteration = iteration_;
   step.iterations = options_.iterations;
   step.total = total_;
-  step.loss = fit_->step();
+  step.loss = parts != nullptr ? fit_->step_timed(*parts) : fit_->step();
   step.psnr_degraded = task_.psnr_degraded(fit_->image());
   step.psnr_degraded_average = task_.psnr_degraded(fit_->average().data());
   if (options_.original) {

@@ -33,7 +33,10 @@ class Restoration {
   // Whether all runs have ended.
   [[nodiscard]] bool done() const { return run_ == options_.runs; }
   // One iteration of the current run. Throws Error when the fit diverges before there is anything to keep.
-  RestoreStep step();
+  // `parts`, where it is given, becomes what the fit's iteration consisted of, and when each part ran.
+  RestoreStep step(std::vector<TimedPart>* parts = nullptr);
+  // Of the current run's fit. There is one after the first step().
+  [[nodiscard]] const Plan& plan() const { return fit_->plan(); }
   // What the network and its exponential average look like after the last step(); planar, of the task's size.
   [[nodiscard]] const float* image() const { return fit_->image(); }
   [[nodiscard]] const std::vector<float>& average() const { return fit_->average(); }

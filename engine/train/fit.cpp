@@ -1,6 +1,7 @@
 #include "engine/train/fit.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "engine/train/random.h"
 #include "graph/autodiff.h"
@@ -177,8 +178,7 @@ std::vector<float> Fit::draw_input() const {
 
 float* Fit::memory_of(ValueId trained) { return trained == input_ ? base_input_.data() : plan_.data(trained); }
 
-double Fit::step() noexcept {
-  ++iteration_;
+void Fit::draw_noise() noexcept {
   if (options_.input_noise > 0) {
     const bool is_bf16 = plan_.graph().type(input_).dtype == DType::bf16;
     detail::with_element(is_bf16, [&](auto* element) {
@@ -189,12 +189,44 @@ double Fit::step() noexcept {
   } else if (options_.optimize_input) {
     std::copy(base_input_.begin(), base_input_.end(), plan_.data(input_));
   }
-  plan_.run();
+}
+
+void Fit::blend_average() noexcept {
   const float decay = iteration_ == 1 ? 0.0F : static_cast<float>(options_.average_decay);
   detail::parallel_ranges(static_cast<int64_t>(average_.size()), 1024, [&](int64_t begin, int64_t end) {
     blend(average_.data() + begin, image_ + begin, end - begin, decay);
   });
+}
+
+double Fit::step() noexcept {
+  ++iteration_;
+  draw_noise();
+  plan_.run();
+  blend_average();
   adam_.step();
+  return plan_.output(loss_)[0];
+}
+
+double Fit::step_timed(std::vector<TimedPart>& parts) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::size_t kAroundThePlan = 3;
+  parts.clear();
+  parts.reserve(plan_.steps().size() + kAroundThePlan);
+  const auto start = Clock::now();
+  const auto now = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
+  const auto timed = [&](FitPart part, const auto& work) {
+    const double begin = now();
+    work();
+    parts.push_back({.part = part, .begin = begin, .end = now()});
+  };
+  ++iteration_;
+  timed(FitPart::noise, [&] { draw_noise(); });
+  plan_.run_profiled([&](std::size_t step, double seconds) {
+    const double end = now();
+    parts.push_back({.part = FitPart::plan_step, .step = step, .begin = end - seconds, .end = end});
+  });
+  timed(FitPart::average, [&] { blend_average(); });
+  timed(FitPart::adam, [&] { adam_.step(); });
   return plan_.output(loss_)[0];
 }
 

@@ -47,6 +47,16 @@ struct FitOptions {
   std::size_t memory_limit = 0;
 };
 
+// An iteration's parts: what surrounds the plan, and each step of the plan.
+enum class FitPart : uint8_t { noise, plan_step, average, adam };
+
+// When a part ran, in seconds since the iteration began.
+struct TimedPart {
+  FitPart part = FitPart::noise;
+  std::size_t step = 0;  // of a plan_step: index into plan().steps()
+  double begin = 0, end = 0;
+};
+
 class Fit {
  public:
   // Throws Error when the graph can't be differentiated or planned.
@@ -61,6 +71,8 @@ class Fit {
 
   // One iteration; allocates nothing. Returns the loss before the update.
   double step() noexcept;
+  // The same iteration, to the same bytes; `parts` becomes what it consisted of, in order.
+  double step_timed(std::vector<TimedPart>& parts);
 
   [[nodiscard]] int64_t iteration() const { return iteration_; }
   // Row-major [C, h, w], as of the last step(), and its exponential average (the first image starts it).
@@ -98,6 +110,8 @@ class Fit {
   static bool recomputes(const Problem& problem, const OpTable& table, const FitOptions& options);
   void draw_parameters();
   [[nodiscard]] std::vector<float> draw_input() const;
+  void draw_noise() noexcept;
+  void blend_average() noexcept;
   // Where a trained value lies, in the plan's layout: z without noise lies outside the plan.
   [[nodiscard]] float* memory_of(ValueId trained);
 

@@ -160,6 +160,35 @@ TEST_CASE("the same seed and threads give the same bytes, another seed does not"
   CHECK(losses_of(c, 12) != losses_of(a, 12));
 }
 
+TEST_CASE("a timed iteration is the same iteration, and its parts follow one another") {
+  const Problem problem = small_problem();
+  FitOptions options;
+  options.threads = 2;
+  Fit plain(problem, op_table(), options), timed(problem, op_table(), options);
+  const std::vector<double> losses = losses_of(plain, 4);
+  std::vector<TimedPart> parts;
+  for (const double loss : losses) CHECK(timed.step_timed(parts) == loss);
+  CHECK(timed.average() == plain.average());
+  for (const ValueId id : plain.parameters()) CHECK(timed.plan().read(id) == plain.plan().read(id));
+
+  const std::size_t steps = timed.plan().steps().size();
+  REQUIRE(parts.size() == steps + 3);
+  double last = 0;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    CAPTURE(i);
+    CHECK(parts[i].begin >= last - 1e-6);
+    CHECK(parts[i].end >= parts[i].begin);
+    last = parts[i].end;
+  }
+  CHECK(parts.front().part == FitPart::noise);
+  for (std::size_t i = 0; i < steps; ++i) {
+    REQUIRE(parts[1 + i].part == FitPart::plan_step);
+    CHECK(parts[1 + i].step == i);
+  }
+  CHECK(parts[steps + 1].part == FitPart::average);
+  CHECK(parts[steps + 2].part == FitPart::adam);
+}
+
 TEST_CASE("one thread or two, the loss is the same to rounding") {
   const Problem problem = small_problem();
   FitOptions options;
