@@ -7,6 +7,7 @@
 #include "engine/cli/bench_fit.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/progress.h"
+#include "engine/cli/scaling_figure.h"
 #include "engine/image/file.h"
 #include "engine/measure/machine.h"
 #include "engine/measure/scaling.h"
@@ -22,9 +23,9 @@ struct Arguments {
   Mode mode = Mode::strong;
   std::vector<int> threads;
   TimingOptions timing;
-  double seconds = 3;               // of each split, in throughput mode
+  double seconds = 5;               // of each split, over all rounds, in throughput mode
   int64_t image_iterations = 1000;  // that an image takes, for images per hour
-  std::string csv;
+  std::string csv, plot;
   bool json = false, force = false, quiet = false;
 };
 
@@ -51,8 +52,14 @@ nlohmann::ordered_json head(const Arguments& a, const Machine& machine) {
           {"openmp", machine.openmp}};
 }
 
-void write_text(const Arguments& a, const std::string& path, const std::string& text) {
-  if (!path.empty()) write_file_atomically(path, bytes_of(text), a.force);
+// The CSV and the plot, as far as they are wanted.
+void write_files(const Arguments& a, const Machine& machine, const std::string& csv, Figure figure) {
+  if (!a.csv.empty()) write_file_atomically(a.csv, bytes_of(csv), a.force);
+  if (a.plot.empty()) return;
+  figure.title = fmt::format("{} {} {}", a.network.model, a.network.size, precision_name(a.network));
+  figure.note = describe(machine);
+  std::replace(figure.note.begin(), figure.note.end(), '\n', ';');
+  write_svg(a.plot, figure, a.force);
 }
 
 // "1.2" milliseconds, with as many digits as the spread lets one trust.
@@ -174,7 +181,13 @@ ExitCode run_scaling(const Arguments& a, const Machine& machine, const std::vect
     for (const ThreadTiming& timing : timings) points.emplace_back(timing.threads, timing.seconds.median);
     law = fit_amdahl(points);
   }
-  write_text(a, a.csv, csv_of(rows));
+  std::vector<ScalingPoint> points;
+  for (const Row& row : rows) {
+    const double work = a.mode == Mode::weak ? static_cast<double>(row.size.width * row.size.height) : 1;
+    points.push_back({.count = row.timing.threads, .rate = rate_of(row.timing.seconds, work)});
+  }
+  write_files(a, machine, csv_of(rows),
+              a.mode == Mode::weak ? weak_scaling_figure(points) : strong_scaling_figure(points, law));
   if (a.json) {
     nlohmann::ordered_json json = head(a, machine);
     json["rows"] = json_of(rows);
@@ -199,70 +212,102 @@ ExitCode run_scaling(const Arguments& a, const Machine& machine, const std::vect
   return ExitCode::ok;
 }
 
-// Every way to divide the CPUs evenly: k instances of n threads.
-std::vector<SplitTiming> time_splits(const Arguments& a, int cpus, Progress& progress) {
+struct Split {
+  int instances = 0, threads = 0;
+  Spread rate;  // iterations per second, of all together
+  std::size_t memory_bytes = 0;
+};
+
+// Every way to divide the CPUs evenly: k instances of n threads. Each round times all of them in turn.
+std::vector<Split> time_splits(const Arguments& a, int cpus, Progress& progress) {
   const auto make = [&](int n) { return make_bench_fit(a.network, parse_size(a.network.size), n); };
-  std::vector<int> counts;
+  std::vector<Split> splits;
   for (int n = cpus; n >= 1; --n) {
-    if (cpus % n == 0) counts.push_back(n);
+    if (cpus % n == 0) splits.push_back({.instances = cpus / n, .threads = n, .rate = {}});
   }
-  std::vector<SplitTiming> splits;
+  std::vector<std::vector<double>> rates(splits.size());
+  const int64_t total = static_cast<int64_t>(splits.size()) * a.timing.rounds;
+  int64_t done = 0;
   const auto start = std::chrono::steady_clock::now();
-  for (const int n : counts) {
-    splits.push_back(time_split(make, cpus / n, n, a.seconds));
-    progress.show(static_cast<int64_t>(splits.size()), static_cast<int64_t>(counts.size()),
-                  std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  for (int round = 0; round < a.timing.rounds; ++round) {
+    for (std::size_t i = 0; i < splits.size(); ++i) {
+      const SplitTiming timing = time_split(make, splits[i].instances, splits[i].threads, a.seconds / a.timing.rounds);
+      rates[i].push_back(timing.iterations_per_second);
+      splits[i].memory_bytes = timing.memory_bytes;
+      progress.show(++done, total, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    }
   }
   progress.finish();
+  for (std::size_t i = 0; i < splits.size(); ++i) splits[i].rate = spread_of(rates[i]);
   return splits;
 }
 
-ExitCode run_throughput(const Arguments& a, const Machine& machine, int cpus, Progress& progress) {
-  const std::vector<SplitTiming> splits = time_splits(a, cpus, progress);
-  const auto images_per_hour = [&](const SplitTiming& split) {
-    constexpr double kHour = 3600;
-    return kHour * split.iterations_per_second / static_cast<double>(a.image_iterations);
-  };
-  std::string csv = "instances,threads,iterations_per_second,images_per_hour,memory_bytes\n";
-  nlohmann::ordered_json json = head(a, machine);
-  json["image_iterations"] = a.image_iterations;
-  json["rows"] = nlohmann::ordered_json::array();
-  for (const SplitTiming& split : splits) {
-    csv += fmt::format("{},{},{:.4f},{:.3f},{}\n", split.instances, split.threads, split.iterations_per_second,
-                       images_per_hour(split), split.memory_bytes);
-    json["rows"].push_back({{"instances", split.instances},
-                            {"threads", split.threads},
-                            {"iterations_per_second", split.iterations_per_second},
-                            {"images_per_hour", images_per_hour(split)},
-                            {"memory_bytes", split.memory_bytes}});
+Spread images_per_hour(const Arguments& a, const Split& split) {
+  constexpr double kHour = 3600;
+  const double factor = kHour / static_cast<double>(a.image_iterations);
+  return {.median = factor * split.rate.median, .low = factor * split.rate.low, .high = factor * split.rate.high};
+}
+
+void print_splits(const Arguments& a, const std::vector<Split>& splits, int cpus) {
+  fmt::print("{:>9}  {:>12}  {:>24}  {:>24}  {:>9}\n", "instances", "threads each", "it/s", "images/hour", "memory");
+  for (const Split& split : splits) {
+    const Spread images = images_per_hour(a, split);
+    fmt::print("{:9}  {:12}  {:>24}  {:>24}  {:>9}\n", split.instances, split.threads,
+               fmt::format("{:.2f} ({:.2f} to {:.2f})", split.rate.median, split.rate.low, split.rate.high),
+               fmt::format("{:.1f} ({:.1f} to {:.1f})", images.median, images.low, images.high),
+               fmt::format("{:.0f} MiB", static_cast<double>(split.memory_bytes) / (1 << 20)));
   }
-  write_text(a, a.csv, csv);
-  if (a.json) {
-    fmt::print("{}\n", json.dump());
-    return ExitCode::ok;
-  }
-  fmt::print("{}\n", describe(machine));
-  fmt::print("{} {} {}: {} CPUs divided, {:.3g} s each; an image is {} iterations\n\n", a.network.model, a.network.size,
-             precision_name(a.network), cpus, a.seconds, a.image_iterations);
-  fmt::print("{:>9}  {:>12}  {:>8}  {:>12}  {:>9}\n", "instances", "threads each", "it/s", "images/hour", "memory");
-  for (const SplitTiming& split : splits) {
-    fmt::print("{:9}  {:12}  {:8.2f}  {:12.1f}  {:>9}\n", split.instances, split.threads, split.iterations_per_second,
-               images_per_hour(split), fmt::format("{:.0f} MiB", static_cast<double>(split.memory_bytes) / (1 << 20)));
-  }
-  const SplitTiming& best = *std::max_element(splits.begin(), splits.end(), [](const auto& x, const auto& y) {
-    return x.iterations_per_second < y.iterations_per_second;
-  });
+  const Split& best = *std::max_element(splits.begin(), splits.end(),
+                                        [](const auto& x, const auto& y) { return x.rate.median < y.rate.median; });
   if (best.instances == 1) {
     fmt::print("\nMost images per hour: one at a time on all {} threads, --threads {} (the default).\n", cpus, cpus);
   } else {
     fmt::print("\nMost images per hour: {} at a time with --threads {} each, as in\n", best.instances, best.threads);
     fmt::print("  ls *.jpg | xargs -P {} -n 1 hourglass restore --threads {} -q\n", best.instances, best.threads);
   }
+}
+
+ExitCode run_throughput(const Arguments& a, const Machine& machine, int cpus, Progress& progress) {
+  const std::vector<Split> splits = time_splits(a, cpus, progress);
+  std::string csv =
+      "instances,threads,iterations_per_second,iterations_per_second_low,iterations_per_second_high,images_per_hour,"
+      "memory_bytes\n";
+  nlohmann::ordered_json json = head(a, machine);
+  json["image_iterations"] = a.image_iterations;
+  json["rows"] = nlohmann::ordered_json::array();
+  std::vector<ScalingPoint> points;
+  for (const Split& split : splits) {
+    const Spread& rate = split.rate;
+    points.push_back({.count = split.instances, .rate = images_per_hour(a, split)});
+    csv += fmt::format("{},{},{:.4f},{:.4f},{:.4f},{:.3f},{}\n", split.instances, split.threads, rate.median, rate.low,
+                       rate.high, points.back().rate.median, split.memory_bytes);
+    json["rows"].push_back({{"instances", split.instances},
+                            {"threads", split.threads},
+                            {"iterations_per_second", rate.median},
+                            {"iterations_per_second_low", rate.low},
+                            {"iterations_per_second_high", rate.high},
+                            {"images_per_hour", points.back().rate.median},
+                            {"memory_bytes", split.memory_bytes}});
+  }
+  write_files(a, machine, csv, throughput_figure(points));
+  if (a.json) {
+    fmt::print("{}\n", json.dump());
+    return ExitCode::ok;
+  }
+  fmt::print("{}\n", describe(machine));
+  fmt::print(
+      "{} {} {}: {} CPUs divided, medians and quartiles over {} rounds of {:.3g} s; an image is {} iterations\n\n",
+      a.network.model, a.network.size, precision_name(a.network), cpus, a.timing.rounds, a.seconds / a.timing.rounds,
+      a.image_iterations);
+  print_splits(a, splits, cpus);
   return ExitCode::ok;
 }
 
 ExitCode run(const Arguments& a) {
-  if (!a.csv.empty()) check_writable(a.csv, a.force);
+  for (const std::string* path : {&a.csv, &a.plot}) {
+    if (!path->empty()) check_writable(*path, a.force);
+  }
+  if (!a.csv.empty() && a.csv == a.plot) fail("{}: is both the --csv and the --plot", a.csv);
   Progress progress({.quiet = a.quiet});
   const Machine machine = this_machine();
   const std::set<int> sorted(a.threads.begin(), a.threads.end());
@@ -293,7 +338,7 @@ void add_bench_threads_command(CLI::App& bench, Action& action) {
       "  weak        an image whose area grows with the threads: does each thread keep its pace?\n"
       "  throughput  the CPUs divided among fits side by side: which split restores the most images per hour?\n\n"
       "Examples:\n"
-      "  hourglass bench threads --model net.onnx --size 512x512 --threads 1,2,4,8\n"
+      "  hourglass bench threads --model net.onnx --size 512x512 --threads 1,2,4,8 --plot threads.svg\n"
       "  hourglass bench threads --mode throughput --model small --size 1024x768");
   add_network_options(*command, a.network);
   command->add_option("--mode", a.mode, "strong, weak or throughput")
@@ -302,19 +347,20 @@ void add_bench_threads_command(CLI::App& bench, Action& action) {
   command->add_option("--threads", a.threads, "Counts, as in 1,2,4; default: powers of two up to the CPUs available")
       ->delimiter(',')
       ->check(CLI::Range(1, 4096));
-  command->add_option("--rounds", a.timing.rounds, "How often to go through all thread counts")
+  command->add_option("--rounds", a.timing.rounds, "How often to go through all thread counts, or splits")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   command->add_option("--round-seconds", a.timing.round_seconds, "How long to time a count in a round, at least")
       ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();
-  command->add_option("--seconds", a.seconds, "How long to time a split (throughput)")
+  command->add_option("--seconds", a.seconds, "How long to time a split, over all rounds (throughput)")
       ->check(CLI::Range(0.01, 36000.0))
       ->capture_default_str();
   command->add_option("--image-iterations", a.image_iterations, "Iterations that an image takes (throughput)")
       ->check(CLI::Range(int64_t{1}, int64_t{10000000}))
       ->capture_default_str();
   command->add_option("--csv", a.csv, "Also write the table as CSV");
+  command->add_option("--plot", a.plot, "Also plot it: measured, ideal, and as Amdahl's law has it (SVG)");
   command->add_flag("--json", a.json, "One JSON object on stdout instead of the table");
   command->add_flag("--force", a.force, "Overwrite files that exist");
   command->add_flag("-q,--quiet", a.quiet, "No progress");

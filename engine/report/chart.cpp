@@ -36,6 +36,10 @@ void check(const Figure& figure) {
       if (series.x.size() != series.y.size()) {
         fail("chart: series '{}' has {} values of x and {} of y", series.name, series.x.size(), series.y.size());
       }
+      if (series.low.size() != series.high.size() || (!series.low.empty() && series.low.size() != series.y.size())) {
+        fail("chart: series '{}' has {} values of y, and {} and {} for their spread", series.name, series.y.size(),
+             series.low.size(), series.high.size());
+      }
     }
   }
 }

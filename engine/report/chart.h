@@ -32,6 +32,7 @@ struct Series {
   // Of the same length. A point that the axes can't show (NaN, infinity, not above 0 on a log axis) interrupts the
   // line.
   std::vector<double> x = {}, y = {};
+  std::vector<double> low = {}, high = {};  // a stroke through each point, from low to high; of y's length, or empty
   Line line = Line::solid;
   bool dots = false;              // at each point
   std::optional<int> color = {};  // into Theme::series; default: in the order of the series

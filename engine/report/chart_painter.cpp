@@ -15,6 +15,7 @@ constexpr double kTitleRow = 24, kTopRow = 20;         // the title's; the y axi
 constexpr double kBottom = 46;                         // tick labels and the x axis' label
 constexpr double kTickGap = 7, kNameGap = 9;           // between an axis and its numbers, a line and its name
 constexpr double kDot = 3.2, kMarkDot = 5, kLine = 2;  // radii and width
+constexpr double kSpread = 5;                          // half the bars that end a spread
 constexpr double kSwatch = 20;                         // a legend's piece of line
 
 std::string label_of(const Axis& axis) {
@@ -78,7 +79,11 @@ Scale y_scale(const Chart& chart, double height) {
   Range range;
   for (const Series& series : chart.series) {
     for (std::size_t i = 0; i < series.y.size(); ++i) {
-      if (shown(series.x[i], chart.x.scale)) range.add(series.y[i], chart.y.scale);
+      if (!shown(series.x[i], chart.x.scale)) continue;
+      range.add(series.y[i], chart.y.scale);
+      if (series.low.empty()) continue;
+      range.add(series.low[i], chart.y.scale);
+      range.add(series.high[i], chart.y.scale);
     }
   }
   for (const Mark& mark : chart.marks) range.add(mark.y, chart.y.scale);
@@ -225,12 +230,27 @@ void ChartPainter::paint_rules() {
   }
 }
 
+void ChartPainter::paint_spread(std::size_t index) {
+  const Series& series = chart_.series[index];
+  for (std::size_t i = 0; i < series.low.size(); ++i) {
+    const bool known = shown(series.x[i], chart_.x.scale) && shown(series.low[i], chart_.y.scale) &&
+                       shown(series.high[i], chart_.y.scale);
+    if (!known) continue;
+    const Point from = at(series.x[i], series.low[i]), to = at(series.x[i], series.high[i]);
+    canvas_.line(from, to, {color(index), kLine});
+    for (const Point& end : {from, to}) {
+      canvas_.line({end.x - kSpread, end.y}, {end.x + kSpread, end.y}, {color(index), kLine});
+    }
+  }
+}
+
 void ChartPainter::paint_series() {
   canvas_.clipped({plot_.x, plot_.y - 1, plot_.width, plot_.height + 2}, [&] {
     for (std::size_t i = 0; i < lines_.size(); ++i) {
       for (const std::vector<Point>& run : lines_[i]) {
         canvas_.polyline(run, {color(i), kLine, chart_.series[i].line});
       }
+      paint_spread(i);
     }
   });
   for (std::size_t i = 0; i < lines_.size(); ++i) {

@@ -19,6 +19,20 @@ Run bench(std::vector<std::string> arguments) {
   return run(arguments);
 }
 
+using Names = std::vector<std::string>;
+
+// Paths of a whole SVG.
+int svg_paths(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  const std::string svg = text.str();
+  CHECK_CONTAINS(svg, "</svg>");
+  int count = 0;
+  for (std::size_t at = svg.find("<path"); at != std::string::npos; at = svg.find("<path", at + 1)) ++count;
+  return count;
+}
+
 }  // namespace
 
 TEST_CASE("bench threads: strong scaling as JSON and CSV") {
@@ -45,6 +59,36 @@ TEST_CASE("bench threads: strong scaling as JSON and CSV") {
   check_fails(bench({"threads", "--threads", "1", "--csv", csv}), 1, "--force");
 }
 
+TEST_CASE("bench threads: what it was measured on, and plots") {
+  const TemporaryFolder folder;
+  const std::string plot = folder / "threads.svg";
+  const Run strong =
+      bench({"threads", "--threads", "1,2", "--rounds", "2", "--round-seconds", "0", "-q", "--plot", plot});
+  CAPTURE(strong.err);
+  REQUIRE(strong.exit_code == 0);
+  for (const char* part : {"(affinity ", "cgroup quota ", "oneDNN ", " using ", "omp", "Amdahl's law: ", " to "}) {
+    CHECK_CONTAINS(strong.out, part);
+  }
+  CHECK(svg_paths(plot) > 20);
+  check_fails(bench({"threads", "--threads", "1", "--plot", plot}), 1, "threads.svg: exists already; --force");
+  check_fails(bench({"threads", "--threads", "1", "--plot", folder / "a", "--csv", folder / "a"}), 1,
+              "is both the --csv and the --plot");
+
+  // One count: no law.
+  const Names one{"threads", "--threads", "1", "--rounds", "1", "--round-seconds", "0", "--force", "--plot", plot};
+  CHECK(bench(one).exit_code == 0);
+  CHECK(svg_paths(plot) > 10);
+  Names weak = one;
+  weak.insert(weak.end(), {"--mode", "weak"});
+  CHECK(bench(weak).exit_code == 0);
+  CHECK(svg_paths(plot) > 10);
+  const Run splits = bench({"threads", "--mode", "throughput", "--threads", "2", "--seconds", "0.02", "--rounds", "2",
+                            "--plot", folder / "splits.svg", "--csv", folder / "splits.csv", "-q"});
+  CHECK(splits.exit_code == 0);
+  CHECK_CONTAINS(splits.out, "medians and quartiles over 2 rounds");
+  CHECK(svg_paths(folder / "splits.svg") > 10);
+}
+
 TEST_CASE("bench threads: the image grows with the threads") {
   const Run result =
       bench({"threads", "--mode", "weak", "--threads", "1,4", "--rounds", "1", "--round-seconds", "0", "--json"});
@@ -67,6 +111,8 @@ TEST_CASE("bench threads: every even division of the CPUs") {
   CHECK(json["rows"][1]["threads"] == 1);
   const double rate = json["rows"][1]["iterations_per_second"];
   CHECK(json["rows"][1]["images_per_hour"].get<double>() == doctest::Approx(rate * 360));
+  CHECK(json["rows"][1]["iterations_per_second_low"].get<double>() <= rate);
+  CHECK(json["rows"][1]["iterations_per_second_high"].get<double>() >= rate);
   check_fails(bench({"threads", "--mode", "throughput", "--threads", "1,2"}), 1, "one number");
 }
 

@@ -82,7 +82,15 @@ TEST_CASE("the machine has a name and CPUs") {
   CHECK(machine.available >= 1);
   CHECK(machine.available <= machine.limits.affinity);
   CHECK(machine.memory_bytes > 0);
-  CHECK(describe(machine).find(machine.onednn) != std::string::npos);
+  const std::string text = describe(machine);
+  for (const std::string& part : {machine.cpu, machine.isa, machine.onednn, machine.openmp}) {
+    CHECK_FALSE(part.empty());
+    CHECK(text.find(part) != std::string::npos);
+  }
+  Machine limited = machine;
+  limited.limits.affinity = 7;
+  limited.limits.quota = 2.5;
+  CHECK(describe(limited).find("(affinity 7, cgroup quota 2.5)") != std::string::npos);
 }
 
 }  // namespace hourglass::test

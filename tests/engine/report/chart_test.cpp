@@ -106,6 +106,21 @@ TEST_CASE("a series takes the colour and the line it is given") {
   CHECK(dotted > 500);
 }
 
+TEST_CASE("a point's spread is drawn, and moves the axis") {
+  Figure figure{.charts = {{.series = {{.x = {1, 2}, .y = {1, 2}, .line = Line::none, .dots = true}}}}};
+  const int64_t dots = count(to_image(figure), kLight.series[0]);
+  Series& series = figure.charts[0].series[0];
+  series.low = {0.5, kInfinity};
+  series.high = {9, kInfinity};  // the second one's is not known
+  const int64_t with_spread = count(to_image(figure), kLight.series[0]);
+  CHECK(with_spread > dots + 500);
+  series.high[0] = 18;  // as long, on an axis that is twice as long
+  CHECK(static_cast<double>(count(to_image(figure), kLight.series[0])) ==
+        doctest::Approx(static_cast<double>(with_spread)).epsilon(0.15));
+  series.low.pop_back();
+  CHECK_CONTAINS(error_of([&] { to_svg(figure); }), "2 values of y, and 1 and 2 for their spread");
+}
+
 TEST_CASE("what can't be shown interrupts the line and moves no axis") {
   Figure figure = wave(700);
   Series& series = figure.charts[0].series[0];
