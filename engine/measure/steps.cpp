@@ -24,6 +24,10 @@ double flops_of(const Graph& graph, const Node& node) {
   if (node.op->name == "Conv") return work(node.inputs[1], node.outputs[0]);
   if (node.op->name == "ConvGradSrc") return work(node.inputs[1], node.inputs[0]);
   if (node.op->name == "ConvGradWeights") return work(node.outputs[0], node.inputs[1]);
+  if (node.op->name == "MatMul") {
+    const int64_t terms = graph.shape(node.inputs[0])[node.attrs.integer("trans_a") != 0 ? -2 : -1];
+    return 2.0 * static_cast<double>(terms) * static_cast<double>(graph.shape(node.outputs[0]).elements());
+  }
   return 0;
 }
 
@@ -78,6 +82,13 @@ double best_gbytes(int threads) {
 
 }  // namespace
 
+Work work_of(const Graph& graph, const Node& node) {
+  Work work{.flops = flops_of(graph, node)};
+  for (const ValueId id : node.inputs) work.bytes += bytes_of(graph, id);
+  for (const ValueId id : node.outputs) work.bytes += bytes_of(graph, id);
+  return work;
+}
+
 std::vector<StepProfile> profile_steps(Fit& fit, int64_t iterations) {
   Plan& plan = fit.plan();
   const Graph& graph = plan.graph();
@@ -91,9 +102,9 @@ std::vector<StepProfile> profile_steps(Fit& fit, int64_t iterations) {
     if (profile.info.node >= 0) {
       const Node& node = graph.nodes[static_cast<std::size_t>(profile.info.node)];
       profile.shape = fmt::to_string(graph.shape(node.outputs[0]));
-      profile.flops = flops_of(graph, node);
-      for (const ValueId id : node.inputs) profile.bytes += bytes_of(graph, id);
-      for (const ValueId id : node.outputs) profile.bytes += bytes_of(graph, id);
+      const Work work = work_of(graph, node);
+      profile.flops = work.flops;
+      profile.bytes = work.bytes;
     }
     profiles.push_back(std::move(profile));
   }

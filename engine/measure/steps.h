@@ -11,21 +11,28 @@
 
 namespace hourglass {
 
+struct Work {
+  double flops = 0;  // twice the multiply-adds of convolutions and matrix products; 0 for all else
+  double bytes = 0;  // each operand once
+};
+Work work_of(const Graph& graph, const Node& node);
+
 struct StepProfile {
   StepInfo info;
   std::string shape;  // of the first output
   Spread seconds;     // over the iterations
-  double flops = 0;   // twice the multiply-adds of convolutions and matrix products; 0 for all else
-  double bytes = 0;   // each operand once
-  double alone = 0;   // see time_convolutions()
+  double flops = 0;   // as Work says; none for a reorder
+  double bytes = 0;
+  double alone = 0;  // see time_convolutions()
 };
 
 // Runs the plan that many times, weights and noise as they are, and says what each step took in its place in the
 // iteration, with the caches as it finds them there.
 std::vector<StepProfile> profile_steps(Fit& fit, int64_t iterations);
 
-// Fills in `alone` for convolutions: the seconds of their oneDNN primitives without anything around them, the best of
-// `times` runs one after another. Their sum is the convolution floor: what the iteration would take were all else free.
+// Fills in `alone` for convolutions and matrix products: the seconds of their oneDNN primitives without anything around
+// them, the best of `times` runs one after another. Their sum is the convolution floor: what the iteration would take
+// were all else free.
 void time_convolutions(Fit& fit, std::vector<StepProfile>& steps, int64_t times);
 
 // Medians summed by op; reorders under "Reorder".

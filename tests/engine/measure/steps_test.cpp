@@ -27,6 +27,16 @@ TEST_CASE("each step has its time, arithmetic and traffic") {
   CHECK(by_op.at("Conv") > 0);
 }
 
+TEST_CASE("the work of a matrix product") {
+  Graph graph;
+  GraphBuilder b(graph, op_table());
+  const ValueId x = b.input("x", {DType::f32, Shape{7, 5}}), y = b.input("y", {DType::f32, Shape{7, 3}});
+  graph.outputs = {b.add("MatMul", {x, y}, {{"trans_a", int64_t{1}}})};
+  const Work work = work_of(graph, graph.nodes.back());
+  CHECK(work.flops == 2.0 * 5 * 3 * 7);
+  CHECK(work.bytes == 4.0 * (7 * 5 + 7 * 3 + 5 * 3));
+}
+
 TEST_CASE("the peak of this machine is not nothing") {
   const Peak peak = measure_peak(1, Precision::f32);
   CHECK(peak.gflops > 0.1);
