@@ -116,6 +116,17 @@ TEST_CASE("bench threads: every even division of the CPUs") {
   check_fails(bench({"threads", "--mode", "throughput", "--threads", "1,2"}), 1, "one number");
 }
 
+TEST_CASE("bench iteration: the peak memory is its own, not that of who started it") {
+  constexpr std::size_t kLarge = std::size_t{300} << 20;
+  const std::vector<char> large(kLarge, 1);
+  CHECK(large.back() == 1);
+  const Run result = bench({"iteration", "--threads", "1", "--iterations", "1", "--json"});
+  REQUIRE(result.exit_code == 0);
+  const auto peak = nlohmann::json::parse(result.out).at("peak_rss_bytes").get<std::size_t>();
+  CHECK(peak > std::size_t{5} << 20);
+  CHECK(peak < kLarge);
+}
+
 TEST_CASE("bench ops: every step with its share of the peak") {
   const Run result = bench({"ops", "--threads", "1", "--iterations", "2", "--json"});
   REQUIRE(result.exit_code == 0);
