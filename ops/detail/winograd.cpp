@@ -97,6 +97,12 @@ struct Layout {
   };
   int64_t border_pixels = 0, border_columns = 0;
   std::vector<std::vector<Addition>> additions;
+  // Border rows are whole rows of the grid, behind them come the border columns of the image's rows.
+  [[nodiscard]] int64_t border_pixel(int64_t row, int64_t column, int64_t grid_column) const {
+    const auto grid_columns = static_cast<int64_t>(w.targets.size());
+    if (row < 0) return (-1 - row) * grid_columns + grid_column;
+    return (conv.window.h.pad_begin + conv.window.h.pad_end) * grid_columns + row * border_columns + (-1 - column);
+  }
 
   [[nodiscard]] int64_t element() const { return static_cast<int64_t>(is_bf16 ? 2 : 4); }
   [[nodiscard]] int64_t tiles_of_image() const { return h.tiles * w.tiles; }
@@ -222,7 +228,6 @@ class WinogradKernel final : public Kernel {
     const TileAt at(l, t);
     char* image = static_cast<char*>(at_.dst[0]) + at.image * l.out.stride_n * l.element();
     char* border = scratch(l.border) + at.image * l.border_pixels * l.out.c * l.element();
-    const int64_t grid_columns = static_cast<int64_t>(l.w.targets.size());
     for (int64_t i = 0; i < kOut; ++i) {
       const int64_t row = l.h.targets[static_cast<std::size_t>(at.row + i)];
       for (int64_t j = 0; j < kOut; ++j) {
@@ -233,26 +238,12 @@ class WinogradKernel final : public Kernel {
         if (row >= 0 && column >= 0) {
           pixel = image + (row * l.out.stride_h + column * l.out.stride_w) * l.element();
         } else {
-          pixel = border + border_pixel(row, column, at.column + j, grid_columns) * l.out.c * l.element();
+          pixel = border + l.border_pixel(row, column, at.column + j) * l.out.c * l.element();
         }
       }
     }
   }
 
-  // Border rows are whole rows of the grid, behind them come the border columns of the image's rows.
-  [[nodiscard]] int64_t border_pixel(int64_t row, int64_t column, int64_t grid_column, int64_t grid_columns) const {
-    return layout_border_pixel(*layout_, row, column, grid_column, grid_columns);
-  }
-
- public:
-  static int64_t layout_border_pixel(const Layout& l, int64_t row, int64_t column, int64_t grid_column,
-                                     int64_t grid_columns) {
-    if (row < 0) return (-1 - row) * grid_columns + grid_column;
-    const auto& pads = l.conv.window.h;
-    return (pads.pad_begin + pads.pad_end) * grid_columns + row * l.border_columns + (-1 - column);
-  }
-
- private:
   void add_border() const {
     const Layout& l = *layout_;
     const int64_t images = l.out.n;
@@ -398,7 +389,7 @@ void list_additions(Layout& l) {
       if (row >= 0 && column >= 0) continue;
       const int64_t to_row = border_source(l.conv.border, i - h.pad_begin, h.src);
       const int64_t to_column = border_source(l.conv.border, j - w.pad_begin, w.src);
-      by_row[to_row].push_back({.from = WinogradKernel::layout_border_pixel(l, row, column, j, grid_columns) * l.out.c,
+      by_row[to_row].push_back({.from = l.border_pixel(row, column, j) * l.out.c,
                                 .to = to_row * l.out.stride_h + to_column * l.out.stride_w});
     }
   }
