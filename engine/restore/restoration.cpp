@@ -53,6 +53,8 @@ Restoration::Restoration(const Task& task, const NetworkFactory& make, const OpT
   const ValueId loss = task.energy(builder, network.image);
   problem_sha256_ = sha256_of(network.graph);
   problem_ = Problem{std::move(network.graph), network.input, network.image, loss};
+  // A fit that does not fit is refused before anything is begun.
+  if (options.fit.memory_limit > 0) Fit::planned_bytes(*problem_, table, options.fit);
   sum_.assign(sought.pixels.size(), 0.0F);
 }
 

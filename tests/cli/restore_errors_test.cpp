@@ -44,6 +44,11 @@ struct Fixture {
 
 }  // namespace
 
+TEST_CASE_FIXTURE(Fixture, "restore refuses a run that does not fit into the memory it may have") {
+  fails({input, "--memory-limit", "1M"}, 1, {"the fit needs ", " MiB, the limit is 1: take a smaller network"});
+  fails({input, "--memory-limit", "much"}, 2, {"--memory-limit"}, 2);
+}
+
 TEST_CASE_FIXTURE(Fixture, "restore refuses images that it can't read") {
   fails({folder / "missing.jpg"}, 1, {"missing.jpg: no such file"});
   fails({folder.string()}, 1, {"is a folder"});
