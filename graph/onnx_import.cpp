@@ -19,12 +19,44 @@ namespace {
 constexpr int64_t kMaxFoldElements = int64_t{1} << 25;
 constexpr int64_t kMaxFoldedElements = int64_t{1} << 27;
 
+// Constants that compositions need, all together.
+constexpr int64_t kMaxPartElements = int64_t{1} << 28;
+
+// Multiply-adds at import, all together: references are slow.
+constexpr double kMaxFoldWork = 2e9;
+
+// A parameter that is drawn, as much as one whose values the file holds; and all of them together.
+constexpr int64_t kMaxDrawnElements = int64_t{1} << 28;
+constexpr int64_t kMaxAllDrawnElements = int64_t{1} << 29;
+
+// Of what is computed in a fit: 256 GiB.
+constexpr int64_t kMaxElements = int64_t{1} << 36;
+
 std::string label(const OnnxNode& node) { return fmt::format("node '{}' ({})", node.name, node.op); }
 
 // Ops whose inputs behind the first are weights, also when they have one element only.
 bool takes_weights(std::string_view op) {
   return op == "Conv" || op == "ConvTranspose" || op == "BatchNormalization" || op == "InstanceNormalization" ||
          op == "PRelu" || op == "Gemm";
+}
+
+// Multiply-adds that the reference of a node takes, about: for most one for each output.
+double work_of(const Node& node, const std::vector<TensorType>& inputs, const std::vector<TensorType>& outputs) {
+  const auto count = [](const TensorType& type) { return static_cast<double>(type.shape.elements()); };
+  double work = 0;
+  for (const TensorType& type : outputs) work += count(type);
+  const std::string_view op = node.op->name;
+  if (work == 0 || node.op->by_type) return work;
+  if (op == "Conv" || op == "ConvTranspose") {
+    return count(op == "Conv" ? outputs[0] : inputs[0]) * count(inputs[1]) / static_cast<double>(inputs[1].shape[0]);
+  }
+  if (op == "MatMul") return work * static_cast<double>(inputs[0].shape[-1]);
+  if (op == "Gemm") return work * count(inputs[0]) / static_cast<double>(outputs[0].shape[0]);
+  if (op.starts_with("Reduce")) return count(inputs[0]);
+  if (node.attrs.has("kernel_shape")) {
+    for (const int64_t extent : node.attrs.ints("kernel_shape")) work *= static_cast<double>(extent);
+  }
+  return work;
 }
 
 // A constant input as the attribute that the op declares.
@@ -98,8 +130,10 @@ class Binder {
   Examination examine() {
     Examination result{.nodes = {}, .problem = {}, .opset = model_.opset, .producer = model_.producer};
     for (const OnnxNode& node : model_.nodes) {
-      reports_.push_back(
-          {.name = node.name, .op = node.op, .problem = fmt::format("{}", fmt::join(reasons_of(node), "; "))});
+      reports_.push_back({.name = node.name,
+                          .op = node.op,
+                          .version = node.version,
+                          .problem = fmt::format("{}", fmt::join(reasons_of(node), "; "))});
     }
     try {
       add_everything();
@@ -323,6 +357,10 @@ class Binder {
     } else {
       shape = Shape(node.attrs.ints("shape"));
     }
+    if (shape.elements() > kMaxDrawnElements || (drawn_ += shape.elements()) > kMaxAllDrawnElements) {
+      fail("draws a parameter of shape {}: one may have up to {} elements, all together {}", shape, kMaxDrawnElements,
+           kMaxAllDrawnElements);
+    }
     if (node.op.starts_with("RandomUniform")) {
       init = {.kind = Init::Kind::uniform, .low = real("low", 0), .high = real("high", 1)};
       if (!(init.low <= init.high)) fail("low {} is above high {}", init.low, init.high);
@@ -406,6 +444,10 @@ class Binder {
     const std::size_t before = graph_.values.size();
     const std::vector<ValueId> parts = without_prefix(node, [&] { return lower(*builder_, node, outputs.size()); });
     if (parts.empty()) return false;
+    for (std::size_t i = before; i < graph_.values.size(); ++i) {
+      if (graph_.values[i].kind == ValueKind::constant) part_elements_ += graph_.values[i].type.shape.elements();
+    }
+    if (part_elements_ > kMaxPartElements) fail("needs constants of more than {} elements in all", kMaxPartElements);
     if (parts.size() < outputs.size()) {
       fail("its output '{}' is not supported", outputs[parts.size()]);
     }
@@ -465,7 +507,9 @@ class Binder {
     for (auto it = order.rbegin(); it != order.rend(); ++it) {
       const Node& node = **it;
       if (node.op->reference == nullptr) fail("needs the value of '{}' ({})", node.name, node.op->name);
-      count_folded(types_of(node));
+      const std::vector<TensorType> types = types_of(node);
+      count_folded(types);
+      if (!affords(node, types)) fail("takes too long to compute: '{}' ({}) is large", node.name, node.op->name);
       std::vector<const HostTensor*> inputs;
       for (const ValueId id : node.inputs) inputs.push_back(id.valid() ? known.at(id.index).get() : nullptr);
       std::vector<HostTensor> outputs = evaluate_reference(*node.op, node.attrs, inputs);
@@ -493,6 +537,16 @@ class Binder {
     }
   }
 
+  // Takes a node's work off what may be done at import.
+  bool affords(const Node& node, const std::vector<TensorType>& outputs) {
+    std::vector<TensorType> inputs;
+    for (const ValueId id : node.inputs) inputs.push_back(id.valid() ? graph_.type(id) : TensorType{});
+    const double work = work_of(node, inputs, outputs);
+    if (!(work <= kMaxFoldWork - work_)) return false;
+    work_ += work;
+    return true;
+  }
+
   // Computes the node now if its inputs are known. False when it has to stay a node.
   bool fold(const Node& node, const std::vector<std::string>& outputs) {
     const OpDef& op = *node.op;
@@ -516,7 +570,7 @@ class Binder {
     const std::vector<TensorType> types = types_of(node);
     const bool large = std::any_of(types.begin(), types.end(),
                                    [](const TensorType& type) { return type.shape.elements() > kMaxFoldElements; });
-    if (large) return false;
+    if (large || !affords(node, types)) return false;
     count_folded(types);
     if (report_ != nullptr) report_->folded = true;
     std::vector<HostTensor> values = evaluate_reference(op, node.attrs, inputs);
@@ -534,7 +588,12 @@ class Binder {
   [[nodiscard]] std::vector<TensorType> types_of(const Node& node) const {
     std::vector<const TensorType*> inputs;
     for (const ValueId id : node.inputs) inputs.push_back(id.valid() ? &graph_.type(id) : nullptr);
-    return without_prefix(node, [&] { return infer_types(*node.op, node.attrs, inputs, node.name); });
+    std::vector<TensorType> types =
+        without_prefix(node, [&] { return infer_types(*node.op, node.attrs, inputs, node.name); });
+    for (const TensorType& type : types) {
+      if (type.shape.elements() > kMaxElements) fail("makes {}, more than {} elements", type.shape, kMaxElements);
+    }
+    return types;
   }
 
   void append(Node& node, const std::vector<std::string>& outputs) {
@@ -570,7 +629,10 @@ class Binder {
   std::vector<std::string> errors_;
   std::vector<NodeReport> reports_;  // examine() only: one per node
   NodeReport* report_ = nullptr;     // of the node at hand
-  int64_t folded_ = 0;
+  int64_t folded_ = 0;               // elements, as drawn_
+  int64_t drawn_ = 0;
+  int64_t part_elements_ = 0;
+  double work_ = 0;
   int separated_ = 0;
 };
 

@@ -11,9 +11,12 @@
 // Identity or Cast becomes a parameter of its own: PyTorch merges equal initial values so when it exports.
 // double and float16 initializers are converted to f32.
 //
-// Opsets: from 7 to the newest that the installed ONNX library knows. Files up to 2 GB; one tensor up to 1 GiB.
-// External data is read from the model's own folder only, and not at all for a model that comes from memory. Errors
-// name the file; what is not supported is listed all at once, by node name and op type.
+// Opsets: from 7 to 22, or the newest that the installed ONNX library knows; what it does not know, its checker can't
+// check, which is noted. External data is read from the model's own folder only, and not at all for a model that comes
+// from memory. Errors name the file; what is not supported is listed all at once, by node name and op type.
+//
+// Bounds, so that no file takes more than minutes and a few GiB: files up to 2 GB and as much of external data; 100,000
+// nodes; 2^28 elements in one constant, 2^29 in all, and 2^27 in what is computed from them.
 #pragma once
 
 #include <filesystem>
@@ -50,6 +53,7 @@ struct ImageInput {
 // What the importer makes of one node of the file.
 struct NodeReport {
   std::string name, op;
+  int version = 0;       // the opset that the op's definition is from: 11 for the Conv of opset 13; 0: not known
   std::string problem;   // empty when there is none
   bool blocked = false;  // nothing is wrong with it, but it reads what a node with a problem computes
   bool folded = false;   // a constant, once the image's size is known

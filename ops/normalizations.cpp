@@ -9,23 +9,18 @@
 // Each of the first three is a batch normalisation of src in another shape: what shares statistics becomes a channel.
 #include "graph/error.h"
 #include "graph/op.h"
+#include "ops/detail/filled.h"
 
 namespace hourglass::ops {
 namespace {
-
-HostTensor filled(int64_t count, double value) {
-  HostTensor tensor(DType::f32, Shape{count});
-  std::fill(tensor.values.begin(), tensor.values.end(), value);
-  return tensor;
-}
 
 // src in the shape [1, groups, rest], normalised per group: {xhat, mean, inv_std}.
 std::vector<ValueId> normalize_groups(const LowerContext& ctx, ValueId src, int64_t groups) {
   const int64_t elements = ctx.shape(src).elements();
   if (groups < 1 || elements == 0) fail("src is {}: there is nothing to normalise", ctx.shape(src));
   const ValueId flat = ctx.reshape(src, {1, groups, elements / groups});
-  const ValueId one = ctx.b.constant(filled(groups, 1), ctx.node.name + "/one");
-  const ValueId zero = ctx.b.constant(filled(groups, 0), ctx.node.name + "/zero");
+  const ValueId one = ctx.b.constant(detail::filled(Shape{groups}, 1), ctx.node.name + "/one");
+  const ValueId zero = ctx.b.constant(detail::filled(Shape{groups}, 0), ctx.node.name + "/zero");
   return ctx.b.add_all("BatchNormalization", {flat, one, zero},
                        {{"epsilon", ctx.node.attrs.real("epsilon")}, {"training_mode", int64_t{1}}},
                        ctx.node.name + "/BatchNormalization");

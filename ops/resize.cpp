@@ -11,6 +11,7 @@
 #include <cmath>
 
 #include "graph/error.h"
+#include "ops/detail/filled.h"
 #include "ops/detail/loop.h"
 #include "ops/detail/onednn.h"
 #include "ops/detail/taps.h"
@@ -294,7 +295,7 @@ std::vector<ValueId> lower_extrapolation(LowerContext& ctx) {
   const ValueId src = ctx.node.inputs[0], inside = ctx.add("Resize", {src}, attrs);
   const Shape shape = ctx.shape(src), dst = ctx.shape(inside);
   const AxisMap h = map_axis(attrs, shape, kH), w = map_axis(attrs, shape, kW);
-  HostTensor outside(DType::f32, Shape{1, 1, dst[kH], dst[kW]});
+  HostTensor outside = detail::filled(Shape{1, 1, dst[kH], dst[kW]}, 0);
   for (int64_t i = 0; i < outside.shape.elements(); ++i) {
     const bool is_out = is_outside(attrs, h, i / dst[kW]) || is_outside(attrs, w, i % dst[kW]);
     outside.values[static_cast<std::size_t>(i)] = is_out ? value : 0;

@@ -20,6 +20,7 @@ struct OnnxNode {
   std::string name;  // unique; made from the op when the file has none
   std::string op;
   std::string domain;  // "" for ONNX's own
+  int version = 0;     // the opset that the op's definition here is from; 0: not known
   Attrs attrs;
   std::vector<std::string> unsupported;      // attributes that an Attrs can't hold, with the reason
   std::vector<std::string> inputs, outputs;  // "" for one that is not given
@@ -40,7 +41,8 @@ struct OnnxModel {
   std::vector<OnnxInput> inputs;  // without those that have an initializer
   std::vector<std::string> outputs;
   std::vector<std::string> notes;
-  // Set when ONNX itself does not know an op of its own domain; bind() then has a better message than the checker's.
+  // What ONNX has against the model as a whole: its checker, or that it does not know an op of its own domain. bind()
+  // first says what it has against the nodes, which is more to the point.
   std::string invalid;
 };
 

@@ -8,6 +8,8 @@
 #include <fstream>
 #include <limits>
 #include <set>
+#include <string_view>
+#include <unordered_set>
 
 #include "graph/detail/onnx_model.h"
 #include "graph/detail/onnx_tensor.h"
@@ -17,14 +19,28 @@
 namespace hourglass {
 namespace {
 
-constexpr int kOldestOpset = 7;
+// Passes that go through all nodes once for each are still done in seconds.
+constexpr int kMaxNodes = 100'000;
+
+// All tensors of a file: 2 GiB in f32.
+constexpr int64_t kMaxAllElements = int64_t{1} << 29;
+
+// All of its external data, as much as a file in itself may hold.
+constexpr uint64_t kMaxExternalBytes = uint64_t{1} << 31;
+
+// The newest that our ops were written for and tested with; an older ONNX library can't check all of it.
+constexpr int kOldestOpset = 7, kNewestOpset = 22;
+
+int newest_installed_opset() {
+  return onnx::OpSchemaRegistry::DomainToVersionRange::Instance().Map().at(onnx::ONNX_DOMAIN).second;
+}
 
 onnx::ModelProto parse_proto(std::string_view bytes) {
   if (bytes.empty()) fail("the file is empty");
   if (bytes.size() > static_cast<std::size_t>(std::numeric_limits<int>::max())) fail("the model is larger than 2 GB");
   onnx::ModelProto proto;
   if (!proto.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    fail("is not an ONNX model, or is cut short");
+    fail("is not an ONNX model, is cut short, or nests subgraphs too deeply");
   }
   if (!proto.has_graph()) fail("is not an ONNX model, or is cut short: there is no graph in it");
   return proto;
@@ -45,8 +61,7 @@ int declared_opset(const onnx::ModelProto& proto) {
   for (const auto& import : proto.opset_import()) {
     if (import.domain().empty()) opset = std::max(opset, import.version());
   }
-  const auto& known = onnx::OpSchemaRegistry::DomainToVersionRange::Instance().Map();
-  const int newest = known.at(onnx::ONNX_DOMAIN).second;
+  const int newest = std::max(kNewestOpset, newest_installed_opset());
   if (opset == 0) fail("declares no opset, or is cut short");
   if (opset < kOldestOpset || opset > newest) {
     fail("declares opset {}, supported are {} to {}; export it with one of those (PyTorch: opset_version=13)", opset,
@@ -66,11 +81,41 @@ std::string shorten(std::string_view text) {
   return text.size() > kLongest ? result + "..." : result;
 }
 
-void check(const onnx::ModelProto& proto) {
+// What ONNX's checker has against the model; empty: nothing.
+std::string refusal_of(const onnx::ModelProto& proto) {
   try {
     onnx::checker::check_model(proto);
   } catch (const std::exception& error) {
-    fail("ONNX's checker refuses it: {}", shorten(error.what()));
+    return fmt::format("ONNX's checker refuses it: {}", shorten(error.what()));
+  }
+  return {};
+}
+
+// Every name is given once, and before it is read: so there is no cycle.
+void check_names(const onnx::GraphProto& graph) {
+  std::unordered_set<std::string_view> known, computed, initialized;
+  for (const auto& tensor : graph.initializer()) {
+    if (!initialized.insert(tensor.name()).second) fail("two initializers are called '{}'", tensor.name());
+  }
+  for (const auto& info : graph.input()) {
+    if (!known.insert(info.name()).second) fail("two inputs are called '{}'", info.name());
+  }
+  known.insert(initialized.begin(), initialized.end());
+  for (const auto& node : graph.node()) computed.insert(node.output().begin(), node.output().end());
+  for (const auto& node : graph.node()) {
+    for (const std::string& name : node.input()) {
+      if (name.empty() || known.contains(name)) continue;
+      fail("node '{}' ({}) reads '{}', which {}", node.name(), node.op_type(), name,
+           computed.contains(name) ? "no node before it computes: the graph has a cycle, or its nodes are out of order"
+                                   : "nothing in the file gives");
+    }
+    for (const std::string& name : node.output()) {
+      if (name.empty() || known.insert(name).second) continue;
+      fail("node '{}' ({}) computes '{}', a name that is taken already", node.name(), node.op_type(), name);
+    }
+  }
+  for (const auto& info : graph.output()) {
+    if (!known.contains(info.name())) fail("output '{}' is not computed by any node", info.name());
   }
 }
 
@@ -95,6 +140,8 @@ class TensorReader {
   // A size computed in double must stay exact, so single doubles keep their type, unless all is double.
   std::shared_ptr<const HostTensor> read(const onnx::TensorProto& proto, bool weight) {
     HostTensor tensor = tensor_from_onnx(proto);
+    elements_ += tensor.shape.elements();
+    if (elements_ > kMaxAllElements) fail("the file's constants have more than {} elements in all", kMaxAllElements);
     const bool converts =
         is_floating(tensor.dtype) && tensor.dtype != DType::f32 &&
         (tensor.dtype == precision_ || tensor.dtype != DType::f64 || (weight && tensor.shape.elements() > 1));
@@ -109,6 +156,7 @@ class TensorReader {
  private:
   DType precision_;
   int converted_ = 0;
+  int64_t elements_ = 0;
 };
 
 void read_attribute(const onnx::AttributeProto& attr, TensorReader& tensors, OnnxNode& node) {
@@ -141,10 +189,18 @@ void read_attribute(const onnx::AttributeProto& attr, TensorReader& tensors, Onn
   }
 }
 
-OnnxNode read_node(const onnx::NodeProto& proto, TensorReader& tensors) {
+// 0 for what the installed ONNX does not know.
+int version_of(const onnx::NodeProto& proto, int opset) {
+  if (!proto.domain().empty() || opset > newest_installed_opset()) return 0;
+  const auto* schema = onnx::OpSchemaRegistry::Schema(proto.op_type(), opset, onnx::ONNX_DOMAIN);
+  return schema == nullptr ? 0 : schema->SinceVersion();
+}
+
+OnnxNode read_node(const onnx::NodeProto& proto, int opset, TensorReader& tensors) {
   OnnxNode node{.name = proto.name(),
                 .op = proto.op_type(),
                 .domain = proto.domain(),
+                .version = version_of(proto, opset),
                 .attrs = {},
                 .unsupported = {},
                 .inputs = {proto.input().begin(), proto.input().end()},
@@ -194,6 +250,37 @@ void name_nodes(std::vector<OnnxNode>& nodes) {
   }
 }
 
+// Calls use(TensorProto&) for every tensor of the graph itself.
+template <typename Use>
+void for_each_tensor(onnx::GraphProto& graph, const Use& use) {
+  for (auto& tensor : *graph.mutable_initializer()) {
+    try {
+      use(tensor);
+    } catch (const Error& error) {
+      throw error.within(fmt::format("initializer '{}'", tensor.name()));
+    }
+  }
+  for (auto& node : *graph.mutable_node()) {
+    for (auto& attr : *node.mutable_attribute()) {
+      if (!attr.has_t()) continue;
+      try {
+        use(*attr.mutable_t());
+      } catch (const Error& error) {
+        throw error.within(fmt::format("node '{}' ({}): attribute '{}'", node.name(), node.op_type(), attr.name()));
+      }
+    }
+  }
+}
+
+void load_all_external_data(onnx::GraphProto& graph, const std::filesystem::path& folder) {
+  uint64_t bytes = 0;
+  for_each_tensor(graph, [&](const onnx::TensorProto& tensor) {
+    if (const auto data = find_external_data(tensor, folder)) bytes += data->length;
+    if (bytes > kMaxExternalBytes) fail("the model has more than {} MiB of external data", kMaxExternalBytes >> 20);
+  });
+  for_each_tensor(graph, [&](onnx::TensorProto& tensor) { load_external_data(tensor, folder); });
+}
+
 OnnxModel read_model(onnx::ModelProto& proto, const std::string& file, const std::filesystem::path& folder) {
   OnnxModel model;
   model.file = file;
@@ -202,26 +289,17 @@ OnnxModel read_model(onnx::ModelProto& proto, const std::string& file, const std
   unify_domains(proto);
   model.opset = declared_opset(proto);
   if (proto.graph().sparse_initializer_size() > 0) fail("sparse initializers are not supported");
-  for (auto& tensor : *proto.mutable_graph()->mutable_initializer()) {
-    try {
-      load_external_data(tensor, folder);
-    } catch (const Error& error) {
-      throw error.within(fmt::format("initializer '{}'", tensor.name()));
-    }
+  if (proto.graph().node_size() > kMaxNodes) {
+    fail("has {} nodes, a network may have up to {}", proto.graph().node_size(), kMaxNodes);
   }
+  check_names(proto.graph());
+  load_all_external_data(*proto.mutable_graph(), folder);
   // A newer container around an opset that we know is read as what it is for that opset.
   if (proto.ir_version() > onnx::Version::IR_VERSION) {
     model.notes.push_back(fmt::format("declares IR version {}, read as version {}", proto.ir_version(),
                                       static_cast<int>(onnx::Version::IR_VERSION)));
     proto.set_ir_version(onnx::Version::IR_VERSION);
   }
-  const std::string unknown = unknown_op(proto, model.opset);
-  if (unknown.empty()) {
-    check(proto);
-  } else {
-    model.invalid = fmt::format("'{}' is not an op of ONNX opset {}", unknown, model.opset);
-  }
-
   std::set<std::string> with_initializer;
   for (const auto& tensor : proto.graph().initializer()) with_initializer.insert(tensor.name());
   for (const auto& info : proto.graph().input()) {
@@ -236,8 +314,17 @@ OnnxModel read_model(onnx::ModelProto& proto, const std::string& file, const std
       throw error.within(fmt::format("initializer '{}'", tensor.name()));
     }
   }
-  for (const auto& node : proto.graph().node()) model.nodes.push_back(read_node(node, tensors));
+  for (const auto& node : proto.graph().node()) model.nodes.push_back(read_node(node, model.opset, tensors));
   name_nodes(model.nodes);
+  // Behind our own, which say more of what they refuse.
+  if (model.opset > newest_installed_opset()) {
+    model.notes.push_back(fmt::format("declares opset {}, newer than the installed ONNX ({}), which can't check it",
+                                      model.opset, newest_installed_opset()));
+  } else if (const std::string unknown = unknown_op(proto, model.opset); !unknown.empty()) {
+    model.invalid = fmt::format("'{}' is not an op of ONNX opset {}", unknown, model.opset);
+  } else {
+    model.invalid = refusal_of(proto);
+  }
   for (const auto& info : proto.graph().output()) model.outputs.push_back(info.name());
   if (one_float && tensors.precision() != DType::f32) {
     model.notes.push_back(fmt::format("the network is in {}; it runs in f32 here", tensors.precision()));

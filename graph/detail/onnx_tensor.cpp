@@ -15,7 +15,8 @@ namespace {
 
 using onnx::TensorProto;
 
-constexpr int64_t kMaxElements = int64_t{1} << 31;
+// The elements are held as doubles, whatever the file's type.
+constexpr int64_t kMaxElements = int64_t{1} << 28;
 constexpr int64_t kMaxBytes = int64_t{1} << 30;
 
 double half_to_double(uint32_t bits) {
@@ -168,7 +169,8 @@ HostTensor tensor_from_onnx(const TensorProto& proto) {
   const int64_t count = tensor.shape.elements();
   const int64_t size = raw_size(type);
   if (count > kMaxElements || count * size > kMaxBytes) {
-    fail("shape {} is too large: a constant may have up to {} MiB", tensor.shape, kMaxBytes >> 20);
+    fail("shape {} is too large: a constant may have up to {} elements in {} MiB", tensor.shape, kMaxElements,
+         kMaxBytes >> 20);
   }
   if (proto.has_segment()) fail("is stored in segments, which is not supported");
   if (proto.data_location() == TensorProto::EXTERNAL) fail("is stored in another file, which was not loaded");
@@ -193,36 +195,44 @@ HostTensor tensor_from_onnx(const TensorProto& proto) {
   return tensor;
 }
 
-void load_external_data(TensorProto& proto, const std::filesystem::path& folder) {
-  if (proto.data_location() != TensorProto::EXTERNAL) return;
+std::optional<ExternalData> find_external_data(const TensorProto& proto, const std::filesystem::path& folder) {
+  if (proto.data_location() != TensorProto::EXTERNAL) return {};
   if (folder.empty()) fail("is stored in another file, which a model in memory can't name; save it as one file");
+  ExternalData data;
   std::string location;
-  uint64_t offset = 0, length = 0;
   bool has_length = false;
   for (const auto& entry : proto.external_data()) {
     if (entry.key() == "location") location = entry.value();
-    if (entry.key() == "offset") offset = parse_count("offset", entry.value());
+    if (entry.key() == "offset") data.offset = parse_count("offset", entry.value());
     if (entry.key() == "length") {
-      length = parse_count("length", entry.value());
+      data.length = parse_count("length", entry.value());
       has_length = true;
     }
   }
-  const std::filesystem::path path = inside(folder, location);
+  data.path = inside(folder, location);
   std::error_code error;
-  const uint64_t size = std::filesystem::is_regular_file(path, error) ? std::filesystem::file_size(path, error) : 0;
-  std::ifstream file(path, std::ios::binary);
-  if (error || !file) fail("external data '{}' can't be read", path.string());
-  if (offset > size || (has_length && length > size - offset)) {
-    fail("external data '{}' has {} bytes, the model reads {} from byte {}", path.string(), size, length, offset);
+  const bool is_file = std::filesystem::is_regular_file(data.path, error);
+  const uint64_t size = is_file ? std::filesystem::file_size(data.path, error) : 0;
+  if (error || !is_file) fail("external data '{}' can't be read", data.path.string());
+  if (data.offset > size || (has_length && data.length > size - data.offset)) {
+    fail("external data '{}' has {} bytes, the model reads {} from byte {}", data.path.string(), size, data.length,
+         data.offset);
   }
-  if (!has_length) length = size - offset;
-  if (length > static_cast<uint64_t>(kMaxBytes)) {
-    fail("has {} bytes of external data: a constant may have up to {} MiB", length, kMaxBytes >> 20);
+  if (!has_length) data.length = size - data.offset;
+  if (data.length > static_cast<uint64_t>(kMaxBytes)) {
+    fail("has {} bytes of external data: a constant may have up to {} MiB", data.length, kMaxBytes >> 20);
   }
-  std::string bytes(length, '\0');
-  file.seekg(static_cast<std::streamoff>(offset));
-  file.read(bytes.data(), static_cast<std::streamsize>(length));
-  if (!file) fail("external data '{}' can't be read", path.string());
+  return data;
+}
+
+void load_external_data(TensorProto& proto, const std::filesystem::path& folder) {
+  const std::optional<ExternalData> data = find_external_data(proto, folder);
+  if (!data) return;
+  std::string bytes(data->length, '\0');
+  std::ifstream file(data->path, std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(data->offset));
+  file.read(bytes.data(), static_cast<std::streamsize>(data->length));
+  if (!file) fail("external data '{}' can't be read", data->path.string());
   proto.set_raw_data(std::move(bytes));
   proto.clear_external_data();
   proto.clear_data_location();

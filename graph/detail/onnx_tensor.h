@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 
 #include "graph/tensor.h"
 
@@ -15,7 +16,16 @@ namespace hourglass {
 // anything is allocated. Throws Error without the tensor's name.
 HostTensor tensor_from_onnx(const onnx::TensorProto& proto);
 
-// Moves external data into the proto. `folder` empty: refuses.
+// Where a tensor's external data lies.
+struct ExternalData {
+  std::filesystem::path path;
+  uint64_t offset = 0, length = 0;
+};
+
+// Nothing for a tensor that has its data in it. `folder` empty: refuses.
+std::optional<ExternalData> find_external_data(const onnx::TensorProto& proto, const std::filesystem::path& folder);
+
+// Moves it into the proto.
 void load_external_data(onnx::TensorProto& proto, const std::filesystem::path& folder);
 
 void tensor_to_onnx(const HostTensor& tensor, onnx::TensorProto& proto);

@@ -1,8 +1,8 @@
 // Files that must be refused, and what is said about them.
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
-
 #include <filesystem>
 #include <fstream>
 
@@ -97,26 +97,126 @@ TEST_CASE("opsets") {
   CHECK(model.notes[0].starts_with("declares IR version 99, read as version "));
 }
 
-TEST_CASE("graphs that ONNX's checker refuses") {
+TEST_CASE("names that are missing, too late, or given twice") {
   ModelMaker dangling = small_model();
   dangling.model.mutable_graph()->mutable_node(1)->set_input(0, std::string("nowhere"));
-  CHECK_REFUSED(dangling, "ONNX's checker refuses it: ");
+  CHECK_REFUSED(dangling, "node 'act' (LeakyRelu) reads 'nowhere', which nothing in the file gives");
 
   ModelMaker cycle = small_model();
   cycle.model.mutable_graph()->mutable_node(0)->set_input(0, std::string("y"));
-  CHECK_REFUSED(cycle, "ONNX's checker refuses it: ");
+  CHECK_REFUSED(cycle, "node 'conv' (Conv) reads 'y', which no node before it computes: the graph has a cycle");
+  ModelMaker itself = small_model();
+  itself.model.mutable_graph()->mutable_node(1)->set_input(0, std::string("y"));
+  CHECK_REFUSED(itself, "node 'act' (LeakyRelu) reads 'y', which no node before it computes");
 
   ModelMaker twice = small_model();
   twice.model.mutable_graph()->mutable_node(1)->set_output(0, std::string("h"));
-  CHECK_REFUSED(twice, "ONNX's checker refuses it: ");
-
-  ModelMaker attribute = small_model();
-  ModelMaker::attr(*attribute.model.mutable_graph()->mutable_node(1), "slope", 1.0f);
-  CHECK_REFUSED(attribute, "slope");
+  CHECK_REFUSED(twice, "node 'act' (LeakyRelu) computes 'h', a name that is taken already");
+  for (const char* taken : {"x", "w"}) {
+    ModelMaker over = small_model();
+    over.model.mutable_graph()->mutable_node(0)->set_output(0, std::string(taken));
+    CHECK_REFUSED(over, "a name that is taken already");
+  }
+  ModelMaker inputs = small_model();
+  inputs.input("x", {1, 3, -1, -1});
+  CHECK_REFUSED(inputs, "two inputs are called 'x'");
+  ModelMaker initializers = small_model();
+  initializers.floats("w", {4, 3, 1, 1});
+  CHECK_REFUSED(initializers, "two initializers are called 'w'");
 
   ModelMaker output = small_model();
   output.output("z");
-  CHECK_REFUSED(output, "'z'");
+  CHECK_REFUSED(output, "output 'z' is not computed by any node");
+
+  // Names of nodes are for messages: they are made unique.
+  ModelMaker nodes = small_model();
+  nodes.model.mutable_graph()->mutable_node(1)->set_name("conv");
+  CHECK(refusal(nodes) == "accepted");
+}
+
+TEST_CASE("attributes that the op does not have, or not so") {
+  ModelMaker unknown = small_model();
+  ModelMaker::attr(*unknown.model.mutable_graph()->mutable_node(1), "slope", 1.0F);
+  CHECK_REFUSED(unknown, "node 'act' (LeakyRelu): attribute 'slope' is not supported");
+
+  ModelMaker type = small_model();
+  auto* alpha = type.model.mutable_graph()->mutable_node(1)->mutable_attribute(0);
+  alpha->set_type(onnx::AttributeProto::INT);
+  alpha->clear_f();
+  alpha->set_i(1);
+  CHECK_REFUSED(type, "ONNX's checker refuses it: ");
+  CHECK_REFUSED(type, "alpha");
+}
+
+TEST_CASE("opsets that the installed ONNX does not know are read all the same, and checked here") {
+  constexpr int kNewest = 22;
+  const auto newest = [&](ModelMaker m) {
+    m.model.mutable_opset_import(0)->set_version(kNewest);
+    return m;
+  };
+  CHECK(refusal(newest(small_model())) == "accepted");
+  ModelMaker cycle = small_model();
+  cycle.model.mutable_graph()->mutable_node(0)->set_input(0, std::string("y"));
+  CHECK_REFUSED(newest(cycle), "cycle");
+  ModelMaker attribute = small_model();
+  ModelMaker::attr(*attribute.model.mutable_graph()->mutable_node(1), "slope", 1.0f);
+  CHECK_REFUSED(newest(attribute), "slope");
+  ModelMaker unknown = small_model();
+  unknown.node("Foo", {"y"}, {"z"}, "foo");
+  CHECK_REFUSED(newest(unknown), "node 'foo' (Foo): the op is not supported");
+  ModelMaker bare = small_model();
+  bare.node("Conv", {"y"}, {"z"}, "bare");
+  CHECK_REFUSED(newest(bare), "bare");
+}
+
+TEST_CASE("subgraphs, however deep") {
+  // If in If in If, each with one node in either branch.
+  const auto nested = [](int depth) {
+    ModelMaker m = small_model();
+    m.floats("yes", {1});
+    auto* node = &m.node("If", {"yes"}, {"z"}, "outer");
+    for (int i = 0; i < depth; ++i) {
+      onnx::GraphProto* inner = nullptr;
+      for (const char* name : {"then_branch", "else_branch"}) {
+        auto* attr = node->add_attribute();
+        attr->set_name(name);
+        attr->set_type(onnx::AttributeProto::GRAPH);
+        attr->mutable_g()->set_name(std::string("branch"));
+        attr->mutable_g()->add_output()->set_name(std::string("z"));
+        inner = attr->mutable_g();
+      }
+      node = inner->add_node();
+      node->set_op_type(std::string("If"));
+      node->add_input(std::string("yes"));
+      node->add_output(std::string("z"));
+    }
+    return m;
+  };
+  CHECK_REFUSED(nested(1), "");
+  CHECK_REFUSED(nested(20), "");
+  CHECK_REFUSED(nested(1000), "nests subgraphs too deeply");
+
+  // A function of the file's own that calls itself.
+  ModelMaker m = small_model();
+  auto* import = m.model.add_opset_import();
+  import->set_domain(std::string("mine"));
+  import->set_version(1);
+  m.model.set_ir_version(8);
+  auto* function = m.model.add_functions();
+  function->set_name(std::string("Self"));
+  function->set_domain(std::string("mine"));
+  function->add_input(std::string("a"));
+  function->add_output(std::string("b"));
+  *function->add_opset_import() = *import;
+  auto* call = function->add_node();
+  call->set_op_type(std::string("Self"));
+  call->set_domain(std::string("mine"));
+  call->add_input(std::string("a"));
+  call->add_output(std::string("b"));
+  auto& node = m.node("Self", {"y"}, {"z"}, "call");
+  node.set_domain(std::string("mine"));
+  m.output("z");
+  CHECK_REFUSED(m, "node 'call' (Self): domain 'mine' is not known");
 }
 
 TEST_CASE("everything unsupported is listed at once, before anything else") {
@@ -182,6 +282,136 @@ TEST_CASE("numbers that are absurd are refused before anything is computed with 
   CHECK_REFUSED(with_attr("MaxPool", "kernel_shape", std::vector<int64_t>{huge, huge}), "absurd");
   CHECK_REFUSED(with_attr("DepthToSpace", "blocksize", huge), "absurd");
   CHECK_REFUSED(with_attr("SpaceToDepth", "blocksize", huge), "absurd");
+}
+
+TEST_CASE("terabytes are refused before they are asked for") {
+  constexpr int64_t kTera = int64_t{1} << 40;
+  ModelMaker constant = small_model();
+  auto* value = constant.node("Constant", {}, {"c"}, "huge").add_attribute();
+  value->set_name("value");
+  value->set_type(onnx::AttributeProto::TENSOR);
+  value->mutable_t()->set_data_type(Proto::FLOAT);
+  value->mutable_t()->add_dims(kTera);
+  CHECK_REFUSED(constant, "node 'huge' (Constant): attribute 'value': shape 1099511627776 is too large");
+  value->mutable_t()->set_raw_data("abcd");
+  CHECK_REFUSED(constant, "node 'huge' (Constant): attribute 'value': shape 1099511627776 is too large");
+
+  ModelMaker filled = small_model();
+  filled.ints("shape", {kTera});
+  filled.node("ConstantOfShape", {"shape"}, {"c"}, "huge");
+  filled.node("Add", {"y", "c"}, {"z"});
+  filled.output("z");
+  CHECK_REFUSED(filled, "node 'huge' (ConstantOfShape): makes 1099511627776, more than");
+
+  ModelMaker range = small_model();
+  for (const auto& [name, number] : {std::pair{"start", int64_t{0}}, {"limit", kTera}, {"delta", int64_t{1}}}) {
+    range.ints(name, {number}).clear_dims();
+  }
+  range.node("Range", {"start", "limit", "delta"}, {"c"}, "huge");
+  range.node("Cast", {"c"}, {"f"}).add_attribute();
+  range.model.mutable_graph()->mutable_node(3)->clear_attribute();
+  ModelMaker::attr(*range.model.mutable_graph()->mutable_node(3), "to", int64_t{Proto::FLOAT});
+  range.node("Add", {"y", "f"}, {"z"});
+  range.output("z");
+  CHECK_REFUSED(range, "node 'huge' (Range): ");
+
+  for (const char* op : {"RandomUniform", "RandomNormal"}) {
+    ModelMaker random = small_model();
+    ModelMaker::attr(random.node(op, {}, {"c"}, "huge"), "shape", std::vector<int64_t>{kTera});
+    random.node("Add", {"y", "c"}, {"z"});
+    random.output("z");
+    CHECK_REFUSED(random, "draws a parameter of shape 1099511627776: one may have up to");
+  }
+  // Each of them bearable.
+  ModelMaker many = small_model();
+  for (int i = 0; i < 9; ++i) {
+    ModelMaker::attr(many.node("RandomUniform", {}, {fmt::format("c{}", i)}), "shape", std::vector<int64_t>{1 << 26});
+  }
+  CHECK_REFUSED(many, "all together");
+
+  // Not a constant, so not computed at once.
+  ModelMaker tiled = small_model();
+  tiled.ints("repeats", {1, 1, 1 << 20, 1 << 20});
+  tiled.node("Tile", {"y", "repeats"}, {"z"}, "huge");
+  tiled.output("z");
+  CHECK_REFUSED(tiled, "node 'huge' (Tile): makes ");
+
+  // Constants that an op needs for itself: what lies outside of the image, and scales that are all 1.
+  ModelMaker cropped = small_model();
+  cropped.floats("roi", {8});
+  cropped.ints("sizes", {1, 4, 1 << 15, 1 << 15});
+  auto& resize = cropped.node("Resize", {"y", "roi", "", "sizes"}, {"z"}, "huge");
+  ModelMaker::attr(resize, "coordinate_transformation_mode", std::string("tf_crop_and_resize"));
+  ModelMaker::attr(resize, "extrapolation_value", 1.0F);
+  cropped.output("z");
+  CHECK_REFUSED(cropped, "node 'huge' (Resize): needs a constant of 1x1x32768x32768, more than");
+  ModelMaker normalized = small_model();
+  normalized.model.mutable_opset_import(0)->set_version(17);
+  normalized.ints("repeats", {1, 1, 1 << 12, 1 << 12});
+  normalized.floats("one", {1});
+  normalized.node("Tile", {"y", "repeats"}, {"tiled"});
+  normalized.ints("last", {4});
+  normalized.node("Unsqueeze", {"tiled", "last"}, {"apart"});
+  normalized.node("LayerNormalization", {"apart", "one"}, {"z"}, "huge");
+  normalized.output("z");
+  CHECK_REFUSED(normalized, "node 'huge' (LayerNormalization): needs a constant of ");
+
+  // Small constants that grow step by step: in depth, and in number.
+  ModelMaker doubled = small_model();
+  doubled.floats("c0", {1024});
+  doubled.ints("two", {2});
+  for (int i = 0; i < 40; ++i) {
+    doubled.node("Tile", {fmt::format("c{}", i), "two"}, {fmt::format("c{}", i + 1)});
+  }
+  doubled.node("Add", {"y", "c40"}, {"z"});
+  doubled.output("z");
+  CHECK_REFUSED(doubled, "m.onnx: ");
+}
+
+TEST_CASE("more nodes than any network has") {
+  ModelMaker m = small_model();
+  std::string last = "y";
+  for (int i = 0; i < 100'000; ++i) {
+    std::string next = fmt::format("v{}", i);
+    m.node("Relu", {last}, {next});
+    last = std::move(next);
+  }
+  m.output(last);
+  CHECK_REFUSED(m, "has 100002 nodes, a network may have up to 100000");
+}
+
+TEST_CASE("dimensions that are negative or nothing") {
+  const auto weights = [](const std::vector<int64_t>& dims) {
+    ModelMaker m = small_model();
+    auto* w = m.model.mutable_graph()->mutable_initializer(0);
+    w->clear_float_data();
+    w->clear_dims();
+    for (const int64_t dim : dims) w->add_dims(dim);
+    return m;
+  };
+  CHECK_REFUSED(weights({-4, 3, 1, 1}), "negative");
+  CHECK_REFUSED(weights({-4, -3, 1, 1}), "negative");
+  CHECK_REFUSED(weights({0, 3, 1, 1}), "m.onnx: ");
+  CHECK_REFUSED(weights({4, 3, 0, 0}), "m.onnx: ");
+  ModelMaker random = small_model();
+  ModelMaker::attr(random.node("RandomUniform", {}, {"c"}, "drawn"), "shape", std::vector<int64_t>{-1, 8});
+  CHECK_REFUSED(random, "node 'drawn' (RandomUniform): shape has a negative extent -1");
+  ModelMaker filled = small_model();
+  filled.ints("shape", {-8});
+  filled.node("ConstantOfShape", {"shape"}, {"c"}, "filled");
+  CHECK_REFUSED(filled, "node 'filled' (ConstantOfShape): ");
+  for (const char* name : {"strides", "dilations", "kernel_shape"}) {
+    CAPTURE(name);
+    ModelMaker m = small_model();
+    m.floats("k", {4, 4, 3, 3});
+    ModelMaker::attr(m.node("Conv", {"y", "k"}, {"z"}, "negative"), name, std::vector<int64_t>{-1, -1});
+    m.output("z");
+    CHECK_REFUSED(m, "negative");
+  }
+  ModelMaker image = small_model();
+  image.model.mutable_graph()->mutable_input()->Clear();
+  image.input("x", {1, 0, 8, 8});
+  CHECK_REFUSED(image, "m.onnx: ");
 }
 
 TEST_CASE("an examination says of every node what came of it") {
@@ -299,6 +529,32 @@ TEST_CASE("external data stays in the model's folder") {
   CHECK(outcome("w.bin", "-1", "48").find("offset '-1'") != std::string::npos);
   CHECK(outcome("w.bin", "0", "47").find("needs 48 bytes, the file has 47") != std::string::npos);
   CHECK_REFUSED(model("w.bin", "4", "48"), "initializer 'w': is stored in another file");
+  // A file that takes no space and is larger than memory; and one that is read many times.
+  folder.write("model/sparse.bin", "");
+  fs::resize_file(folder.path / "model/sparse.bin", uintmax_t{1} << 40);
+  CHECK(outcome("sparse.bin", "", "").find("has 1099511627776 bytes of external data") != std::string::npos);
+  ModelMaker often = model("sparse.bin", "0", std::to_string(1 << 30));
+  for (const char* name : {"w2", "w3"}) {
+    *often.model.mutable_graph()->add_initializer() = often.model.graph().initializer(0);
+    often.model.mutable_graph()->mutable_initializer()->rbegin()->set_name(name);
+  }
+  folder.write("model/net.onnx", often.bytes());
+  CHECK_THROWS_WITH_AS(OnnxFile::read(folder.path / "model/net.onnx"),
+                       doctest::Contains("initializer 'w3': the model has more than 2048 MiB of external data"), Error);
+  // Nobody writes into it: to wait for that would be for ever.
+  REQUIRE(mkfifo((folder.path / "model/fifo").c_str(), 0600) == 0);
+  CHECK(outcome("fifo", "", "").find("can't be read") != std::string::npos);
+
+  // A Constant's data may lie outside of the file too.
+  ModelMaker constant = small_model();
+  auto& node = constant.node("Constant", {}, {"c"}, "away");
+  auto* value = node.add_attribute();
+  value->set_name("value");
+  value->set_type(onnx::AttributeProto::TENSOR);
+  *value->mutable_t() = model("../outside.bin", "", "").model.graph().initializer(0);
+  folder.write("model/net.onnx", constant.bytes());
+  CHECK_THROWS_WITH_AS(OnnxFile::read(folder.path / "model/net.onnx"),
+                       doctest::Contains("node 'away' (Constant): attribute 'value': external data lies in"), Error);
 }
 
 }  // namespace

@@ -295,13 +295,62 @@ TEST_CASE("a size from initializers can't ask for any amount of memory") {
   ModelMaker m;
   m.input("x", {1, 3, -1, -1});
   m.floats("pair", {2});
-  m.ints("shape", {1 << 20, 1 << 20, 2});
+  m.ints("shape", {1 << 14, 1 << 14, 2});
   m.ints("ends", {7, 6});
   m.node("Expand", {"pair", "shape"}, {"huge"});
   ModelMaker::attr(m.node("Cast", {"huge"}, {"starts"}), "to", int64_t{Proto::INT64});
   m.node("Slice", {"x", "starts", "ends"}, {"y"}, "cut");
   m.output("y");
   CHECK_THROWS_WITH_AS(bind(m), doctest::Contains("(starts): the file's constant part grows beyond"), Error);
+}
+
+TEST_CASE("what takes long to compute is left to the fit") {
+  // 4 million windows of 4 million elements.
+  ModelMaker m = small_model();
+  m.ints("shape", {1, 1, 4096, 4096});
+  m.node("ConstantOfShape", {"shape"}, {"c"});
+  ModelMaker::attr(m.node("AveragePool", {"c"}, {"p"}), "kernel_shape", std::vector<int64_t>{2001, 2001});
+  m.output("p");
+  CHECK(bind(m).graph.nodes.back().op->name == "AveragePool");
+  // The same as a size.
+  ModelMaker size = small_model();
+  size.ints("shape", {4096, 4096});
+  size.node("ConstantOfShape", {"shape"}, {"c"});
+  size.node("MatMul", {"c", "c"}, {"product"});
+  size.node("Size", {"product"}, {"cheap"});
+  ModelMaker::attr(size.node("Cast", {"product"}, {"whole"}), "to", int64_t{Proto::INT64});
+  size.node("Reshape", {"y", "whole"}, {"z"}, "by its values");
+  size.output("z");
+  CHECK_THROWS_WITH_AS(bind(size), doctest::Contains("node 'by its values' (Reshape): "), Error);
+}
+
+TEST_CASE("ops and forms that came with opsets 18 to 20") {
+  ModelMaker m = small_model();
+  m.model.mutable_opset_import(0)->set_version(20);
+  m.floats("scale", {4});
+  m.floats("bias", {4});
+  ModelMaker::attr(m.node("Gelu", {"y"}, {"gelu"}), "approximate", std::string("tanh"));
+  m.node("Mish", {"gelu"}, {"mish"});
+  m.node("HardSwish", {"mish"}, {"swish"});
+  ModelMaker::attr(m.node("GroupNormalization", {"swish", "scale", "bias"}, {"norm"}), "num_groups", int64_t{2});
+  m.ints("sides", {2, 3});
+  m.node("ReduceMean", {"norm", "sides"}, {"mean"});
+  m.node("Sub", {"norm", "mean"}, {"centred"});
+  auto& split = m.node("Split", {"centred"}, {"a", "b"});
+  ModelMaker::attr(split, "axis", int64_t{1});
+  ModelMaker::attr(split, "num_outputs", int64_t{2});
+  m.node("Max", {"a", "b"}, {"larger"});
+  m.ints("pads", {1, 2, 1, 2});
+  ModelMaker::attr(m.node("Pad", {"larger", "pads", "", "sides"}, {"padded"}), "mode", std::string("wrap"));
+  m.floats("half", {2}).set_float_data(1, 0.5F);
+  auto& resize = m.node("Resize", {"padded", "", "half"}, {"z"});
+  ModelMaker::attr(resize, "axes", std::vector<int64_t>{2, 3});
+  ModelMaker::attr(resize, "mode", std::string("linear"));
+  ModelMaker::attr(resize, "antialias", int64_t{1});
+  m.output("z");
+  const ImportedModel model = bind(m);
+  CHECK(model.graph.shape(model.graph.outputs.back()) == Shape{1, 2, 5, 5});
+  CHECK(model.opset == 20);
 }
 
 TEST_CASE("read_tensors gives every initializer as it is") {
