@@ -36,20 +36,25 @@ Examples:
   hourglass model check net.onnx --size 1024x768
   hourglass model check --ops)";
 
+// With the opset of its definition, as ONNX's documentation lists it: "Conv-11".
+std::string op_of(const NodeReport& node) {
+  return node.version == 0 ? node.op : fmt::format("{}-{}", node.op, node.version);
+}
+
 void print_text(const std::string& name, const ModelCheck& check) {
   fmt::print("{}: opset {}{}\n\n", name, check.opset, check.producer.empty() ? "" : ", written by " + check.producer);
   std::size_t wide = 4, op_wide = 2;
   for (const NodeCheck& node : check.nodes) {
     wide = std::max(wide, node.report.name.size());
-    op_wide = std::max(op_wide, node.report.op.size());
+    op_wide = std::max(op_wide, op_of(node.report).size());
   }
   fmt::print("{:<{}}  {:<{}}  {:<10}  {:<9}  {}\n", "node", wide, "op", op_wide, "verdict", "precision",
              "implementations, forward | backward");
   for (const NodeCheck& node : check.nodes) {
     std::string rest = fmt::format("{}", fmt::join(node.forward, ", "));
     if (!node.backward.empty()) rest += fmt::format(" | {}", fmt::join(node.backward, ", "));
-    fmt::print("{:<{}}  {:<{}}  {:<10}  {:<9}  {}\n", node.report.name, wide, node.report.op, op_wide, verdict_of(node),
-               fmt::join(node.precisions, ","), rest);
+    fmt::print("{:<{}}  {:<{}}  {:<10}  {:<9}  {}\n", node.report.name, wide, op_of(node.report), op_wide,
+               verdict_of(node), fmt::join(node.precisions, ","), rest);
   }
   if (!check.parameters.empty()) {
     int64_t count = 0;
@@ -76,6 +81,7 @@ void print_json(const std::string& name, const ModelCheck& check) {
   for (const NodeCheck& node : check.nodes) {
     nodes.push_back({{"name", node.report.name},
                      {"op", node.report.op},
+                     {"opset", node.report.version},
                      {"verdict", verdict_of(node)},
                      {"problem", node.report.problem},
                      {"help", node.help},

@@ -34,7 +34,7 @@ struct MakeOptions {
   int64_t blocks = 0, scales = 0;
   int64_t depth = 32, output_channels = 3;
   double sigma = 0;
-  std::optional<int64_t> filter_down, filter_up;
+  std::optional<int64_t> filter, filter_down, filter_up, filter_skip;
   std::string upsample, down, activation, padding;
   bool no_extra_1x1 = false, no_sigmoid = false, force = false;
   std::string output;
@@ -88,6 +88,9 @@ Options shared_options(const MakeOptions& make) {
   if constexpr (requires { options.padding; }) {
     if (!make.padding.empty()) options.padding = kPadding.at(make.padding);
   }
+  if constexpr (requires { options.filter; }) {
+    if (make.filter) options.filter = *make.filter;
+  }
   if constexpr (requires { options.channels.size(); }) {
     if (!make.channels.empty()) options.channels = make.channels;
   } else if (!make.channels.empty()) {
@@ -109,6 +112,9 @@ void refuse_others(const MakeOptions& make) {
   refuse(make.no_extra_1x1, kSkip, "--no-extra-1x1");
   refuse(make.filter_down.has_value(), kSkip, "--filter-down");
   refuse(make.filter_up.has_value(), kSkip, "--filter-up");
+  refuse(make.filter_skip.has_value(), kSkip, "--filter-skip");
+  refuse(
+      make.filter.has_value(), requires(Options o) { o.filter; }, "--filter");
   refuse(
       make.blocks != 0, requires(Options o) { o.blocks; }, "--blocks");
   refuse(
@@ -165,7 +171,8 @@ Graph make_graph(const MakeOptions& make) {
   options.extra_1x1_up = !make.no_extra_1x1;
   if (make.filter_down) options.filter_down = *make.filter_down;
   if (make.filter_up) options.filter_up = *make.filter_up;
-  return made(make_skip, options, std::max(options.filter_down, options.filter_up));
+  if (make.filter_skip) options.filter_skip = *make.filter_skip;
+  return made(make_skip, options, std::max({options.filter_down, options.filter_up, options.filter_skip}));
 }
 
 ExitCode run_make(const MakeOptions& options) {
@@ -201,8 +208,11 @@ void add_make(CLI::App& group, Action& action) {
   make->add_option("--sigma", options->sigma, "Of a blur, in pixels; default: 1.5")->check(CLI::Range(0.05, 64.0));
   make->add_option("--depth", options->depth, "Channels of the input noise")->capture_default_str();
   make->add_option("--output-channels", options->output_channels, "3 for colour, 1 for gray")->capture_default_str();
-  make->add_option("--filter-down", options->filter_down, "Side of the filters on the way down, odd; default: 3");
-  make->add_option("--filter-up", options->filter_up, "Side of the filters on the way up, odd; default: 3");
+  make->add_option("--filter", options->filter,
+                   "Side of a unet's, resnet's or texture network's filters, odd; default: 3");
+  make->add_option("--filter-down", options->filter_down, "Skip: side of the filters on the way down, odd; default: 3");
+  make->add_option("--filter-up", options->filter_up, "The same on the way up; default: 3");
+  make->add_option("--filter-skip", options->filter_skip, "The same in the skips; default: 1");
   make->add_option("--upsample", options->upsample, "How sizes double; default: bilinear, for texture nearest")
       ->check(member_of(kUpsample));
   make->add_option("--down", options->down, "How sizes halve; default: stride, for a U-Net max")

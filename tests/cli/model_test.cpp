@@ -75,10 +75,11 @@ TEST_CASE("model make: every option has its effect") {
   };
   REQUIRE(make({}, plain).exit_code == 0);
   const std::vector<std::vector<std::string>> variations{
-      {"--up-channels", "6,8"}, {"--depth", "5"},     {"--output-channels", "1"}, {"--upsample", "nearest"},
-      {"--down", "average"},    {"--down", "max"},    {"--activation", "swish"},  {"--activation", "elu"},
-      {"--padding", "zero"},    {"--no-extra-1x1"},   {"--no-sigmoid"},           {"--activation", "relu"},
-      {"--filter-down", "5"},   {"--filter-up", "1"}, {"--down", "lanczos"},      {"--upsample", "transposed"}};
+      {"--up-channels", "6,8"},    {"--depth", "5"},       {"--output-channels", "1"}, {"--upsample", "nearest"},
+      {"--down", "average"},       {"--down", "max"},      {"--activation", "swish"},  {"--activation", "elu"},
+      {"--padding", "zero"},       {"--no-extra-1x1"},     {"--no-sigmoid"},           {"--activation", "relu"},
+      {"--filter-down", "5"},      {"--filter-skip", "3"}, {"--filter-up", "1"},       {"--down", "lanczos"},
+      {"--upsample", "transposed"}};
   for (std::size_t i = 0; i < variations.size(); ++i) {
     CAPTURE(variations[i][0]);
     const std::string path = folder / (std::to_string(i) + ".onnx");
@@ -93,7 +94,7 @@ TEST_CASE("model make: the other kinds, with their options") {
   const TemporaryFolder folder;
   const std::vector<std::vector<std::string>> commands{
       {"--kind", "unet", "--channels", "4,6", "--upsample", "transposed", "--down", "lanczos"},
-      {"--kind", "resnet", "--channels", "6", "--blocks", "2", "--padding", "zero"},
+      {"--kind", "resnet", "--channels", "6", "--blocks", "2", "--padding", "zero", "--filter", "5"},
       {"--kind", "deep_decoder", "--channels", "6,8,4", "--upsample", "nearest"},
       {"--kind", "texture", "--channels", "3", "--scales", "3", "--activation", "elu"}};
   for (const auto& options : commands) {
@@ -110,6 +111,7 @@ TEST_CASE("model make: the other kinds, with their options") {
   }
   const Run wrong = run({"model", "make", "--kind", "resnet", "--skips", "4", "-o", folder / "x.onnx"});
   CHECK(wrong.exit_code == 1);
+  check_fails(run({"model", "make", "--filter", "5", "-o", folder / "x.onnx"}), 1, "--filter has no meaning");
   CHECK(wrong.err.find("--skips has no meaning for --kind resnet") != std::string::npos);
 }
 
@@ -118,6 +120,7 @@ TEST_CASE("model check: what can be trained, and by what") {
   CHECK(text.exit_code == 0);
   CHECK(text.out.find("size: height and width must be multiples of 32: padding is added") != std::string::npos);
   CHECK(text.out.find("s0/down1/conv.weight  8x3x3x3  uniform in [-0.1925, 0.1925)") != std::string::npos);
+  CHECK(text.out.find("  Conv-11 ") != std::string::npos);
   CHECK(text.out.find("It can be trained here.") != std::string::npos);
 
   const Run result = run({"model", "check", "small", "--size", "96x64", "--precision", "f32", "--json"});
@@ -128,6 +131,7 @@ TEST_CASE("model check: what can be trained, and by what") {
     CAPTURE(node.at("name"));
     CHECK(node.at("problem") == "");
     if (node.at("op") != "Conv") continue;
+    CHECK(node.at("opset") == 11);
     CHECK(node.at("verdict") == "trains");
     CHECK_FALSE(node.at("backward").empty());
     CHECK(node.at("precision") == nlohmann::json({"f32"}));

@@ -36,12 +36,55 @@ std::map<std::string, Graph> topologies() {
     skip(name, {.activation = value});
   }
   skip("zero", {.padding = Padding::zero, .extra_1x1_up = false, .sigmoid = false});
+  skip("filters", {.output_channels = 1, .filter_down = 5, .filter_up = 1, .filter_skip = 3});
+  graphs["skip-up-channels"] =
+      make_skip({.channels = {4, 6}, .up_channels = {5, 3}, .skips = {0, 2}, .input_depth = 1}, 24, 16);
   graphs["unet"] = make_unet({.channels = {4, 6, 5}, .input_depth = 3}, 24, 16);
   graphs["unet-stride"] = make_unet(
       {.channels = {4, 6}, .input_depth = 3, .upsample = Upsample::transposed, .down = Downsample::stride}, 24, 16);
+  graphs["unet-average"] = make_unet({.channels = {4, 6},
+                                      .input_depth = 3,
+                                      .filter = 5,
+                                      .down = Downsample::average,
+                                      .activation = Activation::swish,
+                                      .padding = Padding::zero},
+                                     24, 16);
+  graphs["unet-lanczos"] = make_unet({.channels = {4, 6},
+                                      .input_depth = 3,
+                                      .upsample = Upsample::nearest,
+                                      .down = Downsample::lanczos,
+                                      .activation = Activation::elu},
+                                     24, 16);
   graphs["resnet"] = make_resnet({.channels = 5, .blocks = 2, .input_depth = 3}, 13, 18);
+  graphs["resnet-zero"] = make_resnet({.channels = 5,
+                                       .blocks = 1,
+                                       .input_depth = 3,
+                                       .filter = 5,
+                                       .activation = Activation::elu,
+                                       .padding = Padding::zero,
+                                       .sigmoid = false},
+                                      13, 18);
   graphs["deep_decoder"] = make_deep_decoder({.channels = {6, 5, 4}, .input_depth = 3}, 24, 16);
+  graphs["deep_decoder-transposed"] = make_deep_decoder({.channels = {6, 5},
+                                                         .input_depth = 3,
+                                                         .output_channels = 1,
+                                                         .upsample = Upsample::transposed,
+                                                         .activation = Activation::leaky_relu},
+                                                        24, 16);
+  graphs["deep_decoder-nearest"] =
+      make_deep_decoder({.channels = {6, 5}, .input_depth = 3, .upsample = Upsample::nearest}, 24, 16);
   graphs["texture"] = make_texture({.channels = 3, .scales = 3, .input_depth = 3}, 24, 16);
+  graphs["texture-bilinear"] = make_texture({.channels = 2,
+                                             .scales = 2,
+                                             .input_depth = 3,
+                                             .filter = 5,
+                                             .upsample = Upsample::bilinear,
+                                             .activation = Activation::swish,
+                                             .padding = Padding::zero},
+                                            24, 16);
+  graphs["texture-transposed"] =
+      make_texture({.channels = 2, .scales = 2, .input_depth = 3, .upsample = Upsample::transposed}, 24, 16);
+  graphs["blur-gray"] = make_blur({.sigma = 0.7, .channels = 1}, 19, 23);
   graphs["blur"] = make_blur({}, 19, 23);
   return graphs;
 }
