@@ -13,16 +13,20 @@
 #include "engine/image/file.h"
 #include "engine/image/jpeg.h"
 #include "engine/image/metrics.h"
+#include "engine/image/npy.h"
 #include "engine/image/read_image.h"
 #include "engine/restore/degrade.h"
+#include "engine/restore/operator_task.h"
 #include "engine/restore/resample.h"
 #include "graph/error.h"
+#include "graph/onnx_import.h"
+#include "ops/table.h"
 
 namespace hourglass::cli {
 namespace {
 
 struct Options {
-  std::string input, output, mask;
+  std::string input, output, mask, degradation;
   CompressArguments compress;
   std::optional<double> noise, drop;
   std::optional<int> downscale;
@@ -40,6 +44,7 @@ Examples:
   hourglass degrade photo.png -o noisy.png --noise 25                 for denoise
   hourglass degrade photo.png -o holes.png --drop 0.5 --mask mask.png for inpaint
   hourglass degrade photo.png -o small.png --downscale 4              for upscale
+  hourglass degrade photo.png -o blurred.npy --degradation blur.onnx  for restore --degradation
   hourglass degrade photo.png -o - --quality 40 --subsampling 444 > photo.jpg)";
 
 // What is said at the end, for people and for programs.
@@ -119,6 +124,39 @@ Report make_small(const Options& options, const DecodedImage& decoded) {
       .json = {{"downscale", factor}, {"kernel", options.kernel}, {"width", saved.width}, {"height", saved.height}}};
 }
 
+// As a PNG where the operator makes an image, as numbers of any shape where OUTPUT is a .npy.
+Report make_measurement(const Options& options, const DecodedImage& decoded) {
+  const OnnxFile op = OnnxFile::read(options.degradation);
+  Array made;
+  try {
+    made = measure(op, op_table(), decoded.image);
+  } catch (const Error& error) {
+    throw error.within("--degradation " + options.degradation);
+  }
+  const Dims& shape = made.shape;
+  Report report{.text = fmt::format("{}, by {}", Shape(shape), options.degradation),
+                .json = {{"degradation", options.degradation}, {"shape", shape}}};
+  if (options.output.ends_with(".npy")) {
+    write_file_atomically(options.output, encode_npy(made), options.force);
+    return report;
+  }
+  if (shape.size() != 4 || shape[0] != 1 || (shape[1] != 1 && shape[1] != 3)) {
+    fail("--degradation {}: makes {}, which is no image: write it to a file that ends in .npy", options.degradation,
+         Shape(shape));
+  }
+  Image image(shape[3], shape[2], static_cast<int>(shape[1]));
+  image.pixels = std::move(made.values);
+  clamp(image);
+  const Image saved = save_png(options, decoded, image);
+  if (saved.width == decoded.image.width && saved.height == decoded.image.height &&
+      saved.channels == decoded.image.channels) {
+    const double psnr_db = psnr(saved, decoded.image);
+    report.text += fmt::format(", PSNR {:.3f} dB", psnr_db);
+    report.json["psnr"] = psnr_db;
+  }
+  return report;
+}
+
 // holes.png -> holes.mask.png
 void resolve_mask(Options& options) {
   if (options.mask.empty()) {
@@ -139,10 +177,11 @@ ExitCode run(Options& options) {
     decoded.image = to_gray(decoded.image);
     decoded.metadata.icc_profile.clear();  // a colour profile says nothing about gray
   }
-  const Report report = options.noise       ? make_noisy(options, decoded)
-                        : options.drop      ? make_holes(options, decoded)
-                        : options.downscale ? make_small(options, decoded)
-                                            : make_jpeg(options, decoded, input.size());
+  const Report report = options.noise                  ? make_noisy(options, decoded)
+                        : options.drop                 ? make_holes(options, decoded)
+                        : options.downscale            ? make_small(options, decoded)
+                        : !options.degradation.empty() ? make_measurement(options, decoded)
+                                                       : make_jpeg(options, decoded, input.size());
   // Where the image itself goes to stdout, the report makes way.
   std::FILE* to = options.output == "-" ? stderr : stdout;
   if (options.json) {
@@ -163,7 +202,8 @@ std::string check_share(const std::string& text) {
 }  // namespace
 
 void add_degrade_command(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand("degrade", "Make an image worse: compressed, noisy, with holes, or small");
+  CLI::App* command =
+      app.add_subcommand("degrade", "Make an image worse: compressed, noisy, with holes, small, or as you say");
   const auto options = std::make_shared<Options>();
   command->add_option("IMAGE", options->input, "The image to degrade (JPEG or PNG)")->required();
   command->add_option("-o,--output", options->output, "The JPEG to write; a PNG for noise, holes and small images")
@@ -178,6 +218,9 @@ void add_degrade_command(CLI::App& app, Action& action) {
                           ->check(CLI::Validator(check_share, "in (0, 1)"));
   CLI::Option* downscale = how->add_option("--downscale", options->downscale, "Smaller by this factor: 2, 4 or 8")
                                ->check(CLI::IsMember({2, 4, 8}));
+  CLI::Option* degradation =
+      how->add_option("--degradation", options->degradation,
+                      "An ONNX file, image in, measurement out, as 'restore' takes it; OUTPUT may then end in .npy");
   how->require_option(1);
   const auto only_with = [](CLI::Option* option, std::initializer_list<CLI::Option*> excluded) {
     for (CLI::Option* other : excluded) option->excludes(other);
@@ -185,14 +228,14 @@ void add_degrade_command(CLI::App& app, Action& action) {
   command->add_option("--seed", options->seed, "Of the noise and the holes")->capture_default_str();
   only_with(command->add_option("--mask", options->mask,
                                 "For --drop, the mask to write: white = kept (default: OUTPUT with .mask.png)"),
-            {quality, ratio, noise, downscale});
+            {quality, ratio, noise, downscale, degradation});
   only_with(command->add_option("--kernel", options->kernel, "For --downscale: lanczos2 or lanczos3")
                 ->check(CLI::IsMember({"lanczos2", "lanczos3"}))
                 ->capture_default_str(),
-            {quality, ratio, noise, drop});
-  only_with(subsampling, {noise, drop, downscale});
+            {quality, ratio, noise, drop, degradation});
+  only_with(subsampling, {noise, drop, downscale, degradation});
   only_with(command->add_flag("--progressive", options->progressive, "Write a progressive JPEG"),
-            {noise, drop, downscale});
+            {noise, drop, downscale, degradation});
   command->add_flag("--keep-metadata", options->keep_metadata,
                     "Keep colour profile, EXIF and pixel density, which count for --ratio too");
   command->add_flag("--gray", options->gray, "Of the luma alone (BT.601), as a gray image");

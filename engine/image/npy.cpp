@@ -85,4 +85,24 @@ Array decode_npy(std::span<const uint8_t> bytes) {
   return array;
 }
 
+std::vector<uint8_t> encode_npy(const Array& array) {
+  // A tuple of one has a comma too.
+  std::string header = fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}{}), }}",
+                                   fmt::join(array.shape, ", "), array.shape.size() == 1 ? "," : "");
+  // The data starts at a multiple of 64 bytes.
+  constexpr std::size_t kPrefix = 10, kAlignment = 64;
+  header.resize((kPrefix + header.size() + 1 + kAlignment - 1) / kAlignment * kAlignment - kPrefix - 1, ' ');
+  header += '\n';
+  std::vector<uint8_t> bytes(kMagic.begin(), kMagic.end());
+  for (const std::size_t byte : {std::size_t{1}, std::size_t{0}, header.size() & 0xff, header.size() >> 8}) {
+    bytes.push_back(static_cast<uint8_t>(byte));
+  }
+  bytes.insert(bytes.end(), header.begin(), header.end());
+  for (const float value : array.values) {
+    const auto bits = std::bit_cast<uint32_t>(value);
+    for (int shift = 0; shift < 32; shift += 8) bytes.push_back(static_cast<uint8_t>(bits >> shift));
+  }
+  return bytes;
+}
+
 }  // namespace hourglass

@@ -17,5 +17,7 @@ struct Array {
 bool is_npy(std::span<const uint8_t> bytes);
 // Throws Error.
 Array decode_npy(std::span<const uint8_t> bytes);
+// float32, version 1.0.
+std::vector<uint8_t> encode_npy(const Array& array);
 
 }  // namespace hourglass

@@ -126,4 +126,18 @@ std::unique_ptr<Task> make_operator_task(const OnnxFile& op, const OpTable& tabl
   throw *reason;
 }
 
+Array measure(const OnnxFile& op, const OpTable& table, const Image& image) {
+  const ImageInput input = op.image_input();
+  if (input.channels != image.channels) {
+    fail("the operator takes an image of {} channels, this one has {}", input.channels, image.channels);
+  }
+  const Graph graph = fixed_operator(op, table, image.height, image.width);
+  Plan plan(graph, {});
+  plan.write(graph.inputs[0], image.pixels);
+  plan.run();
+  const Shape& shape = graph.shape(graph.outputs[0]);
+  const float* made = plan.output(graph.outputs[0]);
+  return {.shape = shape.dims(), .values = {made, made + shape.elements()}};
+}
+
 }  // namespace hourglass

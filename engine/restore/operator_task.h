@@ -25,4 +25,7 @@ struct OperatorTaskOptions {
 std::unique_ptr<Task> make_operator_task(const OnnxFile& op, const OpTable& table, const Array& measurement,
                                          const OperatorTaskOptions& options);
 
+// What the operator makes of an image, in the shape that it says.
+Array measure(const OnnxFile& op, const OpTable& table, const Image& image);
+
 }  // namespace hourglass

@@ -7,6 +7,7 @@
 
 #include "engine/image/file.h"
 #include "engine/image/metrics.h"
+#include "engine/image/npy.h"
 #include "engine/image/read_image.h"
 #include "engine/restore/consistency.h"
 #include "engine/restore/restore.h"
@@ -352,6 +353,34 @@ TEST_CASE("restore takes the networks that model make writes") {
   CHECK(read_image(folder / "gray.restored.png").image.channels == 1);
 }
 
+TEST_CASE("degrade by an ONNX operator, and restore from that") {
+  const TemporaryFolder folder;
+  const std::string op = folder / "blur.onnx", photo = folder / "photo.png";
+  REQUIRE(run({"model", "make", "--kind", "blur", "--sigma", "1.2", "-o", op}).exit_code == 0);
+  write_png(photo, make_picture(48, 33, 3), {}, false);
+  const Run png = run({"degrade", photo, "-o", folder / "blurred.png", "--degradation", op, "--json"});
+  CAPTURE(png.err);
+  REQUIRE(png.exit_code == 0);
+  const nlohmann::json made = nlohmann::json::parse(png.out);
+  CHECK(made.at("shape") == nlohmann::json({1, 3, 33, 48}));
+  const Run npy = run({"degrade", photo, "-o", folder / "blurred.npy", "--degradation", op});
+  REQUIRE(npy.exit_code == 0);
+  CHECK(npy.out.find("blurred.npy: 1x3x33x48, by ") != std::string::npos);
+  // The array has what the PNG rounds.
+  const Array array = decode_npy(read_file(folder / "blurred.npy"));
+  const Image image = read_image(folder / "blurred.png").image;
+  REQUIRE(array.values.size() == image.pixels.size());
+  for (std::size_t i = 0; i < image.pixels.size(); ++i) {
+    REQUIRE(std::abs(array.values[i] - image.pixels[i]) <= 0.5 / 255 + 1e-6);
+  }
+  CHECK(restore_with({folder / "blurred.npy", "--degradation", op, "-o", folder / "sharp.png"}, "10").exit_code == 0);
+
+  CHECK(run({"degrade", photo, "-o", folder / "x.png", "--degradation", op, "--noise", "5"}).exit_code == 2);
+  const Run gray = run({"degrade", photo, "-o", folder / "x.png", "--degradation", op, "--gray"});
+  CHECK(gray.exit_code == 1);
+  CHECK(gray.err.find("takes an image of 3 channels, this one has 1") != std::string::npos);
+}
+
 TEST_CASE("restore from a measurement that an ONNX operator made") {
   const TemporaryFolder folder;
   const std::string op = folder / "blur.onnx", measurement = folder / "blurred.png", array = folder / "blurred.npy";
@@ -368,15 +397,8 @@ TEST_CASE("restore from a measurement that an ONNX operator made") {
   CHECK(restored.height == 33);
 
   // The same numbers as an array: the same fit.
-  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 33, 40), }";
-  header.resize(117, ' ');
-  header += '\n';
   const Image rounded = read_image(measurement).image;
-  std::ofstream file(array, std::ios::binary);
-  file << std::string("\x93NUMPY\x01\x00", 8) << static_cast<char>(header.size()) << '\0' << header;
-  file.write(reinterpret_cast<const char*>(rounded.pixels.data()),
-             static_cast<std::streamsize>(4 * rounded.pixels.size()));
-  file.close();
+  write_file_atomically(array, encode_npy({.shape = {3, 33, 40}, .values = rounded.pixels}), false);
   REQUIRE(restore_with({array, "--degradation", op, "-o", folder / "other.png"}, "20").exit_code == 0);
   CHECK(read_image(folder / "other.png").image.pixels == restored.pixels);
 

@@ -54,6 +54,17 @@ TEST_CASE("arrays as numpy writes them") {
   CHECK_FALSE(is_npy(std::vector<uint8_t>{0x89, 'P', 'N', 'G'}));
 }
 
+TEST_CASE("what is written comes back, its data aligned") {
+  for (const std::vector<int64_t>& shape : {std::vector<int64_t>{6}, {2, 3}, {1, 1, 3, 2}}) {
+    const Array array{.shape = shape, .values = {0, 1, -2.5F, 1e-30F, 3e38F, 0.1F}};
+    const std::vector<uint8_t> bytes = encode_npy(array);
+    CHECK((bytes.size() - 4 * array.values.size()) % 64 == 0);
+    const Array again = decode_npy(bytes);
+    CHECK(again.shape == shape);
+    CHECK(again.values == array.values);
+  }
+}
+
 TEST_CASE("arrays that are refused") {
   const auto says = [](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
   CHECK(says(refusal(file(header("<c8", "(1,)"), {})), "expected '<f4'"));
