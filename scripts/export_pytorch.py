@@ -17,8 +17,7 @@ convolutions have the normalisations folded in as the exporter does it; normalis
 statistics, as hourglass does.
 
     scripts/export_pytorch.py tests/data/pytorch          # the subset that is stored: each topology and mode once
-    scripts/export_pytorch.py --all FOLDER                # every mode, opset and size: with HOURGLASS_EXPORTS=FOLDER,
-                                                          # the test `train` reads those instead
+    scripts/export_pytorch.py --all FOLDER                # every mode, opset and size: bench/pytorch_exports trains them
 
 Made with PyTorch 1.13 (Debian 12's python3-torch); needs python3-onnx too. scripts/setup golden installs both.
 """
