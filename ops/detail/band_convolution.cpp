@@ -5,13 +5,11 @@
 
 #include "ops/detail/bands.h"
 #include "ops/detail/loop.h"
+#include "ops/detail/offsets.h"
 #include "ops/detail/onednn.h"
 
 namespace hourglass::detail {
 namespace {
-
-constexpr std::size_t kAlign = 64;
-std::size_t aligned(std::size_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
 
 // A band is as large as a last-level cache takes: each costs up to three barriers between threads.
 constexpr int64_t kBandBytes = 8 << 20;
@@ -271,20 +269,6 @@ class BandKernel final : public Kernel {
   std::vector<std::vector<dnnl_exec_arg_t>> arguments_;
   dnnl::primitive weights_reorder_;
   std::vector<dnnl_exec_arg_t> reorder_arguments_;
-};
-
-// Offsets one behind the other.
-class Offsets {
- public:
-  std::size_t add(std::size_t bytes) {
-    const std::size_t at = end_;
-    end_ += aligned(bytes);
-    return at;
-  }
-  [[nodiscard]] std::size_t end() const { return end_; }
-
- private:
-  std::size_t end_ = 0;
 };
 
 // What the primitive computes on for a band of that size.

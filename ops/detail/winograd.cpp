@@ -4,6 +4,7 @@
 #include <map>
 
 #include "ops/detail/loop.h"
+#include "ops/detail/offsets.h"
 #include "ops/detail/onednn.h"
 #include "ops/detail/view.h"
 #include "ops/detail/winograd_loops.h"
@@ -106,10 +107,9 @@ struct Layout {
 
   [[nodiscard]] int64_t element() const { return static_cast<int64_t>(is_bf16 ? 2 : 4); }
   [[nodiscard]] int64_t tiles_of_image() const { return h.tiles * w.tiles; }
-  [[nodiscard]] int64_t products_at_once() const {
-    const int64_t width = vectors_of(columns) * kLanes;
-    return kPoints * ((columns + width - 1) / width);
-  }
+  // Of one product, and how many of that width stand side by side.
+  [[nodiscard]] int64_t width() const { return vectors_of(columns) * kLanes; }
+  [[nodiscard]] int64_t panels() const { return (columns + width() - 1) / width(); }
 };
 
 // Where the pixels of tile `t` lie: kSide x kSide of them, from row and column kOut * tile on.
@@ -189,7 +189,7 @@ class WinogradKernel final : public Kernel {
                             scratch(l.zeros), pixels);
         l.loops->transform_src(l.is_bf16, pixels, l.in.c, in_words + t * l.in_row, l.in_point);
       }
-      const int64_t width = vectors_of(l.columns) * kLanes;
+      const int64_t width = l.width();
       for (int64_t column = 0; column < l.columns; column += width) {
         multiply_block(in_words, products, count, column, std::min(width, l.columns - column));
         const float* bias = l.conv.has_bias ? static_cast<const float*>(at_.src[2]) : nullptr;
@@ -280,7 +280,7 @@ class WinogradKernel final : public Kernel {
       for (int64_t first = 0; first < pairs; first += block) {
         const int64_t count = std::min(block, pairs - first);
         parallel_for(count, [&](int64_t i) { transform_pair(whole, first + i, i); });
-        parallel_for(l.products_at_once(), [&](int64_t i) { multiply_part(whole, i, depth(count), first > 0); });
+        parallel_for(kPoints * l.panels(), [&](int64_t i) { multiply_part(whole, i, depth(count), first > 0); });
       }
     } else {
       parallel_for(l.parts, [&](int64_t index) {
@@ -289,7 +289,7 @@ class WinogradKernel final : public Kernel {
         for (int64_t first = begin; first < end; first += block) {
           const int64_t count = std::min(block, end - first);
           for (int64_t i = 0; i < count; ++i) transform_pair(mine, first + i, i);
-          for (int64_t i = 0; i < l.products_at_once(); ++i) multiply_part(mine, i, depth(count), first > begin);
+          for (int64_t i = 0; i < kPoints * l.panels(); ++i) multiply_part(mine, i, depth(count), first > begin);
         }
       });
       parallel_ranges(kPoints * l.product_point, kLanes, [&](int64_t begin, int64_t end) {
@@ -326,12 +326,12 @@ class WinogradKernel final : public Kernel {
     l.loops->transform_diff_pair(l.is_bf16, diff, l.out.c, part.out_words + row * l.out_row, l.out_point, l.out_row);
   }
 
-  // One of products_at_once(): a point and some of its columns.
+  // One of kPoints * panels(): a point and some of its columns.
   void multiply_part(const Part& part, int64_t index, int64_t depth, bool add) const {
     const Layout& l = *layout_;
     constexpr int64_t kRows = 24;
-    const int64_t width = vectors_of(l.columns) * kLanes, column_blocks = (l.columns + width - 1) / width;
-    const int64_t p = index / column_blocks, column = index % column_blocks * width;
+    const int64_t width = l.width(), panels = l.panels();
+    const int64_t p = index / panels, column = index % panels * width;
     const int64_t piece = depth_of(depth);
     for (int64_t k = 0; k < depth; k += piece) {
       for (int64_t row = 0; row < l.in.c; row += kRows) {
@@ -396,13 +396,6 @@ void list_additions(Layout& l) {
   for (auto& [row, list] : by_row) l.additions.push_back(std::move(list));
 }
 
-// Offsets one behind the other.
-std::size_t place(std::size_t& end, int64_t bytes) {
-  const std::size_t at = end;
-  end += static_cast<std::size_t>(up(bytes, 64));
-  return at;
-}
-
 }  // namespace
 
 std::optional<KernelPlan> plan_winograd(const PlanContext& ctx, const Convolution& conv) {
@@ -425,8 +418,9 @@ std::optional<KernelPlan> plan_winograd(const PlanContext& ctx, const Convolutio
   l.tiles = l.in.n * l.tiles_of_image();
   l.columns = up(l.out.c, kLanes);
 
-  std::size_t end = 0;
-  l.zeros = place(end, up(std::max(l.in.c, l.out.c), kLanes) * l.element());
+  Offsets offsets;
+  const auto bytes = [](int64_t count) { return static_cast<std::size_t>(count); };
+  l.zeros = offsets.add(bytes(up(std::max(l.in.c, l.out.c), kLanes) * l.element()));
   if (grad_weights) {
     l.in_row = up(l.in.c, kLanes);
     l.out_row = l.columns;
@@ -443,39 +437,38 @@ std::optional<KernelPlan> plan_winograd(const PlanContext& ctx, const Convolutio
     l.depth = l.is_bf16 ? l.block / 2 : l.block;
     l.in_point = point_stride(l.depth * l.in_row);
     l.out_point = point_stride(l.depth * l.out_row);
-    std::size_t of_thread = 0;
-    l.in_words = end + place(of_thread, kPoints * l.in_point * 4);
-    l.out_words = end + place(of_thread, kPoints * l.out_point * 4);
-    l.products = end + place(of_thread, sums_bytes);
-    l.thread_bytes = of_thread;
-    end += of_thread * static_cast<std::size_t>(l.parts);
+    Offsets of_thread;
+    l.in_words = offsets.end() + of_thread.add(bytes(kPoints * l.in_point * 4));
+    l.out_words = offsets.end() + of_thread.add(bytes(kPoints * l.out_point * 4));
+    l.products = offsets.end() + of_thread.add(bytes(sums_bytes));
+    l.thread_bytes = of_thread.end();
+    offsets.add(of_thread.end() * bytes(l.parts));
   } else {
     l.depth = l.is_bf16 ? (l.in.c + 1) / 2 : l.in.c;
     l.in_row = up(l.in.c, kLanes) * l.element() / 4;
-    l.out_row = vectors_of(l.columns) * kLanes;
+    l.out_row = l.width();
     const int64_t wanted = std::clamp<int64_t>(kBlockBytes / (kPoints * 4 * (l.in_row + l.out_row)), 8, 96);
     const int64_t blocks = std::max((l.tiles + wanted - 1) / wanted, std::min(l.threads, l.tiles));
     l.block = (l.tiles + blocks - 1) / blocks;
     l.in_point = point_stride(l.block * l.in_row);
     l.product_point = point_stride(l.block * l.out_row);
     l.weights_point = point_stride(l.depth * l.columns);
-    l.weights = place(end, kPoints * l.weights_point * 4);
+    l.weights = offsets.add(bytes(kPoints * l.weights_point * 4));
     if (grad_src) {
       list_additions(l);
-      l.border = place(end, l.out.n * l.border_pixels * l.out.c * l.element());
+      l.border = offsets.add(bytes(l.out.n * l.border_pixels * l.out.c * l.element()));
     }
-    l.in_words = end;
-    std::size_t of_thread = 0;
-    place(of_thread, kPoints * l.in_point * 4);
-    l.products = l.in_words + place(of_thread, kPoints * l.product_point * 4);
-    l.thread_bytes = of_thread;
-    end += of_thread * static_cast<std::size_t>(l.threads);
+    Offsets of_thread;
+    l.in_words = offsets.end() + of_thread.add(bytes(kPoints * l.in_point * 4));
+    l.products = offsets.end() + of_thread.add(bytes(kPoints * l.product_point * 4));
+    l.thread_bytes = of_thread.end();
+    offsets.add(of_thread.end() * bytes(l.threads));
   }
 
   KernelPlan plan;
   plan.implementation = fmt::format("winograd:avx512_core{}", l.is_bf16 ? "_bf16" : "");
   if (l.is_bf16) plan.rounding = kRoundingBf16;
-  plan.scratch_bytes = end;
+  plan.scratch_bytes = offsets.end();
   switch (conv.direction) {
     case Direction::forward:
       plan.src = {src, weights};
