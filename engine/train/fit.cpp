@@ -41,6 +41,7 @@ struct Fit::Compiled {
   std::vector<ValueId> parameters, trained, gradients;
   ValueId image;
   Plan plan;
+  bool recompute;
 };
 
 Fit::Compiled Fit::compile(const Problem& problem, const OpTable& table, const FitOptions& options, Mode mode) {
@@ -72,7 +73,7 @@ Fit::Compiled Fit::compile(const Problem& problem, const OpTable& table, const F
   for (std::size_t i = 0; i < trained.size(); ++i) {
     plan_options.output_like.emplace_back(d.gradients[i], trained[i]);
   }
-  return {parameters, trained, d.gradients, image, Plan(std::move(d.graph), std::move(plan_options))};
+  return {parameters, trained, d.gradients, image, Plan(std::move(d.graph), std::move(plan_options)), mode.recompute};
 }
 
 Fit::Fit(const Problem& problem, const OpTable& table, const FitOptions& options)
@@ -119,29 +120,32 @@ std::size_t Fit::bytes_of(const Problem& problem, const Compiled& compiled) {
          static_cast<std::size_t>(floats) * sizeof(float);
 }
 
-bool Fit::recomputes(const Problem& problem, const OpTable& table, const FitOptions& options) {
-  if (options.memory_limit == 0) return true;
-  const auto needed = [&](bool recompute) {
-    return bytes_of(problem, compile(problem, table, options, {.recompute = recompute, .allocate = false}));
+Fit::Compiled Fit::on_paper(const Problem& problem, const OpTable& table, const FitOptions& options) {
+  const auto planned = [&](bool recompute) {
+    return compile(problem, table, options, {.recompute = recompute, .allocate = false});
   };
-  if (needed(false) <= options.memory_limit) return false;
-  const std::size_t least = needed(true);
+  if (options.memory_limit == 0) return planned(true);
+  if (Compiled rich = planned(false); bytes_of(problem, rich) <= options.memory_limit) return rich;
+  Compiled lean = planned(true);
+  const std::size_t least = bytes_of(problem, lean);
   if (least > options.memory_limit) {
     constexpr std::size_t kMiB = 1 << 20;
     fail("the fit needs {} MiB, the limit is {}: take a smaller network, bf16 where the CPU has it, or a smaller image",
          (least + kMiB - 1) / kMiB, options.memory_limit / kMiB);
   }
-  return true;
+  return lean;
+}
+
+bool Fit::recomputes(const Problem& problem, const OpTable& table, const FitOptions& options) {
+  return options.memory_limit == 0 || on_paper(problem, table, options).recompute;
 }
 
 std::size_t Fit::planned_bytes(const Problem& problem, const OpTable& table, const FitOptions& options) {
-  const bool recompute = recomputes(problem, table, options);
-  return bytes_of(problem, compile(problem, table, options, {.recompute = recompute, .allocate = false}));
+  return bytes_of(problem, on_paper(problem, table, options));
 }
 
 std::vector<StepInfo> Fit::planned_steps(const Problem& problem, const OpTable& table, const FitOptions& options) {
-  const bool recompute = recomputes(problem, table, options);
-  return compile(problem, table, options, {.recompute = recompute, .allocate = false}).plan.steps();
+  return on_paper(problem, table, options).plan.steps();
 }
 
 void Fit::draw_parameters() {

@@ -106,7 +106,8 @@ class Fit {
   };
   static Compiled compile(const Problem& problem, const OpTable& table, const FitOptions& options, Mode mode);
   static std::size_t bytes_of(const Problem& problem, const Compiled& compiled);
-  // Whether to recompute. Throws Error when the fit needs more than options.memory_limit either way.
+  // As the memory limit wants it, without memory. Throws Error when the fit needs more than that either way.
+  static Compiled on_paper(const Problem& problem, const OpTable& table, const FitOptions& options);
   static bool recomputes(const Problem& problem, const OpTable& table, const FitOptions& options);
   void draw_parameters();
   [[nodiscard]] std::vector<float> draw_input() const;
