@@ -15,8 +15,8 @@ void add_jpeg_options(CLI::App& command, JpegArguments& a) {
       ->capture_default_str();
   command
       .add_option("--refine", a.task.refine_passes,
-                  "Passes of collaborative filtering: similar patches of the result clean each other (a JPEG's)")
-      ->check(CLI::Range(0, 10))
+                  "Passes in which similar patches of a JPEG's result clean each other (nonlocal Bayes); 0: the network alone")
+      ->check(CLI::Range(0, 100))
       ->capture_default_str();
   if (a.task.use_cells) {
     command.add_flag("!--no-cells", a.task.use_cells, "Leave the result outside the JPEG's cells (the paper's way)");

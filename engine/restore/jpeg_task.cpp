@@ -41,7 +41,7 @@ class JpegTask : public Task {
   [[nodiscard]] Finished finish(Image average, int levels) const override {
     if (!model_ || !options_.use_cells) return Task::finish(std::move(average), levels);
     Image posterior = to_posterior_mean(average, *model_, options_.sigma_factor);
-    posterior = refine(posterior, degraded_, *model_, options_.refine_passes, options_.sigma_factor);
+    posterior = refine(posterior, degraded_, *model_, options_.refine_passes);
     CellShares shares;
     shares.exact = check_cells(to_consistent(posterior, *model_, 0), *model_).share();
     Finished finished{.image = to_consistent(posterior, *model_, levels), .cells = {}};

@@ -28,7 +28,7 @@ struct JpegTaskOptions {
   double half_width = 0.3;              // of the cell energy, in quantization steps
   bool use_cells = true;                // the consistency step, for a JPEG
   double sigma_factor = kSigmaFactor;
-  int refine_passes = 2;  // see refine.h; with use_cells only
+  int refine_passes = 6;  // see refine.h; with use_cells only
 };
 
 // psnr_degraded() is to the decoded pixels with either energy. An input that is no JPEG is fitted with plain MSE and

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "engine/restore/collaborative_filter.h"
+#include "engine/restore/nonlocal_bayes.h"
 #include "engine/restore/pixel_psnr.h"
 
 namespace hourglass {
@@ -15,22 +15,22 @@ double rms_difference(const Plane& a, const Plane& b) {
 
 }  // namespace
 
-Image refine(const Image& estimate, const Image& decoded, const JpegModel& model, int passes, double sigma_factor) {
+Image refine(const Image& estimate, const Image& decoded, const JpegModel& model, int passes) {
   constexpr int64_t kLeast = 8;
   if (estimate.width < kLeast || estimate.height < kLeast) return estimate;
-  std::vector<Plane> source = model.to_planes(estimate);
-  const std::vector<Plane> jpeg = model.to_planes(decoded);
-  std::vector<double> sigmas;
-  for (std::size_t p = 0; p < source.size(); ++p) {
-    sigmas.push_back(kNoiseFactor * rms_difference(source[p], jpeg[p]));
-    for (std::size_t i = 0; i < source[p].samples.size(); ++i) {
-      source[p].samples[i] = (source[p].samples[i] + jpeg[p].samples[i]) / 2;
-    }
-  }
-  Image current = estimate;
+  const double noise = kNoiseFactor * rms_difference(model.to_planes(estimate)[0], model.to_planes(decoded)[0]);
+  if (!(noise > 0)) return estimate;
+  std::vector<double> sigmas(model.file().components.size(), noise);
+  if (model.file().color == JpegColor::ycbcr) sigmas[1] = sigmas[2] = kChromaNoise * noise;
+  Image current = estimate, previous = estimate;
   for (int pass = 0; pass < passes; ++pass) {
-    const std::vector<Plane> filtered = collaborative_filter(model.to_planes(current), source, sigmas);
-    current = to_posterior_mean(model.to_image(filtered), model, sigma_factor);
+    Image start = current;
+    for (std::size_t i = 0; i < start.pixels.size(); ++i) {
+      start.pixels[i] += static_cast<float>(kMomentum) * (current.pixels[i] - previous.pixels[i]);
+    }
+    previous = std::move(current);
+    const std::vector<Plane> filtered = nonlocal_bayes(model.to_planes(start), sigmas);
+    current = to_posterior_mean(model.to_image(filtered), model, kRefineSigmaFactor);
   }
   return current;
 }

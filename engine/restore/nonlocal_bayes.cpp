@@ -1,45 +1,25 @@
-#include "engine/restore/collaborative_filter.h"
+#include "engine/restore/nonlocal_bayes.h"
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <limits>
 
-#include "engine/restore/dct.h"
 #include "graph/error.h"
 #include "ops/detail/loop.h"
 
 namespace hourglass {
 namespace {
 
-constexpr int kPatch = 8;  // side
+constexpr int kPatch = 6;  // side
 constexpr int kSamples = kPatch * kPatch;
-constexpr int kGroup = 16;       // patches in a stack
+constexpr int kGroup = 40;       // patches in a group
 constexpr int64_t kStep = 3;     // between reference patches
 constexpr int64_t kRadius = 19;  // of the search
 constexpr int64_t kWindow = 2 * kRadius + 1;
 constexpr int64_t kRowsPerBand = 8;  // rows of reference patches that one task handles
 
-// A stack of patches, sample by sample, so that the patches are the lanes.
-using Stack = float[kSamples][kGroup];
-
-template <int n>
-struct Dct {
-  float matrix[n][n];
-  Dct() {
-    for (int k = 0; k < n; ++k) {
-      for (int i = 0; i < n; ++i) matrix[k][i] = static_cast<float>(dct_basis(n, k, i));
-    }
-  }
-};
-const Dct<kPatch>& patch_dct() {
-  static const Dct<kPatch> dct;
-  return dct;
-}
-const Dct<kGroup>& group_dct() {
-  static const Dct<kGroup> dct;
-  return dct;
-}
+// One sample of every patch of a group: the patches are the lanes.
+using Lanes = float[kGroup];
 
 struct Position {
   int64_t y = 0, x = 0;
@@ -60,7 +40,7 @@ HG_CLONES void distances(const float* reference, const float* row, int64_t strid
   }
 }
 
-// The stack's positions, most alike first; where the image has fewer places than that, they come again.
+// The group's positions, most alike first; where the image has fewer places than that, they come again.
 std::array<Position, kGroup> find_group(const Plane& plane, const Position& reference) {
   const int64_t y0 = std::max<int64_t>(0, reference.y - kRadius);
   const int64_t y1 = std::min(plane.height - kPatch, reference.y + kRadius);
@@ -92,68 +72,109 @@ std::array<Position, kGroup> find_group(const Plane& plane, const Position& refe
   return group;
 }
 
-void gather(const Plane& plane, const std::array<Position, kGroup>& group, Stack& stack) {
+// The samples of one plane, in units of its noise.
+void gather(const Plane& plane, const std::array<Position, kGroup>& group, float scale, Lanes* samples) {
   for (int k = 0; k < kGroup; ++k) {
     const Position& at = group[static_cast<std::size_t>(k)];
     for (int v = 0; v < kPatch; ++v) {
       const float* row = plane.row(at.y + v) + at.x;
-      for (int u = 0; u < kPatch; ++u) stack[v * kPatch + u][k] = row[u];
+      for (int u = 0; u < kPatch; ++u) samples[v * kPatch + u][k] = scale * row[u];
     }
   }
 }
 
-// Eight vectors of lanes, `stride` rows apart, times the matrix or its transpose.
-inline void transform8(float (*rows)[kGroup], int stride, const Dct<kPatch>& dct, bool inverse) {
-  float result[kPatch][kGroup];
-  for (int k = 0; k < kPatch; ++k) {
-    for (int lane = 0; lane < kGroup; ++lane) result[k][lane] = 0;
-    for (int i = 0; i < kPatch; ++i) {
-      const float factor = inverse ? dct.matrix[i][k] : dct.matrix[k][i];
-      for (int lane = 0; lane < kGroup; ++lane) result[k][lane] += factor * rows[i * stride][lane];
+// Rows whose sums the loops below keep at a time: in registers.
+constexpr int kRows = 4;
+
+// X' X of the stack's `samples` rows.
+HG_CLONES void gram(const Lanes* x, int samples, Lanes* result) {
+  for (int i = 0; i < kGroup; i += kRows) {
+    float sums[kRows][kGroup] = {};
+    for (int s = 0; s < samples; ++s) {
+      for (int r = 0; r < kRows; ++r) {
+        for (int k = 0; k < kGroup; ++k) sums[r][k] += x[s][i + r] * x[s][k];
+      }
     }
-  }
-  for (int k = 0; k < kPatch; ++k) {
-    for (int lane = 0; lane < kGroup; ++lane) rows[k * stride][lane] = result[k][lane];
+    for (int r = 0; r < kRows; ++r) std::copy(sums[r], sums[r] + kGroup, result[i + r]);
   }
 }
 
-inline void transform_patches(Stack& stack, bool inverse) {
-  const Dct<kPatch>& dct = patch_dct();
-  for (int v = 0; v < kPatch; ++v) transform8(stack + v * kPatch, 1, dct, inverse);
-  for (int u = 0; u < kPatch; ++u) transform8(stack + u, kPatch, dct, inverse);
-}
-
-inline void transform_group(Stack& stack, bool inverse) {
-  const Dct<kGroup>& dct = group_dct();
-  for (auto& row : stack) {
-    float result[kGroup] = {};
+// W as in the header from X' X; returns |W|^2. Gauss and Jordan's elimination without pivoting, which a positive
+// definite matrix does not need; in double, as X' X may be 10^6 times the noise.
+HG_CLONES float weights(const Lanes* gram, Lanes* w) {
+  double a[kGroup][kGroup];
+  for (int i = 0; i < kGroup; ++i) {
+    for (int k = 0; k < kGroup; ++k) a[i][k] = static_cast<double>(gram[i][k]) / kGroup;
+    a[i][i] += 1;
+  }
+  for (int p = 0; p < kGroup; ++p) {
+    const double inverse = 1 / a[p][p];
+    a[p][p] = 1;
+    for (int k = 0; k < kGroup; ++k) a[p][k] *= inverse;
     for (int i = 0; i < kGroup; ++i) {
-      for (int k = 0; k < kGroup; ++k) result[k] += (inverse ? dct.matrix[i][k] : dct.matrix[k][i]) * row[i];
+      if (i == p) continue;
+      const double factor = a[i][p];
+      a[i][p] = 0;
+      for (int k = 0; k < kGroup; ++k) a[i][k] -= factor * a[p][k];
     }
-    for (int k = 0; k < kGroup; ++k) row[k] = result[k];
+  }
+  float squares = 0;
+  for (int i = 0; i < kGroup; ++i) {
+    for (int k = 0; k < kGroup; ++k) {
+      w[i][k] = static_cast<float>((i == k ? 1 : 0) - a[i][k]);
+      squares += w[i][k] * w[i][k];
+    }
+  }
+  return squares;
+}
+
+// x = mean + x W, row by row.
+HG_CLONES void recombine(Lanes* x, int samples, const Lanes* w, const float* mean) {
+  for (int s = 0; s < samples; s += kRows) {
+    float sums[kRows][kGroup];
+    for (int r = 0; r < kRows; ++r) {
+      for (int k = 0; k < kGroup; ++k) sums[r][k] = mean[s + r];
+    }
+    for (int i = 0; i < kGroup; ++i) {
+      for (int r = 0; r < kRows; ++r) {
+        for (int k = 0; k < kGroup; ++k) sums[r][k] += x[s + r][i] * w[i][k];
+      }
+    }
+    for (int r = 0; r < kRows; ++r) std::copy(sums[r], sums[r] + kGroup, x[s + r]);
   }
 }
 
-// Filters the source's stack with the pilot's gains; returns the weight of the result.
-HG_CLONES float shrink(Stack& pilot, Stack& source, float variance) {
-  transform_patches(pilot, false);
-  transform_group(pilot, false);
-  transform_patches(source, false);
-  transform_group(source, false);
-  float squares = 0;
-  for (int i = 0; i < kSamples; ++i) {
-    for (int k = 0; k < kGroup; ++k) {
-      const float power = pilot[i][k] * pilot[i][k];
-      // The mean of the whole stack says nothing about noise.
-      const float gain = i == 0 && k == 0 ? 1.0F : power / (power + variance);
-      source[i][k] *= gain;
-      squares += gain * gain;
-    }
+// Takes the mean of each row out of it.
+HG_CLONES void centre(Lanes* x, int samples, float* mean) {
+  for (int s = 0; s < samples; ++s) {
+    float sum = 0;
+    for (int k = 0; k < kGroup; ++k) sum += x[s][k];
+    mean[s] = sum / kGroup;
+    for (int k = 0; k < kGroup; ++k) x[s][k] -= mean[s];
   }
-  transform_group(source, true);
-  transform_patches(source, true);
-  return 1 / squares;
 }
+
+// What a thread works with.
+struct Workspace {
+  explicit Workspace(std::size_t planes) : stack(planes * kSamples * kGroup), mean(planes * kSamples) {}
+
+  [[nodiscard]] Lanes* rows(std::size_t plane) {
+    return reinterpret_cast<Lanes*>(stack.data() + plane * kSamples * kGroup);
+  }
+
+  // Replaces the patches by what is most likely behind them; returns their weight.
+  float clean() {
+    const int samples = static_cast<int>(mean.size());
+    centre(rows(0), samples, mean.data());
+    gram(rows(0), samples, products);
+    const float squares = weights(products, w);
+    recombine(rows(0), samples, w, mean.data());
+    return 1 / (1 + squares);
+  }
+
+  std::vector<float> stack, mean;
+  Lanes products[kGroup], w[kGroup];
+};
 
 // Weighted sums of patches over some rows of the image.
 struct Sums {
@@ -161,14 +182,14 @@ struct Sums {
   Plane values, weights;
 };
 
-void scatter(const Stack& stack, float weight, const std::array<Position, kGroup>& group, Sums& sums) {
+void scatter(const Lanes* samples, float scale, float weight, const std::array<Position, kGroup>& group, Sums& sums) {
   for (int k = 0; k < kGroup; ++k) {
     const Position& at = group[static_cast<std::size_t>(k)];
     for (int v = 0; v < kPatch; ++v) {
       float* values = sums.values.row(at.y - sums.first + v) + at.x;
       float* weights = sums.weights.row(at.y - sums.first + v) + at.x;
       for (int u = 0; u < kPatch; ++u) {
-        values[u] += weight * stack[v * kPatch + u][k];
+        values[u] += weight * scale * samples[v * kPatch + u][k];
         weights[u] += weight;
       }
     }
@@ -185,13 +206,14 @@ std::vector<int64_t> reference_places(int64_t length) {
 
 }  // namespace
 
-std::vector<Plane> collaborative_filter(const std::vector<Plane>& pilot, const std::vector<Plane>& source,
-                                        const std::vector<double>& sigmas) {
-  const int64_t width = pilot.at(0).width, height = pilot.at(0).height;
-  if (width < kPatch || height < kPatch) fail("collaborative filtering needs 8x8 pixels, not {}x{}", width, height);
+std::vector<Plane> nonlocal_bayes(const std::vector<Plane>& planes, const std::vector<double>& sigmas) {
+  const int64_t width = planes.at(0).width, height = planes.at(0).height;
+  if (width < kPatch || height < kPatch) fail("nonlocal Bayes needs {0}x{0} pixels, not {1}x{2}", kPatch, width, height);
+  for (const double sigma : sigmas) {
+    if (!(sigma > 0)) fail("nonlocal Bayes needs noise above 0, not {}", sigma);
+  }
   const std::vector<int64_t> ys = reference_places(height), xs = reference_places(width);
-  const std::size_t planes = pilot.size();
-  std::vector<Sums> totals(planes);
+  std::vector<Sums> totals(planes.size());
   for (Sums& total : totals) total = {.first = 0, .values = Plane(width, height), .weights = Plane(width, height)};
 
   // A band of references reaches kRadius rows beyond itself, so it has sums of its own; they are added in order.
@@ -202,25 +224,25 @@ std::vector<Plane> collaborative_filter(const std::vector<Plane>& pilot, const s
     const int64_t begin = band * kRowsPerBand, end = std::min(rows, begin + kRowsPerBand);
     const int64_t first = std::max<int64_t>(0, ys[static_cast<std::size_t>(begin)] - kRadius);
     const int64_t last = std::min(height, ys[static_cast<std::size_t>(end - 1)] + kRadius + kPatch);
-    std::vector<Sums> sums(planes);
+    std::vector<Sums> sums(planes.size());
     for (Sums& s : sums) {
       s = {.first = first, .values = Plane(width, last - first), .weights = Plane(width, last - first)};
     }
-    alignas(64) Stack guide, filtered;
+    Workspace work(planes.size());
     for (int64_t r = begin; r < end; ++r) {
       for (const int64_t x : xs) {
-        const auto group = find_group(pilot[0], {.y = ys[static_cast<std::size_t>(r)], .x = x});
-        for (std::size_t p = 0; p < planes; ++p) {
-          if (sigmas[p] <= 0) continue;
-          gather(pilot[p], group, guide);
-          gather(source[p], group, filtered);
-          const float weight = shrink(guide, filtered, static_cast<float>(sigmas[p] * sigmas[p]));
-          scatter(filtered, weight, group, sums[p]);
+        const auto group = find_group(planes[0], {.y = ys[static_cast<std::size_t>(r)], .x = x});
+        for (std::size_t p = 0; p < planes.size(); ++p) {
+          gather(planes[p], group, static_cast<float>(1 / sigmas[p]), work.rows(p));
+        }
+        const float weight = work.clean();
+        for (std::size_t p = 0; p < planes.size(); ++p) {
+          scatter(work.rows(p), static_cast<float>(sigmas[p]), weight, group, sums[p]);
         }
       }
     }
 #pragma omp ordered
-    for (std::size_t p = 0; p < planes; ++p) {
+    for (std::size_t p = 0; p < planes.size(); ++p) {
       const std::size_t offset = static_cast<std::size_t>(first * width);
       for (std::size_t i = 0; i < sums[p].values.samples.size(); ++i) {
         totals[p].values.samples[offset + i] += sums[p].values.samples[i];
@@ -228,9 +250,8 @@ std::vector<Plane> collaborative_filter(const std::vector<Plane>& pilot, const s
       }
     }
   }
-  std::vector<Plane> result = source;
-  for (std::size_t p = 0; p < planes; ++p) {
-    if (sigmas[p] <= 0) continue;
+  std::vector<Plane> result = planes;
+  for (std::size_t p = 0; p < planes.size(); ++p) {
     for (std::size_t i = 0; i < result[p].samples.size(); ++i) {
       result[p].samples[i] = totals[p].values.samples[i] / totals[p].weights.samples[i];
     }
