@@ -6,6 +6,7 @@
 #include "engine/cli/compress_options.h"
 #include "engine/cli/exit_code.h"
 #include "engine/cli/experiment_files.h"
+#include "engine/cli/fit_session.h"
 #include "engine/cli/jpeg_options.h"
 #include "engine/cli/run_task.h"
 #include "engine/image/file.h"
@@ -34,11 +35,13 @@ constexpr const char* kFooter =
   report.html         all of it on one page
 
 Defaults are those of the plain Deep Image Prior: a U-Net, from noise, mean squared error, a constant learning rate, no
-use of the JPEG's cells. What is there is whole at all times; Ctrl-C ends early and completes it as far as it came.
+use of the JPEG's cells. What is there is whole at all times; Ctrl-C ends early, completes it as far as it came, and leaves
+DIR/run.ckpt, with which --resume goes on.
 
 Examples:
   hourglass experiment photo.png --ratio 0.25 -o experiment
-  hourglass experiment photo.png --quality 10 -o ours --model small --energy cell --cells --iterations 2000)";
+  hourglass experiment photo.png --quality 10 -o ours --model small --energy cell --cells --iterations 2000
+  hourglass experiment photo.png --ratio 0.25 -o experiment --resume experiment/run.ckpt)";
 
 std::string note_of(const Arguments& arguments, const QualityChoice& choice) {
   return fmt::format("JPEG of quality {} ({} bytes), network {}, {} energy", choice.quality, choice.bytes.size(),
@@ -58,12 +61,15 @@ ExitCode run(Arguments& arguments) {
   for (const std::string* path : {&fit.report, &fit.profile}) {
     if (std::filesystem::exists(*path)) check_writable(*path, fit.force);
   }
-  folder.prepare(fit.force);
+  const bool resumed = fit.resumed && written_by(*fit.resumed, folder.file("restored.png"));
+  if (fit.resumed && !resumed) fail("{}: is of an experiment in another folder than {}", fit.resume, fit.output);
+  if (!resumed) folder.prepare(fit.force);
   // From here on, the folder is ours.
   fit.force = true;
   fit.input = folder.file("compressed.jpg");
   fit.output = folder.file("restored.png");
   fit.history = folder.file("history.csv");
+  fit.checkpoint = folder.file(ExperimentFolder::kCheckpoint);
   if (fit.report.empty()) fit.report = folder.file("report.html");
   fit.options.original = original.image;
   write_file_atomically(fit.input, choice.bytes, true);
@@ -84,10 +90,9 @@ ExitCode run(Arguments& arguments) {
                           .details = {{"quality", choice.quality}, {"energy", arguments.jpeg.energy}},
                           .jpeg = &*input.jpeg,
                           .original = name,
-                          .observers = {&files},
-                          .resumable = false});
+                          .observers = {&files}});
   } catch (...) {
-    if (!files.begun()) folder.abandon();
+    if (!resumed && !files.begun()) folder.abandon();
     throw;
   }
 }
@@ -108,8 +113,8 @@ void add_experiment_command(CLI::App& app, Action& action) {
                   {.input = "The original (PNG or JPEG)", .suffix = {}, .input_noise_default = "0.033"});
   command->get_option("--output")->required()->description("The folder to write to; created where it is missing");
   command->get_option("--force")->description("Write into a folder that is not empty");
-  // What these name has its place in the folder, or none: an experiment is begun anew.
-  for (const char* name : {"--reference", "--history", "--checkpoint", "--checkpoint-every", "--resume"}) {
+  // What these name has its place in the folder.
+  for (const char* name : {"--reference", "--history", "--checkpoint"}) {
     command->remove_option(command->get_option(name));
   }
   CLI::Option_group* how = command->add_option_group("How much");

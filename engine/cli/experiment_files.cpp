@@ -14,6 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kSnapshots = "snapshots";
+constexpr const char* kSavedPanels = "experiment/panels";
 constexpr int64_t kPanel = 640;  // pixels of a panel's longer side, at most
 
 }  // namespace
@@ -22,10 +23,14 @@ void ExperimentFolder::prepare(bool overwrite) const {
   std::error_code error;
   if (fs::exists(path, error) && !fs::is_directory(path, error)) fail("{}: is no folder", path.string());
   if (!overwrite && fs::is_directory(path, error) && !fs::is_empty(path, error)) {
-    fail("{}: is not empty; --force writes into it all the same", path.string());
+    const std::string checkpoint = file(kCheckpoint);
+    if (!fs::exists(checkpoint)) fail("{}: is not empty; --force writes into it all the same", path.string());
+    fail("{}: holds an experiment that was not finished. --resume {} goes on with it, --force begins anew", path.string(),
+         checkpoint);
   }
   fs::create_directories(path / kSnapshots, error);
   if (error) fail("{}: cannot create the folder: {}", path.string(), error.message());
+  fs::remove(file(kCheckpoint));
   for (const fs::directory_entry& entry : fs::directory_iterator(path / kSnapshots)) {
     const std::string name = entry.path().filename().string();
     if (name.starts_with("iteration_") && name.ends_with(".png")) fs::remove(entry.path());
@@ -57,31 +62,58 @@ void ExperimentFiles::add_snapshot(const std::string& file, const Image& image, 
                      .detail = fmt::format("{:.2f} dB to the original", psnr(image, original_))});
 }
 
-void ExperimentFiles::write_overviews() const {
+void ExperimentFiles::write_overviews(const RunLog& log) const {
   std::vector<Panel> panels = panels_;
   panels.push_back(compressed_);
   write_png(folder_.file("contact_sheet.png"), contact_sheet(panels, options_.title), {}, true);
-  const Figure trend = trend_figure(log_, options_.title, options_.note);
+  const Figure trend = trend_figure(log, options_.title, options_.note);
   write_svg(folder_.file("trend.svg"), trend, true);
   write_png(folder_.file("trend.png"), trend, true);
-  const Figure path = path_figure(log_, options_.title, options_.note, compressed_psnr_);
+  const Figure path = path_figure(log, options_.title, options_.note, compressed_psnr_);
   write_svg(folder_.file("path.svg"), path, true);
   write_png(folder_.file("path.png"), path, true);
 }
 
-void ExperimentFiles::on_step(const RestoreStep& step) {
-  log_.add(step);
+void ExperimentFiles::save(Archive& checkpoint) const {
+  Archive archive;
+  for (std::size_t i = 0; i < panels_.size(); ++i) {
+    Archive one;
+    one.put("width", panels_[i].image.width);
+    one.put("height", panels_[i].image.height);
+    one.put("channels", int64_t{panels_[i].image.channels});
+    one.put("pixels", panels_[i].image.pixels);
+    one.put("title", panels_[i].title);
+    one.put("detail", panels_[i].detail);
+    archive.put(fmt::format("{}", i), one);
+  }
+  checkpoint.put(kSavedPanels, archive);
+}
+
+void ExperimentFiles::load(const Archive& checkpoint) {
+  begun_ = true;
+  const Archive archive = checkpoint.part(kSavedPanels);
+  for (std::size_t i = 0; archive.has(fmt::format("{}/pixels", i)); ++i) {
+    const Archive one = archive.part(fmt::format("{}", i));
+    Image image(one.integer("width"), one.integer("height"), static_cast<int>(one.integer("channels")));
+    if (one.floats("pixels").size() != image.pixels.size()) fail("its snapshots do not add up");
+    image.pixels = one.floats("pixels");
+    panels_.push_back({.image = std::move(image), .title = one.text("title"), .detail = one.text("detail")});
+  }
+}
+
+void ExperimentFiles::on_step(const RestoreStep& step, const RunLog& log) {
+  begun_ = true;
   if (std::find(options_.snapshots.begin(), options_.snapshots.end(), step.total) == options_.snapshots.end()) return;
   Image average = original_;
   std::copy(step.average.begin(), step.average.end(), average.pixels.begin());
   add_snapshot(fmt::format("iteration_{:06}.png", step.total), average, fmt::format("iteration {}", step.total));
-  write_overviews();
+  write_overviews(log);
 }
 
-void ExperimentFiles::on_result(const RestoreResult& result) {
+void ExperimentFiles::on_result(const RestoreResult& result, const RunLog& log) {
   add_snapshot("stop.png", result.finished.image,
-               log_.kept > 0 ? fmt::format("stop, iteration {}", log_.kept) : "stop");
-  write_overviews();
+               log.kept > 0 ? fmt::format("stop, iteration {}", log.kept) : "stop");
+  write_overviews(log);
 }
 
 }  // namespace hourglass::cli

@@ -15,11 +15,13 @@ namespace hourglass::cli {
 
 // What DIR holds in the end.
 struct ExperimentFolder {
+  static constexpr const char* kCheckpoint = "run.ckpt";
+
   std::filesystem::path path;
 
   [[nodiscard]] std::string file(const std::string& name) const { return (path / name).string(); }
-  // Creates it. Throws Error when it holds anything and `overwrite` is false; otherwise removes the snapshots of an
-  // earlier experiment.
+  // Creates it, and removes the snapshots and the checkpoint of an earlier experiment. Throws Error when it holds anything and `overwrite`
+  // is false.
   void prepare(bool overwrite) const;
   // Takes back an experiment that never began: its compressed image, and the folder if nothing else is in it.
   void abandon() const;
@@ -37,21 +39,23 @@ class ExperimentFiles : public FitObserver {
   // original and compressed: of the same size and channels.
   ExperimentFiles(ExperimentFolder folder, ExperimentOptions options, Image original, const Image& compressed);
 
-  void on_step(const RestoreStep& step) override;
+  void on_step(const RestoreStep& step, const RunLog& log) override;
+  void on_result(const RestoreResult& result, const RunLog& log) override;
+  void save(Archive& checkpoint) const override;
+  void load(const Archive& checkpoint) override;
   // Whether anything has come out yet.
-  [[nodiscard]] bool begun() const { return !log_.iteration.empty(); }
-  void on_result(const RestoreResult& result) override;
+  [[nodiscard]] bool begun() const { return begun_; }
 
  private:
   void add_snapshot(const std::string& file, const Image& image, const std::string& title);
-  void write_overviews() const;
+  void write_overviews(const RunLog& log) const;
 
   ExperimentFolder folder_;
   ExperimentOptions options_;
   Image original_;
   Panel compressed_;
   double compressed_psnr_;
-  RunLog log_;
+  bool begun_ = false;
   std::vector<Panel> panels_;
 };
 

@@ -49,16 +49,6 @@ nlohmann::ordered_json step_values(const RestoreStep& step, const std::string& s
   return values;
 }
 
-void tell(const std::vector<FitObserver*>& observers, const RestoreStep& step, Progress& progress) {
-  for (FitObserver* observer : observers) {
-    try {
-      observer->on_step(step);
-    } catch (const Error& error) {
-      progress.say(std::string("warning: ") + error.what());
-    }
-  }
-}
-
 }  // namespace
 
 bool written_by(const Archive& checkpoint, const std::string& path) {
@@ -70,11 +60,12 @@ bool written_by(const Archive& checkpoint, const std::string& path) {
 }
 
 FitSession::FitSession(const FitArguments& arguments, const TaskRun& what, const NetworkFactory& network,
-                       const CheckpointOptions& checkpoint)
+                       const CheckpointOptions& checkpoint, std::vector<FitObserver*> observers)
     : arguments_(arguments),
       what_(what),
       restoration_(what.task, network, op_table(), arguments.options),
-      checkpoint_(checkpoint) {
+      checkpoint_(checkpoint),
+      observers_(std::move(observers)) {
   Settings settings(*arguments.command);
   for (const auto& [name, value] : values_in_force(arguments)) settings.set(name, value);
   settings_ = settings.text();
@@ -90,6 +81,8 @@ FitSession::FitSession(const FitArguments& arguments, const TaskRun& what, const
       }
       restoration_.load(archive);
       rows = archive.text("history");
+      log_.load(archive.part("log"));
+      for (FitObserver* observer : observers_) observer->load(archive);
     } catch (const Error& error) {
       throw error.within(arguments.resume);
     }
@@ -108,6 +101,10 @@ void FitSession::put_away(Progress& progress) {
   archive.put("settings", settings_);
   archive.put("input_sha256", what_.input.sha256);
   archive.put("history", history_->rows());
+  Archive log;
+  log_.save(log);
+  archive.put("log", log);
+  for (const FitObserver* observer : observers_) observer->save(archive);
   std::string outputs;
   for (const std::string& path : {arguments_.output, arguments_.history, arguments_.report, arguments_.profile}) {
     if (!path.empty()) outputs += absolute(path) + "\n";
@@ -123,6 +120,16 @@ void FitSession::put_away(Progress& progress) {
   }
 }
 
+void FitSession::tell(const RestoreStep& step, Progress& progress) {
+  for (FitObserver* observer : observers_) {
+    try {
+      observer->on_step(step, log_);
+    } catch (const Error& error) {
+      progress.say(std::string("warning: ") + error.what());
+    }
+  }
+}
+
 void FitSession::show(Progress& progress, const RestoreStep& step, int64_t total) {
   if (!progress.due(step.total, total, step.seconds)) return;
   const std::string stopping = restoration_.stopping_text();
@@ -134,17 +141,18 @@ void FitSession::show(Progress& progress, const RestoreStep& step, int64_t total
                  .values = step_values(step, stopping)});
 }
 
-RestoreResult FitSession::run(Progress& progress, const std::vector<FitObserver*>& observers) {
+RestoreResult FitSession::run(Progress& progress) {
   bool plan_shown = !arguments_.verbose;
   while (!restoration_.done()) {
     const RestoreStep step = restoration_.step(profile_->parts());
     if (!plan_shown) progress.say(plan_text(restoration_.plan()));
     plan_shown = true;
     history_->add(step);
+    log_.add(step);
     const int64_t total = most_iterations(step, arguments_.options.runs);
     const double expected = step.seconds / static_cast<double>(step.total) * static_cast<double>(total);
+    tell(step, progress);
     if (checkpoint_.due(step.seconds, expected)) put_away(progress);
-    tell(observers, step, progress);
     profile_->on_step(step, restoration_.plan(), progress);
     if (!step.note.empty()) progress.say("note: " + step.note);
     show(progress, step, total);
@@ -163,16 +171,24 @@ void FitSession::close(Progress& progress) {
 
 std::string FitSession::resume_command() const {
   if (!put_away_ || restoration_.done()) return {};
-  std::string command = fmt::format("hourglass {} {} -o {} --resume {}", arguments_.command->get_name(),
-                                    quoted(arguments_.input), quoted(arguments_.output), quoted(checkpoint_.path()));
-  // What the command line must hold in any case, such as a mask.
-  for (const CLI::Option* option : arguments_.command->get_options()) {
-    if (!option->get_required() || option->get_positional()) continue;
-    command += " --" + option->get_single_name() + " " + quoted(fmt::format("{}", fmt::join(option->results(), ",")));
+  const CLI::App& program = *arguments_.command;
+  const CLI::Option& output = *program.get_option("--output");
+  std::string command = fmt::format("hourglass {} {} -o {} --resume {}", program.get_name(),
+                                    quoted(what_.original.empty() ? arguments_.input : what_.original),
+                                    quoted(output.count() > 0 ? value_of(output) : arguments_.output),
+                                    quoted(checkpoint_.path()));
+  // What the command line must hold in any case, such as a mask, or one of a group.
+  const std::vector<const CLI::Option*> own = program.get_options();
+  for (const CLI::Option* option : named_options(program)) {
+    const bool in_group = std::find(own.begin(), own.end(), option) == own.end();
+    if (option == &output || !(option->get_required() || (in_group && option->count() > 0))) continue;
+    command += " --" + option->get_single_name() + " " + quoted(value_of(*option));
   }
   if (!arguments_.reference.empty()) command += " --reference " + quoted(arguments_.reference);
-  if (!arguments_.history.empty()) command += " --history " + quoted(arguments_.history);
-  if (!arguments_.report.empty()) command += " --report " + quoted(arguments_.report);
+  for (const char* name : {"--history", "--report"}) {
+    const CLI::Option* option = program.get_option_no_throw(name);
+    if (option != nullptr && option->count() > 0) command += fmt::format(" {} {}", name, quoted(value_of(*option)));
+  }
   return command;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/cli/checkpoint_file.h"
+#include "engine/cli/fit_observer.h"
 #include "engine/cli/fit_options.h"
 #include "engine/cli/history.h"
 #include "engine/cli/interrupt.h"
@@ -19,16 +20,18 @@ class FitSession {
  public:
   // Takes up arguments.resumed where there is one. Throws Error, before anything is written, when that does not fit.
   FitSession(const FitArguments& arguments, const TaskRun& what, const NetworkFactory& network,
-             const CheckpointOptions& checkpoint);
+             const CheckpointOptions& checkpoint, std::vector<FitObserver*> observers);
 
   // Iterates, and leaves a checkpoint when a signal ended it. What the observers throw is told as a warning.
-  RestoreResult run(Progress& progress, const std::vector<FitObserver*>& observers);
+  RestoreResult run(Progress& progress);
   // Once the result is safe: completes the history and the profile, and removes the checkpoint of a run that has ended.
   // Throws Error.
   void close(Progress& progress);
 
   // SIGINT or SIGTERM when one has ended run(), else 0.
   [[nodiscard]] int signal() const { return interrupt_.signal(); }
+  // Of all iterations, those of the run's earlier parts included.
+  [[nodiscard]] const RunLog& log() const { return log_; }
   // What repeats the run, line by line.
   [[nodiscard]] const std::string& record() const { return record_; }
   // The command that goes on with an interrupted run; empty when there is no checkpoint.
@@ -37,12 +40,15 @@ class FitSession {
  private:
   void show(Progress& progress, const RestoreStep& step, int64_t total);
   void put_away(Progress& progress);
+  void tell(const RestoreStep& step, Progress& progress);
 
   const FitArguments& arguments_;
   const TaskRun& what_;
   std::string settings_, record_;
   Restoration restoration_;
   CheckpointFile checkpoint_;
+  std::vector<FitObserver*> observers_;
+  RunLog log_;
   bool put_away_ = false;  // the last checkpoint could be written
   std::optional<History> history_;
   std::optional<IterationProfile> profile_;

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "engine/cli/command_text.h"
+#include "engine/cli/fit_session.h"
 #include "engine/cli/progress.h"
 #include "engine/cli/version.h"
 #include "engine/image/file.h"
@@ -26,6 +27,7 @@ namespace {
 constexpr double kShortestPause = 4;    // seconds between two pages
 constexpr double kLargestShare = 0.05;  // of the time that pages may cost
 constexpr int64_t kThumbnail = 400;     // pixels of a snapshot's longer side
+constexpr const char* kSavedSnapshots = "report/snapshots";
 
 // 10, 30, 100, 300, ...: a network learns most at the beginning.
 bool is_milestone(int64_t iteration) {
@@ -102,7 +104,7 @@ void LiveReport::add_snapshot(const RestoreStep& step, const Image& average) {
                         .caption = quality});
 }
 
-ReportPage LiveReport::page(const Image& after) const {
+ReportPage LiveReport::page(const Image& after, const RunLog& log) const {
   const Image& before = what_.task.baseline();
   ReportPage page;
   const std::string& named = what_.original.empty() ? arguments_.input : what_.original;
@@ -119,7 +121,7 @@ ReportPage LiveReport::page(const Image& after) const {
                            difference.full_255)});
   page.before_name = "Before";
   page.after_name = "After";
-  page.plots.push_back({.figure = trend_figure(log_, {}, {}),
+  page.plots.push_back({.figure = trend_figure(log, {}, {}),
                         .alternative = "The loss and the PSNR of the network's average over the iterations."});
   page.snapshots = snapshots_;
   for (const auto& [name, value] : settings_) page.settings.emplace_back(name, value.empty() ? "yes" : value);
@@ -134,8 +136,37 @@ void LiveReport::write(const ReportPage& page) {
   written_ = true;
 }
 
-void LiveReport::on_step(const RestoreStep& step) {
-  log_.add(step);
+void LiveReport::save(Archive& checkpoint) const {
+  Archive archive;
+  for (std::size_t i = 0; i < snapshots_.size(); ++i) {
+    const CaptionedPicture& snapshot = snapshots_[i];
+    Archive one;
+    one.put("png", std::string(snapshot.picture.bytes.begin(), snapshot.picture.bytes.end()));
+    one.put("width", snapshot.picture.width);
+    one.put("height", snapshot.picture.height);
+    one.put("title", snapshot.title);
+    one.put("caption", snapshot.caption);
+    archive.put(fmt::format("{}", i), one);
+  }
+  checkpoint.put(kSavedSnapshots, archive);
+}
+
+void LiveReport::load(const Archive& checkpoint) {
+  const Archive archive = checkpoint.part(kSavedSnapshots);
+  for (std::size_t i = 0; archive.has(fmt::format("{}/png", i)); ++i) {
+    const Archive one = archive.part(fmt::format("{}", i));
+    const std::string& png = one.text("png");
+    snapshots_.push_back({.picture = {.bytes = {png.begin(), png.end()},
+                                      .width = one.integer("width"),
+                                      .height = one.integer("height")},
+                          .title = one.text("title"),
+                          .caption = one.text("caption")});
+  }
+  // The page of the run's first part is replaced.
+  written_ = written_by(checkpoint, arguments_.report);
+}
+
+void LiveReport::on_step(const RestoreStep& step, const RunLog& log) {
   const bool milestone = is_milestone(step.total), due = step.seconds >= next_write_;
   if (!milestone && !due) return;
   const auto start = std::chrono::steady_clock::now();
@@ -144,7 +175,7 @@ void LiveReport::on_step(const RestoreStep& step) {
   if (!due) return;
   const int64_t total = step.iterations * arguments_.options.runs;
   const double left = step.seconds / static_cast<double>(step.total) * static_cast<double>(total - step.total);
-  ReportPage now = page(average);
+  ReportPage now = page(average, log);
   now.progressing = Progressing{.done = step.total,
                                 .total = total,
                                 .left = "at most about " + duration_text(left) + " left",
@@ -160,10 +191,10 @@ void LiveReport::on_step(const RestoreStep& step) {
   next_write_ = step.seconds + cost + every_seconds_;
 }
 
-void LiveReport::on_result(const RestoreResult& result) {
+void LiveReport::on_result(const RestoreResult& result, const RunLog& log) {
   const Image& before = what_.task.baseline();
   const Image& after = result.finished.image;
-  ReportPage last = page(after);
+  ReportPage last = page(after, log);
   if (arguments_.options.original) {
     const double from = psnr(before, *arguments_.options.original), to = psnr(after, *arguments_.options.original);
     last.facts.emplace_back("PSNR to the original", fmt::format("{:.2f} → {:.2f} dB", from, to));

@@ -8,7 +8,6 @@
 #include "engine/cli/fit_observer.h"
 #include "engine/cli/run_task.h"
 #include "engine/report/html_report.h"
-#include "engine/report/run_log.h"
 
 namespace hourglass::cli {
 
@@ -17,13 +16,15 @@ class LiveReport : public FitObserver {
   // Both must outlive the report.
   LiveReport(const FitArguments& arguments, const TaskRun& what);
 
-  void on_step(const RestoreStep& step) override;
-  void on_result(const RestoreResult& result) override;
+  void on_step(const RestoreStep& step, const RunLog& log) override;
+  void on_result(const RestoreResult& result, const RunLog& log) override;
+  void save(Archive& checkpoint) const override;
+  void load(const Archive& checkpoint) override;
 
  private:
   void add_snapshot(const RestoreStep& step, const Image& average);
   // What is the same while the run goes on and at its end.
-  [[nodiscard]] ReportPage page(const Image& after) const;
+  [[nodiscard]] ReportPage page(const Image& after, const RunLog& log) const;
   void write(const ReportPage& page);
   [[nodiscard]] Image image_of(std::span<const float> pixels) const;
 
@@ -32,7 +33,6 @@ class LiveReport : public FitObserver {
   Table settings_;
   std::string command_;
   Picture before_;
-  RunLog log_;
   std::vector<CaptionedPicture> snapshots_;
   bool written_ = false;
   double next_write_ = 0;     // seconds of the run

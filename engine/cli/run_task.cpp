@@ -213,19 +213,20 @@ ExitCode run_task(FitArguments& arguments, const TaskRun& what) {
     arguments.options.profile = true;
   }
   FitSession session(arguments, what, network.make,
-                     {.path = what.resumable ? checkpoint_path(arguments) : std::string(),
+                     {.path = checkpoint_path(arguments),
                       .on_request = !arguments.checkpoint.empty(),
-                      .every_seconds = arguments.checkpoint_every});
+                      .every_seconds = arguments.checkpoint_every},
+                     observers);
   for (const std::string& warning : what.input.warnings) progress.say("warning: " + arguments.input + ": " + warning);
   progress.say(fmt::format("{}: {} {}x{}", arguments.input, kind_of(what.input), what.input.image.width,
                            what.input.image.height));
   for (const std::string& note : *network.notes) progress.say("note: " + arguments.model + ": " + note);
-  const RestoreResult result = session.run(progress, observers);
+  const RestoreResult result = session.run(progress);
   progress.finish();
 
   write_png_of(arguments, what, result, session.record());
   session.close(progress);
-  for (FitObserver* observer : observers) observer->on_result(result);
+  for (FitObserver* observer : observers) observer->on_result(result, session.log());
   const Quality quality = measure(arguments, what, result);
   say_result(progress, arguments, what, result, quality);
   if (arguments.json) print_json(arguments, what, result, quality);

@@ -23,7 +23,6 @@ struct TaskRun {
   const JpegCoefficients* jpeg = nullptr;                             // what the report shows the cells of
   std::string original = {};                 // the file that the command was given, where that is not the input
   std::vector<FitObserver*> observers = {};  // besides the report
-  bool resumable = true;                     // whether --resume can go on with it
 };
 
 // "gray JPEG", "colour JPEG" or "PNG".

@@ -5,6 +5,7 @@
 #include <omp.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <dnnl.hpp>
 #include <filesystem>
 #include <fstream>
@@ -40,7 +41,11 @@ std::string isa_name() {
 std::string openmp_runtime() {
   Dl_info info{};
   if (dladdr(reinterpret_cast<void*>(&omp_get_max_threads), &info) == 0 || info.dli_fname == nullptr) return "OpenMP";
-  return std::filesystem::path(info.dli_fname).filename().string();
+  std::string text = std::filesystem::path(info.dli_fname).filename().string();
+  for (const char* name : {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}) {
+    if (const char* value = std::getenv(name)) text += fmt::format(", {}={}", name, value);
+  }
+  return text;
 }
 
 }  // namespace

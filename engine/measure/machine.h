@@ -14,7 +14,7 @@ struct Machine {
   int available = 1;   // available_cpus()
   std::string isa;     // the instruction set oneDNN uses, ONEDNN_MAX_CPU_ISA counted in: "avx512_core_bf16"
   std::string onednn;  // version
-  std::string openmp;  // the runtime that is loaded: "libgomp.so.1"
+  std::string openmp;  // the runtime that is loaded and how it waits: "libgomp.so.1, GOMP_SPINCOUNT=10000"
   int64_t memory_bytes = 0;
 };
 

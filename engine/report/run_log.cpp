@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "graph/error.h"
+
 namespace hourglass {
 namespace {
 
@@ -20,6 +22,26 @@ void RunLog::add(const RestoreStep& step) {
   degraded.push_back(step.psnr_degraded_average);
   if (step.psnr_original_average) original.push_back(*step.psnr_original_average);
   if (step.is_best) kept = step.total;
+}
+
+void RunLog::save(Archive& archive) const {
+  archive.put("iteration", iteration);
+  archive.put("loss", loss);
+  archive.put("degraded", degraded);
+  archive.put("original", original);
+  archive.put("kept", kept);
+}
+
+void RunLog::load(const Archive& archive) {
+  iteration = archive.numbers("iteration");
+  loss = archive.numbers("loss");
+  degraded = archive.numbers("degraded");
+  original = archive.numbers("original");
+  kept = archive.integer("kept");
+  const std::size_t count = iteration.size();
+  if (loss.size() != count || degraded.size() != count || (!original.empty() && original.size() != count)) {
+    fail("its log of the iterations does not add up");
+  }
 }
 
 std::optional<int64_t> RunLog::best() const {

@@ -7,6 +7,7 @@
 
 #include "engine/report/chart.h"
 #include "engine/restore/restore.h"
+#include "engine/train/archive.h"
 
 namespace hourglass {
 
@@ -18,6 +19,9 @@ struct RunLog {
   int64_t kept = 0;
 
   void add(const RestoreStep& step);
+  // For a checkpoint. load() throws Error when it was not saved there.
+  void save(Archive& archive) const;
+  void load(const Archive& archive);
   // The iteration whose average is nearest to the original; nothing where that is not known.
   [[nodiscard]] std::optional<int64_t> best() const;
 };

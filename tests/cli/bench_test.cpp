@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -69,6 +70,8 @@ TEST_CASE("bench threads: what it was measured on, and plots") {
   for (const char* part : {"(affinity ", "cgroup quota ", "oneDNN ", " using ", "omp", "Amdahl's law: ", " to "}) {
     CHECK_CONTAINS(strong.out, part);
   }
+  // The program has told libgomp to spin briefly, unless told otherwise itself.
+  CHECK_CONTAINS(strong.out, std::getenv("OMP_WAIT_POLICY") == nullptr ? "GOMP_SPINCOUNT=" : "OMP_WAIT_POLICY=");
   CHECK(svg_paths(plot) > 20);
   check_fails(bench({"threads", "--threads", "1", "--plot", plot}), 1, "threads.svg: exists already; --force");
   check_fails(bench({"threads", "--threads", "1", "--plot", folder / "a", "--csv", folder / "a"}), 1,

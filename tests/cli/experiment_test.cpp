@@ -10,6 +10,7 @@
 #include "engine/image/file.h"
 #include "engine/image/metrics.h"
 #include "engine/image/read_image.h"
+#include "engine/train/archive.h"
 #include "tests/cli/run.h"
 #include "tests/temporary_folder.h"
 
@@ -120,6 +121,46 @@ TEST_CASE("an interrupted experiment is complete as far as it came") {
   }
   CHECK(read_image(out + "/restored.png").image.width == 32);
   CHECK_CONTAINS(text_of(out + "/report.html"), "interrupted");
+}
+
+TEST_CASE("an experiment goes on where it was interrupted, as if nothing had happened") {
+  const TemporaryFolder folder;
+  const std::string input = folder / "in.png", straight = folder / "straight", out = folder / "out";
+  const std::string checkpoint = out + "/run.ckpt";
+  write_png(input, make_picture(48, 40, 3), {}, false);
+  const std::vector<std::string> settings{"--quality", "10", "--iterations", "400", "--snapshots", "5,390"};
+  REQUIRE(run(experiment(input, straight, settings)).exit_code == 0);
+
+  const auto reached = [&] {
+    return fs::exists(checkpoint) ? Archive::decode(read_file(checkpoint)).integer("total") : 0;
+  };
+  std::vector<std::string> first = experiment(input, out, settings);
+  first.insert(first.end(), {"--checkpoint-every", "0"});
+  const Run interrupted = run_and_signal_when(first, SIGINT, [&] { return reached() >= 20; });
+  CAPTURE(interrupted.err);
+  REQUIRE(interrupted.exit_code == 130);
+  const std::string advice =
+      "to go on: hourglass experiment " + input + " -o " + out + " --resume " + checkpoint + " --quality 10\n";
+  CHECK_CONTAINS(interrupted.err, advice);
+  REQUIRE(reached() < 390);
+  check_fails(run(experiment(input, out, settings)), 1, "--resume " + checkpoint + " goes on with it");
+  check_fails(run({"experiment", input, "-o", folder / "other", "--resume", checkpoint, "--quality", "10"}), 1,
+              "is of an experiment in another folder");
+  check_fails(run({"experiment", input, "-o", out, "--resume", checkpoint, "--quality", "20"}), 1,
+              "was begun with --quality 10, not 20");
+
+  const Run resumed = run({"experiment", input, "-o", out, "--resume", checkpoint, "--quality", "10"});
+  CAPTURE(resumed.err);
+  REQUIRE(resumed.exit_code == 0);
+  CHECK(names_in(out) == kAll);
+  CHECK(names_in(out + "/snapshots") == names_in(straight + "/snapshots"));
+  for (const char* name : {"restored.png", "snapshots/iteration_000390.png", "contact_sheet.png", "trend.png", "path.png"}) {
+    CAPTURE(name);
+    CHECK(read_image(out + "/" + name).image.pixels == read_image(straight + "/" + name).image.pixels);
+  }
+  // The report has its pictures from before the interruption too.
+  const std::string report = text_of(out + "/report.html");
+  for (const char* title : {"iteration 10<", "iteration 100<", "iteration 300<"}) CHECK_CONTAINS(report, title);
 }
 
 }  // namespace hourglass::test
