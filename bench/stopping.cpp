@@ -23,11 +23,12 @@
 #include "engine/image/metrics.h"
 #include "engine/image/read_image.h"
 #include "engine/restore/consistency.h"
+#include "engine/restore/degrade.h"
+#include "engine/restore/denoise_task.h"
 #include "engine/restore/jpeg_task.h"
 #include "engine/restore/network.h"
 #include "engine/runtime/precision.h"
 #include "engine/train/fit.h"
-#include "engine/train/random.h"
 #include "graph/error.h"
 #include "models/builtin.h"
 #include "ops/table.h"
@@ -59,12 +60,8 @@ Case degrade(const Image& original, const std::string& how) {
     problem.input = {.degraded = decode_image(bytes, how), .jpeg = read_jpeg_coefficients(bytes)};
     return problem;
   }
-  Image noisy = original;
-  const std::vector<float> noise = draw_normal(1, Stream::degradation, 0, static_cast<int64_t>(noisy.pixels.size()), 0,
-                                               static_cast<float>(amount / 255));
-  for (std::size_t i = 0; i < noise.size(); ++i) {
-    noisy.pixels[i] = static_cast<float>(to_byte(noisy.pixels[i] + noise[i])) / 255.0F;
-  }
+  Image noisy = add_noise(original, amount, 1);
+  for (float& value : noisy.pixels) value = static_cast<float>(to_byte(value)) / 255.0F;
   problem.input.degraded.image = std::move(noisy);
   problem.input.degraded.format = ImageFormat::png;
   return problem;
@@ -113,7 +110,8 @@ std::vector<Watcher> watchers(const Task& task, int64_t iterations) {
 
 // The rows of one image and degradation.
 std::string measure(const Arguments& a, const std::string& key, const Case& problem) {
-  const std::unique_ptr<Task> task = make_jpeg_task(problem.input, {});
+  const std::unique_ptr<Task> task =
+      problem.input.jpeg ? make_jpeg_task(problem.input, {}) : make_denoise_task(problem.input.degraded.image);
   const Image& sought = task->baseline();
   Network network = bind_network(
       [&](int64_t height, int64_t width) {

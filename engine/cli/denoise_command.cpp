@@ -12,6 +12,11 @@ namespace {
 
 constexpr const char* kSuffix = ".denoised.png";
 
+struct Arguments {
+  FitArguments fit;
+  double sigma = 0;  // grey levels
+};
+
 // Ulyanov, Vedaldi, Lempitsky, IJCV 2020, section 3.1 and the supplementary material; the input's noise of 1/30 and
 // the average's decay of 0.99 are FitOptions' own.
 FitArguments paper_settings() {
@@ -22,16 +27,16 @@ FitArguments paper_settings() {
   return fit;
 }
 
-ExitCode run(FitArguments& fit) {
-  const DecodedImage input = read_image(fit.input);
-  const std::unique_ptr<Task> task = make_denoise_task(input.image);
-  return run_task(fit, {.task = *task, .input = input, .suffix = kSuffix, .verb = "denoised"});
+ExitCode run(Arguments& a) {
+  const DecodedImage input = read_image(a.fit.input);
+  const std::unique_ptr<Task> task = make_denoise_task(input.image, a.sigma / 255);
+  return run_task(a.fit, {.task = *task, .input = input, .suffix = kSuffix, .verb = "denoised"});
 }
 
 }  // namespace
 
 void add_denoise_command(CLI::App& app, Action& action) {
-  auto arguments = std::make_shared<FitArguments>(paper_settings());
+  auto arguments = std::make_shared<Arguments>(Arguments{.fit = paper_settings()});
   CLI::App* command = app.add_subcommand("denoise", "Take the noise out of a photograph");
   command->footer(
       "Examples:\n"
@@ -40,8 +45,14 @@ void add_denoise_command(CLI::App& app, Action& action) {
       "  hourglass denoise noisy.png -o clean.png --model medium     a smaller network, for the impatient\n\n"
       "The defaults are the paper's. The network learns the photograph before it learns the noise: fewer iterations\n"
       "leave detail out, more let noise in.");
-  add_fit_options(*command, *arguments,
+  add_fit_options(*command, arguments->fit,
                   {.input = "The photograph (PNG or JPEG)", .suffix = kSuffix, .input_noise_default = "0.033 (1/30)"});
+  command
+      ->add_option("--sigma", arguments->sigma,
+                   "Standard deviation of the noise in grey levels (0 to 255), for --stop discrepancy; default: as estimated "
+                   "from the photograph")
+      ->check(CLI::Range(0.1, 255.0))
+      ->check(finite());
   command->callback([arguments, &action] { action = [arguments] { return run(*arguments); }; });
 }
 

@@ -22,9 +22,9 @@ const std::map<std::string, StoppingKind>& rules() {
 void add_stop_options(CLI::App& command, StopArguments& a) {
   command
       .add_option("--stop", a.rule,
-                  "When to end a fit before --iterations: discrepancy (it agrees with a JPEG as the original would), "
-                  "wmv or emv (least variance of the iterates), iteration or energy (with --stop-at), none, or auto "
-                  "(discrepancy for a JPEG that is restored, else none)")
+                  "When to end a fit before --iterations: discrepancy (it agrees with a JPEG, or with a noisy "
+                  "photograph, as the original would), wmv or emv (least variance of the iterates), iteration or energy "
+                  "(with --stop-at), none, or auto (discrepancy where it can be, else none)")
       ->check(CLI::IsMember({"auto", "none", "discrepancy", "wmv", "emv", "iteration", "energy"}))
       ->capture_default_str();
   command.add_option("--stop-at", a.at, "The iteration or the energy to stop at")
@@ -51,7 +51,7 @@ StoppingOptions resolve_stop(const StopArguments& arguments, bool has_discrepanc
     fail("--stop-at {}: an iteration is a whole number", arguments.at);
   }
   if (options.kind == StoppingKind::discrepancy && !has_discrepancy) {
-    fail("--stop discrepancy: only a JPEG that is restored says how far from it the original may be");
+    fail("--stop discrepancy: only a JPEG that is restored and a photograph with noise say how far the original is");
   }
   options.iteration = static_cast<int64_t>(arguments.at);
   options.energy = arguments.at;

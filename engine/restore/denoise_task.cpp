@@ -1,6 +1,9 @@
 #include "engine/restore/denoise_task.h"
 
+#include <cmath>
+
 #include "engine/restore/energy.h"
+#include "engine/restore/noise.h"
 #include "engine/restore/pixel_psnr.h"
 
 namespace hourglass {
@@ -8,18 +11,34 @@ namespace {
 
 class DenoiseTask : public Task {
  public:
-  explicit DenoiseTask(Image noisy) : noisy_(std::move(noisy)) {}
+  DenoiseTask(Image noisy, double sigma) : noisy_(std::move(noisy)), sigma_(sigma) {
+    if (sigma_ == 0 && noisy_.width >= 3 && noisy_.height >= 3) estimate_ = estimate_noise(noisy_);
+  }
 
   [[nodiscard]] const Image& baseline() const override { return noisy_; }
   ValueId energy(GraphBuilder& builder, ValueId image) const override { return mse_energy(builder, image, noisy_); }
   [[nodiscard]] double psnr_degraded(const float* image) const override { return pixel_psnr(image, noisy_); }
 
+  [[nodiscard]] Discrepancy discrepancy() const override {
+    if (sigma_ == 0 && estimate_ == 0) return {};
+    return [this](std::span<const float> image) {
+      const auto count = static_cast<int64_t>(image.size());
+      const double mse = squared_distance(image.data(), noisy_.pixels.data(), count) / static_cast<double>(count);
+      // What is estimated from clipped samples is what clipping left.
+      const double noise = sigma_ > 0 ? clipped_noise(image.data(), count, sigma_) : estimate_;
+      return std::sqrt(mse) / noise;
+    };
+  }
+
  private:
   Image noisy_;
+  double sigma_, estimate_ = 0;
 };
 
 }  // namespace
 
-std::unique_ptr<Task> make_denoise_task(Image noisy) { return std::make_unique<DenoiseTask>(std::move(noisy)); }
+std::unique_ptr<Task> make_denoise_task(Image noisy, double sigma) {
+  return std::make_unique<DenoiseTask>(std::move(noisy), sigma);
+}
 
 }  // namespace hourglass
