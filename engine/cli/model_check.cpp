@@ -158,6 +158,11 @@ ModelCheck check_model(const OnnxFile& file, const CheckOptions& options) {
     const Value& value = network->graph.value(id);
     check.parameters.push_back({value.name, value.type.shape, start_of(value)});
   }
+  if (check.parameters.empty()) {
+    check.notes.emplace_back(
+        "there is nothing to train in it, but if it makes a measurement of an image it can be what is undone: 'hourglass "
+        "restore MEASUREMENT --degradation FILE'");
+  }
   try {
     add_steps(*network, options, check);
   } catch (const Error& error) {

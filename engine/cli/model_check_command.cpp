@@ -116,6 +116,10 @@ void print_ops() {
                : op->no_gradient.empty() ? ""
                                          : "no gradient");
   }
+  // The importer's own: an initializer is made of them.
+  for (const char* name : {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}) {
+    fmt::print("{:<26} from opset {:<3} how a weight starts\n", name, 7);
+  }
 }
 
 ExitCode run_check(const Options& options) {

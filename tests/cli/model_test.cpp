@@ -160,7 +160,11 @@ TEST_CASE("model check: all that can't be trained, with reasons and help") {
   const Run ops = run({"model", "check", "--ops"});
   CHECK(ops.exit_code == 0);
   CHECK(ops.out.find("\nConvTranspose ") != std::string::npos);
+  CHECK_CONTAINS(ops.out, "\nRandomUniform ");
   CHECK(ops.out.find("ConvGradSrc") == std::string::npos);
+  const Run degradation = run({"model", "check", HOURGLASS_MODELS "/blur.onnx"});
+  CHECK(degradation.exit_code == 1);
+  CHECK_CONTAINS(degradation.out, "restore MEASUREMENT --degradation");
 }
 
 TEST_CASE("model make refuses what makes no network, and keeps what is there") {
