@@ -160,6 +160,11 @@ RestoreResult FitSession::run(Progress& progress) {
   }
   if (!restoration_.done() && checkpoint_.possible()) put_away(progress);
   history_->try_flush();
+  // Large images take a while, and the bar stands still.
+  constexpr int64_t kLarge = 1 << 20;
+  if (what_.jpeg != nullptr && what_.task.baseline().plane_size() > kLarge) {
+    progress.say("the fit has ended; the result is being finished");
+  }
   return restoration_.result();
 }
 
