@@ -48,9 +48,10 @@ void add_denoise_command(CLI::App& app, Action& action) {
   add_fit_options(*command, arguments->fit,
                   {.input = "The photograph (PNG or JPEG)", .suffix = kSuffix, .input_noise_default = "0.033 (1/30)"});
   command
-      ->add_option("--sigma", arguments->sigma,
-                   "Standard deviation of the noise in grey levels (0 to 255), for --stop discrepancy; default: as estimated "
-                   "from the photograph")
+      ->add_option(
+          "--sigma", arguments->sigma,
+          "Standard deviation of the noise in grey levels (0 to 255), for --stop discrepancy; default: as estimated "
+          "from the photograph")
       ->check(CLI::Range(0.1, 255.0))
       ->check(finite());
   command->callback([arguments, &action] { action = [arguments] { return run(*arguments); }; });

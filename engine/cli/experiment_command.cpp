@@ -35,8 +35,8 @@ constexpr const char* kFooter =
   report.html         all of it on one page
 
 Defaults are those of the plain Deep Image Prior: a U-Net, from noise, mean squared error, a constant learning rate, no
-use of the JPEG's cells. What is there is whole at all times; Ctrl-C ends early, completes it as far as it came, and leaves
-DIR/run.ckpt, with which --resume goes on.
+use of the JPEG's cells. What is there is whole at all times; Ctrl-C ends early, completes it as far as it came, and
+leaves DIR/run.ckpt, with which --resume goes on.
 
 Examples:
   hourglass experiment photo.png --ratio 0.25 -o experiment

@@ -25,8 +25,8 @@ void ExperimentFolder::prepare(bool overwrite) const {
   if (!overwrite && fs::is_directory(path, error) && !fs::is_empty(path, error)) {
     const std::string checkpoint = file(kCheckpoint);
     if (!fs::exists(checkpoint)) fail("{}: is not empty; --force writes into it all the same", path.string());
-    fail("{}: holds an experiment that was not finished. --resume {} goes on with it, --force begins anew", path.string(),
-         checkpoint);
+    fail("{}: holds an experiment that was not finished. --resume {} goes on with it, --force begins anew",
+         path.string(), checkpoint);
   }
   fs::create_directories(path / kSnapshots, error);
   if (error) fail("{}: cannot create the folder: {}", path.string(), error.message());
@@ -111,8 +111,7 @@ void ExperimentFiles::on_step(const RestoreStep& step, const RunLog& log) {
 }
 
 void ExperimentFiles::on_result(const RestoreResult& result, const RunLog& log) {
-  add_snapshot("stop.png", result.finished.image,
-               log.kept > 0 ? fmt::format("stop, iteration {}", log.kept) : "stop");
+  add_snapshot("stop.png", result.finished.image, log.kept > 0 ? fmt::format("stop, iteration {}", log.kept) : "stop");
   write_overviews(log);
 }
 

@@ -20,8 +20,8 @@ struct ExperimentFolder {
   std::filesystem::path path;
 
   [[nodiscard]] std::string file(const std::string& name) const { return (path / name).string(); }
-  // Creates it, and removes the snapshots and the checkpoint of an earlier experiment. Throws Error when it holds anything and `overwrite`
-  // is false.
+  // Creates it, and removes the snapshots and the checkpoint of an earlier experiment. Throws Error when it holds
+  // anything and `overwrite` is false.
   void prepare(bool overwrite) const;
   // Takes back an experiment that never began: its compressed image, and the folder if nothing else is in it.
   void abandon() const;

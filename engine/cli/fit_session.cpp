@@ -178,10 +178,10 @@ std::string FitSession::resume_command() const {
   if (!put_away_ || restoration_.done()) return {};
   const CLI::App& program = *arguments_.command;
   const CLI::Option& output = *program.get_option("--output");
-  std::string command = fmt::format("hourglass {} {} -o {} --resume {}", program.get_name(),
-                                    quoted(what_.original.empty() ? arguments_.input : what_.original),
-                                    quoted(output.count() > 0 ? value_of(output) : arguments_.output),
-                                    quoted(checkpoint_.path()));
+  std::string command =
+      fmt::format("hourglass {} {} -o {} --resume {}", program.get_name(),
+                  quoted(what_.original.empty() ? arguments_.input : what_.original),
+                  quoted(output.count() > 0 ? value_of(output) : arguments_.output), quoted(checkpoint_.path()));
   // What the command line must hold in any case, such as a mask, or one of a group.
   const std::vector<const CLI::Option*> own = program.get_options();
   for (const CLI::Option* option : named_options(program)) {

@@ -14,8 +14,9 @@ void add_jpeg_options(CLI::App& command, JpegArguments& a) {
       ->check(finite())
       ->capture_default_str();
   command
-      .add_option("--refine", a.task.refine_passes,
-                  "Passes in which similar patches of a JPEG's result clean each other (nonlocal Bayes); 0: the network alone")
+      .add_option(
+          "--refine", a.task.refine_passes,
+          "Passes in which similar patches of a JPEG's result clean each other (nonlocal Bayes); 0: the network alone")
       ->check(CLI::Range(0, 100))
       ->capture_default_str();
   if (a.task.use_cells) {

@@ -156,11 +156,10 @@ void LiveReport::load(const Archive& checkpoint) {
   for (std::size_t i = 0; archive.has(fmt::format("{}/png", i)); ++i) {
     const Archive one = archive.part(fmt::format("{}", i));
     const std::string& png = one.text("png");
-    snapshots_.push_back({.picture = {.bytes = {png.begin(), png.end()},
-                                      .width = one.integer("width"),
-                                      .height = one.integer("height")},
-                          .title = one.text("title"),
-                          .caption = one.text("caption")});
+    snapshots_.push_back(
+        {.picture = {.bytes = {png.begin(), png.end()}, .width = one.integer("width"), .height = one.integer("height")},
+         .title = one.text("title"),
+         .caption = one.text("caption")});
   }
   // The page of the run's first part is replaced.
   written_ = written_by(checkpoint, arguments_.report);

@@ -70,11 +70,11 @@ ExitCode run(int argc, char** argv) {
   return code;
 }
 
-// Threads that wait for each other spin, then sleep. libgomp's default, 300 000 turns, is longer than the program's loops,
-// so that on a machine with other work to do the waiting thread holds the CPU that the late one needs: 45 to 66 ms per
-// iteration instead of 30 to 34 (small network, 256x256, two threads beside two busy programs). On an idle machine the
-// two are equal; without any spinning it takes 31 ms instead of 13. libgomp reads the environment when it is loaded,
-// before any code of ours, so the program starts itself again. Should that fail, it is only slower.
+// Threads that wait for each other spin, then sleep. libgomp's default, 300 000 turns, is longer than the program's
+// loops, so that on a machine with other work to do the waiting thread holds the CPU that the late one needs: 45 to 66
+// ms per iteration instead of 30 to 34 (small network, 256x256, two threads beside two busy programs). On an idle
+// machine the two are equal; without any spinning it takes 31 ms instead of 13. libgomp reads the environment when it
+// is loaded, before any code of ours, so the program starts itself again. Should that fail, it is only slower.
 void spin_briefly(char** argv) {
   if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
   if (setenv("GOMP_SPINCOUNT", "10000", 1) == 0) execv("/proc/self/exe", argv);

@@ -160,7 +160,8 @@ ModelCheck check_model(const OnnxFile& file, const CheckOptions& options) {
   }
   if (check.parameters.empty()) {
     check.notes.emplace_back(
-        "there is nothing to train in it, but if it makes a measurement of an image it can be what is undone: 'hourglass "
+        "there is nothing to train in it, but if it makes a measurement of an image it can be what is undone: "
+        "'hourglass "
         "restore MEASUREMENT --degradation FILE'");
   }
   try {

@@ -21,10 +21,11 @@ const std::map<std::string, StoppingKind>& rules() {
 
 void add_stop_options(CLI::App& command, StopArguments& a) {
   command
-      .add_option("--stop", a.rule,
-                  "When to end a fit before --iterations: discrepancy (it agrees with a JPEG, or with a noisy "
-                  "photograph, as the original would), wmv or emv (least variance of the iterates), iteration or energy "
-                  "(with --stop-at), none, or auto (discrepancy where it can be, else none)")
+      .add_option(
+          "--stop", a.rule,
+          "When to end a fit before --iterations: discrepancy (it agrees with a JPEG, or with a noisy "
+          "photograph, as the original would), wmv or emv (least variance of the iterates), iteration or energy "
+          "(with --stop-at), none, or auto (discrepancy where it can be, else none)")
       ->check(CLI::IsMember({"auto", "none", "discrepancy", "wmv", "emv", "iteration", "energy"}))
       ->capture_default_str();
   command.add_option("--stop-at", a.at, "The iteration or the energy to stop at")

@@ -10,7 +10,8 @@
 namespace hourglass {
 
 double estimate_noise(const Image& image) {
-  if (image.width < 3 || image.height < 3) fail("noise can't be told from 3x3 pixels, got {}x{}", image.width, image.height);
+  if (image.width < 3 || image.height < 3)
+    fail("noise can't be told from 3x3 pixels, got {}x{}", image.width, image.height);
   double squares = 0;
   std::vector<float> magnitudes(static_cast<std::size_t>((image.width - 2) * (image.height - 2)));
   for (int c = 0; c < image.channels; ++c) {

@@ -218,7 +218,8 @@ std::vector<int64_t> reference_places(int64_t length) {
 
 std::vector<Plane> nonlocal_bayes(const std::vector<Plane>& planes, const std::vector<double>& sigmas) {
   const int64_t width = planes.at(0).width, height = planes.at(0).height;
-  if (width < kPatch || height < kPatch) fail("nonlocal Bayes needs {0}x{0} pixels, not {1}x{2}", kPatch, width, height);
+  if (width < kPatch || height < kPatch)
+    fail("nonlocal Bayes needs {0}x{0} pixels, not {1}x{2}", kPatch, width, height);
   for (const double sigma : sigmas) {
     if (!(sigma > 0)) fail("nonlocal Bayes needs noise above 0, not {}", sigma);
   }

@@ -154,7 +154,8 @@ TEST_CASE("an experiment goes on where it was interrupted, as if nothing had hap
   REQUIRE(resumed.exit_code == 0);
   CHECK(names_in(out) == kAll);
   CHECK(names_in(out + "/snapshots") == names_in(straight + "/snapshots"));
-  for (const char* name : {"restored.png", "snapshots/iteration_000390.png", "contact_sheet.png", "trend.png", "path.png"}) {
+  for (const char* name :
+       {"restored.png", "snapshots/iteration_000390.png", "contact_sheet.png", "trend.png", "path.png"}) {
     CAPTURE(name);
     CHECK(read_image(out + "/" + name).image.pixels == read_image(straight + "/" + name).image.pixels);
   }
