@@ -6,11 +6,20 @@
 namespace hourglass::cli {
 
 void add_jpeg_options(CLI::App& command, JpegArguments& a) {
-  command.add_option("--energy", a.energy, "mse (to the decoded pixels) or cell (to the JPEG's cells)")
-      ->check(CLI::IsMember({"mse", "cell"}))
+  command
+      .add_option("--energy", a.energy,
+                  "mse (to the decoded pixels), cell (to the JPEG's cells), or blend (of the two)")
+      ->check(CLI::IsMember({"mse", "cell", "blend"}))
       ->capture_default_str();
+  command.add_option("--cell-weight", a.cell_weight, "Of the cells in --energy blend: 0 to 1 (default: 0.5)")
+      ->check(CLI::Range(0.0, 1.0))
+      ->check(finite());
   command.add_option("--half-width", a.task.half_width, "Of the cell energy, in quantization steps: 0 to 0.5")
       ->check(CLI::Range(0.0, 0.5))
+      ->check(finite())
+      ->capture_default_str();
+  command.add_option("--tv", a.task.total_variation, "Weight of the image's total variation beside the energy")
+      ->check(CLI::NonNegativeNumber)
       ->check(finite())
       ->capture_default_str();
   command
@@ -28,9 +37,11 @@ void add_jpeg_options(CLI::App& command, JpegArguments& a) {
 
 std::unique_ptr<Task> make_task(const JpegArguments& arguments, const RestoreInput& input, const std::string& path) {
   JpegTaskOptions options = arguments.task;
-  options.energy = arguments.energy == "cell" ? EnergyKind::cell : EnergyKind::mse;
-  if (options.energy == EnergyKind::cell && !input.jpeg) {
-    fail("{}: is no JPEG, and only a JPEG states the cells that --energy cell fits to", path);
+  const bool blend = arguments.energy == "blend";
+  if (arguments.cell_weight && !blend) fail("--cell-weight: belongs to --energy blend");
+  options.cell_weight = blend ? arguments.cell_weight.value_or(0.5) : arguments.energy == "cell" ? 1 : 0;
+  if (options.cell_weight > 0 && !input.jpeg) {
+    fail("{}: is no JPEG, and only a JPEG states the cells that --energy {} fits to", path, arguments.energy);
   }
   return make_jpeg_task(input, options);
 }

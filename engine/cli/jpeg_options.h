@@ -1,8 +1,9 @@
-// What the commands that fit to a JPEG have in common: --energy, --half-width, --refine, --cells.
+// What the commands that fit to a JPEG have in common: --energy, --half-width, --tv, --refine, --cells.
 #pragma once
 
 #include <CLI/CLI.hpp>
 
+#include <optional>
 #include <string>
 
 #include "engine/restore/jpeg_task.h"
@@ -11,7 +12,8 @@ namespace hourglass::cli {
 
 struct JpegArguments {
   std::string energy = "mse";
-  JpegTaskOptions task;  // its energy is resolved by make_task()
+  std::optional<double> cell_weight;  // of blend
+  JpegTaskOptions task;               // its energy is resolved by make_task()
 };
 
 // The defaults are what stands in the arguments.

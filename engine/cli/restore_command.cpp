@@ -29,6 +29,7 @@ ExitCode run_operator(Arguments& arguments) {
   FitArguments& fit = arguments.fit;
   const std::string& energy = arguments.jpeg.energy;
   if (energy != "mse") fail("--energy {} belongs to JPEG: with --degradation it is mse", energy);
+  if (arguments.jpeg.task.total_variation > 0) fail("--tv: does not go with --degradation");
   const std::vector<uint8_t> bytes = read_file(fit.input);
   DecodedImage input;
   Array measurement;

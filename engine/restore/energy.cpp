@@ -50,6 +50,27 @@ ValueId masked_mse_energy(GraphBuilder& b, ValueId image, const Image& target, c
   return scaled(b, sum_of_squares(b, masked), 1.0 / count);
 }
 
+ValueId blended_energy(GraphBuilder& builder, ValueId a, ValueId b, double weight) {
+  return builder.add("Add", {scaled(builder, a, 1 - weight), scaled(builder, b, weight)}, {}, "energy/blend");
+}
+
+ValueId with_total_variation(GraphBuilder& b, ValueId energy, ValueId image, double lambda) {
+  const Shape shape = b.graph().shape(image);
+  ValueId total = energy;
+  for (const int64_t axis : {3, 2}) {
+    const int64_t length = shape[static_cast<std::size_t>(axis)];
+    if (length < 2) continue;
+    const auto part = [&](int64_t from, int64_t to) {
+      return b.add("Slice", {image}, {{"starts", Dims{from}}, {"ends", Dims{to}}, {"axes", Dims{axis}}}, "tv/part");
+    };
+    const ValueId difference = b.add("Sub", {part(1, length), part(0, length - 1)}, {}, "tv/difference");
+    const ValueId sum =
+        b.add("ReduceSum", {b.add("Abs", {difference}, {}, "tv/abs")}, {{"keepdims", int64_t{0}}}, "tv/sum");
+    total = b.add("Add", {total, scaled(b, sum, lambda / static_cast<double>(shape.elements()))}, {}, "tv/total");
+  }
+  return total;
+}
+
 ValueId cell_energy(GraphBuilder& b, ValueId image, const JpegModel& model, double half_width) {
   ValueId total = kNoValue;
   double count = 0;

@@ -26,4 +26,11 @@ ValueId masked_mse_energy(GraphBuilder& builder, ValueId image, const Image& tar
 // towards the cell's middle, where most originals lie.
 ValueId cell_energy(GraphBuilder& builder, ValueId image, const JpegModel& model, double half_width);
 
+// (1 - weight) a + weight b, for weight in (0, 1).
+ValueId blended_energy(GraphBuilder& builder, ValueId a, ValueId b, double weight);
+
+// energy + lambda R(image), where R is the anisotropic total variation, the mean over all samples of the differences to
+// the right and below, |x(y, x + 1) - x(y, x)| + |x(y + 1, x) - x(y, x)|, with 1.0 = 255 grey levels.
+ValueId with_total_variation(GraphBuilder& builder, ValueId energy, ValueId image, double lambda);
+
 }  // namespace hourglass

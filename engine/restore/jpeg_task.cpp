@@ -17,14 +17,18 @@ class JpegTask : public Task {
   JpegTask(const RestoreInput& input, const JpegTaskOptions& options)
       : options_(options), degraded_(input.degraded.image), file_(input.jpeg) {
     if (file_) model_.emplace(*file_);
-    if (options.energy == EnergyKind::cell && !model_) fail("the cell energy needs a JPEG: only its file states cells");
+    if (options.cell_weight > 0 && !model_) fail("the cell energy needs a JPEG: only its file states cells");
   }
 
   [[nodiscard]] const Image& baseline() const override { return degraded_; }
 
   ValueId energy(GraphBuilder& builder, ValueId image) const override {
-    return options_.energy == EnergyKind::cell ? cell_energy(builder, image, *model_, options_.half_width)
-                                               : mse_energy(builder, image, degraded_);
+    const double weight = options_.cell_weight;
+    const auto mse = [&] { return mse_energy(builder, image, degraded_); };
+    const auto cell = [&] { return cell_energy(builder, image, *model_, options_.half_width); };
+    const ValueId energy = weight <= 0 ? mse() : weight >= 1 ? cell() : blended_energy(builder, mse(), cell(), weight);
+    return options_.total_variation > 0 ? with_total_variation(builder, energy, image, options_.total_variation)
+                                        : energy;
   }
 
   [[nodiscard]] double psnr_degraded(const float* image) const override { return pixel_psnr(image, degraded_); }

@@ -21,12 +21,11 @@ struct RestoreInput {
 // Throws Error naming the file.
 RestoreInput load_input(const std::string& path);
 
-enum class EnergyKind : uint8_t { mse, cell };
-
 struct JpegTaskOptions {
-  EnergyKind energy = EnergyKind::mse;  // cell needs a JPEG
-  double half_width = 0.3;              // of the cell energy, in quantization steps
-  bool use_cells = true;                // the consistency step, for a JPEG
+  double cell_weight = 0;      // of the cell energy, which needs a JPEG; the rest is that of the MSE to the pixels
+  double half_width = 0.3;     // of the cell energy, in quantization steps
+  double total_variation = 0;  // lambda of with_total_variation()
+  bool use_cells = true;       // the consistency step, for a JPEG
   double sigma_factor = kSigmaFactor;
   int refine_passes = 6;  // see refine.h; with use_cells only
 };

@@ -153,6 +153,8 @@ TEST_CASE_FIXTURE(Fixture, "restore refuses options that mean nothing") {
   check_fails(iterations, 2, "--iterations");
   check_fails(run({"restore"}), 2, "Try 'hourglass restore --help'");
   fails({data_path("camera.png"), "-o", output, "--energy", "cell"}, 1, {"camera.png: is no JPEG"});
+  fails({data_path("camera.png"), "-o", output, "--energy", "blend"}, 1, {"camera.png: is no JPEG", "--energy blend"});
+  fails({input, "-o", output, "--cell-weight", "0.2"}, 1, {"--cell-weight: belongs to --energy blend"});
 }
 
 }  // namespace hourglass::test

@@ -407,6 +407,7 @@ TEST_CASE("restore from a measurement that an ONNX operator made") {
   CHECK(wrong.err.find("of an image of 8x8, the operator makes 1x3x8x8; the measurement is 3x33x40") !=
         std::string::npos);
   CHECK(restore_with({measurement, "--degradation", op, "--energy", "cell"}).exit_code == 1);
+  CHECK(restore_with({measurement, "--degradation", op, "--tv", "0.1"}).exit_code == 1);
   CHECK(restore_with({measurement, "--size", "8x8"}).exit_code == 1);
 }
 

@@ -84,6 +84,36 @@ TEST_CASE("energy, its gradient and the PSNR to what is given agree") {
   }
 }
 
+TEST_CASE("a blend is the weighted mean of the two energies, total variation comes on top") {
+  const std::vector<uint8_t> bytes = encode_jpeg(random_image(16, 8, 3), {.quality = 10});
+  RestoreInput input;
+  input.degraded.image = decode_jpeg(bytes).image;
+  input.jpeg = read_jpeg_coefficients(bytes);
+  const Image other = random_image(16, 8, 3, 8);
+  const std::vector<double> pixels(other.pixels.begin(), other.pixels.end());
+  const auto at = [&](const JpegTaskOptions& options) {
+    return evaluate_energy(*make_jpeg_task(input, options), pixels);
+  };
+  const Evaluated mse = at({}), cell = at({.cell_weight = 1}), blend = at({.cell_weight = 0.3});
+  CHECK(mse.energy != doctest::Approx(cell.energy).epsilon(0.01));
+  CHECK(blend.energy == doctest::Approx(0.7 * mse.energy + 0.3 * cell.energy).epsilon(1e-6));
+  const Evaluated smooth = at({.total_variation = 0.01});
+  double variation = 0;
+  for (int c = 0; c < 3; ++c) {
+    for (int64_t y = 0; y < 8; ++y) {
+      for (int64_t x = 0; x < 16; ++x) {
+        if (x + 1 < 16) variation += std::abs(other.at(c, y, x + 1) - other.at(c, y, x));
+        if (y + 1 < 8) variation += std::abs(other.at(c, y + 1, x) - other.at(c, y, x));
+      }
+    }
+  }
+  CHECK(smooth.energy == doctest::Approx(mse.energy + 0.01 * variation / 384).epsilon(1e-6));
+  // The upper left corner of the red plane: the signs of its two differences, over the number of samples.
+  const auto sign = [](float d) { return d > 0 ? 1.0 : d < 0 ? -1.0 : 0.0; };
+  const double pull = sign(other.at(0, 0, 0) - other.at(0, 0, 1)) + sign(other.at(0, 0, 0) - other.at(0, 1, 0));
+  CHECK(smooth.gradient[0] - mse.gradient[0] == doctest::Approx(0.01 * pull / 384).epsilon(1e-6));
+}
+
 TEST_CASE("inpainting: what is missing has no weight, what is known stays") {
   const Image image = random_image(12, 10, 3);
   const Image mask = draw_mask(12, 10, 0.5, 4);
