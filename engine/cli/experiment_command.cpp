@@ -69,7 +69,8 @@ ExitCode run(Arguments& arguments) {
   fit.input = folder.file("compressed.jpg");
   fit.output = folder.file("restored.png");
   fit.history = folder.file("history.csv");
-  fit.checkpoint = folder.file(ExperimentFolder::kCheckpoint);
+  // However --resume spells it, it is the file that goes when the run has ended well.
+  fit.checkpoint = resumed ? fit.resume : folder.file(ExperimentFolder::kCheckpoint);
   if (fit.report.empty()) fit.report = folder.file("report.html");
   fit.options.original = original.image;
   write_file_atomically(fit.input, choice.bytes, true);

@@ -149,7 +149,7 @@ TEST_CASE("an experiment goes on where it was interrupted, as if nothing had hap
   check_fails(run({"experiment", input, "-o", out, "--resume", checkpoint, "--quality", "20"}), 1,
               "was begun with --quality 10, not 20");
 
-  const Run resumed = run({"experiment", input, "-o", out, "--resume", checkpoint, "--quality", "10"});
+  const Run resumed = run({"experiment", input, "-o", out, "--resume", out + "/./run.ckpt", "--quality", "10"});
   CAPTURE(resumed.err);
   REQUIRE(resumed.exit_code == 0);
   CHECK(names_in(out) == kAll);
