@@ -67,7 +67,7 @@ def fit_ours(options, clean, noisy, seed, history):
         return
     run([options.binary, "denoise", noisy, "-o", history.replace(".csv", ".png"), "--reference", clean,
          "--history", history, "--model", options.network, "--iterations", str(options.iterations),
-         "--seed", str(seed), "--precision", options.precision, "--threads", str(options.threads), "--force", "-q"])
+         "--stop", "none", "--seed", str(seed), "--precision", options.precision, "--threads", str(options.threads), "--force", "-q"])
 
 
 def psnr(a, b):

@@ -103,15 +103,24 @@ void ExperimentFiles::load(const Archive& checkpoint) {
 
 void ExperimentFiles::on_step(const RestoreStep& step, const RunLog& log) {
   begun_ = true;
-  if (std::find(options_.snapshots.begin(), options_.snapshots.end(), step.total) == options_.snapshots.end()) return;
+  const std::vector<int64_t>& wanted = options_.snapshots;
+  if (step.run > 0 || std::find(wanted.begin(), wanted.end(), step.iteration) == wanted.end()) return;
   Image average = original_;
   std::copy(step.average.begin(), step.average.end(), average.pixels.begin());
-  add_snapshot(fmt::format("iteration_{:06}.png", step.total), average, fmt::format("iteration {}", step.total));
+  add_snapshot(fmt::format("iteration_{:06}.png", step.iteration), average,
+               fmt::format("iteration {}", step.iteration));
   write_overviews(log);
 }
 
 void ExperimentFiles::on_result(const RestoreResult& result, const RunLog& log) {
-  add_snapshot("stop.png", result.finished.image, log.kept > 0 ? fmt::format("stop, iteration {}", log.kept) : "stop");
+  const std::size_t runs = log.runs.size();
+  std::string title = "stop";
+  if (runs > 1) {
+    title = fmt::format("stop, the mean of {} runs", runs);
+  } else if (runs == 1 && log.runs.front().kept > 0) {
+    title = fmt::format("stop, iteration {}", log.runs.front().kept);
+  }
+  add_snapshot("stop.png", result.finished.image, title);
   write_overviews(log);
 }
 

@@ -62,11 +62,14 @@ void take_up(CLI::App& command, FitArguments& a) {
 
 std::vector<std::pair<std::string, std::string>> values_in_force(const FitArguments& arguments) {
   const FitOptions& fit = arguments.options.fit;
-  return {{"model", arguments.model},
-          {"iterations", fmt::format("{}", arguments.options.iterations)},
-          {"input-noise", fmt::format("{}", fit.input_noise)},
-          {"threads", fmt::format("{}", fit.threads > 0 ? fit.threads : available_cpus())},
-          {"precision", std::string(name_of(fit.precision))}};
+  std::vector<std::pair<std::string, std::string>> values{
+      {"model", arguments.model},
+      {"iterations", fmt::format("{}", arguments.options.iterations)},
+      {"input-noise", fmt::format("{}", fit.input_noise)},
+      {"threads", fmt::format("{}", fit.threads > 0 ? fit.threads : available_cpus())},
+      {"precision", std::string(name_of(fit.precision))}};
+  if (arguments.options.runs > 1) values.emplace_back("at-once", fmt::format("{}", arguments.options.at_once));
+  return values;
 }
 
 void add_fit_options(CLI::App& command, FitArguments& a, const FitHelp& help) {
@@ -81,6 +84,11 @@ void add_fit_options(CLI::App& command, FitArguments& a, const FitHelp& help) {
   command.add_option("--runs", a.options.runs, "Fits with different seeds whose results are averaged")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
+  command
+      .add_option("--at-once", a.at_once,
+                  "How many of the runs go on side by side, each with its share of the threads and the memory "
+                  "(default: as many as a short timing finds fastest)")
+      ->check(CLI::Range(1, 1000));
   command.add_option("--schedule", a.schedule, "Of the learning rate: constant, or cosine to zero")
       ->check(CLI::IsMember({"constant", "cosine"}))
       ->capture_default_str();

@@ -23,6 +23,7 @@ struct FitArguments {
   RestoreOptions options;             // what the texts above say is resolved into it by run_task()
   std::optional<double> input_noise;  // absent: the command's own default
   std::optional<int> bit_depth;       // absent: the input's
+  std::optional<int> at_once;         // absent: as a short timing finds best
   StopArguments stop;
   std::string checkpoint, resume;  // absent: beside the output; none
   double checkpoint_every = 60;    // seconds

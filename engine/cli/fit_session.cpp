@@ -24,12 +24,6 @@ std::string versions() {
   return text;
 }
 
-// How many iterations there will be at most, over all runs.
-int64_t most_iterations(const RestoreStep& step, int runs) {
-  const int64_t left_in_run = step.stopped ? 0 : step.iterations - step.iteration;
-  return step.total + left_in_run + (runs - step.run - 1) * step.iterations;
-}
-
 std::string step_text(const RestoreStep& step, const std::string& stopping) {
   std::string text = fmt::format("PSNR: input {:.2f}", step.psnr_degraded_average);
   if (step.psnr_original_average) text += fmt::format(", original {:.2f}", *step.psnr_original_average);
@@ -120,19 +114,10 @@ void FitSession::put_away(Progress& progress) {
   }
 }
 
-void FitSession::tell(const RestoreStep& step, Progress& progress) {
-  for (FitObserver* observer : observers_) {
-    try {
-      observer->on_step(step, log_);
-    } catch (const Error& error) {
-      progress.say(std::string("warning: ") + error.what());
-    }
-  }
-}
-
-void FitSession::show(Progress& progress, const RestoreStep& step, int64_t total) {
+void FitSession::show(Progress& progress, const RestoreStep& step) {
+  const int64_t total = step.total + restoration_.iterations_left();
   if (!progress.due(step.total, total, step.seconds)) return;
-  const std::string stopping = restoration_.stopping_text();
+  const std::string stopping = restoration_.first().stopping_text();
   progress.show({.done = step.total,
                  .total = total,
                  .seconds = step.seconds,
@@ -141,22 +126,32 @@ void FitSession::show(Progress& progress, const RestoreStep& step, int64_t total
                  .values = step_values(step, stopping)});
 }
 
+void FitSession::after(const RestoreStep& step, Progress& progress) {
+  history_->add(step);
+  log_.add(step);
+  for (FitObserver* observer : observers_) {
+    try {
+      observer->on_step(step, log_);
+    } catch (const Error& error) {
+      progress.say(std::string("warning: ") + error.what());
+    }
+  }
+  if (!step.note.empty()) progress.say("note: " + step.note);
+}
+
 RestoreResult FitSession::run(Progress& progress) {
   bool plan_shown = !arguments_.verbose;
-  while (!restoration_.done()) {
-    const RestoreStep step = restoration_.step(profile_->parts());
-    if (!plan_shown) progress.say(plan_text(restoration_.plan()));
+  while (!restoration_.done() && interrupt_.signal() == 0) {
+    const std::vector<RestoreStep> round = restoration_.round(profile_->parts());
+    const Plan& plan = restoration_.first().fit().plan();
+    if (!plan_shown) progress.say(plan_text(plan));
     plan_shown = true;
-    history_->add(step);
-    log_.add(step);
-    const int64_t total = most_iterations(step, arguments_.options.runs);
-    const double expected = step.seconds / static_cast<double>(step.total) * static_cast<double>(total);
-    tell(step, progress);
-    if (checkpoint_.due(step.seconds, expected)) put_away(progress);
-    profile_->on_step(step, restoration_.plan(), progress);
-    if (!step.note.empty()) progress.say("note: " + step.note);
-    show(progress, step, total);
-    if (interrupt_.signal() != 0) break;
+    for (const RestoreStep& step : round) after(step, progress);
+    profile_->on_step(round.front(), plan, progress);
+    const RestoreStep& last = round.back();
+    const double left = static_cast<double>(restoration_.iterations_left()) / static_cast<double>(last.total);
+    if (checkpoint_.due(last.seconds, last.seconds * (1 + left))) put_away(progress);
+    show(progress, last);
   }
   if (!restoration_.done() && checkpoint_.possible()) put_away(progress);
   history_->try_flush();

@@ -38,9 +38,9 @@ class FitSession {
   [[nodiscard]] std::string resume_command() const;
 
  private:
-  void show(Progress& progress, const RestoreStep& step, int64_t total);
+  void after(const RestoreStep& step, Progress& progress);
+  void show(Progress& progress, const RestoreStep& step);
   void put_away(Progress& progress);
-  void tell(const RestoreStep& step, Progress& progress);
 
   const FitArguments& arguments_;
   const TaskRun& what_;

@@ -14,7 +14,7 @@ namespace hourglass::cli {
 namespace {
 
 constexpr const char* kColumns =
-    "iteration,seconds,loss,psnr_degraded,psnr_degraded_average,psnr_original,psnr_original_average\n";
+    "iteration,seconds,loss,psnr_degraded,psnr_degraded_average,psnr_original,psnr_original_average,run\n";
 constexpr double kFlushInterval = 1;  // seconds
 
 std::string optional_text(const std::optional<double>& value) { return value ? fmt::format("{:.4f}", *value) : ""; }
@@ -40,9 +40,9 @@ History::History(const std::string& path, const std::string& record, std::string
 }
 
 void History::add(const RestoreStep& step) {
-  rows_ += fmt::format("{},{:.3f},{:.8g},{:.4f},{:.4f},{},{}\n", step.total, step.seconds, step.loss,
+  rows_ += fmt::format("{},{:.3f},{:.8g},{:.4f},{:.4f},{},{},{}\n", step.iteration, step.seconds, step.loss,
                        step.psnr_degraded, step.psnr_degraded_average, optional_text(step.psnr_original),
-                       optional_text(step.psnr_original_average));
+                       optional_text(step.psnr_original_average), step.run);
   if (step.seconds - flushed_at_ < kFlushInterval) return;
   flushed_at_ = step.seconds;
   try_flush();

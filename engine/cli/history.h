@@ -1,7 +1,7 @@
 // The CSV of a run, one row per iteration:
 //   iteration,seconds,loss,psnr_degraded,psnr_degraded_average,psnr_original,psnr_original_average
-// The last two are empty when the original is not known. PSNRs are in dB. Several runs are counted through. Lines that
-// begin with '#' come first and say what repeats the run; pandas.read_csv(file, comment='#') skips them.
+// The last two are empty when the original is not known. PSNRs are in dB. `run` counts from 0, `iteration` within it.
+// Lines that begin with '#' come first and say what repeats the run; pandas.read_csv(file, comment='#') skips them.
 //
 // The rows reach the file about once a second, so that a run that is killed leaves its history.
 #pragma once

@@ -100,7 +100,7 @@ void LiveReport::add_snapshot(const RestoreStep& step, const Image& average) {
   const std::string quality = step.psnr_original_average ? decibels(*step.psnr_original_average) + " to the original"
                                                          : decibels(step.psnr_degraded_average) + " to the input";
   snapshots_.push_back({.picture = picture_of(thumbnail(average, kThumbnail), what_.input.metadata.icc_profile),
-                        .title = "iteration " + grouped(step.total),
+                        .title = "iteration " + grouped(step.iteration),
                         .caption = quality});
 }
 
@@ -166,7 +166,7 @@ void LiveReport::load(const Archive& checkpoint) {
 }
 
 void LiveReport::on_step(const RestoreStep& step, const RunLog& log) {
-  const bool milestone = is_milestone(step.total), due = step.seconds >= next_write_;
+  const bool milestone = step.run == 0 && is_milestone(step.iteration), due = step.seconds >= next_write_;
   if (!milestone && !due) return;
   const auto start = std::chrono::steady_clock::now();
   const Image average = image_of(step.average);

@@ -128,8 +128,8 @@ void IterationProfile::on_step(const RestoreStep& step, const Plan& plan, Progre
   for (const TimedPart& part : parts_) {
     times.add(part.part == FitPart::plan_step ? plan.steps()[part.step].op : name_of(part.part), part.end - part.begin);
   }
-  table_ = fmt::format("iteration {}, by op:\n{}", step.total, times.table());
-  trace_ = trace_of(parts_, plan, step.total);
+  table_ = fmt::format("iteration {}, by op:\n{}", step.iteration, times.table());
+  trace_ = trace_of(parts_, plan, step.iteration);
   if (seen_ < kProfiledIteration) return;
   progress.say(table_);
   try {

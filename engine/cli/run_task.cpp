@@ -10,6 +10,9 @@
 #include "engine/image/file.h"
 #include "engine/image/metrics.h"
 #include "engine/image/read_image.h"
+#include "engine/measure/scaling.h"
+#include "engine/report/run_log.h"
+#include "engine/runtime/cpus.h"
 #include "engine/runtime/precision.h"
 #include "graph/error.h"
 #include "ops/table.h"
@@ -116,6 +119,29 @@ void resolve(FitArguments& arguments, const TaskRun& what) {
   }
 }
 
+// How many runs go on at once.
+int choose_at_once(const FitArguments& arguments, const Task& task, const NetworkFactory& network, Progress& progress) {
+  const RestoreOptions& options = arguments.options;
+  if (arguments.at_once) return std::min(*arguments.at_once, options.runs);
+  // Shorter fits end before it is known how they are best done.
+  constexpr int64_t kWorthTiming = 200;
+  constexpr double kSeconds = 1.5;  // for each number
+  const int threads = options.fit.threads > 0 ? options.fit.threads : available_cpus();
+  if (options.runs == 1 || threads == 1 || options.iterations < kWorthTiming) return 1;
+  const Problem problem = make_problem(task, network, op_table());
+  const ShareMaker make = [&](int at_once, int share) {
+    FitOptions of_one = options.fit;
+    of_one.threads = share;
+    of_one.memory_limit /= static_cast<std::size_t>(at_once);
+    return std::make_unique<Fit>(problem, op_table(), of_one);
+  };
+  const int at_once = best_split(make, options.runs, threads, kSeconds);
+  progress.say(
+      fmt::format("{} runs: {} at once on {} thread{} each are done soonest, as a short timing says (--at-once)",
+                  options.runs, at_once, threads / at_once, threads / at_once == 1 ? "" : "s"));
+  return at_once;
+}
+
 void write_png_of(const FitArguments& arguments, const TaskRun& what, const RestoreResult& result,
                   const std::string& record) {
   Metadata metadata = what.input.metadata;
@@ -139,6 +165,21 @@ Quality measure(const FitArguments& arguments, const TaskRun& what, const Restor
   return {.before = psnr(what.task.baseline(), original), .after = psnr(result.finished.image, original)};
 }
 
+// How far the result is from what the JPEG decodes to, rms in grey levels.
+double change_255(const TaskRun& what, const RestoreResult& result) {
+  return rms_255(psnr(what.task.baseline(), result.finished.image));
+}
+
+std::string change_text(double change) {
+  constexpr double kHardly = 0.5;  // less than what rounding to 8 bits may do
+  return change < kHardly
+             ? fmt::format(
+                   "there was hardly anything to restore: the result stays within {:.2f} grey levels (rms) of "
+                   "the decoded JPEG",
+                   change)
+             : fmt::format("the result differs from the decoded JPEG by {:.1f} grey levels (rms)", change);
+}
+
 void say_result(Progress& progress, const FitArguments& arguments, const TaskRun& what, const RestoreResult& result,
                 const Quality& quality) {
   if (arguments.verbose) {
@@ -151,6 +192,7 @@ void say_result(Progress& progress, const FitArguments& arguments, const TaskRun
         "{:.3f} % of the JPEG's coefficients come out as in the file ({:.3f} % before rounding to {} bits)",
         100 * result.finished.cells->rounded, 100 * result.finished.cells->exact, arguments.options.bit_depth));
   }
+  if (what.jpeg != nullptr) progress.say(change_text(change_255(what, result)));
   if (quality.before) {
     progress.say(fmt::format("PSNR to the original: {:.2f} dB before, {:.2f} dB after ({:+.2f} dB)", *quality.before,
                              *quality.after, *quality.after - *quality.before));
@@ -171,6 +213,7 @@ void print_json(const FitArguments& arguments, const TaskRun& what, const Restor
   json.update(what.details);
   json["seed"] = arguments.options.fit.seed;
   json["stop"] = arguments.stop.rule;
+  if (arguments.options.runs > 1) json["at_once"] = arguments.options.at_once;
   json["iterations"] = result.iterations;
   json["seconds"] = result.seconds;
   json["interrupted"] = result.interrupted;
@@ -180,6 +223,7 @@ void print_json(const FitArguments& arguments, const TaskRun& what, const Restor
     json["cells_exact"] = result.finished.cells->exact;
     json["cells_rounded"] = result.finished.cells->rounded;
   }
+  if (what.jpeg != nullptr) json["change_rms_255"] = change_255(what, result);
   if (quality.before) {
     json["psnr_degraded"] = *quality.before;
     json["psnr_restored"] = *quality.after;
@@ -206,6 +250,7 @@ ExitCode run_task(FitArguments& arguments, const TaskRun& what) {
   check_network(network, sought, input);
 
   Progress progress({.quiet = arguments.quiet, .json = arguments.json ? json_stream(arguments) : nullptr});
+  arguments.options.at_once = choose_at_once(arguments, what.task, network.make, progress);
   std::optional<LiveReport> report;
   std::vector<FitObserver*> observers = what.observers;
   if (!arguments.report.empty()) {

@@ -12,10 +12,6 @@
 #include "engine/runtime/cpus.h"
 #include "graph/error.h"
 
-#if defined(__linux__)
-#include <sched.h>
-#endif
-
 namespace hourglass {
 namespace {
 
@@ -24,26 +20,6 @@ using Clock = std::chrono::steady_clock;
 double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 std::size_t plan_bytes(const Fit& fit) { return fit.plan().arena_bytes() + fit.plan().persistent_bytes(); }
-
-// Keeps the calling thread, and the OpenMP threads that it will start, to the CPUs [first, first + count) of those that
-// the process may use. Without effect where the system has no such call.
-void keep_to_cpus(int first, int count) {
-#if defined(__linux__)
-  cpu_set_t all, mine;
-  if (sched_getaffinity(0, sizeof all, &all) != 0) return;
-  CPU_ZERO(&mine);
-  int seen = 0;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (!CPU_ISSET(cpu, &all)) continue;
-    if (seen >= first && seen < first + count) CPU_SET(cpu, &mine);
-    ++seen;
-  }
-  if (CPU_COUNT(&mine) == count) sched_setaffinity(0, sizeof mine, &mine);
-#else
-  (void)first;
-  (void)count;
-#endif
-}
 
 }  // namespace
 
@@ -143,6 +119,39 @@ SplitTiming time_split(const FitMaker& make, int instances, int threads, double 
   }
   if (error) std::rethrow_exception(error);
   return timing;
+}
+
+int best_split(const ShareMaker& make, int runs, int threads, double seconds) {
+  struct Candidate {
+    int at_once, turns;
+    std::vector<double> rates;
+  };
+  std::vector<Candidate> candidates;
+  for (int at_once = 1; at_once <= std::min(runs, threads); ++at_once) {
+    const int turns = (runs + at_once - 1) / at_once;
+    if (candidates.empty() || turns < candidates.back().turns) candidates.push_back({at_once, turns, {}});
+  }
+  if (candidates.size() == 1) return 1;
+  constexpr int kRounds = 3;  // a drift of the machine hits all
+  for (int round = 0; round < kRounds; ++round) {
+    std::erase_if(candidates, [&](Candidate& candidate) {
+      const FitMaker share = [&](int n) { return make(candidate.at_once, n); };
+      try {
+        candidate.rates.push_back(
+            time_split(share, candidate.at_once, threads / candidate.at_once, seconds / kRounds).iterations_per_second);
+      } catch (const Error&) {
+        if (candidate.at_once == 1) throw;
+        return true;
+      }
+      return false;
+    });
+  }
+  const auto duration = [](const Candidate& candidate) {
+    return candidate.turns * candidate.at_once / spread_of(candidate.rates).median;
+  };
+  return std::min_element(candidates.begin(), candidates.end(),
+                          [&](const Candidate& a, const Candidate& b) { return duration(a) < duration(b); })
+      ->at_once;
 }
 
 std::vector<int> default_thread_counts(int cpus) {

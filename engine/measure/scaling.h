@@ -62,6 +62,14 @@ struct SplitTiming {
 };
 SplitTiming time_split(const FitMaker& make, int instances, int threads, double seconds);
 
+// One of `at_once` fits that share what there is, on `threads` threads.
+using ShareMaker = std::function<std::unique_ptr<Fit>(int at_once, int threads)>;
+
+// How many of `runs` fits should be in hand at once, each on its share of `threads`, for all of them to end soonest.
+// Times every number that saves a turn, in turns, `seconds` each. Numbers at which `make` throws an Error (too little
+// memory for so many) don't count; what it throws for a single one is thrown.
+int best_split(const ShareMaker& make, int runs, int threads, double seconds);
+
 // 1, 2, 4, ... up to `cpus`, and `cpus` itself.
 std::vector<int> default_thread_counts(int cpus);
 

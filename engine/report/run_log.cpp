@@ -17,34 +17,48 @@ std::size_t index_of(int64_t iteration) { return static_cast<std::size_t>(iterat
 double rms_255(double psnr) { return 255 * std::pow(10.0, -psnr / 20); }
 
 void RunLog::add(const RestoreStep& step) {
-  iteration.push_back(static_cast<double>(step.total));
-  loss.push_back(step.loss);
-  degraded.push_back(step.psnr_degraded_average);
-  if (step.psnr_original_average) original.push_back(*step.psnr_original_average);
-  if (step.is_best) kept = step.total;
+  const auto run = static_cast<std::size_t>(step.run);
+  if (run >= runs.size()) runs.resize(run + 1);
+  RunCourse& course = runs[run];
+  course.iteration.push_back(static_cast<double>(step.iteration));
+  course.loss.push_back(step.loss);
+  course.degraded.push_back(step.psnr_degraded_average);
+  if (step.psnr_original_average) course.original.push_back(*step.psnr_original_average);
+  if (step.is_best) course.kept = step.iteration;
 }
 
 void RunLog::save(Archive& archive) const {
-  archive.put("iteration", iteration);
-  archive.put("loss", loss);
-  archive.put("degraded", degraded);
-  archive.put("original", original);
-  archive.put("kept", kept);
-}
-
-void RunLog::load(const Archive& archive) {
-  iteration = archive.numbers("iteration");
-  loss = archive.numbers("loss");
-  degraded = archive.numbers("degraded");
-  original = archive.numbers("original");
-  kept = archive.integer("kept");
-  const std::size_t count = iteration.size();
-  if (loss.size() != count || degraded.size() != count || (!original.empty() && original.size() != count)) {
-    fail("its log of the iterations does not add up");
+  archive.put("runs", static_cast<int64_t>(runs.size()));
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    Archive one;
+    one.put("iteration", runs[i].iteration);
+    one.put("loss", runs[i].loss);
+    one.put("degraded", runs[i].degraded);
+    one.put("original", runs[i].original);
+    one.put("kept", runs[i].kept);
+    archive.put(fmt::format("{}", i), one);
   }
 }
 
-std::optional<int64_t> RunLog::best() const {
+void RunLog::load(const Archive& archive) {
+  runs.clear();
+  for (int64_t i = 0; i < archive.integer("runs"); ++i) {
+    const Archive one = archive.part(fmt::format("{}", i));
+    RunCourse& course = runs.emplace_back();
+    course.iteration = one.numbers("iteration");
+    course.loss = one.numbers("loss");
+    course.degraded = one.numbers("degraded");
+    course.original = one.numbers("original");
+    course.kept = one.integer("kept");
+    const std::size_t count = course.iteration.size();
+    if (course.loss.size() != count || course.degraded.size() != count ||
+        (!course.original.empty() && course.original.size() != count)) {
+      fail("its log of the iterations does not add up");
+    }
+  }
+}
+
+std::optional<int64_t> RunCourse::best() const {
   if (original.empty()) return {};
   return std::max_element(original.begin(), original.end()) - original.begin() + 1;
 }
@@ -52,40 +66,49 @@ std::optional<int64_t> RunLog::best() const {
 Figure trend_figure(const RunLog& log, const std::string& title, const std::string& note) {
   Figure figure{.title = title, .note = note};
   const Axis iterations{.label = "iteration", .low = 0};
-  std::vector<Rule> stop;
-  if (log.kept > 0) stop.push_back({.of = Rule::Of::x, .value = static_cast<double>(log.kept), .label = "stop"});
-  figure.charts.push_back({.title = "Loss",
-                           .x = iterations,
-                           .y = {.label = "energy", .unit = "1 = white", .scale = ScaleKind::log},
-                           .series = {{.x = log.iteration, .y = log.loss, .color = 3}},
-                           .rules = stop,
-                           .height = 260});
-  Chart psnr{.title = "PSNR of the network's average",
+  Chart loss{.title = "Loss",
              .x = iterations,
-             .y = {.label = "PSNR", .unit = "dB"},
-             .series = {{.name = "to the input", .x = log.iteration, .y = log.degraded}},
-             .rules = stop};
-  if (!log.original.empty()) {
-    psnr.series.push_back({.name = "to the original", .x = log.iteration, .y = log.original});
-    const int64_t best = *log.best();
-    psnr.marks.push_back({.x = static_cast<double>(best),
-                          .y = log.original[index_of(best)],
-                          .label = fmt::format("best {:.2f} dB", log.original[index_of(best)])});
+             .y = {.label = "energy", .unit = "1 = white", .scale = ScaleKind::log},
+             .height = 260};
+  Chart psnr{
+      .title = "PSNR of the network's average", .x = iterations, .y = {.label = "PSNR", .unit = "dB"}, .series = {}};
+  // One name for the lines of all runs.
+  const auto name = [&](const RunCourse& run, const char* text) { return &run == &log.runs.front() ? text : ""; };
+  constexpr int kLossColor = 3;
+  for (const RunCourse& run : log.runs) {
+    loss.series.push_back({.x = run.iteration, .y = run.loss, .color = kLossColor});
+    psnr.series.push_back({.name = name(run, "to the input"), .x = run.iteration, .y = run.degraded, .color = 0});
+    if (run.original.empty()) continue;
+    psnr.series.push_back({.name = name(run, "to the original"), .x = run.iteration, .y = run.original, .color = 1});
   }
-  figure.charts.push_back(psnr);
+  if (log.runs.size() == 1) {
+    const RunCourse& run = log.runs.front();
+    if (run.kept > 0) {
+      const Rule stop{.of = Rule::Of::x, .value = static_cast<double>(run.kept), .label = "stop"};
+      loss.rules.push_back(stop);
+      psnr.rules.push_back(stop);
+    }
+    if (const std::optional<int64_t> best = run.best()) {
+      const double value = run.original[index_of(*best)];
+      psnr.marks.push_back(
+          {.x = static_cast<double>(*best), .y = value, .label = fmt::format("best {:.2f} dB", value)});
+    }
+  }
+  figure.charts = {std::move(loss), std::move(psnr)};
   return figure;
 }
 
 Figure path_figure(const RunLog& log, const std::string& title, const std::string& note, double degraded_psnr) {
   Figure figure{.title = title, .note = note};
+  if (log.runs.empty() || log.runs.front().original.empty()) return figure;
+  const RunCourse& run = log.runs.front();
   std::vector<double> x, y;
-  for (std::size_t i = 0; i < log.original.size(); ++i) {
-    x.push_back(rms_255(log.degraded[i]));
-    y.push_back(rms_255(log.original[i]));
+  for (std::size_t i = 0; i < run.original.size(); ++i) {
+    x.push_back(rms_255(run.degraded[i]));
+    y.push_back(rms_255(run.original[i]));
   }
-  if (x.empty()) return figure;
   const auto last = static_cast<int64_t>(x.size());
-  const int64_t stop = log.kept > 0 ? log.kept : last, best = *log.best();
+  const int64_t stop = run.kept > 0 ? run.kept : last, best = *run.best();
   const auto mark = [&](int64_t iteration, const std::string& label) {
     return Mark{.x = x[index_of(iteration)], .y = y[index_of(iteration)], .label = label};
   };

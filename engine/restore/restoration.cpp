@@ -1,12 +1,12 @@
 #include "engine/restore/restoration.h"
 
+#include <omp.h>
+
 #include <algorithm>
-#include <cmath>
 #include <map>
-#include <numbers>
 
 #include "engine/image/digest.h"
-#include "engine/restore/pixel_psnr.h"
+#include "engine/runtime/cpus.h"
 #include "graph/error.h"
 
 namespace hourglass {
@@ -29,6 +29,8 @@ std::string sha256_of(const Graph& graph) {
   return digest.hex();
 }
 
+std::string name_of_lane(std::size_t lane) { return fmt::format("lanes/{}", lane); }
+
 // Overwrites what the plan computed last: the average is of the fit's own.
 std::vector<std::pair<std::string, double>> op_seconds(Plan& plan) {
   std::map<std::string, double> sums;
@@ -38,147 +40,156 @@ std::vector<std::pair<std::string, double>> op_seconds(Plan& plan) {
   return ops;
 }
 
+Problem problem_of(const Task& task, Network network, const OpTable& table) {
+  GraphBuilder builder(network.graph, table);
+  const ValueId loss = task.energy(builder, network.image);
+  return {std::move(network.graph), network.input, network.image, loss};
+}
+
 }  // namespace
+
+Problem make_problem(const Task& task, const NetworkFactory& network, const OpTable& table) {
+  return problem_of(task, bind_network(network, table, task.baseline()), table);
+}
 
 Restoration::Restoration(const Task& task, const NetworkFactory& make, const OpTable& table,
                          const RestoreOptions& options)
-    : task_(task), table_(table), options_(options), start_(std::chrono::steady_clock::now()) {
+    : task_(task), table_(table), options_(options), of_each_(options), start_(std::chrono::steady_clock::now()) {
   const Image& sought = task.baseline();
   if (options.original) check_original(*options.original, sought);
   Network network = bind_network(make, table, sought);
   canvas_width_ = network.canvas_width;
   canvas_height_ = network.canvas_height;
   network_sha256_ = sha256_of(network.graph);
-  GraphBuilder builder(network.graph, table);
-  const ValueId loss = task.energy(builder, network.image);
-  problem_sha256_ = sha256_of(network.graph);
-  problem_ = Problem{std::move(network.graph), network.input, network.image, loss};
-  // A fit that does not fit is refused before anything is begun.
-  if (options.fit.memory_limit > 0) Fit::planned_bytes(*problem_, table, options.fit);
+  problem_ = problem_of(task, std::move(network), table);
+  problem_sha256_ = sha256_of(problem_->graph);
   sum_.assign(sought.pixels.size(), 0.0F);
+
+  const int lanes = std::clamp(options.at_once, 1, options.runs);
+  const int all_threads = threads_in_all(), threads = std::max(1, all_threads / lanes);
+  of_each_.fit.threads = threads;
+  of_each_.fit.memory_limit /= static_cast<std::size_t>(lanes);
+  // A fit that does not fit is refused before anything is begun.
+  if (options.fit.memory_limit > 0) Fit::planned_bytes(*problem_, table, of_each_.fit);
+  lanes_.resize(static_cast<std::size_t>(lanes));
+  if (lanes == 1) return;
+  for (Lane& lane : lanes_) lane.worker = std::make_unique<Worker>();
+  // Where the whole machine is ours, each lane gets its part of it; elsewhere others may be on the same CPUs.
+  if (lanes * threads != available_cpus()) return;
+  in_lanes([&](std::size_t lane) { keep_to_cpus(static_cast<int>(lane) * threads, threads); });
 }
 
-double Restoration::rate() const {
-  const double rate = options_.fit.adam.learning_rate * guard_->rate_factor();
-  if (options_.schedule == Schedule::constant) return rate;
-  const double done = static_cast<double>(iteration_ - 1) / static_cast<double>(options_.iterations);
-  return rate * (1 + std::cos(std::numbers::pi * done)) / 2;
-}
+int Restoration::threads_in_all() const { return options_.fit.threads > 0 ? options_.fit.threads : available_cpus(); }
 
 double Restoration::seconds() const {
   return seconds_before_ + std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
 }
 
-void Restoration::begin_run() {
+int64_t Restoration::iterations_left() const {
+  int64_t left = (options_.runs - begun_) * options_.iterations;
+  for (const Lane& lane : lanes_) left += lane.run ? lane.run->iterations_left() : 0;
+  return left;
+}
+
+void Restoration::in_lanes(const std::function<void(std::size_t)>& work) {
+  if (lanes_.size() == 1) return work(0);
+  for (std::size_t i = 0; i < lanes_.size(); ++i) lanes_[i].worker->begin([&work, i] { work(i); });
+  // All must have ended before one's error is told.
+  std::exception_ptr error;
+  for (const Lane& lane : lanes_) {
+    try {
+      lane.worker->wait();
+    } catch (...) {
+      if (!error) error = std::current_exception();
+    }
+  }
+  if (error) std::rethrow_exception(error);
+}
+
+void Restoration::begin_run(Lane& lane, int index) {
+  lane.run.reset();  // its memory, before the next one's is asked for
+  lane.run = std::make_unique<FitRun>(task_, *problem_, table_, of_each_, index);
+}
+
+std::vector<RestoreStep> Restoration::round(std::vector<TimedPart>* parts) {
   if (total_ == 0) start_ = std::chrono::steady_clock::now();
-  FitOptions fit_options = options_.fit;
-  fit_options.seed += static_cast<uint64_t>(run_);
-  guard_.reset();
-  fit_.reset();  // its memory, before the next one's is asked for
-  fit_ = std::make_unique<Fit>(*problem_, table_, fit_options);
-  guard_.emplace(*fit_);
-  StoppingOptions stopping = options_.stopping;
-  stopping.discrepancy = task_.discrepancy();
-  rule_ = make_stopping_rule(stopping);
-  best_.clear();
-  iteration_ = 0;
-  in_run_ = true;
+  // A lane whose run has ended takes the next one, and rests when there is none.
+  std::vector<std::optional<int>> next(lanes_.size());
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    const bool is_free = !lanes_[i].run || lanes_[i].run->done();
+    if (is_free && begun_ < options_.runs) next[i] = begun_++;
+  }
+  std::vector<std::optional<RestoreStep>> made(lanes_.size());
+  in_lanes([&](std::size_t i) {
+    Lane& lane = lanes_[i];
+    if (next[i]) begin_run(lane, *next[i]);
+    if (lane.run && !lane.run->done()) made[i] = lane.run->step(i == 0 ? parts : nullptr);
+  });
+  std::vector<RestoreStep> steps;
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    if (!made[i]) continue;
+    RestoreStep& step = steps.emplace_back(std::move(*made[i]));
+    step.total = ++total_;
+    step.seconds = seconds();
+    const FitRun& run = *lanes_[i].run;
+    if (!run.done()) continue;
+    for (std::size_t k = 0; k < sum_.size(); ++k) sum_[k] += run.best()[k];
+    ++ended_;
+    stopped_early_ = stopped_early_ || run.stopped_early();
+  }
+  return steps;
 }
 
-void Restoration::end_run() {
-  const std::vector<float>& left = best_.empty() ? fit_->average() : best_;
-  for (std::size_t i = 0; i < sum_.size(); ++i) sum_[i] += left[i];
-  ++run_;
-  in_run_ = false;
-}
-
-RestoreStep Restoration::step(std::vector<TimedPart>* parts) {
-  if (!in_run_) begin_run();
-  ++iteration_;
-  ++total_;
-  fit_->set_learning_rate(rate());
-  RestoreStep step;
-  step.run = run_;
-  step.iteration = iteration_;
-  step.iterations = options_.iterations;
-  step.total = total_;
-  step.loss = parts != nullptr ? fit_->step_timed(*parts) : fit_->step();
-  step.psnr_degraded = task_.psnr_degraded(fit_->image());
-  step.psnr_degraded_average = task_.psnr_degraded(fit_->average().data());
-  if (options_.original) {
-    step.psnr_original = pixel_psnr(fit_->image(), *options_.original);
-    step.psnr_original_average = pixel_psnr(fit_->average().data(), *options_.original);
+Image Restoration::average() const {
+  Image average = task_.baseline();
+  std::vector<float> sum = sum_;
+  int count = ended_;
+  if (count == 0) {
+    for (const Lane& lane : lanes_) {
+      if (!lane.run) continue;
+      for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += lane.run->best()[k];
+      ++count;
+    }
   }
-  const CollapseGuard::Verdict health = guard_->observe(*fit_, step.loss, step.psnr_degraded);
-  if (health == CollapseGuard::Verdict::well) {
-    const std::size_t count = sum_.size();
-    const StoppingVerdict verdict = rule_->observe(
-        {.iteration = iteration_, .loss = step.loss, .iterate = {fit_->image(), count}, .average = fit_->average()});
-    if (verdict.is_best) best_ = fit_->average();
-    step.is_best = verdict.is_best;
-    step.stopped = verdict.stop;
-  } else {
-    react_to_collapse(health, step);
-  }
-  step.average = fit_->average();
-  step.seconds = seconds();
-  stopped_early_ = stopped_early_ || (step.stopped && iteration_ < options_.iterations);
-  if (step.stopped || iteration_ == options_.iterations) end_run();
-  return step;
-}
-
-void Restoration::react_to_collapse(CollapseGuard::Verdict verdict, RestoreStep& step) {
-  step.note = fmt::format("iteration {}: the fit came apart (loss {:.3g}, {:.1f} dB to the input)", iteration_,
-                          step.loss, step.psnr_degraded);
-  if (verdict == CollapseGuard::Verdict::fell) {
-    step.note += fmt::format("; taken back to an earlier state, learning rate now {:.3g}", rate());
-    return;
-  }
-  if (best_.empty()) {
-    fail("the fit diverged at iteration {}, again and again: the loss is {}; try a lower --learning-rate", iteration_,
-         step.loss);
-  }
-  step.note += "; it does so again and again, so this run ends with the best state it had";
-  step.stopped = true;
+  for (std::size_t k = 0; k < sum.size(); ++k) average.pixels[k] = sum[k] / static_cast<float>(count);
+  return average;
 }
 
 RestoreResult Restoration::result() const {
   if (total_ == 0) fail("there is no result before the first iteration");
+  Plan& plan = lanes_.front().run->fit().plan();
   RestoreResult result;
   result.canvas_width = canvas_width_;
   result.canvas_height = canvas_height_;
-  result.memory_bytes = fit_->plan().arena_bytes() + fit_->plan().persistent_bytes();
-  result.reorders = static_cast<std::size_t>(std::count_if(fit_->plan().steps().begin(), fit_->plan().steps().end(),
-                                                           [](const StepInfo& step) { return step.node < 0; }));
-  if (options_.profile) result.op_seconds = op_seconds(fit_->plan());
+  result.memory_bytes = (plan.arena_bytes() + plan.persistent_bytes()) * lanes_.size();
+  result.reorders = static_cast<std::size_t>(
+      std::count_if(plan.steps().begin(), plan.steps().end(), [](const StepInfo& step) { return step.node < 0; }));
+  if (options_.profile) result.op_seconds = op_seconds(plan);
   result.iterations = total_;
   result.seconds = seconds();
   result.interrupted = !done();
   result.stopped_early = stopped_early_;
-  Image average = task_.baseline();
-  if (run_ == 0) {
-    average.pixels = best_.empty() ? fit_->average() : best_;
-  } else {
-    for (std::size_t i = 0; i < sum_.size(); ++i) average.pixels[i] = sum_[i] / static_cast<float>(run_);
-  }
-  result.finished = task_.finish(std::move(average), levels_of(options_.bit_depth));
+  omp_set_num_threads(threads_in_all());  // the lanes' threads have their own number
+  result.finished = task_.finish(average(), levels_of(options_.bit_depth));
   return result;
 }
 
 void Restoration::save(Archive& archive) {
   archive.put("network_sha256", network_sha256_);
   archive.put("problem_sha256", problem_sha256_);
-  archive.put("run", int64_t{run_});
+  archive.put("begun", int64_t{begun_});
+  archive.put("ended", int64_t{ended_});
   archive.put("total", total_);
   archive.put("seconds", seconds());
   archive.put("stopped_early", int64_t{stopped_early_});
   archive.put("sum", sum_);
-  archive.put("iteration", in_run_ ? iteration_ : int64_t{0});
-  if (!in_run_) return;
-  archive.put("best", best_);
-  fit_->save(archive);
-  rule_->save(archive);
-  guard_->save(archive);
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    if (!lanes_[i].run) continue;
+    Archive run;
+    run.put("index", int64_t{lanes_[i].run->index()});
+    lanes_[i].run->save(run);
+    archive.put(name_of_lane(i), run);
+  }
 }
 
 void Restoration::load(const Archive& archive) {
@@ -189,22 +200,21 @@ void Restoration::load(const Archive& archive) {
     fail("what it was fitted to is not what is given now: take the input with which the run began");
   }
   if (archive.floats("sum").size() != sum_.size()) fail("its image has another size");
-  run_ = static_cast<int>(archive.integer("run"));
-  if (run_ > options_.runs) fail("it has {} finished runs, {} are asked for", run_, options_.runs);
+  begun_ = static_cast<int>(archive.integer("begun"));
+  ended_ = static_cast<int>(archive.integer("ended"));
+  if (begun_ > options_.runs) fail("it has begun {} runs, {} are asked for", begun_, options_.runs);
+  if (archive.has(name_of_lane(lanes_.size()) + "/index")) {
+    fail("it has more runs in hand than {}, which is what --at-once or --runs asks for", lanes_.size());
+  }
   sum_ = archive.floats("sum");
   total_ = archive.integer("total");
   stopped_early_ = archive.integer("stopped_early") != 0;
-  const int64_t iteration = archive.integer("iteration");
-  // After the last run too: result() asks the fit for its memory.
-  begin_run();
-  in_run_ = iteration > 0;
-  if (in_run_) {
-    fit_->load(archive);
-    rule_->load(archive);
-    guard_->load(archive);
-    best_ = archive.floats("best");
-    iteration_ = iteration;
-  }
+  in_lanes([&](std::size_t i) {
+    const Archive run = archive.part(name_of_lane(i));
+    if (!run.has("index")) return;
+    begin_run(lanes_[i], static_cast<int>(run.integer("index")));
+    lanes_[i].run->load(run);
+  });
   seconds_before_ = archive.number("seconds");
   start_ = std::chrono::steady_clock::now();
 }

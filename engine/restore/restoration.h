@@ -1,29 +1,33 @@
 // One restoration as an object that is advanced step by step, and can be put away and taken up again.
 //
 //   Restoration restoration(*task, network, table, options);
-//   while (!restoration.done()) restoration.step();
+//   while (!restoration.done()) restoration.round();
 //   const RestoreResult result = restoration.result();
 //
-// restore() (restore.h) is this loop. The fits of `runs` follow one another; each ends at its last iteration, or when
-// the stopping rule says so, and leaves the average that the rule kept. A fit that comes apart is taken back
-// (engine/train/collapse.h).
+// restore() (restore.h) is this loop. Of the fits of `runs` so many are in hand as `at_once` says, each with its share
+// of the threads, in a thread of its own; when one ends, the next begins in its place. The steps and the result are the
+// same whatever the threads do: a round is one iteration of each run in hand.
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "engine/restore/fit_run.h"
 #include "engine/restore/network.h"
 #include "engine/restore/restore.h"
 #include "engine/restore/task.h"
+#include "engine/runtime/worker.h"
 #include "engine/train/archive.h"
-#include "engine/train/collapse.h"
 #include "engine/train/fit.h"
-#include "engine/train/stopping.h"
 
 namespace hourglass {
+
+// The network with the task's energy behind it: what each run fits.
+Problem make_problem(const Task& task, const NetworkFactory& network, const OpTable& table);
 
 class Restoration {
  public:
@@ -31,22 +35,22 @@ class Restoration {
   Restoration(const Task& task, const NetworkFactory& network, const OpTable& table, const RestoreOptions& options);
 
   // Whether all runs have ended.
-  [[nodiscard]] bool done() const { return run_ == options_.runs; }
-  // One iteration of the current run. Throws Error when the fit diverges before there is anything to keep.
-  // `parts`, where it is given, becomes what the fit's iteration consisted of, and when each part ran.
-  RestoreStep step(std::vector<TimedPart>* parts = nullptr);
-  // Of the current run's fit. There is one after the first step().
-  [[nodiscard]] const Plan& plan() const { return fit_->plan(); }
-  // What the network and its exponential average look like after the last step(); planar, of the task's size.
-  [[nodiscard]] const float* image() const { return fit_->image(); }
-  [[nodiscard]] const std::vector<float>& average() const { return fit_->average(); }
-  // The stopping rule's word on the last step, for people; empty when it has none.
-  [[nodiscard]] std::string stopping_text() const { return rule_ ? rule_->text() : std::string(); }
+  [[nodiscard]] bool done() const { return ended_ == options_.runs; }
+  // One iteration of each run in hand, in their order. Throws Error when a fit diverges before there is anything to
+  // keep. `parts`, where it is given, becomes what the first of the iterations consisted of, and when each part ran.
+  std::vector<RestoreStep> round(std::vector<TimedPart>* parts = nullptr);
+  // How many iterations there can still be, over all runs.
+  [[nodiscard]] int64_t iterations_left() const;
+  // Of the first run in hand. There is one after the first round(); a run that has ended stays until the next round.
+  [[nodiscard]] const FitRun& first() const { return *lanes_.front().run; }
 
   // Since the first iteration began, pauses not counted.
   [[nodiscard]] double seconds() const;
 
-  // The result as of now. A run that has not ended counts only where no other has.
+  // Of what the runs that have ended leave; where none has, of what those in hand would leave now. Before the task's
+  // finishing step.
+  [[nodiscard]] Image average() const;
+  // What the task makes of that average.
   [[nodiscard]] RestoreResult result() const;
 
   // Everything that a Restoration of the same task, network and options needs to go on as if nothing had happened.
@@ -57,29 +61,27 @@ class Restoration {
   [[nodiscard]] const std::string& network_sha256() const { return network_sha256_; }
 
  private:
-  void begin_run();
-  void end_run();
-  void react_to_collapse(CollapseGuard::Verdict verdict, RestoreStep& step);
-  [[nodiscard]] double rate() const;
+  struct Lane {
+    std::unique_ptr<FitRun> run;
+    std::unique_ptr<Worker> worker;  // none where there is one lane only
+  };
+  // Does work(lane's number) in each lane's own thread, all at the same time.
+  void in_lanes(const std::function<void(std::size_t)>& work);
+  void begin_run(Lane& lane, int index);
+  [[nodiscard]] int threads_in_all() const;
 
   const Task& task_;
   const OpTable& table_;
-  RestoreOptions options_;
+  RestoreOptions options_;  // of all
+  RestoreOptions of_each_;  // of a run: with its share of threads and memory
   int64_t canvas_width_ = 0, canvas_height_ = 0;
   std::string network_sha256_, problem_sha256_;
   std::optional<Problem> problem_;
 
-  // Of the current run. The fit of a run that has ended stays until the next one begins.
-  std::unique_ptr<Fit> fit_;
-  std::unique_ptr<StoppingRule> rule_;
-  std::optional<CollapseGuard> guard_;
-  bool in_run_ = false;
-  int64_t iteration_ = 0;
-  std::vector<float> best_;  // the average that the rule kept; empty before it kept any
-
-  int run_ = 0;             // runs that have ended
-  std::vector<float> sum_;  // of what they left
-  int64_t total_ = 0;       // iterations over all runs
+  std::vector<Lane> lanes_;
+  int begun_ = 0, ended_ = 0;  // runs
+  std::vector<float> sum_;     // of what those left that have ended
+  int64_t total_ = 0;          // iterations over all runs
   bool stopped_early_ = false;
   double seconds_before_ = 0;
   std::chrono::steady_clock::time_point start_;

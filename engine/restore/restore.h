@@ -28,6 +28,7 @@ struct RestoreOptions {
   FitOptions fit;
   Schedule schedule = Schedule::cosine;
   int runs = 1;       // independent fits, with seeds fit.seed, fit.seed + 1, ...; their results are averaged
+  int at_once = 1;    // so many of them side by side, dividing fit.threads and fit.memory_limit; best_split() finds it
   int bit_depth = 8;  // of the file that the result is meant for: 8 or 16
   StoppingOptions stopping = {.kind = StoppingKind::automatic};
   std::optional<Image> original;  // known in experiments: its PSNR is reported on the way

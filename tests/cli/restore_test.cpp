@@ -142,6 +142,22 @@ TEST_CASE("restore takes every kind of JPEG at every size") {
   }
 }
 
+TEST_CASE("where there is nothing to gain, the result stays near the JPEG, and that is said") {
+  const TemporaryFolder folder;
+  const std::string input = folder / "in.jpg";
+  for (const int quality : {10, 100}) {
+    CAPTURE(quality);
+    save_jpeg(input, make_picture(64, 48, 1), {.quality = quality});
+    const Run result = restore_with({input, "-o", folder / "out.png", "--force", "--json"}, "20");
+    const double change = json_of(result).at("change_rms_255");
+    const Image before = read_image(input).image, after = read_image(folder / "out.png").image;
+    CHECK(change == doctest::Approx(255 * std::pow(10.0, -psnr(before, after) / 20)));
+    CHECK((change < 0.5) == (quality == 100));
+    CHECK_CONTAINS(result.err,
+                   quality == 100 ? "there was hardly anything to restore" : "differs from the decoded JPEG");
+  }
+}
+
 TEST_CASE("restore takes PNG, then without cells") {
   const TemporaryFolder folder;
   const std::string input = folder / "in.png", output = folder / "in.restored.png";
@@ -208,14 +224,14 @@ TEST_CASE("a reference is measured against, the history holds every iteration") 
   CHECK(known.err.find("PSNR to the original: ") != std::string::npos);
 
   const std::string header =
-      "iteration,seconds,loss,psnr_degraded,psnr_degraded_average,psnr_original,psnr_original_average";
+      "iteration,seconds,loss,psnr_degraded,psnr_degraded_average,psnr_original,psnr_original_average,run";
   std::vector<std::string> lines = lines_of(history);
   REQUIRE(lines.size() == 6);
   CHECK(lines[0] == header);
   double seconds = 0;
   for (std::size_t i = 1; i < lines.size(); ++i) {
     const std::vector<std::string> cells = cells_of(lines[i]);
-    REQUIRE(cells.size() == 7);
+    REQUIRE(cells.size() == 8);
     CHECK(cells[0] == std::to_string(i));
     CHECK(std::stod(cells[1]) >= seconds);
     seconds = std::stod(cells[1]);
@@ -231,7 +247,7 @@ TEST_CASE("a reference is measured against, the history holds every iteration") 
   lines = lines_of(history);
   REQUIRE(lines.size() == 4);
   CHECK(lines[0] == header);
-  for (std::size_t i = 1; i < lines.size(); ++i) CHECK(lines[i].substr(lines[i].size() - 2) == ",,");
+  for (std::size_t i = 1; i < lines.size(); ++i) CHECK(lines[i].substr(lines[i].size() - 4) == ",,,0");
 
   // A colour original of a gray JPEG, and the other way round.
   save_jpeg(folder / "gray.jpg", to_gray(picture));
@@ -326,14 +342,26 @@ TEST_CASE("every option has its effect") {
     CHECK(automatic);
   }
 
-  // Runs are counted through.
-  const std::string history = folder / "history.csv";
-  const nlohmann::json json =
-      json_of(restore_with({input, "-o", folder / "runs.png", "--runs", "2", "--history", history, "--json"}, "3"));
-  CHECK(json.at("iterations") == 6);
-  const std::vector<std::string> lines = lines_of(history);
-  REQUIRE(lines.size() == 7);
-  for (std::size_t i = 1; i < lines.size(); ++i) CHECK(cells_of(lines[i])[0] == std::to_string(i));
+  // Side by side or not, the history says which run an iteration is of.
+  for (const int at_once : {1, 2}) {
+    CAPTURE(at_once);
+    const std::string history = folder / "history.csv";
+    const nlohmann::json json =
+        json_of(restore_with({input, "-o", folder / "runs.png", "--runs", "2", "--at-once", std::to_string(at_once),
+                              "--history", history, "--json", "--force"},
+                             "3"));
+    CHECK(json.at("iterations") == 6);
+    CHECK(json.at("at_once") == at_once);
+    const std::vector<std::string> lines = lines_of(history);
+    REQUIRE(lines.size() == 7);
+    const std::vector<std::pair<int, int>> order =
+        at_once == 1 ? std::vector<std::pair<int, int>>{{1, 0}, {2, 0}, {3, 0}, {1, 1}, {2, 1}, {3, 1}}
+                     : std::vector<std::pair<int, int>>{{1, 0}, {1, 1}, {2, 0}, {2, 1}, {3, 0}, {3, 1}};
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      CHECK(cells_of(lines[i + 1]).front() == std::to_string(order[i].first));
+      CHECK(cells_of(lines[i + 1]).back() == std::to_string(order[i].second));
+    }
+  }
 }
 
 TEST_CASE("restore takes the networks that model make writes") {

@@ -86,6 +86,21 @@ TEST_CASE_FIXTURE(Fixture, "200 iterations are 100, kill -9 and the rest") {
   CHECK(folder.names() == Names{"in.jpg", "resumed.csv", "resumed.png", "straight.csv", "straight.png"});
 }
 
+TEST_CASE_FIXTURE(Fixture, "runs side by side go on side by side") {
+  // The third begins when the first two have ended.
+  check_ok(run(command("straight", {"--threads", "2", "--iterations", "60", "--runs", "3", "--at-once", "2"})));
+  for (const int64_t pause : {40, 130}) {
+    CAPTURE(pause);
+    Names killed = command("resumed", {"--threads", "2", "--iterations", "60", "--runs", "3", "--at-once", "2"});
+    killed.insert(killed.end(), {"--checkpoint", checkpoint, "--checkpoint-every", "0", "--force"});
+    CHECK(run_and_signal_when(killed, SIGKILL, [&] { return reached() >= pause; }).exit_code == 128 + SIGKILL);
+    resume_fails({"--at-once", "1"}, "was begun with --at-once 2, not 1");
+    check_ok(run(command("resumed", {"--resume", checkpoint, "--force"})));
+    CHECK(same_image("resumed", "straight"));
+    CHECK(history("resumed") == history("straight"));
+  }
+}
+
 TEST_CASE_FIXTURE(Fixture, "a signal ends the run early, keeps the result, and says how to go on") {
   for (const auto& [signal, code] : {std::pair{SIGINT, 130}, std::pair{SIGTERM, 143}}) {
     CAPTURE(code);

@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 
 #include <limits>
+#include <mutex>
+#include <set>
 
 #include "engine/measure/machine.h"
 #include "graph/error.h"
@@ -74,6 +76,31 @@ TEST_CASE("fits side by side add up, and an error in one of them comes out") {
   CHECK(split.memory_bytes == 2 * alone.memory_bytes);
   const auto broken = [](int) -> std::unique_ptr<Fit> { fail("no such network"); };
   CHECK_THROWS_WITH_AS(time_split(broken, 2, 1, 0.01), "no such network", Error);
+}
+
+TEST_CASE("runs are divided among the threads as is fastest, and as the memory allows") {
+  std::set<std::pair<int, int>> asked;
+  std::mutex mutex;
+  const ShareMaker make = [&](int at_once, int threads) {
+    const std::lock_guard lock(mutex);
+    asked.emplace(at_once, threads);
+    return tiny_fit(threads);
+  };
+  CHECK(best_split(make, 1, 4, 0.03) == 1);
+  CHECK(best_split(make, 8, 1, 0.03) == 1);
+  CHECK(asked.empty());  // there is no choice
+  const int of_five = best_split(make, 5, 4, 0.03);
+  // Four at once take two turns for five runs, as three do.
+  CHECK(asked == std::set<std::pair<int, int>>{{1, 4}, {2, 2}, {3, 1}});
+  CHECK(of_five >= 1);
+  CHECK(of_five <= 3);
+  const ShareMaker narrow = [&](int at_once, int threads) {
+    if (at_once > 1) fail("the memory is for one");
+    return tiny_fit(threads);
+  };
+  CHECK(best_split(narrow, 4, 2, 0.03) == 1);
+  const ShareMaker broken = [](int, int) -> std::unique_ptr<Fit> { fail("no such network"); };
+  CHECK_THROWS_WITH_AS(best_split(broken, 4, 2, 0.03), "no such network", Error);
 }
 
 TEST_CASE("the machine has a name and CPUs") {

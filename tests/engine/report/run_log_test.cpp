@@ -12,7 +12,7 @@ RunLog log_of_ten(bool with_original) {
   RunLog log;
   for (int i = 1; i <= 10; ++i) {
     RestoreStep step;
-    step.total = i;
+    step.iteration = i;
     step.loss = 1.0 / i;
     step.psnr_degraded_average = 20 + i;
     if (with_original) step.psnr_original_average = 25 - 0.1 * (i - 7) * (i - 7);
@@ -26,10 +26,11 @@ RunLog log_of_ten(bool with_original) {
 
 TEST_CASE("a log knows the best iteration and the kept one") {
   const RunLog log = log_of_ten(true);
-  CHECK(log.kept == 8);
-  CHECK(log.best() == 7);
-  CHECK(log.iteration.size() == 10);
-  CHECK(!log_of_ten(false).best());
+  REQUIRE(log.runs.size() == 1);
+  CHECK(log.runs[0].kept == 8);
+  CHECK(log.runs[0].best() == 7);
+  CHECK(log.runs[0].iteration.size() == 10);
+  CHECK(!log_of_ten(false).runs[0].best());
 }
 
 TEST_CASE("the distance behind a PSNR") {
@@ -42,7 +43,7 @@ TEST_CASE("the trend shows loss and PSNRs, and marks the stop and the best") {
   const Figure figure = trend_figure(log_of_ten(true), "title", "note");
   REQUIRE(figure.charts.size() == 2);
   CHECK(figure.charts[0].y.scale == ScaleKind::log);
-  CHECK(figure.charts[0].series[0].y == log_of_ten(true).loss);
+  CHECK(figure.charts[0].series[0].y == log_of_ten(true).runs[0].loss);
   CHECK(figure.charts[1].series.size() == 2);
   REQUIRE(figure.charts[1].marks.size() == 1);
   CHECK(figure.charts[1].marks[0].x == 7);
@@ -52,6 +53,36 @@ TEST_CASE("the trend shows loss and PSNRs, and marks the stop and the best") {
   CHECK(blind.charts[1].series.size() == 1);
   CHECK(blind.charts[1].marks.empty());
   CHECK(!to_svg(trend_figure({}, "", "")).empty());
+}
+
+TEST_CASE("runs side by side are lines of their own, and survive a checkpoint") {
+  RunLog log;
+  for (int i = 1; i <= 4; ++i) {
+    for (const int run : {0, 1}) {
+      RestoreStep step;
+      step.run = run;
+      step.iteration = i;
+      step.loss = 1.0 / (i + run);
+      step.psnr_original_average = 20 + i - run;
+      step.is_best = true;
+      log.add(step);
+    }
+  }
+  Archive archive;
+  log.save(archive);
+  RunLog again;
+  again.load(archive);
+  REQUIRE(again.runs.size() == 2);
+  CHECK(again.runs[1].loss == std::vector<double>{1.0 / 2, 1.0 / 3, 1.0 / 4, 1.0 / 5});
+  const Figure figure = trend_figure(again, "", "");
+  CHECK(figure.charts[0].series.size() == 2);
+  REQUIRE(figure.charts[1].series.size() == 4);
+  CHECK(figure.charts[1].series[0].name == "to the input");
+  CHECK(figure.charts[1].series[2].name.empty());
+  CHECK(figure.charts[1].series[2].color == figure.charts[1].series[0].color);
+  CHECK(figure.charts[1].rules.empty());
+  CHECK(figure.charts[1].marks.empty());
+  CHECK(path_figure(again, "", "", 20).charts[0].series[0].x.size() == 4);
 }
 
 TEST_CASE("the path goes from the start past the best point to the stop") {

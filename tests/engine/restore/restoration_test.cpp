@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <map>
 
 #include "engine/restore/energy.h"
 #include "engine/restore/pixel_psnr.h"
@@ -53,7 +54,7 @@ RestoreOptions options_of(int64_t iterations, int runs = 1) {
 }
 
 void advance(Restoration& restoration, int64_t steps = 1 << 30) {
-  for (int64_t i = 0; i < steps && !restoration.done(); ++i) restoration.step();
+  for (int64_t i = 0; i < steps && !restoration.done(); ++i) restoration.round();
 }
 
 std::string error_of_load(Restoration& restoration, const Archive& archive) {
@@ -87,7 +88,7 @@ TEST_CASE("put away and taken up at any time, a restoration ends with the same b
       second.load(Archive::decode(archive.encode()));
       const bool same_now = second.result().finished.image.pixels == first.result().finished.image.pixels;
       CHECK(same_now);
-      if (!first.done()) CHECK(second.stopping_text() == first.stopping_text());
+      if (!first.done()) CHECK(second.first().stopping_text() == first.first().stopping_text());
       advance(second);
       const RestoreResult result = second.result();
       CHECK(result.iterations == expected.iterations);
@@ -97,6 +98,100 @@ TEST_CASE("put away and taken up at any time, a restoration ends with the same b
   }
 }
 
+TEST_CASE("runs side by side are the runs one after another") {
+  const Wave task;
+  RestoreOptions options = options_of(30, 5);
+  options.stopping = {.kind = StoppingKind::wmv, .start = 5, .patience = 10, .window = 4};
+  std::map<int, std::vector<double>> alone;
+  Restoration one(task, network(), op_table(), options);
+  while (!one.done()) {
+    for (const RestoreStep& step : one.round()) alone[step.run].push_back(step.loss);
+  }
+  options.at_once = 3;
+  options.fit.threads = 3;  // one for each: the same numbers
+  std::map<int, std::vector<double>> beside;
+  Restoration three(task, network(), op_table(), options);
+  int64_t total = 0;
+  std::size_t most = 0;
+  while (!three.done()) {
+    const std::vector<RestoreStep> steps = three.round();
+    most = std::max(most, steps.size());
+    for (const RestoreStep& step : steps) {
+      beside[step.run].push_back(step.loss);
+      CHECK(step.iteration == static_cast<int64_t>(beside[step.run].size()));
+      CHECK(step.total == ++total);
+      CHECK(step.average.size() == task.baseline().pixels.size());
+    }
+    CHECK(total + three.iterations_left() <= 5 * 30);
+  }
+  CHECK(most == 3);
+  CHECK(alone.size() == 5);
+  CHECK(alone == beside);
+  CHECK(three.iterations_left() == 0);
+  CHECK(three.result().iterations == one.result().iterations);
+  // Added in another order.
+  const std::vector<float>&a = one.average().pixels, b = three.average().pixels;
+  for (std::size_t i = 0; i < a.size(); ++i) CHECK(a[i] == doctest::Approx(b[i]).epsilon(1e-6));
+}
+
+TEST_CASE("runs side by side, put away and taken up") {
+  const Wave task;
+  RestoreOptions options = options_of(20, 4);
+  options.at_once = 3;
+  options.fit.threads = 3;
+  Restoration straight(task, network(), op_table(), options);
+  advance(straight);
+  // With three in hand, at the end of the three, with the last one beside two lanes at rest, and at the end.
+  for (const int64_t rounds : {1, 20, 25, 40}) {
+    CAPTURE(rounds);
+    Restoration first(task, network(), op_table(), options);
+    advance(first, rounds);
+    Archive archive;
+    first.save(archive);
+    Restoration second(task, network(), op_table(), options);
+    second.load(Archive::decode(archive.encode()));
+    CHECK(second.iterations_left() == first.iterations_left());
+    advance(second);
+    const bool same = second.result().finished.image.pixels == straight.result().finished.image.pixels;
+    CHECK(same);
+    CHECK(second.result().iterations == 80);
+    options.at_once = 2;
+    Restoration narrow(task, network(), op_table(), options);
+    CHECK(error_of_load(narrow, archive).find("it has more runs in hand than 2") == 0);
+    options.at_once = 3;
+  }
+}
+
+TEST_CASE("interrupted before any run has ended, the result is the mean of those in hand") {
+  const Wave task;
+  RestoreOptions options = options_of(50, 2);
+  options.at_once = 2;
+  options.fit.threads = 2;
+  Restoration both(task, network(), op_table(), options);
+  std::vector<std::vector<float>> averages;
+  for (int i = 0; i < 10; ++i) {
+    averages.clear();
+    for (const RestoreStep& step : both.round()) averages.emplace_back(step.average.begin(), step.average.end());
+  }
+  REQUIRE(averages.size() == 2);
+  const Image mean = both.average();
+  for (std::size_t i = 0; i < mean.pixels.size(); ++i) {
+    CHECK(mean.pixels[i] == doctest::Approx((averages[0][i] + averages[1][i]) / 2));
+  }
+  CHECK(both.result().interrupted);
+}
+
+TEST_CASE("what goes wrong in one of the runs side by side is told") {
+  const Wave task;
+  RestoreOptions wild = options_of(300, 2);
+  wild.at_once = wild.fit.threads = 2;
+  wild.schedule = Schedule::constant;
+  wild.fit.adam.learning_rate = 1e30;
+  wild.stopping = {.kind = StoppingKind::wmv, .start = 1000};  // there is nothing to keep
+  Restoration restoration(task, network(), op_table(), wild);
+  CHECK_THROWS_WITH_AS(advance(restoration), doctest::Contains("try a lower --learning-rate"), Error);
+}
+
 TEST_CASE("the rule decides when a run ends and what it leaves") {
   const RestoreOptions options = options_of(500, 2);
   // Asked at every fifth iteration.
@@ -104,15 +199,15 @@ TEST_CASE("the rule decides when a run ends and what it leaves") {
   Restoration restoration(stops, network(), op_table(), options);
   std::vector<float> average;
   for (int i = 1; i <= 40; ++i) {
-    const RestoreStep step = restoration.step();
+    const RestoreStep step = restoration.round().at(0);
     CHECK(step.stopped == (i == 40));
     CHECK(step.run == 0);
-    average = restoration.average();
+    average = restoration.average().pixels;
   }
   const bool last_average = restoration.result().finished.image.pixels == average;
   CHECK(last_average);
   CHECK(restoration.result().interrupted);
-  const RestoreStep next = restoration.step();
+  const RestoreStep next = restoration.round().at(0);
   CHECK(next.run == 1);
   CHECK(next.iteration == 1);
   CHECK(next.total == 41);
@@ -130,7 +225,7 @@ TEST_CASE("the rule decides when a run ends and what it leaves") {
   const Wave task;
   Restoration kept(task, network(), op_table(), early);
   while (!kept.done()) {
-    if (kept.step().is_best) average = kept.average();
+    if (kept.round().at(0).is_best) average = kept.first().fit().average();
   }
   const bool best = kept.result().finished.image.pixels == average;
   CHECK(best);
@@ -144,7 +239,7 @@ TEST_CASE("a fit that comes apart is taken back, and said") {
   Restoration restoration(task, network(), op_table(), wild);
   std::string notes, error;
   try {
-    while (!restoration.done()) notes += restoration.step().note + "\n";
+    while (!restoration.done()) notes += restoration.round().at(0).note + "\n";
   } catch (const Error& e) {
     error = e.what();
   }

@@ -1,0 +1,103 @@
+#include "engine/restore/fit_run.h"
+
+#include <cmath>
+#include <numbers>
+
+#include "engine/restore/pixel_psnr.h"
+#include "graph/error.h"
+
+namespace hourglass {
+namespace {
+
+FitOptions options_of_run(FitOptions options, int index) {
+  options.seed += static_cast<uint64_t>(index);
+  return options;
+}
+
+std::unique_ptr<StoppingRule> rule_of(const Task& task, StoppingOptions options) {
+  options.discrepancy = task.discrepancy();
+  return make_stopping_rule(options);
+}
+
+}  // namespace
+
+FitRun::FitRun(const Task& task, const Problem& problem, const OpTable& table, const RestoreOptions& options, int index)
+    : task_(task),
+      options_(options),
+      index_(index),
+      fit_(problem, table, options_of_run(options.fit, index)),
+      guard_(fit_),
+      rule_(rule_of(task, options.stopping)) {}
+
+double FitRun::rate() const {
+  const double rate = options_.fit.adam.learning_rate * guard_.rate_factor();
+  if (options_.schedule == Schedule::constant) return rate;
+  const double done = static_cast<double>(iteration_ - 1) / static_cast<double>(options_.iterations);
+  return rate * (1 + std::cos(std::numbers::pi * done)) / 2;
+}
+
+RestoreStep FitRun::step(std::vector<TimedPart>* parts) {
+  ++iteration_;
+  fit_.set_learning_rate(rate());
+  RestoreStep step;
+  step.run = index_;
+  step.iteration = iteration_;
+  step.iterations = options_.iterations;
+  step.loss = parts != nullptr ? fit_.step_timed(*parts) : fit_.step();
+  step.psnr_degraded = task_.psnr_degraded(fit_.image());
+  step.psnr_degraded_average = task_.psnr_degraded(fit_.average().data());
+  if (options_.original) {
+    step.psnr_original = pixel_psnr(fit_.image(), *options_.original);
+    step.psnr_original_average = pixel_psnr(fit_.average().data(), *options_.original);
+  }
+  const CollapseGuard::Verdict health = guard_.observe(fit_, step.loss, step.psnr_degraded);
+  if (health == CollapseGuard::Verdict::well) {
+    const StoppingVerdict verdict = rule_->observe({.iteration = iteration_,
+                                                    .loss = step.loss,
+                                                    .iterate = {fit_.image(), fit_.average().size()},
+                                                    .average = fit_.average()});
+    if (verdict.is_best) best_ = fit_.average();
+    step.is_best = verdict.is_best;
+    step.stopped = verdict.stop;
+  } else {
+    react_to_collapse(health, step);
+  }
+  stopped_ = step.stopped;
+  step.average = fit_.average();
+  return step;
+}
+
+void FitRun::react_to_collapse(CollapseGuard::Verdict verdict, RestoreStep& step) {
+  step.note = fmt::format("iteration {}: the fit came apart (loss {:.3g}, {:.1f} dB to the input)", iteration_,
+                          step.loss, step.psnr_degraded);
+  if (verdict == CollapseGuard::Verdict::fell) {
+    step.note += fmt::format("; taken back to an earlier state, learning rate now {:.3g}", rate());
+    return;
+  }
+  if (best_.empty()) {
+    fail("the fit diverged at iteration {}, again and again: the loss is {}; try a lower --learning-rate", iteration_,
+         step.loss);
+  }
+  step.note += "; it does so again and again, so this run ends with the best state it had";
+  step.stopped = true;
+}
+
+void FitRun::save(Archive& archive) {
+  archive.put("iteration", iteration_);
+  archive.put("stopped", int64_t{stopped_});
+  archive.put("best", best_);
+  fit_.save(archive);
+  rule_->save(archive);
+  guard_.save(archive);
+}
+
+void FitRun::load(const Archive& archive) {
+  iteration_ = archive.integer("iteration");
+  stopped_ = archive.integer("stopped") != 0;
+  best_ = archive.floats("best");
+  fit_.load(archive);
+  rule_->load(archive);
+  guard_.load(archive);
+}
+
+}  // namespace hourglass
