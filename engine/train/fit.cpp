@@ -93,19 +93,9 @@ Fit::Fit(const Problem& problem, Compiled compiled, const FitOptions& options)
   const std::vector<float> input = draw_input();
   plan_.write(input_, input);
   // In the plan's order, so that each iteration's noise is added in one run over memory.
-  base_input_.assign(static_cast<std::size_t>(plan_.padded_elements(input_)), 0.0F);
-  std::size_t i = 0;
-  const detail::View view = detail::view_of(plan_.layout(input_));
-  for (int64_t n = 0; n < view.n; ++n) {
-    for (int64_t c = 0; c < view.c; ++c) {
-      for (int64_t h = 0; h < view.h; ++h) {
-        for (int64_t w = 0; w < view.w; ++w) {
-          const int64_t at = view.offset(n, c / view.block, h, w) + c % view.block;
-          base_input_[static_cast<std::size_t>(at)] = input[i++];
-        }
-      }
-    }
-  }
+  const DType type = plan_.graph().type(input_).dtype;
+  const auto* drawn = reinterpret_cast<const std::byte*>(plan_.data(input_));
+  base_input_.assign(drawn, drawn + static_cast<std::size_t>(plan_.padded_elements(input_)) * size_of(type));
   for (std::size_t i = 0; i < trained_.size(); ++i) {
     adam_.add(memory_of(trained_[i]), plan_.output(gradients_[i]), plan_.padded_elements(trained_[i]));
   }
@@ -114,9 +104,11 @@ Fit::Fit(const Problem& problem, Compiled compiled, const FitOptions& options)
 }
 
 std::size_t Fit::bytes_of(const Problem& problem, const Compiled& compiled) {
-  int64_t floats = compiled.plan.padded_elements(problem.input) + problem.graph.shape(problem.image).elements();
+  const std::size_t input = static_cast<std::size_t>(compiled.plan.padded_elements(problem.input)) *
+                            size_of(compiled.plan.graph().type(problem.input).dtype);
+  int64_t floats = problem.graph.shape(problem.image).elements();
   for (const ValueId id : compiled.trained) floats += 2 * compiled.plan.padded_elements(id);
-  return compiled.plan.arena_bytes() + compiled.plan.persistent_bytes() +
+  return compiled.plan.arena_bytes() + compiled.plan.persistent_bytes() + input +
          static_cast<std::size_t>(floats) * sizeof(float);
 }
 
@@ -180,18 +172,21 @@ std::vector<float> Fit::draw_input() const {
   return {};
 }
 
-float* Fit::memory_of(ValueId trained) { return trained == input_ ? base_input_.data() : plan_.data(trained); }
+float* Fit::memory_of(ValueId trained) {
+  return trained == input_ ? reinterpret_cast<float*>(base_input_.data()) : plan_.data(trained);
+}
 
 void Fit::draw_noise() noexcept {
   if (options_.input_noise > 0) {
     const bool is_bf16 = plan_.graph().type(input_).dtype == DType::bf16;
     detail::with_element(is_bf16, [&](auto* element) {
-      add_normal_noise(detail::view_of(plan_.layout(input_)), base_input_.data(),
-                       reinterpret_cast<decltype(element)>(plan_.data(input_)),
-                       static_cast<float>(options_.input_noise), options_.seed, static_cast<uint32_t>(iteration_));
+      using T = std::remove_pointer_t<decltype(element)>;
+      add_normal_noise(detail::view_of(plan_.layout(input_)), reinterpret_cast<const T*>(base_input_.data()),
+                       reinterpret_cast<T*>(plan_.data(input_)), static_cast<float>(options_.input_noise),
+                       options_.seed, static_cast<uint32_t>(iteration_));
     });
   } else if (options_.optimize_input) {
-    std::copy(base_input_.begin(), base_input_.end(), plan_.data(input_));
+    std::copy(base_input_.begin(), base_input_.end(), reinterpret_cast<std::byte*>(plan_.data(input_)));
   }
 }
 

@@ -122,7 +122,7 @@ class Fit {
   Plan plan_;
   Adam adam_;
   Shape image_shape_;
-  std::vector<float> base_input_;  // z without noise, as the plan's input lies in memory
+  std::vector<std::byte> base_input_;  // z without noise, as the plan's input lies in memory, of its type
   const float* image_ = nullptr;
   std::vector<float> average_;
   int64_t iteration_ = 0;

@@ -2,7 +2,8 @@
 // iteration, and neither threads nor memory layouts change what is drawn.
 //
 // The generator is Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), written
-// here as a loop that vectorises; a test holds it against Random123. Normals are Box-Muller pairs.
+// here as a loop that vectorises; a test holds it against Random123. Normals are Box-Muller pairs. An iteration's noise
+// is drawn with seven rounds, and from 16 bits for a normal.
 #pragma once
 
 #include <cstdint>
@@ -21,9 +22,8 @@ std::vector<float> draw_uniform(uint64_t seed, Stream stream, uint32_t index, in
 std::vector<float> draw_normal(uint64_t seed, Stream stream, uint32_t index, int64_t count, float mean, float stddev);
 
 // dst = base + sigma * N(0, 1), a fresh draw for each iteration; base and dst lie as `view` says (padding lanes
-// are copied). What an element gets depends on (seed, iteration, n, c, h, w) only.
+// are left as they are). What an element gets depends on (seed, iteration, n, c, h, w) only.
 template <class T>
-void add_normal_noise(const detail::View& view, const float* base, T* dst, float sigma, uint64_t seed,
-                      uint32_t iteration);
+void add_normal_noise(const detail::View& view, const T* base, T* dst, float sigma, uint64_t seed, uint32_t iteration);
 
 }  // namespace hourglass

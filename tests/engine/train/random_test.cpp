@@ -7,13 +7,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include "ops/detail/loop.h"
 
 namespace hourglass::test {
 namespace {
 
 // Noise on zeros, read back as [C][H][W].
-std::vector<float> draw(detail::Tag tag, uint64_t seed, uint32_t iteration) {
-  const MemoryDesc desc = detail::with_tag({DType::f32, Shape{1, 6, 5, 300}}, tag);
+std::vector<float> draw(detail::Tag tag, uint64_t seed, uint32_t iteration, int64_t channels = 6) {
+  const MemoryDesc desc = detail::with_tag({DType::f32, Shape{1, channels, 5, 300}}, tag);
   const detail::View v = detail::view_of(desc);
   std::vector<float> base(static_cast<std::size_t>(detail::padded_elements(desc))), noise = base;
   add_normal_noise(v, base.data(), noise.data(), 1.0F, seed, iteration);
@@ -78,11 +79,55 @@ TEST_CASE("noise has mean 0, variance 1, and no correlation between channels or 
   CHECK(std::abs(neighbours) < 0.055);
 }
 
-TEST_CASE("noise depends neither on the layout nor on the threads") {
-  const std::vector<float> planes = draw(detail::Tag::nchw, 9, 3);
-  for (const detail::Tag tag : {detail::Tag::nhwc, detail::Tag::nChw8c, detail::Tag::nChw16c}) {
-    CHECK(draw(tag, 9, 3) == planes);
+TEST_CASE("noise is Box-Muller of Philox4x32-7's half words, as Random123 makes them") {
+  constexpr int64_t kWidth = 300, kHeight = 5, kChannels = 6;
+  const std::vector<float> got = draw(detail::Tag::nhwc, 77, 12);
+  const auto stream = static_cast<uint32_t>(Stream::input_noise) << 24;
+  double worst = 0;
+  for (int64_t c = 0; c < kChannels; ++c) {
+    for (int64_t h = 0; h < kHeight; ++h) {
+      for (int64_t w = 0; w < kWidth; ++w) {
+        const auto word = [](int64_t value) { return static_cast<uint32_t>(value); };
+        const auto words =
+            r123::Philox4x32_R<7>()({{word(w / 64 * 32 + w % 32), word(h), word(c / 4), 12}}, {{77, stream}});
+        const int64_t of_eight = w % 64 / 32 * 4 + c % 4;
+        const uint32_t bits = words[static_cast<std::size_t>(of_eight / 2)];
+        const double radius = std::sqrt(-2 * std::log(((bits & 0xffff) + 0.5) / 65536));
+        const double turn = 2 * M_PI * ((bits >> 16) + 0.5) / 65536;
+        const double expected = radius * (of_eight % 2 == 0 ? std::cos(turn - M_PI / 4) : std::sin(turn - M_PI / 4));
+        const auto at = static_cast<std::size_t>((c * kHeight + h) * kWidth + w);
+        worst = std::max(worst, std::abs(static_cast<double>(got[at]) - expected));
+      }
+    }
   }
+  CHECK(worst < 1e-4);
+}
+
+TEST_CASE("noise on bf16 is the same noise, rounded") {
+  const MemoryDesc desc = detail::with_tag({DType::f32, Shape{1, 32, 3, 70}}, detail::Tag::nhwc);
+  const detail::View view = detail::view_of(desc);
+  std::vector<float> base(32 * 3 * 70, 0.5F), noise = base;
+  std::vector<detail::BFloat16> base16(base.size()), noise16(base.size());
+  for (std::size_t i = 0; i < base.size(); ++i) detail::store(&base16[i], base[i]);
+  add_normal_noise(view, base.data(), noise.data(), 0.25F, 3, 4);
+  add_normal_noise(view, base16.data(), noise16.data(), 0.25F, 3, 4);
+  for (std::size_t i = 0; i < base.size(); ++i) {
+    detail::BFloat16 rounded;
+    detail::store(&rounded, noise[i]);
+    CHECK(noise16[i].bits == rounded.bits);
+  }
+}
+
+TEST_CASE("noise depends neither on the layout nor on the threads") {
+  // Blocks that are full and not; more channels than are drawn at a time.
+  for (const int64_t channels : {1, 3, 6, 16, 32, 36, 72}) {
+    CAPTURE(channels);
+    const std::vector<float> planes = draw(detail::Tag::nchw, 9, 3, channels);
+    for (const detail::Tag tag : {detail::Tag::nhwc, detail::Tag::nChw8c, detail::Tag::nChw16c}) {
+      CHECK(draw(tag, 9, 3, channels) == planes);
+    }
+  }
+  const std::vector<float> planes = draw(detail::Tag::nchw, 9, 3);
   const int threads = omp_get_max_threads();
   omp_set_num_threads(3);
   CHECK(draw(detail::Tag::nchw, 9, 3) == planes);
