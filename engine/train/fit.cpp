@@ -116,12 +116,14 @@ Fit::Compiled Fit::on_paper(const Problem& problem, const OpTable& table, const 
   const auto planned = [&](bool recompute) {
     return compile(problem, table, options, {.recompute = recompute, .allocate = false});
   };
-  if (options.memory_limit == 0) return planned(true);
-  if (Compiled rich = planned(false); bytes_of(problem, rich) <= options.memory_limit) return rich;
+  constexpr std::size_t kMiB = 1 << 20;
+  // Without a limit: what no machine misses.
+  constexpr std::size_t kAmple = 256 * kMiB;
+  const std::size_t enough = options.memory_limit > 0 ? options.memory_limit : kAmple;
+  if (Compiled rich = planned(false); bytes_of(problem, rich) <= enough) return rich;
   Compiled lean = planned(true);
   const std::size_t least = bytes_of(problem, lean);
-  if (least > options.memory_limit) {
-    constexpr std::size_t kMiB = 1 << 20;
+  if (options.memory_limit > 0 && least > options.memory_limit) {
     fail("the fit needs {} MiB, the limit is {}: take a smaller network, bf16 where the CPU has it, or a smaller image",
          (least + kMiB - 1) / kMiB, options.memory_limit / kMiB);
   }
@@ -129,7 +131,7 @@ Fit::Compiled Fit::on_paper(const Problem& problem, const OpTable& table, const 
 }
 
 bool Fit::recomputes(const Problem& problem, const OpTable& table, const FitOptions& options) {
-  return options.memory_limit == 0 || on_paper(problem, table, options).recompute;
+  return on_paper(problem, table, options).recompute;
 }
 
 std::size_t Fit::planned_bytes(const Problem& problem, const OpTable& table, const FitOptions& options) {

@@ -297,10 +297,10 @@ TEST_CASE("a fit keeps what its memory limit allows, and refuses what it can't h
     options.memory_limit = limit;
     return Fit::planned_bytes(problem, op_table(), options);
   };
-  const std::size_t least = bytes(0), most = bytes(std::size_t{1} << 40);
+  const std::size_t most = bytes(std::size_t{1} << 40), least = bytes(most - 1);
   CHECK(least < most);
+  CHECK(bytes(0) == most);  // little
   CHECK(bytes(most) == most);
-  CHECK(bytes(most - 1) == least);
   CHECK(bytes(least) == least);
   CHECK_THROWS_WITH_AS(bytes(least - 1), doctest::Contains("take a smaller network"), Error);
 
@@ -309,6 +309,23 @@ TEST_CASE("a fit keeps what its memory limit allows, and refuses what it can't h
   options.memory_limit = most;
   Fit rich(problem, op_table(), options);
   for (int i = 0; i < 3; ++i) CHECK(lean.step() == doctest::Approx(rich.step()).epsilon(1e-4));
+}
+
+TEST_CASE("without a limit, a large fit keeps what it must") {
+  Problem problem;
+  problem.graph = make_skip({.channels = {16, 16}, .skips = {4, 4}, .input_depth = 3}, 1024, 1280);
+  problem.input = problem.graph.inputs[0];
+  problem.image = problem.graph.outputs[0];
+  GraphBuilder b(problem.graph, op_table());
+  problem.loss = b.add("ReduceMean", {b.add("Mul", {problem.image, problem.image})}, {{"keepdims", int64_t{0}}});
+  FitOptions options;
+  const std::size_t chosen = Fit::planned_bytes(problem, op_table(), options);
+  options.memory_limit = std::size_t{1} << 40;
+  const std::size_t most = Fit::planned_bytes(problem, op_table(), options);
+  CHECK(most > std::size_t{256} << 20);
+  CHECK(chosen < most);
+  options.memory_limit = most - 1;
+  CHECK(chosen == Fit::planned_bytes(problem, op_table(), options));
 }
 
 TEST_CASE("the input can be fitted, with the weights or instead of them, in every layout") {
