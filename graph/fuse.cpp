@@ -44,6 +44,13 @@ Dims joined_pads(const Graph& graph, const Node& pad, const Node& conv) {
   return std::all_of(pads.begin(), pads.end(), [](int64_t p) { return p >= 0; }) ? pads : Dims{};
 }
 
+// Along their channels.
+bool joins_two_images(const Graph& graph, const Node& concat) {
+  const int rank = graph.shape(concat.outputs[0]).rank();
+  return concat.inputs.size() == 2 && concat.inputs[0] != concat.inputs[1] && rank == 4 &&
+         normalize_axis(concat.attrs.integer("axis"), rank) == 1;
+}
+
 void drop_nodes(Graph& graph, const std::vector<bool>& dropped) {
   std::vector<Node> kept;
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
@@ -58,7 +65,7 @@ void drop_nodes(Graph& graph, const std::vector<bool>& dropped) {
 
 }  // namespace
 
-void fuse(Graph& graph) {
+void fuse(Graph& graph, const OpTable& table) {
   const std::vector<int> uses = count_uses(graph);
   std::vector<bool> dropped(graph.nodes.size(), false);
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
@@ -83,6 +90,16 @@ void fuse(Graph& graph) {
       Node* conv = sole_producer(graph, uses, node.inputs[0], "Conv");
       if (conv != nullptr && conv->inputs.size() == 3) conv->inputs.resize(2);
     }
+  }
+  // Now that each BatchNormalization has its activation.
+  for (Node& node : graph.nodes) {
+    if (node.op->name != "BatchNormalization") continue;
+    const Node* concat = sole_producer(graph, uses, node.inputs[0], "Concat");
+    if (concat == nullptr || !joins_two_images(graph, *concat)) continue;
+    node.op = table.find("ConcatBatchNormalization");
+    node.inputs = {concat->inputs[0], concat->inputs[1], node.inputs[1], node.inputs[2]};
+    for (const char* of_onnx : {"momentum", "training_mode"}) node.attrs.erase(of_onnx);
+    dropped[static_cast<std::size_t>(concat - graph.nodes.data())] = true;
   }
   drop_nodes(graph, dropped);
 }

@@ -6,13 +6,17 @@
 
 namespace hourglass {
 
+class OpTable;
+
 // - BatchNormalization followed by nothing but a LeakyRelu or Relu becomes one node (attribute alpha): one pass over
 //   memory less in each direction.
 // - A Pad of rows and columns that mirrors, repeats or wraps the image, and that one Conv reads, goes into that Conv
 //   (attribute pad_mode): the padded image is never stored.
 // - A Conv's bias is dropped where nothing but a BatchNormalization follows: subtracting the mean cancels it, and
 //   its gradient is zero.
+// - A BatchNormalization of nothing but a Concat of two images along their channels becomes one node, so that they are
+//   never stored side by side before they are normalised.
 // Values keep their ids; those that nothing computes any more are left behind without users.
-void fuse(Graph& graph);
+void fuse(Graph& graph, const OpTable& table);
 
 }  // namespace hourglass

@@ -52,7 +52,7 @@ Fit::Compiled Fit::compile(const Problem& problem, const OpTable& table, const F
   }
   Graph graph = problem.graph;
   graph.outputs = {problem.image, problem.loss};
-  fuse(graph);
+  fuse(graph, table);
   graph.outputs = {problem.image};
   ValueId image = problem.image;
   if (options.precision == Precision::bf16) {

@@ -68,7 +68,7 @@ TEST_CASE("fused or not, the loss and all gradients are the same") {
   for (const char* activation : {"LeakyRelu", "Relu"}) {
     const Net plain = make_net(activation);
     Net fused = plain;
-    fuse(fused.graph);
+    fuse(fused.graph, op_table());
     CHECK(count(fused.graph, activation) == 0);
     CHECK(count(fused.graph, "BatchNormalization") == 1);
     CHECK(fused.graph.nodes[0].inputs.size() == 2);  // the bias in front of the normalisation is gone
@@ -87,9 +87,60 @@ TEST_CASE("a value that someone else reads too is not fused away") {
   Net net = make_net("LeakyRelu");
   const ValueId norm = net.graph.nodes[1].outputs[0];
   net.graph.outputs.push_back(norm);
-  fuse(net.graph);
+  fuse(net.graph, op_table());
   CHECK(count(net.graph, "LeakyRelu") == 1);
   CHECK(net.graph.value(norm).producer == 1);
+}
+
+// concat of two or three -> BatchNormalization -> LeakyRelu -> conv, and a loss.
+Net make_joining_net(int64_t axis, int parts, bool read_twice = false) {
+  Net net;
+  GraphBuilder b(net.graph, op_table());
+  const auto parameter = [&](const char* name, Shape shape) {
+    return b.parameter(name, {DType::f32, std::move(shape)}, {.kind = Init::Kind::uniform, .low = -1, .high = 1});
+  };
+  net.x = b.input("x", {DType::f32, Shape{1, 2, 6, 5}});
+  std::vector<ValueId> joined{net.x};
+  for (int i = 1; i < parts; ++i) {
+    joined.push_back(b.add("Conv", {net.x, parameter(fmt::format("w{}", i).c_str(), Shape{2, 2, 1, 1})}));
+  }
+  const ValueId concat = b.add("Concat", joined, {{"axis", axis}});
+  const int64_t channels = net.graph.shape(concat)[1];
+  const ValueId norm =
+      b.add("BatchNormalization", {concat, parameter("scale", Shape{channels}), parameter("shift", Shape{channels})});
+  const ValueId act = b.add("LeakyRelu", {norm}, {{"alpha", 0.3}});
+  net.image = b.add("Conv", {act, parameter("head", Shape{1, channels, 1, 1})});
+  net.loss = b.add("ReduceSum", {b.add("Mul", {net.image, net.image})}, {{"keepdims", int64_t{0}}});
+  net.graph.outputs = {net.image, net.loss};
+  if (read_twice) net.graph.outputs.push_back(concat);
+  return net;
+}
+
+TEST_CASE("two images side by side are normalised where they are") {
+  const Net plain = make_joining_net(1, 2);
+  Net fused = plain;
+  fuse(fused.graph, op_table());
+  CHECK(count(fused.graph, "Concat") == 0);
+  CHECK(count(fused.graph, "LeakyRelu") == 0);
+  CHECK(count(fused.graph, "BatchNormalization") == 0);
+  CHECK(count(fused.graph, "ConcatBatchNormalization") == 1);
+  const std::vector<HostTensor> expected = loss_and_gradients(plain), got = loss_and_gradients(fused);
+  REQUIRE(got.size() == expected.size());
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    for (std::size_t k = 0; k < got[i].values.size(); ++k) {
+      CHECK(std::abs(got[i].values[k] - expected[i].values[k]) < 1e-9);
+    }
+  }
+  Net negative = make_joining_net(-3, 2);
+  fuse(negative.graph, op_table());
+  CHECK(count(negative.graph, "ConcatBatchNormalization") == 1);
+
+  // Rows below each other, three images, and a Concat that someone else reads stay what they are.
+  for (Net other : {make_joining_net(2, 2), make_joining_net(1, 3), make_joining_net(1, 2, true)}) {
+    fuse(other.graph, op_table());
+    CHECK(count(other.graph, "Concat") == 1);
+    CHECK(count(other.graph, "BatchNormalization") == 1);
+  }
 }
 
 TEST_CASE("padding goes into the convolution that reads it") {
@@ -106,7 +157,7 @@ TEST_CASE("padding goes into the convolution that reads it") {
     net.loss = b.add("ReduceSum", {b.add("Mul", {net.image, net.image})}, {{"keepdims", int64_t{0}}});
     net.graph.outputs = {net.image, net.loss};
     Net fused = net;
-    fuse(fused.graph);
+    fuse(fused.graph, op_table());
     // Zeros are left to Pad: its value need not be zero.
     CHECK(count(fused.graph, "Pad") == (mode == std::string("constant") ? 1 : 0));
     const std::vector<HostTensor> expected = loss_and_gradients(net), got = loss_and_gradients(fused);

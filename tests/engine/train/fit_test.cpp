@@ -70,7 +70,7 @@ struct CompiledGolden {
     return result;
   }
   static Differentiated make(Golden& golden, bool fused) {
-    if (fused) fuse(golden.graph);
+    if (fused) fuse(golden.graph, op_table());
     return differentiate(golden.graph, op_table(), golden.loss, golden.parameters);
   }
   [[nodiscard]] const std::string& name(std::size_t i) const { return golden.graph.value(golden.parameters[i]).name; }

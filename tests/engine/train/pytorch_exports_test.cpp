@@ -96,7 +96,7 @@ std::vector<double> losses_of(Graph graph, std::size_t iterations) {
   const ValueId loss =
       b.add("ReduceMean", {b.add("Mul", {difference, difference})}, {{"keepdims", int64_t{0}}}, "loss");
   graph.outputs = {loss};
-  fuse(graph);
+  fuse(graph, op_table());
   const std::vector<ValueId> parameters = graph.parameters();
   const Differentiated d = differentiate(graph, op_table(), loss, parameters);
   PlanOptions options{.threads = 2};

@@ -1,0 +1,281 @@
+// ConcatBatchNormalization: BatchNormalization of a Concat of two activations along their channels.    Internal, made
+// by graph/fuse.h; ops/batch_normalization.cpp has the formulas.
+//   a: [N,A,H,W]; b: [N,B,H,W]; scale, bias, mean, inv_std: [A+B]; dst: [N,A+B,H,W].
+// The two are never stored side by side: each is normalised straight into its channels of dst, and in the gradient each
+// reads its channels of diff_dst and gets a diff of its own.
+//
+// ConcatBatchNormalizationApply: dst with mean and inv_std given.
+#include <algorithm>
+
+#include "graph/error.h"
+#include "ops/detail/batch_normalization.h"
+#include "ops/detail/onednn.h"
+#include "ops/table.h"
+
+namespace hourglass::ops {
+namespace {
+
+using detail::Normalization;
+
+// What a and b are side by side.
+TensorType joined(const TensorType& a, const TensorType& b) {
+  return {a.dtype, Shape{a.shape[0], a.shape[1] + b.shape[1], a.shape[2], a.shape[3]}};
+}
+
+// Of a and b, at inputs `first` and `first + 1`; returns what they are side by side.
+TensorType check_parts(const InferContext& ctx, std::size_t first) {
+  const TensorType &a = *ctx.inputs[first], &b = *ctx.inputs[first + 1];
+  const bool fits = a.shape.rank() == 4 && b.shape.rank() == 4 && a.dtype == b.dtype && is_floating(a.dtype) &&
+                    a.shape[0] == b.shape[0] && a.shape[2] == b.shape[2] && a.shape[3] == b.shape[3];
+  if (!fits) fail("a is {}:{}, b is {}:{}; they may differ in their channels only", a.dtype, a.shape, b.dtype, b.shape);
+  return joined(a, b);
+}
+
+// Parameters and statistics, from input `first` on.
+void check_channels(const InferContext& ctx, std::size_t first, int64_t channels) {
+  for (std::size_t i = first; i < ctx.inputs.size(); ++i) {
+    const TensorType& type = *ctx.inputs[i];
+    if (type.dtype != DType::f32 || type.shape != Shape{channels}) {
+      fail("input {} is {}:{}, expected f32:{}, one per channel", i, type.dtype, type.shape, channels);
+    }
+  }
+}
+
+void infer_forward(InferContext& ctx) {
+  const TensorType dst = check_parts(ctx, 0);
+  check_channels(ctx, 2, dst.shape[1]);
+  ctx.outputs = {dst};
+  if (ctx.inputs.size() == 4) {  // else mean and inv_std are given
+    const TensorType statistic{DType::f32, Shape{dst.shape[1]}};
+    ctx.outputs.insert(ctx.outputs.end(), {statistic, statistic});
+  }
+}
+
+void infer_backward(InferContext& ctx) {
+  const TensorType dst = check_parts(ctx, 1);
+  if (ctx.shape(0) != dst.shape) fail("diff_dst has shape {}, expected {}", ctx.shape(0), dst.shape);
+  check_channels(ctx, 3, dst.shape[1]);
+  ctx.outputs = {*ctx.inputs[1], *ctx.inputs[2], *ctx.inputs[3], *ctx.inputs[4]};
+}
+
+void vjp(VjpContext& ctx) {
+  if (!ctx.grad_out().valid()) return;  // only the statistics are used: they are not differentiated
+  std::vector<ValueId> inputs{ctx.grad_out()};
+  inputs.insert(inputs.end(), ctx.node.inputs.begin(), ctx.node.inputs.end());
+  inputs.insert(inputs.end(), {ctx.out(1), ctx.out(2)});
+  const std::vector<ValueId> grads = ctx.b.add_all("ConcatBatchNormalizationGrad", std::move(inputs),
+                                                   {{"alpha", ctx.node.attrs.real("alpha")}}, ctx.node.name + "/grad");
+  for (std::size_t i = 0; i < grads.size(); ++i) {
+    if (ctx.wants(i)) ctx.set_grad(i, grads[i]);
+  }
+}
+
+// ---- references: the two ops that this one stands for
+
+auto reference_of(std::string_view op) { return op_table().find(op)->reference; }
+
+HostTensor joined(const HostTensor& a, const HostTensor& b) {
+  const Shape shape = joined(TensorType{a.dtype, a.shape}, TensorType{b.dtype, b.shape}).shape;
+  HostTensor whole(a.dtype, shape);
+  auto out = whole.values.begin();
+  for (int64_t n = 0; n < shape[0]; ++n) {
+    for (const HostTensor* part : {&a, &b}) {
+      const int64_t count = part->shape.elements() / part->shape[0];
+      out = std::copy_n(part->values.begin() + n * count, count, out);
+    }
+  }
+  return whole;
+}
+
+void reference_forward(ReferenceContext& ctx) {
+  const HostTensor whole = joined(*ctx.inputs[0], *ctx.inputs[1]);
+  std::vector<const HostTensor*> inputs{&whole};
+  inputs.insert(inputs.end(), ctx.inputs.begin() + 2, ctx.inputs.end());
+  ReferenceContext norm{.attrs = ctx.attrs, .inputs = std::move(inputs), .outputs = std::move(ctx.outputs)};
+  reference_of(norm.inputs.size() == 3 ? "BatchNormalization" : "BatchNormalizationApply")(norm);
+  ctx.outputs = std::move(norm.outputs);
+}
+
+void reference_backward(ReferenceContext& ctx) {
+  const HostTensor whole = joined(*ctx.inputs[1], *ctx.inputs[2]);
+  std::vector<const HostTensor*> inputs{ctx.inputs[0], &whole};
+  inputs.insert(inputs.end(), ctx.inputs.begin() + 3, ctx.inputs.end());
+  ReferenceContext norm{.attrs = ctx.attrs,
+                        .inputs = std::move(inputs),
+                        .outputs = {HostTensor(whole.dtype, whole.shape), ctx.outputs[2], ctx.outputs[3]}};
+  reference_of("BatchNormalizationGrad")(norm);
+  auto from = norm.outputs[0].values.begin();
+  for (int64_t n = 0; n < whole.shape[0]; ++n) {
+    for (HostTensor* part : {&ctx.outputs[0], &ctx.outputs[1]}) {
+      const int64_t count = part->shape.elements() / part->shape[0];
+      std::copy_n(from, count, part->values.begin() + n * count);
+      from += count;
+    }
+  }
+  ctx.outputs[2] = std::move(norm.outputs[1]);
+  ctx.outputs[3] = std::move(norm.outputs[2]);
+}
+
+// ---- kernels
+
+// a and b as they are normalised, at inputs `first` and `first + 1`, and the layouts of all three.
+struct Parts {
+  MemoryDesc a_desc, b_desc, whole_desc;
+  bool is_bf16;
+  Normalization a, b;
+
+  Parts(const PlanContext& ctx, std::size_t first)
+      : a_desc(detail::with_tag(ctx.in(first), detail::Tag::nhwc)),
+        b_desc(detail::with_tag(ctx.in(first + 1), detail::Tag::nhwc)),
+        whole_desc(detail::with_tag(joined(ctx.in(first), ctx.in(first + 1)), detail::Tag::nhwc)),
+        is_bf16(ctx.in(first).dtype == DType::bf16),
+        a(part(ctx, a_desc, 0)),
+        b(part(ctx, b_desc, detail::view_of(a_desc).c)) {}
+
+  // A plan that runs kernel(element, addresses, part, its number) for both.
+  template <typename Function>
+  [[nodiscard]] KernelPlan plan(std::vector<MemoryDesc> src, std::vector<MemoryDesc> dst,
+                                const Function& kernel) const {
+    KernelPlan plan{.src = std::move(src),
+                    .dst = std::move(dst),
+                    .scratch_bytes = std::max(a.scratch_bytes(element_bytes()), b.scratch_bytes(element_bytes())),
+                    .implementation = "loop",
+                    .kernel = nullptr};
+    detail::with_element(is_bf16, [&](auto* element) {
+      plan.kernel = loop_kernel([kernel, element, a = a, b = b](const Addresses& at) {
+        kernel(element, at, a, 0);
+        kernel(element, at, b, 1);
+      });
+    });
+    return plan;
+  }
+
+ private:
+  [[nodiscard]] std::size_t element_bytes() const { return is_bf16 ? 2 : 4; }
+  [[nodiscard]] Normalization part(const PlanContext& ctx, const MemoryDesc& desc, int64_t first) const {
+    return {.walk = {detail::view_of(desc), 2 * static_cast<int64_t>(element_bytes())},
+            .alpha = static_cast<float>(ctx.node.attrs.real("alpha")),
+            .stride = detail::view_of(whole_desc).c,
+            .first = first};
+  }
+};
+
+// A channel's number of an input or output, from the part's first channel on.
+const float* floats(const Addresses& at, std::size_t input, const Normalization& part) {
+  return static_cast<const float*>(at.src[input]) + part.first;
+}
+float* float_output(const Addresses& at, std::size_t output, const Normalization& part) {
+  return static_cast<float*>(at.dst[output]) + part.first;
+}
+
+// Row-major descriptors of a node's values from `first` on.
+template <typename Ids>
+void append_plain(const PlanContext& ctx, const Ids& ids, std::size_t first, std::vector<MemoryDesc>& descs) {
+  for (std::size_t i = first; i < ids.size(); ++i) descs.push_back(detail::plain(ctx.graph.type(ids[i])));
+}
+
+KernelPlan plan_forward(PlanContext& ctx) {
+  const Parts parts(ctx, 0);
+  const double epsilon = ctx.node.attrs.real("epsilon");
+  const auto kernel = [epsilon](auto* element, const Addresses& at, const Normalization& part, std::size_t i) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    detail::normalize_forward<T>(part,
+                                 {.src = at.src[i],
+                                  .scale = floats(at, 2, part),
+                                  .bias = floats(at, 3, part),
+                                  .dst = at.dst[0],
+                                  .mean = float_output(at, 1, part),
+                                  .inv_std = float_output(at, 2, part),
+                                  .scratch = at.scratch},
+                                 epsilon);
+  };
+  KernelPlan plan = parts.plan({parts.a_desc, parts.b_desc}, {parts.whole_desc}, kernel);
+  append_plain(ctx, ctx.node.inputs, 2, plan.src);
+  append_plain(ctx, ctx.node.outputs, 1, plan.dst);
+  return plan;
+}
+
+KernelPlan plan_apply(PlanContext& ctx) {
+  const Parts parts(ctx, 0);
+  const auto kernel = [](auto* element, const Addresses& at, const Normalization& part, std::size_t i) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    detail::normalize_apply<T>(part, {.src = at.src[i],
+                                      .scale = floats(at, 2, part),
+                                      .bias = floats(at, 3, part),
+                                      .mean = floats(at, 4, part),
+                                      .inv_std = floats(at, 5, part),
+                                      .dst = at.dst[0],
+                                      .scratch = at.scratch});
+  };
+  KernelPlan plan = parts.plan({parts.a_desc, parts.b_desc}, {parts.whole_desc}, kernel);
+  append_plain(ctx, ctx.node.inputs, 2, plan.src);
+  return plan;
+}
+
+KernelPlan plan_backward(PlanContext& ctx) {
+  const Parts parts(ctx, 1);
+  const auto kernel = [](auto* element, const Addresses& at, const Normalization& part, std::size_t i) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    detail::normalize_backward<T>(part, {.diff_dst = at.src[0],
+                                         .src = at.src[1 + i],
+                                         .scale = floats(at, 3, part),
+                                         .bias = floats(at, 4, part),
+                                         .mean = floats(at, 5, part),
+                                         .inv_std = floats(at, 6, part),
+                                         .diff_src = at.dst[i],
+                                         .diff_scale = float_output(at, 2, part),
+                                         .diff_bias = float_output(at, 3, part),
+                                         .scratch = at.scratch});
+  };
+  KernelPlan plan = parts.plan({parts.whole_desc, parts.a_desc, parts.b_desc}, {parts.a_desc, parts.b_desc}, kernel);
+  plan.in_place = {{0, 1}, {1, 2}};
+  append_plain(ctx, ctx.node.inputs, 3, plan.src);
+  append_plain(ctx, ctx.node.outputs, 2, plan.dst);
+  return plan;
+}
+
+}  // namespace
+
+std::span<const OpDef> concat_batch_normalization_ops() {
+  static const OpDef ops[] = {
+      {.name = "ConcatBatchNormalization",
+       .internal = true,
+       .min_inputs = 4,
+       .max_inputs = 4,
+       .attrs = {{"epsilon", 1e-5}, {"alpha", 1.0}},
+       .infer = infer_forward,
+       .vjp = vjp,
+       .plan = plan_forward,
+       .reference = reference_forward,
+       .bf16_inputs = 0b0011,
+       .again = "ConcatBatchNormalizationApply",
+       .cases = {"1x8x5x7 1x4x5x7 12 12", "2x17x9x5 2x3x9x5 20 20 | alpha=0.2", "1x1x6x4 1x2x6x4 3 3",
+                 "1x128x9x33 1x4x9x33 132 132", "1x32x130x65 1x4x130x65 36 36 | alpha=0.2 epsilon=0.1"}},
+      {.name = "ConcatBatchNormalizationApply",
+       .internal = true,
+       .min_inputs = 6,
+       .max_inputs = 6,
+       .attrs = {{"alpha", 1.0}},
+       .infer = infer_forward,
+       .plan = plan_apply,
+       .reference = reference_forward,
+       .bf16_inputs = 0b000011,
+       .cases = {"1x8x5x7 1x4x5x7 12 12 12 12@0.5..2", "2x17x9x5 2x3x9x5 20 20 20 20@0.5..2 | alpha=0.2",
+                 "1x32x130x65 1x4x130x65 36 36 36 36@0.5..2"}},
+      {.name = "ConcatBatchNormalizationGrad",
+       .internal = true,
+       .min_inputs = 7,
+       .max_inputs = 7,
+       .attrs = {{"alpha", 1.0}},
+       .infer = infer_backward,
+       .plan = plan_backward,
+       .reference = reference_backward,
+       .bf16_inputs = 0b0000111,
+       .cases = {"1x12x5x7 1x8x5x7 1x4x5x7 12 12 12 12@0.5..2",
+                 "2x20x9x5 2x17x9x5 2x3x9x5 20 20 20 20@0.5..2 | alpha=0.2",
+                 "1x36x130x65 1x32x130x65 1x4x130x65 36 36 36 36@0.5..2"}},
+  };
+  return ops;
+}
+
+}  // namespace hourglass::ops

@@ -1,0 +1,404 @@
+#include "ops/detail/batch_normalization.h"
+
+#include <cmath>
+
+#include "ops/detail/box.h"
+
+namespace hourglass::detail {
+namespace {
+
+// ---- row loops
+//
+// A row is any run of whole pixels. Per-channel numbers come as vectors of `period` elements, a multiple of the
+// layout's block, in which the channels repeat: one loop then serves row-major, blocked and channels-last alike.
+
+// sum[j] = the sum of the elements congruent to j.
+template <class T>
+HG_CLONES void sum_row(const T* src, int64_t count, int64_t period, float* sum) {
+  for (int64_t j = 0; j < period; ++j) sum[j] = 0;
+  for (int64_t i = 0; i < count; i += period) {
+    const T* x = src + i;
+    const int64_t n = std::min(period, count - i);
+#pragma omp simd
+    for (int64_t j = 0; j < n; ++j) sum[j] += load(x + j);
+  }
+}
+
+// The sums of (src - shift) and of its squares. Four periods at a time: the sums are loaded and stored less often.
+template <class T>
+HG_CLONES void moments_row(const T* src, int64_t count, int64_t period, const float* shift, float* sum, float* square) {
+  for (int64_t j = 0; j < period; ++j) sum[j] = square[j] = 0;
+  int64_t i = 0;
+  for (; i + 4 * period <= count; i += 4 * period) {
+    const T* x = src + i;
+#pragma omp simd
+    for (int64_t j = 0; j < period; ++j) {
+      const float d0 = load(x + j) - shift[j];
+      const float d1 = load(x + period + j) - shift[j];
+      const float d2 = load(x + 2 * period + j) - shift[j];
+      const float d3 = load(x + 3 * period + j) - shift[j];
+      sum[j] += (d0 + d1) + (d2 + d3);
+      square[j] += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3);
+    }
+  }
+  for (; i < count; i += period) {
+    const T* x = src + i;
+    const int64_t n = std::min(period, count - i);
+#pragma omp simd
+    for (int64_t j = 0; j < n; ++j) {
+      const float d = load(x + j) - shift[j];
+      sum[j] += d;
+      square[j] += d * d;
+    }
+  }
+}
+
+// out[lane] = the sum of a period's elements that belong to it, in double.
+HG_CLONES void fold_row(const float* vector, int64_t period, int64_t block, double* out) {
+  if (block == 1) {
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t j = 0; j < period; ++j) sum += static_cast<double>(vector[j]);
+    *out = sum;
+    return;
+  }
+  for (int64_t lane = 0; lane < block; ++lane) out[lane] = 0;
+  for (int64_t j = 0; j < period; j += block) {
+    for (int64_t lane = 0; lane < block; ++lane) out[lane] += static_cast<double>(vector[j + lane]);
+  }
+}
+
+// Per-channel coefficients, each a vector of `period` elements.
+struct Coefficients {
+  const float *center, *factor, *offset;  // y = (src - center) * factor + offset
+  const float *slope, *constant;          // backward: diff_src = factor * dz + slope * (src - center) + constant
+};
+
+template <class T>
+HG_CLONES void normalize_row(const T* src, T* dst, int64_t count, int64_t period, const Coefficients& k, float alpha) {
+  const float *center = k.center, *factor = k.factor, *offset = k.offset;
+  for (int64_t i = 0; i < count; i += period) {
+    const T* x = src + i;
+    T* y = dst + i;
+    const int64_t n = std::min(period, count - i);
+#pragma omp simd
+    for (int64_t j = 0; j < n; ++j) {
+      const float value = (load(x + j) - center[j]) * factor[j] + offset[j];
+      store(y + j, value > 0 ? value : alpha * value);
+    }
+  }
+}
+
+// The sums of dz and of dz * (src - center).
+template <class T>
+HG_CLONES void grad_sums_row(const T* diff_dst, const T* src, int64_t count, int64_t period, const Coefficients& k,
+                             float alpha, float* sum, float* product) {
+  const float *center = k.center, *factor = k.factor, *offset = k.offset;
+  for (int64_t j = 0; j < period; ++j) sum[j] = product[j] = 0;
+  int64_t i = 0;
+  for (; i + 2 * period <= count; i += 2 * period) {
+    const T *x = src + i, *dy = diff_dst + i;
+#pragma omp simd
+    for (int64_t j = 0; j < period; ++j) {
+      const float d0 = load(x + j) - center[j];
+      const float d1 = load(x + period + j) - center[j];
+      const float g0 = load(dy + j), g1 = load(dy + period + j);
+      const float z0 = d0 * factor[j] + offset[j] > 0 ? g0 : alpha * g0;
+      const float z1 = d1 * factor[j] + offset[j] > 0 ? g1 : alpha * g1;
+      sum[j] += z0 + z1;
+      product[j] += z0 * d0 + z1 * d1;
+    }
+  }
+  for (; i < count; i += period) {
+    const T *x = src + i, *dy = diff_dst + i;
+    const int64_t n = std::min(period, count - i);
+#pragma omp simd
+    for (int64_t j = 0; j < n; ++j) {
+      const float d = load(x + j) - center[j];
+      const float g = load(dy + j);
+      const float z = d * factor[j] + offset[j] > 0 ? g : alpha * g;
+      sum[j] += z;
+      product[j] += z * d;
+    }
+  }
+}
+
+template <class T>
+HG_CLONES void grad_apply_row(const T* diff_dst, const T* src, T* diff_src, int64_t count, int64_t period,
+                              const Coefficients& k, float alpha) {
+  const float *center = k.center, *factor = k.factor, *offset = k.offset, *slope = k.slope, *constant = k.constant;
+  for (int64_t i = 0; i < count; i += period) {
+    const T *x = src + i, *dy = diff_dst + i;
+    T* dx = diff_src + i;
+    const int64_t n = std::min(period, count - i);
+#pragma omp simd
+    for (int64_t j = 0; j < n; ++j) {
+      const float d = load(x + j) - center[j];
+      const float g = load(dy + j);
+      const float z = d * factor[j] + offset[j] > 0 ? g : alpha * g;
+      store(dx + j, factor[j] * z + (slope[j] * d + constant[j]));
+    }
+  }
+}
+
+// ---- scratch memory
+
+// Scratch memory: two double sums per split and channel; folded and work vectors per worker; coefficient vectors per
+// group.
+struct Scratch {
+  static constexpr int64_t kCoefficients = 5, kWork = 3;
+
+  static std::size_t bytes(const NormalizationWalk& walk) {
+    return static_cast<std::size_t>((walk.splits * walk.channels() + walk.workers * walk.v.block) * 2) *
+               sizeof(double) +
+           static_cast<std::size_t>((walk.v.groups * kCoefficients + walk.workers * kWork) * walk.period) *
+               sizeof(float);
+  }
+  Scratch(const NormalizationWalk& walk, void* memory)
+      : walk_(walk),
+        sums_(static_cast<double*>(memory)),
+        folded_(sums_ + walk.splits * walk.channels() * 2),
+        coefficients_(reinterpret_cast<float*>(folded_ + walk.workers * walk.v.block * 2)),
+        work_(coefficients_ + walk.v.groups * kCoefficients * walk.period) {}
+
+  // The two sums of a channel (padding channels included) in one split.
+  [[nodiscard]] double* sum(int64_t split, int64_t channel) const {
+    return sums_ + (split * walk_.channels() + channel) * 2;
+  }
+  [[nodiscard]] double* folded(int64_t worker, int64_t which) const {
+    return folded_ + (worker * 2 + which) * walk_.v.block;
+  }
+  void clear(int64_t split, int64_t first, int64_t last) const {
+    std::fill(sum(split, first * walk_.v.block), sum(split, last * walk_.v.block), 0.0);
+  }
+  // Over all splits, in order.
+  [[nodiscard]] std::pair<double, double> total(int64_t channel) const {
+    double a = 0, b = 0;
+    for (int64_t split = 0; split < walk_.splits; ++split) {
+      a += sum(split, channel)[0];
+      b += sum(split, channel)[1];
+    }
+    return {a, b};
+  }
+  [[nodiscard]] float* vector(int64_t worker, int64_t which) const {
+    return work_ + (worker * kWork + which) * walk_.period;
+  }
+  [[nodiscard]] float* coefficient(int64_t group, int64_t which) const {
+    return coefficients_ + (group * kCoefficients + which) * walk_.period;
+  }
+  void set(int64_t group, int64_t which, int64_t lane, double value) const {
+    float* vector = coefficient(group, which);
+    for (int64_t j = lane; j < walk_.period; j += walk_.v.block) vector[j] = static_cast<float>(value);
+  }
+  [[nodiscard]] Coefficients of(int64_t group) const {
+    return {coefficient(group, 0), coefficient(group, 1), coefficient(group, 2), coefficient(group, 3),
+            coefficient(group, 4)};
+  }
+
+ private:
+  const NormalizationWalk& walk_;
+  double *sums_, *folded_;
+  float *coefficients_, *work_;
+};
+
+// Adds a chunk's count * mean and sum of squares to its split's sums. Squares are taken around a mean of the chunk, in
+// float; the chunks are put together in double, where a mean of a million standard deviations still leaves digits.
+// The mean of the chunk's first eighth is near enough: it is never further than sqrt(7) of the chunk's own standard
+// deviations from the chunk's mean (Cauchy-Schwarz on the eighth's deviation), so at most a factor 8 cancels.
+template <class T>
+void add_moments(const NormalizationWalk& walk, const Scratch& scratch, int64_t worker, int64_t split, int64_t group,
+                 const T* src, int64_t pixels) {
+  const int64_t block = walk.v.block, period = walk.period;
+  float *sum = scratch.vector(worker, 0), *square = scratch.vector(worker, 1), *shift = scratch.vector(worker, 2);
+  const int64_t some = std::min(pixels, (pixels / 8 * block + period - 1) / period * period / block + 1);
+  double *sums = scratch.folded(worker, 0), *squares = scratch.folded(worker, 1);
+  sum_row(src, some * block, period, sum);
+  fold_row(sum, period, block, sums);
+  for (int64_t lane = 0; lane < block; ++lane) {
+    const auto center = static_cast<float>(sums[lane] / static_cast<double>(some));
+    for (int64_t j = lane; j < period; j += block) shift[j] = center;
+  }
+  moments_row(src, pixels * block, period, shift, sum, square);
+  fold_row(sum, period, block, sums);
+  fold_row(square, period, block, squares);
+  const auto count = static_cast<double>(pixels);
+  for (int64_t lane = 0; lane < block; ++lane) {
+    const double d = sums[lane];
+    const double mean = static_cast<double>(shift[lane]) + d / count;
+    double* into = scratch.sum(split, group * block + lane);
+    into[0] += count * mean;
+    into[1] += squares[lane] - d * d / count + count * mean * mean;
+  }
+}
+
+// A chunk of a counterpart that is a slice, side by side in the cache.
+template <class T>
+struct Slice {
+  const Normalization& normalization;
+  T* buffers;  // one per worker
+
+  Slice(const Normalization& n, void* scratch)
+      : normalization(n), buffers(reinterpret_cast<T*>(static_cast<char*>(scratch) + Scratch::bytes(n.walk))) {}
+
+  [[nodiscard]] bool is_whole() const { return normalization.stride == 0; }
+  [[nodiscard]] T* buffer(int64_t worker) const { return buffers + worker * normalization.walk.chunk_elements(); }
+  // Of the pixel at the walk's own `offset`.
+  [[nodiscard]] int64_t at(int64_t offset) const {
+    return offset / normalization.walk.v.block * normalization.stride + normalization.first;
+  }
+  // `pixels` of the whole, from the walk's own `offset` on.
+  const T* load(const T* whole, int64_t worker, int64_t offset, int64_t pixels) const {
+    if (is_whole()) return whole + offset;
+    const int64_t lanes = normalization.walk.v.block;
+    copy_lanes(whole + at(offset), normalization.stride, buffer(worker), lanes, lanes, pixels);
+    return buffer(worker);
+  }
+  // Where to write them, and what puts them in their place then.
+  T* target(T* whole, int64_t worker, int64_t offset) const { return is_whole() ? whole + offset : buffer(worker); }
+  void store(T* whole, int64_t worker, int64_t offset, int64_t pixels) const {
+    if (is_whole()) return;
+    const int64_t lanes = normalization.walk.v.block;
+    copy_lanes(buffer(worker), lanes, whole + at(offset), normalization.stride, lanes, pixels);
+  }
+};
+
+// From parameters and statistics, for all channels; padding stays zero.
+void set_coefficients(const NormalizationWalk& walk, const Scratch& scratch, const float* scale, const float* bias,
+                      const float* mean, const float* inv_std) {
+  const int64_t block = walk.v.block;
+  for (int64_t c = 0; c < walk.channels(); ++c) {
+    const bool real = c < walk.v.c;
+    scratch.set(c / block, 0, c % block, real ? static_cast<double>(mean[c]) : 0);
+    scratch.set(c / block, 1, c % block, real ? static_cast<double>(scale[c]) * static_cast<double>(inv_std[c]) : 0);
+    scratch.set(c / block, 2, c % block, real ? static_cast<double>(bias[c]) : 0);
+  }
+}
+
+}  // namespace
+
+std::size_t Normalization::scratch_bytes(std::size_t element_bytes) const {
+  const int64_t chunks = stride == 0 ? 0 : walk.workers * walk.chunk_elements();
+  return Scratch::bytes(walk) + static_cast<std::size_t>(chunks) * element_bytes;
+}
+
+template <class T>
+void normalize_forward(const Normalization& normalization, const NormalizationForward& at, double epsilon) {
+  const NormalizationWalk& walk = normalization.walk;
+  const Scratch scratch(walk, at.scratch);
+  const Slice<T> slice(normalization, at.scratch);
+  const int64_t block = walk.v.block;
+  const auto* src = static_cast<const T*>(at.src);
+  auto* dst = static_cast<T*>(at.dst);
+  const auto reduce = [&](int64_t worker, int64_t split, int64_t first, int64_t last) {
+    scratch.clear(split, first, last);
+    walk.for_chunks(split, first, last, [&](int64_t group, int64_t offset, int64_t pixels) {
+      add_moments(walk, scratch, worker, split, group, src + offset, pixels);
+    });
+  };
+  const auto finish = [&](int64_t first, int64_t last) {
+    for (int64_t c = first * block; c < last * block; ++c) {
+      const int64_t group = c / block, lane = c % block;
+      if (c >= walk.v.c) {  // padding stays zero
+        for (int64_t which = 0; which < 3; ++which) scratch.set(group, which, lane, 0);
+        continue;
+      }
+      const auto [sum, squares] = scratch.total(c);
+      const double mean = sum / walk.count();
+      const double variance = std::max(squares / walk.count() - mean * mean, 0.0);
+      const double inv_std = 1 / std::sqrt(variance + epsilon);
+      at.mean[c] = static_cast<float>(mean);
+      at.inv_std[c] = static_cast<float>(inv_std);
+      // src - (the mean's float) is exact near the mean; what the float lacks goes into the offset.
+      const double factor = static_cast<double>(at.scale[c]) * inv_std;
+      scratch.set(group, 0, lane, mean);
+      scratch.set(group, 1, lane, factor);
+      scratch.set(group, 2, lane, static_cast<double>(at.bias[c]) - (mean - static_cast<double>(at.mean[c])) * factor);
+    }
+  };
+  walk.run(reduce, finish, [&](int64_t worker, int64_t split, int64_t first, int64_t last) {
+    walk.for_chunks(split, first, last, [&](int64_t group, int64_t offset, int64_t pixels) {
+      normalize_row(src + offset, slice.target(dst, worker, offset), pixels * block, walk.period, scratch.of(group),
+                    normalization.alpha);
+      slice.store(dst, worker, offset, pixels);
+    });
+  });
+}
+
+template <class T>
+void normalize_apply(const Normalization& normalization, const NormalizationApply& at) {
+  const NormalizationWalk& walk = normalization.walk;
+  const Scratch scratch(walk, at.scratch);
+  const Slice<T> slice(normalization, at.scratch);
+  const auto* src = static_cast<const T*>(at.src);
+  auto* dst = static_cast<T*>(at.dst);
+  set_coefficients(walk, scratch, at.scale, at.bias, at.mean, at.inv_std);
+  parallel_for(walk.workers, [&](int64_t worker) {
+    walk.for_share(worker, walk.workers, 0, walk.v.groups, [&](int64_t group, int64_t offset, int64_t pixels) {
+      normalize_row(src + offset, slice.target(dst, worker, offset), pixels * walk.v.block, walk.period,
+                    scratch.of(group), normalization.alpha);
+      slice.store(dst, worker, offset, pixels);
+    });
+  });
+}
+
+template <class T>
+void normalize_backward(const Normalization& normalization, const NormalizationBackward& at) {
+  const NormalizationWalk& walk = normalization.walk;
+  const Scratch scratch(walk, at.scratch);
+  const Slice<T> slice(normalization, at.scratch);
+  const int64_t block = walk.v.block;
+  const float alpha = normalization.alpha;
+  const auto* diff_dst = static_cast<const T*>(at.diff_dst);
+  const auto* src = static_cast<const T*>(at.src);
+  auto* diff_src = static_cast<T*>(at.diff_src);
+  // Every share reads the coefficients of its own groups, so they are made before the batches start.
+  set_coefficients(walk, scratch, at.scale, at.bias, at.mean, at.inv_std);
+  const auto reduce = [&](int64_t worker, int64_t split, int64_t first, int64_t last) {
+    scratch.clear(split, first, last);
+    float *sum = scratch.vector(worker, 0), *product = scratch.vector(worker, 1);
+    walk.for_chunks(split, first, last, [&](int64_t group, int64_t offset, int64_t pixels) {
+      grad_sums_row(slice.load(diff_dst, worker, offset, pixels), src + offset, pixels * block, walk.period,
+                    scratch.of(group), alpha, sum, product);
+      double *sums = scratch.folded(worker, 0), *products = scratch.folded(worker, 1);
+      fold_row(sum, walk.period, block, sums);
+      fold_row(product, walk.period, block, products);
+      for (int64_t lane = 0; lane < block; ++lane) {
+        double* into = scratch.sum(split, group * block + lane);
+        into[0] += sums[lane];
+        into[1] += products[lane];
+      }
+    });
+  };
+  const auto finish = [&](int64_t first, int64_t last) {
+    for (int64_t c = first * block; c < last * block; ++c) {
+      const int64_t group = c / block, lane = c % block;
+      double slope = 0, constant = 0;
+      if (c < walk.v.c) {
+        const auto [sum, product] = scratch.total(c);
+        const auto inverse = static_cast<double>(at.inv_std[c]);
+        at.diff_bias[c] = static_cast<float>(sum);
+        at.diff_scale[c] = static_cast<float>(product * inverse);
+        const double factor = static_cast<double>(at.scale[c]) * inverse;
+        slope = -factor * inverse * inverse * product / walk.count();
+        constant = -factor * sum / walk.count();
+      }
+      scratch.set(group, 3, lane, slope);
+      scratch.set(group, 4, lane, constant);
+    }
+  };
+  walk.run(reduce, finish, [&](int64_t worker, int64_t split, int64_t first, int64_t last) {
+    walk.for_chunks(split, first, last, [&](int64_t group, int64_t offset, int64_t pixels) {
+      grad_apply_row(slice.load(diff_dst, worker, offset, pixels), src + offset, diff_src + offset, pixels * block,
+                     walk.period, scratch.of(group), alpha);
+    });
+  });
+}
+
+template void normalize_forward<float>(const Normalization&, const NormalizationForward&, double);
+template void normalize_forward<BFloat16>(const Normalization&, const NormalizationForward&, double);
+template void normalize_apply<float>(const Normalization&, const NormalizationApply&);
+template void normalize_apply<BFloat16>(const Normalization&, const NormalizationApply&);
+template void normalize_backward<float>(const Normalization&, const NormalizationBackward&);
+template void normalize_backward<BFloat16>(const Normalization&, const NormalizationBackward&);
+
+}  // namespace hourglass::detail

@@ -1,0 +1,152 @@
+// The kernels of BatchNormalization and of what is built from it: reductions over [N,C,H,W] per channel, and the
+// elementwise pass behind them, forward and backward. The definitions are in ops/batch_normalization.cpp.
+//
+// Both directions are bound by memory. Channels don't mix, so the two passes go group of channels by group of channels:
+// the second one finds its data in the cache.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <numeric>
+
+#include <omp.h>
+
+#include "ops/detail/loop.h"
+#include "ops/detail/view.h"
+
+namespace hourglass::detail {
+
+// Elements that a chunk has at least: two arrays of them stay in a 32 KB first-level cache.
+constexpr int64_t kChunk = 4096;
+// Below this many elements a second thread costs more than it brings.
+constexpr int64_t kSerial = 16384;
+// A channel group of at most so many bytes, all arrays together, is one thread's work if there are plenty of groups: it
+// needs no barrier. What is larger, or left over, is cut into chunks that all threads share, a batch of groups at a
+// time. Both numbers keep the working set of all threads in a cache of 8 MB and more, as the second pass wants it.
+constexpr int64_t kOwnBytes = 4 << 20;
+constexpr int64_t kBatchBytes = 8 << 20;
+
+// How a tensor is cut. The numbers of workers and splits are fixed in plan(), so the sums don't depend on how many
+// threads turn up.
+struct NormalizationWalk {
+  View v;
+  int64_t rows, row_pixels;      // of one image's channel group; one row when the plane is dense
+  int64_t chunk_pixels, chunks;  // of a row
+  int64_t period;                // of the coefficient vectors
+  int64_t workers;
+  int64_t splits;  // of a group: 1 or `workers`
+  int64_t batch;   // groups
+
+  NormalizationWalk(const View& view, int64_t bytes_per_element) : v(view) {
+    const bool dense = v.stride_h == v.w * v.block;
+    rows = dense ? 1 : v.h;
+    row_pixels = dense ? v.h * v.w : v.w;
+    // A multiple of the block that fills whole vectors, unless that is too long to be worth it.
+    period = std::lcm(v.block, int64_t{16});
+    if (period > 1024) period = v.block;
+    period *= (63 + period) / period;
+    chunk_pixels = period * std::max<int64_t>(8, kChunk / period) / v.block;
+    chunks = (row_pixels + chunk_pixels - 1) / chunk_pixels;
+    const int64_t group_elements = v.n * v.h * v.w * v.block;
+    const int64_t group_bytes = std::max<int64_t>(group_elements * bytes_per_element, 1);
+    workers = group_elements * v.groups < kSerial ? 1 : omp_get_max_threads();
+    const bool even = v.groups % workers == 0 || v.groups >= 8 * workers;
+    splits = even && group_bytes <= kOwnBytes ? 1 : workers;
+    batch = std::max<int64_t>(1, kBatchBytes / group_bytes);
+  }
+  [[nodiscard]] int64_t chunk_elements() const { return chunk_pixels * v.block; }  // at most
+  [[nodiscard]] int64_t channels() const { return v.groups * v.block; }            // padding included
+  [[nodiscard]] double count() const { return static_cast<double>(v.n * v.h * v.w); }
+
+  // fn(group, offset, pixels) for the chunks of one split of groups [first, last).
+  template <typename Function>
+  void for_chunks(int64_t split, int64_t first, int64_t last, const Function& fn) const {
+    for_share(split, splits, first, last, fn);
+  }
+  // The same for one of `shares` of equal size.
+  template <typename Function>
+  void for_share(int64_t share, int64_t shares, int64_t first, int64_t last, const Function& fn) const {
+    const int64_t per_group = v.n * rows * chunks;
+    const int64_t total = (last - first) * per_group;
+    for (int64_t i = total * share / shares; i < total * (share + 1) / shares; ++i) {
+      const int64_t group = first + i / per_group;
+      const int64_t chunk = i % chunks, row = i / chunks % rows, n = i / chunks / rows % v.n;
+      const int64_t begin = chunk * chunk_pixels;
+      fn(group, v.offset(n, group, row, 0) + begin * v.block, std::min(chunk_pixels, row_pixels - begin));
+    }
+  }
+
+  // For batches [first, last) of groups: reduce(worker, split, first, last) for every split, then finish(first, last)
+  // once, then apply(worker, split, first, last) for every split.
+  template <typename Reduce, typename Finish, typename Apply>
+  void run(const Reduce& reduce, const Finish& finish, const Apply& apply) const {
+    if (splits == 1) {
+      parallel_for(workers, [&](int64_t worker) {
+        for (int64_t group = v.groups * worker / workers; group < v.groups * (worker + 1) / workers; ++group) {
+          reduce(worker, 0, group, group + 1);
+          finish(group, group + 1);
+          apply(worker, 0, group, group + 1);
+        }
+      });
+      return;
+    }
+#pragma omp parallel
+    {
+      const int64_t me = omp_get_thread_num(), threads = omp_get_num_threads();
+      for (int64_t first = 0; first < v.groups; first += batch) {
+        const int64_t last = std::min(first + batch, v.groups);
+        for (int64_t split = me; split < splits; split += threads) reduce(split, split, first, last);
+#pragma omp barrier
+#pragma omp single
+        finish(first, last);
+        for (int64_t split = me; split < splits; split += threads) apply(split, split, first, last);
+      }
+    }
+  }
+};
+
+// What is normalised, and where its counterpart lies: the result, or the result's gradient.
+struct Normalization {
+  NormalizationWalk walk;
+  float alpha = 1;
+  // The counterpart's pixels have `stride` elements, of which those from `first` on are ours: a slice of a
+  // channels-last image, as the walk's own then is. stride 0: it lies as the walk's own does.
+  int64_t stride = 0, first = 0;
+
+  // For elements of `element_bytes`.
+  [[nodiscard]] std::size_t scratch_bytes(std::size_t element_bytes) const;
+};
+
+// Pointers to parameters and statistics are those of the first channel that is normalised; pointers to a counterpart
+// are those of the whole it is in.
+
+struct NormalizationForward {
+  const void* src = nullptr;
+  const float *scale = nullptr, *bias = nullptr;
+  void* dst = nullptr;
+  float *mean = nullptr, *inv_std = nullptr;
+  void* scratch = nullptr;
+};
+template <class T>
+void normalize_forward(const Normalization& normalization, const NormalizationForward& at, double epsilon);
+
+struct NormalizationApply {
+  const void* src = nullptr;
+  const float *scale = nullptr, *bias = nullptr, *mean = nullptr, *inv_std = nullptr;
+  void* dst = nullptr;
+  void* scratch = nullptr;
+};
+template <class T>
+void normalize_apply(const Normalization& normalization, const NormalizationApply& at);
+
+struct NormalizationBackward {
+  const void *diff_dst = nullptr, *src = nullptr;
+  const float *scale = nullptr, *bias = nullptr, *mean = nullptr, *inv_std = nullptr;
+  void* diff_src = nullptr;
+  float *diff_scale = nullptr, *diff_bias = nullptr;
+  void* scratch = nullptr;
+};
+template <class T>
+void normalize_backward(const Normalization& normalization, const NormalizationBackward& at);
+
+}  // namespace hourglass::detail
