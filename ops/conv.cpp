@@ -391,7 +391,34 @@ KernelPlan plan_forward(PlanContext& ctx) {
   return plan;
 }
 
+// Whether each output pixel is made of one input pixel, its own.
+bool is_pointwise(const PlanContext& ctx, const TensorType& src, const TensorType& weights) {
+  const Window window = checked_window(ctx.node.attrs, src.shape, weights.shape);
+  const auto is_own = [](const auto& axis) {
+    return axis.kernel == 1 && axis.stride == 1 && axis.pad_begin == 0 && axis.pad_end == 0;
+  };
+  return is_own(window.h) && is_own(window.w) && ctx.node.attrs.integer("group") == 1;
+}
+
+// The gradient of a pointwise convolution's source is one with the weights transposed. oneDNN 2.6 has faster kernels for
+// that: 1.3 instead of 2.6 ms for 32 channels of bf16 at 512x512.
+KernelPlan plan_pointwise_grad_src(PlanContext& ctx) {
+  const TensorType& given = ctx.in(1);
+  const TensorType transposed{given.dtype, Shape{given.shape[1], given.shape[0], 1, 1}};
+  const auto desc = detail::make_convolution(ctx.engine, spec_of(ctx, ctx.in(0), transposed, ctx.out()));
+  require_implementation(desc, ctx.in(0).dtype);
+  const MemoryDesc weights = desc.weights_desc();
+  KernelPlan plan;
+  plan.src = {desc.src_desc(), weights.permute_axes({1, 0, 2, 3})};
+  plan.dst = {desc.dst_desc()};
+  finish_with_weights_in<dnnl::convolution_forward>(
+      ctx, {.outer = plan.src[1], .given = weights, .inner = weights}, desc,
+      {{DNNL_ARG_SRC, From::src, 0, desc.src_desc()}, {DNNL_ARG_DST, From::dst, 0, desc.dst_desc()}}, plan);
+  return plan;
+}
+
 KernelPlan plan_grad_src(PlanContext& ctx) {
+  if (is_pointwise(ctx, ctx.out(), ctx.in(1))) return plan_pointwise_grad_src(ctx);
   if (auto plan = plan_ours(ctx, detail::Direction::grad_src, ctx.out(), ctx.in(1), ctx.in(0), false)) {
     return std::move(*plan);
   }
