@@ -168,6 +168,8 @@ class WinogradKernel final : public Kernel {
                                          .c_count = forward ? ic : oc,
                                          .n_count = forward ? oc : ic,
                                          .columns = l.columns,
+                                         .width = l.width(),
+                                         .depth = l.depth,
                                          .words = words<uint32_t>(l.weights),
                                          .point = l.weights_point};
     parallel_ranges(l.depth, 1,
@@ -208,17 +210,18 @@ class WinogradKernel final : public Kernel {
     const int64_t piece = depth_of(l.depth);
     for (int64_t p = 0; p < kPoints; ++p) {
       for (int64_t k = 0; k < l.depth; k += piece) {
-        l.loops->multiply(l.is_bf16, {.a = in_words + p * l.in_point + k,
-                                      .a_row = l.in_row,
-                                      .a_step = 1,
-                                      .b = words<uint32_t>(l.weights) + p * l.weights_point + k * l.columns + column,
-                                      .b_step = l.columns,
-                                      .c = products + p * l.product_point,
-                                      .c_row = l.out_row,
-                                      .rows = count,
-                                      .vectors = width / kLanes,
-                                      .depth = std::min(piece, l.depth - k),
-                                      .add = k > 0});
+        l.loops->multiply(l.is_bf16,
+                          {.a = in_words + p * l.in_point + k,
+                           .a_row = l.in_row,
+                           .a_step = 1,
+                           .b = words<uint32_t>(l.weights) + p * l.weights_point + column * l.depth + k * width,
+                           .b_step = width,
+                           .c = products + p * l.product_point,
+                           .c_row = l.out_row,
+                           .rows = count,
+                           .vectors = width / kLanes,
+                           .depth = std::min(piece, l.depth - k),
+                           .add = k > 0});
       }
     }
   }

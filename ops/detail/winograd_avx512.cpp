@@ -179,7 +179,9 @@ inline void filter_points(const WinogradLoops::Weights& w, int64_t c, int64_t n,
 void transform_weights(bool is_bf16, const WinogradLoops::Weights& w, int64_t k_begin, int64_t k_end) {
   for (int64_t k = k_begin; k < k_end; ++k) {
     for (int64_t n = 0; n < w.columns; n += kLanes) {
-      uint32_t* words = w.words + k * w.columns + n;
+      const int64_t panel = n / w.width * w.width;
+      const int64_t width = w.columns - panel < w.width ? w.columns - panel : w.width;
+      uint32_t* words = w.words + panel * w.depth + k * width + (n - panel);
       Vector low[kPoints];
       if (!is_bf16) {
         filter_points<F32>(w, k, n, low);

@@ -25,13 +25,15 @@ struct WinogradProduct {
 // Pixels are addresses of their first channel; channels lie side by side. is_bf16 says what the image holds, and the
 // words with it. A pixel outside the image is an address of zeros where it is read, null where it is written.
 struct WinogradLoops {
-  // weights[c_step * c + n_step * n + tap_step * tap] -> words [k][n] of n_count columns (a multiple of 16), for the
-  // rows k of [k_begin, k_end): channels k, or 2k and 2k + 1.
+  // weights[c_step * c + n_step * n + tap_step * tap] -> words of `columns` columns (a multiple of 16), for the rows k of
+  // [k_begin, k_end): channels k, or 2k and 2k + 1. The columns are cut into panels of `width`, the last one may be
+  // narrower; each panel is [k][n] by itself, so that a product reads it from one end to the other.
   struct Weights {
     const void* weights = nullptr;
     int64_t c_step = 0, n_step = 0, tap_step = 0;
     bool flip = false;  // the filter turned by half a turn
-    int64_t c_count = 0, n_count = 0, columns = 0;
+    int64_t c_count = 0, n_count = 0, columns = 0, width = 0;
+    int64_t depth = 0;  // rows in all
     uint32_t* words = nullptr;
     int64_t point = 0;
   };
