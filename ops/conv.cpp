@@ -8,7 +8,8 @@
 // ConvGradWeights: diff_weights[oc,ic,kh,kw] = sum over n,oh,ow of src * diff_dst; diff_bias[oc] = sum of diff_dst
 //
 // Kernels: oneDNN's direct convolution, on the whole image, or band by band (ops/detail/band_convolution.h) where
-// padding is not zero; for 3x3 filters our own of Winograd's algorithm (ops/detail/winograd.h) where the CPU can.
+// padding is not zero; for 3x3 filters our own of Winograd's algorithm (ops/detail/winograd.h), and for the gradient of
+// 1x1 filters our own product (ops/detail/pointwise.h), where the CPU can.
 // Weights take whatever layout it chooses, except that grouped weights stay row-major in the graph: oneDNN sees them as
 // 5-D [group,OC/group,C/group,KH,KW], which no 4-D blocked descriptor can say, so the kernel itself reorders them (they
 // are small) to and from the blocked form in its scratch memory.
@@ -17,6 +18,7 @@
 #include "graph/error.h"
 #include "ops/detail/band_convolution.h"
 #include "ops/detail/onednn.h"
+#include "ops/detail/pointwise.h"
 #include "ops/detail/window.h"
 #include "ops/detail/winograd.h"
 
@@ -361,6 +363,9 @@ std::optional<KernelPlan> plan_ours(const PlanContext& ctx, detail::Direction di
   if (attrs.integer("group") != 1) return std::nullopt;
   if (conv.band_rows == 0) {
     if (auto plan = detail::plan_winograd(ctx, conv)) return plan;
+    if (direction == detail::Direction::grad_weights) {
+      if (auto plan = detail::plan_pointwise_grad_weights(conv)) return plan;
+    }
   }
   if (conv.border == detail::Border::constant && !detail::prefers_bands(conv)) return std::nullopt;
   auto plan = detail::plan_band_convolution(ctx, conv);
@@ -400,8 +405,8 @@ bool is_pointwise(const PlanContext& ctx, const TensorType& src, const TensorTyp
   return is_own(window.h) && is_own(window.w) && ctx.node.attrs.integer("group") == 1;
 }
 
-// The gradient of a pointwise convolution's source is one with the weights transposed. oneDNN 2.6 has faster kernels for
-// that: 1.3 instead of 2.6 ms for 32 channels of bf16 at 512x512.
+// The gradient of a pointwise convolution's source is one with the weights transposed. oneDNN 2.6 has faster kernels
+// for that: 1.3 instead of 2.6 ms for 32 channels of bf16 at 512x512.
 KernelPlan plan_pointwise_grad_src(PlanContext& ctx) {
   const TensorType& given = ctx.in(1);
   const TensorType transposed{given.dtype, Shape{given.shape[1], given.shape[0], 1, 1}};
@@ -593,6 +598,12 @@ std::span<const OpDef> conv_ops() {
            {
                "1x3x9x11 1x8x9x11 | pads=[1,1,1,1] weights_shape=[8,3,3,3] with_bias=1",
                "2x17x8x5 2x33x8x5 | pads=[1,1,1,1] weights_shape=[33,17,3,3] with_bias=1",
+               // Pointwise: more channels on either side, few and many of them, odd numbers of pixels.
+               "1x32x13x11 1x4x13x11 | weights_shape=[4,32,1,1]",
+               "2x3x9x7 2x20x9x7 | weights_shape=[20,3,1,1]",
+               "1x132x17x33 1x128x17x33 | weights_shape=[128,132,1,1]",
+               "1x64x3x5 1x64x3x5 | weights_shape=[64,64,1,1]",
+               "1x8x1x1 1x8x1x1 | weights_shape=[8,8,1,1]",
                "1x16x7x6 1x16x5x4 | weights_shape=[16,16,3,3]",
                "1x17x8x5 1x4x8x5 | weights_shape=[4,17,1,1] with_bias=1",
                "1x8x13x12 1x16x7x6 | pads=[2,2,2,2] strides=[2,2] weights_shape=[16,8,5,5] with_bias=1",

@@ -368,16 +368,6 @@ bool is_supported(const Convolution& conv) {
          !(conv.direction == Direction::grad_weights && conv.has_bias);
 }
 
-const WinogradLoops* loops_for(DType type) {
-  const auto has = [bits = static_cast<unsigned>(dnnl::get_effective_cpu_isa())](dnnl::cpu_isa isa) {
-    return (bits & static_cast<unsigned>(isa)) == static_cast<unsigned>(isa);
-  };
-  if (type == DType::f32) return has(dnnl::cpu_isa::avx512_core) ? winograd_avx512() : nullptr;
-  // AMX has eight times the multiplications of AVX512_BF16, Winograd's algorithm saves three of four.
-  const bool better = has(dnnl::cpu_isa::avx512_core_amx);
-  return has(dnnl::cpu_isa::avx512_core_bf16) && !better ? winograd_avx512() : nullptr;
-}
-
 // The border's pixels, by the row of the image that each is added to.
 void list_additions(Layout& l) {
   const auto& [h, w] = l.conv.window;
@@ -401,8 +391,18 @@ void list_additions(Layout& l) {
 
 }  // namespace
 
+const WinogradLoops* winograd_loops(DType type) {
+  const auto has = [bits = static_cast<unsigned>(dnnl::get_effective_cpu_isa())](dnnl::cpu_isa isa) {
+    return (bits & static_cast<unsigned>(isa)) == static_cast<unsigned>(isa);
+  };
+  if (type == DType::f32) return has(dnnl::cpu_isa::avx512_core) ? winograd_avx512() : nullptr;
+  // AMX has eight times the multiplications of AVX512_BF16, Winograd's algorithm saves three of four.
+  const bool better = has(dnnl::cpu_isa::avx512_core_amx);
+  return has(dnnl::cpu_isa::avx512_core_bf16) && !better ? winograd_avx512() : nullptr;
+}
+
 std::optional<KernelPlan> plan_winograd(const PlanContext& ctx, const Convolution& conv) {
-  const WinogradLoops* loops = is_supported(conv) ? loops_for(conv.src.dtype) : nullptr;
+  const WinogradLoops* loops = is_supported(conv) ? winograd_loops(conv.src.dtype) : nullptr;
   if (loops == nullptr) return std::nullopt;
   auto layout = std::make_shared<Layout>();
   Layout& l = *layout;

@@ -14,6 +14,11 @@
 
 namespace hourglass::detail {
 
+struct WinogradLoops;
+// The loops for `type` on this CPU, as far as oneDNN may use it. Null where there are none, or where oneDNN's own
+// kernels are faster.
+const WinogradLoops* winograd_loops(DType type);
+
 // Absent where the convolution is of another kind, the CPU lacks AVX-512 (for bf16: AVX512_BF16), or oneDNN has
 // something better.
 std::optional<KernelPlan> plan_winograd(const PlanContext& ctx, const Convolution& conv);

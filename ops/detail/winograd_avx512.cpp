@@ -275,6 +275,26 @@ void transform_grad(const float* products, int64_t point, int64_t c_row, int64_t
   }
 }
 
+void pack(bool is_bf16, const void* pixels, int64_t count, int64_t channels, uint32_t* words, int64_t row) {
+  for (int64_t c = 0; c < channels; c += kLanes) {
+    const __mmask16 mask = lanes(channels - c);
+    if (!is_bf16) {
+      const float* from = static_cast<const float*>(pixels) + c;
+      for (int64_t i = 0; i < count; ++i) {
+        _mm512_storeu_ps(words + i * row + c, _mm512_maskz_loadu_ps(mask, from + i * channels));
+      }
+      continue;
+    }
+    const uint16_t* from = static_cast<const uint16_t*>(pixels) + c;
+    for (int64_t i = 0; i < count; i += 2) {
+      const __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, from + i * channels));
+      const __mmask16 second = i + 1 < count ? mask : 0;
+      const __m512i high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(second, from + (i + 1) * channels));
+      _mm512_storeu_si512(words + i / 2 * row + c, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+    }
+  }
+}
+
 void add_pixel(bool is_bf16, const void* src, void* dst, int64_t channels) {
   for (int64_t c = 0; c < channels; c += kLanes) {
     const __mmask16 mask = lanes(channels - c);
@@ -358,8 +378,9 @@ void multiply(bool is_bf16, const WinogradProduct& p) {
 }  // namespace
 
 const WinogradLoops* winograd_avx512() {
-  static const WinogradLoops loops{transform_weights, transform_src, transform_src_pair, transform_diff_pair,
-                                   multiply,          transform_dst, transform_grad,     add_pixel};
+  static const WinogradLoops loops{transform_weights,   transform_src, transform_src_pair,
+                                   transform_diff_pair, multiply,      transform_dst,
+                                   transform_grad,      pack,          add_pixel};
   return &loops;
 }
 

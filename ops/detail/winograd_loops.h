@@ -1,5 +1,6 @@
 // The arithmetic of Winograd's algorithm F(4x4, 3x3) for one instruction set: the loops that ops/detail/winograd.cpp
-// calls, behind pointers, so that the build stays portable and the CPU decides while running.
+// calls, behind pointers, so that the build stays portable and the CPU decides while running. ops/detail/pointwise.cpp
+// uses its products.
 //
 // Everything between the transforms is counted in words of 32 bits: one f32, or two bf16 that a dot-product instruction
 // multiplies and adds at once. A transformed tensor is 36 matrices, one per point of the transform, `point` words
@@ -25,8 +26,8 @@ struct WinogradProduct {
 // Pixels are addresses of their first channel; channels lie side by side. is_bf16 says what the image holds, and the
 // words with it. A pixel outside the image is an address of zeros where it is read, null where it is written.
 struct WinogradLoops {
-  // weights[c_step * c + n_step * n + tap_step * tap] -> words of `columns` columns (a multiple of 16), for the rows k of
-  // [k_begin, k_end): channels k, or 2k and 2k + 1. The columns are cut into panels of `width`, the last one may be
+  // weights[c_step * c + n_step * n + tap_step * tap] -> words of `columns` columns (a multiple of 16), for the rows k
+  // of [k_begin, k_end): channels k, or 2k and 2k + 1. The columns are cut into panels of `width`, the last one may be
   // narrower; each panel is [k][n] by itself, so that a product reads it from one end to the other.
   struct Weights {
     const void* weights = nullptr;
@@ -56,6 +57,9 @@ struct WinogradLoops {
   // The products of all tiles to weights[tap][k][n], rows [k_begin, k_end).
   void (*transform_grad)(const float* products, int64_t point, int64_t c_row, int64_t n_count, float* weights,
                          int64_t tap_step, int64_t k_begin, int64_t k_end);
+  // `count` pixels, side by side, to rows of words: channels side by side, up to a multiple of 16. bf16 word c of row k
+  // holds channel c of pixels 2k and 2k + 1 (zero behind the last one).
+  void (*pack)(bool is_bf16, const void* pixels, int64_t count, int64_t channels, uint32_t* words, int64_t row);
   // dst += src, a pixel.
   void (*add_pixel)(bool is_bf16, const void* src, void* dst, int64_t channels);
 };
