@@ -41,8 +41,8 @@ struct FitOptions {
   LayoutPolicy policy = LayoutPolicy::channels_last;
   // bf16: the network's activations (graph/precision.h); where the CPU only emulates it, Fit throws.
   Precision precision = Precision::f32;
-  // Bytes that the fit may hold, as planned_bytes() counts them; where it can't, Fit throws. Within it, or with 0 for no
-  // limit within 256 MiB, everything is kept that the backward pass reads; else large activations that are cheap to
+  // Bytes that the fit may hold, as planned_bytes() counts them; where it can't, Fit throws. Within it, or with 0 for
+  // no limit within 256 MiB, everything is kept that the backward pass reads; else large activations that are cheap to
   // compute are computed twice (graph/recompute.h), which takes half the memory and up to a tenth more time.
   std::size_t memory_limit = 0;
 };
