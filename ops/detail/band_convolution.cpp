@@ -16,13 +16,13 @@ constexpr int64_t kBandBytes = 8 << 20;
 
 // The candidates, best first. Measured with oneDNN 2.6 on AVX-512 with bf16 (Zen 4): channels-last is the fastest
 // forward; backward its kernels fall behind the blocked ones where both sides fill blocks of 16; with up to 8 channels
-// on a side, f32 does best with blocks of 8.
+// on a side, f32 does best with blocks of 8. Backward, AVX2 knows blocks of 8 only, and SSE4.1 plain layouts.
 std::vector<Tag> layouts(const Convolution& conv) {
   std::vector<Tag> result;
   const int64_t narrow = std::min(conv.src.shape[1], conv.dst.shape[1]);
   if (narrow >= 16 && conv.direction != Direction::forward) result.push_back(Tag::nChw16c);
   if (narrow > 4 && narrow <= 8 && conv.src.dtype == DType::f32) result.push_back(Tag::nChw8c);
-  result.insert(result.end(), {Tag::nhwc, Tag::any});
+  result.insert(result.end(), {Tag::nhwc, Tag::nChw8c, Tag::nchw, Tag::any});
   return result;
 }
 
@@ -337,12 +337,16 @@ bool prefers_bands(const Convolution& conv) {
 std::optional<KernelPlan> plan_band_convolution(const PlanContext& ctx, const Convolution& conv) {
   auto layout = std::make_shared<Layout>(conv);
   Layout& l = *layout;
-  const std::vector<Tag> candidates = layouts(conv);
-  const bool found = std::any_of(candidates.begin(), candidates.end(), [&](Tag layout) {
+  const auto can = [&](Tag layout) {
     l.layout = layout;
     return cut(ctx.engine, band_rows(conv), l) || cut(ctx.engine, conv.window.h.dst, l);
-  });
-  if (!found) return std::nullopt;
+  };
+  const auto can_fast = [&](Tag layout) { return can(layout) && !is_reference(l.primitives[0].implementation); };
+  const std::vector<Tag> candidates = layouts(conv);
+  if (std::none_of(candidates.begin(), candidates.end(), can_fast) &&
+      std::none_of(candidates.begin(), candidates.end(), can)) {
+    return std::nullopt;
+  }
 
   const BandPrimitive& primitive = l.primitives[0];
   const auto read = [&](std::size_t i) {

@@ -190,6 +190,7 @@ std::unique_ptr<Kernel> primitive_kernel(dnnl::primitive primitive, const dnnl::
 }
 
 std::string implementation_of(const dnnl::primitive_desc_base& desc) { return desc.impl_info_str(); }
+bool is_reference(std::string_view implementation) { return implementation.starts_with("ref"); }
 
 namespace {
 

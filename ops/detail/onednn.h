@@ -65,6 +65,8 @@ std::unique_ptr<Kernel> primitive_kernel(dnnl::primitive primitive, const dnnl::
 
 // The name of the implementation behind a primitive descriptor: "jit:avx512_core", "brgconv:avx512_core", "ref:any".
 std::string implementation_of(const dnnl::primitive_desc_base& desc);
+// Whether that is one of oneDNN's references: right, and hundreds of times slower than any other.
+bool is_reference(std::string_view implementation);
 
 // A convolution's layouts and window, as oneDNN counts them (dilation 0 is a dense kernel; grouped weights are 5-D).
 // Descriptors may be format_tag::any. bias is a zero descriptor when there is none.

@@ -155,7 +155,7 @@ std::optional<KernelPlan> plan_pointwise_grad_weights(const Convolution& conv) {
   return KernelPlan{.src = {src, dst},
                     .dst = {with_tag(conv.weights, Tag::hwio)},
                     .scratch_bytes = l.part_bytes * static_cast<std::size_t>(l.parts),
-                    .implementation = fmt::format("pointwise:avx512_core{}", l.is_bf16 ? "_bf16" : ""),
+                    .implementation = fmt::format("pointwise:{}{}", l.loops->isa, l.is_bf16 ? "_bf16" : ""),
                     .kernel = std::make_unique<PointwiseKernel>(l)};
 }
 

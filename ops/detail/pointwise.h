@@ -11,7 +11,7 @@
 
 namespace hourglass::detail {
 
-// Absent where the convolution is of another kind, has too many channels, the CPU lacks AVX-512 (for bf16:
+// Absent where the convolution is of another kind, has too many channels, the CPU lacks AVX2 (for bf16:
 // AVX512_BF16), or oneDNN has something better.
 std::optional<KernelPlan> plan_pointwise_grad_weights(const Convolution& conv);
 

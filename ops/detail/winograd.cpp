@@ -395,7 +395,10 @@ const WinogradLoops* winograd_loops(DType type) {
   const auto has = [bits = static_cast<unsigned>(dnnl::get_effective_cpu_isa())](dnnl::cpu_isa isa) {
     return (bits & static_cast<unsigned>(isa)) == static_cast<unsigned>(isa);
   };
-  if (type == DType::f32) return has(dnnl::cpu_isa::avx512_core) ? winograd_avx512() : nullptr;
+  if (type == DType::f32) {
+    if (has(dnnl::cpu_isa::avx512_core)) return winograd_avx512();
+    return has(dnnl::cpu_isa::avx2) ? winograd_avx2() : nullptr;
+  }
   // AMX has eight times the multiplications of AVX512_BF16, Winograd's algorithm saves three of four.
   const bool better = has(dnnl::cpu_isa::avx512_core_amx);
   return has(dnnl::cpu_isa::avx512_core_bf16) && !better ? winograd_avx512() : nullptr;
@@ -469,7 +472,7 @@ std::optional<KernelPlan> plan_winograd(const PlanContext& ctx, const Convolutio
   }
 
   KernelPlan plan;
-  plan.implementation = fmt::format("winograd:avx512_core{}", l.is_bf16 ? "_bf16" : "");
+  plan.implementation = fmt::format("winograd:{}{}", loops->isa, l.is_bf16 ? "_bf16" : "");
   if (l.is_bf16) plan.rounding = kRoundingBf16;
   plan.scratch_bytes = offsets.end();
   switch (conv.direction) {

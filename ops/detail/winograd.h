@@ -19,7 +19,7 @@ struct WinogradLoops;
 // kernels are faster.
 const WinogradLoops* winograd_loops(DType type);
 
-// Absent where the convolution is of another kind, the CPU lacks AVX-512 (for bf16: AVX512_BF16), or oneDNN has
+// Absent where the convolution is of another kind, the CPU lacks AVX2 (for bf16: AVX512_BF16), or oneDNN has
 // something better.
 std::optional<KernelPlan> plan_winograd(const PlanContext& ctx, const Convolution& conv);
 

@@ -26,6 +26,8 @@ struct WinogradProduct {
 // Pixels are addresses of their first channel; channels lie side by side. is_bf16 says what the image holds, and the
 // words with it. A pixel outside the image is an address of zeros where it is read, null where it is written.
 struct WinogradLoops {
+  const char* isa = nullptr;  // as oneDNN names it: "avx512_core"
+
   // weights[c_step * c + n_step * n + tap_step * tap] -> words of `columns` columns (a multiple of 16), for the rows k
   // of [k_begin, k_end): channels k, or 2k and 2k + 1. The columns are cut into panels of `width`, the last one may be
   // narrower; each panel is [k][n] by itself, so that a product reads it from one end to the other.
@@ -64,7 +66,8 @@ struct WinogradLoops {
   void (*add_pixel)(bool is_bf16, const void* src, void* dst, int64_t channels);
 };
 
-// For AVX-512; its bf16 needs AVX512_BF16. Null where the compiler can't make them.
+// For AVX-512, whose bf16 needs AVX512_BF16; for AVX2 with FMA, without bf16. Null where the compiler can't make them.
 const WinogradLoops* winograd_avx512();
+const WinogradLoops* winograd_avx2();
 
 }  // namespace hourglass::detail

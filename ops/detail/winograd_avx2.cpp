@@ -1,0 +1,54 @@
+// Compiled for AVX2 and FMA whatever the build is for, see ops/detail/winograd_simd.h.
+#include "ops/detail/winograd_loops.h"
+
+#if !defined(__AVX2__) || !defined(__FMA__)
+
+namespace hourglass::detail {
+const WinogradLoops* winograd_avx2() { return nullptr; }
+}  // namespace hourglass::detail
+
+#else
+
+#include <immintrin.h>
+
+#include "ops/detail/winograd_simd.h"
+
+namespace hourglass::detail {
+namespace {
+
+struct Avx2 {
+  static constexpr const char* kName = "avx2";
+  static constexpr int kLanes = 8;
+  static constexpr bool kHasBf16 = false;
+  using Vector = __m256;
+  using Mask = __m256i;
+
+  static Vector set(float x) { return _mm256_set1_ps(x); }
+  static Vector set_bits(uint32_t bits) { return _mm256_castsi256_ps(_mm256_set1_epi32(static_cast<int>(bits))); }
+  static Vector fma(Vector a, Vector x, Vector y) { return _mm256_fmadd_ps(a, x, y); }
+  static Vector mul(Vector x, Vector y) { return _mm256_mul_ps(x, y); }
+  static Vector add(Vector x, Vector y) { return _mm256_add_ps(x, y); }
+  static Vector sub(Vector x, Vector y) { return _mm256_sub_ps(x, y); }
+
+  static __m256i indices() { return _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0); }
+  static Mask lanes(int64_t count) { return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), indices()); }
+  static Vector load(const float* p) { return _mm256_loadu_ps(p); }
+  static Vector load(const float* p, Mask mask) { return _mm256_maskload_ps(p, mask); }
+  static void store(float* p, Vector x) { _mm256_storeu_ps(p, x); }
+  static void store(float* p, Mask mask, Vector x) { _mm256_maskstore_ps(p, mask, x); }
+  static Vector gather(const float* p, int64_t step, Mask mask) {
+    const __m256i offsets = _mm256_mullo_epi32(indices(), _mm256_set1_epi32(static_cast<int>(step)));
+    return _mm256_mask_i32gather_ps(_mm256_setzero_ps(), p, offsets, _mm256_castsi256_ps(mask), 4);
+  }
+
+  // 12 of 16 registers hold sums.
+  static constexpr int rows_of(int vectors) { return 12 / vectors; }
+};
+
+}  // namespace
+
+const WinogradLoops* winograd_avx2() { return WinogradSimd<Avx2>::loops(); }
+
+}  // namespace hourglass::detail
+
+#endif
