@@ -304,6 +304,18 @@ detail::ConvolutionSpec spec_of(const PlanContext& ctx, const TensorType& src, c
           .padding_r = window.padding_r()};
 }
 
+// make(engine, spec), with layouts of oneDNN's choice where it has only a reference for those of the spec.
+template <typename Make>
+auto make_fast(const PlanContext& ctx, const detail::ConvolutionSpec& spec, const Make& make) {
+  auto desc = make(ctx.engine, spec);
+  if (!desc || !detail::is_reference(detail::implementation_of(desc))) return desc;
+  detail::ConvolutionSpec free = spec;
+  free.src = detail::any(spec.src);
+  free.dst = detail::any(spec.dst);
+  auto other = make(ctx.engine, free);
+  return other && !detail::is_reference(detail::implementation_of(other)) ? other : desc;
+}
+
 MemoryDesc bias_desc(int64_t channels) { return detail::plain({DType::f32, Shape{channels}}); }
 
 template <typename PrimitiveDesc>
@@ -381,7 +393,7 @@ KernelPlan plan_forward(PlanContext& ctx) {
   }
   detail::ConvolutionSpec spec = spec_of(ctx, ctx.in(0), ctx.in(1), ctx.out());
   if (ctx.has(2)) spec.bias = bias_desc(ctx.out().shape[1]);
-  const auto desc = detail::make_convolution(ctx.engine, spec);
+  const auto desc = make_fast(ctx, spec, detail::make_convolution);
   require_implementation(desc, ctx.in(0).dtype);
   const WeightsLayout weights = weights_layout(ctx.in(1), ctx.node.attrs.integer("group"), desc.weights_desc());
 
@@ -428,7 +440,7 @@ KernelPlan plan_grad_src(PlanContext& ctx) {
     return std::move(*plan);
   }
   const detail::ConvolutionSpec spec = spec_of(ctx, ctx.out(), ctx.in(1), ctx.in(0));
-  const auto desc = detail::make_convolution_backward_data(ctx.engine, spec);
+  const auto desc = make_fast(ctx, spec, detail::make_convolution_backward_data);
   require_implementation(desc, ctx.in(0).dtype);
   const WeightsLayout weights = weights_layout(ctx.in(1), ctx.node.attrs.integer("group"), desc.weights_desc());
 
@@ -448,7 +460,7 @@ KernelPlan plan_grad_weights(PlanContext& ctx) {
   }
   detail::ConvolutionSpec spec = spec_of(ctx, ctx.in(0), ctx.out(0), ctx.in(1));
   if (with_bias) spec.bias = bias_desc(ctx.in(1).shape[1]);
-  const auto desc = detail::make_convolution_backward_weights(ctx.engine, spec);
+  const auto desc = make_fast(ctx, spec, detail::make_convolution_backward_weights);
   require_implementation(desc, ctx.in(0).dtype);
   const WeightsLayout weights = weights_layout(ctx.out(0), ctx.node.attrs.integer("group"), desc.diff_weights_desc());
 

@@ -50,6 +50,13 @@ MemoryDesc plain(const TensorType& type) {
 }
 
 MemoryDesc any(const TensorType& type) { return {to_dnnl(type.shape), to_dnnl(type.dtype), Tag::any}; }
+MemoryDesc any(const MemoryDesc& like) {
+#if DNNL_VERSION_MAJOR >= 3
+  return {like.get_dims(), like.get_data_type(), Tag::any};
+#else
+  return {like.dims(), like.data_type(), Tag::any};
+#endif
+}
 
 MemoryDesc with_tag(const TensorType& type, Tag tag) { return {to_dnnl(type.shape), to_dnnl(type.dtype), tag}; }
 

@@ -27,6 +27,7 @@ dnnl::memory::dims to_dnnl(const Shape& shape);
 MemoryDesc plain(const TensorType& type);
 // format_tag::any.
 MemoryDesc any(const TensorType& type);
+MemoryDesc any(const MemoryDesc& like);  // its extents and type
 MemoryDesc with_tag(const TensorType& type, Tag tag);
 // The layout of `like` for another type: blocked by the same channel block, channels-last, or row-major; dense. For
 // ranks other than 4 row-major.

@@ -69,4 +69,50 @@ TEST_CASE("writing the wrong number of values is an error") {
 
 TEST_CASE("there is at least one CPU") { CHECK(available_cpus() >= 1); }
 
+namespace {
+
+// What computes Conv and its two gradients, of `channels` to as many.
+std::vector<StepInfo> convolution_steps(int64_t channels, int64_t kernel, Attrs attrs) {
+  const Shape src{1, channels, 40, 44};
+  const int64_t group = attrs.has("group") ? attrs.integer("group") : 1;
+  const Shape weights{channels, channels / group, kernel, kernel};
+  Graph graph;
+  GraphBuilder b(graph, op_table());
+  const ValueId x = b.input("x", {DType::f32, src}), w = b.input("w", {DType::f32, weights});
+  const ValueId y = b.add("Conv", {x, w}, attrs);
+  const ValueId diff = b.input("diff", graph.type(y));
+  Attrs of_src = attrs, of_weights = attrs;
+  of_src.set("src_shape", src.dims());
+  of_weights.set("weights_shape", weights.dims());
+  graph.outputs = {y, b.add("ConvGradSrc", {diff, w}, of_src), b.add("ConvGradWeights", {x, diff}, of_weights)};
+  return Plan(graph, {.threads = 1, .policy = LayoutPolicy::channels_last, .output_like = {}, .allocate = false})
+      .steps();
+}
+
+}  // namespace
+
+TEST_CASE("no convolution is computed by one of oneDNN's references") {
+  const Dims ones{1, 1, 1, 1}, twos{2, 2, 2, 2};
+  const std::string reflect = "reflect";
+  for (const int64_t channels : {8, 16, 32, 36}) {
+    for (const auto& [kernel, attrs] :
+         std::vector<std::pair<int64_t, Attrs>>{{1, {}},
+                                                {3, {{"pads", ones}}},
+                                                {3, {{"pads", ones}, {"pad_mode", reflect}}},
+                                                {3, {{"pads", ones}, {"strides", Dims{2, 2}}}},
+                                                {3, {{"pads", ones}, {"strides", Dims{2, 2}}, {"pad_mode", reflect}}},
+                                                {3, {{"pads", twos}, {"dilations", Dims{2, 2}}}},
+                                                {5, {{"pads", twos}}},
+                                                {5, {{"pads", twos}, {"pad_mode", reflect}}},
+                                                {3, {{"pads", ones}, {"group", int64_t{4}}}}}) {
+      for (const StepInfo& step : convolution_steps(channels, kernel, attrs)) {
+        CAPTURE(channels);
+        CAPTURE(kernel);
+        CAPTURE(step.op);
+        CHECK_MESSAGE(!step.implementation.starts_with("ref"), step.implementation);
+      }
+    }
+  }
+}
+
 }  // namespace hourglass::test
