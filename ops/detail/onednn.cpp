@@ -268,6 +268,11 @@ dnnl::convolution_backward_weights::primitive_desc make_convolution_backward_wei
 #endif
 }
 
+bool has_isa(dnnl::cpu_isa isa) {
+  const auto bits = static_cast<unsigned>(isa);
+  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & bits) == bits;
+}
+
 bool computes_bf16(const dnnl::engine& engine) {
   return static_cast<bool>(make_convolution(engine, {.src = MemoryDesc({1, 16, 8, 8}, DataType::bf16, Tag::any),
                                                      .weights = MemoryDesc({16, 16, 3, 3}, DataType::bf16, Tag::any),

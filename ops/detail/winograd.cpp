@@ -398,16 +398,13 @@ void list_additions(Layout& l) {
 }  // namespace
 
 const WinogradLoops* winograd_loops(DType type) {
-  const auto has = [bits = static_cast<unsigned>(dnnl::get_effective_cpu_isa())](dnnl::cpu_isa isa) {
-    return (bits & static_cast<unsigned>(isa)) == static_cast<unsigned>(isa);
-  };
   if (type == DType::f32) {
-    if (has(dnnl::cpu_isa::avx512_core)) return winograd_avx512();
-    return has(dnnl::cpu_isa::avx2) ? winograd_avx2() : nullptr;
+    if (has_isa(dnnl::cpu_isa::avx512_core)) return winograd_avx512();
+    return has_isa(dnnl::cpu_isa::avx2) ? winograd_avx2() : nullptr;
   }
   // AMX has eight times the multiplications of AVX512_BF16, Winograd's algorithm saves three of four.
-  const bool better = has(dnnl::cpu_isa::avx512_core_amx);
-  return has(dnnl::cpu_isa::avx512_core_bf16) && !better ? winograd_avx512() : nullptr;
+  const bool better = has_isa(dnnl::cpu_isa::avx512_core_amx);
+  return has_isa(dnnl::cpu_isa::avx512_core_bf16) && !better ? winograd_avx512() : nullptr;
 }
 
 std::optional<KernelPlan> plan_winograd(const PlanContext& ctx, const Convolution& conv) {
