@@ -93,7 +93,8 @@ struct WinogradSimd {
     g[2] = fma(2.0F, even_b, fma(0.5F, even_a, m[5]));
   }
 
-  // transform(in, out) along the columns, then along the rows: from kIn x kIn to kTo x kTo.
+  // transform(in, out) along the columns, then along the rows: from kIn x kIn to kTo x kTo. Lambdas, because GCC does
+  // not inline what is passed as a function.
   template <int kIn, int kTo, typename Load, typename Transform, typename Store>
   static void in_two_dimensions(const Load& load, const Transform& transform, const Store& store) {
     Vector columns[kTo][kIn];
@@ -164,7 +165,9 @@ struct WinogradSimd {
       if (count <= 0) return Isa::set(0);
       return w.n_step == 1 ? E::load(at, 0, mask) : E::gather(at, w.n_step, mask);
     };
-    in_two_dimensions<3, kTile>(load, filter_to_points, [&](int p, Vector x) { points[p] = x; });
+    in_two_dimensions<3, kTile>(
+        load, [](const Vector* in, Vector* out) { filter_to_points(in, out); },
+        [&](int p, Vector x) { points[p] = x; });
   }
 
   static void transform_weights(bool is_bf16, const WinogradLoops::Weights& w, int64_t k_begin, int64_t k_end) {
@@ -196,7 +199,8 @@ struct WinogradSimd {
       constexpr int64_t kPerWord = 4 / E::kBytes;
       for_each_vector(channels, [&](int64_t c, Mask mask) {
         in_two_dimensions<kTile, kTile>(
-            [&](int i) { return E::load(pixels[i], c, mask); }, source_to_points,
+            [&](int i) { return E::load(pixels[i], c, mask); },
+            [](const Vector* in, Vector* out) { source_to_points(in, out); },
             [&](int p, Vector x) { E::store(words, c + p * kPerWord * point, Isa::lanes(kLanes), x); });
       });
     });
@@ -228,12 +232,14 @@ struct WinogradSimd {
 
   static void transform_src_pair(bool is_bf16, const void* const* pixels, int64_t channels, uint32_t* words,
                                  int64_t point, int64_t row) {
-    transform_pair<kTile>(is_bf16, pixels, channels, words, point, row, source_to_points);
+    transform_pair<kTile>(is_bf16, pixels, channels, words, point, row,
+                          [](const Vector* in, Vector* out) { source_to_points(in, out); });
   }
 
   static void transform_diff_pair(bool is_bf16, const void* const* pixels, int64_t channels, uint32_t* words,
                                   int64_t point, int64_t row) {
-    transform_pair<kOut>(is_bf16, pixels, channels, words, point, row, output_to_points);
+    transform_pair<kOut>(is_bf16, pixels, channels, words, point, row,
+                         [](const Vector* in, Vector* out) { output_to_points(in, out); });
   }
 
   static void transform_dst(bool is_bf16, const float* products, int64_t point, int64_t first, int64_t channels,
@@ -243,7 +249,8 @@ struct WinogradSimd {
       for (int64_t c = 0; c < channels; c += kLanes) {
         const Mask mask = lanes(channels - c);
         const Vector offset = bias != nullptr ? F32::load(bias, first + c, mask) : Isa::set(0);
-        in_two_dimensions<kTile, kOut>([&](int p) { return Isa::load(products + p * point + c); }, points_to_output,
+        in_two_dimensions<kTile, kOut>([&](int p) { return Isa::load(products + p * point + c); },
+                                       [](const Vector* in, Vector* out) { points_to_output(in, out); },
                                        [&](int i, Vector y) {
                                          if (pixels[i] != nullptr) E::store(pixels[i], first + c, mask, add(y, offset));
                                        });
@@ -257,7 +264,8 @@ struct WinogradSimd {
       for (int64_t n = 0; n < n_count; n += kLanes) {
         const float* at = products + k * c_row + n;
         in_two_dimensions<kTile, 3>(
-            [&](int p) { return Isa::load(at + p * point); }, points_to_filter,
+            [&](int p) { return Isa::load(at + p * point); },
+            [](const Vector* in, Vector* out) { points_to_filter(in, out); },
             [&](int tap, Vector g) { Isa::store(weights + tap * tap_step + k * n_count + n, lanes(n_count - n), g); });
       }
     }
