@@ -84,6 +84,7 @@ def fit_pytorch(options, clean, noisy, seed, history):
     torch.set_num_threads(options.threads)
     original, target = (torch.from_numpy(png.read(path).astype("float32") / 255).permute(2, 0, 1)[None]
                         for path in (clean, noisy))
+
     def make(channels_last):
         return Peer(options.network, *target.shape[2:], options.precision, channels_last, seed=seed, target=target)
 

@@ -422,7 +422,7 @@ bool is_pointwise(const PlanContext& ctx, const TensorType& src, const TensorTyp
 KernelPlan plan_pointwise_grad_src(PlanContext& ctx) {
   const TensorType& given = ctx.in(1);
   const TensorType transposed{given.dtype, Shape{given.shape[1], given.shape[0], 1, 1}};
-  const auto desc = detail::make_convolution(ctx.engine, spec_of(ctx, ctx.in(0), transposed, ctx.out()));
+  const auto desc = make_fast(ctx, spec_of(ctx, ctx.in(0), transposed, ctx.out()), detail::make_convolution);
   require_implementation(desc, ctx.in(0).dtype);
   const MemoryDesc weights = desc.weights_desc();
   KernelPlan plan;

@@ -16,8 +16,8 @@ constexpr int64_t kBandBytes = 8 << 20;
 
 // The candidates, best first. Measured with oneDNN 2.6 on AVX-512 with bf16 (Zen 4): channels-last is the fastest
 // forward; backward its kernels fall behind the blocked ones where both sides fill blocks of 16; with up to 8 channels
-// on a side, f32 does best with blocks of 8. On AVX2 (Zen 3) blocks of 8 are the fastest, backward by three times or
-// more; SSE4.1 knows plain layouts only.
+// on a side, f32 does best with blocks of 8. On AVX2 (Zen 3) blocks of 8 are the fastest, for gradients of weights by
+// two to five times; SSE4.1 has gradients in plain layouts only.
 std::vector<Tag> layouts(const Convolution& conv) {
   const int64_t narrow = std::min(conv.src.shape[1], conv.dst.shape[1]);
   const bool few = narrow > 4 && narrow <= 8 && conv.src.dtype == DType::f32;

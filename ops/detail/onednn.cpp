@@ -50,11 +50,12 @@ MemoryDesc plain(const TensorType& type) {
 }
 
 MemoryDesc any(const TensorType& type) { return {to_dnnl(type.shape), to_dnnl(type.dtype), Tag::any}; }
-MemoryDesc any(const MemoryDesc& like) {
+MemoryDesc any(const MemoryDesc& like) { return any(like, like); }
+MemoryDesc any(const MemoryDesc& like, const MemoryDesc& typed) {
 #if DNNL_VERSION_MAJOR >= 3
-  return {like.get_dims(), like.get_data_type(), Tag::any};
+  return {like.get_dims(), typed.get_data_type(), Tag::any};
 #else
-  return {like.dims(), like.data_type(), Tag::any};
+  return {like.dims(), typed.data_type(), Tag::any};
 #endif
 }
 
@@ -204,22 +205,10 @@ namespace {
 // The layouts with oneDNN's choice everywhere and the weights in the activations' type: what a backward pass's hint
 // needs to be.
 ConvolutionSpec hint_of(const ConvolutionSpec& spec) {
-  const auto any_like = [](const MemoryDesc& desc, dnnl::memory::data_type type) -> MemoryDesc {
-#if DNNL_VERSION_MAJOR >= 3
-    return {desc.get_dims(), type, Tag::any};
-#else
-    return {desc.dims(), type, Tag::any};
-#endif
-  };
-#if DNNL_VERSION_MAJOR >= 3
-  const auto type = spec.dst.get_data_type();
-#else
-  const auto type = spec.dst.data_type();
-#endif
   ConvolutionSpec hint = spec;
-  hint.src = any_like(spec.src, type);
-  hint.weights = any_like(spec.weights, type);
-  hint.dst = any_like(spec.dst, type);
+  hint.src = any(spec.src, spec.dst);
+  hint.weights = any(spec.weights, spec.dst);
+  hint.dst = any(spec.dst, spec.dst);
   hint.bias = {};
   return hint;
 }
@@ -269,8 +258,9 @@ dnnl::convolution_backward_weights::primitive_desc make_convolution_backward_wei
 }
 
 bool has_isa(dnnl::cpu_isa isa) {
-  const auto bits = static_cast<unsigned>(isa);
-  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & bits) == bits;
+  // An instruction set's number has the bits of all that it includes; it is 0 where there are none to choose from.
+  const auto needed = static_cast<unsigned>(isa);
+  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & needed) == needed;
 }
 
 bool computes_bf16(const dnnl::engine& engine) {

@@ -28,6 +28,7 @@ MemoryDesc plain(const TensorType& type);
 // format_tag::any.
 MemoryDesc any(const TensorType& type);
 MemoryDesc any(const MemoryDesc& like);  // its extents and type
+MemoryDesc any(const MemoryDesc& like, const MemoryDesc& typed);
 MemoryDesc with_tag(const TensorType& type, Tag tag);
 // The layout of `like` for another type: blocked by the same channel block, channels-last, or row-major; dense. For
 // ranks other than 4 row-major.

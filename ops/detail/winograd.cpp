@@ -369,7 +369,7 @@ bool is_supported(const Convolution& conv) {
 }
 
 // With few channels, oneDNN's direct convolution is ahead on AVX2 (8 to 16 channels at 512x512, Zen 3: forward 21 ms
-// against 23, the gradients 17 and 20 against 25 and 38), in AVX-512 it never is.
+// against 23, the gradients 17 and 20 against 25 and 38; hourglass bench ops --model small).
 bool has_enough_channels(const Convolution& conv, const WinogradLoops& loops) {
   return &loops != winograd_avx2() || std::min(conv.src.shape[1], conv.dst.shape[1]) > 8;
 }

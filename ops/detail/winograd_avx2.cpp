@@ -35,7 +35,11 @@ struct Avx2 {
   static Vector load(const float* p) { return _mm256_loadu_ps(p); }
   static Vector load(const float* p, Mask mask) { return _mm256_maskload_ps(p, mask); }
   static void store(float* p, Vector x) { _mm256_storeu_ps(p, x); }
-  static void store(float* p, Mask mask, Vector x) { _mm256_maskstore_ps(p, mask, x); }
+  static void store(float* p, Mask mask, Vector x) {
+    // Most vectors are whole, and masked stores take many steps on AMD's CPUs.
+    if (_mm256_movemask_ps(_mm256_castsi256_ps(mask)) == 0xff) return store(p, x);
+    _mm256_maskstore_ps(p, mask, x);
+  }
   static Vector gather(const float* p, int64_t step, Mask mask) {
     const __m256i offsets = _mm256_mullo_epi32(indices(), _mm256_set1_epi32(static_cast<int>(step)));
     return _mm256_mask_i32gather_ps(_mm256_setzero_ps(), p, offsets, _mm256_castsi256_ps(mask), 4);

@@ -5,11 +5,11 @@
 //
 // An Isa has internal linkage, and says
 //   kName, kLanes (8 or 16 floats), kHasBf16, Vector, Mask;
-//   set(x), fma(a, x, y) = a x + y, mul, add, sub;
+//   set(x), set_bits(x): the same bits in all lanes, fma(a, x, y) = a x + y, mul, add, sub;
 //   lanes(count): the first `count` lanes, 0 to all; load(p), load(p, mask) with zeros elsewhere, store(p, x),
 //   store(p, mask, x), gather(p, step, mask): every step-th float;
 //   rows_of(vectors): how many rows of so many vectors of sums stay in registers;
-//   and with kHasBf16 a Bf16 that does what WinogradSimd::F32 does, and with pair(low, high) makes words of two.
+//   and with kHasBf16 a Bf16 that does what WinogradSimd::F32 does, and with pair(low, high, words) makes words of two.
 #pragma once
 
 #include "ops/detail/winograd_loops.h"
