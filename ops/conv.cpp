@@ -16,6 +16,7 @@
 #include <algorithm>
 
 #include "graph/error.h"
+#include "ops/detail/amx_grad_weights.h"
 #include "ops/detail/band_convolution.h"
 #include "ops/detail/onednn.h"
 #include "ops/detail/pointwise.h"
@@ -376,6 +377,7 @@ std::optional<KernelPlan> plan_ours(const PlanContext& ctx, detail::Direction di
   if (conv.band_rows == 0) {
     if (auto plan = detail::plan_winograd(ctx, conv)) return plan;
     if (direction == detail::Direction::grad_weights) {
+      if (auto plan = detail::plan_amx_grad_weights(conv)) return plan;
       if (auto plan = detail::plan_pointwise_grad_weights(conv)) return plan;
     }
   }

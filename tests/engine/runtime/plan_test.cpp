@@ -4,6 +4,7 @@
 
 #include "engine/runtime/cpus.h"
 #include "graph/error.h"
+#include "ops/detail/onednn.h"
 #include "ops/table.h"
 
 namespace hourglass::test {
@@ -72,13 +73,13 @@ TEST_CASE("there is at least one CPU") { CHECK(available_cpus() >= 1); }
 namespace {
 
 // What computes Conv and its two gradients, of `channels` to as many.
-std::vector<StepInfo> convolution_steps(int64_t channels, int64_t kernel, Attrs attrs) {
+std::vector<StepInfo> convolution_steps(int64_t channels, int64_t kernel, Attrs attrs, DType type = DType::f32) {
   const Shape src{1, channels, 40, 44};
   const int64_t group = attrs.has("group") ? attrs.integer("group") : 1;
   const Shape weights{channels, channels / group, kernel, kernel};
   Graph graph;
   GraphBuilder b(graph, op_table());
-  const ValueId x = b.input("x", {DType::f32, src}), w = b.input("w", {DType::f32, weights});
+  const ValueId x = b.input("x", {type, src}), w = b.input("w", {type, weights});
   const ValueId y = b.add("Conv", {x, w}, attrs);
   const ValueId diff = b.input("diff", graph.type(y));
   Attrs of_src = attrs, of_weights = attrs;
@@ -110,6 +111,30 @@ TEST_CASE("no convolution is computed by one of oneDNN's references") {
         CAPTURE(kernel);
         CAPTURE(step.op);
         CHECK_MESSAGE(!step.implementation.starts_with("ref"), step.implementation);
+      }
+    }
+  }
+}
+
+TEST_CASE("convolutions of bf16 are computed by AMX where the CPU has it") {
+  if (!detail::has_isa(dnnl::cpu_isa::avx512_core_amx)) {
+    MESSAGE("skipped: this CPU has no AMX, or oneDNN may not use it");
+    return;
+  }
+  const Dims ones{1, 1, 1, 1};
+  for (const int64_t channels : {8, 32, 36, 128}) {
+    for (const auto& [kernel, attrs] :
+         std::vector<std::pair<int64_t, Attrs>>{
+             {1, {}},
+             {3, {{"pads", ones}}},
+             {3, {{"pads", ones}, {"pad_mode", std::string("reflect")}}},
+             {3, {{"pads", ones}, {"strides", Dims{2, 2}}, {"pad_mode", std::string("reflect")}}}}) {
+      for (const StepInfo& step : convolution_steps(channels, kernel, attrs, DType::bf16)) {
+        if (step.op == "Cast" || step.op == "Reorder") continue;
+        CAPTURE(channels);
+        CAPTURE(kernel);
+        CAPTURE(step.op);
+        CHECK_MESSAGE(step.implementation.find("amx") != std::string::npos, step.implementation);
       }
     }
   }

@@ -1,0 +1,144 @@
+// Compiled for AMX whatever the build is for, see ops/detail/amx_loops.h.
+#include "ops/detail/amx_loops.h"
+
+#if !defined(__AMX_TILE__) || !defined(__AMX_BF16__) || !defined(__AVX512BW__) || !defined(__linux__)
+
+namespace hourglass::detail {
+const AmxLoops* amx_loops() { return nullptr; }
+}  // namespace hourglass::detail
+
+#else
+
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace hourglass::detail {
+namespace {
+
+constexpr int64_t kLanes = 16, kPixels = 32, kTileWords = 256, kTileBytes = 64;
+
+// Intel's manual, volume 1, "Programming with Intel AMX": palette 1 has eight tiles of up to 16 rows of 64 bytes.
+struct TileConfig {
+  uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+static_assert(sizeof(TileConfig) == 64);
+
+void begin() {
+  static const TileConfig config;
+  _tile_loadconfig(&config);
+}
+void end() { _tile_release(); }
+
+// Tiles 0 to 3 are sums, [row][column]; 4 and 5 are left, 6 and 7 right.
+template <int kRows, int kColumns>
+void add_tiles(const AmxProduct& p) {
+  float* const s = p.sums;
+  _tile_loadd(0, s, kTileBytes);
+  if constexpr (kColumns == 2) _tile_loadd(1, s + p.sums_column, kTileBytes);
+  if constexpr (kRows == 2) _tile_loadd(2, s + p.sums_row, kTileBytes);
+  if constexpr (kRows == 2 && kColumns == 2) _tile_loadd(3, s + p.sums_row + p.sums_column, kTileBytes);
+  const int64_t left_bytes = p.left_row * 2;
+  for (int64_t i = 0; i < p.pieces; ++i) {
+    const uint16_t* left = p.left[i];
+    const uint32_t* right = p.right[i];
+    for (int64_t k = 0; k < p.steps; ++k, left += kPixels, right += kTileWords) {
+      _tile_loadd(4, left, left_bytes);
+      _tile_loadd(6, right, kTileBytes);
+      _tile_dpbf16ps(0, 4, 6);
+      if constexpr (kColumns == 2) {
+        _tile_loadd(7, right + p.right_column, kTileBytes);
+        _tile_dpbf16ps(1, 4, 7);
+      }
+      if constexpr (kRows == 2) {
+        _tile_loadd(5, left + kLanes * p.left_row, left_bytes);
+        _tile_dpbf16ps(2, 5, 6);
+        if constexpr (kColumns == 2) _tile_dpbf16ps(3, 5, 7);
+      }
+    }
+  }
+  _tile_stored(0, s, kTileBytes);
+  if constexpr (kColumns == 2) _tile_stored(1, s + p.sums_column, kTileBytes);
+  if constexpr (kRows == 2) _tile_stored(2, s + p.sums_row, kTileBytes);
+  if constexpr (kRows == 2 && kColumns == 2) _tile_stored(3, s + p.sums_row + p.sums_column, kTileBytes);
+}
+
+void add_products(const AmxProduct& p) {
+  if (p.rows == 2) return p.columns == 2 ? add_tiles<2, 2>(p) : add_tiles<2, 1>(p);
+  return p.columns == 2 ? add_tiles<1, 2>(p) : add_tiles<1, 1>(p);
+}
+
+__mmask16 lanes(int64_t count) { return static_cast<__mmask16>(count >= kLanes ? 0xffffU : (1U << count) - 1U); }
+
+// Channel c of two pixels in word c.
+__m512i pair_of(const uint16_t* low, const uint16_t* high, int64_t c, __mmask16 mask) {
+  const __m512i l = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, low + c));
+  const __m512i h = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, high + c));
+  return _mm512_or_si512(l, _mm512_slli_epi32(h, 16));
+}
+
+// 16x16 words.
+void transpose_words(__m512i r[kLanes]) {
+  __m512i t[kLanes];
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+    t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4) {
+    r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+    r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+    r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+    r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+  }
+  for (int i = 0; i < 4; ++i) {
+    t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
+    t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
+    t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
+    t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
+  }
+  for (int i = 0; i < 8; ++i) {
+    r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
+    r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
+  }
+}
+
+void transpose(const uint16_t* const* pixels, int64_t count, int64_t channels, uint16_t* rows, int64_t row) {
+  for (int64_t p = 0; p < count; p += kPixels) {
+    for (int64_t c = 0; c < channels; c += kLanes) {
+      const __mmask16 mask = lanes(channels - c);
+      __m512i words[kLanes];
+      for (int64_t i = 0; i < kLanes; ++i) words[i] = pair_of(pixels[p + 2 * i], pixels[p + 2 * i + 1], c, mask);
+      transpose_words(words);
+      for (int64_t i = 0; i < kLanes; ++i) _mm512_storeu_si512(rows + (c + i) * row + p, words[i]);
+    }
+  }
+}
+
+void pair(const uint16_t* const* pixels, int64_t count, int64_t channels, uint32_t* words, int64_t column) {
+  for (int64_t p = 0; p < count; p += 2) {
+    for (int64_t c = 0; c < channels; c += kLanes) {
+      _mm512_storeu_si512(words + c / kLanes * column + p / 2 * kLanes,
+                          pair_of(pixels[p], pixels[p + 1], c, lanes(channels - c)));
+    }
+  }
+}
+
+// Linux gives tiles to a process that asks, once: Documentation/arch/x86/xstate.rst.
+bool may_use_tiles() {
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
+}  // namespace
+
+const AmxLoops* amx_loops() {
+  static constexpr AmxLoops kLoops{begin, end, add_products, transpose, pair};
+  static const bool may = may_use_tiles();
+  return may ? &kLoops : nullptr;
+}
+
+}  // namespace hourglass::detail
+
+#endif
