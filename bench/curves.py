@@ -207,6 +207,8 @@ def main(arguments):
     parser.add_argument("--first", type=int, default=300, help="where the comparison begins")
     parser.add_argument("--last", type=int, default=1800, help="and ends")
     parser.add_argument("--out", default=os.path.join(ROOT, "build", "curves"))
+    parser.add_argument("--engines", nargs="+", default=["ours", "pytorch"], choices=["ours", "pytorch"],
+                        help="compute these alone, for instance where the other one is not installed")
     parser.add_argument("--report", action="store_true", help="compute nothing")
     options = parser.parse_args(arguments)
     os.makedirs(options.out, exist_ok=True)
@@ -215,6 +217,8 @@ def main(arguments):
             for image in options.images:
                 name, clean, noisy = prepare(options, image)
                 for engine, fit in (("ours", fit_ours), ("pytorch", fit_pytorch)):
+                    if engine not in options.engines:
+                        continue
                     fit(options, clean, noisy, seed, os.path.join(options.out, f"{name}-{seed}-{engine}.csv"))
     suffix = ".clean.png"
     report(options, sorted(file[:-len(suffix)] for file in os.listdir(options.out) if file.endswith(suffix)))
