@@ -8,18 +8,17 @@
 // ConvGradWeights: diff_weights[oc,ic,kh,kw] = sum over n,oh,ow of src * diff_dst; diff_bias[oc] = sum of diff_dst
 //
 // Kernels: oneDNN's direct convolution, on the whole image, or band by band (ops/detail/band_convolution.h) where
-// padding is not zero; for 3x3 filters our own of Winograd's algorithm (ops/detail/winograd.h), and for the gradient of
-// 1x1 filters our own product (ops/detail/pointwise.h), where the CPU can.
+// padding is not zero; for 3x3 filters our own of Winograd's algorithm (ops/detail/winograd.h), and for the other
+// gradients of weights our own products (ops/detail/grad_weights.h), where the CPU can.
 // Weights take whatever layout it chooses, except that grouped weights stay row-major in the graph: oneDNN sees them as
 // 5-D [group,OC/group,C/group,KH,KW], which no 4-D blocked descriptor can say, so the kernel itself reorders them (they
 // are small) to and from the blocked form in its scratch memory.
 #include <algorithm>
 
 #include "graph/error.h"
-#include "ops/detail/amx_grad_weights.h"
 #include "ops/detail/band_convolution.h"
+#include "ops/detail/grad_weights.h"
 #include "ops/detail/onednn.h"
-#include "ops/detail/pointwise.h"
 #include "ops/detail/window.h"
 #include "ops/detail/winograd.h"
 
@@ -377,8 +376,7 @@ std::optional<KernelPlan> plan_ours(const PlanContext& ctx, detail::Direction di
   if (conv.band_rows == 0) {
     if (auto plan = detail::plan_winograd(ctx, conv)) return plan;
     if (direction == detail::Direction::grad_weights) {
-      if (auto plan = detail::plan_amx_grad_weights(conv)) return plan;
-      if (auto plan = detail::plan_pointwise_grad_weights(conv)) return plan;
+      if (auto plan = detail::plan_grad_weights(conv)) return plan;
     }
   }
   if (conv.border == detail::Border::constant && !detail::prefers_bands(conv)) return std::nullopt;
@@ -642,6 +640,13 @@ std::span<const OpDef> conv_ops() {
                "1x48x52x50 1x48x52x50 | pads=[1,1,1,1] pad_mode=reflect weights_shape=[48,48,3,3]",
                "2x5x13x9 2x7x13x10 | pads=[2,1,0,2] pad_mode=edge weights_shape=[7,5,3,3]",
                "1x36x19x70 1x132x19x70 | pads=[1,1,1,1] weights_shape=[132,36,3,3]",
+               // What our own products divide among panels, phases and bands.
+               "1x52x7x37 1x68x4x19 | pads=[1,1,1,1] strides=[2,2] weights_shape=[68,52,3,3] with_bias=1",
+               "2x20x9x21 2x24x9x21 | pads=[2,3,2,3] dilations=[2,3] pad_mode=reflect weights_shape=[24,20,3,3] "
+               "with_bias=1",
+               "1x16x41x9 1x20x13x3 | strides=[3,3] weights_shape=[20,16,5,2]",
+               "2x80x5x34 2x12x5x34 | weights_shape=[12,80,1,1] with_bias=1",
+               "1x64x5x9 1x32x3x5 | strides=[2,2] weights_shape=[32,64,1,1] with_bias=1",
            }},
   };
   return ops;

@@ -73,9 +73,9 @@ void add_products(const AmxProduct& p) {
 __mmask16 lanes(int64_t count) { return static_cast<__mmask16>(count >= kLanes ? 0xffffU : (1U << count) - 1U); }
 
 // Channel c of two pixels in word c.
-__m512i pair_of(const uint16_t* low, const uint16_t* high, int64_t c, __mmask16 mask) {
-  const __m512i l = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, low + c));
-  const __m512i h = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, high + c));
+__m512i pair_of(const void* low, const void* high, int64_t c, __mmask16 mask) {
+  const __m512i l = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, static_cast<const uint16_t*>(low) + c));
+  const __m512i h = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, static_cast<const uint16_t*>(high) + c));
   return _mm512_or_si512(l, _mm512_slli_epi32(h, 16));
 }
 
@@ -104,7 +104,7 @@ void transpose_words(__m512i r[kLanes]) {
   }
 }
 
-void transpose(const uint16_t* const* pixels, int64_t count, int64_t channels, uint16_t* rows, int64_t row) {
+void transpose(const void* const* pixels, int64_t count, int64_t channels, uint16_t* rows, int64_t row) {
   for (int64_t p = 0; p < count; p += kPixels) {
     for (int64_t c = 0; c < channels; c += kLanes) {
       const __mmask16 mask = lanes(channels - c);
@@ -116,7 +116,7 @@ void transpose(const uint16_t* const* pixels, int64_t count, int64_t channels, u
   }
 }
 
-void pair(const uint16_t* const* pixels, int64_t count, int64_t channels, uint32_t* words, int64_t column) {
+void pair(const void* const* pixels, int64_t count, int64_t channels, uint32_t* words, int64_t column) {
   for (int64_t p = 0; p < count; p += 2) {
     for (int64_t c = 0; c < channels; c += kLanes) {
       _mm512_storeu_si512(words + c / kLanes * column + p / 2 * kLanes,

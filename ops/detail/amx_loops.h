@@ -1,5 +1,5 @@
 // The products that AMX makes of bf16 (sums in f32), and what brings pixels into the form that they take: the loops that
-// ops/detail/amx_grad_weights.cpp calls, behind pointers, so that the build stays portable and the CPU decides while
+// ops/detail/grad_weights.cpp calls, behind pointers, so that the build stays portable and the CPU decides while
 // running.
 //
 // A tile is 16 rows of 64 bytes. A product of two tiles adds to sums[m][n], 16x16 of f32, what 32 values of k give:
@@ -30,9 +30,9 @@ struct AmxLoops {
 
   // `count` pixels (a multiple of 32), each the address of its first channel, to rows of one channel each, `row`
   // elements apart; as many rows as a multiple of 16, those behind the last channel are zero.
-  void (*transpose)(const uint16_t* const* pixels, int64_t count, int64_t channels, uint16_t* rows, int64_t row);
+  void (*transpose)(const void* const* pixels, int64_t count, int64_t channels, uint16_t* rows, int64_t row);
   // The same pixels, two to a word, 16 channels to a row: the right side of a product, 16 channels `column` words apart.
-  void (*pair)(const uint16_t* const* pixels, int64_t count, int64_t channels, uint32_t* words, int64_t column);
+  void (*pair)(const void* const* pixels, int64_t count, int64_t channels, uint32_t* words, int64_t column);
 };
 
 // Null where the compiler can't make them, or the system does not let this process use tiles.

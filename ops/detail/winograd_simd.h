@@ -271,18 +271,18 @@ struct WinogradSimd {
     }
   }
 
-  static void pack(bool is_bf16, const void* pixels, int64_t count, int64_t channels, uint32_t* words, int64_t row) {
+  static void pack(bool is_bf16, const void* const* pixels, int64_t count, int64_t first, int64_t channels,
+                   uint32_t* words, int64_t row) {
     with_element(is_bf16, [&](auto element) {
       using E = decltype(element);
       for_each_vector(channels, [&](int64_t c, Mask mask) {
         if constexpr (is_f32<E>) {
           for (int64_t i = 0; i < count; ++i) {
-            Isa::store(floats(words) + i * row + c, E::load(pixels, i * channels + c, mask));
+            Isa::store(floats(words) + i * row + c, E::load(pixels[i], first + c, mask));
           }
         } else {
           for (int64_t i = 0; i < count; i += 2) {
-            const Mask second = i + 1 < count ? mask : lanes(0);
-            E::pair(E::load(pixels, i * channels + c, mask), E::load(pixels, (i + 1) * channels + c, second),
+            E::pair(E::load(pixels[i], first + c, mask), E::load(pixels[i + 1], first + c, mask),
                     words + i / 2 * row + c);
           }
         }

@@ -1,0 +1,21 @@
+// The gradient of a convolution's weights, for filters, strides, dilations and borders of any kind: for each tap, the
+// product of two matrices of pixels, [C][pixels] and [pixels][OC], with many pixels and few channels. In f32 and in bf16
+// (products of bf16, sums in f32).
+//
+// A band of the gradient and the rows of the source that it needs are put into the form that the CPU's products take,
+// each row once; taps beside each other read the same row, a pixel further. Padding is made on the way. Activations are
+// channels-last, weights [KH][KW][C][OC]. Each thread sums over its share of the rows; the same number of threads gives
+// the same bytes.
+#pragma once
+
+#include <optional>
+
+#include "ops/detail/convolution.h"
+
+namespace hourglass::detail {
+
+// Absent where the weights are so many that a thread's sums would leave its second-level cache, the CPU lacks AVX2 (for
+// bf16: AVX512_BF16), or oneDNN has something better.
+std::optional<KernelPlan> plan_grad_weights(const Convolution& conv);
+
+}  // namespace hourglass::detail
