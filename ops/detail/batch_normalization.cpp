@@ -74,12 +74,14 @@ struct Coefficients {
   const float *slope, *constant;          // backward: diff_src = factor * dz + slope * (src - center) + constant
 };
 
+// The counterpart's periods are `step` elements apart.
 template <class T>
-HG_CLONES void normalize_row(const T* src, T* dst, int64_t count, int64_t period, const Coefficients& k, float alpha) {
+HG_CLONES void normalize_row(const T* src, T* dst, int64_t step, int64_t count, int64_t period, const Coefficients& k,
+                             float alpha) {
   const float *center = k.center, *factor = k.factor, *offset = k.offset;
   for (int64_t i = 0; i < count; i += period) {
     const T* x = src + i;
-    T* y = dst + i;
+    T* y = dst + i / period * step;
     const int64_t n = std::min(period, count - i);
 #pragma omp simd
     for (int64_t j = 0; j < n; ++j) {
@@ -91,18 +93,18 @@ HG_CLONES void normalize_row(const T* src, T* dst, int64_t count, int64_t period
 
 // The sums of dz and of dz * (src - center).
 template <class T>
-HG_CLONES void grad_sums_row(const T* diff_dst, const T* src, int64_t count, int64_t period, const Coefficients& k,
-                             float alpha, float* sum, float* product) {
+HG_CLONES void grad_sums_row(const T* diff_dst, int64_t step, const T* src, int64_t count, int64_t period,
+                             const Coefficients& k, float alpha, float* sum, float* product) {
   const float *center = k.center, *factor = k.factor, *offset = k.offset;
   for (int64_t j = 0; j < period; ++j) sum[j] = product[j] = 0;
   int64_t i = 0;
   for (; i + 2 * period <= count; i += 2 * period) {
-    const T *x = src + i, *dy = diff_dst + i;
+    const T *x = src + i, *dy = diff_dst + i / period * step;
 #pragma omp simd
     for (int64_t j = 0; j < period; ++j) {
       const float d0 = load(x + j) - center[j];
       const float d1 = load(x + period + j) - center[j];
-      const float g0 = load(dy + j), g1 = load(dy + period + j);
+      const float g0 = load(dy + j), g1 = load(dy + step + j);
       const float z0 = d0 * factor[j] + offset[j] > 0 ? g0 : alpha * g0;
       const float z1 = d1 * factor[j] + offset[j] > 0 ? g1 : alpha * g1;
       sum[j] += z0 + z1;
@@ -110,7 +112,7 @@ HG_CLONES void grad_sums_row(const T* diff_dst, const T* src, int64_t count, int
     }
   }
   for (; i < count; i += period) {
-    const T *x = src + i, *dy = diff_dst + i;
+    const T *x = src + i, *dy = diff_dst + i / period * step;
     const int64_t n = std::min(period, count - i);
 #pragma omp simd
     for (int64_t j = 0; j < n; ++j) {
@@ -124,11 +126,11 @@ HG_CLONES void grad_sums_row(const T* diff_dst, const T* src, int64_t count, int
 }
 
 template <class T>
-HG_CLONES void grad_apply_row(const T* diff_dst, const T* src, T* diff_src, int64_t count, int64_t period,
+HG_CLONES void grad_apply_row(const T* diff_dst, int64_t step, const T* src, T* diff_src, int64_t count, int64_t period,
                               const Coefficients& k, float alpha) {
   const float *center = k.center, *factor = k.factor, *offset = k.offset, *slope = k.slope, *constant = k.constant;
   for (int64_t i = 0; i < count; i += period) {
-    const T *x = src + i, *dy = diff_dst + i;
+    const T *x = src + i, *dy = diff_dst + i / period * step;
     T* dx = diff_src + i;
     const int64_t n = std::min(period, count - i);
 #pragma omp simd
@@ -231,7 +233,8 @@ void add_moments(const NormalizationWalk& walk, const Scratch& scratch, int64_t 
   }
 }
 
-// A chunk of a counterpart that is a slice, side by side in the cache.
+// A chunk of a counterpart. Where it is a slice whose pixels are periods, the loops step over what is not ours;
+// narrower slices are put side by side, in the cache.
 template <class T>
 struct Slice {
   const Normalization& normalization;
@@ -241,22 +244,29 @@ struct Slice {
       : normalization(n), buffers(reinterpret_cast<T*>(static_cast<char*>(scratch) + Scratch::bytes(n.walk))) {}
 
   [[nodiscard]] bool is_whole() const { return normalization.stride == 0; }
+  [[nodiscard]] bool is_direct() const { return is_whole() || normalization.walk.period == normalization.walk.v.block; }
+  // From a period to the next.
+  [[nodiscard]] int64_t step() const {
+    return is_whole() || !is_direct() ? normalization.walk.period : normalization.stride;
+  }
   [[nodiscard]] T* buffer(int64_t worker) const { return buffers + worker * normalization.walk.chunk_elements(); }
   // Of the pixel at the walk's own `offset`.
   [[nodiscard]] int64_t at(int64_t offset) const {
-    return offset / normalization.walk.v.block * normalization.stride + normalization.first;
+    return is_whole() ? offset : offset / normalization.walk.v.block * normalization.stride + normalization.first;
   }
   // `pixels` of the whole, from the walk's own `offset` on.
   const T* load(const T* whole, int64_t worker, int64_t offset, int64_t pixels) const {
-    if (is_whole()) return whole + offset;
+    if (is_direct()) return whole + at(offset);
     const int64_t lanes = normalization.walk.v.block;
     copy_lanes(whole + at(offset), normalization.stride, buffer(worker), lanes, lanes, pixels);
     return buffer(worker);
   }
   // Where to write them, and what puts them in their place then.
-  T* target(T* whole, int64_t worker, int64_t offset) const { return is_whole() ? whole + offset : buffer(worker); }
+  T* target(T* whole, int64_t worker, int64_t offset) const {
+    return is_direct() ? whole + at(offset) : buffer(worker);
+  }
   void store(T* whole, int64_t worker, int64_t offset, int64_t pixels) const {
-    if (is_whole()) return;
+    if (is_direct()) return;
     const int64_t lanes = normalization.walk.v.block;
     copy_lanes(buffer(worker), lanes, whole + at(offset), normalization.stride, lanes, pixels);
   }
@@ -317,8 +327,8 @@ void normalize_forward(const Normalization& normalization, const NormalizationFo
   };
   walk.run(reduce, finish, [&](int64_t worker, int64_t split, int64_t first, int64_t last) {
     walk.for_chunks(split, first, last, [&](int64_t group, int64_t offset, int64_t pixels) {
-      normalize_row(src + offset, slice.target(dst, worker, offset), pixels * block, walk.period, scratch.of(group),
-                    normalization.alpha);
+      normalize_row(src + offset, slice.target(dst, worker, offset), slice.step(), pixels * block, walk.period,
+                    scratch.of(group), normalization.alpha);
       slice.store(dst, worker, offset, pixels);
     });
   });
@@ -334,7 +344,7 @@ void normalize_apply(const Normalization& normalization, const NormalizationAppl
   set_coefficients(walk, scratch, at.scale, at.bias, at.mean, at.inv_std);
   parallel_for(walk.workers, [&](int64_t worker) {
     walk.for_share(worker, walk.workers, 0, walk.v.groups, [&](int64_t group, int64_t offset, int64_t pixels) {
-      normalize_row(src + offset, slice.target(dst, worker, offset), pixels * walk.v.block, walk.period,
+      normalize_row(src + offset, slice.target(dst, worker, offset), slice.step(), pixels * walk.v.block, walk.period,
                     scratch.of(group), normalization.alpha);
       slice.store(dst, worker, offset, pixels);
     });
@@ -357,8 +367,8 @@ void normalize_backward(const Normalization& normalization, const NormalizationB
     scratch.clear(split, first, last);
     float *sum = scratch.vector(worker, 0), *product = scratch.vector(worker, 1);
     walk.for_chunks(split, first, last, [&](int64_t group, int64_t offset, int64_t pixels) {
-      grad_sums_row(slice.load(diff_dst, worker, offset, pixels), src + offset, pixels * block, walk.period,
-                    scratch.of(group), alpha, sum, product);
+      grad_sums_row(slice.load(diff_dst, worker, offset, pixels), slice.step(), src + offset, pixels * block,
+                    walk.period, scratch.of(group), alpha, sum, product);
       double *sums = scratch.folded(worker, 0), *products = scratch.folded(worker, 1);
       fold_row(sum, walk.period, block, sums);
       fold_row(product, walk.period, block, products);
@@ -388,8 +398,8 @@ void normalize_backward(const Normalization& normalization, const NormalizationB
   };
   walk.run(reduce, finish, [&](int64_t worker, int64_t split, int64_t first, int64_t last) {
     walk.for_chunks(split, first, last, [&](int64_t group, int64_t offset, int64_t pixels) {
-      grad_apply_row(slice.load(diff_dst, worker, offset, pixels), src + offset, diff_src + offset, pixels * block,
-                     walk.period, scratch.of(group), alpha);
+      grad_apply_row(slice.load(diff_dst, worker, offset, pixels), slice.step(), src + offset, diff_src + offset,
+                     pixels * block, walk.period, scratch.of(group), alpha);
     });
   });
 }
