@@ -16,8 +16,9 @@
 
 namespace hourglass::detail {
 
-// Elements that a chunk has at least: two arrays of them stay in a 32 KB first-level cache.
-constexpr int64_t kChunk = 4096;
+// Elements that a chunk has at least: enough that its sums, folded once per chunk and channel, don't count, and few enough
+// that float sums of them are good to six digits and two arrays of them stay in a second-level cache.
+constexpr int64_t kChunk = 16384;
 // Below this many elements a second thread costs more than it brings.
 constexpr int64_t kSerial = 16384;
 // A channel group of at most so many bytes, all arrays together, is one thread's work if there are plenty of groups: it
