@@ -19,6 +19,7 @@
 #include "ops/detail/band_convolution.h"
 #include "ops/detail/grad_weights.h"
 #include "ops/detail/onednn.h"
+#include "ops/detail/tile_convolution.h"
 #include "ops/detail/window.h"
 #include "ops/detail/winograd.h"
 
@@ -375,6 +376,7 @@ std::optional<KernelPlan> plan_ours(const PlanContext& ctx, detail::Direction di
   if (attrs.integer("group") != 1) return std::nullopt;
   if (conv.band_rows == 0) {
     if (auto plan = detail::plan_winograd(ctx, conv)) return plan;
+    if (auto plan = detail::plan_tile_convolution(ctx, conv)) return plan;
     if (direction == detail::Direction::grad_weights) {
       if (auto plan = detail::plan_grad_weights(conv)) return plan;
     }

@@ -1,7 +1,7 @@
 // Compiled for AMX whatever the build is for, see ops/detail/amx_loops.h.
 #include "ops/detail/amx_loops.h"
 
-#if !defined(__AMX_TILE__) || !defined(__AMX_BF16__) || !defined(__AVX512BW__) || !defined(__linux__)
+#if !defined(__AMX_TILE__) || !defined(__AMX_BF16__) || !defined(__AVX512BF16__) || !defined(__linux__)
 
 namespace hourglass::detail {
 const AmxLoops* amx_loops() { return nullptr; }
@@ -72,6 +72,13 @@ void add_products(const AmxProduct& p) {
 
 __mmask16 lanes(int64_t count) { return static_cast<__mmask16>(count >= kLanes ? 0xffffU : (1U << count) - 1U); }
 
+void round(const float* sums, int64_t rows, int64_t columns, uint16_t* to, int64_t row) {
+  const __mmask16 mask = lanes(columns);
+  for (int64_t i = 0; i < rows; ++i) {
+    _mm256_mask_storeu_epi16(to + i * row, mask, (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(sums + i * kLanes)));
+  }
+}
+
 // Channel c of two pixels in word c.
 __m512i pair_of(const void* low, const void* high, int64_t c, __mmask16 mask) {
   const __m512i l = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, static_cast<const uint16_t*>(low) + c));
@@ -134,7 +141,7 @@ bool may_use_tiles() {
 }  // namespace
 
 const AmxLoops* amx_loops() {
-  static constexpr AmxLoops kLoops{begin, end, add_products, transpose, pair};
+  static constexpr AmxLoops kLoops{begin, end, add_products, round, transpose, pair};
   static const bool may = may_use_tiles();
   return may ? &kLoops : nullptr;
 }

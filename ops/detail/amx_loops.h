@@ -1,5 +1,5 @@
 // The products that AMX makes of bf16 (sums in f32), and what brings pixels into the form that they take: the loops that
-// ops/detail/grad_weights.cpp calls, behind pointers, so that the build stays portable and the CPU decides while
+// ops/detail/grad_weights.cpp and tile_convolution.cpp call, behind pointers, so that the build stays portable and the CPU decides while
 // running.
 //
 // A tile is 16 rows of 64 bytes. A product of two tiles adds to sums[m][n], 16x16 of f32, what 32 values of k give:
@@ -27,6 +27,8 @@ struct AmxLoops {
   void (*begin)();
   void (*end)();
   void (*add_products)(const AmxProduct& product);
+  // A tile of sums to bf16: `rows` rows of `columns`, `row` elements apart.
+  void (*round)(const float* sums, int64_t rows, int64_t columns, uint16_t* to, int64_t row);
 
   // `count` pixels (a multiple of 32), each the address of its first channel, to rows of one channel each, `row`
   // elements apart; as many rows as a multiple of 16, those behind the last channel are zero.

@@ -1,0 +1,238 @@
+#include "ops/detail/tile_convolution.h"
+
+#include <algorithm>
+#include <array>
+
+#include "ops/detail/amx_loops.h"
+#include "ops/detail/loop.h"
+#include "ops/detail/offsets.h"
+#include "ops/detail/onednn.h"
+#include "ops/detail/view.h"
+
+namespace hourglass::detail {
+namespace {
+
+constexpr int64_t kLanes = 16, kStep = 32, kTile = 256;
+
+int64_t up(int64_t count, int64_t grain) { return (count + grain - 1) / grain * grain; }
+
+// A run of the source's row that a pixel's sums read, with `taps` taps of the filter from `tap` on.
+struct Run {
+  int64_t row = 0, place = 0;  // rows and elements from the pixel's first tap
+  int64_t tap = 0, taps = 0;
+};
+
+struct Layout {
+  Convolution conv;
+  const AmxLoops* loops = nullptr;
+  View src, dst;
+  std::vector<Run> runs;
+  int64_t run_steps = 0;                      // of each run, filled up
+  int64_t pitch = 0;                          // elements from a pixel's runs to the next one's
+  int64_t places = 0, row = 0;                // pixels of a row with its borders, and its elements, filled up
+  int64_t left_border = 0, right_border = 0;  // pixels of them that are not the image's
+  int64_t parts = 1, slots = 1;
+  std::size_t weights = 0, zeros = 0, rows = 0, sums = 0, part_bytes = 0;
+
+  [[nodiscard]] int64_t run_channels() const { return runs[0].taps * src.c; }
+  [[nodiscard]] int64_t panel() const { return static_cast<int64_t>(runs.size()) * run_steps * kTile; }  // words
+};
+
+class TileConvolution final : public Kernel {
+ public:
+  explicit TileConvolution(std::shared_ptr<const Layout> layout) : layout_(std::move(layout)) {}
+  void bind(const Addresses& at, const dnnl::stream&) override { at_ = at; }
+
+  void run() noexcept override {
+    const Layout& l = *layout_;
+    pack_weights();
+    parallel_for(l.parts, [&](int64_t part) {
+      l.loops->begin();
+      const int64_t rows = l.dst.n * l.dst.h;
+      int64_t image = -1, put_until = 0;
+      for (int64_t row = rows * part / l.parts; row < rows * (part + 1) / l.parts; ++row) {
+        const WindowAxis& h = l.conv.window.h;
+        const int64_t begin = row % l.dst.h * h.stride, end = begin + h.extent();
+        if (row / l.dst.h != image) put_until = 0;
+        image = row / l.dst.h;
+        for (int64_t i = std::max(begin, put_until); i < end; ++i) put_row(part, image, i);
+        put_until = end;
+        convolve_row(part, image, row % l.dst.h);
+      }
+      l.loops->end();
+    });
+  }
+
+ private:
+  [[nodiscard]] char* scratch(int64_t part, std::size_t offset) const {
+    return static_cast<char*>(at_.scratch) + static_cast<std::size_t>(part) * layout_->part_bytes + offset;
+  }
+  [[nodiscard]] uint16_t* slot(int64_t part, int64_t row) const {
+    return reinterpret_cast<uint16_t*>(scratch(part, layout_->rows)) + row % layout_->slots * layout_->row;
+  }
+
+  // To panels of 16 output channels, the runs' channels pair by pair.
+  void pack_weights() const {
+    const Layout& l = *layout_;
+    char* zeros = scratch(0, l.zeros);
+    std::fill_n(zeros, l.dst.c * 2, '\0');
+    parallel_for(static_cast<int64_t>(l.runs.size()) * l.run_steps, [&](int64_t i) {
+      const Run& run = l.runs[static_cast<std::size_t>(i / l.run_steps)];
+      std::array<const void*, kStep> channels;
+      for (int64_t j = 0; j < kStep; ++j) {
+        const int64_t c = i % l.run_steps * kStep + j;
+        channels[static_cast<std::size_t>(j)] =
+            c < l.run_channels() ? static_cast<const uint16_t*>(at_.src[1]) + (run.tap * l.src.c + c) * l.dst.c
+                                 : static_cast<const void*>(zeros);
+      }
+      l.loops->pair(channels.data(), kStep, l.dst.c, reinterpret_cast<uint32_t*>(scratch(0, l.weights)) + i * kTile,
+                    l.panel());
+    });
+  }
+
+  // A row of the source with its borders, counted from the padding's first.
+  void put_row(int64_t part, int64_t image, int64_t row) const {
+    const Layout& l = *layout_;
+    const auto& [h, w] = l.conv.window;
+    uint16_t* to = slot(part, row);
+    const int64_t from = border_source(l.conv.border, row - h.pad_begin, h.src);
+    // What is filled up must be finite: it is multiplied by zero.
+    if (from == kOutside) return std::fill_n(to, l.row, uint16_t{0}), void();
+    const auto* pixels = static_cast<const uint16_t*>(at_.src[0]) + l.src.offset(image, 0, from, 0);
+    const auto put_border = [&](int64_t place) {
+      const int64_t column = border_source(l.conv.border, place - w.pad_begin, w.src);
+      if (column == kOutside) return std::fill_n(to + place * l.src.c, l.src.c, uint16_t{0}), void();
+      std::copy_n(pixels + column * l.src.c, l.src.c, to + place * l.src.c);
+    };
+    for (int64_t i = 0; i < l.left_border; ++i) put_border(i);
+    const int64_t whole = l.places - l.left_border - l.right_border;
+    std::copy_n(pixels + (l.left_border - w.pad_begin) * l.src.c, whole * l.src.c, to + l.left_border * l.src.c);
+    for (int64_t i = l.places - l.right_border; i < l.places; ++i) put_border(i);
+    std::fill_n(to + l.places * l.src.c, l.row - l.places * l.src.c, uint16_t{0});
+  }
+
+  void convolve_row(int64_t part, int64_t image, int64_t row) const {
+    const Layout& l = *layout_;
+    const int64_t begin = row * l.conv.window.h.stride, count = static_cast<int64_t>(l.runs.size());
+    std::array<const uint16_t*, kMostRuns> left, lefts;
+    std::array<const uint32_t*, kMostRuns> right;
+    for (int64_t i = 0; i < count; ++i) {
+      const Run& run = l.runs[static_cast<std::size_t>(i)];
+      lefts[static_cast<std::size_t>(i)] = slot(part, begin + run.row) + run.place;
+    }
+    auto* sums = reinterpret_cast<float*>(scratch(part, l.sums));
+    auto* dst = static_cast<uint16_t*>(at_.dst[0]) + l.dst.offset(image, 0, row, 0);
+    for (int64_t o = 0; o < l.dst.c; o += 2 * kLanes) {
+      const int64_t columns = l.dst.c - o > kLanes ? 2 : 1;
+      for (int64_t i = 0; i < count; ++i) {
+        right[static_cast<std::size_t>(i)] =
+            reinterpret_cast<const uint32_t*>(scratch(0, l.weights)) + o / kLanes * l.panel() + i * l.run_steps * kTile;
+      }
+      for (int64_t p = 0; p < l.dst.w; p += 2 * kLanes) {
+        const int64_t rows = l.dst.w - p > kLanes ? 2 : 1;
+        for (int64_t i = 0; i < count; ++i) {
+          left[static_cast<std::size_t>(i)] = lefts[static_cast<std::size_t>(i)] + p * l.pitch;
+        }
+        set_bias(o, columns, sums);
+        l.loops->add_products({.left = left.data(),
+                               .left_row = l.pitch,
+                               .right = right.data(),
+                               .right_column = l.panel(),
+                               .pieces = count,
+                               .steps = l.run_steps,
+                               .rows = rows,
+                               .columns = columns,
+                               .sums = sums,
+                               .sums_row = 2 * kTile,
+                               .sums_column = kTile});
+        for (int64_t i = 0; i < rows * columns; ++i) {
+          const int64_t pixel = p + i / columns * kLanes, channel = o + i % columns * kLanes;
+          l.loops->round(sums + (i / columns * 2 + i % columns) * kTile, std::min(kLanes, l.dst.w - pixel),
+                         std::min(kLanes, l.dst.c - channel), dst + pixel * l.dst.c + channel, l.dst.c);
+        }
+      }
+    }
+  }
+
+  // What all four tiles of sums begin with.
+  void set_bias(int64_t o, int64_t columns, float* sums) const {
+    const Layout& l = *layout_;
+    std::fill_n(sums, 4 * kTile, 0.0F);
+    if (!l.conv.has_bias) return;
+    const auto* bias = static_cast<const float*>(at_.src[2]) + o;
+    for (int64_t i = 0; i < 4 * kLanes; ++i) {
+      const int64_t column = i / kLanes % 2 * kLanes;
+      if (column < columns * kLanes) {
+        std::copy_n(bias + column, std::min(kLanes, l.dst.c - o - column), sums + i * kLanes);
+      }
+    }
+  }
+
+ public:
+  static constexpr std::size_t kMostRuns = 64;
+
+ private:
+  std::shared_ptr<const Layout> layout_;
+  Addresses at_;
+};
+
+}  // namespace
+
+std::optional<KernelPlan> plan_tile_convolution(const PlanContext& ctx, const Convolution& conv) {
+  const auto& [h, w] = conv.window;
+  if (conv.direction != Direction::forward || conv.src.dtype != DType::bf16 || conv.dst.dtype != DType::bf16 ||
+      conv.weights.dtype != DType::bf16 || h.kernel * w.kernel == 1 || conv.src.shape.elements() == 0 ||
+      conv.dst.shape.elements() == 0 || !has_isa(dnnl::cpu_isa::avx512_core_amx) || amx_loops() == nullptr) {
+    return std::nullopt;
+  }
+  auto layout = std::make_shared<Layout>();
+  Layout& l = *layout;
+  l.conv = conv;
+  l.loops = amx_loops();
+  const MemoryDesc src = with_tag(conv.src, Tag::nhwc), dst = with_tag(conv.dst, Tag::nhwc);
+  const MemoryDesc weights = with_tag(conv.weights, Tag::hwio);
+  l.src = view_of(src);
+  l.dst = view_of(dst);
+  for (int64_t i = 0; i < h.kernel; ++i) {
+    if (w.dilation == 1) {
+      l.runs.push_back({.row = i * h.dilation, .place = 0, .tap = i * w.kernel, .taps = w.kernel});
+      continue;
+    }
+    for (int64_t j = 0; j < w.kernel; ++j) {
+      l.runs.push_back({.row = i * h.dilation, .place = j * w.dilation * l.src.c, .tap = i * w.kernel + j, .taps = 1});
+    }
+  }
+  if (l.runs.size() > TileConvolution::kMostRuns) return std::nullopt;
+  l.run_steps = up(l.run_channels(), kStep) / kStep;
+  l.pitch = w.stride * l.src.c;
+  l.places = (w.dst - 1) * w.stride + w.extent();
+  l.left_border = std::clamp<int64_t>(w.pad_begin, 0, l.places);
+  l.right_border = std::clamp<int64_t>(l.places - w.pad_begin - w.src, 0, l.places - l.left_border);
+  // The last tile's pixels and steps reach beyond.
+  const int64_t reach = (up(w.dst, kLanes) - 1) * l.pitch + l.runs.back().place + l.run_steps * kStep;
+  l.row = up(std::max(reach, l.places * l.src.c), kStep);
+  l.slots = h.extent();
+  l.parts = std::min<int64_t>(omp_get_max_threads(), l.dst.n * h.dst);
+
+  Offsets offsets;
+  const auto bytes = [](int64_t count, std::size_t size) { return static_cast<std::size_t>(count) * size; };
+  l.weights = offsets.add(bytes(up(l.dst.c, kLanes) / kLanes * l.panel(), sizeof(uint32_t)));
+  l.zeros = offsets.add(bytes(l.dst.c, sizeof(uint16_t)));
+  Offsets of_part;
+  l.rows = offsets.end() + of_part.add(bytes(l.slots * l.row, sizeof(uint16_t)));
+  l.sums = offsets.end() + of_part.add(bytes(4 * kTile, sizeof(float)));
+  l.part_bytes = of_part.end();
+
+  KernelPlan plan{.src = {src, weights},
+                  .dst = {dst},
+                  .scratch_bytes = offsets.end() + of_part.end() * static_cast<std::size_t>(l.parts),
+                  .implementation = "tiles:avx512_core_amx_bf16",
+                  .kernel = nullptr};
+  if (ctx.node.inputs.size() > 2) {
+    plan.src.push_back(conv.has_bias ? plain({DType::f32, Shape{conv.weights.shape[0]}}) : MemoryDesc());
+  }
+  plan.kernel = std::make_unique<TileConvolution>(std::move(layout));
+  return plan;
+}
+
+}  // namespace hourglass::detail
