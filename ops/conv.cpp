@@ -7,12 +7,13 @@
 // ConvGradSrc:     diff_src is the transposed convolution of diff_dst (see also ops/conv_transpose.cpp)
 // ConvGradWeights: diff_weights[oc,ic,kh,kw] = sum over n,oh,ow of src * diff_dst; diff_bias[oc] = sum of diff_dst
 //
-// Kernels: oneDNN's direct convolution, on the whole image, or band by band (ops/detail/band_convolution.h) where
-// padding is not zero; for 3x3 filters our own of Winograd's algorithm (ops/detail/winograd.h), and for the other
-// gradients of weights our own products (ops/detail/grad_weights.h), where the CPU can.
-// Weights take whatever layout it chooses, except that grouped weights stay row-major in the graph: oneDNN sees them as
-// 5-D [group,OC/group,C/group,KH,KW], which no 4-D blocked descriptor can say, so the kernel itself reorders them (they
-// are small) to and from the blocked form in its scratch memory.
+// Kernels, where the CPU can: for 3x3 filters Winograd's algorithm (ops/detail/winograd.h); for gradients of weights
+// otherwise, products of pixels (ops/detail/grad_weights.h); forward in bf16, products of tiles
+// (ops/detail/tile_convolution.h). Else oneDNN's direct convolution, on the whole image, or band by band
+// (ops/detail/band_convolution.h) where padding is not zero.
+// Weights take whatever layout oneDNN chooses, except that grouped weights stay row-major in the graph: oneDNN sees
+// them as 5-D [group,OC/group,C/group,KH,KW], which no 4-D blocked descriptor can say, so the kernel itself reorders
+// them (they are small) to and from the blocked form in its scratch memory.
 #include <algorithm>
 
 #include "graph/error.h"
@@ -361,7 +362,7 @@ void finish_with_weights_in(const PlanContext& ctx, const WeightsLayout& weights
   plan.kernel = std::make_unique<Sequence>(std::move(parts));
 }
 
-// The plan by Winograd's algorithm or by bands, where that is the way.
+// The plan by a kernel of ours or by bands of oneDNN's, where that is the way.
 std::optional<KernelPlan> plan_ours(const PlanContext& ctx, detail::Direction direction, const TensorType& src,
                                     const TensorType& weights, const TensorType& dst, bool has_bias) {
   const Attrs& attrs = ctx.node.attrs;
@@ -557,6 +558,9 @@ std::span<const OpDef> conv_ops() {
                "1x48x52x50 48x48x3x3 48 | pads=[1,1,1,1] pad_mode=reflect",
                "2x5x13x9 7x5x3x3 7 | pads=[2,1,0,2] pad_mode=edge",
                "1x36x19x70 132x36x3x3 | pads=[1,1,1,1]",
+               // What a thread's rows are cut by: images; and padding wider than the row.
+               "3x17x9x37 33x17x3x3 33 | pads=[1,1,1,1] strides=[2,2] pad_mode=reflect",
+               "1x2x1x1 2x2x2x2 | pads=[5,5,0,0] strides=[7,7]",
            }},
       {.name = "ConvGradSrc",
        .internal = true,
@@ -648,6 +652,9 @@ std::span<const OpDef> conv_ops() {
                "with_bias=1",
                "1x16x41x9 1x20x13x3 | strides=[3,3] weights_shape=[20,16,5,2]",
                "2x80x5x34 2x12x5x34 | weights_shape=[12,80,1,1] with_bias=1",
+               // Several bands of an image in a thread's part, and parts across images.
+               "3x20x40x70 3x20x40x70 | pads=[1,1,1,1] pad_mode=edge weights_shape=[20,20,3,3] with_bias=1",
+               "3x12x23x260 3x10x12x130 | strides=[2,2] pads=[1,1,1,1] weights_shape=[10,12,3,3] with_bias=1",
                "1x64x5x9 1x32x3x5 | strides=[2,2] weights_shape=[32,64,1,1] with_bias=1",
            }},
   };

@@ -79,9 +79,9 @@ template <class T>
 HG_CLONES void normalize_row(const T* src, T* dst, int64_t step, int64_t count, int64_t period, const Coefficients& k,
                              float alpha) {
   const float *center = k.center, *factor = k.factor, *offset = k.offset;
-  for (int64_t i = 0; i < count; i += period) {
+  T* y = dst;
+  for (int64_t i = 0; i < count; i += period, y += step) {
     const T* x = src + i;
-    T* y = dst + i / period * step;
     const int64_t n = std::min(period, count - i);
 #pragma omp simd
     for (int64_t j = 0; j < n; ++j) {
@@ -98,8 +98,9 @@ HG_CLONES void grad_sums_row(const T* diff_dst, int64_t step, const T* src, int6
   const float *center = k.center, *factor = k.factor, *offset = k.offset;
   for (int64_t j = 0; j < period; ++j) sum[j] = product[j] = 0;
   int64_t i = 0;
-  for (; i + 2 * period <= count; i += 2 * period) {
-    const T *x = src + i, *dy = diff_dst + i / period * step;
+  const T* dy = diff_dst;
+  for (; i + 2 * period <= count; i += 2 * period, dy += 2 * step) {
+    const T* x = src + i;
 #pragma omp simd
     for (int64_t j = 0; j < period; ++j) {
       const float d0 = load(x + j) - center[j];
@@ -111,8 +112,8 @@ HG_CLONES void grad_sums_row(const T* diff_dst, int64_t step, const T* src, int6
       product[j] += z0 * d0 + z1 * d1;
     }
   }
-  for (; i < count; i += period) {
-    const T *x = src + i, *dy = diff_dst + i / period * step;
+  for (; i < count; i += period, dy += step) {
+    const T* x = src + i;
     const int64_t n = std::min(period, count - i);
 #pragma omp simd
     for (int64_t j = 0; j < n; ++j) {
@@ -129,8 +130,9 @@ template <class T>
 HG_CLONES void grad_apply_row(const T* diff_dst, int64_t step, const T* src, T* diff_src, int64_t count, int64_t period,
                               const Coefficients& k, float alpha) {
   const float *center = k.center, *factor = k.factor, *offset = k.offset, *slope = k.slope, *constant = k.constant;
-  for (int64_t i = 0; i < count; i += period) {
-    const T *x = src + i, *dy = diff_dst + i / period * step;
+  const T* dy = diff_dst;
+  for (int64_t i = 0; i < count; i += period, dy += step) {
+    const T* x = src + i;
     T* dx = diff_src + i;
     const int64_t n = std::min(period, count - i);
 #pragma omp simd

@@ -16,8 +16,8 @@
 
 namespace hourglass::detail {
 
-// Elements that a chunk has at least: enough that its sums, folded once per chunk and channel, don't count, and few enough
-// that float sums of them are good to six digits and two arrays of them stay in a second-level cache.
+// Elements that a chunk has, about: enough that its sums, folded once per chunk and channel, don't count, and few
+// enough that float sums of them are good to six digits and two arrays of them stay in a second-level cache.
 constexpr int64_t kChunk = 16384;
 // Below this many elements a second thread costs more than it brings.
 constexpr int64_t kSerial = 16384;
@@ -46,7 +46,9 @@ struct NormalizationWalk {
     period = std::lcm(v.block, int64_t{16});
     if (period > 1024) period = v.block;
     period *= (63 + period) / period;
-    chunk_pixels = period * std::max<int64_t>(8, kChunk / period) / v.block;
+    // Two chunks a thread at least, where the image is large enough to be shared.
+    const int64_t share = v.n * v.h * v.w * v.block / (2 * omp_get_max_threads());
+    chunk_pixels = period * std::max<int64_t>(8, std::min(kChunk, share) / period) / v.block;
     chunks = (row_pixels + chunk_pixels - 1) / chunk_pixels;
     const int64_t group_elements = v.n * v.h * v.w * v.block;
     const int64_t group_bytes = std::max<int64_t>(group_elements * bytes_per_element, 1);

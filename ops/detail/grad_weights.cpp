@@ -1,6 +1,7 @@
 #include "ops/detail/grad_weights.h"
 
 #include <algorithm>
+#include <array>
 
 #include "ops/detail/amx_loops.h"
 #include "ops/detail/loop.h"
@@ -14,12 +15,13 @@ namespace hourglass::detail {
 namespace {
 
 constexpr int64_t kLanes = 16;
-// Pixels of a band that a row of taps is summed over before its sums are written.
+// A band has about so many pixels, in at most so many rows: AMX keeps a tile of sums in its register for all of them.
 constexpr int64_t kBandPixels = 512, kBandRows = 16;
-// A thread's sums stay in its second-level cache.
+// A thread's sums; those of 128 to 128 channels, 3x3, are the largest that it was measured with.
 constexpr int64_t kSumsBytes = 1 << 20;
+// All that a thread puts aside. Filters that reach over hundreds of rows would need more.
+constexpr std::size_t kPartBytes = 16 << 20;
 
-int64_t up(int64_t count, int64_t grain) { return (count + grain - 1) / grain * grain; }
 std::size_t bytes_of(int64_t words) { return static_cast<std::size_t>(words) * 4; }
 
 // A row of the source has its columns by phase: with a stride of 2 the even ones and the odd ones, so that those of one
@@ -69,15 +71,21 @@ class Products {
   [[nodiscard]] int64_t src_pixels() const { return s_.swapped ? right_pixels() : left_pixels(); }
   [[nodiscard]] int64_t dst_pixels() const { return s_.swapped ? left_pixels() : right_pixels(); }
   // Pixels are addresses of their first channel.
-  void put_src(const void* const* pixels, char* to) const { s_.swapped ? put_right(pixels, to) : put_left(pixels, to); }
-  void put_dst(const void* const* pixels, char* to) const { s_.swapped ? put_left(pixels, to) : put_right(pixels, to); }
+  void put_src(const void* const* pixels, char* to) const {
+    if (s_.swapped) return put_right(pixels, to);
+    put_left(pixels, to);
+  }
+  void put_dst(const void* const* pixels, char* to) const {
+    if (s_.swapped) return put_left(pixels, to);
+    put_right(pixels, to);
+  }
 
   // Each thread calls begin() before, and end() after all that it adds.
   virtual void begin() const {}
   virtual void end() const {}
   virtual void add(const BandRows& band, float* sums) const = 0;
   // Floats of a tap, and where row `left` of them has the columns [right, right + 16).
-  [[nodiscard]] virtual int64_t sums() const = 0;
+  [[nodiscard]] virtual int64_t tap_floats() const = 0;
   [[nodiscard]] virtual int64_t sums_at(int64_t tap, int64_t left, int64_t right) const = 0;
 
  protected:
@@ -139,16 +147,16 @@ class VectorProducts final : public Products {
                             .add = true};
           p.b = words(right(band, i)) + (right_in_place_ ? n : n * right_steps_) + k * p.b_step;
           for (std::size_t t = 0; t < s_.taps.size(); ++t) {
-            p.c = sums + static_cast<int64_t>(t) * this->sums() + n;
+            p.c = sums + static_cast<int64_t>(t) * tap_floats() + n;
             add_rows(words(left(band, s_.taps[t], i)), s_.taps[t], k, p);
           }
         }
       }
     }
   }
-  [[nodiscard]] int64_t sums() const override { return s_.left() * columns_; }
+  [[nodiscard]] int64_t tap_floats() const override { return s_.left() * columns_; }
   [[nodiscard]] int64_t sums_at(int64_t tap, int64_t left, int64_t right) const override {
-    return tap * sums() + left * columns_ + right;
+    return tap * tap_floats() + left * columns_ + right;
   }
 
  protected:
@@ -174,7 +182,7 @@ class VectorProducts final : public Products {
   }
 
  private:
-  // 48 rows are whole tiles of 6 or 12 rows of sums; 64 columns are four vectors.
+  // 48 rows are whole tiles of sums, which have 4, 6, 8 or 12 of them; 64 columns are four vectors, or eight.
   static constexpr int64_t kRows = 48, kColumns = 64;
   // Steps at a time: both panels stay in the first-level cache.
   static constexpr int64_t kSteps = 64;
@@ -244,9 +252,9 @@ class TileProducts final : public Products {
       }
     }
   }
-  [[nodiscard]] int64_t sums() const override { return rows_ * columns_; }
+  [[nodiscard]] int64_t tap_floats() const override { return rows_ * columns_; }
   [[nodiscard]] int64_t sums_at(int64_t tap, int64_t left, int64_t right) const override {
-    return tap * sums() + (left / kLanes * (columns_ / kLanes) + right / kLanes) * kTile + left % kLanes * kLanes;
+    return tap * tap_floats() + (left / kLanes * (columns_ / kLanes) + right / kLanes) * kTile + left % kLanes * kLanes;
   }
 
  protected:
@@ -295,14 +303,15 @@ std::unique_ptr<const Products> make_products(DType type, Sides sides) {
   if (type == DType::bf16 && has_isa(dnnl::cpu_isa::avx512_core_amx) && amx_loops() != nullptr) {
     return std::make_unique<TileProducts>(std::move(sides), *amx_loops());
   }
-  // With few channels, oneDNN's direct convolution is ahead (8 to 16 channels at 512x512 on AVX2: 7.3 ms against 13).
+  // With few channels, oneDNN's direct convolution is ahead (512x512: 8 to 16 channels on AVX2 7.3 ms against 13, 3 to
+  // 8 with stride 2 on AVX-512 0.8 against 1.4).
   const bool few = std::min(sides.src_channels, sides.dst_channels) <= 8 && sides.taps.size() > 1;
   const WinogradLoops* loops = winograd_loops(type);
   if (loops == nullptr || few) return nullptr;
   return std::make_unique<VectorProducts>(std::move(sides), type == DType::bf16, *loops);
 }
 
-HG_CLONES void add_row(const float* src, float* dst, int64_t count) {
+void add(const float* src, float* dst, int64_t count) {
   for (int64_t i = 0; i < count; ++i) dst[i] += src[i];
 }
 
@@ -326,7 +335,8 @@ struct Layout {
   std::vector<Dims> src_places;
   Dims dst_places;
   // Offsets into scratch memory: of each part, and of all.
-  std::size_t src_rows = 0, dst_rows = 0, sums = 0, bias_row = 0, bias = 0, part_bytes = 0, zeros = 0;
+  std::size_t src_rows = 0, dst_rows = 0, sums = 0, bias_row = 0, bias = 0, slot_list = 0, pixel_list = 0;
+  std::size_t part_bytes = 0, zeros = 0;
 
   [[nodiscard]] std::size_t slot_bytes() const { return src_places.size() * products->src_bytes(); }
   [[nodiscard]] int64_t taps() const { return static_cast<int64_t>(products->sides().taps.size()); }
@@ -375,7 +385,7 @@ class GradWeightsKernel final : public Kernel {
   class Part {
    public:
     Part(const GradWeightsKernel& kernel, int64_t index) : kernel_(kernel), l_(*kernel.layout_), index_(index) {
-      std::fill_n(sums(), l_.taps() * l_.products->sums(), 0.0F);
+      std::fill_n(sums(), l_.taps() * l_.products->tap_floats(), 0.0F);
       if (l_.conv.has_bias) std::fill_n(kernel_.scratch<float>(index, l_.bias), l_.dst.c, 0.0F);
     }
 
@@ -384,12 +394,15 @@ class GradWeightsKernel final : public Kernel {
       image_ = image;
       const WindowAxis& h = l_.conv.window.h;
       const int64_t begin = first * h.stride, end = (first + count - 1) * h.stride + h.extent();
-      src_.clear();
-      for (int64_t row = begin; row < end; ++row) src_.push_back(source(row));
+      const char** src = kernel_.scratch<const char*>(index_, l_.slot_list);
+      for (int64_t row = begin; row < end; ++row) {
+        const bool read = (row - begin) % h.stride < h.extent();
+        src[row - begin] = read ? source(row) : nullptr;
+      }
       put_until_ = end;
-      dst_.clear();
-      for (int64_t i = 0; i < count; ++i) dst_.push_back(gradient(first + i, i));
-      l_.products->add({.src = src_.data(), .dst = dst_.data(), .count = count}, sums());
+      std::array<const char*, kBandRows> dst;
+      for (int64_t i = 0; i < count; ++i) dst[static_cast<std::size_t>(i)] = gradient(first + i, i);
+      l_.products->add({.src = src, .dst = dst.data(), .count = count}, sums());
     }
 
    private:
@@ -397,11 +410,11 @@ class GradWeightsKernel final : public Kernel {
 
     const void* const* pixels(const char* row, const Dims& places) {
       const char* zeros = kernel_.scratch<char>(0, l_.zeros);
-      pixels_.resize(places.size());
+      const void** pixels = kernel_.scratch<const void*>(index_, l_.pixel_list);
       for (std::size_t i = 0; i < places.size(); ++i) {
-        pixels_[i] = row == nullptr || places[i] == kOutside ? zeros : row + places[i];
+        pixels[i] = row == nullptr || places[i] == kOutside ? zeros : row + places[i];
       }
-      return pixels_.data();
+      return pixels;
     }
 
     // A row of the source, counted from the padding's first.
@@ -434,14 +447,12 @@ class GradWeightsKernel final : public Kernel {
         using T = std::remove_pointer_t<decltype(element)>;
         add_pixels(reinterpret_cast<const T*>(from), l_.dst.w, l_.dst.c, of_row);
       });
-      add_row(of_row, kernel_.scratch<float>(index_, l_.bias), l_.dst.c);
+      add(of_row, kernel_.scratch<float>(index_, l_.bias), l_.dst.c);
     }
 
     const GradWeightsKernel& kernel_;
     const Layout& l_;
     int64_t index_, image_ = -1, put_until_ = 0;
-    std::vector<const void*> pixels_;
-    std::vector<const char*> src_, dst_;
   };
 
   // The parts' sums to the weights.
@@ -455,7 +466,7 @@ class GradWeightsKernel final : public Kernel {
       for (int64_t n = 0; n < columns; n += kLanes) {
         const int64_t at = l.products->sums_at(tap, m, n), count = std::min(kLanes, columns - n);
         float* sum = scratch<float>(0, l.sums) + at;
-        for (int64_t part = 1; part < l.parts; ++part) add_row(scratch<float>(part, l.sums) + at, sum, count);
+        for (int64_t part = 1; part < l.parts; ++part) add(scratch<float>(part, l.sums) + at, sum, count);
         if (!sides.swapped) {
           std::copy_n(sum, count, weights + i * columns + n);
         } else {
@@ -466,7 +477,7 @@ class GradWeightsKernel final : public Kernel {
     if (!l.conv.has_bias) return;
     auto* bias = static_cast<float*>(at_.dst[1]);
     std::copy_n(scratch<float>(0, l.bias), l.dst.c, bias);
-    for (int64_t part = 1; part < l.parts; ++part) add_row(scratch<float>(part, l.bias), bias, l.dst.c);
+    for (int64_t part = 1; part < l.parts; ++part) add(scratch<float>(part, l.bias), bias, l.dst.c);
   }
 
   std::shared_ptr<const Layout> layout_;
@@ -476,7 +487,7 @@ class GradWeightsKernel final : public Kernel {
 Sides sides_of(const Convolution& conv) {
   const auto& [h, w] = conv.window;
   const auto leaves = [](const WindowAxis& axis) {
-    return axis.pad_begin > 0 || axis.position(axis.dst - 1, axis.kernel - 1) >= axis.src;
+    return axis.pad_begin != 0 || axis.position(axis.dst - 1, axis.kernel - 1) >= axis.src;
   };
   Sides sides{.src_channels = conv.src.shape[1],
               .dst_channels = conv.dst.shape[1],
@@ -512,7 +523,7 @@ std::optional<KernelPlan> plan_grad_weights(const Convolution& conv) {
   const MemoryDesc src = with_tag(conv.src, Tag::nhwc), dst = with_tag(conv.dst, Tag::nhwc);
   l.src = view_of(src);
   l.dst = view_of(dst);
-  const int64_t sums_bytes = l.taps() * l.products->sums() * static_cast<int64_t>(sizeof(float));
+  const int64_t sums_bytes = l.taps() * l.products->tap_floats() * static_cast<int64_t>(sizeof(float));
   if (sums_bytes > kSumsBytes) return std::nullopt;
   const auto& [h, w] = conv.window;
   const int64_t rows = l.dst.n * h.dst;
@@ -542,7 +553,11 @@ std::optional<KernelPlan> plan_grad_weights(const Convolution& conv) {
     l.bias_row = offsets.add(bytes_of(l.dst.c));
     l.bias = offsets.add(bytes_of(l.dst.c));
   }
+  l.slot_list = offsets.add(static_cast<std::size_t>(l.slots) * sizeof(void*));
+  l.pixel_list = offsets.add(static_cast<std::size_t>(std::max(l.products->src_pixels(), l.products->dst_pixels())) *
+                             sizeof(void*));
   l.part_bytes = offsets.end();
+  if (l.part_bytes > kPartBytes) return std::nullopt;
   l.zeros = l.part_bytes * static_cast<std::size_t>(l.parts);
 
   KernelPlan plan{.src = {src, dst},

@@ -2,8 +2,12 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace hourglass::detail {
+
+// The next multiple of `grain`.
+inline int64_t up(int64_t count, int64_t grain) { return (count + grain - 1) / grain * grain; }
 
 class Offsets {
  public:

@@ -13,8 +13,9 @@ namespace hourglass::detail {
 namespace {
 
 constexpr int64_t kLanes = 16, kStep = 32, kTile = 256;
-
-int64_t up(int64_t count, int64_t grain) { return (count + grain - 1) / grain * grain; }
+constexpr std::size_t kMostRuns = 64;
+// All weights, which each row of the image reads, and the rows that a thread keeps.
+constexpr std::size_t kWeightsBytes = 2 << 20, kPartBytes = 8 << 20;
 
 // A run of the source's row that a pixel's sums read, with `taps` taps of the filter from `tap` on.
 struct Run {
@@ -93,16 +94,22 @@ class TileConvolution final : public Kernel {
   // A row of the source with its borders, counted from the padding's first.
   void put_row(int64_t part, int64_t image, int64_t row) const {
     const Layout& l = *layout_;
-    const auto& [h, w] = l.conv.window;
+    const WindowAxis &h = l.conv.window.h, &w = l.conv.window.w;
     uint16_t* to = slot(part, row);
     const int64_t from = border_source(l.conv.border, row - h.pad_begin, h.src);
     // What is filled up must be finite: it is multiplied by zero.
-    if (from == kOutside) return std::fill_n(to, l.row, uint16_t{0}), void();
+    if (from == kOutside) {
+      std::fill_n(to, l.row, uint16_t{0});
+      return;
+    }
     const auto* pixels = static_cast<const uint16_t*>(at_.src[0]) + l.src.offset(image, 0, from, 0);
     const auto put_border = [&](int64_t place) {
       const int64_t column = border_source(l.conv.border, place - w.pad_begin, w.src);
-      if (column == kOutside) return std::fill_n(to + place * l.src.c, l.src.c, uint16_t{0}), void();
-      std::copy_n(pixels + column * l.src.c, l.src.c, to + place * l.src.c);
+      if (column == kOutside) {
+        std::fill_n(to + place * l.src.c, l.src.c, uint16_t{0});
+      } else {
+        std::copy_n(pixels + column * l.src.c, l.src.c, to + place * l.src.c);
+      }
     };
     for (int64_t i = 0; i < l.left_border; ++i) put_border(i);
     const int64_t whole = l.places - l.left_border - l.right_border;
@@ -168,10 +175,6 @@ class TileConvolution final : public Kernel {
     }
   }
 
- public:
-  static constexpr std::size_t kMostRuns = 64;
-
- private:
   std::shared_ptr<const Layout> layout_;
   Addresses at_;
 };
@@ -202,7 +205,7 @@ std::optional<KernelPlan> plan_tile_convolution(const PlanContext& ctx, const Co
       l.runs.push_back({.row = i * h.dilation, .place = j * w.dilation * l.src.c, .tap = i * w.kernel + j, .taps = 1});
     }
   }
-  if (l.runs.size() > TileConvolution::kMostRuns) return std::nullopt;
+  if (l.runs.size() > kMostRuns) return std::nullopt;
   l.run_steps = up(l.run_channels(), kStep) / kStep;
   l.pitch = w.stride * l.src.c;
   l.places = (w.dst - 1) * w.stride + w.extent();
@@ -222,6 +225,7 @@ std::optional<KernelPlan> plan_tile_convolution(const PlanContext& ctx, const Co
   l.rows = offsets.end() + of_part.add(bytes(l.slots * l.row, sizeof(uint16_t)));
   l.sums = offsets.end() + of_part.add(bytes(4 * kTile, sizeof(float)));
   l.part_bytes = of_part.end();
+  if (offsets.end() > kWeightsBytes || l.part_bytes > kPartBytes) return std::nullopt;
 
   KernelPlan plan{.src = {src, weights},
                   .dst = {dst},

@@ -1,8 +1,9 @@
-// Convolution in bf16 by AMX (products of bf16, sums in f32), forward, for filters, strides, dilations and borders of any
-// kind but pointwise ones.
+// Convolution in bf16 by AMX (products of bf16, sums in f32), forward, for filters, strides, dilations and borders of
+// any kind but pointwise ones.
 //
-// Channels-last, the taps of a row of the filter read one run of memory, from pixel to pixel a stride further: the
-// image's rows, with their borders, are the products' left side as they are. Weights are [KH][KW][C][OC].
+// Channels-last, the taps of a row of the filter read one run of memory, from pixel to pixel a stride further: rows of
+// the image, copied once with their borders, are the products' left side. What fills a run up to whole steps is
+// multiplied by zero, so an infinity in the source makes NaN of its neighbours too. Weights are [KH][KW][C][OC].
 #pragma once
 
 #include <optional>
@@ -11,7 +12,8 @@
 
 namespace hourglass::detail {
 
-// Absent where the CPU has no AMX that oneDNN may use, for f32, and for pointwise convolutions, which oneDNN is good at.
+// For one group. Absent for f32, where the CPU has no AMX that oneDNN may use, for pointwise convolutions, which oneDNN
+// is good at, and where weights, rows or taps are too many.
 std::optional<KernelPlan> plan_tile_convolution(const PlanContext& ctx, const Convolution& conv);
 
 }  // namespace hourglass::detail

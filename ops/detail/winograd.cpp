@@ -25,8 +25,6 @@ constexpr int64_t kVectors = 4, kDepth = 72;
 // Transformed values are rounded to bf16: the results of noise are off by 1.1 % of their standard deviation (RMS).
 constexpr double kRoundingBf16 = 1.0 / 32;
 
-int64_t up(int64_t count, int64_t grain) { return (count + grain - 1) / grain * grain; }
-
 // Words between two points: an odd number of cache lines, so that 36 points don't meet in one set of a cache.
 int64_t point_stride(int64_t words) { return (up(words, kLanes) / kLanes | 1) * kLanes; }
 

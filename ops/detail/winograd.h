@@ -15,12 +15,11 @@
 namespace hourglass::detail {
 
 struct WinogradLoops;
-// The loops for `type` on this CPU, as far as oneDNN may use it. Null where there are none, or where oneDNN's own
-// kernels are faster.
+// The loops for `type` on this CPU, as far as oneDNN may use it. Null where there are none, or where AMX is faster.
 const WinogradLoops* winograd_loops(DType type);
 
-// Absent where the convolution is of another kind, the CPU lacks AVX2 (for bf16: AVX512_BF16), or oneDNN has
-// something better.
+// Absent where the convolution is of another kind, the CPU lacks AVX2 (for bf16: AVX512_BF16), or something
+// else is faster.
 std::optional<KernelPlan> plan_winograd(const PlanContext& ctx, const Convolution& conv);
 
 }  // namespace hourglass::detail

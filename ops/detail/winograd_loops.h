@@ -1,6 +1,6 @@
 // The arithmetic of Winograd's algorithm F(4x4, 3x3) for one instruction set: the loops that ops/detail/winograd.cpp
-// calls, behind pointers, so that the build stays portable and the CPU decides while running. ops/detail/grad_weights.cpp
-// uses its products.
+// calls, behind pointers, so that the build stays portable and the CPU decides while running.
+// ops/detail/grad_weights.cpp uses its products.
 //
 // Everything between the transforms is counted in words of 32 bits: one f32, or two bf16 that a dot-product instruction
 // multiplies and adds at once. A transformed tensor is 36 matrices, one per point of the transform, `point` words
@@ -59,8 +59,8 @@ struct WinogradLoops {
   // The products of all tiles to weights[tap][k][n], rows [k_begin, k_end).
   void (*transform_grad)(const float* products, int64_t point, int64_t c_row, int64_t n_count, float* weights,
                          int64_t tap_step, int64_t k_begin, int64_t k_end);
-  // `count` pixels to rows of words, `row` words apart: `channels` from channel `first` on side by side, up to a multiple
-  // of 16. bf16 word c of row k holds channel first + c of pixels 2k and 2k + 1; there count is even.
+  // `count` pixels to rows of words, `row` words apart: `channels` from channel `first` on side by side, up to a
+  // multiple of 16. bf16 word c of row k holds channel first + c of pixels 2k and 2k + 1; there count is even.
   void (*pack)(bool is_bf16, const void* const* pixels, int64_t count, int64_t first, int64_t channels, uint32_t* words,
                int64_t row);
   // dst += src, a pixel.

@@ -123,8 +123,7 @@ TEST_CASE("convolutions of bf16 are computed by AMX where the CPU has it") {
   }
   const Dims ones{1, 1, 1, 1};
   for (const int64_t channels : {8, 32, 36, 128}) {
-    for (const auto& [kernel, attrs] :
-         std::vector<std::pair<int64_t, Attrs>>{
+    for (const auto& [kernel, attrs] : std::vector<std::pair<int64_t, Attrs>>{
              {1, {}},
              {3, {{"pads", ones}}},
              {3, {{"pads", ones}, {"pad_mode", std::string("reflect")}}},
