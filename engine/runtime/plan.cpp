@@ -11,6 +11,7 @@
 #include "engine/runtime/arena.h"
 #include "engine/runtime/cpus.h"
 #include "engine/runtime/memory.h"
+#include "engine/runtime/team.h"
 #include "graph/error.h"
 #include "ops/detail/onednn.h"
 
@@ -68,12 +69,12 @@ class Plan::Impl {
   }
 
   void run() noexcept {
-    omp_set_num_threads(threads_);
+    const Team team(threads_);
     for (const Step& step : steps_) step.kernel->run();
   }
 
   void run_profiled(const std::function<void(std::size_t, double)>& on_step) {
-    omp_set_num_threads(threads_);
+    const Team team(threads_);
     for (std::size_t i = 0; i < steps_.size(); ++i) {
       const auto start = std::chrono::steady_clock::now();
       steps_[i].kernel->run();
@@ -82,7 +83,7 @@ class Plan::Impl {
   }
 
   double time_primitives(std::size_t step, int64_t times) {
-    omp_set_num_threads(threads_);
+    const Team team(threads_);
     double best = std::numeric_limits<double>::infinity();
     for (int64_t i = 0; i < times; ++i) {
       const auto start = std::chrono::steady_clock::now();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "engine/runtime/team.h"
 #include "engine/train/random.h"
 #include "graph/autodiff.h"
 #include "graph/error.h"
@@ -199,12 +200,17 @@ void Fit::blend_average() noexcept {
   });
 }
 
+void Fit::update_weights() noexcept {
+  const Team team(plan_.threads());
+  adam_.step();
+}
+
 double Fit::step() noexcept {
   ++iteration_;
   draw_noise();
   plan_.run();
   blend_average();
-  adam_.step();
+  update_weights();
   return plan_.output(loss_)[0];
 }
 
@@ -227,7 +233,7 @@ double Fit::step_timed(std::vector<TimedPart>& parts) {
     parts.push_back({.part = FitPart::plan_step, .step = step, .begin = end - seconds, .end = end});
   });
   timed(FitPart::average, [&] { blend_average(); });
-  timed(FitPart::adam, [&] { adam_.step(); });
+  timed(FitPart::adam, [&] { update_weights(); });
   return plan_.output(loss_)[0];
 }
 

@@ -113,6 +113,7 @@ class Fit {
   [[nodiscard]] std::vector<float> draw_input() const;
   void draw_noise() noexcept;
   void blend_average() noexcept;
+  void update_weights() noexcept;
   // Where a trained value lies, in the plan's layout: z without noise lies outside the plan.
   [[nodiscard]] float* memory_of(ValueId trained);
 

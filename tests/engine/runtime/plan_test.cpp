@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "engine/runtime/cpus.h"
 #include "graph/error.h"
 #include "ops/detail/onednn.h"
@@ -57,6 +59,28 @@ TEST_CASE("a plan on paper says what a plan needs") {
   const Plan huge_paper(huge, {.threads = 1, .output_like = {}, .allocate = false});
   CHECK(huge_paper.persistent_bytes() == std::size_t{1} << 44);
   CHECK(huge_paper.arena_bytes() >= std::size_t{1} << 44);
+}
+
+TEST_CASE("denormal numbers are taken for zero while a plan runs, and only then") {
+#if defined(__x86_64__)
+  constexpr int64_t kCount = 100'000;
+  volatile float denormal = 1e-39F;
+  Graph graph;
+  GraphBuilder b(graph, op_table());
+  const ValueId x = b.input("x", {DType::f32, Shape{1, 1, 1, kCount}});
+  const ValueId y = b.add("Mul", {x, x}), z = b.add("Add", {x, x});
+  graph.outputs = {y, z};
+  Plan plan(graph, {.threads = 2, .output_like = {}});
+  std::vector<float> values(kCount, 1e-39F);
+  values[0] = 1e-20F;  // its square is denormal
+  plan.write(x, values);
+  plan.run();
+  CHECK(*std::max_element(plan.output(y), plan.output(y) + kCount) == 0);
+  CHECK(*std::max_element(plan.output(z) + 1, plan.output(z) + kCount) == 0);
+  CHECK(denormal + denormal > 0);
+#else
+  MESSAGE("skipped: only x86 has this mode");
+#endif
 }
 
 TEST_CASE("writing the wrong number of values is an error") {
