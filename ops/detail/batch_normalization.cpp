@@ -245,30 +245,30 @@ struct Slice {
   Slice(const Normalization& n, void* scratch)
       : normalization(n), buffers(reinterpret_cast<T*>(static_cast<char*>(scratch) + Scratch::bytes(n.walk))) {}
 
-  [[nodiscard]] bool is_whole() const { return normalization.stride == 0; }
-  [[nodiscard]] bool is_direct() const { return is_whole() || normalization.walk.period == normalization.walk.v.block; }
   // From a period to the next.
   [[nodiscard]] int64_t step() const {
-    return is_whole() || !is_direct() ? normalization.walk.period : normalization.stride;
+    const bool over = normalization.is_slice() && normalization.is_direct();
+    return over ? normalization.stride : normalization.walk.period;
   }
   [[nodiscard]] T* buffer(int64_t worker) const { return buffers + worker * normalization.walk.chunk_elements(); }
   // Of the pixel at the walk's own `offset`.
   [[nodiscard]] int64_t at(int64_t offset) const {
-    return is_whole() ? offset : offset / normalization.walk.v.block * normalization.stride + normalization.first;
+    if (!normalization.is_slice()) return offset;
+    return offset / normalization.walk.v.block * normalization.stride + normalization.first;
   }
   // `pixels` of the whole, from the walk's own `offset` on.
   const T* load(const T* whole, int64_t worker, int64_t offset, int64_t pixels) const {
-    if (is_direct()) return whole + at(offset);
+    if (normalization.is_direct()) return whole + at(offset);
     const int64_t lanes = normalization.walk.v.block;
     copy_lanes(whole + at(offset), normalization.stride, buffer(worker), lanes, lanes, pixels);
     return buffer(worker);
   }
   // Where to write them, and what puts them in their place then.
   T* target(T* whole, int64_t worker, int64_t offset) const {
-    return is_direct() ? whole + at(offset) : buffer(worker);
+    return normalization.is_direct() ? whole + at(offset) : buffer(worker);
   }
   void store(T* whole, int64_t worker, int64_t offset, int64_t pixels) const {
-    if (is_direct()) return;
+    if (normalization.is_direct()) return;
     const int64_t lanes = normalization.walk.v.block;
     copy_lanes(buffer(worker), lanes, whole + at(offset), normalization.stride, lanes, pixels);
   }
@@ -289,7 +289,7 @@ void set_coefficients(const NormalizationWalk& walk, const Scratch& scratch, con
 }  // namespace
 
 std::size_t Normalization::scratch_bytes(std::size_t element_bytes) const {
-  const int64_t chunks = stride == 0 ? 0 : walk.workers * walk.chunk_elements();
+  const int64_t chunks = is_direct() ? 0 : walk.workers * walk.chunk_elements();
   return Scratch::bytes(walk) + static_cast<std::size_t>(chunks) * element_bytes;
 }
 

@@ -46,11 +46,11 @@ struct NormalizationWalk {
     period = std::lcm(v.block, int64_t{16});
     if (period > 1024) period = v.block;
     period *= (63 + period) / period;
+    const int64_t group_elements = v.n * v.h * v.w * v.block;
     // Two chunks a thread at least, where the image is large enough to be shared.
-    const int64_t share = v.n * v.h * v.w * v.block / (2 * omp_get_max_threads());
+    const int64_t share = group_elements / (2 * omp_get_max_threads());
     chunk_pixels = period * std::max<int64_t>(8, std::min(kChunk, share) / period) / v.block;
     chunks = (row_pixels + chunk_pixels - 1) / chunk_pixels;
-    const int64_t group_elements = v.n * v.h * v.w * v.block;
     const int64_t group_bytes = std::max<int64_t>(group_elements * bytes_per_element, 1);
     workers = group_elements * v.groups < kSerial ? 1 : omp_get_max_threads();
     const bool even = v.groups % workers == 0 || v.groups >= 8 * workers;
@@ -116,6 +116,9 @@ struct Normalization {
   // channels-last image, as the walk's own then is. stride 0: it lies as the walk's own does.
   int64_t stride = 0, first = 0;
 
+  [[nodiscard]] bool is_slice() const { return stride != 0; }
+  // Whether the loops can step over what is not ours: a pixel of the slice is a period of theirs.
+  [[nodiscard]] bool is_direct() const { return !is_slice() || walk.period == walk.v.block; }
   // For elements of `element_bytes`.
   [[nodiscard]] std::size_t scratch_bytes(std::size_t element_bytes) const;
 };

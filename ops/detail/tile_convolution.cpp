@@ -181,17 +181,19 @@ class TileConvolution final : public Kernel {
 
 }  // namespace
 
+const AmxLoops* tile_loops() { return has_isa(dnnl::cpu_isa::avx512_core_amx) ? amx_loops() : nullptr; }
+
 std::optional<KernelPlan> plan_tile_convolution(const PlanContext& ctx, const Convolution& conv) {
   const auto& [h, w] = conv.window;
   if (conv.direction != Direction::forward || conv.src.dtype != DType::bf16 || conv.dst.dtype != DType::bf16 ||
       conv.weights.dtype != DType::bf16 || h.kernel * w.kernel == 1 || conv.src.shape.elements() == 0 ||
-      conv.dst.shape.elements() == 0 || !has_isa(dnnl::cpu_isa::avx512_core_amx) || amx_loops() == nullptr) {
+      conv.dst.shape.elements() == 0 || tile_loops() == nullptr) {
     return std::nullopt;
   }
   auto layout = std::make_shared<Layout>();
   Layout& l = *layout;
   l.conv = conv;
-  l.loops = amx_loops();
+  l.loops = tile_loops();
   const MemoryDesc src = with_tag(conv.src, Tag::nhwc), dst = with_tag(conv.dst, Tag::nhwc);
   const MemoryDesc weights = with_tag(conv.weights, Tag::hwio);
   l.src = view_of(src);
