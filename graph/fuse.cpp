@@ -104,4 +104,21 @@ void fuse(Graph& graph, const OpTable& table) {
   drop_nodes(graph, dropped);
 }
 
+void fuse_normalized_sources(Graph& graph, std::size_t forward_nodes) {
+  for (std::size_t n = forward_nodes; n < graph.nodes.size(); ++n) {
+    Node& node = graph.nodes[n];
+    if (node.op->name != "ConvGradWeights" || node.inputs.size() != 2) continue;
+    const int32_t producer = graph.value(node.inputs[0]).producer;
+    if (producer < 0 || static_cast<std::size_t>(producer) >= forward_nodes) continue;
+    const Node& norm = graph.nodes[static_cast<std::size_t>(producer)];
+    const bool joins = norm.op->name == "ConcatBatchNormalization";
+    if ((!joins && norm.op->name != "BatchNormalization") || norm.outputs[0] != node.inputs[0]) continue;
+    const std::size_t scale = joins ? 2 : 1;
+    node.inputs = {norm.inputs[0],         node.inputs[1],  norm.inputs[scale],
+                   norm.inputs[scale + 1], norm.outputs[1], norm.outputs[2]};
+    if (joins) node.inputs.push_back(norm.inputs[1]);
+    node.attrs.set("alpha", norm.attrs.real("alpha"));
+  }
+}
+
 }  // namespace hourglass

@@ -1,5 +1,4 @@
-// Rewrites that make a training graph cheaper and leave what it computes as it is. To be run before differentiate():
-// the gradient rules then see the fused nodes.
+// Rewrites that make a training graph cheaper and leave what it computes as it is.
 #pragma once
 
 #include "graph/graph.h"
@@ -8,6 +7,7 @@ namespace hourglass {
 
 class OpTable;
 
+// To be run before differentiate(): the gradient rules then see the fused nodes.
 // - BatchNormalization followed by nothing but a LeakyRelu or Relu becomes one node (attribute alpha): one pass over
 //   memory less in each direction.
 // - A Pad of rows and columns that mirrors, repeats or wraps the image, and that one Conv reads, goes into that Conv
@@ -18,5 +18,10 @@ class OpTable;
 //   never stored side by side before they are normalised.
 // Values keep their ids; those that nothing computes any more are left behind without users.
 void fuse(Graph& graph, const OpTable& table);
+
+// To be run after differentiate(); nodes [0, forward_nodes) are the forward pass. A gradient of weights whose source is
+// what a BatchNormalization (of one image or of two) made reads what that one read, and normalises it on the way: the
+// backward pass then has no use for the normalised image, which need be neither kept nor made anew.
+void fuse_normalized_sources(Graph& graph, std::size_t forward_nodes);
 
 }  // namespace hourglass

@@ -153,13 +153,8 @@ struct Parts {
  private:
   [[nodiscard]] std::size_t element_bytes() const { return is_bf16 ? 2 : 4; }
   [[nodiscard]] Normalization part(const PlanContext& ctx, const MemoryDesc& desc, int64_t first) const {
-    Normalization part{.walk = {detail::view_of(desc), 2 * static_cast<int64_t>(element_bytes())},
-                       .alpha = static_cast<float>(ctx.node.attrs.real("alpha")),
-                       .stride = detail::view_of(whole_desc).c,
-                       .first = first};
-    // Whole vectors: the loops step from pixel to pixel of the whole.
-    if (part.walk.v.block % 16 == 0) part.walk.period = part.walk.v.block;
-    return part;
+    return Normalization::slice(detail::view_of(desc), 2 * static_cast<int64_t>(element_bytes()),
+                                static_cast<float>(ctx.node.attrs.real("alpha")), detail::view_of(whole_desc).c, first);
   }
 };
 

@@ -6,6 +6,8 @@
 //   a Pad and its Conv so. band_rows sets how many rows of dst are computed at a time; 0 leaves it to the kernel.
 // ConvGradSrc:     diff_src is the transposed convolution of diff_dst (see also ops/conv_transpose.cpp)
 // ConvGradWeights: diff_weights[oc,ic,kh,kw] = sum over n,oh,ow of src * diff_dst; diff_bias[oc] = sum of diff_dst
+//   With scale, bias, mean, inv_std (each [C]) and alpha, src is what BatchNormalizationApply (and with src2 what
+//   ConcatBatchNormalizationApply) makes of the node's: graph/fuse.h joins them so.
 //
 // Kernels, where the CPU can: for 3x3 filters Winograd's algorithm (ops/detail/winograd.h); for gradients of weights
 // otherwise, products of pixels (ops/detail/grad_weights.h); forward in bf16, products of tiles
@@ -19,10 +21,14 @@
 #include "graph/error.h"
 #include "ops/detail/band_convolution.h"
 #include "ops/detail/grad_weights.h"
+#include "ops/detail/loop.h"
+#include "ops/detail/normalized_source.h"
+#include "ops/detail/offsets.h"
 #include "ops/detail/onednn.h"
 #include "ops/detail/tile_convolution.h"
 #include "ops/detail/window.h"
 #include "ops/detail/winograd.h"
+#include "ops/table.h"
 
 namespace hourglass::ops {
 namespace {
@@ -112,11 +118,33 @@ DType weights_type(const Attrs& attrs) {
   fail("weights_type is '{}', expected f32 or bf16", name);
 }
 
+// ConvGradWeights' inputs behind src and diff_dst, where src is normalised.
+constexpr std::size_t kScale = 2, kInvStd = 5, kSecond = 6;
+
+// What src, and src2 unless it is null, are along their channels.
+TensorType joined_source(const TensorType& src, const TensorType* src2) {
+  if (src2 == nullptr) return src;
+  const Shape &a = src.shape, &b = src2->shape;
+  if (a.rank() != 4 || b.rank() != 4 || a[0] != b[0] || a[2] != b[2] || a[3] != b[3] || src.dtype != src2->dtype) {
+    fail("src is {}:{}, src2 is {}:{}; they may differ in their channels only", src.dtype, a, src2->dtype, b);
+  }
+  return {src.dtype, Shape{a[0], a[1] + b[1], a[2], a[3]}};
+}
+
 void infer_grad_weights(InferContext& ctx) {
   const Shape weights(ctx.attrs.ints("weights_shape"));
-  const Window window = checked_window(ctx.attrs, ctx.shape(0), weights);
-  require_dst(window, ctx.shape(0), weights, ctx.shape(1));
-  require_same_type(*ctx.inputs[0], *ctx.inputs[1], "src and diff_dst");
+  const TensorType src = joined_source(*ctx.inputs[0], ctx.has(kSecond) ? ctx.inputs[kSecond] : nullptr);
+  const Window window = checked_window(ctx.attrs, src.shape, weights);
+  require_dst(window, src.shape, weights, ctx.shape(1));
+  require_same_type(src, *ctx.inputs[1], "src and diff_dst");
+  if (ctx.inputs.size() > kScale && ctx.inputs.size() <= kInvStd) {
+    fail("there are {} inputs; scale, bias, mean and inv_std come together", ctx.inputs.size());
+  }
+  for (std::size_t i = kScale; i < std::min(ctx.inputs.size(), kSecond); ++i) {
+    if (!ctx.has(i) || *ctx.inputs[i] != TensorType{DType::f32, Shape{src.shape[1]}}) {
+      fail("input {} is not f32:{}, one per channel of src", i, src.shape[1]);
+    }
+  }
   const DType type = weights_type(ctx.attrs);
   if (type == DType::bf16 && ctx.inputs[0]->dtype == DType::f32) fail("f32 tensors have f32 weights, not bf16");
   ctx.outputs.push_back({type, weights});
@@ -238,8 +266,22 @@ void reference_grad_src(ReferenceContext& ctx) {
   });
 }
 
+// The source as BatchNormalization makes it.
+HostTensor normalized_source(const ReferenceContext& ctx) {
+  std::vector<const HostTensor*> inputs{ctx.inputs[0]};
+  const bool has_second = ctx.inputs.size() > kSecond && ctx.inputs[kSecond] != nullptr;
+  if (has_second) inputs.push_back(ctx.inputs[kSecond]);
+  inputs.insert(inputs.end(), ctx.inputs.begin() + kScale, ctx.inputs.begin() + kSecond);
+  const OpDef& op = *op_table().find(has_second ? "ConcatBatchNormalizationApply" : "BatchNormalizationApply");
+  Attrs attrs;
+  attrs.set("alpha", ctx.attrs.real("alpha"));
+  return std::move(evaluate_reference(op, attrs, inputs)[0]);
+}
+
 void reference_grad_weights(ReferenceContext& ctx) {
-  const HostTensor &src = *ctx.inputs[0], &diff_dst = *ctx.inputs[1];
+  const HostTensor made = ctx.inputs.size() > kScale ? normalized_source(ctx) : HostTensor();
+  const HostTensor& src = ctx.inputs.size() > kScale ? made : *ctx.inputs[0];
+  const HostTensor& diff_dst = *ctx.inputs[1];
   auto& diff_weights = ctx.outputs[0];
   for_each_product(ctx.attrs, src.shape, diff_weights.shape, [&](std::size_t s, std::size_t w, std::size_t d) {
     diff_weights.values[w] += src.values[s] * diff_dst.values[d];
@@ -362,38 +404,42 @@ void finish_with_weights_in(const PlanContext& ctx, const WeightsLayout& weights
   plan.kernel = std::make_unique<Sequence>(std::move(parts));
 }
 
-// The plan by a kernel of ours or by bands of oneDNN's, where that is the way.
-std::optional<KernelPlan> plan_ours(const PlanContext& ctx, detail::Direction direction, const TensorType& src,
-                                    const TensorType& weights, const TensorType& dst, bool has_bias) {
+detail::Convolution convolution_of(const PlanContext& ctx, detail::Direction direction, const TensorType& src,
+                                   const TensorType& weights, const TensorType& dst) {
   const Attrs& attrs = ctx.node.attrs;
-  const detail::Convolution conv{.direction = direction,
-                                 .window = checked_window(attrs, src.shape, weights.shape),
-                                 .border = border_of(attrs),
-                                 .src = src,
-                                 .weights = weights,
-                                 .dst = dst,
-                                 .has_bias = has_bias,
-                                 .band_rows = attrs.has("band_rows") ? attrs.integer("band_rows") : 0};
+  return {.direction = direction,
+          .window = checked_window(attrs, src.shape, weights.shape),
+          .border = border_of(attrs),
+          .src = src,
+          .weights = weights,
+          .dst = dst,
+          .band_rows = attrs.has("band_rows") ? attrs.integer("band_rows") : 0};
+}
+
+// The plan by a kernel of ours or by bands of oneDNN's, where that is the way.
+std::optional<KernelPlan> plan_ours(const PlanContext& ctx, const detail::Convolution& conv) {
+  const Attrs& attrs = ctx.node.attrs;
   if (attrs.integer("group") != 1) return std::nullopt;
   if (conv.band_rows == 0) {
     if (auto plan = detail::plan_winograd(ctx, conv)) return plan;
     if (auto plan = detail::plan_tile_convolution(ctx, conv)) return plan;
-    if (direction == detail::Direction::grad_weights) {
+    if (conv.direction == detail::Direction::grad_weights) {
       if (auto plan = detail::plan_grad_weights(conv)) return plan;
     }
   }
+  if (conv.normalized) return std::nullopt;
   if (conv.border == detail::Border::constant && !detail::prefers_bands(conv)) return std::nullopt;
   auto plan = detail::plan_band_convolution(ctx, conv);
   if (!plan && conv.border != detail::Border::constant) {
-    fail("oneDNN has no {} convolution for this CPU and pad_mode '{}'", src.dtype, attrs.string("pad_mode"));
+    fail("oneDNN has no {} convolution for this CPU and pad_mode '{}'", conv.src.dtype, attrs.string("pad_mode"));
   }
   return plan;
 }
 
 KernelPlan plan_forward(PlanContext& ctx) {
-  if (auto plan = plan_ours(ctx, detail::Direction::forward, ctx.in(0), ctx.in(1), ctx.out(), ctx.has(2))) {
-    return std::move(*plan);
-  }
+  detail::Convolution conv = convolution_of(ctx, detail::Direction::forward, ctx.in(0), ctx.in(1), ctx.out());
+  conv.has_bias = ctx.has(2);
+  if (auto plan = plan_ours(ctx, conv)) return std::move(*plan);
   detail::ConvolutionSpec spec = spec_of(ctx, ctx.in(0), ctx.in(1), ctx.out());
   if (ctx.has(2)) spec.bias = bias_desc(ctx.out().shape[1]);
   const auto desc = make_fast(ctx, spec, detail::make_convolution);
@@ -439,7 +485,7 @@ KernelPlan plan_pointwise_grad_src(PlanContext& ctx) {
 
 KernelPlan plan_grad_src(PlanContext& ctx) {
   if (is_pointwise(ctx, ctx.out(), ctx.in(1))) return plan_pointwise_grad_src(ctx);
-  if (auto plan = plan_ours(ctx, detail::Direction::grad_src, ctx.out(), ctx.in(1), ctx.in(0), false)) {
+  if (auto plan = plan_ours(ctx, convolution_of(ctx, detail::Direction::grad_src, ctx.out(), ctx.in(1), ctx.in(0)))) {
     return std::move(*plan);
   }
   const detail::ConvolutionSpec spec = spec_of(ctx, ctx.out(), ctx.in(1), ctx.in(0));
@@ -456,12 +502,12 @@ KernelPlan plan_grad_src(PlanContext& ctx) {
   return plan;
 }
 
-KernelPlan plan_grad_weights(PlanContext& ctx) {
-  const bool with_bias = ctx.node.outputs.size() > 1;
-  if (auto plan = plan_ours(ctx, detail::Direction::grad_weights, ctx.in(0), ctx.out(0), ctx.in(1), with_bias)) {
-    return std::move(*plan);
-  }
-  detail::ConvolutionSpec spec = spec_of(ctx, ctx.in(0), ctx.out(0), ctx.in(1));
+// Of a source of type `src` that is there, at input 0.
+KernelPlan plan_grad_weights_of(PlanContext& ctx, const TensorType& src) {
+  detail::Convolution conv = convolution_of(ctx, detail::Direction::grad_weights, src, ctx.out(0), ctx.in(1));
+  const bool with_bias = conv.has_bias = ctx.node.outputs.size() > 1;
+  if (auto plan = plan_ours(ctx, conv)) return std::move(*plan);
+  detail::ConvolutionSpec spec = spec_of(ctx, src, ctx.out(0), ctx.in(1));
   if (with_bias) spec.bias = bias_desc(ctx.in(1).shape[1]);
   const auto desc = make_fast(ctx, spec, detail::make_convolution_backward_weights);
   require_implementation(desc, ctx.in(0).dtype);
@@ -496,6 +542,74 @@ KernelPlan plan_grad_weights(PlanContext& ctx) {
                                  {DNNL_ARG_TO, From::dst, 0, weights.given}));
   plan.kernel = std::make_unique<Sequence>(std::move(parts));
   return plan;
+}
+
+// Runs a kernel whose input 0 and scratch memory lie in ours.
+class WithSource final : public Kernel {
+ public:
+  WithSource(std::unique_ptr<Kernel> kernel, std::size_t source, std::size_t scratch)
+      : kernel_(std::move(kernel)), source_(source), scratch_(scratch) {}
+  void bind(const Addresses& addresses, const dnnl::stream& stream) override {
+    auto* memory = static_cast<std::byte*>(addresses.scratch);
+    kernel_->bind({{memory + source_, addresses.src[1]}, addresses.dst, memory + scratch_}, stream);
+  }
+  void run() noexcept override { kernel_->run(); }
+
+ private:
+  std::unique_ptr<Kernel> kernel_;
+  std::size_t source_, scratch_;
+};
+
+// A source that is normalised in scratch memory, for a kernel that can't do it while reading.
+KernelPlan plan_behind_normalization(PlanContext& ctx, const detail::Convolution& conv) {
+  const detail::NormalizedSource source(conv);
+  const MemoryDesc made = detail::with_tag(conv.src, detail::Tag::nhwc);
+  PlanContext inner(ctx.graph, ctx.node, ctx.engine, {made, ctx.src[1]}, LayoutPolicy::channels_last);
+  KernelPlan plan = plan_grad_weights_of(inner, conv.src);
+  const MemoryDesc wanted = plan.src[0];
+
+  const auto reorder = detail::make_reorder(ctx.engine, made, wanted);
+  const detail::View view = detail::view_of(made);
+  const auto row_bytes = static_cast<std::size_t>(view.stride_h) * size_of(conv.src.dtype);
+  detail::Offsets offsets;
+  offsets.add(reorder.scratchpad_desc().get_size());
+  const std::size_t image = offsets.add(made.get_size());
+  const std::size_t ordered = wanted == made ? image : offsets.add(wanted.get_size());
+  const std::size_t coefficients = offsets.add(source.coefficient_bytes());
+  const std::size_t buffers = offsets.add(row_bytes * static_cast<std::size_t>(omp_get_max_threads()));
+  const std::size_t scratch = offsets.add(plan.scratch_bytes);
+
+  std::vector<std::unique_ptr<Kernel>> parts;
+  parts.push_back(loop_kernel([=](const Addresses& at) {
+    auto* memory = static_cast<std::byte*>(at.scratch);
+    auto* numbers = reinterpret_cast<float*>(memory + coefficients);
+    source.set_coefficients(at, numbers);
+    detail::parallel_for(view.n * view.h, [&](int64_t i) {
+      const auto me = static_cast<std::size_t>(omp_get_thread_num());
+      source.read(at, numbers, i / view.h, i % view.h, 0, view.w,
+                  memory + image + static_cast<std::size_t>(i) * row_bytes, memory + buffers + me * row_bytes);
+    });
+  }));
+  if (wanted != made) {
+    parts.push_back(reorder_kernel(ctx.engine, reorder, {DNNL_ARG_FROM, From::scratch, static_cast<int>(image), made},
+                                   {DNNL_ARG_TO, From::scratch, static_cast<int>(ordered), wanted}));
+  }
+  parts.push_back(std::make_unique<WithSource>(std::move(plan.kernel), ordered, scratch));
+  plan.kernel = std::make_unique<Sequence>(std::move(parts));
+  plan.scratch_bytes = offsets.end();
+  plan.src = source.inputs(plan.src[1]);
+  plan.rounding = std::max(plan.rounding, source.rounding());
+  return plan;
+}
+
+KernelPlan plan_grad_weights(PlanContext& ctx) {
+  if (!ctx.has(kScale)) return plan_grad_weights_of(ctx, ctx.in(0));
+  const TensorType src = joined_source(ctx.in(0), ctx.has(kSecond) ? &ctx.in(kSecond) : nullptr);
+  detail::Convolution conv = convolution_of(ctx, detail::Direction::grad_weights, src, ctx.out(0), ctx.in(1));
+  conv.has_bias = ctx.node.outputs.size() > 1;
+  conv.normalized = {.first_channels = ctx.in(0).shape[1], .alpha = static_cast<float>(ctx.node.attrs.real("alpha"))};
+  if (auto plan = plan_ours(ctx, conv)) return std::move(*plan);
+  return plan_behind_normalization(ctx, conv);
 }
 
 // The attributes of the convolution, and `more` behind them.
@@ -604,14 +718,15 @@ std::span<const OpDef> conv_ops() {
       {.name = "ConvGradWeights",
        .internal = true,
        .min_inputs = 2,
-       .max_inputs = 2,
+       .max_inputs = 7,
        .attrs = attrs_with({AttrSpec::required("weights_shape", AttrKind::ints),
                             {"weights_type", std::string("f32")},
-                            {"with_bias", int64_t{0}}}),
+                            {"with_bias", int64_t{0}},
+                            {"alpha", 1.0}}),
        .infer = infer_grad_weights,
        .plan = plan_grad_weights,
        .reference = reference_grad_weights,
-       .bf16_inputs = 0b11,
+       .bf16_inputs = 0b1000011,
        .cases =
            {
                "1x3x9x11 1x8x9x11 | pads=[1,1,1,1] weights_shape=[8,3,3,3] with_bias=1",
@@ -656,6 +771,21 @@ std::span<const OpDef> conv_ops() {
                "3x20x40x70 3x20x40x70 | pads=[1,1,1,1] pad_mode=edge weights_shape=[20,20,3,3] with_bias=1",
                "3x12x23x260 3x10x12x130 | strides=[2,2] pads=[1,1,1,1] weights_shape=[10,12,3,3] with_bias=1",
                "1x64x5x9 1x32x3x5 | strides=[2,2] weights_shape=[32,64,1,1] with_bias=1",
+               // Of a source that is normalised while it is read, from one image or from two.
+               "1x3x9x11 1x8x9x11 3 3 3 3@0.5..2 | pads=[1,1,1,1] weights_shape=[8,3,3,3] with_bias=1 alpha=0.2",
+               "2x48x13x10 2x48x13x10 48 48 48 48@0.5..2 | pads=[1,1,1,1] pad_mode=reflect weights_shape=[48,48,3,3] "
+               "alpha=0.2",
+               "1x128x9x13 1x128x9x13 132 132 132 132@0.5..2 1x4x9x13 | pads=[1,1,1,1] pad_mode=reflect "
+               "weights_shape=[128,132,3,3]",
+               "2x5x19x11 2x17x19x11 20 20 20 20@0.5..2 2x15x19x11 | pads=[1,1,1,1] weights_shape=[17,20,3,3] alpha=0",
+               "1x36x9x70 1x32x9x70 36 36 36 36@0.5..2 | weights_shape=[32,36,1,1] alpha=0.2",
+               "2x48x9x7 2x20x9x7 52 52 52 52@0.5..2 2x4x9x7 | weights_shape=[20,52,1,1] alpha=-0.5 with_bias=1",
+               "1x20x23x70 1x24x12x35 20 20 20 20@0.5..2 | pads=[1,1,1,1] strides=[2,2] pad_mode=reflect "
+               "weights_shape=[24,20,3,3] alpha=0.2",
+               "1x8x9x8 1x12x9x8 8 8 8 8@0.5..2 | group=4 pads=[1,1,1,1] weights_shape=[12,2,3,3] with_bias=1 "
+               "alpha=0.2",
+               "2x10x20x21 2x18x20x21 17 17 17 17@0.5..2 2x7x20x21 | pads=[1,1,1,1] weights_shape=[18,17,3,3] "
+               "band_rows=4 alpha=0.2",
            }},
   };
   return ops;

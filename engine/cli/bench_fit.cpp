@@ -13,10 +13,8 @@ void add_network_options(CLI::App& command, BenchNetwork& network) {
       ->check(CLI::IsMember({"auto", "f32", "bf16"}))
       ->capture_default_str();
   command
-      .add_option(
-          "--memory-limit", network.memory_limit,
-          "What the fit may hold, as 4G or 800M; it keeps more of what it computes where that fits, and refuses "
-          "where nothing does (default: no limit)")
+      .add_option("--memory-limit", network.memory_limit,
+                  "What the fit may hold, as 4G or 800M; one that needs more is refused (default: no limit)")
       ->transform(CLI::AsSizeValue(false));
 }
 

@@ -123,10 +123,8 @@ void add_fit_options(CLI::App& command, FitArguments& a, const FitHelp& help) {
       ->check(CLI::IsMember({"auto", "f32", "bf16"}))
       ->capture_default_str();
   command
-      .add_option(
-          "--memory-limit", a.options.fit.memory_limit,
-          "What the fit may hold, as 4G or 800M; it keeps more of what it computes where that fits, and refuses "
-          "where nothing does (default: no limit)")
+      .add_option("--memory-limit", a.options.fit.memory_limit,
+                  "What the fit may hold, as 4G or 800M; one that needs more is refused (default: no limit)")
       ->transform(CLI::AsSizeValue(false));
   add_stop_options(command, a.stop);
   add_file_options(command, a);

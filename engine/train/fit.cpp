@@ -42,10 +42,9 @@ struct Fit::Compiled {
   std::vector<ValueId> parameters, trained, gradients;
   ValueId image;
   Plan plan;
-  bool recompute;
 };
 
-Fit::Compiled Fit::compile(const Problem& problem, const OpTable& table, const FitOptions& options, Mode mode) {
+Fit::Compiled Fit::compile(const Problem& problem, const OpTable& table, const FitOptions& options, bool allocate) {
   if (options.precision == Precision::bf16 && !has_native_bf16()) {
     fail(
         "bf16: this CPU has no bf16 arithmetic, or oneDNN may not use it; it would be emulated, slower than f32. "
@@ -67,18 +66,19 @@ Fit::Compiled Fit::compile(const Problem& problem, const OpTable& table, const F
   if (options.optimize_input) trained.push_back(problem.input);
   if (trained.empty()) fail("neither the network nor its input is to be optimized: nothing could be fitted");
   Differentiated d = differentiate(graph, table, problem.loss, trained);
+  fuse_normalized_sources(d.graph, graph.nodes.size());
   constexpr int64_t kWorthIt = 1 << 20;  // bytes; smaller values are few megabytes in all
-  if (mode.recompute) recompute(d.graph, table, graph.nodes.size(), kWorthIt);
+  recompute(d.graph, table, graph.nodes.size(), kWorthIt);
   PlanOptions plan_options{
-      .threads = options.threads, .policy = options.policy, .output_like = {}, .allocate = mode.allocate};
+      .threads = options.threads, .policy = options.policy, .output_like = {}, .allocate = allocate};
   for (std::size_t i = 0; i < trained.size(); ++i) {
     plan_options.output_like.emplace_back(d.gradients[i], trained[i]);
   }
-  return {parameters, trained, d.gradients, image, Plan(std::move(d.graph), std::move(plan_options)), mode.recompute};
+  return {parameters, trained, d.gradients, image, Plan(std::move(d.graph), std::move(plan_options))};
 }
 
 Fit::Fit(const Problem& problem, const OpTable& table, const FitOptions& options)
-    : Fit(problem, compile(problem, table, options, {.recompute = recomputes(problem, table, options)}), options) {}
+    : Fit(problem, compile_within_limit(problem, table, options), options) {}
 
 Fit::Fit(const Problem& problem, Compiled compiled, const FitOptions& options)
     : options_(options),
@@ -104,6 +104,11 @@ Fit::Fit(const Problem& problem, Compiled compiled, const FitOptions& options)
   average_.assign(static_cast<std::size_t>(image_shape_.elements()), 0.0F);
 }
 
+Fit::Compiled Fit::compile_within_limit(const Problem& problem, const OpTable& table, const FitOptions& options) {
+  if (options.memory_limit > 0) planned_bytes(problem, table, options);
+  return compile(problem, table, options, /*allocate=*/true);
+}
+
 std::size_t Fit::bytes_of(const Problem& problem, const Compiled& compiled) {
   const std::size_t input = static_cast<std::size_t>(compiled.plan.padded_elements(problem.input)) *
                             size_of(compiled.plan.graph().type(problem.input).dtype);
@@ -113,34 +118,18 @@ std::size_t Fit::bytes_of(const Problem& problem, const Compiled& compiled) {
          static_cast<std::size_t>(floats) * sizeof(float);
 }
 
-Fit::Compiled Fit::on_paper(const Problem& problem, const OpTable& table, const FitOptions& options) {
-  const auto planned = [&](bool recompute) {
-    return compile(problem, table, options, {.recompute = recompute, .allocate = false});
-  };
-  constexpr std::size_t kMiB = 1 << 20;
-  // Without a limit: what no machine misses.
-  constexpr std::size_t kAmple = 256 * kMiB;
-  const std::size_t enough = options.memory_limit > 0 ? options.memory_limit : kAmple;
-  if (Compiled rich = planned(false); bytes_of(problem, rich) <= enough) return rich;
-  Compiled lean = planned(true);
-  const std::size_t least = bytes_of(problem, lean);
-  if (options.memory_limit > 0 && least > options.memory_limit) {
-    fail("the fit needs {} MiB, the limit is {}: take a smaller network, bf16 where the CPU has it, or a smaller image",
-         (least + kMiB - 1) / kMiB, options.memory_limit / kMiB);
-  }
-  return lean;
-}
-
-bool Fit::recomputes(const Problem& problem, const OpTable& table, const FitOptions& options) {
-  return on_paper(problem, table, options).recompute;
-}
-
 std::size_t Fit::planned_bytes(const Problem& problem, const OpTable& table, const FitOptions& options) {
-  return bytes_of(problem, on_paper(problem, table, options));
+  const std::size_t bytes = bytes_of(problem, compile(problem, table, options, /*allocate=*/false));
+  constexpr std::size_t kMiB = 1 << 20;
+  if (options.memory_limit > 0 && bytes > options.memory_limit) {
+    fail("the fit needs {} MiB, the limit is {}: take a smaller network, bf16 where the CPU has it, or a smaller image",
+         (bytes + kMiB - 1) / kMiB, options.memory_limit / kMiB);
+  }
+  return bytes;
 }
 
 std::vector<StepInfo> Fit::planned_steps(const Problem& problem, const OpTable& table, const FitOptions& options) {
-  return on_paper(problem, table, options).plan.steps();
+  return compile(problem, table, options, /*allocate=*/false).plan.steps();
 }
 
 void Fit::draw_parameters() {

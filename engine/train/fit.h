@@ -41,9 +41,7 @@ struct FitOptions {
   LayoutPolicy policy = LayoutPolicy::channels_last;
   // bf16: the network's activations (graph/precision.h); where the CPU only emulates it, Fit throws.
   Precision precision = Precision::f32;
-  // Bytes that the fit may hold, as planned_bytes() counts them; where it can't, Fit throws. Within it, or with 0 for
-  // no limit within 256 MiB, everything is kept that the backward pass reads; else large activations that are cheap to
-  // compute are computed twice (graph/recompute.h), which takes half the memory and up to a tenth more time.
+  // Bytes that the fit may hold, as planned_bytes() counts them; where it needs more, Fit throws. 0: no limit.
   std::size_t memory_limit = 0;
 };
 
@@ -63,7 +61,7 @@ class Fit {
   Fit(const Problem& problem, const OpTable& table, const FitOptions& options);
 
   // What a Fit of this would hold: the plan's memory, Adam's moments, z and the average. Plans, but allocates none of
-  // it.
+  // it. Throws Error where that is more than options.memory_limit.
   static std::size_t planned_bytes(const Problem& problem, const OpTable& table, const FitOptions& options);
 
   // The kernels that a Fit of this would run, in order. Plans, but allocates no memory.
@@ -101,14 +99,9 @@ class Fit {
  private:
   struct Compiled;
   Fit(const Problem& problem, Compiled compiled, const FitOptions& options);
-  struct Mode {
-    bool recompute = true, allocate = true;
-  };
-  static Compiled compile(const Problem& problem, const OpTable& table, const FitOptions& options, Mode mode);
+  static Compiled compile(const Problem& problem, const OpTable& table, const FitOptions& options, bool allocate);
+  static Compiled compile_within_limit(const Problem& problem, const OpTable& table, const FitOptions& options);
   static std::size_t bytes_of(const Problem& problem, const Compiled& compiled);
-  // As the memory limit wants it, without memory. Throws Error when the fit needs more than that either way.
-  static Compiled on_paper(const Problem& problem, const OpTable& table, const FitOptions& options);
-  static bool recomputes(const Problem& problem, const OpTable& table, const FitOptions& options);
   void draw_parameters();
   [[nodiscard]] std::vector<float> draw_input() const;
   void draw_noise() noexcept;

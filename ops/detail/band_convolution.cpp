@@ -355,25 +355,25 @@ std::optional<KernelPlan> plan_band_convolution(const PlanContext& ctx, const Co
   }
 
   const BandPrimitive& primitive = l.primitives[0];
-  const auto read = [&](std::size_t i) {
-    if (ctx.policy == LayoutPolicy::channels_last) return with_tag(ctx.in(i), Tag::nhwc);
-    return is_viewable(ctx.src[i]) ? ctx.src[i] : in_layout_of(primitive.src, ctx.in(i));
+  const auto read = [&](std::size_t i, const TensorType& type) {
+    if (ctx.policy == LayoutPolicy::channels_last) return with_tag(type, Tag::nhwc);
+    return is_viewable(ctx.src[i]) ? ctx.src[i] : in_layout_of(primitive.src, type);
   };
   const auto write = [&](const MemoryDesc& like, const TensorType& type) {
     return ctx.policy == LayoutPolicy::channels_last ? with_tag(type, Tag::nhwc) : in_layout_of(like, type);
   };
   switch (conv.direction) {
     case Direction::forward:
-      l.src = read(0);
+      l.src = read(0, conv.src);
       l.dst = write(primitive.dst, conv.dst);
       break;
     case Direction::grad_src:
       l.src = write(primitive.src, conv.src);
-      l.dst = read(0);
+      l.dst = read(0, conv.dst);
       break;
     case Direction::grad_weights:
-      l.src = read(0);
-      l.dst = read(1);
+      l.src = read(0, conv.src);
+      l.dst = read(1, conv.dst);
       break;
   }
   l.src_view = view_of(l.src);

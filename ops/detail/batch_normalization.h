@@ -27,6 +27,14 @@ constexpr int64_t kSerial = 16384;
 constexpr int64_t kOwnBytes = 4 << 20;
 constexpr int64_t kBatchBytes = 8 << 20;
 
+// Vectors of per-channel numbers have so many elements, in which `block` channels repeat: whole vectors of the CPU,
+// unless that is too long to be worth it.
+inline int64_t loop_period(int64_t block) {
+  int64_t period = std::lcm(block, int64_t{16});
+  if (period > 1024) period = block;
+  return period * ((63 + period) / period);
+}
+
 // How a tensor is cut. The numbers of workers and splits are fixed in plan(), so the sums don't depend on how many
 // threads turn up.
 struct NormalizationWalk {
@@ -42,10 +50,7 @@ struct NormalizationWalk {
     const bool dense = v.stride_h == v.w * v.block;
     rows = dense ? 1 : v.h;
     row_pixels = dense ? v.h * v.w : v.w;
-    // A multiple of the block that fills whole vectors, unless that is too long to be worth it.
-    period = std::lcm(v.block, int64_t{16});
-    if (period > 1024) period = v.block;
-    period *= (63 + period) / period;
+    period = loop_period(v.block);
     const int64_t group_elements = v.n * v.h * v.w * v.block;
     // Two chunks a thread at least, where the image is large enough to be shared.
     const int64_t share = group_elements / (2 * omp_get_max_threads());
@@ -121,6 +126,16 @@ struct Normalization {
   [[nodiscard]] bool is_direct() const { return !is_slice() || walk.period == walk.v.block; }
   // For elements of `element_bytes`.
   [[nodiscard]] std::size_t scratch_bytes(std::size_t element_bytes) const;
+
+  // Of the channels-last `part`, to or from the channels from `first` on of a whole of `channels`. bytes_per_element is
+  // the walk's.
+  static Normalization slice(const View& part, int64_t bytes_per_element, float alpha, int64_t channels,
+                             int64_t first) {
+    Normalization n{.walk = {part, bytes_per_element}, .alpha = alpha, .stride = channels, .first = first};
+    // Whole vectors: the loops step from pixel to pixel of the whole.
+    if (part.block % 16 == 0) n.walk.period = part.block;
+    return n;
+  }
 };
 
 // Pointers to parameters and statistics are those of the first channel that is normalised; pointers to a counterpart
@@ -154,5 +169,26 @@ struct NormalizationBackward {
 };
 template <class T>
 void normalize_backward(const Normalization& normalization, const NormalizationBackward& at);
+
+// Normalises runs of channels-last pixels for kernels that make what they read; each thread calls run() for itself.
+class PixelNormalizer {
+ public:
+  // Of pixels of `channels`; what they become lies `stride` elements apart.
+  PixelNormalizer(int64_t channels, int64_t stride, float alpha);
+
+  [[nodiscard]] int64_t coefficient_floats() const { return 3 * period_; }
+  // Of the first of the channels on.
+  void set_coefficients(const float* scale, const float* bias, const float* mean, const float* inv_std,
+                        float* coefficients) const;
+  // `buffer` has as many elements as src.
+  template <class T>
+  void run(const T* src, int64_t pixels, const float* coefficients, T* dst, T* buffer) const;
+
+ private:
+  [[nodiscard]] bool is_direct() const { return stride_ == channels_ || period_ == channels_; }
+
+  int64_t channels_, stride_, period_;
+  float alpha_;
+};
 
 }  // namespace hourglass::detail

@@ -1,6 +1,8 @@
 // What a convolution's kernel is planned from, in any of its three directions.
 #pragma once
 
+#include <optional>
+
 #include "ops/detail/border.h"
 #include "ops/detail/window.h"
 #include "ops/kernel.h"
@@ -9,14 +11,22 @@ namespace hourglass::detail {
 
 enum class Direction : uint8_t { forward, grad_src, grad_weights };
 
+// The source is not what input 0 holds, but what BatchNormalization and its activation make of it, and of input 6
+// behind its channels; see ops/detail/normalized_source.h.
+struct SourceNormalization {
+  int64_t first_channels = 0;  // of input 0
+  float alpha = 1;             // the activation's
+};
+
 // Types and shapes as in the graph; weights are [OC,C,KH,KW], in one group.
 struct Convolution {
   Direction direction = Direction::forward;
   Window window;
   Border border = Border::constant;
-  TensorType src, weights, dst;  // or the gradients in their places
-  bool has_bias = false;         // forward: bias is input 2; grad_weights: diff_bias is output 1
-  int64_t band_rows = 0;         // of dst, where it is computed band by band; 0: by the sizes
+  TensorType src, weights, dst;                        // or the gradients in their places
+  bool has_bias = false;                               // forward: bias is input 2; grad_weights: diff_bias is output 1
+  std::optional<SourceNormalization> normalized = {};  // grad_weights alone
+  int64_t band_rows = 0;                               // of dst, where it is computed band by band; 0: by the sizes
 };
 
 }  // namespace hourglass::detail

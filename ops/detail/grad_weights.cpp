@@ -5,6 +5,7 @@
 
 #include "ops/detail/amx_loops.h"
 #include "ops/detail/loop.h"
+#include "ops/detail/normalized_source.h"
 #include "ops/detail/offsets.h"
 #include "ops/detail/onednn.h"
 #include "ops/detail/tile_convolution.h"
@@ -326,6 +327,7 @@ HG_CLONES void add_pixels(const T* pixels, int64_t count, int64_t channels, floa
 struct Layout {
   Convolution conv;
   std::unique_ptr<const Products> products;
+  std::optional<NormalizedSource> normalized;
   View src, dst;
   int64_t parts = 1;
   int64_t band = 1;   // rows of the gradient at a time
@@ -337,6 +339,10 @@ struct Layout {
   // Offsets into scratch memory: of each part, and of all.
   std::size_t src_rows = 0, dst_rows = 0, sums = 0, bias_row = 0, bias = 0, slot_list = 0, pixel_list = 0;
   std::size_t part_bytes = 0, zeros = 0;
+  // A normalised source: its rows, one at a time or, where they are the form of the products, all that a band touches;
+  // and the place of a row that becomes one.
+  std::size_t normal_rows = 0, normal_buffer = 0, coefficients = 0;
+  std::size_t normal_row_bytes = 0;
 
   [[nodiscard]] std::size_t slot_bytes() const { return src_places.size() * products->src_bytes(); }
   [[nodiscard]] int64_t taps() const { return static_cast<int64_t>(products->sides().taps.size()); }
@@ -353,6 +359,7 @@ class GradWeightsKernel final : public Kernel {
   void run() noexcept override {
     const Layout& l = *layout_;
     std::fill_n(scratch<char>(0, l.zeros), l.zero_bytes(), '\0');
+    if (l.normalized) l.normalized->set_coefficients(at_, scratch<float>(0, l.coefficients));
     parallel_for(l.parts, [&](int64_t part) {
       Part mine(*this, part);
       l.products->begin();
@@ -421,15 +428,28 @@ class GradWeightsKernel final : public Kernel {
     const char* source(int64_t row) {
       const WindowAxis& h = l_.conv.window.h;
       const int64_t at = border_source(l_.conv.border, row - h.pad_begin, h.src);
-      const char* from = at == kOutside ? nullptr : kernel_.row(l_.src, 0, image_, at);
-      if (l_.products->src_in_place()) return from;
-      char* to =
-          kernel_.scratch<char>(index_, l_.src_rows + static_cast<std::size_t>(row % l_.slots) * l_.slot_bytes());
+      const auto slot = static_cast<std::size_t>(row % l_.slots);
+      if (l_.products->src_in_place())
+        return l_.normalized && row < put_until_ ? normal_row(slot) : image_row(at, slot);
+      char* to = kernel_.scratch<char>(index_, l_.src_rows + slot * l_.slot_bytes());
       if (row < put_until_) return to;
+      const char* from = image_row(at, 0);
       for (std::size_t phase = 0; phase < l_.src_places.size(); ++phase) {
         l_.products->put_src(pixels(from, l_.src_places[phase]), to + phase * l_.products->src_bytes());
       }
       return to;
+    }
+    // Row `at` of the source, or null outside; a normalised one is made in that slot.
+    const char* image_row(int64_t at, std::size_t slot) const {
+      if (at == kOutside) return nullptr;
+      if (!l_.normalized) return kernel_.row(l_.src, 0, image_, at);
+      char* to = normal_row(slot);
+      l_.normalized->read(kernel_.at_, kernel_.scratch<float>(0, l_.coefficients), image_, at, 0, l_.src.w, to,
+                          kernel_.scratch<char>(index_, l_.normal_buffer));
+      return to;
+    }
+    [[nodiscard]] char* normal_row(std::size_t slot) const {
+      return kernel_.scratch<char>(index_, l_.normal_rows + slot * l_.normal_row_bytes);
     }
     const char* gradient(int64_t row, int64_t place) {
       const char* from = kernel_.row(l_.dst, 1, image_, row);
@@ -556,16 +576,30 @@ std::optional<KernelPlan> plan_grad_weights(const Convolution& conv) {
   l.slot_list = offsets.add(static_cast<std::size_t>(l.slots) * sizeof(void*));
   l.pixel_list = offsets.add(static_cast<std::size_t>(std::max(l.products->src_pixels(), l.products->dst_pixels())) *
                              sizeof(void*));
+  if (conv.normalized) {
+    l.normalized.emplace(conv);
+    l.normal_row_bytes = static_cast<std::size_t>(up(l.src.w * l.src.c * element, 64));
+    l.normal_rows =
+        offsets.add(static_cast<std::size_t>(l.products->src_in_place() ? l.slots : 1) * l.normal_row_bytes);
+    l.normal_buffer = offsets.add(l.normal_row_bytes);
+  }
   l.part_bytes = offsets.end();
   if (l.part_bytes > kPartBytes) return std::nullopt;
   l.zeros = l.part_bytes * static_cast<std::size_t>(l.parts);
 
   KernelPlan plan{.src = {src, dst},
                   .dst = {with_tag(conv.weights, Tag::hwio)},
-                  .scratch_bytes = l.zeros + l.zero_bytes(),
+                  .scratch_bytes = 0,
                   .implementation = l.products->name(),
                   .kernel = nullptr};
   if (conv.has_bias) plan.dst.push_back(plain({DType::f32, Shape{conv.weights.shape[0]}}));
+  l.coefficients = l.zeros + static_cast<std::size_t>(up(static_cast<int64_t>(l.zero_bytes()), 64));
+  plan.scratch_bytes = l.coefficients;
+  if (l.normalized) {
+    plan.src = l.normalized->inputs(dst);
+    plan.rounding = l.normalized->rounding();
+    plan.scratch_bytes += l.normalized->coefficient_bytes();
+  }
   plan.kernel = std::make_unique<GradWeightsKernel>(std::move(layout));
   return plan;
 }

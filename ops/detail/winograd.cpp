@@ -4,6 +4,7 @@
 #include <map>
 
 #include "ops/detail/loop.h"
+#include "ops/detail/normalized_source.h"
 #include "ops/detail/offsets.h"
 #include "ops/detail/onednn.h"
 #include "ops/detail/view.h"
@@ -19,6 +20,8 @@ constexpr int64_t kBlockBytes = 720 << 10;
 constexpr int64_t kChunkBytes = 6 << 20;
 // Sums of products of at most so many bytes are each thread's own, and its tiles stay in its second-level cache.
 constexpr int64_t kOwnSumsBytes = 320 << 10;
+// Tiles beside each other whose normalised pixels are made at a time stay in a thread's second-level cache.
+constexpr int64_t kStripBytes = 96 << 10;
 // Vectors of columns, and steps of depth, of one product: they stay in the first-level cache.
 constexpr int64_t kVectors = 4, kDepth = 72;
 
@@ -39,6 +42,9 @@ int64_t depth_of(int64_t depth) {
   const int64_t pieces = (depth + kDepth - 1) / kDepth;
   return (depth + pieces - 1) / pieces;
 }
+
+// Pixels of a row of so many tiles' sources.
+int64_t strip_columns(int64_t tiles) { return kOut * tiles + kTile - kOut; }
 
 // One axis cut into tiles. `at` counts from the first tile's first output.
 struct TiledAxis {
@@ -96,6 +102,12 @@ struct Layout {
   };
   int64_t border_pixels = 0, border_columns = 0;
   std::vector<std::vector<Addition>> additions;
+  // A normalised source: its coefficients, and each thread's strips of `strip` tiles beside each other, each with a
+  // buffer for a row of it: two, because a pair of tiles may be the end of one and the begin of the next.
+  std::optional<NormalizedSource> normalized;
+  std::size_t coefficients = 0, strips = 0, strip_bytes = 0;
+  int64_t strip = 1;
+  [[nodiscard]] int64_t pixel_bytes() const { return in.c * element(); }
   // Border rows are whole rows of the grid, behind them come the border columns of the image's rows.
   [[nodiscard]] int64_t border_pixel(int64_t row, int64_t column, int64_t grid_column) const {
     const auto grid_columns = static_cast<int64_t>(w.targets.size());
@@ -274,13 +286,15 @@ class WinogradKernel final : public Kernel {
   void run_grad_weights() const {
     const Layout& l = *layout_;
     std::fill_n(scratch(l.zeros), up(std::max(l.in.c, l.out.c), kLanes) * l.element(), '\0');
+    if (l.normalized) l.normalized->set_coefficients(at_, words<float>(l.coefficients));
     const int64_t pairs = (l.tiles + 1) / 2, block = l.block / 2;
     const auto depth = [&](int64_t count) { return l.is_bf16 ? count : 2 * count; };
     const Part whole = part(0);
     if (l.parts == 1) {
       for (int64_t first = 0; first < pairs; first += block) {
         const int64_t count = std::min(block, pairs - first);
-        parallel_for(count, [&](int64_t i) { transform_pair(whole, first + i, i); });
+        parallel_ranges(count, (l.strip + 1) / 2,
+                        [&](int64_t begin, int64_t end) { transform_pairs(whole, first + begin, end - begin, begin); });
         parallel_for(kPoints * l.panels(), [&](int64_t i) { multiply_part(whole, i, depth(count), first > 0); });
       }
     } else {
@@ -289,7 +303,7 @@ class WinogradKernel final : public Kernel {
         const int64_t begin = pairs * index / l.parts, end = pairs * (index + 1) / l.parts;
         for (int64_t first = begin; first < end; first += block) {
           const int64_t count = std::min(block, end - first);
-          for (int64_t i = 0; i < count; ++i) transform_pair(mine, first + i, i);
+          transform_pairs(mine, first, count, 0);
           for (int64_t i = 0; i < kPoints * l.panels(); ++i) multiply_part(mine, i, depth(count), first > begin);
         }
       });
@@ -306,25 +320,74 @@ class WinogradKernel final : public Kernel {
     });
   }
 
-  // Tiles 2 * pair and 2 * pair + 1, to place `to` of the part.
-  void transform_pair(const Part& part, int64_t pair, int64_t to) const {
+  // Tiles 2 * first to 2 * (first + count), to the part's places from `to` on.
+  void transform_pairs(const Part& part, int64_t first, int64_t count, int64_t to) const {
     const Layout& l = *layout_;
-    const void *src[2 * kPoints], *diff[2 * kOut * kOut];
-    for (int64_t i = 0; i < 2; ++i) {
-      const int64_t t = 2 * pair + i;
-      if (t < l.tiles) {
-        find_sources<kTile>(l, l.in, l.h.sources, l.w.sources, t, static_cast<const char*>(at_.src[0]),
-                            scratch(l.zeros), src + i * kPoints);
+    Strip strip;
+    for (int64_t pair = 0; pair < count; ++pair) {
+      const void *src[2 * kPoints], *diff[2 * kOut * kOut];
+      for (int64_t i = 0; i < 2; ++i) {
+        const int64_t t = 2 * (first + pair) + i;
+        if (t >= l.tiles) {
+          std::fill_n(src + i * kPoints, kPoints, scratch(l.zeros));
+          std::fill_n(diff + i * kOut * kOut, kOut * kOut, scratch(l.zeros));
+          continue;
+        }
+        if (!l.normalized) {
+          find_sources<kTile>(l, l.in, l.h.sources, l.w.sources, t, static_cast<const char*>(at_.src[0]),
+                              scratch(l.zeros), src + i * kPoints);
+        } else {
+          if (t >= strip.end) strip = make_strip(1 - strip.place, t, std::min(2 * (first + count), l.tiles));
+          find_in(strip, t, src + i * kPoints);
+        }
         find_sources<kOut>(l, l.out, l.h.targets, l.w.targets, t, static_cast<const char*>(at_.src[1]),
                            scratch(l.zeros), diff + i * kOut * kOut);
-      } else {
-        std::fill_n(src + i * kPoints, kPoints, scratch(l.zeros));
-        std::fill_n(diff + i * kOut * kOut, kOut * kOut, scratch(l.zeros));
+      }
+      const int64_t row = l.is_bf16 ? to + pair : 2 * (to + pair);
+      l.loops->transform_src_pair(l.is_bf16, src, l.in.c, part.in_words + row * l.in_row, l.in_point, l.in_row);
+      l.loops->transform_diff_pair(l.is_bf16, diff, l.out.c, part.out_words + row * l.out_row, l.out_point, l.out_row);
+    }
+  }
+
+  // Normalised pixels of tiles [begin, end), in one row of them.
+  struct Strip {
+    int64_t place = 0, begin = 0, end = 0;
+    char* pixels = nullptr;
+  };
+  // From tile `t` on, in one of this thread's two places.
+  [[nodiscard]] Strip make_strip(int64_t place, int64_t t, int64_t end) const {
+    const Layout& l = *layout_;
+    const TileAt at(l, t);
+    const int64_t tiles = std::min({l.strip, l.w.tiles - at.column / kOut, end - t});
+    const int64_t columns = strip_columns(tiles);
+    const int64_t* const w = l.w.sources.data() + at.column;
+    const auto index = static_cast<std::size_t>(2 * omp_get_thread_num() + place);
+    const Strip strip{
+        .place = place, .begin = t, .end = t + tiles, .pixels = scratch(l.strips + index * l.strip_bytes)};
+    char* const buffer = strip.pixels + kTile * columns * l.pixel_bytes();
+    for (int64_t row = 0; row < kTile; ++row) {
+      const int64_t h = l.h.sources[static_cast<std::size_t>(at.row + row)];
+      char* const to = strip.pixels + row * columns * l.pixel_bytes();
+      for (int64_t j = 0, run = 1; h >= 0 && j < columns; j += run) {
+        run = 1;
+        if (w[j] < 0) continue;
+        while (j + run < columns && w[j + run] == w[j] + run) ++run;
+        l.normalized->read(at_, words<float>(l.coefficients), at.image, h, w[j], run, to + j * l.pixel_bytes(), buffer);
       }
     }
-    const int64_t row = l.is_bf16 ? to : 2 * to;
-    l.loops->transform_src_pair(l.is_bf16, src, l.in.c, part.in_words + row * l.in_row, l.in_point, l.in_row);
-    l.loops->transform_diff_pair(l.is_bf16, diff, l.out.c, part.out_words + row * l.out_row, l.out_point, l.out_row);
+    return strip;
+  }
+  void find_in(const Strip& strip, int64_t t, const void** pixels) const {
+    const Layout& l = *layout_;
+    const TileAt at(l, t);
+    for (int64_t i = 0; i < kTile; ++i) {
+      const bool row_inside = l.h.sources[static_cast<std::size_t>(at.row + i)] >= 0;
+      const int64_t first = i * strip_columns(strip.end - strip.begin) + kOut * (t - strip.begin);
+      for (int64_t j = 0; j < kTile; ++j) {
+        const bool inside = row_inside && l.w.sources[static_cast<std::size_t>(at.column + j)] >= 0;
+        pixels[i * kTile + j] = inside ? strip.pixels + (first + j) * l.pixel_bytes() : scratch(l.zeros);
+      }
+    }
   }
 
   // One of kPoints * panels(): a point and some of its columns.
@@ -450,6 +513,13 @@ std::optional<KernelPlan> plan_winograd(const PlanContext& ctx, const Convolutio
     l.products = offsets.end() + of_thread.add(bytes(sums_bytes));
     l.thread_bytes = of_thread.end();
     offsets.add(of_thread.end() * bytes(l.parts));
+    if (conv.normalized) {
+      l.normalized.emplace(conv);
+      l.coefficients = offsets.add(l.normalized->coefficient_bytes());
+      l.strip = std::clamp<int64_t>(kStripBytes / (kTile * kOut * l.pixel_bytes()), 1, l.w.tiles);
+      l.strip_bytes = bytes(up((kTile + 1) * strip_columns(l.strip) * l.pixel_bytes(), 64));
+      l.strips = offsets.add(2 * l.strip_bytes * bytes(l.threads));
+    }
   } else {
     l.depth = l.is_bf16 ? (l.in.c + 1) / 2 : l.in.c;
     l.in_row = up(l.in.c, kLanes) * l.element() / 4;
@@ -489,7 +559,7 @@ std::optional<KernelPlan> plan_winograd(const PlanContext& ctx, const Convolutio
       plan.dst = {src};
       break;
     case Direction::grad_weights:
-      plan.src = {src, dst};
+      plan.src = l.normalized ? l.normalized->inputs(dst) : std::vector<MemoryDesc>{src, dst};
       plan.dst = {weights};
       break;
   }

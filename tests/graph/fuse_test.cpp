@@ -40,8 +40,9 @@ Net make_net(const char* activation) {
   return net;
 }
 
-std::vector<HostTensor> loss_and_gradients(const Net& net) {
-  const Differentiated d = differentiate(net.graph, op_table(), net.loss, net.graph.parameters());
+std::vector<HostTensor> loss_and_gradients(const Net& net, bool with_fused_sources = false) {
+  Differentiated d = differentiate(net.graph, op_table(), net.loss, net.graph.parameters());
+  if (with_fused_sources) fuse_normalized_sources(d.graph, net.graph.nodes.size());
   std::mt19937 random(3);
   std::uniform_real_distribution<double> uniform(-1, 1);
   std::map<ValueId, HostTensor> given;
@@ -140,6 +141,34 @@ TEST_CASE("two images side by side are normalised where they are") {
     fuse(other.graph, op_table());
     CHECK(count(other.graph, "Concat") == 1);
     CHECK(count(other.graph, "BatchNormalization") == 1);
+  }
+}
+
+TEST_CASE("a gradient of weights normalises what it reads") {
+  for (const Net& plain : {make_net("LeakyRelu"), make_net("Relu"), make_joining_net(1, 2)}) {
+    Net fused = plain;
+    fuse(fused.graph, op_table());
+    const bool joins = count(fused.graph, "ConcatBatchNormalization") == 1;
+    Differentiated d = differentiate(fused.graph, op_table(), fused.loss, fused.graph.parameters());
+    fuse_normalized_sources(d.graph, fused.graph.nodes.size());
+    std::vector<std::size_t> inputs;
+    for (const Node& node : d.graph.nodes) {
+      if (node.op->name != "ConvGradWeights") continue;
+      inputs.push_back(node.inputs.size());
+      if (inputs.back() == 2) continue;
+      // What was normalised goes unread in the backward pass.
+      const ValueId src =
+          fused.graph.nodes[static_cast<std::size_t>(fused.graph.value(fused.image).producer)].inputs[0];
+      CHECK(std::find(node.inputs.begin(), node.inputs.end(), src) == node.inputs.end());
+    }
+    CHECK(inputs == (joins ? std::vector<std::size_t>{7, 2} : std::vector<std::size_t>{6, 2}));
+    const std::vector<HostTensor> expected = loss_and_gradients(plain), got = loss_and_gradients(fused, true);
+    REQUIRE(got.size() == expected.size());
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      for (std::size_t k = 0; k < got[i].values.size(); ++k) {
+        CHECK(std::abs(got[i].values[k] - expected[i].values[k]) < 1e-9);
+      }
+    }
   }
 }
 

@@ -1,0 +1,47 @@
+// A convolution's source that is made while it is read: by BatchNormalization and its activation, from one activation
+// or from two along their channels. So a gradient of weights needs no normalised image in memory, which its backward
+// pass would have to keep or to make anew.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "ops/detail/batch_normalization.h"
+#include "ops/detail/convolution.h"
+
+namespace hourglass::detail {
+
+class NormalizedSource {
+ public:
+  // For conv.normalized, which must be given.
+  explicit NormalizedSource(const Convolution& conv);
+
+  // The node's inputs: src, diff_dst in the layout `diff_dst`, scale, bias, mean, inv_std and the second activation.
+  // Activations are channels-last.
+  [[nodiscard]] std::vector<MemoryDesc> inputs(const MemoryDesc& diff_dst) const;
+
+  // What sums of products of it may be off by, of the largest: in bf16 each pixel is rounded.
+  [[nodiscard]] double rounding() const { return is_bf16_ ? 1.0 / 128 : 0; }
+
+  [[nodiscard]] std::size_t coefficient_bytes() const;
+  void set_coefficients(const Addresses& at, float* coefficients) const;
+  // Makes `count` pixels of row h of image n, from pixel w on: all channels of a pixel side by side. `buffer` holds as
+  // many.
+  void read(const Addresses& at, const float* coefficients, int64_t n, int64_t h, int64_t w, int64_t count, void* dst,
+            void* buffer) const;
+
+ private:
+  struct Part {
+    std::size_t input;  // of the node
+    MemoryDesc desc;
+    View view;
+    int64_t first;  // channel
+    PixelNormalizer normalizer;
+    int64_t coefficients;  // offset
+  };
+  std::vector<Part> parts_;
+  MemoryDesc numbers_;  // one per channel
+  bool is_bf16_;
+};
+
+}  // namespace hourglass::detail
