@@ -756,15 +756,13 @@ std::span<const OpDef> conv_ops() {
                "1x32x30x31 1x16x30x31 | pads=[1,1,1,1] pad_mode=reflect weights_shape=[16,32,3,3] with_bias=1",
                "1x17x35x29 1x33x35x29 | pads=[1,1,1,1] weights_shape=[33,17,3,3] with_bias=1 band_rows=8",
                "2x3x19x11 2x8x19x11 | pads=[1,1,1,1] pad_mode=reflect weights_shape=[8,3,3,3] with_bias=1 band_rows=4",
-               "1x17x30x9 1x18x15x5 | pads=[1,1,1,1] pad_mode=reflect strides=[2,2] weights_shape=[18,17,3,3] "
-               "band_rows=4",
+               "1x17x30x9 1x9x15x5 | pads=[1,1,1,1] pad_mode=edge strides=[2,2] weights_shape=[9,17,3,3] band_rows=4",
                "1x48x52x50 1x48x52x50 | pads=[1,1,1,1] pad_mode=reflect weights_shape=[48,48,3,3]",
                "2x5x13x9 2x7x13x10 | pads=[2,1,0,2] pad_mode=edge weights_shape=[7,5,3,3]",
                "1x36x19x70 1x132x19x70 | pads=[1,1,1,1] weights_shape=[132,36,3,3]",
                // What our own products divide among panels, phases and bands.
                "1x52x7x37 1x68x4x19 | pads=[1,1,1,1] strides=[2,2] weights_shape=[68,52,3,3] with_bias=1",
-               "2x20x9x21 2x24x9x21 | pads=[2,3,2,3] dilations=[2,3] pad_mode=reflect weights_shape=[24,20,3,3] "
-               "with_bias=1",
+               "2x20x9x21 2x24x9x21 | pads=[2,3,2,3] dilations=[2,3] pad_mode=reflect weights_shape=[24,20,3,3]",
                "1x16x41x9 1x20x13x3 | strides=[3,3] weights_shape=[20,16,5,2]",
                "2x80x5x34 2x12x5x34 | weights_shape=[12,80,1,1] with_bias=1",
                // Several bands of an image in a thread's part, and parts across images.
@@ -773,19 +771,14 @@ std::span<const OpDef> conv_ops() {
                "1x64x5x9 1x32x3x5 | strides=[2,2] weights_shape=[32,64,1,1] with_bias=1",
                // Of a source that is normalised while it is read, from one image or from two.
                "1x3x9x11 1x8x9x11 3 3 3 3@0.5..2 | pads=[1,1,1,1] weights_shape=[8,3,3,3] with_bias=1 alpha=0.2",
-               "2x48x13x10 2x48x13x10 48 48 48 48@0.5..2 | pads=[1,1,1,1] pad_mode=reflect weights_shape=[48,48,3,3] "
-               "alpha=0.2",
-               "1x128x9x13 1x128x9x13 132 132 132 132@0.5..2 1x4x9x13 | pads=[1,1,1,1] pad_mode=reflect "
-               "weights_shape=[128,132,3,3]",
+               "2x48x13x9 2x48x13x9 48 48 48 48@0.5..2 | pads=[1,1,1,1] pad_mode=edge weights_shape=[48,48,3,3]",
+               "1x128x6x61 1x24x6x61 132 132 132 132@0.5..2 1x4x6x61 | pads=[1,1,1,1] weights_shape=[24,132,3,3]",
                "2x5x19x11 2x17x19x11 20 20 20 20@0.5..2 2x15x19x11 | pads=[1,1,1,1] weights_shape=[17,20,3,3] alpha=0",
                "1x36x9x70 1x32x9x70 36 36 36 36@0.5..2 | weights_shape=[32,36,1,1] alpha=0.2",
                "2x48x9x7 2x20x9x7 52 52 52 52@0.5..2 2x4x9x7 | weights_shape=[20,52,1,1] alpha=-0.5 with_bias=1",
-               "1x20x23x70 1x24x12x35 20 20 20 20@0.5..2 | pads=[1,1,1,1] strides=[2,2] pad_mode=reflect "
-               "weights_shape=[24,20,3,3] alpha=0.2",
-               "1x8x9x8 1x12x9x8 8 8 8 8@0.5..2 | group=4 pads=[1,1,1,1] weights_shape=[12,2,3,3] with_bias=1 "
-               "alpha=0.2",
-               "2x10x20x21 2x18x20x21 17 17 17 17@0.5..2 2x7x20x21 | pads=[1,1,1,1] weights_shape=[18,17,3,3] "
-               "band_rows=4 alpha=0.2",
+               "1x20x23x70 1x24x11x34 20 20 20 20@0.5..2 | strides=[2,2] weights_shape=[24,20,3,3] alpha=0.2",
+               "1x8x9x8 1x12x7x6 8 8 8 8@0.5..2 | group=4 weights_shape=[12,2,3,3] with_bias=1 alpha=0.2",
+               "2x10x20x21 2x18x18x19 17 17 17 17@0.5..2 2x7x20x21 | weights_shape=[18,17,3,3] band_rows=4 alpha=0.2",
            }},
   };
   return ops;
