@@ -9,6 +9,7 @@
 
 #include "graph/error.h"
 #include "ops/detail/batch_normalization.h"
+#include "ops/detail/normalized_source.h"
 #include "ops/detail/onednn.h"
 #include "ops/table.h"
 
@@ -16,20 +17,6 @@ namespace hourglass::ops {
 namespace {
 
 using detail::Normalization;
-
-// What a and b are side by side.
-TensorType joined(const TensorType& a, const TensorType& b) {
-  return {a.dtype, Shape{a.shape[0], a.shape[1] + b.shape[1], a.shape[2], a.shape[3]}};
-}
-
-// Of a and b, at inputs `first` and `first + 1`; returns what they are side by side.
-TensorType check_parts(const InferContext& ctx, std::size_t first) {
-  const TensorType &a = *ctx.inputs[first], &b = *ctx.inputs[first + 1];
-  const bool fits = a.shape.rank() == 4 && b.shape.rank() == 4 && a.dtype == b.dtype && is_floating(a.dtype) &&
-                    a.shape[0] == b.shape[0] && a.shape[2] == b.shape[2] && a.shape[3] == b.shape[3];
-  if (!fits) fail("a is {}:{}, b is {}:{}; they may differ in their channels only", a.dtype, a.shape, b.dtype, b.shape);
-  return joined(a, b);
-}
 
 // Parameters and statistics, from input `first` on.
 void check_channels(const InferContext& ctx, std::size_t first, int64_t channels) {
@@ -42,7 +29,7 @@ void check_channels(const InferContext& ctx, std::size_t first, int64_t channels
 }
 
 void infer_forward(InferContext& ctx) {
-  const TensorType dst = check_parts(ctx, 0);
+  const TensorType dst = detail::joined(*ctx.inputs[0], *ctx.inputs[1]);
   check_channels(ctx, 2, dst.shape[1]);
   ctx.outputs = {dst};
   if (ctx.inputs.size() == 4) {  // else mean and inv_std are given
@@ -52,7 +39,7 @@ void infer_forward(InferContext& ctx) {
 }
 
 void infer_backward(InferContext& ctx) {
-  const TensorType dst = check_parts(ctx, 1);
+  const TensorType dst = detail::joined(*ctx.inputs[1], *ctx.inputs[2]);
   if (ctx.shape(0) != dst.shape) fail("diff_dst has shape {}, expected {}", ctx.shape(0), dst.shape);
   check_channels(ctx, 3, dst.shape[1]);
   ctx.outputs = {*ctx.inputs[1], *ctx.inputs[2], *ctx.inputs[3], *ctx.inputs[4]};
@@ -75,7 +62,7 @@ void vjp(VjpContext& ctx) {
 auto reference_of(std::string_view op) { return op_table().find(op)->reference; }
 
 HostTensor joined(const HostTensor& a, const HostTensor& b) {
-  const Shape shape = joined(TensorType{a.dtype, a.shape}, TensorType{b.dtype, b.shape}).shape;
+  const Shape shape = detail::joined({a.dtype, a.shape}, {b.dtype, b.shape}).shape;
   HostTensor whole(a.dtype, shape);
   auto out = whole.values.begin();
   for (int64_t n = 0; n < shape[0]; ++n) {
@@ -127,7 +114,7 @@ struct Parts {
   Parts(const PlanContext& ctx, std::size_t first)
       : a_desc(detail::with_tag(ctx.in(first), detail::Tag::nhwc)),
         b_desc(detail::with_tag(ctx.in(first + 1), detail::Tag::nhwc)),
-        whole_desc(detail::with_tag(joined(ctx.in(first), ctx.in(first + 1)), detail::Tag::nhwc)),
+        whole_desc(detail::with_tag(detail::joined(ctx.in(first), ctx.in(first + 1)), detail::Tag::nhwc)),
         is_bf16(ctx.in(first).dtype == DType::bf16),
         a(part(ctx, a_desc, 0)),
         b(part(ctx, b_desc, detail::view_of(a_desc).c)) {}

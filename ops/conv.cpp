@@ -121,19 +121,9 @@ DType weights_type(const Attrs& attrs) {
 // ConvGradWeights' inputs behind src and diff_dst, where src is normalised.
 constexpr std::size_t kScale = 2, kInvStd = 5, kSecond = 6;
 
-// What src, and src2 unless it is null, are along their channels.
-TensorType joined_source(const TensorType& src, const TensorType* src2) {
-  if (src2 == nullptr) return src;
-  const Shape &a = src.shape, &b = src2->shape;
-  if (a.rank() != 4 || b.rank() != 4 || a[0] != b[0] || a[2] != b[2] || a[3] != b[3] || src.dtype != src2->dtype) {
-    fail("src is {}:{}, src2 is {}:{}; they may differ in their channels only", src.dtype, a, src2->dtype, b);
-  }
-  return {src.dtype, Shape{a[0], a[1] + b[1], a[2], a[3]}};
-}
-
 void infer_grad_weights(InferContext& ctx) {
   const Shape weights(ctx.attrs.ints("weights_shape"));
-  const TensorType src = joined_source(*ctx.inputs[0], ctx.has(kSecond) ? ctx.inputs[kSecond] : nullptr);
+  const TensorType src = ctx.has(kSecond) ? detail::joined(*ctx.inputs[0], *ctx.inputs[kSecond]) : *ctx.inputs[0];
   const Window window = checked_window(ctx.attrs, src.shape, weights);
   require_dst(window, src.shape, weights, ctx.shape(1));
   require_same_type(src, *ctx.inputs[1], "src and diff_dst");
@@ -604,7 +594,7 @@ KernelPlan plan_behind_normalization(PlanContext& ctx, const detail::Convolution
 
 KernelPlan plan_grad_weights(PlanContext& ctx) {
   if (!ctx.has(kScale)) return plan_grad_weights_of(ctx, ctx.in(0));
-  const TensorType src = joined_source(ctx.in(0), ctx.has(kSecond) ? &ctx.in(kSecond) : nullptr);
+  const TensorType src = ctx.has(kSecond) ? detail::joined(ctx.in(0), ctx.in(kSecond)) : ctx.in(0);
   detail::Convolution conv = convolution_of(ctx, detail::Direction::grad_weights, src, ctx.out(0), ctx.in(1));
   conv.has_bias = ctx.node.outputs.size() > 1;
   conv.normalized = {.first_channels = ctx.in(0).shape[1], .alpha = static_cast<float>(ctx.node.attrs.real("alpha"))};

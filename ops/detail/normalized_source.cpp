@@ -1,5 +1,6 @@
 #include "ops/detail/normalized_source.h"
 
+#include "graph/error.h"
 #include "ops/detail/onednn.h"
 
 namespace hourglass::detail {
@@ -8,6 +9,13 @@ namespace {
 constexpr std::size_t kScale = 2, kBias = 3, kMean = 4, kInvStd = 5, kSecond = 6;
 
 }  // namespace
+
+TensorType joined(const TensorType& a, const TensorType& b) {
+  const bool fits = a.shape.rank() == 4 && b.shape.rank() == 4 && a.dtype == b.dtype && is_floating(a.dtype) &&
+                    a.shape[0] == b.shape[0] && a.shape[2] == b.shape[2] && a.shape[3] == b.shape[3];
+  if (!fits) fail("a is {}:{}, b is {}:{}; they may differ in their channels only", a.dtype, a.shape, b.dtype, b.shape);
+  return {a.dtype, Shape{a.shape[0], a.shape[1] + b.shape[1], a.shape[2], a.shape[3]}};
+}
 
 NormalizedSource::NormalizedSource(const Convolution& conv) : is_bf16_(conv.src.dtype == DType::bf16) {
   const Shape& whole = conv.src.shape;

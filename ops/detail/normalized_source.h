@@ -11,6 +11,9 @@
 
 namespace hourglass::detail {
 
+// What two activations are along their channels. Throws Error where they differ in anything else.
+TensorType joined(const TensorType& a, const TensorType& b);
+
 class NormalizedSource {
  public:
   // For conv.normalized, which must be given.
