@@ -1,21 +1,20 @@
 #include "engine/runtime/arena.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <map>
 #include <numeric>
+#include <utility>
 
 namespace hourglass {
 namespace {
 
 std::size_t aligned(std::size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-}  // namespace
+std::size_t end(const Lifetime& item) { return item.offset + aligned(item.bytes); }
 
-std::size_t assign_offsets(std::vector<Lifetime>& lifetimes) {
-  std::vector<std::size_t> order(lifetimes.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return lifetimes[a].bytes > lifetimes[b].bytes; });
+// One after another in that order, each at the lowest offset that fits.
+std::size_t place(const std::vector<std::size_t>& order, std::vector<Lifetime>& lifetimes) {
   std::size_t total = 0;
   std::vector<const Lifetime*> placed;  // sorted by offset
   for (const std::size_t index : order) {
@@ -24,14 +23,42 @@ std::size_t assign_offsets(std::vector<Lifetime>& lifetimes) {
     for (const Lifetime* other : placed) {
       if (other->last < item.first || item.last < other->first) continue;
       if (offset + aligned(item.bytes) <= other->offset) break;
-      offset = std::max(offset, other->offset + aligned(other->bytes));
+      offset = std::max(offset, end(*other));
     }
     item.offset = offset;
-    total = std::max(total, offset + aligned(item.bytes));
+    total = std::max(total, end(item));
     placed.insert(std::upper_bound(placed.begin(), placed.end(), &item,
                                    [](const Lifetime* a, const Lifetime* b) { return a->offset < b->offset; }),
                   &item);
   }
+  return total;
+}
+
+}  // namespace
+
+std::size_t assign_offsets(std::vector<Lifetime>& lifetimes) {
+  const auto steps = [](const Lifetime& item) { return static_cast<std::size_t>(item.last - item.first + 1); };
+  const auto size = [&](const Lifetime& item) { return std::pair(item.bytes, steps(item)); };
+  const auto area = [&](const Lifetime& item) { return std::pair(item.bytes * steps(item), item.bytes); };
+  const auto duration = [&](const Lifetime& item) { return std::pair(steps(item), item.bytes); };
+
+  const std::size_t least = peak_of(lifetimes);
+  std::size_t total = SIZE_MAX;
+  std::vector<std::size_t> order(lifetimes.size());
+  const auto try_order = [&](const auto& key) {
+    if (total == least) return;
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return key(lifetimes[a]) > key(lifetimes[b]); });
+    std::vector<Lifetime> placed = lifetimes;
+    const std::size_t got = place(order, placed);
+    if (got >= total) return;
+    total = got;
+    lifetimes = std::move(placed);
+  };
+  try_order(size);
+  try_order(area);
+  try_order(duration);
   return total;
 }
 

@@ -16,7 +16,8 @@ struct Lifetime {
 inline constexpr std::size_t kAlignment = 64;
 
 // Gives each lifetime an offset (a multiple of kAlignment) so that no two that overlap in time overlap in memory;
-// returns the bytes needed. Largest first, each at the lowest offset that fits (the greedy-by-size heuristic).
+// returns the bytes needed. Each gets the lowest offset that fits, in the best of three orders: largest first, longest
+// first, or largest product of both.
 std::size_t assign_offsets(std::vector<Lifetime>& lifetimes);
 
 // The most bytes alive in any one step: no assignment can need less.
