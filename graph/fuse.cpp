@@ -51,6 +51,21 @@ bool joins_two_images(const Graph& graph, const Node& concat) {
          normalize_axis(concat.attrs.integer("axis"), rank) == 1;
 }
 
+bool is_normalization(const Node& node) {
+  return node.op->name == "BatchNormalization" || node.op->name == "ConcatBatchNormalization";
+}
+std::size_t images_of(const Node& norm) { return norm.inputs.size() - 2; }
+
+// `node`, whose source is what `norm` makes, reads what that one reads: {src, its other input, scale, bias, mean,
+// inv_std, a second image}.
+void read_before(const Node& norm, Node& node) {
+  const std::size_t images = images_of(norm);
+  node.inputs = {norm.inputs[0],          node.inputs[1],  norm.inputs[images],
+                 norm.inputs[images + 1], norm.outputs[1], norm.outputs[2]};
+  if (images == 2) node.inputs.push_back(norm.inputs[1]);
+  node.attrs.set("alpha", norm.attrs.real("alpha"));
+}
+
 void drop_nodes(Graph& graph, const std::vector<bool>& dropped) {
   std::vector<Node> kept;
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
@@ -111,13 +126,29 @@ void fuse_normalized_sources(Graph& graph, std::size_t forward_nodes) {
     const int32_t producer = graph.value(node.inputs[0]).producer;
     if (producer < 0 || static_cast<std::size_t>(producer) >= forward_nodes) continue;
     const Node& norm = graph.nodes[static_cast<std::size_t>(producer)];
-    const bool joins = norm.op->name == "ConcatBatchNormalization";
-    if ((!joins && norm.op->name != "BatchNormalization") || norm.outputs[0] != node.inputs[0]) continue;
-    const std::size_t scale = joins ? 2 : 1;
-    node.inputs = {norm.inputs[0],         node.inputs[1],  norm.inputs[scale],
-                   norm.inputs[scale + 1], norm.outputs[1], norm.outputs[2]};
-    if (joins) node.inputs.push_back(norm.inputs[1]);
-    node.attrs.set("alpha", norm.attrs.real("alpha"));
+    if (is_normalization(norm) && norm.outputs[0] == node.inputs[0]) read_before(norm, node);
+  }
+}
+
+void fuse_normalizations(Graph& graph, const OpTable& table) {
+  const std::vector<int> uses = count_uses(graph);
+  for (Node& node : graph.nodes) {
+    if (node.op->name != "Conv" || node.attrs.integer("group") != 1) continue;
+    Node* norm = sole_producer(graph, uses, node.inputs[0], "BatchNormalization");
+    if (norm == nullptr) norm = sole_producer(graph, uses, node.inputs[0], "ConcatBatchNormalization");
+    if (norm == nullptr) continue;
+    const ValueId bias = node.inputs.size() > 2 ? node.inputs[2] : ValueId();
+    node.op = table.find("ConvOfNormalized");
+    read_before(*norm, node);
+    if (bias.valid()) {
+      node.inputs.resize(7);  // the second image may be absent
+      node.inputs.push_back(bias);
+    }
+    norm->op = table.find("BatchNormalizationStatistics");
+    norm->inputs.resize(images_of(*norm));
+    graph.value(norm->outputs[0]).producer = -1;
+    norm->outputs.erase(norm->outputs.begin());
+    for (const char* of_apply : {"momentum", "training_mode", "alpha"}) norm->attrs.erase(of_apply);
   }
 }
 

@@ -24,4 +24,8 @@ void fuse(Graph& graph, const OpTable& table);
 // backward pass then has no use for the normalised image, which need be neither kept nor made anew.
 void fuse_normalized_sources(Graph& graph, std::size_t forward_nodes);
 
+// To be run behind recompute(). A BatchNormalization (of one image or of two) that one Conv alone reads leaves only its
+// statistics to be computed: the Conv normalises what it reads.
+void fuse_normalizations(Graph& graph, const OpTable& table);
+
 }  // namespace hourglass

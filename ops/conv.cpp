@@ -4,15 +4,17 @@
 //   src [N,C,H,W], weights [OC,C/group,KH,KW], bias [OC] (optional, always f32), dst [N,OC,OH,OW]
 //   pad_mode (not ONNX's) says what stands outside the source instead of zero, as Pad's mode does: graph/fuse.cpp joins
 //   a Pad and its Conv so. band_rows sets how many rows of dst are computed at a time; 0 leaves it to the kernel.
+// ConvOfNormalized: Conv of what BatchNormalizationApply (or with src2 ConcatBatchNormalizationApply) with scale, bias,
+//   mean, inv_std (each [C]) and alpha makes of src: graph/fuse.h joins them so.
 // ConvGradSrc:     diff_src is the transposed convolution of diff_dst (see also ops/conv_transpose.cpp)
 // ConvGradWeights: diff_weights[oc,ic,kh,kw] = sum over n,oh,ow of src * diff_dst; diff_bias[oc] = sum of diff_dst
-//   With scale, bias, mean, inv_std (each [C]) and alpha, src is what BatchNormalizationApply (and with src2 what
-//   ConcatBatchNormalizationApply) makes of the node's: graph/fuse.h joins them so.
+//   With scale, bias, mean, inv_std and alpha, src is made of the node's as ConvOfNormalized does it.
 //
 // Kernels, where the CPU can: for 3x3 filters Winograd's algorithm (ops/detail/winograd.h); for gradients of weights
 // otherwise, products of pixels (ops/detail/grad_weights.h); forward in bf16, products of tiles
-// (ops/detail/tile_convolution.h). Else oneDNN's direct convolution, on the whole image, or band by band
-// (ops/detail/band_convolution.h) where padding is not zero.
+// (ops/detail/tile_convolution.h); pointwise ones of a normalised source (ops/detail/pointwise.h). Else oneDNN's direct
+// convolution, on the whole image, or band by band (ops/detail/band_convolution.h) where padding is not zero.
+//
 // Weights take whatever layout oneDNN chooses, except that grouped weights stay row-major in the graph: oneDNN sees
 // them as 5-D [group,OC/group,C/group,KH,KW], which no 4-D blocked descriptor can say, so the kernel itself reorders
 // them (they are small) to and from the blocked form in its scratch memory.
@@ -25,6 +27,7 @@
 #include "ops/detail/normalized_source.h"
 #include "ops/detail/offsets.h"
 #include "ops/detail/onednn.h"
+#include "ops/detail/pointwise.h"
 #include "ops/detail/tile_convolution.h"
 #include "ops/detail/window.h"
 #include "ops/detail/winograd.h"
@@ -93,14 +96,35 @@ void require_same_type(const TensorType& a, const TensorType& b, std::string_vie
   }
 }
 
-void infer_forward(InferContext& ctx) {
-  const Window window = checked_window(ctx.attrs, ctx.shape(0), ctx.shape(1));
-  require_same_type(*ctx.inputs[0], *ctx.inputs[1], "src and weights");
-  const int64_t channels = ctx.shape(1)[0];
-  if (ctx.has(2) && *ctx.inputs[2] != TensorType{DType::f32, Shape{channels}}) {
-    fail("bias is {}:{}, expected f32:{}", ctx.inputs[2]->dtype, ctx.shape(2), channels);
+// Inputs of ConvOfNormalized and ConvGradWeights, where src is normalised.
+constexpr std::size_t kScale = 2, kInvStd = 5, kSecond = 6, kBiasOfNormalized = 7;
+
+TensorType normalized_source(const InferContext& ctx) {
+  const TensorType src = ctx.has(kSecond) ? detail::joined(*ctx.inputs[0], *ctx.inputs[kSecond]) : *ctx.inputs[0];
+  for (std::size_t i = kScale; i <= kInvStd; ++i) {
+    if (!ctx.has(i) || *ctx.inputs[i] != TensorType{DType::f32, Shape{src.shape[1]}}) {
+      fail("input {} is not f32:{}, one per channel of src; scale, bias, mean and inv_std come together", i,
+           src.shape[1]);
+    }
   }
-  ctx.outputs.push_back({ctx.inputs[0]->dtype, dst_shape(window, ctx.shape(0), ctx.shape(1))});
+  return src;
+}
+
+void infer_forward(InferContext& ctx, const TensorType& src, std::size_t bias) {
+  const Window window = checked_window(ctx.attrs, src.shape, ctx.shape(1));
+  require_same_type(src, *ctx.inputs[1], "src and weights");
+  const int64_t channels = ctx.shape(1)[0];
+  if (ctx.has(bias) && *ctx.inputs[bias] != TensorType{DType::f32, Shape{channels}}) {
+    fail("bias is {}:{}, expected f32:{}", ctx.inputs[bias]->dtype, ctx.shape(bias), channels);
+  }
+  ctx.outputs.push_back({src.dtype, dst_shape(window, src.shape, ctx.shape(1))});
+}
+
+void infer_forward(InferContext& ctx) { infer_forward(ctx, *ctx.inputs[0], 2); }
+
+void infer_of_normalized(InferContext& ctx) {
+  if (ctx.attrs.integer("group") != 1) fail("a normalised source in groups is not supported");
+  infer_forward(ctx, normalized_source(ctx), kBiasOfNormalized);
 }
 
 void infer_grad_src(InferContext& ctx) {
@@ -118,23 +142,12 @@ DType weights_type(const Attrs& attrs) {
   fail("weights_type is '{}', expected f32 or bf16", name);
 }
 
-// ConvGradWeights' inputs behind src and diff_dst, where src is normalised.
-constexpr std::size_t kScale = 2, kInvStd = 5, kSecond = 6;
-
 void infer_grad_weights(InferContext& ctx) {
   const Shape weights(ctx.attrs.ints("weights_shape"));
-  const TensorType src = ctx.has(kSecond) ? detail::joined(*ctx.inputs[0], *ctx.inputs[kSecond]) : *ctx.inputs[0];
+  const TensorType src = ctx.inputs.size() > kScale ? normalized_source(ctx) : *ctx.inputs[0];
   const Window window = checked_window(ctx.attrs, src.shape, weights);
   require_dst(window, src.shape, weights, ctx.shape(1));
   require_same_type(src, *ctx.inputs[1], "src and diff_dst");
-  if (ctx.inputs.size() > kScale && ctx.inputs.size() <= kInvStd) {
-    fail("there are {} inputs; scale, bias, mean and inv_std come together", ctx.inputs.size());
-  }
-  for (std::size_t i = kScale; i < std::min(ctx.inputs.size(), kSecond); ++i) {
-    if (!ctx.has(i) || *ctx.inputs[i] != TensorType{DType::f32, Shape{src.shape[1]}}) {
-      fail("input {} is not f32:{}, one per channel of src", i, src.shape[1]);
-    }
-  }
   const DType type = weights_type(ctx.attrs);
   if (type == DType::bf16 && ctx.inputs[0]->dtype == DType::f32) fail("f32 tensors have f32 weights, not bf16");
   ctx.outputs.push_back({type, weights});
@@ -235,18 +248,20 @@ void for_each_product(const Attrs& attrs, const Shape& src, const Shape& weights
   }
 }
 
-void reference_forward(ReferenceContext& ctx) {
-  const HostTensor &src = *ctx.inputs[0], &weights = *ctx.inputs[1];
+void reference_forward(ReferenceContext& ctx, const HostTensor& src, std::size_t bias_input) {
+  const HostTensor& weights = *ctx.inputs[1];
   auto& dst = ctx.outputs[0];
-  if (ctx.inputs.size() > 2 && ctx.inputs[2] != nullptr) {
+  if (ctx.inputs.size() > bias_input && ctx.inputs[bias_input] != nullptr) {
     const auto plane = static_cast<std::size_t>(dst.shape[2] * dst.shape[3]);
-    const std::vector<double>& bias = ctx.inputs[2]->values;
+    const std::vector<double>& bias = ctx.inputs[bias_input]->values;
     for (std::size_t i = 0; i < dst.values.size(); ++i) dst.values[i] = bias[i / plane % bias.size()];
   }
   for_each_product(ctx.attrs, src.shape, weights.shape, [&](std::size_t s, std::size_t w, std::size_t d) {
     dst.values[d] += src.values[s] * weights.values[w];
   });
 }
+
+void reference_forward(ReferenceContext& ctx) { reference_forward(ctx, *ctx.inputs[0], 2); }
 
 void reference_grad_src(ReferenceContext& ctx) {
   const HostTensor &diff_dst = *ctx.inputs[0], &weights = *ctx.inputs[1];
@@ -268,6 +283,10 @@ HostTensor normalized_source(const ReferenceContext& ctx) {
   return std::move(evaluate_reference(op, attrs, inputs)[0]);
 }
 
+void reference_of_normalized(ReferenceContext& ctx) {
+  reference_forward(ctx, normalized_source(ctx), kBiasOfNormalized);
+}
+
 void reference_grad_weights(ReferenceContext& ctx) {
   const HostTensor made = ctx.inputs.size() > kScale ? normalized_source(ctx) : HostTensor();
   const HostTensor& src = ctx.inputs.size() > kScale ? made : *ctx.inputs[0];
@@ -286,21 +305,6 @@ void reference_grad_weights(ReferenceContext& ctx) {
 }
 
 // ---- kernels
-
-// Runs its parts one after another on the same addresses.
-class Sequence final : public Kernel {
- public:
-  explicit Sequence(std::vector<std::unique_ptr<Kernel>> parts) : parts_(std::move(parts)) {}
-  void bind(const Addresses& addresses, const dnnl::stream& stream) override {
-    for (const auto& part : parts_) part->bind(addresses, stream);
-  }
-  void run() noexcept override {
-    for (const auto& part : parts_) part->run();
-  }
-
- private:
-  std::vector<std::unique_ptr<Kernel>> parts_;
-};
 
 // How the weights look in the graph (4-D) and to oneDNN's choice `inner` (5-D when grouped).
 struct WeightsLayout {
@@ -362,14 +366,8 @@ void require_implementation(const PrimitiveDesc& desc, DType type) {
 constexpr std::size_t kAlign = 64;
 std::size_t aligned(std::size_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
 
-// Scratch memory: the larger of the scratchpads, then the blocked weights.
-std::unique_ptr<Kernel> reorder_kernel(const dnnl::engine& engine, const dnnl::reorder::primitive_desc& desc,
-                                       const Argument& from, const Argument& to) {
-  return detail::primitive_kernel(dnnl::reorder(desc), engine,
-                                  {from, to, {DNNL_ARG_SCRATCHPAD, From::scratchpad, 0, desc.scratchpad_desc()}});
-}
-
-// Forward and backward-data: the weights are input 1.
+// Forward and backward-data: the weights are input 1. Scratch memory: the larger of the scratchpads, then the blocked
+// weights.
 template <typename Primitive>
 void finish_with_weights_in(const PlanContext& ctx, const WeightsLayout& weights,
                             const typename Primitive::primitive_desc& desc, std::vector<Argument> arguments,
@@ -388,10 +386,10 @@ void finish_with_weights_in(const PlanContext& ctx, const WeightsLayout& weights
   const Argument blocked{DNNL_ARG_WEIGHTS, From::scratch, static_cast<int>(at), weights.inner};
   arguments.push_back(blocked);
   std::vector<std::unique_ptr<Kernel>> parts;
-  parts.push_back(reorder_kernel(ctx.engine, reorder, {DNNL_ARG_FROM, From::src, 1, weights.given},
-                                 {DNNL_ARG_TO, From::scratch, blocked.index, weights.inner}));
+  parts.push_back(detail::reorder_kernel(ctx.engine, reorder, {DNNL_ARG_FROM, From::src, 1, weights.given},
+                                         {DNNL_ARG_TO, From::scratch, blocked.index, weights.inner}));
   parts.push_back(detail::primitive_kernel(Primitive(desc), ctx.engine, std::move(arguments)));
-  plan.kernel = std::make_unique<Sequence>(std::move(parts));
+  plan.kernel = sequence_kernel(std::move(parts));
 }
 
 detail::Convolution convolution_of(const PlanContext& ctx, detail::Direction direction, const TensorType& src,
@@ -406,32 +404,46 @@ detail::Convolution convolution_of(const PlanContext& ctx, detail::Direction dir
           .band_rows = attrs.has("band_rows") ? attrs.integer("band_rows") : 0};
 }
 
+TensorType normalized_source(const PlanContext& ctx) {
+  return ctx.has(kSecond) ? detail::joined(ctx.in(0), ctx.in(kSecond)) : ctx.in(0);
+}
+detail::SourceNormalization normalization_of(const PlanContext& ctx) {
+  return {.first_channels = ctx.in(0).shape[1], .alpha = static_cast<float>(ctx.node.attrs.real("alpha"))};
+}
+
 // The plan by a kernel of ours or by bands of oneDNN's, where that is the way.
 std::optional<KernelPlan> plan_ours(const PlanContext& ctx, const detail::Convolution& conv) {
   const Attrs& attrs = ctx.node.attrs;
   if (attrs.integer("group") != 1) return std::nullopt;
   if (conv.band_rows == 0) {
-    if (auto plan = detail::plan_winograd(ctx, conv)) return plan;
-    if (auto plan = detail::plan_tile_convolution(ctx, conv)) return plan;
+    if (auto plan = detail::plan_winograd(conv)) return plan;
+    if (auto plan = detail::plan_tile_convolution(conv)) return plan;
+    if (auto plan = detail::plan_pointwise(conv)) return plan;
     if (conv.direction == detail::Direction::grad_weights) {
       if (auto plan = detail::plan_grad_weights(conv)) return plan;
     }
   }
-  if (conv.normalized) return std::nullopt;
-  if (conv.border == detail::Border::constant && !detail::prefers_bands(conv)) return std::nullopt;
+  const bool has_border = conv.border != detail::Border::constant;
+  if (conv.normalized) {
+    // Bands copy what they read, with its border.
+    const bool copies = has_border && conv.direction == detail::Direction::forward;
+    return copies ? detail::plan_band_convolution(ctx, conv) : std::nullopt;
+  }
+  if (!has_border && !detail::prefers_bands(conv)) return std::nullopt;
   auto plan = detail::plan_band_convolution(ctx, conv);
-  if (!plan && conv.border != detail::Border::constant) {
+  if (!plan && has_border) {
     fail("oneDNN has no {} convolution for this CPU and pad_mode '{}'", conv.src.dtype, attrs.string("pad_mode"));
   }
   return plan;
 }
 
-KernelPlan plan_forward(PlanContext& ctx) {
-  detail::Convolution conv = convolution_of(ctx, detail::Direction::forward, ctx.in(0), ctx.in(1), ctx.out());
-  conv.has_bias = ctx.has(2);
+// Of a source of type `src` that is there, at input 0. Inputs of the plan: src, weights and, with a bias, that.
+KernelPlan plan_forward_of(PlanContext& ctx, const TensorType& src, bool has_bias) {
+  detail::Convolution conv = convolution_of(ctx, detail::Direction::forward, src, ctx.in(1), ctx.out());
+  conv.has_bias = has_bias;
   if (auto plan = plan_ours(ctx, conv)) return std::move(*plan);
-  detail::ConvolutionSpec spec = spec_of(ctx, ctx.in(0), ctx.in(1), ctx.out());
-  if (ctx.has(2)) spec.bias = bias_desc(ctx.out().shape[1]);
+  detail::ConvolutionSpec spec = spec_of(ctx, src, ctx.in(1), ctx.out());
+  if (has_bias) spec.bias = bias_desc(ctx.out().shape[1]);
   const auto desc = make_fast(ctx, spec, detail::make_convolution);
   require_implementation(desc, ctx.in(0).dtype);
   const WeightsLayout weights = weights_layout(ctx.in(1), ctx.node.attrs.integer("group"), desc.weights_desc());
@@ -439,12 +451,34 @@ KernelPlan plan_forward(PlanContext& ctx) {
   KernelPlan plan;
   plan.src = {desc.src_desc(), weights.outer};
   plan.dst = {desc.dst_desc()};
-  if (ctx.node.inputs.size() > 2) plan.src.push_back(spec.bias);
+  if (has_bias) plan.src.push_back(spec.bias);
   std::vector<Argument> arguments{{DNNL_ARG_SRC, From::src, 0, desc.src_desc()},
                                   {DNNL_ARG_DST, From::dst, 0, desc.dst_desc()}};
-  if (ctx.has(2)) arguments.push_back({DNNL_ARG_BIAS, From::src, 2, spec.bias});
+  if (has_bias) arguments.push_back({DNNL_ARG_BIAS, From::src, 2, spec.bias});
   finish_with_weights_in<dnnl::convolution_forward>(ctx, weights, desc, std::move(arguments), plan);
   return plan;
+}
+
+KernelPlan plan_forward(PlanContext& ctx) {
+  KernelPlan plan = plan_forward_of(ctx, ctx.in(0), ctx.has(2));
+  plan.src.resize(ctx.node.inputs.size());  // a bias that is not given
+  return plan;
+}
+
+// In which a kernel is planned that reads what has been normalised.
+PlanContext context_behind_normalization(const PlanContext& ctx, const detail::Convolution& conv) {
+  const MemoryDesc made = detail::with_tag(conv.src, detail::Tag::nhwc);
+  return {ctx.graph, ctx.node, ctx.engine, {made, ctx.src[1]}, LayoutPolicy::channels_last};
+}
+
+KernelPlan plan_of_normalized(PlanContext& ctx) {
+  detail::Convolution conv =
+      convolution_of(ctx, detail::Direction::forward, normalized_source(ctx), ctx.in(1), ctx.out());
+  conv.has_bias = ctx.has(kBiasOfNormalized);
+  conv.normalized = normalization_of(ctx);
+  if (auto plan = plan_ours(ctx, conv)) return std::move(*plan);
+  PlanContext inner = context_behind_normalization(ctx, conv);
+  return detail::behind_normalization(ctx.engine, conv, plan_forward_of(inner, conv.src, conv.has_bias));
 }
 
 // Whether each output pixel is made of one input pixel, its own.
@@ -527,79 +561,22 @@ KernelPlan plan_grad_weights_of(PlanContext& ctx, const TensorType& src) {
   arguments.push_back({DNNL_ARG_DIFF_WEIGHTS, From::scratch, static_cast<int>(at), weights.inner});
   std::vector<std::unique_ptr<Kernel>> parts;
   parts.push_back(detail::primitive_kernel(Primitive(desc), ctx.engine, std::move(arguments)));
-  parts.push_back(reorder_kernel(ctx.engine, reorder,
-                                 {DNNL_ARG_FROM, From::scratch, static_cast<int>(at), weights.inner},
-                                 {DNNL_ARG_TO, From::dst, 0, weights.given}));
-  plan.kernel = std::make_unique<Sequence>(std::move(parts));
-  return plan;
-}
-
-// Runs a kernel whose input 0 and scratch memory lie in ours.
-class WithSource final : public Kernel {
- public:
-  WithSource(std::unique_ptr<Kernel> kernel, std::size_t source, std::size_t scratch)
-      : kernel_(std::move(kernel)), source_(source), scratch_(scratch) {}
-  void bind(const Addresses& addresses, const dnnl::stream& stream) override {
-    auto* memory = static_cast<std::byte*>(addresses.scratch);
-    kernel_->bind({{memory + source_, addresses.src[1]}, addresses.dst, memory + scratch_}, stream);
-  }
-  void run() noexcept override { kernel_->run(); }
-
- private:
-  std::unique_ptr<Kernel> kernel_;
-  std::size_t source_, scratch_;
-};
-
-// A source that is normalised in scratch memory, for a kernel that can't do it while reading.
-KernelPlan plan_behind_normalization(PlanContext& ctx, const detail::Convolution& conv) {
-  const detail::NormalizedSource source(conv);
-  const MemoryDesc made = detail::with_tag(conv.src, detail::Tag::nhwc);
-  PlanContext inner(ctx.graph, ctx.node, ctx.engine, {made, ctx.src[1]}, LayoutPolicy::channels_last);
-  KernelPlan plan = plan_grad_weights_of(inner, conv.src);
-  const MemoryDesc wanted = plan.src[0];
-
-  const auto reorder = detail::make_reorder(ctx.engine, made, wanted);
-  const detail::View view = detail::view_of(made);
-  const auto row_bytes = static_cast<std::size_t>(view.stride_h) * size_of(conv.src.dtype);
-  detail::Offsets offsets;
-  offsets.add(reorder.scratchpad_desc().get_size());
-  const std::size_t image = offsets.add(made.get_size());
-  const std::size_t ordered = wanted == made ? image : offsets.add(wanted.get_size());
-  const std::size_t coefficients = offsets.add(source.coefficient_bytes());
-  const std::size_t buffers = offsets.add(row_bytes * static_cast<std::size_t>(omp_get_max_threads()));
-  const std::size_t scratch = offsets.add(plan.scratch_bytes);
-
-  std::vector<std::unique_ptr<Kernel>> parts;
-  parts.push_back(loop_kernel([=](const Addresses& at) {
-    auto* memory = static_cast<std::byte*>(at.scratch);
-    auto* numbers = reinterpret_cast<float*>(memory + coefficients);
-    source.set_coefficients(at, numbers);
-    detail::parallel_for(view.n * view.h, [&](int64_t i) {
-      const auto me = static_cast<std::size_t>(omp_get_thread_num());
-      source.read(at, numbers, i / view.h, i % view.h, 0, view.w,
-                  memory + image + static_cast<std::size_t>(i) * row_bytes, memory + buffers + me * row_bytes);
-    });
-  }));
-  if (wanted != made) {
-    parts.push_back(reorder_kernel(ctx.engine, reorder, {DNNL_ARG_FROM, From::scratch, static_cast<int>(image), made},
-                                   {DNNL_ARG_TO, From::scratch, static_cast<int>(ordered), wanted}));
-  }
-  parts.push_back(std::make_unique<WithSource>(std::move(plan.kernel), ordered, scratch));
-  plan.kernel = std::make_unique<Sequence>(std::move(parts));
-  plan.scratch_bytes = offsets.end();
-  plan.src = source.inputs(plan.src[1]);
-  plan.rounding = std::max(plan.rounding, source.rounding());
+  parts.push_back(detail::reorder_kernel(ctx.engine, reorder,
+                                         {DNNL_ARG_FROM, From::scratch, static_cast<int>(at), weights.inner},
+                                         {DNNL_ARG_TO, From::dst, 0, weights.given}));
+  plan.kernel = sequence_kernel(std::move(parts));
   return plan;
 }
 
 KernelPlan plan_grad_weights(PlanContext& ctx) {
   if (!ctx.has(kScale)) return plan_grad_weights_of(ctx, ctx.in(0));
-  const TensorType src = ctx.has(kSecond) ? detail::joined(ctx.in(0), ctx.in(kSecond)) : ctx.in(0);
-  detail::Convolution conv = convolution_of(ctx, detail::Direction::grad_weights, src, ctx.out(0), ctx.in(1));
+  detail::Convolution conv =
+      convolution_of(ctx, detail::Direction::grad_weights, normalized_source(ctx), ctx.out(0), ctx.in(1));
   conv.has_bias = ctx.node.outputs.size() > 1;
-  conv.normalized = {.first_channels = ctx.in(0).shape[1], .alpha = static_cast<float>(ctx.node.attrs.real("alpha"))};
+  conv.normalized = normalization_of(ctx);
   if (auto plan = plan_ours(ctx, conv)) return std::move(*plan);
-  return plan_behind_normalization(ctx, conv);
+  PlanContext inner = context_behind_normalization(ctx, conv);
+  return detail::behind_normalization(ctx.engine, conv, plan_grad_weights_of(inner, conv.src));
 }
 
 // The attributes of the convolution, and `more` behind them.
@@ -665,6 +642,29 @@ std::span<const OpDef> conv_ops() {
                // What a thread's rows are cut by: images; and padding wider than the row.
                "3x17x9x37 33x17x3x3 33 | pads=[1,1,1,1] strides=[2,2] pad_mode=reflect",
                "1x2x1x1 2x2x2x2 | pads=[5,5,0,0] strides=[7,7]",
+           }},
+      {.name = "ConvOfNormalized",
+       .internal = true,
+       .min_inputs = 6,
+       .max_inputs = 8,
+       .attrs = attrs_with({{"alpha", 1.0}}),
+       .infer = infer_of_normalized,
+       .plan = plan_of_normalized,
+       .reference = reference_of_normalized,
+       .bf16_inputs = 0b1000011,
+       .cases =
+           {
+               "1x3x9x11 8x3x3x3 3 3 3 3@0.5..2 - 8 | pads=[1,1,1,1] alpha=0.2",
+               "2x48x13x9 48x48x3x3 48 48 48 48@0.5..2 | pads=[1,1,1,1] pad_mode=edge",
+               // Strips of tiles, cut by rows of tiles and by blocks; and two sources.
+               "1x128x6x61 24x132x3x3 132 132 132 132@0.5..2 1x4x6x61 | pads=[1,1,1,1] pad_mode=reflect alpha=0.2",
+               "2x5x19x11 17x20x3x3 20 20 20 20@0.5..2 2x15x19x11 17 | alpha=0",
+               "1x36x9x70 32x36x1x1 36 36 36 36@0.5..2 | alpha=0.2",
+               "1x8x24x20 8x8x1x1 8 8 8 8@0.5..2 - 8 | alpha=0.2",
+               "2x48x9x7 20x52x1x1 52 52 52 52@0.5..2 2x4x9x7 20 | alpha=-0.5",
+               "1x20x23x70 24x20x3x3 20 20 20 20@0.5..2 | strides=[2,2] pads=[1,2,1,2] pad_mode=wrap alpha=0.2",
+               "1x12x9x8 6x12x5x5 12 12 12 12@0.5..2 - 6 | pads=[2,2,2,2] dilations=[1,2]",
+               "2x10x40x21 18x17x3x3 17 17 17 17@0.5..2 2x7x40x21 | band_rows=8 pads=[1,1,1,1] alpha=0.2",
            }},
       {.name = "ConvGradSrc",
        .internal = true,

@@ -79,4 +79,7 @@ class PlanContext {
 // A kernel from a function: it is called with the bound addresses at every run.
 std::unique_ptr<Kernel> loop_kernel(std::function<void(const Addresses&)> run);
 
+// One that runs its parts one after another, on the same addresses.
+std::unique_ptr<Kernel> sequence_kernel(std::vector<std::unique_ptr<Kernel>> parts);
+
 }  // namespace hourglass

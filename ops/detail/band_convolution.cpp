@@ -5,6 +5,7 @@
 
 #include "ops/detail/bands.h"
 #include "ops/detail/loop.h"
+#include "ops/detail/normalized_source.h"
 #include "ops/detail/offsets.h"
 #include "ops/detail/onednn.h"
 
@@ -102,11 +103,14 @@ struct Layout {
   std::vector<std::vector<PaddedImage::Row>> complete;  // grad_src: of each band
   MemoryDesc src, weights, dst, bias;                   // the graph's, as the kernel wants them
   View src_view, dst_view;
+  std::optional<NormalizedSource> normalized;
   // Where the graph's own memory serves: no copy is made.
   bool src_in_place = false, dst_in_place = false, weights_in_place = false;
   // Offsets into scratch memory.
   std::size_t scratchpad = 0, src_part = 0, dst_part = 0, left_over = 0, weights_part = 0, weights_sum = 0,
               bias_part = 0;
+  // A normalised source: its coefficients, and of each thread a row and a buffer for it.
+  std::size_t coefficients = 0, normal_rows = 0, normal_row_bytes = 0;
 };
 
 class BandKernel final : public Kernel {
@@ -141,10 +145,12 @@ class BandKernel final : public Kernel {
     const Layout& l = *layout_;
     const bool gradient = l.conv.direction == Direction::grad_weights;
     if (!l.weights_in_place && !gradient) execute(weights_reorder_, reorder_arguments_);
+    if (l.normalized) l.normalized->set_coefficients(at_, static_cast<float*>(scratch(l.coefficients)));
     for (std::size_t b = 0; b < l.bands.size(); ++b) run_band(b);
     if (!l.weights_in_place && gradient) execute(weights_reorder_, reorder_arguments_);
   }
 
+  // What bands copy is left out, and so is what they normalise.
   void run_primitives() noexcept override {
     const Layout& l = *layout_;
     for (std::size_t b = 0; b < l.bands.size(); ++b) execute(l.primitives[l.primitive_of[b]].primitive, arguments_[b]);
@@ -200,7 +206,7 @@ class BandKernel final : public Kernel {
         add(DNNL_ARG_SRC, p.src, src_data);
         add(DNNL_ARG_DST, p.dst, dst_data);
         add(DNNL_ARG_WEIGHTS, p.weights, l.weights_in_place ? at_.src[1] : scratch(l.weights_part));
-        if (l.conv.has_bias) add(DNNL_ARG_BIAS, l.bias, at_.src[2]);
+        if (l.conv.has_bias) add(DNNL_ARG_BIAS, l.bias, at_.src[l.conv.bias_input()]);
         break;
       case Direction::grad_src:
         add(DNNL_ARG_DIFF_SRC, p.src, src_data);
@@ -225,7 +231,10 @@ class BandKernel final : public Kernel {
     const Band& band = l.bands[b];
     const BandPrimitive& p = l.primitives[l.primitive_of[b]];
     const bool forward = l.conv.direction == Direction::forward;
-    if (l.conv.direction != Direction::grad_src && !l.src_in_place) {
+    if (l.normalized) {
+      const auto row_of = [&](int64_t row) { return normalized_row(band.image, row); };
+      l.padding.gather(src(), row_of, band, part(p.src_view, l.src_part));
+    } else if (l.conv.direction != Direction::grad_src && !l.src_in_place) {
       l.padding.gather(src(), band, part(p.src_view, l.src_part));
     }
     if (!forward && !l.dst_in_place) {
@@ -245,6 +254,15 @@ class BandKernel final : public Kernel {
       add(scratch(l.weights_part), sum_weights(), padded_elements(p.weights));
       if (l.conv.has_bias) add(scratch(l.bias_part), at_.dst[1], l.conv.dst.shape[1]);
     }
+  }
+
+  [[nodiscard]] const void* normalized_row(int64_t image, int64_t row) const {
+    const Layout& l = *layout_;
+    const auto mine = static_cast<std::size_t>(2 * omp_get_thread_num()) * l.normal_row_bytes;
+    char* to = static_cast<char*>(scratch(l.normal_rows)) + mine;
+    l.normalized->read(at_, static_cast<const float*>(scratch(l.coefficients)), image, row, 0, l.conv.window.w.src, to,
+                       to + l.normal_row_bytes);
+    return to;
   }
 
   void fold(std::size_t b) noexcept {
@@ -364,7 +382,7 @@ std::optional<KernelPlan> plan_band_convolution(const PlanContext& ctx, const Co
   };
   switch (conv.direction) {
     case Direction::forward:
-      l.src = read(0, conv.src);
+      l.src = conv.normalized ? with_tag(conv.src, Tag::nhwc) : read(0, conv.src);
       l.dst = write(primitive.dst, conv.dst);
       break;
     case Direction::grad_src:
@@ -386,7 +404,7 @@ std::optional<KernelPlan> plan_band_convolution(const PlanContext& ctx, const Co
       conv.window.h.pad_begin + conv.window.h.pad_end + conv.window.w.pad_begin + conv.window.w.pad_end > 0;
   // Without padding, overlapping gradients still have to be added up.
   const bool adds = conv.direction == Direction::grad_src && overlap_of(conv.window.h) > 0 && l.bands.size() > 1;
-  l.src_in_place = !padded && !adds && is_one_run(l.src_view) && is_one_run(primitive.src_view);
+  l.src_in_place = !padded && !adds && !conv.normalized && is_one_run(l.src_view) && is_one_run(primitive.src_view);
   l.dst_in_place = is_one_run(l.dst_view) && is_one_run(primitive.dst_view);
 
   const auto largest = [&](const auto& bytes) {
@@ -408,13 +426,20 @@ std::optional<KernelPlan> plan_band_convolution(const PlanContext& ctx, const Co
     l.weights_sum = offsets.add(primitive.weights.get_size());
   }
   if (sums && conv.has_bias) l.bias_part = offsets.add(l.bias.get_size());
+  if (conv.normalized) {
+    l.normalized.emplace(conv);
+    l.coefficients = offsets.add(l.normalized->coefficient_bytes());
+    l.normal_row_bytes = static_cast<std::size_t>(up(l.src_view.w * l.src_view.c, 64)) * size_of(conv.src.dtype);
+    l.normal_rows = offsets.add(2 * l.normal_row_bytes * static_cast<std::size_t>(omp_get_max_threads()));
+  }
 
   KernelPlan plan;
   switch (conv.direction) {
     case Direction::forward:
       plan.src = {l.src, l.weights};
       plan.dst = {l.dst};
-      if (ctx.node.inputs.size() > 2) plan.src.push_back(l.bias);
+      if (conv.has_bias) plan.src.push_back(l.bias);
+      if (l.normalized) plan.src = l.normalized->inputs(l.weights);
       break;
     case Direction::grad_src:
       plan.src = {l.dst, l.weights};
@@ -427,6 +452,7 @@ std::optional<KernelPlan> plan_band_convolution(const PlanContext& ctx, const Co
       break;
   }
   plan.scratch_bytes = offsets.end();
+  if (l.normalized) plan.rounding = l.normalized->rounding();
   plan.implementation = fmt::format("{} in {} bands", primitive.implementation, l.bands.size());
   plan.kernel = std::make_unique<BandKernel>(std::move(layout), ctx.engine);
   return plan;

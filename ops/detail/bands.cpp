@@ -169,15 +169,22 @@ PaddedImage::PaddedImage(const Window& window, Border border) : column_parts_(st
 }
 
 void PaddedImage::gather(const Pixels& image, const Band& band, const Pixels& part) const {
+  const auto row_of = [&](int64_t row) {
+    const int64_t elements = image.view.offset(band.image, 0, row, 0);
+    return static_cast<const char*>(image.data) + static_cast<std::size_t>(elements) * size_of(image.type);
+  };
+  gather(image, row_of, band, part);
+}
+
+void PaddedImage::gather(const Pixels& image, const RowOf& row_of, const Band& band, const Pixels& part) const {
   with_elements(image.type, part.type, [&](auto* f, auto* t) {
-    const auto* src = static_cast<decltype(f)>(image.data);
     auto* dst = static_cast<decltype(t)>(part.data);
     const View &from = image.view, &to = part.view;
     parallel_for(band.src_rows, [&](int64_t r) {
       auto* out = dst + to.offset(0, 0, r, 0);
       const int64_t row = row_sources_[static_cast<std::size_t>(band.src_begin + r)];
       if (row == kOutside) return zero_pixels(to, out, to.w);
-      const auto* in = src + from.offset(band.image, 0, row, 0);
+      const auto* in = static_cast<const std::remove_pointer_t<decltype(f)>*>(row_of(row));
       const auto border = [&](int64_t begin, int64_t end) {
         for (int64_t w = begin; w < end; ++w) {
           const int64_t column = column_sources_[static_cast<std::size_t>(w)];

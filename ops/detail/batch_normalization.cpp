@@ -235,6 +235,27 @@ void add_moments(const NormalizationWalk& walk, const Scratch& scratch, int64_t 
   }
 }
 
+// The moments of one split of groups [first, last).
+template <class T>
+void reduce_moments(const NormalizationWalk& walk, const Scratch& scratch, int64_t worker, int64_t split, int64_t first,
+                    int64_t last, const T* src) {
+  scratch.clear(split, first, last);
+  walk.for_chunks(split, first, last, [&](int64_t group, int64_t offset, int64_t pixels) {
+    add_moments(walk, scratch, worker, split, group, src + offset, pixels);
+  });
+}
+
+struct Statistics {
+  double mean, inv_std;
+};
+// Of a channel, from all splits' moments.
+Statistics statistics_of(const NormalizationWalk& walk, const Scratch& scratch, int64_t channel, double epsilon) {
+  const auto [sum, squares] = scratch.total(channel);
+  const double mean = sum / walk.count();
+  const double variance = std::max(squares / walk.count() - mean * mean, 0.0);
+  return {mean, 1 / std::sqrt(variance + epsilon)};
+}
+
 // A chunk of a counterpart. Where it is a slice whose pixels are periods, the loops step over what is not ours;
 // narrower slices are put side by side, in the cache.
 template <class T>
@@ -302,10 +323,7 @@ void normalize_forward(const Normalization& normalization, const NormalizationFo
   const auto* src = static_cast<const T*>(at.src);
   auto* dst = static_cast<T*>(at.dst);
   const auto reduce = [&](int64_t worker, int64_t split, int64_t first, int64_t last) {
-    scratch.clear(split, first, last);
-    walk.for_chunks(split, first, last, [&](int64_t group, int64_t offset, int64_t pixels) {
-      add_moments(walk, scratch, worker, split, group, src + offset, pixels);
-    });
+    reduce_moments(walk, scratch, worker, split, first, last, src);
   };
   const auto finish = [&](int64_t first, int64_t last) {
     for (int64_t c = first * block; c < last * block; ++c) {
@@ -314,10 +332,7 @@ void normalize_forward(const Normalization& normalization, const NormalizationFo
         for (int64_t which = 0; which < 3; ++which) scratch.set(group, which, lane, 0);
         continue;
       }
-      const auto [sum, squares] = scratch.total(c);
-      const double mean = sum / walk.count();
-      const double variance = std::max(squares / walk.count() - mean * mean, 0.0);
-      const double inv_std = 1 / std::sqrt(variance + epsilon);
+      const auto [mean, inv_std] = statistics_of(walk, scratch, c, epsilon);
       at.mean[c] = static_cast<float>(mean);
       at.inv_std[c] = static_cast<float>(inv_std);
       // src - (the mean's float) is exact near the mean; what the float lacks goes into the offset.
@@ -334,6 +349,24 @@ void normalize_forward(const Normalization& normalization, const NormalizationFo
       slice.store(dst, worker, offset, pixels);
     });
   });
+}
+
+template <class T>
+void normalization_statistics(const Normalization& normalization, const NormalizationStatistics& at, double epsilon) {
+  const NormalizationWalk& walk = normalization.walk;
+  const Scratch scratch(walk, at.scratch);
+  const auto* src = static_cast<const T*>(at.src);
+  const auto reduce = [&](int64_t worker, int64_t split, int64_t first, int64_t last) {
+    reduce_moments(walk, scratch, worker, split, first, last, src);
+  };
+  const auto finish = [&](int64_t first, int64_t last) {
+    for (int64_t c = first * walk.v.block; c < std::min(last * walk.v.block, walk.v.c); ++c) {
+      const auto [mean, inv_std] = statistics_of(walk, scratch, c, epsilon);
+      at.mean[c] = static_cast<float>(mean);
+      at.inv_std[c] = static_cast<float>(inv_std);
+    }
+  };
+  walk.run(reduce, finish, [](int64_t, int64_t, int64_t, int64_t) {});
 }
 
 template <class T>
@@ -435,6 +468,8 @@ template void PixelNormalizer::run<float>(const float*, int64_t, const float*, f
 template void PixelNormalizer::run<BFloat16>(const BFloat16*, int64_t, const float*, BFloat16*, BFloat16*) const;
 template void normalize_forward<float>(const Normalization&, const NormalizationForward&, double);
 template void normalize_forward<BFloat16>(const Normalization&, const NormalizationForward&, double);
+template void normalization_statistics<float>(const Normalization&, const NormalizationStatistics&, double);
+template void normalization_statistics<BFloat16>(const Normalization&, const NormalizationStatistics&, double);
 template void normalize_apply<float>(const Normalization&, const NormalizationApply&);
 template void normalize_apply<BFloat16>(const Normalization&, const NormalizationApply&);
 template void normalize_backward<float>(const Normalization&, const NormalizationBackward&);

@@ -151,6 +151,14 @@ struct NormalizationForward {
 template <class T>
 void normalize_forward(const Normalization& normalization, const NormalizationForward& at, double epsilon);
 
+struct NormalizationStatistics {
+  const void* src = nullptr;
+  float *mean = nullptr, *inv_std = nullptr;
+  void* scratch = nullptr;
+};
+template <class T>
+void normalization_statistics(const Normalization& normalization, const NormalizationStatistics& at, double epsilon);
+
 struct NormalizationApply {
   const void* src = nullptr;
   const float *scale = nullptr, *bias = nullptr, *mean = nullptr, *inv_std = nullptr;

@@ -23,10 +23,12 @@ struct Convolution {
   Direction direction = Direction::forward;
   Window window;
   Border border = Border::constant;
-  TensorType src, weights, dst;                        // or the gradients in their places
-  bool has_bias = false;                               // forward: bias is input 2; grad_weights: diff_bias is output 1
-  std::optional<SourceNormalization> normalized = {};  // grad_weights alone
+  TensorType src, weights, dst;  // or the gradients in their places
+  bool has_bias = false;         // forward: bias is input bias_input(); grad_weights: diff_bias is output 1
+  std::optional<SourceNormalization> normalized = {};  // forward and grad_weights
   int64_t band_rows = 0;                               // of dst, where it is computed band by band; 0: by the sizes
+
+  [[nodiscard]] std::size_t bias_input() const { return normalized ? 7 : 2; }
 };
 
 }  // namespace hourglass::detail

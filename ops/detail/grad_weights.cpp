@@ -90,12 +90,20 @@ class GradWeightsKernel final : public Kernel {
     });
     finish();
   }
+  void run_primitives() noexcept override {
+    normalizes_ = false;
+    run();
+    normalizes_ = true;
+  }
 
  private:
   template <typename T>
   [[nodiscard]] T* scratch(int64_t part, std::size_t offset) const {
     return reinterpret_cast<T*>(static_cast<char*>(at_.scratch) + static_cast<std::size_t>(part) * layout_->part_bytes +
                                 offset);
+  }
+  [[nodiscard]] const float* coefficients() const {
+    return normalizes_ ? scratch<float>(0, layout_->coefficients) : nullptr;
   }
   // A row of the source or the gradient.
   [[nodiscard]] const char* row(const View& view, std::size_t input, int64_t n, int64_t h) const {
@@ -159,7 +167,7 @@ class GradWeightsKernel final : public Kernel {
       if (at == kOutside) return nullptr;
       if (!l_.normalized) return kernel_.row(l_.src, 0, image_, at);
       char* to = normal_row(slot);
-      l_.normalized->read(kernel_.at_, kernel_.scratch<float>(0, l_.coefficients), image_, at, 0, l_.src.w, to,
+      l_.normalized->read(kernel_.at_, kernel_.coefficients(), image_, at, 0, l_.src.w, to,
                           kernel_.scratch<char>(index_, l_.normal_buffer));
       return to;
     }
@@ -219,6 +227,7 @@ class GradWeightsKernel final : public Kernel {
 
   std::shared_ptr<const Layout> layout_;
   Addresses at_;
+  bool normalizes_ = true;
 };
 
 }  // namespace

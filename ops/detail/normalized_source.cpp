@@ -1,12 +1,67 @@
 #include "ops/detail/normalized_source.h"
 
+#include <algorithm>
+
 #include "graph/error.h"
+#include "ops/detail/box.h"
+#include "ops/detail/loop.h"
+#include "ops/detail/offsets.h"
 #include "ops/detail/onednn.h"
 
 namespace hourglass::detail {
 namespace {
 
 constexpr std::size_t kScale = 2, kBias = 3, kMean = 4, kInvStd = 5, kSecond = 6;
+
+// Of a channels-last image that is made in scratch memory, for a kernel whose input 0 it is.
+class BehindNormalization final : public Kernel {
+ public:
+  // Offsets into scratch memory.
+  struct Places {
+    std::size_t image, coefficients, buffers, scratch;
+  };
+  // `reorder` is null, or makes input 0 of the image.
+  BehindNormalization(NormalizedSource source, const MemoryDesc& image, const Places& places, std::size_t input,
+                      std::unique_ptr<Kernel> reorder, std::unique_ptr<Kernel> kernel)
+      : source_(std::move(source)),
+        view_(view_of(image)),
+        row_bytes_(image.get_size() / static_cast<std::size_t>(view_.n * view_.h)),
+        places_(places),
+        input_(input),
+        reorder_(std::move(reorder)),
+        kernel_(std::move(kernel)) {}
+
+  void bind(const Addresses& at, const dnnl::stream& stream) override {
+    at_ = at;
+    if (reorder_) reorder_->bind(at, stream);
+    // The other inputs are the one behind it and, last, a bias.
+    kernel_->bind({{scratch(input_), at.src[1], at.src.back()}, at.dst, scratch(places_.scratch)}, stream);
+  }
+  void run() noexcept override {
+    auto* coefficients = reinterpret_cast<float*>(scratch(places_.coefficients));
+    source_.set_coefficients(at_, coefficients);
+    parallel_for(view_.n * view_.h, [&](int64_t i) {
+      const auto me = static_cast<std::size_t>(omp_get_thread_num());
+      source_.read(at_, coefficients, i / view_.h, i % view_.h, 0, view_.w,
+                   scratch(places_.image) + static_cast<std::size_t>(i) * row_bytes_,
+                   scratch(places_.buffers) + me * row_bytes_);
+    });
+    if (reorder_) reorder_->run();
+    kernel_->run();
+  }
+  void run_primitives() noexcept override { kernel_->run_primitives(); }
+
+ private:
+  [[nodiscard]] std::byte* scratch(std::size_t offset) const { return static_cast<std::byte*>(at_.scratch) + offset; }
+
+  NormalizedSource source_;
+  View view_;
+  std::size_t row_bytes_;
+  Places places_;
+  std::size_t input_;
+  std::unique_ptr<Kernel> reorder_, kernel_;
+  Addresses at_;
+};
 
 }  // namespace
 
@@ -17,9 +72,13 @@ TensorType joined(const TensorType& a, const TensorType& b) {
   return {a.dtype, Shape{a.shape[0], a.shape[1] + b.shape[1], a.shape[2], a.shape[3]}};
 }
 
-NormalizedSource::NormalizedSource(const Convolution& conv) : is_bf16_(conv.src.dtype == DType::bf16) {
+NormalizedSource::NormalizedSource(const Convolution& conv)
+    : channels_(conv.src.shape[1]), is_bf16_(conv.src.dtype == DType::bf16) {
   const Shape& whole = conv.src.shape;
   numbers_ = plain({DType::f32, Shape{whole[1]}});
+  if (conv.direction == Direction::forward && conv.has_bias) {
+    bias_ = plain({DType::f32, Shape{conv.weights.shape[0]}});
+  }
   int64_t coefficients = 0;
   const auto add = [&](std::size_t input, int64_t first, int64_t channels) {
     const MemoryDesc desc = with_tag({conv.src.dtype, Shape{whole[0], channels, whole[2], whole[3]}}, Tag::nhwc);
@@ -32,9 +91,11 @@ NormalizedSource::NormalizedSource(const Convolution& conv) : is_bf16_(conv.src.
   if (first < whole[1]) add(kSecond, first, whole[1] - first);
 }
 
-std::vector<MemoryDesc> NormalizedSource::inputs(const MemoryDesc& diff_dst) const {
-  std::vector<MemoryDesc> inputs{parts_[0].desc, diff_dst, numbers_, numbers_, numbers_, numbers_};
-  if (parts_.size() > 1) inputs.push_back(parts_[1].desc);
+std::vector<MemoryDesc> NormalizedSource::inputs(const MemoryDesc& other) const {
+  std::vector<MemoryDesc> inputs{parts_[0].desc, other, numbers_, numbers_, numbers_, numbers_};
+  const bool has_bias = bias_.get_size() > 0;
+  if (parts_.size() > 1 || has_bias) inputs.push_back(parts_.size() > 1 ? parts_[1].desc : MemoryDesc());
+  if (has_bias) inputs.push_back(bias_);
   return inputs;
 }
 
@@ -56,10 +117,42 @@ void NormalizedSource::read(const Addresses& at, const float* coefficients, int6
   with_element(is_bf16_, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     for (const Part& part : parts_) {
-      part.normalizer.run(static_cast<const T*>(at.src[part.input]) + part.view.offset(n, 0, h, w), count,
-                          coefficients + part.coefficients, static_cast<T*>(dst) + part.first, static_cast<T*>(buffer));
+      const auto* from = static_cast<const T*>(at.src[part.input]) + part.view.offset(n, 0, h, w);
+      auto* to = static_cast<T*>(dst) + part.first;
+      if (coefficients == nullptr) {
+        copy_lanes(from, part.view.c, to, channels_, part.view.c, count);
+      } else {
+        part.normalizer.run(from, count, coefficients + part.coefficients, to, static_cast<T*>(buffer));
+      }
     }
   });
+}
+
+KernelPlan behind_normalization(const dnnl::engine& engine, const Convolution& conv, KernelPlan plan) {
+  using From = Argument::From;
+  NormalizedSource source(conv);
+  const MemoryDesc made = with_tag(conv.src, Tag::nhwc), wanted = plan.src[0];
+  const auto desc = make_reorder(engine, made, wanted);
+  Offsets offsets;
+  offsets.add(desc.scratchpad_desc().get_size());
+  BehindNormalization::Places places{};
+  places.image = offsets.add(made.get_size());
+  const std::size_t input = wanted == made ? places.image : offsets.add(wanted.get_size());
+  places.coefficients = offsets.add(source.coefficient_bytes());
+  places.buffers = offsets.add(made.get_size() / static_cast<std::size_t>(conv.src.shape[0] * conv.src.shape[2]) *
+                               static_cast<std::size_t>(omp_get_max_threads()));
+  places.scratch = offsets.add(plan.scratch_bytes);
+  std::unique_ptr<Kernel> reorder;
+  if (wanted != made) {
+    reorder = reorder_kernel(engine, desc, {DNNL_ARG_FROM, From::scratch, static_cast<int>(places.image), made},
+                             {DNNL_ARG_TO, From::scratch, static_cast<int>(input), wanted});
+  }
+  plan.src = source.inputs(plan.src[1]);
+  plan.rounding = std::max(plan.rounding, source.rounding());
+  plan.scratch_bytes = offsets.end();
+  plan.kernel = std::make_unique<BehindNormalization>(std::move(source), made, places, input, std::move(reorder),
+                                                      std::move(plan.kernel));
+  return plan;
 }
 
 }  // namespace hourglass::detail

@@ -1,6 +1,6 @@
 // A convolution's source that is made while it is read: by BatchNormalization and its activation, from one activation
-// or from two along their channels. So a gradient of weights needs no normalised image in memory, which its backward
-// pass would have to keep or to make anew.
+// or from two along their channels. So it needs no normalised image in memory, which the forward pass would have to
+// write and the backward pass to keep or to make anew.
 #pragma once
 
 #include <cstddef>
@@ -19,9 +19,9 @@ class NormalizedSource {
   // For conv.normalized, which must be given.
   explicit NormalizedSource(const Convolution& conv);
 
-  // The node's inputs: src, diff_dst in the layout `diff_dst`, scale, bias, mean, inv_std and the second activation.
-  // Activations are channels-last.
-  [[nodiscard]] std::vector<MemoryDesc> inputs(const MemoryDesc& diff_dst) const;
+  // The node's inputs: src, `other` (forward the weights, grad_weights diff_dst), scale, bias, mean, inv_std, the
+  // second activation and, forward with conv.has_bias, the convolution's bias. Activations are channels-last.
+  [[nodiscard]] std::vector<MemoryDesc> inputs(const MemoryDesc& other) const;
 
   // What sums of products of it may be off by, of the largest: in bf16 each pixel is rounded.
   [[nodiscard]] double rounding() const { return is_bf16_ ? 1.0 / 128 : 0; }
@@ -29,7 +29,7 @@ class NormalizedSource {
   [[nodiscard]] std::size_t coefficient_bytes() const;
   void set_coefficients(const Addresses& at, float* coefficients) const;
   // Makes `count` pixels of row h of image n, from pixel w on: all channels of a pixel side by side. `buffer` holds as
-  // many.
+  // many. Without coefficients the pixels are copied as they are, for Kernel::run_primitives().
   void read(const Addresses& at, const float* coefficients, int64_t n, int64_t h, int64_t w, int64_t count, void* dst,
             void* buffer) const;
 
@@ -44,7 +44,13 @@ class NormalizedSource {
   };
   std::vector<Part> parts_;
   MemoryDesc numbers_;  // one per channel
+  MemoryDesc bias_;     // the convolution's, or empty
+  int64_t channels_;
   bool is_bf16_;
 };
+
+// For a kernel that can't: `plan`, of a convolution with a source that is there, behind a pass that normalises it into
+// scratch memory.
+KernelPlan behind_normalization(const dnnl::engine& engine, const Convolution& conv, KernelPlan plan);
 
 }  // namespace hourglass::detail

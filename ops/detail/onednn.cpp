@@ -190,6 +190,20 @@ class LoopKernel final : public Kernel {
   Addresses addresses_;
 };
 
+class SequenceKernel final : public Kernel {
+ public:
+  explicit SequenceKernel(std::vector<std::unique_ptr<Kernel>> parts) : parts_(std::move(parts)) {}
+  void bind(const Addresses& addresses, const dnnl::stream& stream) override {
+    for (const auto& part : parts_) part->bind(addresses, stream);
+  }
+  void run() noexcept override {
+    for (const auto& part : parts_) part->run();
+  }
+
+ private:
+  std::vector<std::unique_ptr<Kernel>> parts_;
+};
+
 }  // namespace
 
 std::unique_ptr<Kernel> primitive_kernel(dnnl::primitive primitive, const dnnl::engine& engine,
@@ -313,10 +327,20 @@ dnnl::reorder::primitive_desc make_reorder(const dnnl::engine& engine, const Mem
   return {engine, src, engine, dst, scratchpad_attr()};
 }
 
+std::unique_ptr<Kernel> reorder_kernel(const dnnl::engine& engine, const dnnl::reorder::primitive_desc& desc,
+                                       const Argument& from, const Argument& to) {
+  const Argument scratchpad{DNNL_ARG_SCRATCHPAD, Argument::From::scratchpad, 0, desc.scratchpad_desc()};
+  return primitive_kernel(dnnl::reorder(desc), engine, {from, to, scratchpad});
+}
+
 }  // namespace detail
 
 std::unique_ptr<Kernel> loop_kernel(std::function<void(const Addresses&)> run) {
   return std::make_unique<detail::LoopKernel>(std::move(run));
+}
+
+std::unique_ptr<Kernel> sequence_kernel(std::vector<std::unique_ptr<Kernel>> parts) {
+  return std::make_unique<detail::SequenceKernel>(std::move(parts));
 }
 
 }  // namespace hourglass

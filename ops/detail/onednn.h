@@ -111,5 +111,7 @@ dnnl::matmul::primitive_desc make_matmul(const dnnl::engine& engine, const Memor
 
 // Copies between layouts and types.
 dnnl::reorder::primitive_desc make_reorder(const dnnl::engine& engine, const MemoryDesc& src, const MemoryDesc& dst);
+std::unique_ptr<Kernel> reorder_kernel(const dnnl::engine& engine, const dnnl::reorder::primitive_desc& desc,
+                                       const Argument& from, const Argument& to);
 
 }  // namespace hourglass::detail

@@ -5,6 +5,7 @@
 
 #include "ops/detail/amx_loops.h"
 #include "ops/detail/loop.h"
+#include "ops/detail/normalized_source.h"
 #include "ops/detail/offsets.h"
 #include "ops/detail/onednn.h"
 #include "ops/detail/view.h"
@@ -26,6 +27,7 @@ struct Run {
 struct Layout {
   Convolution conv;
   const AmxLoops* loops = nullptr;
+  std::optional<NormalizedSource> normalized;
   View src, dst;
   std::vector<Run> runs;
   int64_t run_steps = 0;                      // of each run, filled up
@@ -33,7 +35,7 @@ struct Layout {
   int64_t places = 0, row = 0;                // pixels of a row with its borders, and its elements, filled up
   int64_t left_border = 0, right_border = 0;  // pixels of them that are not the image's
   int64_t parts = 1, slots = 1;
-  std::size_t weights = 0, zeros = 0, rows = 0, sums = 0, part_bytes = 0;
+  std::size_t weights = 0, zeros = 0, coefficients = 0, rows = 0, sums = 0, normal_buffer = 0, part_bytes = 0;
 
   [[nodiscard]] int64_t run_channels() const { return runs[0].taps * src.c; }
   [[nodiscard]] int64_t panel() const { return static_cast<int64_t>(runs.size()) * run_steps * kTile; }  // words
@@ -47,6 +49,7 @@ class TileConvolution final : public Kernel {
   void run() noexcept override {
     const Layout& l = *layout_;
     pack_weights();
+    if (l.normalized) l.normalized->set_coefficients(at_, reinterpret_cast<float*>(scratch(0, l.coefficients)));
     parallel_for(l.parts, [&](int64_t part) {
       l.loops->begin();
       const int64_t rows = l.dst.n * l.dst.h;
@@ -63,6 +66,11 @@ class TileConvolution final : public Kernel {
       l.loops->end();
     });
   }
+  void run_primitives() noexcept override {
+    normalizes_ = false;
+    run();
+    normalizes_ = true;
+  }
 
  private:
   [[nodiscard]] char* scratch(int64_t part, std::size_t offset) const {
@@ -70,6 +78,10 @@ class TileConvolution final : public Kernel {
   }
   [[nodiscard]] uint16_t* slot(int64_t part, int64_t row) const {
     return reinterpret_cast<uint16_t*>(scratch(part, layout_->rows)) + row % layout_->slots * layout_->row;
+  }
+
+  [[nodiscard]] const float* coefficients() const {
+    return normalizes_ ? reinterpret_cast<const float*>(scratch(0, layout_->coefficients)) : nullptr;
   }
 
   // To panels of 16 output channels, the runs' channels pair by pair.
@@ -102,18 +114,25 @@ class TileConvolution final : public Kernel {
       std::fill_n(to, l.row, uint16_t{0});
       return;
     }
-    const auto* pixels = static_cast<const uint16_t*>(at_.src[0]) + l.src.offset(image, 0, from, 0);
+    const auto put = [&](int64_t column, int64_t count, uint16_t* pixels) {
+      if (l.normalized) {
+        l.normalized->read(at_, coefficients(), image, from, column, count, pixels, scratch(part, l.normal_buffer));
+      } else {
+        std::copy_n(static_cast<const uint16_t*>(at_.src[0]) + l.src.offset(image, 0, from, column), count * l.src.c,
+                    pixels);
+      }
+    };
     const auto put_border = [&](int64_t place) {
       const int64_t column = border_source(l.conv.border, place - w.pad_begin, w.src);
       if (column == kOutside) {
         std::fill_n(to + place * l.src.c, l.src.c, uint16_t{0});
       } else {
-        std::copy_n(pixels + column * l.src.c, l.src.c, to + place * l.src.c);
+        put(column, 1, to + place * l.src.c);
       }
     };
     for (int64_t i = 0; i < l.left_border; ++i) put_border(i);
     const int64_t whole = l.places - l.left_border - l.right_border;
-    std::copy_n(pixels + (l.left_border - w.pad_begin) * l.src.c, whole * l.src.c, to + l.left_border * l.src.c);
+    put(l.left_border - w.pad_begin, whole, to + l.left_border * l.src.c);
     for (int64_t i = l.places - l.right_border; i < l.places; ++i) put_border(i);
     std::fill_n(to + l.places * l.src.c, l.row - l.places * l.src.c, uint16_t{0});
   }
@@ -166,7 +185,7 @@ class TileConvolution final : public Kernel {
     const Layout& l = *layout_;
     std::fill_n(sums, 4 * kTile, 0.0F);
     if (!l.conv.has_bias) return;
-    const auto* bias = static_cast<const float*>(at_.src[2]) + o;
+    const auto* bias = static_cast<const float*>(at_.src[l.conv.bias_input()]) + o;
     for (int64_t i = 0; i < 4 * kLanes; ++i) {
       const int64_t column = i / kLanes % 2 * kLanes;
       if (column < columns * kLanes) {
@@ -177,13 +196,14 @@ class TileConvolution final : public Kernel {
 
   std::shared_ptr<const Layout> layout_;
   Addresses at_;
+  bool normalizes_ = true;
 };
 
 }  // namespace
 
 const AmxLoops* tile_loops() { return has_isa(dnnl::cpu_isa::avx512_core_amx) ? amx_loops() : nullptr; }
 
-std::optional<KernelPlan> plan_tile_convolution(const PlanContext& ctx, const Convolution& conv) {
+std::optional<KernelPlan> plan_tile_convolution(const Convolution& conv) {
   const auto& [h, w] = conv.window;
   if (conv.direction != Direction::forward || conv.src.dtype != DType::bf16 || conv.dst.dtype != DType::bf16 ||
       conv.weights.dtype != DType::bf16 || h.kernel * w.kernel == 1 || conv.src.shape.elements() == 0 ||
@@ -223,9 +243,14 @@ std::optional<KernelPlan> plan_tile_convolution(const PlanContext& ctx, const Co
   const auto bytes = [](int64_t count, std::size_t size) { return static_cast<std::size_t>(count) * size; };
   l.weights = offsets.add(bytes(up(l.dst.c, kLanes) / kLanes * l.panel(), sizeof(uint32_t)));
   l.zeros = offsets.add(bytes(l.dst.c, sizeof(uint16_t)));
+  if (conv.normalized) {
+    l.normalized.emplace(conv);
+    l.coefficients = offsets.add(l.normalized->coefficient_bytes());
+  }
   Offsets of_part;
   l.rows = offsets.end() + of_part.add(bytes(l.slots * l.row, sizeof(uint16_t)));
   l.sums = offsets.end() + of_part.add(bytes(4 * kTile, sizeof(float)));
+  if (conv.normalized) l.normal_buffer = offsets.end() + of_part.add(bytes(l.src.w * l.src.c, sizeof(uint16_t)));
   l.part_bytes = of_part.end();
   if (offsets.end() > kWeightsBytes || l.part_bytes > kPartBytes) return std::nullopt;
 
@@ -234,8 +259,10 @@ std::optional<KernelPlan> plan_tile_convolution(const PlanContext& ctx, const Co
                   .scratch_bytes = offsets.end() + of_part.end() * static_cast<std::size_t>(l.parts),
                   .implementation = "tiles:avx512_core_amx_bf16",
                   .kernel = nullptr};
-  if (ctx.node.inputs.size() > 2) {
-    plan.src.push_back(conv.has_bias ? plain({DType::f32, Shape{conv.weights.shape[0]}}) : MemoryDesc());
+  if (conv.has_bias) plan.src.push_back(plain({DType::f32, Shape{conv.weights.shape[0]}}));
+  if (l.normalized) {
+    plan.src = l.normalized->inputs(weights);
+    plan.rounding = l.normalized->rounding();
   }
   plan.kernel = std::make_unique<TileConvolution>(std::move(layout));
   return plan;

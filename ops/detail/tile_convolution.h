@@ -18,6 +18,6 @@ const AmxLoops* tile_loops();
 
 // For one group. Absent for f32, where the CPU has no AMX that oneDNN may use, for pointwise convolutions, which oneDNN
 // is good at, and where weights, rows or taps are too many.
-std::optional<KernelPlan> plan_tile_convolution(const PlanContext& ctx, const Convolution& conv);
+std::optional<KernelPlan> plan_tile_convolution(const Convolution& conv);
 
 }  // namespace hourglass::detail

@@ -103,7 +103,7 @@ struct Layout {
   int64_t border_pixels = 0, border_columns = 0;
   std::vector<std::vector<Addition>> additions;
   // A normalised source: its coefficients, and each thread's strips of `strip` tiles beside each other, each with a
-  // buffer for a row of it: two, because a pair of tiles may be the end of one and the begin of the next.
+  // buffer for a row of it: two, because a gradient's pair of tiles may be the end of one and the begin of the next.
   std::optional<NormalizedSource> normalized;
   std::size_t coefficients = 0, strips = 0, strip_bytes = 0;
   int64_t strip = 1;
@@ -156,12 +156,73 @@ class WinogradKernel final : public Kernel {
     run_tiles();
     if (!layout_->additions.empty()) add_border();
   }
+  void run_primitives() noexcept override {
+    normalizes_ = false;
+    run();
+    normalizes_ = true;
+  }
 
  private:
   [[nodiscard]] char* scratch(std::size_t offset) const { return static_cast<char*>(at_.scratch) + offset; }
   template <typename T>
   [[nodiscard]] T* words(std::size_t offset) const {
     return reinterpret_cast<T*>(scratch(offset));
+  }
+
+  // ---- what is read
+
+  [[nodiscard]] const float* coefficients() const {
+    return normalizes_ ? words<float>(layout_->coefficients) : nullptr;
+  }
+  // Normalised pixels of tiles [begin, end), in one row of them.
+  struct Strip {
+    int64_t place = 0, begin = 0, end = 0;
+    char* pixels = nullptr;
+  };
+  // From tile `t` on, in one of this thread's two places.
+  [[nodiscard]] Strip make_strip(int64_t place, int64_t t, int64_t end) const {
+    const Layout& l = *layout_;
+    const TileAt at(l, t);
+    const int64_t tiles = std::min({l.strip, l.w.tiles - at.column / kOut, end - t});
+    const int64_t columns = strip_columns(tiles);
+    const int64_t* const w = l.w.sources.data() + at.column;
+    const auto index = static_cast<std::size_t>(2 * omp_get_thread_num() + place);
+    const Strip strip{
+        .place = place, .begin = t, .end = t + tiles, .pixels = scratch(l.strips + index * l.strip_bytes)};
+    char* const buffer = strip.pixels + kTile * columns * l.pixel_bytes();
+    for (int64_t row = 0; row < kTile; ++row) {
+      const int64_t h = l.h.sources[static_cast<std::size_t>(at.row + row)];
+      char* const to = strip.pixels + row * columns * l.pixel_bytes();
+      for (int64_t j = 0, run = 1; h >= 0 && j < columns; j += run) {
+        run = 1;
+        if (w[j] < 0) continue;
+        while (j + run < columns && w[j + run] == w[j] + run) ++run;
+        l.normalized->read(at_, coefficients(), at.image, h, w[j], run, to + j * l.pixel_bytes(), buffer);
+      }
+    }
+    return strip;
+  }
+  void find_in(const Strip& strip, int64_t t, const void** pixels) const {
+    const Layout& l = *layout_;
+    const TileAt at(l, t);
+    for (int64_t i = 0; i < kTile; ++i) {
+      const bool row_inside = l.h.sources[static_cast<std::size_t>(at.row + i)] >= 0;
+      const int64_t first = i * strip_columns(strip.end - strip.begin) + kOut * (t - strip.begin);
+      for (int64_t j = 0; j < kTile; ++j) {
+        const bool inside = row_inside && l.w.sources[static_cast<std::size_t>(at.column + j)] >= 0;
+        pixels[i * kTile + j] = inside ? strip.pixels + (first + j) * l.pixel_bytes() : scratch(l.zeros);
+      }
+    }
+  }
+  // The pixels of tile `t`, one of those up to `end` that are read in turn.
+  void find_source(Strip& strip, int64_t t, int64_t end, const void** pixels) const {
+    const Layout& l = *layout_;
+    if (!l.normalized) {
+      return find_sources<kTile>(l, l.in, l.h.sources, l.w.sources, t, static_cast<const char*>(at_.src[0]),
+                                 scratch(l.zeros), pixels);
+    }
+    if (t >= strip.end) strip = make_strip(1 - strip.place, t, end);
+    find_in(strip, t, pixels);
   }
 
   // ---- forward and the gradient of the source
@@ -190,21 +251,22 @@ class WinogradKernel final : public Kernel {
     const Layout& l = *layout_;
     transform_weights();
     std::fill_n(scratch(l.zeros), up(l.in.c, kLanes) * l.element(), '\0');
+    if (l.normalized) l.normalized->set_coefficients(at_, words<float>(l.coefficients));
     parallel_for((l.tiles + l.block - 1) / l.block, [&](int64_t b) {
       const std::size_t mine = static_cast<std::size_t>(omp_get_thread_num()) * l.thread_bytes;
       auto* in_words = words<uint32_t>(l.in_words + mine);
       auto* products = words<float>(l.products + mine);
       const int64_t first = b * l.block, count = std::min(l.block, l.tiles - first);
+      Strip strip;
       for (int64_t t = 0; t < count; ++t) {
         const void* pixels[kPoints];
-        find_sources<kTile>(l, l.in, l.h.sources, l.w.sources, first + t, static_cast<const char*>(at_.src[0]),
-                            scratch(l.zeros), pixels);
+        find_source(strip, first + t, first + count, pixels);
         l.loops->transform_src(l.is_bf16, pixels, l.in.c, in_words + t * l.in_row, l.in_point);
       }
       const int64_t width = l.width();
       for (int64_t column = 0; column < l.columns; column += width) {
         multiply_block(in_words, products, count, column, std::min(width, l.columns - column));
-        const float* bias = l.conv.has_bias ? static_cast<const float*>(at_.src[2]) : nullptr;
+        const float* bias = l.conv.has_bias ? static_cast<const float*>(at_.src[l.conv.bias_input()]) : nullptr;
         for (int64_t t = 0; t < count; ++t) {
           void* pixels[kOut * kOut];
           find_targets(first + t, pixels);
@@ -333,60 +395,13 @@ class WinogradKernel final : public Kernel {
           std::fill_n(diff + i * kOut * kOut, kOut * kOut, scratch(l.zeros));
           continue;
         }
-        if (!l.normalized) {
-          find_sources<kTile>(l, l.in, l.h.sources, l.w.sources, t, static_cast<const char*>(at_.src[0]),
-                              scratch(l.zeros), src + i * kPoints);
-        } else {
-          if (t >= strip.end) strip = make_strip(1 - strip.place, t, std::min(2 * (first + count), l.tiles));
-          find_in(strip, t, src + i * kPoints);
-        }
+        find_source(strip, t, std::min(2 * (first + count), l.tiles), src + i * kPoints);
         find_sources<kOut>(l, l.out, l.h.targets, l.w.targets, t, static_cast<const char*>(at_.src[1]),
                            scratch(l.zeros), diff + i * kOut * kOut);
       }
       const int64_t row = l.is_bf16 ? to + pair : 2 * (to + pair);
       l.loops->transform_src_pair(l.is_bf16, src, l.in.c, part.in_words + row * l.in_row, l.in_point, l.in_row);
       l.loops->transform_diff_pair(l.is_bf16, diff, l.out.c, part.out_words + row * l.out_row, l.out_point, l.out_row);
-    }
-  }
-
-  // Normalised pixels of tiles [begin, end), in one row of them.
-  struct Strip {
-    int64_t place = 0, begin = 0, end = 0;
-    char* pixels = nullptr;
-  };
-  // From tile `t` on, in one of this thread's two places.
-  [[nodiscard]] Strip make_strip(int64_t place, int64_t t, int64_t end) const {
-    const Layout& l = *layout_;
-    const TileAt at(l, t);
-    const int64_t tiles = std::min({l.strip, l.w.tiles - at.column / kOut, end - t});
-    const int64_t columns = strip_columns(tiles);
-    const int64_t* const w = l.w.sources.data() + at.column;
-    const auto index = static_cast<std::size_t>(2 * omp_get_thread_num() + place);
-    const Strip strip{
-        .place = place, .begin = t, .end = t + tiles, .pixels = scratch(l.strips + index * l.strip_bytes)};
-    char* const buffer = strip.pixels + kTile * columns * l.pixel_bytes();
-    for (int64_t row = 0; row < kTile; ++row) {
-      const int64_t h = l.h.sources[static_cast<std::size_t>(at.row + row)];
-      char* const to = strip.pixels + row * columns * l.pixel_bytes();
-      for (int64_t j = 0, run = 1; h >= 0 && j < columns; j += run) {
-        run = 1;
-        if (w[j] < 0) continue;
-        while (j + run < columns && w[j + run] == w[j] + run) ++run;
-        l.normalized->read(at_, words<float>(l.coefficients), at.image, h, w[j], run, to + j * l.pixel_bytes(), buffer);
-      }
-    }
-    return strip;
-  }
-  void find_in(const Strip& strip, int64_t t, const void** pixels) const {
-    const Layout& l = *layout_;
-    const TileAt at(l, t);
-    for (int64_t i = 0; i < kTile; ++i) {
-      const bool row_inside = l.h.sources[static_cast<std::size_t>(at.row + i)] >= 0;
-      const int64_t first = i * strip_columns(strip.end - strip.begin) + kOut * (t - strip.begin);
-      for (int64_t j = 0; j < kTile; ++j) {
-        const bool inside = row_inside && l.w.sources[static_cast<std::size_t>(at.column + j)] >= 0;
-        pixels[i * kTile + j] = inside ? strip.pixels + (first + j) * l.pixel_bytes() : scratch(l.zeros);
-      }
     }
   }
 
@@ -416,6 +431,7 @@ class WinogradKernel final : public Kernel {
 
   std::shared_ptr<const Layout> layout_;
   Addresses at_;
+  bool normalizes_ = true;
 };
 
 bool is_supported(const Convolution& conv) {
@@ -468,7 +484,7 @@ const WinogradLoops* winograd_loops(DType type) {
   return has_isa(dnnl::cpu_isa::avx512_core_bf16) && !better ? winograd_avx512() : nullptr;
 }
 
-std::optional<KernelPlan> plan_winograd(const PlanContext& ctx, const Convolution& conv) {
+std::optional<KernelPlan> plan_winograd(const Convolution& conv) {
   const WinogradLoops* loops = is_supported(conv) ? winograd_loops(conv.src.dtype) : nullptr;
   if (loops == nullptr || !has_enough_channels(conv, *loops)) return std::nullopt;
   auto layout = std::make_shared<Layout>();
@@ -513,13 +529,6 @@ std::optional<KernelPlan> plan_winograd(const PlanContext& ctx, const Convolutio
     l.products = offsets.end() + of_thread.add(bytes(sums_bytes));
     l.thread_bytes = of_thread.end();
     offsets.add(of_thread.end() * bytes(l.parts));
-    if (conv.normalized) {
-      l.normalized.emplace(conv);
-      l.coefficients = offsets.add(l.normalized->coefficient_bytes());
-      l.strip = std::clamp<int64_t>(kStripBytes / (kTile * kOut * l.pixel_bytes()), 1, l.w.tiles);
-      l.strip_bytes = bytes(up((kTile + 1) * strip_columns(l.strip) * l.pixel_bytes(), 64));
-      l.strips = offsets.add(2 * l.strip_bytes * bytes(l.threads));
-    }
   } else {
     l.depth = l.is_bf16 ? (l.in.c + 1) / 2 : l.in.c;
     l.in_row = up(l.in.c, kLanes) * l.element() / 4;
@@ -541,6 +550,13 @@ std::optional<KernelPlan> plan_winograd(const PlanContext& ctx, const Convolutio
     l.thread_bytes = of_thread.end();
     offsets.add(of_thread.end() * bytes(l.threads));
   }
+  if (conv.normalized) {
+    l.normalized.emplace(conv);
+    l.coefficients = offsets.add(l.normalized->coefficient_bytes());
+    l.strip = std::clamp<int64_t>(kStripBytes / (kTile * kOut * l.pixel_bytes()), 1, l.w.tiles);
+    l.strip_bytes = bytes(up((kTile + 1) * strip_columns(l.strip) * l.pixel_bytes(), 64));
+    l.strips = offsets.add(2 * l.strip_bytes * bytes(l.threads));
+  }
 
   KernelPlan plan;
   plan.implementation = fmt::format("winograd:{}{}", loops->isa, l.is_bf16 ? "_bf16" : "");
@@ -550,9 +566,8 @@ std::optional<KernelPlan> plan_winograd(const PlanContext& ctx, const Convolutio
     case Direction::forward:
       plan.src = {src, weights};
       plan.dst = {dst};
-      if (ctx.node.inputs.size() > 2) {
-        plan.src.push_back(conv.has_bias ? plain({DType::f32, Shape{conv.weights.shape[0]}}) : MemoryDesc());
-      }
+      if (conv.has_bias) plan.src.push_back(plain({DType::f32, Shape{conv.weights.shape[0]}}));
+      if (l.normalized) plan.src = l.normalized->inputs(weights);
       break;
     case Direction::grad_src:
       plan.src = {dst, weights};

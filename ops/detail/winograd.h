@@ -20,6 +20,6 @@ const WinogradLoops* winograd_loops(DType type);
 
 // Absent where the convolution is of another kind, the CPU lacks AVX2 (for bf16: AVX512_BF16), or something
 // else is faster.
-std::optional<KernelPlan> plan_winograd(const PlanContext& ctx, const Convolution& conv);
+std::optional<KernelPlan> plan_winograd(const Convolution& conv);
 
 }  // namespace hourglass::detail

@@ -42,7 +42,10 @@ Net make_net(const char* activation) {
 
 std::vector<HostTensor> loss_and_gradients(const Net& net, bool with_fused_sources = false) {
   Differentiated d = differentiate(net.graph, op_table(), net.loss, net.graph.parameters());
-  if (with_fused_sources) fuse_normalized_sources(d.graph, net.graph.nodes.size());
+  if (with_fused_sources) {
+    fuse_normalized_sources(d.graph, net.graph.nodes.size());
+    fuse_normalizations(d.graph, op_table());
+  }
   std::mt19937 random(3);
   std::uniform_real_distribution<double> uniform(-1, 1);
   std::map<ValueId, HostTensor> given;
@@ -162,6 +165,29 @@ TEST_CASE("a gradient of weights normalises what it reads") {
       CHECK(std::find(node.inputs.begin(), node.inputs.end(), src) == node.inputs.end());
     }
     CHECK(inputs == (joins ? std::vector<std::size_t>{7, 2} : std::vector<std::size_t>{6, 2}));
+    const std::vector<HostTensor> expected = loss_and_gradients(plain), got = loss_and_gradients(fused, true);
+    REQUIRE(got.size() == expected.size());
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      for (std::size_t k = 0; k < got[i].values.size(); ++k) {
+        CHECK(std::abs(got[i].values[k] - expected[i].values[k]) < 1e-9);
+      }
+    }
+  }
+}
+
+TEST_CASE("a convolution normalises what it alone reads") {
+  for (const Net& plain : {make_net("LeakyRelu"), make_joining_net(1, 2)}) {
+    Net fused = plain;
+    fuse(fused.graph, op_table());
+    Differentiated d = differentiate(fused.graph, op_table(), fused.loss, fused.graph.parameters());
+    fuse_normalizations(d.graph, op_table());
+    // The gradient of the weights still reads the normalised image.
+    CHECK(count(d.graph, "ConvOfNormalized") == 0);
+    fuse_normalized_sources(d.graph, fused.graph.nodes.size());
+    fuse_normalizations(d.graph, op_table());
+    CHECK(count(d.graph, "ConvOfNormalized") == 1);
+    CHECK(count(d.graph, "BatchNormalizationStatistics") == 1);
+    CHECK(count(d.graph, "BatchNormalization") + count(d.graph, "ConcatBatchNormalization") == 0);
     const std::vector<HostTensor> expected = loss_and_gradients(plain), got = loss_and_gradients(fused, true);
     REQUIRE(got.size() == expected.size());
     for (std::size_t i = 0; i < got.size(); ++i) {

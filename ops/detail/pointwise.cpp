@@ -1,0 +1,192 @@
+#include "ops/detail/pointwise.h"
+
+#include <algorithm>
+
+#include "ops/detail/loop.h"
+#include "ops/detail/normalized_source.h"
+#include "ops/detail/offsets.h"
+#include "ops/detail/onednn.h"
+#include "ops/detail/winograd.h"
+#include "ops/detail/winograd_loops.h"
+
+namespace hourglass::detail {
+namespace {
+
+constexpr int64_t kLanes = 16;
+// Columns, and steps of depth, of one product: the weights that it reads stay in the first-level cache.
+constexpr int64_t kWidth = 64, kDepth = 72;
+// With fewer channels in the source, a pass of its own is no slower.
+constexpr int64_t kFewest = 32;
+// The pixels at a time stay in the second-level cache; a multiple of the rows of sums that stay in registers.
+constexpr int64_t kChunkBytes = 64 << 10, kRows = 24;
+
+// Sums of pixels, `row` apart, with their bias. kChannels: what channels is, or 0 for any.
+template <class T, int kChannels>
+HG_CLONES void store_pixels(const float* sums, int64_t row, int64_t pixels, int64_t channels, const float* bias,
+                            T* dst) {
+  if constexpr (kChannels > 0) channels = kChannels;
+  for (int64_t i = 0; i < pixels; ++i) {
+    for (int64_t c = 0; c < channels; ++c) store(dst + i * channels + c, sums[i * row + c] + bias[c]);
+  }
+}
+
+struct Layout {
+  explicit Layout(const Convolution& convolution) : conv(convolution), normalized(convolution) {}
+
+  Convolution conv;
+  NormalizedSource normalized;
+  const WinogradLoops* loops = nullptr;
+  bool is_bf16 = false;
+  int64_t pixels = 0, chunk = 0;
+  int64_t channels = 0, columns = 0;    // of dst, and filled up
+  int64_t src_channels = 0, depth = 0;  // and words of them
+  bool in_place = false;                // the sums are dst
+  std::size_t weights = 0, bias = 0, zeros = 0, coefficients = 0;
+  // Of each thread.
+  std::size_t source = 0, buffer = 0, sums = 0, thread_bytes = 0;
+
+  [[nodiscard]] std::size_t element() const { return is_bf16 ? 2 : 4; }
+};
+
+class PointwiseKernel final : public Kernel {
+ public:
+  explicit PointwiseKernel(std::shared_ptr<const Layout> layout) : layout_(std::move(layout)) {}
+  void bind(const Addresses& at, const dnnl::stream&) override {
+    at_ = at;
+    const Layout& l = *layout_;
+    weight_rows_.assign(static_cast<std::size_t>(l.depth * (l.is_bf16 ? 2 : 1)), scratch<char>(l.zeros));
+    for (int64_t c = 0; c < l.src_channels; ++c) {
+      weight_rows_[static_cast<std::size_t>(c)] =
+          static_cast<const char*>(at.src[1]) + static_cast<std::size_t>(c * l.channels) * l.element();
+    }
+  }
+
+  void run() noexcept override {
+    const Layout& l = *layout_;
+    prepare();
+    parallel_ranges(l.pixels, kRows, [&](int64_t begin, int64_t end) {
+      for (int64_t first = begin; first < end; first += l.chunk) convolve(first, std::min(l.chunk, end - first));
+    });
+  }
+  void run_primitives() noexcept override {
+    normalizes_ = false;
+    run();
+    normalizes_ = true;
+  }
+
+ private:
+  template <typename T>
+  [[nodiscard]] T* scratch(std::size_t offset) const {
+    return reinterpret_cast<T*>(static_cast<char*>(at_.scratch) + offset);
+  }
+
+  [[nodiscard]] const float* coefficients() const {
+    return normalizes_ ? scratch<float>(layout_->coefficients) : nullptr;
+  }
+  // Weights in panels of kWidth columns, the bias filled up, and coefficients.
+  void prepare() const {
+    const Layout& l = *layout_;
+    auto* zeros = scratch<char>(l.zeros);
+    std::fill_n(zeros, static_cast<std::size_t>(l.columns) * l.element(), '\0');
+    for (int64_t column = 0; column < l.columns; column += kWidth) {
+      const int64_t width = std::min(kWidth, l.columns - column);
+      l.loops->pack(l.is_bf16, weight_rows_.data(), static_cast<int64_t>(weight_rows_.size()), column,
+                    std::min(width, l.channels - column), scratch<uint32_t>(l.weights) + column * l.depth, width);
+    }
+    auto* bias = scratch<float>(l.bias);
+    std::fill_n(bias, l.columns, 0.0F);
+    if (l.conv.has_bias) std::copy_n(static_cast<const float*>(at_.src[l.conv.bias_input()]), l.channels, bias);
+    l.normalized.set_coefficients(at_, scratch<float>(l.coefficients));
+  }
+
+  void convolve(int64_t first, int64_t count) const {
+    const Layout& l = *layout_;
+    const std::size_t mine = static_cast<std::size_t>(omp_get_thread_num()) * l.thread_bytes;
+    auto* source = scratch<uint32_t>(l.source + mine);
+    // Rows and images follow each other without a gap.
+    l.normalized.read(at_, coefficients(), 0, 0, first, count, source, scratch<char>(l.buffer + mine));
+    auto* dst = static_cast<char*>(at_.dst[0]) + static_cast<std::size_t>(first * l.channels) * l.element();
+    float* sums = l.in_place ? reinterpret_cast<float*>(dst) : scratch<float>(l.sums + mine);
+    for (int64_t column = 0; column < l.columns; column += kWidth) {
+      const int64_t width = std::min(kWidth, l.columns - column);
+      for (int64_t k = 0; k < l.depth; k += kDepth) {
+        l.loops->multiply(l.is_bf16, {.a = source + k,
+                                      .a_row = l.depth,
+                                      .a_step = 1,
+                                      .b = scratch<uint32_t>(l.weights) + column * l.depth + k * width,
+                                      .b_step = width,
+                                      .c = sums + column,
+                                      .c_row = l.columns,
+                                      .rows = count,
+                                      .vectors = width / kLanes,
+                                      .depth = std::min(kDepth, l.depth - k),
+                                      .add = k > 0});
+      }
+    }
+    if (l.in_place) return;
+    with_element(l.is_bf16, [&](auto* element) {
+      using T = std::remove_pointer_t<decltype(element)>;
+      const auto put = l.channels == 3 ? store_pixels<T, 3> : store_pixels<T, 0>;  // 3: an image
+      put(sums, l.columns, count, l.channels, scratch<float>(l.bias), reinterpret_cast<T*>(dst));
+    });
+  }
+
+  std::shared_ptr<const Layout> layout_;
+  Addresses at_;
+  bool normalizes_ = true;
+  std::vector<const void*> weight_rows_;
+};
+
+bool is_pointwise(const WindowAxis& axis) {
+  return axis.kernel == 1 && axis.stride == 1 && axis.pad_begin == 0 && axis.pad_end == 0;
+}
+
+}  // namespace
+
+std::optional<KernelPlan> plan_pointwise(const Convolution& conv) {
+  const bool is_bf16 = conv.src.dtype == DType::bf16;
+  const WinogradLoops* loops = winograd_loops(conv.src.dtype);
+  if (!conv.normalized || conv.direction != Direction::forward || !is_pointwise(conv.window.h) ||
+      !is_pointwise(conv.window.w) || loops == nullptr || (is_bf16 && conv.src.shape[1] % 2 != 0) ||
+      conv.src.shape[1] < kFewest || conv.src.shape.elements() == 0) {
+    return std::nullopt;
+  }
+  auto layout = std::make_shared<Layout>(conv);
+  Layout& l = *layout;
+  l.loops = loops;
+  l.is_bf16 = is_bf16;
+  const Shape& shape = conv.dst.shape;
+  l.pixels = shape[0] * shape[2] * shape[3];
+  l.channels = shape[1];
+  l.columns = up(l.channels, kLanes);
+  l.src_channels = conv.src.shape[1];
+  l.depth = is_bf16 ? l.src_channels / 2 : l.src_channels;
+  l.in_place = !is_bf16 && l.columns == l.channels && !conv.has_bias;
+  const auto pixel_bytes = static_cast<int64_t>(l.src_channels * static_cast<int64_t>(l.element()));
+  l.chunk = std::max<int64_t>(4 * kRows, up(kChunkBytes / pixel_bytes, kRows));
+  l.chunk = std::min<int64_t>(l.chunk, 40 * kRows);
+
+  Offsets offsets;
+  const auto bytes = [](int64_t count) { return static_cast<std::size_t>(count); };
+  l.weights = offsets.add(bytes(l.depth * l.columns * 4));
+  l.bias = offsets.add(bytes(l.columns * 4));
+  l.zeros = offsets.add(bytes(l.columns) * l.element());
+  l.coefficients = offsets.add(l.normalized.coefficient_bytes());
+  Offsets of_thread;
+  l.source = offsets.end() + of_thread.add(bytes(l.chunk * pixel_bytes));
+  l.buffer = offsets.end() + of_thread.add(bytes(l.chunk * pixel_bytes));
+  if (!l.in_place) l.sums = offsets.end() + of_thread.add(bytes(l.chunk * l.columns * 4));
+  l.thread_bytes = of_thread.end();
+  offsets.add(of_thread.end() * bytes(omp_get_max_threads()));
+
+  KernelPlan plan{.src = l.normalized.inputs(with_tag(conv.weights, Tag::hwio)),
+                  .dst = {with_tag(conv.dst, Tag::nhwc)},
+                  .scratch_bytes = offsets.end(),
+                  .implementation = fmt::format("products:{}{}", loops->isa, is_bf16 ? "_bf16" : ""),
+                  .rounding = l.normalized.rounding(),
+                  .kernel = nullptr};
+  plan.kernel = std::make_unique<PointwiseKernel>(std::move(layout));
+  return plan;
+}
+
+}  // namespace hourglass::detail
