@@ -66,6 +66,11 @@ void read_before(const Node& norm, Node& node) {
   node.attrs.set("alpha", norm.attrs.real("alpha"));
 }
 
+bool can_take_statistics(const Node& node) {
+  if (node.op->name == "FusedConv") return node.outputs.size() == 1;
+  return node.op->name == "Conv" && node.inputs.size() == 2 && node.attrs.integer("group") == 1;
+}
+
 void drop_nodes(Graph& graph, const std::vector<bool>& dropped) {
   std::vector<Node> kept;
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
@@ -138,18 +143,39 @@ void fuse_normalizations(Graph& graph, const OpTable& table) {
     if (norm == nullptr) norm = sole_producer(graph, uses, node.inputs[0], "ConcatBatchNormalization");
     if (norm == nullptr) continue;
     const ValueId bias = node.inputs.size() > 2 ? node.inputs[2] : ValueId();
-    node.op = table.find("ConvOfNormalized");
+    node.op = table.find("FusedConv");
     read_before(*norm, node);
+    complete_attrs(*node.op, node.attrs);
     if (bias.valid()) {
       node.inputs.resize(7);  // the second image may be absent
       node.inputs.push_back(bias);
     }
     norm->op = table.find("BatchNormalizationStatistics");
     norm->inputs.resize(images_of(*norm));
-    graph.value(norm->outputs[0]).producer = -1;
     norm->outputs.erase(norm->outputs.begin());
     for (const char* of_apply : {"momentum", "training_mode", "alpha"}) norm->attrs.erase(of_apply);
   }
+  std::vector<bool> dropped(graph.nodes.size(), false);
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+    Node& node = graph.nodes[n];
+    const bool applies = node.op->name == "BatchNormalization";
+    if (!applies && (node.op->name != "BatchNormalizationStatistics" || node.inputs.size() != 1)) continue;
+    const int32_t producer = graph.value(node.inputs[0]).producer;
+    if (producer < 0 || !can_take_statistics(graph.nodes[static_cast<std::size_t>(producer)])) continue;
+    Node& conv = graph.nodes[static_cast<std::size_t>(producer)];
+    conv.op = table.find("FusedConv");
+    conv.outputs.insert(conv.outputs.end(), node.outputs.end() - 2, node.outputs.end());
+    conv.attrs.set("with_statistics", int64_t{1});
+    conv.attrs.set("epsilon", node.attrs.real("epsilon"));
+    complete_attrs(*conv.op, conv.attrs);
+    dropped[n] = !applies;
+    if (!applies) continue;
+    node.op = table.find("BatchNormalizationApply");
+    node.inputs.insert(node.inputs.end(), node.outputs.begin() + 1, node.outputs.end());
+    node.outputs.resize(1);
+    for (const char* of_statistics : {"momentum", "training_mode", "epsilon"}) node.attrs.erase(of_statistics);
+  }
+  drop_nodes(graph, dropped);
 }
 
 }  // namespace hourglass

@@ -4,11 +4,12 @@
 //   src [N,C,H,W], weights [OC,C/group,KH,KW], bias [OC] (optional, always f32), dst [N,OC,OH,OW]
 //   pad_mode (not ONNX's) says what stands outside the source instead of zero, as Pad's mode does: graph/fuse.cpp joins
 //   a Pad and its Conv so. band_rows sets how many rows of dst are computed at a time; 0 leaves it to the kernel.
-// ConvOfNormalized: Conv of what BatchNormalizationApply (or with src2 ConcatBatchNormalizationApply) with scale, bias,
-//   mean, inv_std (each [C]) and alpha makes of src: graph/fuse.h joins them so.
+// FusedConv: Conv with what stands before and behind it, as graph/fuse.h joins them. With scale, bias, mean, inv_std
+//   (each [C]) and alpha, the Conv is of what BatchNormalizationApply (or with src2 ConcatBatchNormalizationApply)
+//   makes of src; with_statistics, there are outputs of what BatchNormalizationStatistics says of dst.
 // ConvGradSrc:     diff_src is the transposed convolution of diff_dst (see also ops/conv_transpose.cpp)
 // ConvGradWeights: diff_weights[oc,ic,kh,kw] = sum over n,oh,ow of src * diff_dst; diff_bias[oc] = sum of diff_dst
-//   With scale, bias, mean, inv_std and alpha, src is made of the node's as ConvOfNormalized does it.
+//   With scale, bias, mean, inv_std and alpha, src is made of the node's as FusedConv does it.
 //
 // Kernels, where the CPU can: for 3x3 filters Winograd's algorithm (ops/detail/winograd.h); for gradients of weights
 // otherwise, products of pixels (ops/detail/grad_weights.h); forward in bf16, products of tiles
@@ -31,6 +32,7 @@
 #include "ops/detail/tile_convolution.h"
 #include "ops/detail/window.h"
 #include "ops/detail/winograd.h"
+#include "ops/detail/written_statistics.h"
 #include "ops/table.h"
 
 namespace hourglass::ops {
@@ -96,8 +98,8 @@ void require_same_type(const TensorType& a, const TensorType& b, std::string_vie
   }
 }
 
-// Inputs of ConvOfNormalized and ConvGradWeights, where src is normalised.
-constexpr std::size_t kScale = 2, kInvStd = 5, kSecond = 6, kBiasOfNormalized = 7;
+// Inputs of FusedConv and ConvGradWeights, where src is normalised.
+constexpr std::size_t kScale = 2, kInvStd = 5, kSecond = 6, kFusedBias = 7;
 
 TensorType normalized_source(const InferContext& ctx) {
   const TensorType src = ctx.has(kSecond) ? detail::joined(*ctx.inputs[0], *ctx.inputs[kSecond]) : *ctx.inputs[0];
@@ -122,9 +124,13 @@ void infer_forward(InferContext& ctx, const TensorType& src, std::size_t bias) {
 
 void infer_forward(InferContext& ctx) { infer_forward(ctx, *ctx.inputs[0], 2); }
 
-void infer_of_normalized(InferContext& ctx) {
-  if (ctx.attrs.integer("group") != 1) fail("a normalised source in groups is not supported");
-  infer_forward(ctx, normalized_source(ctx), kBiasOfNormalized);
+void infer_fused(InferContext& ctx) {
+  if (ctx.attrs.integer("group") != 1) fail("groups are not supported");
+  const bool normalizes = ctx.inputs.size() > kScale;
+  infer_forward(ctx, normalizes ? normalized_source(ctx) : *ctx.inputs[0], kFusedBias);
+  if (ctx.attrs.integer("with_statistics") != 0) {
+    ctx.outputs.resize(3, {DType::f32, Shape{ctx.shape(1)[0]}});
+  }
 }
 
 void infer_grad_src(InferContext& ctx) {
@@ -283,8 +289,15 @@ HostTensor normalized_source(const ReferenceContext& ctx) {
   return std::move(evaluate_reference(op, attrs, inputs)[0]);
 }
 
-void reference_of_normalized(ReferenceContext& ctx) {
-  reference_forward(ctx, normalized_source(ctx), kBiasOfNormalized);
+void reference_fused(ReferenceContext& ctx) {
+  const HostTensor made = ctx.inputs.size() > kScale ? normalized_source(ctx) : HostTensor();
+  reference_forward(ctx, ctx.inputs.size() > kScale ? made : *ctx.inputs[0], kFusedBias);
+  if (ctx.outputs.size() == 1) return;
+  Attrs attrs;
+  attrs.set("epsilon", ctx.attrs.real("epsilon"));
+  const OpDef& op = *op_table().find("BatchNormalizationStatistics");
+  std::vector<HostTensor> statistics = evaluate_reference(op, attrs, {&ctx.outputs[0]});
+  std::move(statistics.begin(), statistics.end(), ctx.outputs.begin() + 1);
 }
 
 void reference_grad_weights(ReferenceContext& ctx) {
@@ -353,6 +366,9 @@ auto make_fast(const PlanContext& ctx, const detail::ConvolutionSpec& spec, cons
   auto other = make(ctx.engine, free);
   return other && !detail::is_reference(detail::implementation_of(other)) ? other : desc;
 }
+
+// What statistics of values rounded to bf16 may be off by.
+constexpr double kRoundingBf16 = 1.0 / 256;
 
 MemoryDesc bias_desc(int64_t channels) { return detail::plain({DType::f32, Shape{channels}}); }
 
@@ -471,14 +487,25 @@ PlanContext context_behind_normalization(const PlanContext& ctx, const detail::C
   return {ctx.graph, ctx.node, ctx.engine, {made, ctx.src[1]}, LayoutPolicy::channels_last};
 }
 
-KernelPlan plan_of_normalized(PlanContext& ctx) {
+// With the source there, and dst's statistics behind it, where no kernel does it all.
+KernelPlan plan_apart(PlanContext& ctx, const detail::Convolution& conv) {
+  PlanContext inner = conv.normalized ? context_behind_normalization(ctx, conv) : ctx;
+  KernelPlan plan = plan_forward_of(inner, conv.src, conv.has_bias);
+  if (conv.normalized) plan = detail::behind_normalization(ctx.engine, conv, std::move(plan));
+  return conv.statistics ? detail::before_statistics(conv, std::move(plan)) : std::move(plan);
+}
+
+KernelPlan plan_fused(PlanContext& ctx) {
   detail::Convolution conv =
       convolution_of(ctx, detail::Direction::forward, normalized_source(ctx), ctx.in(1), ctx.out());
-  conv.has_bias = ctx.has(kBiasOfNormalized);
-  conv.normalized = normalization_of(ctx);
-  if (auto plan = plan_ours(ctx, conv)) return std::move(*plan);
-  PlanContext inner = context_behind_normalization(ctx, conv);
-  return detail::behind_normalization(ctx.engine, conv, plan_forward_of(inner, conv.src, conv.has_bias));
+  conv.has_bias = ctx.has(kFusedBias);
+  if (ctx.has(kScale)) conv.normalized = normalization_of(ctx);
+  if (ctx.node.outputs.size() > 1) conv.statistics = {.epsilon = ctx.node.attrs.real("epsilon")};
+  std::optional<KernelPlan> fused = plan_ours(ctx, conv);
+  KernelPlan plan = fused ? std::move(*fused) : plan_apart(ctx, conv);
+  // The statistics are of dst as it is written.
+  if (conv.statistics && conv.dst.dtype == DType::bf16) plan.rounding = std::max(plan.rounding, kRoundingBf16);
+  return plan;
 }
 
 // Whether each output pixel is made of one input pixel, its own.
@@ -643,14 +670,14 @@ std::span<const OpDef> conv_ops() {
                "3x17x9x37 33x17x3x3 33 | pads=[1,1,1,1] strides=[2,2] pad_mode=reflect",
                "1x2x1x1 2x2x2x2 | pads=[5,5,0,0] strides=[7,7]",
            }},
-      {.name = "ConvOfNormalized",
+      {.name = "FusedConv",
        .internal = true,
-       .min_inputs = 6,
+       .min_inputs = 2,
        .max_inputs = 8,
-       .attrs = attrs_with({{"alpha", 1.0}}),
-       .infer = infer_of_normalized,
-       .plan = plan_of_normalized,
-       .reference = reference_of_normalized,
+       .attrs = attrs_with({{"alpha", 1.0}, {"with_statistics", int64_t{0}}, {"epsilon", 1e-5}}),
+       .infer = infer_fused,
+       .plan = plan_fused,
+       .reference = reference_fused,
        .bf16_inputs = 0b1000011,
        .cases =
            {
@@ -665,6 +692,13 @@ std::span<const OpDef> conv_ops() {
                "1x20x23x70 24x20x3x3 20 20 20 20@0.5..2 | strides=[2,2] pads=[1,2,1,2] pad_mode=wrap alpha=0.2",
                "1x12x9x8 6x12x5x5 12 12 12 12@0.5..2 - 6 | pads=[2,2,2,2] dilations=[1,2]",
                "2x10x40x21 18x17x3x3 17 17 17 17@0.5..2 2x7x40x21 | band_rows=8 pads=[1,1,1,1] alpha=0.2",
+               // Statistics of what is written: by tiles, rows, pixels and bands, and behind a kernel that can't.
+               "2x48x33x30 48x48x3x3 | pads=[1,1,1,1] with_statistics=1",
+               "1x32x70x33 20x36x3x3 36 36 36 36@0.5..2 1x4x70x33 20 | pads=[1,1,1,1] alpha=0.2 with_statistics=1",
+               "2x36x19x70 32x36x1x1 36 36 36 36@0.5..2 | alpha=0.2 with_statistics=1 epsilon=0.1",
+               "2x3x39x41 8x3x3x3 | strides=[2,2] pads=[1,1,1,1] pad_mode=reflect with_statistics=1",
+               "1x17x20x21 9x17x1x1 | with_statistics=1",
+               "1x8x24x20 8x8x1x1 8 8 8 8@0.5..2 - 8 | alpha=0.2 with_statistics=1",
            }},
       {.name = "ConvGradSrc",
        .internal = true,

@@ -21,7 +21,7 @@ double flops_of(const Graph& graph, const Node& node) {
     return 2.0 * static_cast<double>(shape.elements()) / static_cast<double>(shape[0]) *
            static_cast<double>(graph.shape(dst).elements());
   };
-  if (node.op->name == "Conv" || node.op->name == "ConvOfNormalized") return work(node.inputs[1], node.outputs[0]);
+  if (node.op->name == "Conv" || node.op->name == "FusedConv") return work(node.inputs[1], node.outputs[0]);
   if (node.op->name == "ConvGradSrc") return work(node.inputs[1], node.inputs[0]);
   if (node.op->name == "ConvGradWeights") return work(node.outputs[0], node.inputs[1]);
   if (node.op->name == "MatMul") {

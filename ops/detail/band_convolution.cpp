@@ -8,6 +8,7 @@
 #include "ops/detail/normalized_source.h"
 #include "ops/detail/offsets.h"
 #include "ops/detail/onednn.h"
+#include "ops/detail/written_statistics.h"
 
 namespace hourglass::detail {
 namespace {
@@ -104,6 +105,7 @@ struct Layout {
   MemoryDesc src, weights, dst, bias;                   // the graph's, as the kernel wants them
   View src_view, dst_view;
   std::optional<NormalizedSource> normalized;
+  WrittenStatistics statistics;
   // Where the graph's own memory serves: no copy is made.
   bool src_in_place = false, dst_in_place = false, weights_in_place = false;
   // Offsets into scratch memory.
@@ -146,7 +148,9 @@ class BandKernel final : public Kernel {
     const bool gradient = l.conv.direction == Direction::grad_weights;
     if (!l.weights_in_place && !gradient) execute(weights_reorder_, reorder_arguments_);
     if (l.normalized) l.normalized->set_coefficients(at_, static_cast<float*>(scratch(l.coefficients)));
+    l.statistics.begin(at_);
     for (std::size_t b = 0; b < l.bands.size(); ++b) run_band(b);
+    l.statistics.end(at_);
     if (!l.weights_in_place && gradient) execute(weights_reorder_, reorder_arguments_);
   }
 
@@ -243,6 +247,11 @@ class BandKernel final : public Kernel {
     execute(p.primitive, arguments_[b]);
     if (forward && !l.dst_in_place) {
       copy_rows(part(p.dst_view, l.dst_part), 0, 0, dst(), band.image, band.dst_begin, band.dst_rows);
+    }
+    if (l.conv.statistics) {
+      parallel_for(band.dst_rows, [&](int64_t i) {
+        l.statistics.add(at_, row_address(dst(), band.image, band.dst_begin + i), l.conv.window.w.dst);
+      });
     }
     if (l.conv.direction == Direction::grad_src && !l.src_in_place) fold(b);
     if (l.conv.direction == Direction::grad_weights && b > 0) {
@@ -378,7 +387,8 @@ std::optional<KernelPlan> plan_band_convolution(const PlanContext& ctx, const Co
     return is_viewable(ctx.src[i]) ? ctx.src[i] : in_layout_of(primitive.src, type);
   };
   const auto write = [&](const MemoryDesc& like, const TensorType& type) {
-    return ctx.policy == LayoutPolicy::channels_last ? with_tag(type, Tag::nhwc) : in_layout_of(like, type);
+    const bool last = ctx.policy == LayoutPolicy::channels_last || conv.statistics;
+    return last ? with_tag(type, Tag::nhwc) : in_layout_of(like, type);
   };
   switch (conv.direction) {
     case Direction::forward:
@@ -426,6 +436,7 @@ std::optional<KernelPlan> plan_band_convolution(const PlanContext& ctx, const Co
     l.weights_sum = offsets.add(primitive.weights.get_size());
   }
   if (sums && conv.has_bias) l.bias_part = offsets.add(l.bias.get_size());
+  l.statistics = WrittenStatistics(conv, offsets);
   if (conv.normalized) {
     l.normalized.emplace(conv);
     l.coefficients = offsets.add(l.normalized->coefficient_bytes());
@@ -438,6 +449,7 @@ std::optional<KernelPlan> plan_band_convolution(const PlanContext& ctx, const Co
     case Direction::forward:
       plan.src = {l.src, l.weights};
       plan.dst = {l.dst};
+      l.statistics.outputs(plan.dst);
       if (conv.has_bias) plan.src.push_back(l.bias);
       if (l.normalized) plan.src = l.normalized->inputs(l.weights);
       break;

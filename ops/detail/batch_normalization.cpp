@@ -24,10 +24,10 @@ HG_CLONES void sum_row(const T* src, int64_t count, int64_t period, float* sum) 
   }
 }
 
-// The sums of (src - shift) and of its squares. Four periods at a time: the sums are loaded and stored less often.
+// Adds (src - shift) and its squares. Four periods at a time: the sums are loaded and stored less often.
 template <class T>
-HG_CLONES void moments_row(const T* src, int64_t count, int64_t period, const float* shift, float* sum, float* square) {
-  for (int64_t j = 0; j < period; ++j) sum[j] = square[j] = 0;
+HG_CLONES void add_moments_row(const T* src, int64_t count, int64_t period, const float* shift, float* sum,
+                               float* square) {
   int64_t i = 0;
   for (; i + 4 * period <= count; i += 4 * period) {
     const T* x = src + i;
@@ -222,7 +222,9 @@ void add_moments(const NormalizationWalk& walk, const Scratch& scratch, int64_t 
     const auto center = static_cast<float>(sums[lane] / static_cast<double>(some));
     for (int64_t j = lane; j < period; j += block) shift[j] = center;
   }
-  moments_row(src, pixels * block, period, shift, sum, square);
+  std::fill_n(sum, period, 0.0F);
+  std::fill_n(square, period, 0.0F);
+  add_moments_row(src, pixels * block, period, shift, sum, square);
   fold_row(sum, period, block, sums);
   fold_row(square, period, block, squares);
   const auto count = static_cast<double>(pixels);
@@ -247,13 +249,14 @@ void reduce_moments(const NormalizationWalk& walk, const Scratch& scratch, int64
 
 struct Statistics {
   double mean, inv_std;
+  Statistics(double sum, double squares, double count, double epsilon) : mean(sum / count) {
+    inv_std = 1 / std::sqrt(std::max(squares / count - mean * mean, 0.0) + epsilon);
+  }
 };
 // Of a channel, from all splits' moments.
 Statistics statistics_of(const NormalizationWalk& walk, const Scratch& scratch, int64_t channel, double epsilon) {
   const auto [sum, squares] = scratch.total(channel);
-  const double mean = sum / walk.count();
-  const double variance = std::max(squares / walk.count() - mean * mean, 0.0);
-  return {mean, 1 / std::sqrt(variance + epsilon)};
+  return {sum, squares, walk.count(), epsilon};
 }
 
 // A chunk of a counterpart. Where it is a slice whose pixels are periods, the loops step over what is not ours;
@@ -464,6 +467,87 @@ void PixelNormalizer::run(const T* src, int64_t pixels, const float* coefficient
   copy_lanes(buffer, channels_, dst, stride_, channels_, pixels);
 }
 
+// Each thread has its channels' sums, in double, and the sums of what was added since they were: in float, around a
+// mean of the pixels before, as add_moments() does it for chunks.
+struct MomentSums::Thread {
+  double *sums, *squares;  // folded
+  double* both;            // of all channels: sum and square, in turn
+  float *shift, *sum, *square;
+  int64_t* pixels;  // that the float sums are of, and all
+};
+
+MomentSums::MomentSums(int64_t channels, int64_t threads)
+    : channels_(channels), period_(loop_period(channels)), threads_(threads) {}
+
+std::size_t MomentSums::thread_bytes() const {
+  const std::size_t bytes = static_cast<std::size_t>(4 * channels_) * sizeof(double) + 2 * sizeof(int64_t) +
+                            static_cast<std::size_t>(3 * period_) * sizeof(float);
+  return (bytes + 63) / 64 * 64;
+}
+
+MomentSums::Thread MomentSums::thread(void* scratch, int64_t index) const {
+  auto* sums =
+      reinterpret_cast<double*>(static_cast<char*>(scratch) + static_cast<std::size_t>(index) * thread_bytes());
+  auto* pixels = reinterpret_cast<int64_t*>(sums + 4 * channels_);
+  auto* shift = reinterpret_cast<float*>(pixels + 2);
+  return {sums, sums + channels_, sums + 2 * channels_, shift, shift + period_, shift + 2 * period_, pixels};
+}
+
+void MomentSums::clear(void* scratch) const { std::fill_n(static_cast<char*>(scratch), scratch_bytes(), '\0'); }
+
+template <class T>
+void MomentSums::add(void* scratch, int64_t index, const T* pixels, int64_t count) const {
+  const Thread t = thread(scratch, index);
+  if (t.pixels[1] == 0) {
+    const int64_t some = std::min(count, kFirst);
+    sum_row(pixels, some * channels_, period_, t.sum);
+    fold_row(t.sum, period_, channels_, t.sums);
+    for (int64_t j = 0; j < period_; ++j) {
+      t.shift[j] = static_cast<float>(t.sums[j % channels_] / static_cast<double>(some));
+      t.sum[j] = 0;
+    }
+  }
+  add_moments_row(pixels, count * channels_, period_, t.shift, t.sum, t.square);
+  t.pixels[0] += count;
+  t.pixels[1] += count;
+  if (t.pixels[0] * channels_ >= kChunk) fold(t);
+}
+
+// The float sums to the double ones; the next are taken around these pixels' mean.
+void MomentSums::fold(const Thread& t) const {
+  if (t.pixels[0] == 0) return;
+  fold_row(t.sum, period_, channels_, t.sums);
+  fold_row(t.square, period_, channels_, t.squares);
+  const auto count = static_cast<double>(t.pixels[0]);
+  for (int64_t c = 0; c < channels_; ++c) {
+    const double d = t.sums[c], mean = static_cast<double>(t.shift[c]) + d / count;
+    t.both[2 * c] += count * mean;
+    t.both[2 * c + 1] += t.squares[c] - d * d / count + count * mean * mean;
+    for (int64_t j = c; j < period_; j += channels_) t.shift[j] = static_cast<float>(mean);
+  }
+  std::fill_n(t.sum, period_, 0.0F);
+  std::fill_n(t.square, period_, 0.0F);
+  t.pixels[0] = 0;
+}
+
+void MomentSums::finish(void* scratch, double epsilon, float* mean, float* inv_std) const {
+  const Thread all = thread(scratch, 0);
+  for (int64_t i = 0; i < threads_; ++i) {
+    const Thread t = thread(scratch, i);
+    fold(t);
+    if (i == 0) continue;
+    for (int64_t c = 0; c < 2 * channels_; ++c) all.both[c] += t.both[c];
+    all.pixels[1] += t.pixels[1];
+  }
+  for (int64_t c = 0; c < channels_; ++c) {
+    const Statistics statistics(all.both[2 * c], all.both[2 * c + 1], static_cast<double>(all.pixels[1]), epsilon);
+    mean[c] = static_cast<float>(statistics.mean);
+    inv_std[c] = static_cast<float>(statistics.inv_std);
+  }
+}
+
+template void MomentSums::add<float>(void*, int64_t, const float*, int64_t) const;
+template void MomentSums::add<BFloat16>(void*, int64_t, const BFloat16*, int64_t) const;
 template void PixelNormalizer::run<float>(const float*, int64_t, const float*, float*, float*) const;
 template void PixelNormalizer::run<BFloat16>(const BFloat16*, int64_t, const float*, BFloat16*, BFloat16*) const;
 template void normalize_forward<float>(const Normalization&, const NormalizationForward&, double);

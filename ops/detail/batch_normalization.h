@@ -178,6 +178,30 @@ struct NormalizationBackward {
 template <class T>
 void normalize_backward(const Normalization& normalization, const NormalizationBackward& at);
 
+// The statistics of channels-last pixels, for kernels that take them while they write.
+class MomentSums {
+ public:
+  // For threads [0, threads).
+  MomentSums(int64_t channels, int64_t threads);
+
+  [[nodiscard]] std::size_t scratch_bytes() const { return static_cast<std::size_t>(threads_) * thread_bytes(); }
+  // In turn: clear(); add() of every pixel, by any thread with its own index; finish(). The same pixels by the same
+  // threads in the same order give the same bytes.
+  void clear(void* scratch) const;
+  template <class T>
+  void add(void* scratch, int64_t index, const T* pixels, int64_t count) const;
+  void finish(void* scratch, double epsilon, float* mean, float* inv_std) const;
+
+ private:
+  static constexpr int64_t kFirst = 64;  // pixels whose mean is the first to be summed around
+  struct Thread;
+  [[nodiscard]] Thread thread(void* scratch, int64_t index) const;
+  [[nodiscard]] std::size_t thread_bytes() const;
+  void fold(const Thread& t) const;
+
+  int64_t channels_, period_, threads_;
+};
+
 // Normalises runs of channels-last pixels for kernels that make what they read; each thread calls run() for itself.
 class PixelNormalizer {
  public:

@@ -91,9 +91,9 @@ class GradWeightsKernel final : public Kernel {
     finish();
   }
   void run_primitives() noexcept override {
-    normalizes_ = false;
+    alone_ = true;
     run();
-    normalizes_ = true;
+    alone_ = false;
   }
 
  private:
@@ -103,7 +103,7 @@ class GradWeightsKernel final : public Kernel {
                                 offset);
   }
   [[nodiscard]] const float* coefficients() const {
-    return normalizes_ ? scratch<float>(0, layout_->coefficients) : nullptr;
+    return alone_ ? nullptr : scratch<float>(0, layout_->coefficients);
   }
   // A row of the source or the gradient.
   [[nodiscard]] const char* row(const View& view, std::size_t input, int64_t n, int64_t h) const {
@@ -227,7 +227,7 @@ class GradWeightsKernel final : public Kernel {
 
   std::shared_ptr<const Layout> layout_;
   Addresses at_;
-  bool normalizes_ = true;
+  bool alone_ = false;  // without what is done to the source and dst on the way
 };
 
 }  // namespace

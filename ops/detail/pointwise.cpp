@@ -8,6 +8,7 @@
 #include "ops/detail/onednn.h"
 #include "ops/detail/winograd.h"
 #include "ops/detail/winograd_loops.h"
+#include "ops/detail/written_statistics.h"
 
 namespace hourglass::detail {
 namespace {
@@ -35,6 +36,7 @@ struct Layout {
 
   Convolution conv;
   NormalizedSource normalized;
+  WrittenStatistics statistics;
   const WinogradLoops* loops = nullptr;
   bool is_bf16 = false;
   int64_t pixels = 0, chunk = 0;
@@ -67,11 +69,12 @@ class PointwiseKernel final : public Kernel {
     parallel_ranges(l.pixels, kRows, [&](int64_t begin, int64_t end) {
       for (int64_t first = begin; first < end; first += l.chunk) convolve(first, std::min(l.chunk, end - first));
     });
+    statistics().end(at_);
   }
   void run_primitives() noexcept override {
-    normalizes_ = false;
+    alone_ = true;
     run();
-    normalizes_ = true;
+    alone_ = false;
   }
 
  private:
@@ -80,9 +83,10 @@ class PointwiseKernel final : public Kernel {
     return reinterpret_cast<T*>(static_cast<char*>(at_.scratch) + offset);
   }
 
-  [[nodiscard]] const float* coefficients() const {
-    return normalizes_ ? scratch<float>(layout_->coefficients) : nullptr;
+  [[nodiscard]] const WrittenStatistics& statistics() const {
+    return alone_ ? WrittenStatistics::none() : layout_->statistics;
   }
+  [[nodiscard]] const float* coefficients() const { return alone_ ? nullptr : scratch<float>(layout_->coefficients); }
   // Weights in panels of kWidth columns, the bias filled up, and coefficients.
   void prepare() const {
     const Layout& l = *layout_;
@@ -97,6 +101,7 @@ class PointwiseKernel final : public Kernel {
     std::fill_n(bias, l.columns, 0.0F);
     if (l.conv.has_bias) std::copy_n(static_cast<const float*>(at_.src[l.conv.bias_input()]), l.channels, bias);
     l.normalized.set_coefficients(at_, scratch<float>(l.coefficients));
+    statistics().begin(at_);
   }
 
   void convolve(int64_t first, int64_t count) const {
@@ -123,17 +128,22 @@ class PointwiseKernel final : public Kernel {
                                       .add = k > 0});
       }
     }
-    if (l.in_place) return;
+    if (!l.in_place) store(sums, count, dst);
+    statistics().add(at_, dst, count);
+  }
+
+  void store(const float* sums, int64_t count, void* dst) const {
+    const Layout& l = *layout_;
     with_element(l.is_bf16, [&](auto* element) {
       using T = std::remove_pointer_t<decltype(element)>;
       const auto put = l.channels == 3 ? store_pixels<T, 3> : store_pixels<T, 0>;  // 3: an image
-      put(sums, l.columns, count, l.channels, scratch<float>(l.bias), reinterpret_cast<T*>(dst));
+      put(sums, l.columns, count, l.channels, scratch<float>(l.bias), static_cast<T*>(dst));
     });
   }
 
   std::shared_ptr<const Layout> layout_;
   Addresses at_;
-  bool normalizes_ = true;
+  bool alone_ = false;  // without what is done to the source and dst on the way
   std::vector<const void*> weight_rows_;
 };
 
@@ -172,6 +182,7 @@ std::optional<KernelPlan> plan_pointwise(const Convolution& conv) {
   l.bias = offsets.add(bytes(l.columns * 4));
   l.zeros = offsets.add(bytes(l.columns) * l.element());
   l.coefficients = offsets.add(l.normalized.coefficient_bytes());
+  l.statistics = WrittenStatistics(conv, offsets);
   Offsets of_thread;
   l.source = offsets.end() + of_thread.add(bytes(l.chunk * pixel_bytes));
   l.buffer = offsets.end() + of_thread.add(bytes(l.chunk * pixel_bytes));
@@ -185,6 +196,7 @@ std::optional<KernelPlan> plan_pointwise(const Convolution& conv) {
                   .implementation = fmt::format("products:{}{}", loops->isa, is_bf16 ? "_bf16" : ""),
                   .rounding = l.normalized.rounding(),
                   .kernel = nullptr};
+  l.statistics.outputs(plan.dst);
   plan.kernel = std::make_unique<PointwiseKernel>(std::move(layout));
   return plan;
 }

@@ -9,6 +9,7 @@
 #include "ops/detail/offsets.h"
 #include "ops/detail/onednn.h"
 #include "ops/detail/view.h"
+#include "ops/detail/written_statistics.h"
 
 namespace hourglass::detail {
 namespace {
@@ -28,6 +29,7 @@ struct Layout {
   Convolution conv;
   const AmxLoops* loops = nullptr;
   std::optional<NormalizedSource> normalized;
+  WrittenStatistics statistics;
   View src, dst;
   std::vector<Run> runs;
   int64_t run_steps = 0;                      // of each run, filled up
@@ -49,6 +51,7 @@ class TileConvolution final : public Kernel {
   void run() noexcept override {
     const Layout& l = *layout_;
     pack_weights();
+    statistics().begin(at_);
     if (l.normalized) l.normalized->set_coefficients(at_, reinterpret_cast<float*>(scratch(0, l.coefficients)));
     parallel_for(l.parts, [&](int64_t part) {
       l.loops->begin();
@@ -62,14 +65,16 @@ class TileConvolution final : public Kernel {
         for (int64_t i = std::max(begin, put_until); i < end; ++i) put_row(part, image, i);
         put_until = end;
         convolve_row(part, image, row % l.dst.h);
+        statistics().add(at_, static_cast<const uint16_t*>(at_.dst[0]) + row * l.dst.w * l.dst.c, l.dst.w);
       }
       l.loops->end();
     });
+    statistics().end(at_);
   }
   void run_primitives() noexcept override {
-    normalizes_ = false;
+    alone_ = true;
     run();
-    normalizes_ = true;
+    alone_ = false;
   }
 
  private:
@@ -80,8 +85,11 @@ class TileConvolution final : public Kernel {
     return reinterpret_cast<uint16_t*>(scratch(part, layout_->rows)) + row % layout_->slots * layout_->row;
   }
 
+  [[nodiscard]] const WrittenStatistics& statistics() const {
+    return alone_ ? WrittenStatistics::none() : layout_->statistics;
+  }
   [[nodiscard]] const float* coefficients() const {
-    return normalizes_ ? reinterpret_cast<const float*>(scratch(0, layout_->coefficients)) : nullptr;
+    return alone_ ? nullptr : reinterpret_cast<const float*>(scratch(0, layout_->coefficients));
   }
 
   // To panels of 16 output channels, the runs' channels pair by pair.
@@ -196,7 +204,7 @@ class TileConvolution final : public Kernel {
 
   std::shared_ptr<const Layout> layout_;
   Addresses at_;
-  bool normalizes_ = true;
+  bool alone_ = false;  // without what is done to the source and dst on the way
 };
 
 }  // namespace
@@ -243,6 +251,7 @@ std::optional<KernelPlan> plan_tile_convolution(const Convolution& conv) {
   const auto bytes = [](int64_t count, std::size_t size) { return static_cast<std::size_t>(count) * size; };
   l.weights = offsets.add(bytes(up(l.dst.c, kLanes) / kLanes * l.panel(), sizeof(uint32_t)));
   l.zeros = offsets.add(bytes(l.dst.c, sizeof(uint16_t)));
+  l.statistics = WrittenStatistics(conv, offsets);
   if (conv.normalized) {
     l.normalized.emplace(conv);
     l.coefficients = offsets.add(l.normalized->coefficient_bytes());
@@ -264,6 +273,7 @@ std::optional<KernelPlan> plan_tile_convolution(const Convolution& conv) {
     plan.src = l.normalized->inputs(weights);
     plan.rounding = l.normalized->rounding();
   }
+  l.statistics.outputs(plan.dst);
   plan.kernel = std::make_unique<TileConvolution>(std::move(layout));
   return plan;
 }

@@ -9,6 +9,7 @@
 #include "ops/detail/onednn.h"
 #include "ops/detail/view.h"
 #include "ops/detail/winograd_loops.h"
+#include "ops/detail/written_statistics.h"
 
 namespace hourglass::detail {
 namespace {
@@ -105,6 +106,7 @@ struct Layout {
   // A normalised source: its coefficients, and each thread's strips of `strip` tiles beside each other, each with a
   // buffer for a row of it: two, because a gradient's pair of tiles may be the end of one and the begin of the next.
   std::optional<NormalizedSource> normalized;
+  WrittenStatistics statistics;
   std::size_t coefficients = 0, strips = 0, strip_bytes = 0;
   int64_t strip = 1;
   [[nodiscard]] int64_t pixel_bytes() const { return in.c * element(); }
@@ -157,9 +159,9 @@ class WinogradKernel final : public Kernel {
     if (!layout_->additions.empty()) add_border();
   }
   void run_primitives() noexcept override {
-    normalizes_ = false;
+    alone_ = true;
     run();
-    normalizes_ = true;
+    alone_ = false;
   }
 
  private:
@@ -171,9 +173,10 @@ class WinogradKernel final : public Kernel {
 
   // ---- what is read
 
-  [[nodiscard]] const float* coefficients() const {
-    return normalizes_ ? words<float>(layout_->coefficients) : nullptr;
+  [[nodiscard]] const WrittenStatistics& statistics() const {
+    return alone_ ? WrittenStatistics::none() : layout_->statistics;
   }
+  [[nodiscard]] const float* coefficients() const { return alone_ ? nullptr : words<float>(layout_->coefficients); }
   // Normalised pixels of tiles [begin, end), in one row of them.
   struct Strip {
     int64_t place = 0, begin = 0, end = 0;
@@ -250,6 +253,7 @@ class WinogradKernel final : public Kernel {
   void run_tiles() const {
     const Layout& l = *layout_;
     transform_weights();
+    statistics().begin(at_);
     std::fill_n(scratch(l.zeros), up(l.in.c, kLanes) * l.element(), '\0');
     if (l.normalized) l.normalized->set_coefficients(at_, words<float>(l.coefficients));
     parallel_for((l.tiles + l.block - 1) / l.block, [&](int64_t b) {
@@ -274,7 +278,23 @@ class WinogradKernel final : public Kernel {
                                  std::min(width, l.out.c - column), bias, pixels);
         }
       }
+      add_statistics(first, count);
     });
+    statistics().end(at_);
+  }
+
+  // Of tiles [first, first + count), rows of pixels that lie side by side.
+  void add_statistics(int64_t first, int64_t count) const {
+    const Layout& l = *layout_;
+    for (int64_t t = first, tiles = 0; l.conv.statistics && t < first + count; t += tiles) {
+      const TileAt at(l, t);
+      tiles = std::min(l.w.tiles - at.column / kOut, first + count - t);
+      for (int64_t row = at.row; row < std::min(at.row + kOut, l.out.h); ++row) {
+        const int64_t offset = l.out.offset(at.image, 0, row, at.column);
+        statistics().add(at_, static_cast<const char*>(at_.dst[0]) + offset * l.element(),
+                         std::min(kOut * tiles, l.out.w - at.column));
+      }
+    }
   }
 
   void multiply_block(const uint32_t* in_words, float* products, int64_t count, int64_t column, int64_t width) const {
@@ -431,7 +451,7 @@ class WinogradKernel final : public Kernel {
 
   std::shared_ptr<const Layout> layout_;
   Addresses at_;
-  bool normalizes_ = true;
+  bool alone_ = false;  // without what is done to the source and dst on the way
 };
 
 bool is_supported(const Convolution& conv) {
@@ -550,6 +570,7 @@ std::optional<KernelPlan> plan_winograd(const Convolution& conv) {
     l.thread_bytes = of_thread.end();
     offsets.add(of_thread.end() * bytes(l.threads));
   }
+  l.statistics = WrittenStatistics(conv, offsets);
   if (conv.normalized) {
     l.normalized.emplace(conv);
     l.coefficients = offsets.add(l.normalized->coefficient_bytes());
@@ -566,6 +587,7 @@ std::optional<KernelPlan> plan_winograd(const Convolution& conv) {
     case Direction::forward:
       plan.src = {src, weights};
       plan.dst = {dst};
+      l.statistics.outputs(plan.dst);
       if (conv.has_bias) plan.src.push_back(plain({DType::f32, Shape{conv.weights.shape[0]}}));
       if (l.normalized) plan.src = l.normalized->inputs(weights);
       break;

@@ -1,0 +1,65 @@
+// The statistics of what a convolution writes, for the BatchNormalization behind it: each thread adds its pixels while
+// they lie in its cache, so that no pass over memory is needed for them.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "ops/detail/batch_normalization.h"
+#include "ops/detail/convolution.h"
+#include "ops/detail/offsets.h"
+#include "ops/detail/onednn.h"
+
+namespace hourglass::detail {
+
+// Of dst, which is channels-last, to outputs 1 and 2: mean and inv_std. Without conv.statistics nothing happens.
+class WrittenStatistics {
+ public:
+  WrittenStatistics() = default;
+  WrittenStatistics(const Convolution& conv, Offsets& scratch) : is_bf16_(conv.dst.dtype == DType::bf16) {
+    if (!conv.statistics) return;
+    epsilon_ = conv.statistics->epsilon;
+    channels_ = conv.dst.shape[1];
+    sums_.emplace(channels_, omp_get_max_threads());
+    place_ = scratch.add(sums_->scratch_bytes());
+  }
+
+  static const WrittenStatistics& none() {
+    static const WrittenStatistics none;
+    return none;
+  }
+
+  // Appends what the outputs look like.
+  void outputs(std::vector<MemoryDesc>& dst) const {
+    if (sums_) dst.insert(dst.end(), 2, plain({DType::f32, Shape{channels_}}));
+  }
+
+  // In turn: begin(); add() of every pixel, `count` side by side, by the thread that wrote them; end().
+  void begin(const Addresses& at) const {
+    if (sums_) sums_->clear(scratch(at));
+  }
+  void add(const Addresses& at, const void* pixels, int64_t count) const {
+    if (!sums_) return;
+    with_element(is_bf16_, [&](auto* element) {
+      using T = std::remove_pointer_t<decltype(element)>;
+      sums_->add(scratch(at), omp_get_thread_num(), static_cast<const T*>(pixels), count);
+    });
+  }
+  void end(const Addresses& at) const {
+    if (sums_) sums_->finish(scratch(at), epsilon_, static_cast<float*>(at.dst[1]), static_cast<float*>(at.dst[2]));
+  }
+
+ private:
+  [[nodiscard]] void* scratch(const Addresses& at) const { return static_cast<char*>(at.scratch) + place_; }
+
+  std::optional<MomentSums> sums_;
+  double epsilon_ = 0;
+  int64_t channels_ = 0;
+  bool is_bf16_ = false;
+  std::size_t place_ = 0;
+};
+
+// For a kernel that can't: `plan`, of the convolution without statistics, before a pass that takes them.
+KernelPlan before_statistics(const Convolution& conv, KernelPlan plan);
+
+}  // namespace hourglass::detail
