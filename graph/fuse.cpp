@@ -66,9 +66,12 @@ void read_before(const Node& norm, Node& node) {
   node.attrs.set("alpha", norm.attrs.real("alpha"));
 }
 
-bool can_take_statistics(const Node& node) {
-  if (node.op->name == "FusedConv") return node.outputs.size() == 1;
-  return node.op->name == "Conv" && node.inputs.size() == 2 && node.attrs.integer("group") == 1;
+// The op that does what the node does and takes the statistics of what it writes; empty where there is none.
+std::string_view with_statistics(const Node& node) {
+  if (node.outputs.size() != 1) return {};
+  if (node.op->name == "Resize") return "ResizeWithStatistics";
+  const bool is_plain_conv = node.op->name == "Conv" && node.inputs.size() == 2 && node.attrs.integer("group") == 1;
+  return is_plain_conv || node.op->name == "FusedConv" ? "FusedConv" : "";
 }
 
 void drop_nodes(Graph& graph, const std::vector<bool>& dropped) {
@@ -135,7 +138,10 @@ void fuse_normalized_sources(Graph& graph, std::size_t forward_nodes) {
   }
 }
 
-void fuse_normalizations(Graph& graph, const OpTable& table) {
+namespace {
+
+// A BatchNormalization that one Conv alone reads becomes the statistics of its image or images, which the Conv reads.
+void normalize_while_reading(Graph& graph, const OpTable& table) {
   const std::vector<int> uses = count_uses(graph);
   for (Node& node : graph.nodes) {
     if (node.op->name != "Conv" || node.attrs.integer("group") != 1) continue;
@@ -155,19 +161,46 @@ void fuse_normalizations(Graph& graph, const OpTable& table) {
     norm->outputs.erase(norm->outputs.begin());
     for (const char* of_apply : {"momentum", "training_mode", "alpha"}) norm->attrs.erase(of_apply);
   }
+}
+
+// Statistics of two images become those of each, side by side.
+void split_statistics(Graph& graph, const OpTable& table) {
+  GraphBuilder b(graph, table);
+  std::vector<Node> nodes = std::move(graph.nodes);
+  graph.nodes.clear();
+  for (Node& node : nodes) {
+    if (node.op->name != "BatchNormalizationStatistics" || node.inputs.size() == 1) {
+      graph.nodes.push_back(std::move(node));
+      continue;
+    }
+    const Attrs attrs{{"epsilon", node.attrs.real("epsilon")}};
+    const auto add = [&](ValueId image) { return b.add_all(std::string(node.op->name), {image}, attrs, node.name); };
+    const std::vector<ValueId> first = add(node.inputs[0]), second = add(node.inputs[1]);
+    for (std::size_t i = 0; i < 2; ++i) {
+      b.add("Concat", {first[i], second[i]}, {{"axis", int64_t{0}}}, node.name);
+      graph.nodes.back().outputs = {node.outputs[i]};
+    }
+  }
+  drop_nodes(graph, std::vector<bool>(graph.nodes.size(), false));
+}
+
+// Who wrote what statistics are taken of takes them while writing.
+void take_statistics_while_writing(Graph& graph, const OpTable& table) {
   std::vector<bool> dropped(graph.nodes.size(), false);
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
     Node& node = graph.nodes[n];
     const bool applies = node.op->name == "BatchNormalization";
-    if (!applies && (node.op->name != "BatchNormalizationStatistics" || node.inputs.size() != 1)) continue;
+    if (!applies && node.op->name != "BatchNormalizationStatistics") continue;
     const int32_t producer = graph.value(node.inputs[0]).producer;
-    if (producer < 0 || !can_take_statistics(graph.nodes[static_cast<std::size_t>(producer)])) continue;
-    Node& conv = graph.nodes[static_cast<std::size_t>(producer)];
-    conv.op = table.find("FusedConv");
-    conv.outputs.insert(conv.outputs.end(), node.outputs.end() - 2, node.outputs.end());
-    conv.attrs.set("with_statistics", int64_t{1});
-    conv.attrs.set("epsilon", node.attrs.real("epsilon"));
-    complete_attrs(*conv.op, conv.attrs);
+    if (producer < 0) continue;
+    Node& writer = graph.nodes[static_cast<std::size_t>(producer)];
+    const std::string_view op = with_statistics(writer);
+    if (op.empty()) continue;
+    writer.op = table.find(op);
+    writer.outputs.insert(writer.outputs.end(), node.outputs.end() - 2, node.outputs.end());
+    if (op == "FusedConv") writer.attrs.set("with_statistics", int64_t{1});
+    writer.attrs.set("epsilon", node.attrs.real("epsilon"));
+    complete_attrs(*writer.op, writer.attrs);
     dropped[n] = !applies;
     if (!applies) continue;
     node.op = table.find("BatchNormalizationApply");
@@ -176,6 +209,14 @@ void fuse_normalizations(Graph& graph, const OpTable& table) {
     for (const char* of_statistics : {"momentum", "training_mode", "epsilon"}) node.attrs.erase(of_statistics);
   }
   drop_nodes(graph, dropped);
+}
+
+}  // namespace
+
+void fuse_normalizations(Graph& graph, const OpTable& table) {
+  normalize_while_reading(graph, table);
+  split_statistics(graph, table);
+  take_statistics_while_writing(graph, table);
 }
 
 }  // namespace hourglass

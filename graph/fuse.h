@@ -25,8 +25,8 @@ void fuse(Graph& graph, const OpTable& table);
 void fuse_normalized_sources(Graph& graph, std::size_t forward_nodes);
 
 // To be run behind recompute(). A BatchNormalization (of one image or of two) that one Conv alone reads leaves only its
-// statistics to be computed: the Conv normalises what it reads. Where a Conv wrote what a BatchNormalization reads, it
-// takes the statistics while it writes.
+// statistics to be computed: the Conv normalises what it reads. Where a Conv or a Resize wrote what a
+// BatchNormalization reads, it takes the statistics while it writes.
 void fuse_normalizations(Graph& graph, const OpTable& table);
 
 }  // namespace hourglass

@@ -367,9 +367,6 @@ auto make_fast(const PlanContext& ctx, const detail::ConvolutionSpec& spec, cons
   return other && !detail::is_reference(detail::implementation_of(other)) ? other : desc;
 }
 
-// What statistics of values rounded to bf16 may be off by.
-constexpr double kRoundingBf16 = 1.0 / 256;
-
 MemoryDesc bias_desc(int64_t channels) { return detail::plain({DType::f32, Shape{channels}}); }
 
 template <typename PrimitiveDesc>
@@ -492,7 +489,8 @@ KernelPlan plan_apart(PlanContext& ctx, const detail::Convolution& conv) {
   PlanContext inner = conv.normalized ? context_behind_normalization(ctx, conv) : ctx;
   KernelPlan plan = plan_forward_of(inner, conv.src, conv.has_bias);
   if (conv.normalized) plan = detail::behind_normalization(ctx.engine, conv, std::move(plan));
-  return conv.statistics ? detail::before_statistics(conv, std::move(plan)) : std::move(plan);
+  if (conv.statistics) plan = detail::before_statistics(conv.dst, *conv.statistics, std::move(plan));
+  return plan;
 }
 
 KernelPlan plan_fused(PlanContext& ctx) {
@@ -500,11 +498,12 @@ KernelPlan plan_fused(PlanContext& ctx) {
       convolution_of(ctx, detail::Direction::forward, normalized_source(ctx), ctx.in(1), ctx.out());
   conv.has_bias = ctx.has(kFusedBias);
   if (ctx.has(kScale)) conv.normalized = normalization_of(ctx);
-  if (ctx.node.outputs.size() > 1) conv.statistics = {.epsilon = ctx.node.attrs.real("epsilon")};
+  if (ctx.node.outputs.size() > 1) conv.statistics = ctx.node.attrs.real("epsilon");
   std::optional<KernelPlan> fused = plan_ours(ctx, conv);
   KernelPlan plan = fused ? std::move(*fused) : plan_apart(ctx, conv);
-  // The statistics are of dst as it is written.
-  if (conv.statistics && conv.dst.dtype == DType::bf16) plan.rounding = std::max(plan.rounding, kRoundingBf16);
+  if (conv.statistics && conv.dst.dtype == DType::bf16) {
+    plan.rounding = std::max(plan.rounding, detail::kStatisticsRounding);
+  }
   return plan;
 }
 

@@ -5,6 +5,7 @@
 //   Outside the image the edge is repeated, or with exclude_outside the weights inside are scaled to a sum of 1; with
 //   tf_crop_and_resize, which sees the part [start, end] of the image, dst is extrapolation_value there.
 //   Upsample (ONNX 1 to 9) is Resize with x(o) = o / scale.
+// ResizeWithStatistics: with the outputs of BatchNormalizationStatistics of dst; made by graph/fuse.h.
 // Linear in src, so the gradient is the transposed map, diff_src[h,w] = sum row[oh,h] * column[ow,w] * diff_dst[oh,ow],
 // gathered by source pixel: no two threads add to one number.
 //   Keys, Cubic convolution interpolation for digital image processing, IEEE ASSP 1981, eq. 15.
@@ -16,12 +17,15 @@
 #include "ops/detail/onednn.h"
 #include "ops/detail/taps.h"
 #include "ops/detail/view.h"
+#include "ops/detail/written_statistics.h"
+#include "ops/table.h"
 
 namespace hourglass::ops {
 namespace {
 
 using detail::Taps;
 using detail::View;
+using detail::WrittenStatistics;
 
 // ---- definition
 
@@ -138,6 +142,11 @@ Shape resized_shape(const Attrs& attrs, const Shape& src) {
 
 void infer_forward(InferContext& ctx) {
   ctx.outputs.push_back({ctx.inputs[0]->dtype, resized_shape(ctx.attrs, ctx.shape(0))});
+}
+
+void infer_with_statistics(InferContext& ctx) {
+  infer_forward(ctx);
+  ctx.outputs.resize(3, {DType::f32, Shape{ctx.outputs[0].shape[1]}});
 }
 
 void infer_backward(InferContext& ctx) {
@@ -328,6 +337,15 @@ void reference_forward(ReferenceContext& ctx) {
   auto& dst = ctx.outputs[0];
   for_each_pair(ctx.attrs, src.shape, dst.shape,
                 [&](std::size_t i, std::size_t o, double weight) { dst.values[o] += weight * src.values[i]; });
+}
+
+void reference_with_statistics(ReferenceContext& ctx) {
+  reference_forward(ctx);
+  Attrs attrs;
+  attrs.set("epsilon", ctx.attrs.real("epsilon"));
+  const OpDef& op = *op_table().find("BatchNormalizationStatistics");
+  std::vector<HostTensor> statistics = evaluate_reference(op, attrs, {&ctx.outputs[0]});
+  std::move(statistics.begin(), statistics.end(), ctx.outputs.begin() + 1);
 }
 
 void reference_backward(ReferenceContext& ctx) {
@@ -543,7 +561,7 @@ void map_row(const Map& map, const T* src, int64_t oh, float* buffer, T* dst) {
 }
 
 template <class T>
-void run_map(const Map& map, const Addresses& at) {
+void run_map(const Map& map, const WrittenStatistics& statistics, const Addresses& at) {
   const auto* src = static_cast<const T*>(at.src[0]);
   auto* dst = static_cast<T*>(at.dst[0]);
   const int64_t total = map.dst.n * map.dst.groups * map.dst.h;
@@ -552,23 +570,36 @@ void run_map(const Map& map, const Addresses& at) {
     for (int64_t row = total * worker / map.workers; row < total * (worker + 1) / map.workers; ++row) {
       const int64_t oh = row % map.dst.h, group = row / map.dst.h % map.dst.groups,
                     n = row / map.dst.h / map.dst.groups;
-      map_row(map, src + map.src.offset(n, group, 0, 0), oh, buffer, dst + map.dst.offset(n, group, oh, 0));
+      T* out = dst + map.dst.offset(n, group, oh, 0);
+      map_row(map, src + map.src.offset(n, group, 0, 0), oh, buffer, out);
+      statistics.add(at, out, map.dst.w);
     }
   });
 }
 
-KernelPlan plan_map(const MemoryDesc& src_desc, const MemoryDesc& dst_desc, DType dtype,
-                    const std::vector<TapList>& rows, const std::vector<TapList>& columns) {
+// To dst of type `type`; with an epsilon, and a channels-last dst, with its statistics.
+KernelPlan plan_map(const MemoryDesc& src_desc, const MemoryDesc& dst_desc, const TensorType& type,
+                    const std::vector<TapList>& rows, const std::vector<TapList>& columns,
+                    std::optional<double> epsilon = {}) {
   const View src = detail::view_of(src_desc), dst = detail::view_of(dst_desc);
   const auto map = std::make_shared<const Map>(src, dst, Taps(src.h, rows), columns);
+  detail::Offsets offsets;
+  offsets.add(map->scratch_bytes());
+  const WrittenStatistics statistics(type, epsilon, offsets);
   KernelPlan plan{.src = {src_desc},
                   .dst = {dst_desc},
-                  .scratch_bytes = map->scratch_bytes(),
+                  .scratch_bytes = offsets.end(),
                   .implementation = "loop",
                   .kernel = nullptr};
-  detail::with_element(dtype == DType::bf16, [&](auto* element) {
+  statistics.outputs(plan.dst);
+  if (epsilon && type.dtype == DType::bf16) plan.rounding = detail::kStatisticsRounding;
+  detail::with_element(type.dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
-    plan.kernel = loop_kernel([map](const Addresses& at) { run_map<T>(*map, at); });
+    plan.kernel = loop_kernel([map, statistics](const Addresses& at) {
+      statistics.begin(at);
+      run_map<T>(*map, statistics, at);
+      statistics.end(at);
+    });
   });
   return plan;
 }
@@ -586,18 +617,28 @@ std::pair<MemoryDesc, MemoryDesc> layouts_for(const PlanContext& ctx) {
 KernelPlan plan_forward(PlanContext& ctx) {
   const auto [src, dst] = layouts_for(ctx);
   const Shape& shape = ctx.in(0).shape;
-  return plan_map(src, dst, ctx.in(0).dtype, taps_of_axis(ctx.node.attrs, shape, kH),
+  return plan_map(src, dst, ctx.out(), taps_of_axis(ctx.node.attrs, shape, kH),
                   taps_of_axis(ctx.node.attrs, shape, kW));
+}
+
+KernelPlan plan_with_statistics(PlanContext& ctx) {
+  const double epsilon = ctx.node.attrs.real("epsilon");
+  const auto [src, dst] = layouts_for(ctx);
+  const View view = detail::view_of(dst);
+  if (view.groups > 1 || view.block != view.c) return detail::before_statistics(ctx.out(), epsilon, plan_forward(ctx));
+  const Shape& shape = ctx.in(0).shape;
+  return plan_map(src, dst, ctx.out(), taps_of_axis(ctx.node.attrs, shape, kH), taps_of_axis(ctx.node.attrs, shape, kW),
+                  epsilon);
 }
 
 KernelPlan plan_backward(PlanContext& ctx) {
   const auto [diff_dst, diff_src] = layouts_for(ctx);
   const Shape& shape = ctx.out().shape;
-  return plan_map(diff_dst, diff_src, ctx.in(0).dtype, transposed(taps_of_axis(ctx.node.attrs, shape, kH), shape[kH]),
+  return plan_map(diff_dst, diff_src, ctx.out(), transposed(taps_of_axis(ctx.node.attrs, shape, kH), shape[kH]),
                   transposed(taps_of_axis(ctx.node.attrs, shape, kW), shape[kW]));
 }
 
-std::vector<AttrSpec> attrs_with(const char* coordinates, const char* nearest, bool gradient) {
+std::vector<AttrSpec> attrs_with(const char* coordinates, const char* nearest, const std::vector<AttrSpec>& more) {
   std::vector<AttrSpec> attrs = {{"mode", std::string("nearest")},
                                  {"coordinate_transformation_mode", std::string(coordinates)},
                                  {"nearest_mode", std::string(nearest)},
@@ -610,7 +651,7 @@ std::vector<AttrSpec> attrs_with(const char* coordinates, const char* nearest, b
                                  {"roi", Floats{}},  // of tf_crop_and_resize only
                                  {"scales", Floats{}},
                                  {"sizes", Dims{}}};
-  if (gradient) attrs.push_back(AttrSpec::required("src_shape", AttrKind::ints));
+  attrs.insert(attrs.end(), more.begin(), more.end());
   return attrs;
 }
 
@@ -620,7 +661,7 @@ std::span<const OpDef> resize_ops() {
   static const OpDef ops[] = {
       {.name = "Resize",
        .since = 10,
-       .attrs = attrs_with("half_pixel", "round_prefer_floor", false),
+       .attrs = attrs_with("half_pixel", "round_prefer_floor", {}),
        .const_inputs = {{1, "roi"}, {2, "scales"}, {3, "sizes"}},
        .normalize = normalize_resize,
        .lower = lower_extrapolation,
@@ -659,7 +700,7 @@ std::span<const OpDef> resize_ops() {
             "1x3x6x5 | axes=[2,3] sizes=[5,1] coordinate_transformation_mode=tf_crop_and_resize roi=[0.4,0,1.6,1]"}},
       {.name = "Upsample",
        .since = 1,
-       .attrs = attrs_with("asymmetric", "floor", false),
+       .attrs = attrs_with("asymmetric", "floor", {}),
        .normalize = normalize_upsample,
        .to_onnx = upsample_to_onnx,
        .infer = infer_forward,
@@ -669,9 +710,18 @@ std::span<const OpDef> resize_ops() {
        .bf16_inputs = 0b1,
        .linear = true,
        .cases = {"1x8x5x7 | scales=[1,1,2,2]", "1x3x4x4 | mode=linear scales=[1,1,2,3]"}},
+      {.name = "ResizeWithStatistics",
+       .internal = true,
+       .attrs = attrs_with("half_pixel", "round_prefer_floor", {{"epsilon", 1e-5}}),
+       .infer = infer_with_statistics,
+       .plan = plan_with_statistics,
+       .reference = reference_with_statistics,
+       .bf16_inputs = 0b1,
+       .cases = {"1x8x15x17 | mode=linear scales=[1,1,2,2]", "2x17x9x14 | scales=[1,1,2,2] epsilon=0.1",
+                 "1x3x37x35 | mode=linear scales=[1,1,1.7,0.6]", "1x20x40x36 | mode=linear scales=[1,1,2,2]"}},
       {.name = "ResizeGrad",
        .internal = true,
-       .attrs = attrs_with("half_pixel", "round_prefer_floor", true),
+       .attrs = attrs_with("half_pixel", "round_prefer_floor", {AttrSpec::required("src_shape", AttrKind::ints)}),
        .infer = infer_backward,
        .plan = plan_backward,
        .reference = reference_backward,

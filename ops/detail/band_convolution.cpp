@@ -436,7 +436,7 @@ std::optional<KernelPlan> plan_band_convolution(const PlanContext& ctx, const Co
     l.weights_sum = offsets.add(primitive.weights.get_size());
   }
   if (sums && conv.has_bias) l.bias_part = offsets.add(l.bias.get_size());
-  l.statistics = WrittenStatistics(conv, offsets);
+  l.statistics = WrittenStatistics(conv.dst, conv.statistics, offsets);
   if (conv.normalized) {
     l.normalized.emplace(conv);
     l.coefficients = offsets.add(l.normalized->coefficient_bytes());

@@ -18,12 +18,6 @@ struct SourceNormalization {
   float alpha = 1;             // the activation's
 };
 
-// What a BatchNormalization behind the convolution needs of dst is outputs 1 and 2; see
-// ops/detail/written_statistics.h.
-struct DstStatistics {
-  double epsilon = 0;
-};
-
 // Types and shapes as in the graph; weights are [OC,C,KH,KW], in one group.
 struct Convolution {
   Direction direction = Direction::forward;
@@ -31,7 +25,8 @@ struct Convolution {
   Border border = Border::constant;
   TensorType src, weights, dst;  // or the gradients in their places
   bool has_bias = false;         // forward: bias is input bias_input(); grad_weights: diff_bias is output 1
-  std::optional<DstStatistics> statistics = {};        // forward
+  // forward: outputs 1 and 2 are statistics of dst, with this epsilon; see ops/detail/written_statistics.h
+  std::optional<double> statistics = {};
   std::optional<SourceNormalization> normalized = {};  // forward and grad_weights
   int64_t band_rows = 0;                               // of dst, where it is computed band by band; 0: by the sizes
 

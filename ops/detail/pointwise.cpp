@@ -182,7 +182,7 @@ std::optional<KernelPlan> plan_pointwise(const Convolution& conv) {
   l.bias = offsets.add(bytes(l.columns * 4));
   l.zeros = offsets.add(bytes(l.columns) * l.element());
   l.coefficients = offsets.add(l.normalized.coefficient_bytes());
-  l.statistics = WrittenStatistics(conv, offsets);
+  l.statistics = WrittenStatistics(conv.dst, conv.statistics, offsets);
   Offsets of_thread;
   l.source = offsets.end() + of_thread.add(bytes(l.chunk * pixel_bytes));
   l.buffer = offsets.end() + of_thread.add(bytes(l.chunk * pixel_bytes));

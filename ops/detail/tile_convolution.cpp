@@ -251,7 +251,7 @@ std::optional<KernelPlan> plan_tile_convolution(const Convolution& conv) {
   const auto bytes = [](int64_t count, std::size_t size) { return static_cast<std::size_t>(count) * size; };
   l.weights = offsets.add(bytes(up(l.dst.c, kLanes) / kLanes * l.panel(), sizeof(uint32_t)));
   l.zeros = offsets.add(bytes(l.dst.c, sizeof(uint16_t)));
-  l.statistics = WrittenStatistics(conv, offsets);
+  l.statistics = WrittenStatistics(conv.dst, conv.statistics, offsets);
   if (conv.normalized) {
     l.normalized.emplace(conv);
     l.coefficients = offsets.add(l.normalized->coefficient_bytes());

@@ -570,7 +570,7 @@ std::optional<KernelPlan> plan_winograd(const Convolution& conv) {
     l.thread_bytes = of_thread.end();
     offsets.add(of_thread.end() * bytes(l.threads));
   }
-  l.statistics = WrittenStatistics(conv, offsets);
+  l.statistics = WrittenStatistics(conv.dst, conv.statistics, offsets);
   if (conv.normalized) {
     l.normalized.emplace(conv);
     l.coefficients = offsets.add(l.normalized->coefficient_bytes());

@@ -1,18 +1,16 @@
 #include "ops/detail/written_statistics.h"
 
+#include <algorithm>
+
 namespace hourglass::detail {
 namespace {
 
 class BeforeStatistics final : public Kernel {
  public:
   // The pass' own memory begins at `scratch`.
-  BeforeStatistics(std::unique_ptr<Kernel> kernel, const Normalization& dst, const Convolution& conv,
+  BeforeStatistics(std::unique_ptr<Kernel> kernel, const Normalization& dst, bool is_bf16, double epsilon,
                    std::size_t scratch)
-      : kernel_(std::move(kernel)),
-        dst_(dst),
-        epsilon_(conv.statistics->epsilon),
-        is_bf16_(conv.dst.dtype == DType::bf16),
-        scratch_(scratch) {}
+      : kernel_(std::move(kernel)), dst_(dst), epsilon_(epsilon), is_bf16_(is_bf16), scratch_(scratch) {}
   void bind(const Addresses& at, const dnnl::stream& stream) override {
     at_ = at;
     kernel_->bind(at, stream);
@@ -40,15 +38,17 @@ class BeforeStatistics final : public Kernel {
 
 }  // namespace
 
-KernelPlan before_statistics(const Convolution& conv, KernelPlan plan) {
-  const auto element = static_cast<int64_t>(size_of(conv.dst.dtype));
-  const Normalization dst{.walk = {view_of(plan.dst[0]), element}};
+KernelPlan before_statistics(const TensorType& type, double epsilon, KernelPlan plan) {
+  const std::size_t element = size_of(type.dtype);
+  const Normalization dst{.walk = {view_of(plan.dst[0]), static_cast<int64_t>(element)}};
   Offsets offsets;
   offsets.add(plan.scratch_bytes);
-  const std::size_t scratch = offsets.add(dst.scratch_bytes(size_of(conv.dst.dtype)));
+  const std::size_t scratch = offsets.add(dst.scratch_bytes(element));
   plan.scratch_bytes = offsets.end();
-  plan.dst.insert(plan.dst.end(), 2, plain({DType::f32, Shape{conv.dst.shape[1]}}));
-  plan.kernel = std::make_unique<BeforeStatistics>(std::move(plan.kernel), dst, conv, scratch);
+  if (type.dtype == DType::bf16) plan.rounding = std::max(plan.rounding, kStatisticsRounding);
+  plan.dst.insert(plan.dst.end(), 2, plain({DType::f32, Shape{type.shape[1]}}));
+  plan.kernel =
+      std::make_unique<BeforeStatistics>(std::move(plan.kernel), dst, type.dtype == DType::bf16, epsilon, scratch);
   return plan;
 }
 

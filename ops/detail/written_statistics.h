@@ -1,25 +1,25 @@
-// The statistics of what a convolution writes, for the BatchNormalization behind it: each thread adds its pixels while
-// they lie in its cache, so that no pass over memory is needed for them.
+// The statistics of what a kernel writes, for the BatchNormalization behind it: each thread adds its pixels while they
+// lie in its cache, so that no pass over memory is needed for them.
 #pragma once
 
 #include <optional>
 #include <vector>
 
 #include "ops/detail/batch_normalization.h"
-#include "ops/detail/convolution.h"
 #include "ops/detail/offsets.h"
 #include "ops/detail/onednn.h"
 
 namespace hourglass::detail {
 
-// Of dst, which is channels-last, to outputs 1 and 2: mean and inv_std. Without conv.statistics nothing happens.
+// Of dst, which is channels-last, to outputs 1 and 2: mean and inv_std. Without an epsilon nothing happens.
 class WrittenStatistics {
  public:
   WrittenStatistics() = default;
-  WrittenStatistics(const Convolution& conv, Offsets& scratch) : is_bf16_(conv.dst.dtype == DType::bf16) {
-    if (!conv.statistics) return;
-    epsilon_ = conv.statistics->epsilon;
-    channels_ = conv.dst.shape[1];
+  WrittenStatistics(const TensorType& dst, std::optional<double> epsilon, Offsets& scratch)
+      : is_bf16_(dst.dtype == DType::bf16) {
+    if (!epsilon) return;
+    epsilon_ = *epsilon;
+    channels_ = dst.shape[1];
     sums_.emplace(channels_, omp_get_max_threads());
     place_ = scratch.add(sums_->scratch_bytes());
   }
@@ -59,7 +59,10 @@ class WrittenStatistics {
   std::size_t place_ = 0;
 };
 
-// For a kernel that can't: `plan`, of the convolution without statistics, before a pass that takes them.
-KernelPlan before_statistics(const Convolution& conv, KernelPlan plan);
+// For a kernel that can't: `plan`, whose output 0 is dst in any layout that is viewable, before a pass that takes them.
+KernelPlan before_statistics(const TensorType& dst, double epsilon, KernelPlan plan);
+
+// What statistics of values rounded to bf16 may be off by, see KernelPlan::rounding.
+constexpr double kStatisticsRounding = 1.0 / 256;
 
 }  // namespace hourglass::detail

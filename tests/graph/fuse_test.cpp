@@ -188,8 +188,9 @@ TEST_CASE("a convolution normalises what it alone reads") {
     d = differentiate(fused.graph, op_table(), fused.loss, fused.graph.parameters());
     fuse_normalized_sources(d.graph, fused.graph.nodes.size());
     fuse_normalizations(d.graph, op_table());
-    // One writes what is normalised, one reads it; of two images, one alone.
-    CHECK(count(d.graph, "FusedConv") == (joins ? 1 : 2));
+    // One writes what is normalised, and one reads it. The first of two images is the graph's input, which nobody
+    // writes.
+    CHECK(count(d.graph, "FusedConv") == 2);
     CHECK(count(d.graph, "BatchNormalizationStatistics") == (joins ? 1 : 0));
     CHECK(count(d.graph, "BatchNormalization") + count(d.graph, "ConcatBatchNormalization") == 0);
     const std::vector<HostTensor> expected = loss_and_gradients(plain), got = loss_and_gradients(fused, true);
@@ -198,6 +199,33 @@ TEST_CASE("a convolution normalises what it alone reads") {
       for (std::size_t k = 0; k < got[i].values.size(); ++k) {
         CHECK(std::abs(got[i].values[k] - expected[i].values[k]) < 1e-9);
       }
+    }
+  }
+}
+
+TEST_CASE("who writes what is normalised takes its statistics") {
+  Graph graph;
+  GraphBuilder b(graph, op_table());
+  const ValueId x = b.input("x", {DType::f32, Shape{1, 3, 6, 5}});
+  const auto parameter = [&](const char* name, float value) {
+    return b.constant(HostTensor(DType::f32, Shape{3}, std::vector<double>(3, static_cast<double>(value))), name);
+  };
+  const ValueId large = b.add("Resize", {x}, {{"mode", std::string("linear")}, {"scales", Floats{1, 1, 2, 2}}});
+  const ValueId norm = b.add("BatchNormalization", {large, parameter("scale", 2), parameter("bias", 1)});
+  graph.outputs = {norm, b.add("BatchNormalization", {large, parameter("scale2", 3), parameter("bias2", 0)})};
+  HostTensor image(DType::f32, Shape{1, 3, 6, 5});
+  std::mt19937 random(3);
+  for (double& value : image.values) value = std::uniform_real_distribution<double>(-1, 1)(random);
+  const std::vector<HostTensor> expected = evaluate(graph, {{x, image}}, graph.outputs);
+  fuse_normalizations(graph, op_table());
+  // Once: who comes second takes its own.
+  CHECK(count(graph, "ResizeWithStatistics") == 1);
+  CHECK(count(graph, "BatchNormalizationApply") == 1);
+  CHECK(count(graph, "BatchNormalization") == 1);
+  const std::vector<HostTensor> got = evaluate(graph, {{x, image}}, graph.outputs);
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    for (std::size_t k = 0; k < got[i].values.size(); ++k) {
+      CHECK(std::abs(got[i].values[k] - expected[i].values[k]) < 1e-9);
     }
   }
 }
