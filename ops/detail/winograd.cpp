@@ -21,8 +21,10 @@ constexpr int64_t kBlockBytes = 720 << 10;
 constexpr int64_t kChunkBytes = 6 << 20;
 // Sums of products of at most so many bytes are each thread's own, and its tiles stay in its second-level cache.
 constexpr int64_t kOwnSumsBytes = 320 << 10;
-// Tiles beside each other whose normalised pixels are made at a time stay in a thread's second-level cache.
-constexpr int64_t kStripBytes = 96 << 10;
+// Rows of a strip of tiles whose normalised pixels are at hand: those of two tiles, one below the other.
+constexpr int64_t kRing = kTile + kOut;
+// They stay in a thread's second-level cache.
+constexpr int64_t kStripBytes = 160 << 10;
 // Vectors of columns, and steps of depth, of one product: they stay in the first-level cache.
 constexpr int64_t kVectors = 4, kDepth = 72;
 
@@ -103,13 +105,16 @@ struct Layout {
   };
   int64_t border_pixels = 0, border_columns = 0;
   std::vector<std::vector<Addition>> additions;
-  // A normalised source: its coefficients, and each thread's strips of `strip` tiles beside each other, each with a
-  // buffer for a row of it: two, because a gradient's pair of tiles may be the end of one and the begin of the next.
+  // Tiles are counted strip by strip: in each, `strip` tiles beside each other (in the last one perhaps fewer), from
+  // the top to the bottom.
+  int64_t strip = 1;
+  // A normalised source: its coefficients, and each thread's strips with a buffer for a row: two, because a gradient's
+  // pair of tiles may be the end of one and the begin of the next.
   std::optional<NormalizedSource> normalized;
   WrittenStatistics statistics;
   std::size_t coefficients = 0, strips = 0, strip_bytes = 0;
-  int64_t strip = 1;
   [[nodiscard]] int64_t pixel_bytes() const { return in.c * element(); }
+  [[nodiscard]] int64_t strip_row_bytes() const { return strip_columns(strip) * pixel_bytes(); }
   // Border rows are whole rows of the grid, behind them come the border columns of the image's rows.
   [[nodiscard]] int64_t border_pixel(int64_t row, int64_t column, int64_t grid_column) const {
     const auto grid_columns = static_cast<int64_t>(w.targets.size());
@@ -124,11 +129,20 @@ struct Layout {
   [[nodiscard]] int64_t panels() const { return (columns + width() - 1) / width(); }
 };
 
-// Where the pixels of tile `t` lie: kSide x kSide of them, from row and column kOut * tile on.
+// Where the pixels of tile `t` lie: kSide x kSide of them, from `row` and `column` on.
 struct TileAt {
   int64_t image, row, column;
-  TileAt(const Layout& l, int64_t t)
-      : image(t / l.tiles_of_image()), row(t % l.tiles_of_image() / l.w.tiles * kOut), column(t % l.w.tiles * kOut) {}
+  int64_t strip;  // the column of its strip's first tile
+  int64_t run;    // how many tiles lie side by side in the strip, this one and those behind it
+  TileAt(const Layout& l, int64_t t) : image(t / l.tiles_of_image()) {
+    const int64_t of_image = t % l.tiles_of_image();
+    const int64_t first = of_image / (l.strip * l.h.tiles) * l.strip;
+    const int64_t width = std::min(l.strip, l.w.tiles - first), of_strip = of_image - first * l.h.tiles;
+    row = of_strip / width * kOut;
+    column = (first + of_strip % width) * kOut;
+    strip = first * kOut;
+    run = width - of_strip % width;
+  }
 };
 
 template <int kSide>
@@ -177,25 +191,29 @@ class WinogradKernel final : public Kernel {
     return alone_ ? WrittenStatistics::none() : layout_->statistics;
   }
   [[nodiscard]] const float* coefficients() const { return alone_ ? nullptr : words<float>(layout_->coefficients); }
-  // Normalised pixels of tiles [begin, end), in one row of them.
+
+  // Normalised pixels that a thread has: rows [row, row + kTile) of the strip whose first column is `column`.
   struct Strip {
-    int64_t place = 0, begin = 0, end = 0;
-    char* pixels = nullptr;
+    int64_t place = 0, image = -1, row = 0, column = 0;
   };
-  // From tile `t` on, in one of this thread's two places.
-  [[nodiscard]] Strip make_strip(int64_t place, int64_t t, int64_t end) const {
+  // Row `row` of a strip, in the thread's place of it.
+  [[nodiscard]] char* strip_row(const Strip& strip, int64_t row) const {
+    const auto index = static_cast<std::size_t>(2 * omp_get_thread_num() + strip.place);
+    return scratch(layout_->strips + index * layout_->strip_bytes) + row % kRing * layout_->strip_row_bytes();
+  }
+  // Goes on to the tile's rows. The ones that the tile above has too are there when that was the last.
+  void move_to(const TileAt& at, Strip& strip) const {
     const Layout& l = *layout_;
-    const TileAt at(l, t);
-    const int64_t tiles = std::min({l.strip, l.w.tiles - at.column / kOut, end - t});
-    const int64_t columns = strip_columns(tiles);
-    const int64_t* const w = l.w.sources.data() + at.column;
-    const auto index = static_cast<std::size_t>(2 * omp_get_thread_num() + place);
-    const Strip strip{
-        .place = place, .begin = t, .end = t + tiles, .pixels = scratch(l.strips + index * l.strip_bytes)};
-    char* const buffer = strip.pixels + kTile * columns * l.pixel_bytes();
-    for (int64_t row = 0; row < kTile; ++row) {
-      const int64_t h = l.h.sources[static_cast<std::size_t>(at.row + row)];
-      char* const to = strip.pixels + row * columns * l.pixel_bytes();
+    const bool same_strip = at.image == strip.image && at.strip == strip.column;
+    if (same_strip && at.row == strip.row) return;
+    const bool below = same_strip && at.row == strip.row + kOut;
+    strip = {.place = below ? strip.place : 1 - strip.place, .image = at.image, .row = at.row, .column = at.strip};
+    const int64_t columns = std::min(strip_columns(l.strip), static_cast<int64_t>(l.w.sources.size()) - at.strip);
+    const int64_t* const w = l.w.sources.data() + at.strip;
+    char* const buffer = strip_row(strip, 0) + kRing * l.strip_row_bytes();
+    for (int64_t i = below ? kTile - kOut : 0; i < kTile; ++i) {
+      const int64_t h = l.h.sources[static_cast<std::size_t>(at.row + i)];
+      char* const to = strip_row(strip, at.row + i);
       for (int64_t j = 0, run = 1; h >= 0 && j < columns; j += run) {
         run = 1;
         if (w[j] < 0) continue;
@@ -203,29 +221,24 @@ class WinogradKernel final : public Kernel {
         l.normalized->read(at_, coefficients(), at.image, h, w[j], run, to + j * l.pixel_bytes(), buffer);
       }
     }
-    return strip;
   }
-  void find_in(const Strip& strip, int64_t t, const void** pixels) const {
-    const Layout& l = *layout_;
-    const TileAt at(l, t);
-    for (int64_t i = 0; i < kTile; ++i) {
-      const bool row_inside = l.h.sources[static_cast<std::size_t>(at.row + i)] >= 0;
-      const int64_t first = i * strip_columns(strip.end - strip.begin) + kOut * (t - strip.begin);
-      for (int64_t j = 0; j < kTile; ++j) {
-        const bool inside = row_inside && l.w.sources[static_cast<std::size_t>(at.column + j)] >= 0;
-        pixels[i * kTile + j] = inside ? strip.pixels + (first + j) * l.pixel_bytes() : scratch(l.zeros);
-      }
-    }
-  }
-  // The pixels of tile `t`, one of those up to `end` that are read in turn.
-  void find_source(Strip& strip, int64_t t, int64_t end, const void** pixels) const {
+  // The source of tile `t`.
+  void find_source(Strip& strip, int64_t t, const void** pixels) const {
     const Layout& l = *layout_;
     if (!l.normalized) {
       return find_sources<kTile>(l, l.in, l.h.sources, l.w.sources, t, static_cast<const char*>(at_.src[0]),
                                  scratch(l.zeros), pixels);
     }
-    if (t >= strip.end) strip = make_strip(1 - strip.place, t, end);
-    find_in(strip, t, pixels);
+    const TileAt at(l, t);
+    move_to(at, strip);
+    for (int64_t i = 0; i < kTile; ++i) {
+      const bool row_inside = l.h.sources[static_cast<std::size_t>(at.row + i)] >= 0;
+      const char* row = strip_row(strip, at.row + i) + (at.column - at.strip) * l.pixel_bytes();
+      for (int64_t j = 0; j < kTile; ++j) {
+        const bool inside = row_inside && l.w.sources[static_cast<std::size_t>(at.column + j)] >= 0;
+        pixels[i * kTile + j] = inside ? row + j * l.pixel_bytes() : scratch(l.zeros);
+      }
+    }
   }
 
   // ---- forward and the gradient of the source
@@ -256,31 +269,36 @@ class WinogradKernel final : public Kernel {
     statistics().begin(at_);
     std::fill_n(scratch(l.zeros), up(l.in.c, kLanes) * l.element(), '\0');
     if (l.normalized) l.normalized->set_coefficients(at_, words<float>(l.coefficients));
-    parallel_for((l.tiles + l.block - 1) / l.block, [&](int64_t b) {
-      const std::size_t mine = static_cast<std::size_t>(omp_get_thread_num()) * l.thread_bytes;
-      auto* in_words = words<uint32_t>(l.in_words + mine);
-      auto* products = words<float>(l.products + mine);
-      const int64_t first = b * l.block, count = std::min(l.block, l.tiles - first);
+    parallel_ranges((l.tiles + l.block - 1) / l.block, 1, [&](int64_t begin, int64_t end) {
       Strip strip;
-      for (int64_t t = 0; t < count; ++t) {
-        const void* pixels[kPoints];
-        find_source(strip, first + t, first + count, pixels);
-        l.loops->transform_src(l.is_bf16, pixels, l.in.c, in_words + t * l.in_row, l.in_point);
-      }
-      const int64_t width = l.width();
-      for (int64_t column = 0; column < l.columns; column += width) {
-        multiply_block(in_words, products, count, column, std::min(width, l.columns - column));
-        const float* bias = l.conv.has_bias ? static_cast<const float*>(at_.src[l.conv.bias_input()]) : nullptr;
-        for (int64_t t = 0; t < count; ++t) {
-          void* pixels[kOut * kOut];
-          find_targets(first + t, pixels);
-          l.loops->transform_dst(l.is_bf16, products + t * l.out_row, l.product_point, column,
-                                 std::min(width, l.out.c - column), bias, pixels);
-        }
-      }
-      add_statistics(first, count);
+      for (int64_t b = begin; b < end; ++b) run_block(b * l.block, std::min(l.block, l.tiles - b * l.block), strip);
     });
     statistics().end(at_);
+  }
+
+  // Tiles [first, first + count).
+  void run_block(int64_t first, int64_t count, Strip& strip) const {
+    const Layout& l = *layout_;
+    const std::size_t mine = static_cast<std::size_t>(omp_get_thread_num()) * l.thread_bytes;
+    auto* in_words = words<uint32_t>(l.in_words + mine);
+    auto* products = words<float>(l.products + mine);
+    for (int64_t t = 0; t < count; ++t) {
+      const void* pixels[kPoints];
+      find_source(strip, first + t, pixels);
+      l.loops->transform_src(l.is_bf16, pixels, l.in.c, in_words + t * l.in_row, l.in_point);
+    }
+    const int64_t width = l.width();
+    for (int64_t column = 0; column < l.columns; column += width) {
+      multiply_block(in_words, products, count, column, std::min(width, l.columns - column));
+      const float* bias = l.conv.has_bias ? static_cast<const float*>(at_.src[l.conv.bias_input()]) : nullptr;
+      for (int64_t t = 0; t < count; ++t) {
+        void* pixels[kOut * kOut];
+        find_targets(first + t, pixels);
+        l.loops->transform_dst(l.is_bf16, products + t * l.out_row, l.product_point, column,
+                               std::min(width, l.out.c - column), bias, pixels);
+      }
+    }
+    add_statistics(first, count);
   }
 
   // Of tiles [first, first + count), rows of pixels that lie side by side.
@@ -288,7 +306,7 @@ class WinogradKernel final : public Kernel {
     const Layout& l = *layout_;
     for (int64_t t = first, tiles = 0; l.conv.statistics && t < first + count; t += tiles) {
       const TileAt at(l, t);
-      tiles = std::min(l.w.tiles - at.column / kOut, first + count - t);
+      tiles = std::min(at.run, first + count - t);
       for (int64_t row = at.row; row < std::min(at.row + kOut, l.out.h); ++row) {
         const int64_t offset = l.out.offset(at.image, 0, row, at.column);
         statistics().add(at_, static_cast<const char*>(at_.dst[0]) + offset * l.element(),
@@ -375,17 +393,20 @@ class WinogradKernel final : public Kernel {
     if (l.parts == 1) {
       for (int64_t first = 0; first < pairs; first += block) {
         const int64_t count = std::min(block, pairs - first);
-        parallel_ranges(count, (l.strip + 1) / 2,
-                        [&](int64_t begin, int64_t end) { transform_pairs(whole, first + begin, end - begin, begin); });
+        parallel_ranges(count, (l.strip + 1) / 2, [&](int64_t begin, int64_t end) {
+          Strip strip;
+          transform_pairs(whole, first + begin, end - begin, begin, strip);
+        });
         parallel_for(kPoints * l.panels(), [&](int64_t i) { multiply_part(whole, i, depth(count), first > 0); });
       }
     } else {
       parallel_for(l.parts, [&](int64_t index) {
         const Part mine = part(index);
         const int64_t begin = pairs * index / l.parts, end = pairs * (index + 1) / l.parts;
+        Strip strip;
         for (int64_t first = begin; first < end; first += block) {
           const int64_t count = std::min(block, end - first);
-          transform_pairs(mine, first, count, 0);
+          transform_pairs(mine, first, count, 0, strip);
           for (int64_t i = 0; i < kPoints * l.panels(); ++i) multiply_part(mine, i, depth(count), first > begin);
         }
       });
@@ -403,9 +424,8 @@ class WinogradKernel final : public Kernel {
   }
 
   // Tiles 2 * first to 2 * (first + count), to the part's places from `to` on.
-  void transform_pairs(const Part& part, int64_t first, int64_t count, int64_t to) const {
+  void transform_pairs(const Part& part, int64_t first, int64_t count, int64_t to, Strip& strip) const {
     const Layout& l = *layout_;
-    Strip strip;
     for (int64_t pair = 0; pair < count; ++pair) {
       const void *src[2 * kPoints], *diff[2 * kOut * kOut];
       for (int64_t i = 0; i < 2; ++i) {
@@ -415,7 +435,7 @@ class WinogradKernel final : public Kernel {
           std::fill_n(diff + i * kOut * kOut, kOut * kOut, scratch(l.zeros));
           continue;
         }
-        find_source(strip, t, std::min(2 * (first + count), l.tiles), src + i * kPoints);
+        find_source(strip, t, src + i * kPoints);
         find_sources<kOut>(l, l.out, l.h.targets, l.w.targets, t, static_cast<const char*>(at_.src[1]),
                            scratch(l.zeros), diff + i * kOut * kOut);
       }
@@ -522,6 +542,8 @@ std::optional<KernelPlan> plan_winograd(const Convolution& conv) {
   l.h = grad_src ? tile_gradient_axis(h, conv.border) : tile_axis(h.dst, -h.pad_begin, h.src, conv.border);
   l.w = grad_src ? tile_gradient_axis(w, conv.border) : tile_axis(w.dst, -w.pad_begin, w.src, conv.border);
   l.tiles = l.in.n * l.tiles_of_image();
+  l.strip = l.w.tiles;
+  if (conv.normalized) l.strip = std::clamp<int64_t>(kStripBytes / (kRing * kOut * l.pixel_bytes()), 1, l.w.tiles);
   l.columns = up(l.out.c, kLanes);
 
   Offsets offsets;
@@ -574,8 +596,7 @@ std::optional<KernelPlan> plan_winograd(const Convolution& conv) {
   if (conv.normalized) {
     l.normalized.emplace(conv);
     l.coefficients = offsets.add(l.normalized->coefficient_bytes());
-    l.strip = std::clamp<int64_t>(kStripBytes / (kTile * kOut * l.pixel_bytes()), 1, l.w.tiles);
-    l.strip_bytes = bytes(up((kTile + 1) * strip_columns(l.strip) * l.pixel_bytes(), 64));
+    l.strip_bytes = bytes(up((kRing + 1) * l.strip_row_bytes(), 64));
     l.strips = offsets.add(2 * l.strip_bytes * bytes(l.threads));
   }
 
