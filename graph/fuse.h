@@ -1,4 +1,4 @@
-// Rewrites that make a training graph cheaper and leave what it computes as it is.
+// Rewrites that make a training graph cheaper and leave what it computes as it is, but for rounding.
 #pragma once
 
 #include "graph/graph.h"

@@ -75,8 +75,9 @@ Parts parts_of(const MemoryDesc& whole_desc, const TensorType& whole, const std:
 
 // Channels of channels-last images side by side, both ways: every pixel of the whole is touched once.
 bool joins_channels(const Parts& parts) {
-  const auto is_pixels = [](const View& v) { return v.groups == 1 && v.block == v.c && v.stride_w == v.c; };
-  return parts.axis == 1 && is_pixels(parts.whole) && std::all_of(parts.parts.begin(), parts.parts.end(), is_pixels);
+  const auto is_channels_last = [](const View& v) { return v.is_channels_last(); };
+  return parts.axis == 1 && parts.whole.is_channels_last() &&
+         std::all_of(parts.parts.begin(), parts.parts.end(), is_channels_last);
 }
 
 // copy(part, offset in it, offset in the whole, pixels) for some pixels of every part in turn.

@@ -4,9 +4,10 @@
 //   src [N,C,H,W], weights [OC,C/group,KH,KW], bias [OC] (optional, always f32), dst [N,OC,OH,OW]
 //   pad_mode (not ONNX's) says what stands outside the source instead of zero, as Pad's mode does: graph/fuse.cpp joins
 //   a Pad and its Conv so. band_rows sets how many rows of dst are computed at a time; 0 leaves it to the kernel.
-// FusedConv: Conv with what stands before and behind it, as graph/fuse.h joins them. With scale, bias, mean, inv_std
-//   (each [C]) and alpha, the Conv is of what BatchNormalizationApply (or with src2 ConcatBatchNormalizationApply)
-//   makes of src; with_statistics, there are outputs of what BatchNormalizationStatistics says of dst.
+// FusedConv: Conv with what stands before and behind it, as graph/fuse.h joins them: src, weights and, where it
+//   normalises, scale, bias, mean, inv_std (each [C]), src2 (optional) and the Conv's own bias (optional). The Conv is
+//   then of what BatchNormalizationApply (or with src2 ConcatBatchNormalizationApply) with alpha makes of src. Outputs:
+//   dst and, with_statistics, what BatchNormalizationStatistics says of it.
 // ConvGradSrc:     diff_src is the transposed convolution of diff_dst (see also ops/conv_transpose.cpp)
 // ConvGradWeights: diff_weights[oc,ic,kh,kw] = sum over n,oh,ow of src * diff_dst; diff_bias[oc] = sum of diff_dst
 //   With scale, bias, mean, inv_std and alpha, src is made of the node's as FusedConv does it.
@@ -24,9 +25,7 @@
 #include "graph/error.h"
 #include "ops/detail/band_convolution.h"
 #include "ops/detail/grad_weights.h"
-#include "ops/detail/loop.h"
 #include "ops/detail/normalized_source.h"
-#include "ops/detail/offsets.h"
 #include "ops/detail/onednn.h"
 #include "ops/detail/pointwise.h"
 #include "ops/detail/tile_convolution.h"
@@ -98,12 +97,11 @@ void require_same_type(const TensorType& a, const TensorType& b, std::string_vie
   }
 }
 
-// Inputs of FusedConv and ConvGradWeights, where src is normalised.
-constexpr std::size_t kScale = 2, kInvStd = 5, kSecond = 6, kFusedBias = 7;
-
 TensorType normalized_source(const InferContext& ctx) {
-  const TensorType src = ctx.has(kSecond) ? detail::joined(*ctx.inputs[0], *ctx.inputs[kSecond]) : *ctx.inputs[0];
-  for (std::size_t i = kScale; i <= kInvStd; ++i) {
+  const TensorType src = ctx.has(detail::kSecondInput)
+                             ? detail::joined(*ctx.inputs[0], *ctx.inputs[detail::kSecondInput])
+                             : *ctx.inputs[0];
+  for (std::size_t i = detail::kScaleInput; i <= detail::kInvStdInput; ++i) {
     if (!ctx.has(i) || *ctx.inputs[i] != TensorType{DType::f32, Shape{src.shape[1]}}) {
       fail("input {} is not f32:{}, one per channel of src; scale, bias, mean and inv_std come together", i,
            src.shape[1]);
@@ -126,10 +124,10 @@ void infer_forward(InferContext& ctx) { infer_forward(ctx, *ctx.inputs[0], 2); }
 
 void infer_fused(InferContext& ctx) {
   if (ctx.attrs.integer("group") != 1) fail("groups are not supported");
-  const bool normalizes = ctx.inputs.size() > kScale;
-  infer_forward(ctx, normalizes ? normalized_source(ctx) : *ctx.inputs[0], kFusedBias);
+  const bool normalizes = ctx.inputs.size() > detail::kScaleInput;
+  infer_forward(ctx, normalizes ? normalized_source(ctx) : *ctx.inputs[0], detail::kConvBiasInput);
   if (ctx.attrs.integer("with_statistics") != 0) {
-    ctx.outputs.resize(3, {DType::f32, Shape{ctx.shape(1)[0]}});
+    detail::infer_written_statistics(ctx);
   }
 }
 
@@ -150,7 +148,7 @@ DType weights_type(const Attrs& attrs) {
 
 void infer_grad_weights(InferContext& ctx) {
   const Shape weights(ctx.attrs.ints("weights_shape"));
-  const TensorType src = ctx.inputs.size() > kScale ? normalized_source(ctx) : *ctx.inputs[0];
+  const TensorType src = ctx.inputs.size() > detail::kScaleInput ? normalized_source(ctx) : *ctx.inputs[0];
   const Window window = checked_window(ctx.attrs, src.shape, weights);
   require_dst(window, src.shape, weights, ctx.shape(1));
   require_same_type(src, *ctx.inputs[1], "src and diff_dst");
@@ -280,9 +278,9 @@ void reference_grad_src(ReferenceContext& ctx) {
 // The source as BatchNormalization makes it.
 HostTensor normalized_source(const ReferenceContext& ctx) {
   std::vector<const HostTensor*> inputs{ctx.inputs[0]};
-  const bool has_second = ctx.inputs.size() > kSecond && ctx.inputs[kSecond] != nullptr;
-  if (has_second) inputs.push_back(ctx.inputs[kSecond]);
-  inputs.insert(inputs.end(), ctx.inputs.begin() + kScale, ctx.inputs.begin() + kSecond);
+  const bool has_second = ctx.inputs.size() > detail::kSecondInput && ctx.inputs[detail::kSecondInput] != nullptr;
+  if (has_second) inputs.push_back(ctx.inputs[detail::kSecondInput]);
+  inputs.insert(inputs.end(), ctx.inputs.begin() + detail::kScaleInput, ctx.inputs.begin() + detail::kSecondInput);
   const OpDef& op = *op_table().find(has_second ? "ConcatBatchNormalizationApply" : "BatchNormalizationApply");
   Attrs attrs;
   attrs.set("alpha", ctx.attrs.real("alpha"));
@@ -290,19 +288,15 @@ HostTensor normalized_source(const ReferenceContext& ctx) {
 }
 
 void reference_fused(ReferenceContext& ctx) {
-  const HostTensor made = ctx.inputs.size() > kScale ? normalized_source(ctx) : HostTensor();
-  reference_forward(ctx, ctx.inputs.size() > kScale ? made : *ctx.inputs[0], kFusedBias);
+  const HostTensor made = ctx.inputs.size() > detail::kScaleInput ? normalized_source(ctx) : HostTensor();
+  reference_forward(ctx, ctx.inputs.size() > detail::kScaleInput ? made : *ctx.inputs[0], detail::kConvBiasInput);
   if (ctx.outputs.size() == 1) return;
-  Attrs attrs;
-  attrs.set("epsilon", ctx.attrs.real("epsilon"));
-  const OpDef& op = *op_table().find("BatchNormalizationStatistics");
-  std::vector<HostTensor> statistics = evaluate_reference(op, attrs, {&ctx.outputs[0]});
-  std::move(statistics.begin(), statistics.end(), ctx.outputs.begin() + 1);
+  detail::reference_written_statistics(ctx);
 }
 
 void reference_grad_weights(ReferenceContext& ctx) {
-  const HostTensor made = ctx.inputs.size() > kScale ? normalized_source(ctx) : HostTensor();
-  const HostTensor& src = ctx.inputs.size() > kScale ? made : *ctx.inputs[0];
+  const HostTensor made = ctx.inputs.size() > detail::kScaleInput ? normalized_source(ctx) : HostTensor();
+  const HostTensor& src = ctx.inputs.size() > detail::kScaleInput ? made : *ctx.inputs[0];
   const HostTensor& diff_dst = *ctx.inputs[1];
   auto& diff_weights = ctx.outputs[0];
   for_each_product(ctx.attrs, src.shape, diff_weights.shape, [&](std::size_t s, std::size_t w, std::size_t d) {
@@ -396,7 +390,7 @@ void finish_with_weights_in(const PlanContext& ctx, const WeightsLayout& weights
   const auto reorder = detail::make_reorder(ctx.engine, weights.given, weights.inner);
   const std::size_t at = aligned(std::max(plan.scratch_bytes, reorder.scratchpad_desc().get_size()));
   plan.scratch_bytes = at + weights.inner.get_size();
-  const Argument blocked{DNNL_ARG_WEIGHTS, From::scratch, static_cast<int>(at), weights.inner};
+  const Argument blocked{DNNL_ARG_WEIGHTS, From::scratch, static_cast<int64_t>(at), weights.inner};
   arguments.push_back(blocked);
   std::vector<std::unique_ptr<Kernel>> parts;
   parts.push_back(detail::reorder_kernel(ctx.engine, reorder, {DNNL_ARG_FROM, From::src, 1, weights.given},
@@ -418,7 +412,7 @@ detail::Convolution convolution_of(const PlanContext& ctx, detail::Direction dir
 }
 
 TensorType normalized_source(const PlanContext& ctx) {
-  return ctx.has(kSecond) ? detail::joined(ctx.in(0), ctx.in(kSecond)) : ctx.in(0);
+  return ctx.has(detail::kSecondInput) ? detail::joined(ctx.in(0), ctx.in(detail::kSecondInput)) : ctx.in(0);
 }
 detail::SourceNormalization normalization_of(const PlanContext& ctx) {
   return {.first_channels = ctx.in(0).shape[1], .alpha = static_cast<float>(ctx.node.attrs.real("alpha"))};
@@ -496,24 +490,11 @@ KernelPlan plan_apart(PlanContext& ctx, const detail::Convolution& conv) {
 KernelPlan plan_fused(PlanContext& ctx) {
   detail::Convolution conv =
       convolution_of(ctx, detail::Direction::forward, normalized_source(ctx), ctx.in(1), ctx.out());
-  conv.has_bias = ctx.has(kFusedBias);
-  if (ctx.has(kScale)) conv.normalized = normalization_of(ctx);
+  conv.has_bias = ctx.has(detail::kConvBiasInput);
+  if (ctx.has(detail::kScaleInput)) conv.normalized = normalization_of(ctx);
   if (ctx.node.outputs.size() > 1) conv.statistics = ctx.node.attrs.real("epsilon");
-  std::optional<KernelPlan> fused = plan_ours(ctx, conv);
-  KernelPlan plan = fused ? std::move(*fused) : plan_apart(ctx, conv);
-  if (conv.statistics && conv.dst.dtype == DType::bf16) {
-    plan.rounding = std::max(plan.rounding, detail::kStatisticsRounding);
-  }
-  return plan;
-}
-
-// Whether each output pixel is made of one input pixel, its own.
-bool is_pointwise(const PlanContext& ctx, const TensorType& src, const TensorType& weights) {
-  const Window window = checked_window(ctx.node.attrs, src.shape, weights.shape);
-  const auto is_own = [](const auto& axis) {
-    return axis.kernel == 1 && axis.stride == 1 && axis.pad_begin == 0 && axis.pad_end == 0;
-  };
-  return is_own(window.h) && is_own(window.w) && ctx.node.attrs.integer("group") == 1;
+  if (auto plan = plan_ours(ctx, conv)) return std::move(*plan);
+  return plan_apart(ctx, conv);
 }
 
 // The gradient of a pointwise convolution's source is one with the weights transposed. oneDNN 2.6 has faster kernels
@@ -534,10 +515,10 @@ KernelPlan plan_pointwise_grad_src(PlanContext& ctx) {
 }
 
 KernelPlan plan_grad_src(PlanContext& ctx) {
-  if (is_pointwise(ctx, ctx.out(), ctx.in(1))) return plan_pointwise_grad_src(ctx);
-  if (auto plan = plan_ours(ctx, convolution_of(ctx, detail::Direction::grad_src, ctx.out(), ctx.in(1), ctx.in(0)))) {
-    return std::move(*plan);
-  }
+  const detail::Convolution conv = convolution_of(ctx, detail::Direction::grad_src, ctx.out(), ctx.in(1), ctx.in(0));
+  const bool is_pointwise = conv.window.h.is_pointwise() && conv.window.w.is_pointwise();
+  if (is_pointwise && ctx.node.attrs.integer("group") == 1) return plan_pointwise_grad_src(ctx);
+  if (auto plan = plan_ours(ctx, conv)) return std::move(*plan);
   const detail::ConvolutionSpec spec = spec_of(ctx, ctx.out(), ctx.in(1), ctx.in(0));
   const auto desc = make_fast(ctx, spec, detail::make_convolution_backward_data);
   require_implementation(desc, ctx.in(0).dtype);
@@ -584,18 +565,18 @@ KernelPlan plan_grad_weights_of(PlanContext& ctx, const TensorType& src) {
   const auto reorder = detail::make_reorder(ctx.engine, weights.inner, weights.given);
   const std::size_t at = aligned(std::max(plan.scratch_bytes, reorder.scratchpad_desc().get_size()));
   plan.scratch_bytes = at + weights.inner.get_size();
-  arguments.push_back({DNNL_ARG_DIFF_WEIGHTS, From::scratch, static_cast<int>(at), weights.inner});
+  arguments.push_back({DNNL_ARG_DIFF_WEIGHTS, From::scratch, static_cast<int64_t>(at), weights.inner});
   std::vector<std::unique_ptr<Kernel>> parts;
   parts.push_back(detail::primitive_kernel(Primitive(desc), ctx.engine, std::move(arguments)));
   parts.push_back(detail::reorder_kernel(ctx.engine, reorder,
-                                         {DNNL_ARG_FROM, From::scratch, static_cast<int>(at), weights.inner},
+                                         {DNNL_ARG_FROM, From::scratch, static_cast<int64_t>(at), weights.inner},
                                          {DNNL_ARG_TO, From::dst, 0, weights.given}));
   plan.kernel = sequence_kernel(std::move(parts));
   return plan;
 }
 
 KernelPlan plan_grad_weights(PlanContext& ctx) {
-  if (!ctx.has(kScale)) return plan_grad_weights_of(ctx, ctx.in(0));
+  if (!ctx.has(detail::kScaleInput)) return plan_grad_weights_of(ctx, ctx.in(0));
   detail::Convolution conv =
       convolution_of(ctx, detail::Direction::grad_weights, normalized_source(ctx), ctx.out(0), ctx.in(1));
   conv.has_bias = ctx.node.outputs.size() > 1;
@@ -690,7 +671,9 @@ std::span<const OpDef> conv_ops() {
                "2x48x9x7 20x52x1x1 52 52 52 52@0.5..2 2x4x9x7 20 | alpha=-0.5",
                "1x20x23x70 24x20x3x3 20 20 20 20@0.5..2 | strides=[2,2] pads=[1,2,1,2] pad_mode=wrap alpha=0.2",
                "1x12x9x8 6x12x5x5 12 12 12 12@0.5..2 - 6 | pads=[2,2,2,2] dilations=[1,2]",
-               "2x10x40x21 18x17x3x3 17 17 17 17@0.5..2 2x7x40x21 | band_rows=8 pads=[1,1,1,1] alpha=0.2",
+               "1x33x9x7 20x33x1x1 33 33 33 33@0.5..2 | with_statistics=1",
+               "2x10x40x21 18x17x3x3 17 17 17 17@0.5..2 2x7x40x21 | "
+               "band_rows=8 pads=[1,1,1,1] pad_mode=reflect alpha=0.2 with_statistics=1",
                // Statistics of what is written: by tiles, rows, pixels and bands, and behind a kernel that can't.
                "2x48x33x30 48x48x3x3 | pads=[1,1,1,1] with_statistics=1",
                "1x32x70x33 20x36x3x3 36 36 36 36@0.5..2 1x4x70x33 20 | pads=[1,1,1,1] alpha=0.2 with_statistics=1",

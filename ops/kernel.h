@@ -34,8 +34,8 @@ class Kernel {
   virtual ~Kernel() = default;
   virtual void bind(const Addresses& addresses, const dnnl::stream& stream) = 0;
   virtual void run() noexcept = 0;
-  // For measurements: only what oneDNN's primitives compute, without the copies that a kernel makes for them. What it
-  // leaves in memory means nothing.
+  // For measurements: a convolution only, without the copies that a kernel makes for oneDNN's primitives, and without
+  // what it does to its source and its result on the way. What it leaves in memory means nothing.
   virtual void run_primitives() noexcept { run(); }
 };
 

@@ -18,7 +18,6 @@
 #include "ops/detail/taps.h"
 #include "ops/detail/view.h"
 #include "ops/detail/written_statistics.h"
-#include "ops/table.h"
 
 namespace hourglass::ops {
 namespace {
@@ -146,7 +145,7 @@ void infer_forward(InferContext& ctx) {
 
 void infer_with_statistics(InferContext& ctx) {
   infer_forward(ctx);
-  ctx.outputs.resize(3, {DType::f32, Shape{ctx.outputs[0].shape[1]}});
+  detail::infer_written_statistics(ctx);
 }
 
 void infer_backward(InferContext& ctx) {
@@ -341,11 +340,7 @@ void reference_forward(ReferenceContext& ctx) {
 
 void reference_with_statistics(ReferenceContext& ctx) {
   reference_forward(ctx);
-  Attrs attrs;
-  attrs.set("epsilon", ctx.attrs.real("epsilon"));
-  const OpDef& op = *op_table().find("BatchNormalizationStatistics");
-  std::vector<HostTensor> statistics = evaluate_reference(op, attrs, {&ctx.outputs[0]});
-  std::move(statistics.begin(), statistics.end(), ctx.outputs.begin() + 1);
+  detail::reference_written_statistics(ctx);
 }
 
 void reference_backward(ReferenceContext& ctx) {
@@ -591,8 +586,7 @@ KernelPlan plan_map(const MemoryDesc& src_desc, const MemoryDesc& dst_desc, cons
                   .scratch_bytes = offsets.end(),
                   .implementation = "loop",
                   .kernel = nullptr};
-  statistics.outputs(plan.dst);
-  if (epsilon && type.dtype == DType::bf16) plan.rounding = detail::kStatisticsRounding;
+  statistics.add_to(plan);
   detail::with_element(type.dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([map, statistics](const Addresses& at) {
@@ -614,22 +608,20 @@ std::pair<MemoryDesc, MemoryDesc> layouts_for(const PlanContext& ctx) {
   return {detail::plain(ctx.in(0)), detail::plain(ctx.out())};
 }
 
-KernelPlan plan_forward(PlanContext& ctx) {
+KernelPlan plan_forward_with(const PlanContext& ctx, std::optional<double> epsilon) {
   const auto [src, dst] = layouts_for(ctx);
   const Shape& shape = ctx.in(0).shape;
-  return plan_map(src, dst, ctx.out(), taps_of_axis(ctx.node.attrs, shape, kH),
-                  taps_of_axis(ctx.node.attrs, shape, kW));
+  const auto plan = [&](std::optional<double> with) {
+    return plan_map(src, dst, ctx.out(), taps_of_axis(ctx.node.attrs, shape, kH),
+                    taps_of_axis(ctx.node.attrs, shape, kW), with);
+  };
+  if (!epsilon || detail::view_of(dst).is_channels_last()) return plan(epsilon);
+  return detail::before_statistics(ctx.out(), *epsilon, plan({}));
 }
 
-KernelPlan plan_with_statistics(PlanContext& ctx) {
-  const double epsilon = ctx.node.attrs.real("epsilon");
-  const auto [src, dst] = layouts_for(ctx);
-  const View view = detail::view_of(dst);
-  if (view.groups > 1 || view.block != view.c) return detail::before_statistics(ctx.out(), epsilon, plan_forward(ctx));
-  const Shape& shape = ctx.in(0).shape;
-  return plan_map(src, dst, ctx.out(), taps_of_axis(ctx.node.attrs, shape, kH), taps_of_axis(ctx.node.attrs, shape, kW),
-                  epsilon);
-}
+KernelPlan plan_forward(PlanContext& ctx) { return plan_forward_with(ctx, {}); }
+
+KernelPlan plan_with_statistics(PlanContext& ctx) { return plan_forward_with(ctx, ctx.node.attrs.real("epsilon")); }
 
 KernelPlan plan_backward(PlanContext& ctx) {
   const auto [diff_dst, diff_src] = layouts_for(ctx);

@@ -84,10 +84,8 @@ HG_CLONES void add_row(const float* src, float* dst, int64_t count) {
   for (int64_t i = 0; i < count; ++i) dst[i] += src[i];
 }
 
-// Whether a row's pixels follow each other with all their channels, and rows do.
-bool is_one_run(const View& v) {
-  return v.groups == 1 && v.block == v.c && v.stride_w == v.c && v.stride_h == v.w * v.c;
-}
+// Whether rows of pixels follow each other.
+bool is_one_run(const View& v) { return v.is_channels_last() && v.stride_h == v.w * v.c; }
 
 int64_t overlap_of(const WindowAxis& h) { return std::max<int64_t>(0, h.extent() - h.stride); }
 
@@ -236,8 +234,7 @@ class BandKernel final : public Kernel {
     const BandPrimitive& p = l.primitives[l.primitive_of[b]];
     const bool forward = l.conv.direction == Direction::forward;
     if (l.normalized) {
-      const auto row_of = [&](int64_t row) { return normalized_row(band.image, row); };
-      l.padding.gather(src(), row_of, band, part(p.src_view, l.src_part));
+      l.padding.gather(src(), NormalizedRows(*this, band.image), band, part(p.src_view, l.src_part));
     } else if (l.conv.direction != Direction::grad_src && !l.src_in_place) {
       l.padding.gather(src(), band, part(p.src_view, l.src_part));
     }
@@ -248,7 +245,7 @@ class BandKernel final : public Kernel {
     if (forward && !l.dst_in_place) {
       copy_rows(part(p.dst_view, l.dst_part), 0, 0, dst(), band.image, band.dst_begin, band.dst_rows);
     }
-    if (l.conv.statistics) {
+    if (l.statistics.wanted()) {
       parallel_for(band.dst_rows, [&](int64_t i) {
         l.statistics.add(at_, row_address(dst(), band.image, band.dst_begin + i), l.conv.window.w.dst);
       });
@@ -265,6 +262,16 @@ class BandKernel final : public Kernel {
     }
   }
 
+  // An image's rows, each made by the thread that asks for it.
+  class NormalizedRows final : public PaddedImage::Rows {
+   public:
+    NormalizedRows(const BandKernel& kernel, int64_t image) : kernel_(kernel), image_(image) {}
+    [[nodiscard]] const void* row(int64_t row) const override { return kernel_.normalized_row(image_, row); }
+
+   private:
+    const BandKernel& kernel_;
+    int64_t image_;
+  };
   [[nodiscard]] const void* normalized_row(int64_t image, int64_t row) const {
     const Layout& l = *layout_;
     const auto mine = static_cast<std::size_t>(2 * omp_get_thread_num()) * l.normal_row_bytes;
@@ -449,7 +456,7 @@ std::optional<KernelPlan> plan_band_convolution(const PlanContext& ctx, const Co
     case Direction::forward:
       plan.src = {l.src, l.weights};
       plan.dst = {l.dst};
-      l.statistics.outputs(plan.dst);
+      l.statistics.add_to(plan);
       if (conv.has_bias) plan.src.push_back(l.bias);
       if (l.normalized) plan.src = l.normalized->inputs(l.weights);
       break;
@@ -464,7 +471,7 @@ std::optional<KernelPlan> plan_band_convolution(const PlanContext& ctx, const Co
       break;
   }
   plan.scratch_bytes = offsets.end();
-  if (l.normalized) plan.rounding = l.normalized->rounding();
+  if (l.normalized) plan.rounding = std::max(plan.rounding, l.normalized->rounding());
   plan.implementation = fmt::format("{} in {} bands", primitive.implementation, l.bands.size());
   plan.kernel = std::make_unique<BandKernel>(std::move(layout), ctx.engine);
   return plan;

@@ -110,6 +110,20 @@ void with_elements(DType from, DType to, const Function& fn) {
   with_element(from == DType::bf16, [&](auto* f) { with_element(to == DType::bf16, [&](auto* t) { fn(f, t); }); });
 }
 
+// Those that lie in memory.
+class ImageRows final : public PaddedImage::Rows {
+ public:
+  ImageRows(const Pixels& image, int64_t n) : image_(image), n_(n) {}
+  [[nodiscard]] const void* row(int64_t row) const override {
+    const auto elements = static_cast<std::size_t>(image_.view.offset(n_, 0, row, 0));
+    return static_cast<const char*>(image_.data) + elements * size_of(image_.type);
+  }
+
+ private:
+  const Pixels& image_;
+  int64_t n_;
+};
+
 }  // namespace
 
 std::vector<Band> cut_into_bands(const WindowAxis& h, int64_t images, int64_t rows) {
@@ -169,14 +183,10 @@ PaddedImage::PaddedImage(const Window& window, Border border) : column_parts_(st
 }
 
 void PaddedImage::gather(const Pixels& image, const Band& band, const Pixels& part) const {
-  const auto row_of = [&](int64_t row) {
-    const int64_t elements = image.view.offset(band.image, 0, row, 0);
-    return static_cast<const char*>(image.data) + static_cast<std::size_t>(elements) * size_of(image.type);
-  };
-  gather(image, row_of, band, part);
+  gather(image, ImageRows(image, band.image), band, part);
 }
 
-void PaddedImage::gather(const Pixels& image, const RowOf& row_of, const Band& band, const Pixels& part) const {
+void PaddedImage::gather(const Pixels& image, const Rows& rows, const Band& band, const Pixels& part) const {
   with_elements(image.type, part.type, [&](auto* f, auto* t) {
     auto* dst = static_cast<decltype(t)>(part.data);
     const View &from = image.view, &to = part.view;
@@ -184,7 +194,7 @@ void PaddedImage::gather(const Pixels& image, const RowOf& row_of, const Band& b
       auto* out = dst + to.offset(0, 0, r, 0);
       const int64_t row = row_sources_[static_cast<std::size_t>(band.src_begin + r)];
       if (row == kOutside) return zero_pixels(to, out, to.w);
-      const auto* in = static_cast<const std::remove_pointer_t<decltype(f)>*>(row_of(row));
+      const auto* in = static_cast<const std::remove_pointer_t<decltype(f)>*>(rows.row(row));
       const auto border = [&](int64_t begin, int64_t end) {
         for (int64_t w = begin; w < end; ++w) {
           const int64_t column = column_sources_[static_cast<std::size_t>(w)];

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <vector>
 
 #include "graph/shape.h"
@@ -47,9 +46,16 @@ class PaddedImage {
 
   // Makes the band's part of the padded source.
   void gather(const Pixels& image, const Band& band, const Pixels& part) const;
-  // The same of rows that lie as the image's would; row_of(row) is called by the thread that reads what it returns.
-  using RowOf = std::function<const void*(int64_t row)>;
-  void gather(const Pixels& image, const RowOf& row_of, const Band& band, const Pixels& part) const;
+  // The same of rows that lie as the image's would.
+  class Rows {
+   public:
+    // Called by the thread that reads what it returns.
+    [[nodiscard]] virtual const void* row(int64_t row) const = 0;
+
+   protected:
+    ~Rows() = default;
+  };
+  void gather(const Pixels& image, const Rows& rows, const Band& band, const Pixels& part) const;
 
   // A row of the image, and the rows of a band's padded gradient that it is the sum of: row r >= 0 of the band itself,
   // or row -1 - r of what the band before left over.

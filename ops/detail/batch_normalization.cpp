@@ -205,6 +205,13 @@ struct Scratch {
   float *coefficients_, *work_;
 };
 
+// From the sums of (x - shift) and of its squares to those of x and its squares.
+void add_sums(double count, double shift, double sum, double square, double* into) {
+  const double mean = shift + sum / count;
+  into[0] += count * mean;
+  into[1] += square - sum * sum / count + count * mean * mean;
+}
+
 // Adds a chunk's count * mean and sum of squares to its split's sums. Squares are taken around a mean of the chunk, in
 // float; the chunks are put together in double, where a mean of a million standard deviations still leaves digits.
 // The mean of the chunk's first eighth is near enough: it is never further than sqrt(7) of the chunk's own standard
@@ -229,11 +236,8 @@ void add_moments(const NormalizationWalk& walk, const Scratch& scratch, int64_t 
   fold_row(square, period, block, squares);
   const auto count = static_cast<double>(pixels);
   for (int64_t lane = 0; lane < block; ++lane) {
-    const double d = sums[lane];
-    const double mean = static_cast<double>(shift[lane]) + d / count;
-    double* into = scratch.sum(split, group * block + lane);
-    into[0] += count * mean;
-    into[1] += squares[lane] - d * d / count + count * mean * mean;
+    add_sums(count, static_cast<double>(shift[lane]), sums[lane], squares[lane],
+             scratch.sum(split, group * block + lane));
   }
 }
 
@@ -467,8 +471,8 @@ void PixelNormalizer::run(const T* src, int64_t pixels, const float* coefficient
   copy_lanes(buffer, channels_, dst, stride_, channels_, pixels);
 }
 
-// Each thread has its channels' sums, in double, and the sums of what was added since they were: in float, around a
-// mean of the pixels before, as add_moments() does it for chunks.
+// Each thread has its channels' sums, in double, and the sums of what was added since they were: in float, around the
+// mean of the pixels that were folded before. Of the first ones, a mean of some of them serves, as in add_moments().
 struct MomentSums::Thread {
   double *sums, *squares;  // folded
   double* both;            // of all channels: sum and square, in turn
@@ -510,7 +514,8 @@ void MomentSums::add(void* scratch, int64_t index, const T* pixels, int64_t coun
   add_moments_row(pixels, count * channels_, period_, t.shift, t.sum, t.square);
   t.pixels[0] += count;
   t.pixels[1] += count;
-  if (t.pixels[0] * channels_ >= kChunk) fold(t);
+  // While there are few, each mean is of as many pixels as are then summed around it.
+  if (t.pixels[0] * channels_ >= kChunk || 2 * t.pixels[0] >= t.pixels[1]) fold(t);
 }
 
 // The float sums to the double ones; the next are taken around these pixels' mean.
@@ -520,10 +525,9 @@ void MomentSums::fold(const Thread& t) const {
   fold_row(t.square, period_, channels_, t.squares);
   const auto count = static_cast<double>(t.pixels[0]);
   for (int64_t c = 0; c < channels_; ++c) {
-    const double d = t.sums[c], mean = static_cast<double>(t.shift[c]) + d / count;
-    t.both[2 * c] += count * mean;
-    t.both[2 * c + 1] += t.squares[c] - d * d / count + count * mean * mean;
-    for (int64_t j = c; j < period_; j += channels_) t.shift[j] = static_cast<float>(mean);
+    const auto shift = static_cast<double>(t.shift[c]);
+    add_sums(count, shift, t.sums[c], t.squares[c], t.both + 2 * c);
+    for (int64_t j = c; j < period_; j += channels_) t.shift[j] = static_cast<float>(shift + t.sums[c] / count);
   }
   std::fill_n(t.sum, period_, 0.0F);
   std::fill_n(t.square, period_, 0.0F);

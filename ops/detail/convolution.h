@@ -11,6 +11,11 @@ namespace hourglass::detail {
 
 enum class Direction : uint8_t { forward, grad_src, grad_weights };
 
+// Inputs of FusedConv and ConvGradWeights where the source is normalised, behind src and the weights or diff_dst; the
+// last is the convolution's own bias.
+constexpr std::size_t kScaleInput = 2, kBiasInput = 3, kMeanInput = 4, kInvStdInput = 5, kSecondInput = 6,
+                      kConvBiasInput = 7;
+
 // The source is not what input 0 holds, but what BatchNormalization and its activation make of it, and of input 6
 // behind its channels; see ops/detail/normalized_source.h.
 struct SourceNormalization {
@@ -30,7 +35,24 @@ struct Convolution {
   std::optional<SourceNormalization> normalized = {};  // forward and grad_weights
   int64_t band_rows = 0;                               // of dst, where it is computed band by band; 0: by the sizes
 
-  [[nodiscard]] std::size_t bias_input() const { return normalized ? 7 : 2; }
+  [[nodiscard]] std::size_t bias_input() const { return normalized ? kConvBiasInput : 2; }
+};
+
+// A convolution's kernel that may do more than that, to its source and its result on the way: run_primitives() leaves
+// that out.
+class ConvolutionKernel : public Kernel {
+ public:
+  void run_primitives() noexcept final {
+    alone_ = true;
+    run();
+    alone_ = false;
+  }
+
+ protected:
+  [[nodiscard]] bool alone() const { return alone_; }
+
+ private:
+  bool alone_ = false;
 };
 
 }  // namespace hourglass::detail

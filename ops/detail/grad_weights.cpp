@@ -66,7 +66,7 @@ struct Layout {
   }
 };
 
-class GradWeightsKernel final : public Kernel {
+class GradWeightsKernel final : public ConvolutionKernel {
  public:
   explicit GradWeightsKernel(std::shared_ptr<const Layout> layout) : layout_(std::move(layout)) {}
   void bind(const Addresses& at, const dnnl::stream&) override { at_ = at; }
@@ -90,11 +90,6 @@ class GradWeightsKernel final : public Kernel {
     });
     finish();
   }
-  void run_primitives() noexcept override {
-    alone_ = true;
-    run();
-    alone_ = false;
-  }
 
  private:
   template <typename T>
@@ -103,7 +98,7 @@ class GradWeightsKernel final : public Kernel {
                                 offset);
   }
   [[nodiscard]] const float* coefficients() const {
-    return alone_ ? nullptr : scratch<float>(0, layout_->coefficients);
+    return alone() ? nullptr : scratch<float>(0, layout_->coefficients);
   }
   // A row of the source or the gradient.
   [[nodiscard]] const char* row(const View& view, std::size_t input, int64_t n, int64_t h) const {
@@ -227,7 +222,6 @@ class GradWeightsKernel final : public Kernel {
 
   std::shared_ptr<const Layout> layout_;
   Addresses at_;
-  bool alone_ = false;  // without what is done to the source and dst on the way
 };
 
 }  // namespace

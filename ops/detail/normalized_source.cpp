@@ -11,8 +11,6 @@
 namespace hourglass::detail {
 namespace {
 
-constexpr std::size_t kScale = 2, kBias = 3, kMean = 4, kInvStd = 5, kSecond = 6;
-
 // Of a channels-last image that is made in scratch memory, for a kernel whose input 0 it is.
 class BehindNormalization final : public Kernel {
  public:
@@ -88,7 +86,7 @@ NormalizedSource::NormalizedSource(const Convolution& conv)
   };
   const int64_t first = conv.normalized->first_channels;
   add(0, 0, first);
-  if (first < whole[1]) add(kSecond, first, whole[1] - first);
+  if (first < whole[1]) add(kSecondInput, first, whole[1] - first);
 }
 
 std::vector<MemoryDesc> NormalizedSource::inputs(const MemoryDesc& other) const {
@@ -107,8 +105,8 @@ std::size_t NormalizedSource::coefficient_bytes() const {
 void NormalizedSource::set_coefficients(const Addresses& at, float* coefficients) const {
   for (const Part& part : parts_) {
     const auto numbers = [&](std::size_t input) { return static_cast<const float*>(at.src[input]) + part.first; };
-    part.normalizer.set_coefficients(numbers(kScale), numbers(kBias), numbers(kMean), numbers(kInvStd),
-                                     coefficients + part.coefficients);
+    part.normalizer.set_coefficients(numbers(kScaleInput), numbers(kBiasInput), numbers(kMeanInput),
+                                     numbers(kInvStdInput), coefficients + part.coefficients);
   }
 }
 
@@ -144,8 +142,8 @@ KernelPlan behind_normalization(const dnnl::engine& engine, const Convolution& c
   places.scratch = offsets.add(plan.scratch_bytes);
   std::unique_ptr<Kernel> reorder;
   if (wanted != made) {
-    reorder = reorder_kernel(engine, desc, {DNNL_ARG_FROM, From::scratch, static_cast<int>(places.image), made},
-                             {DNNL_ARG_TO, From::scratch, static_cast<int>(input), wanted});
+    reorder = reorder_kernel(engine, desc, {DNNL_ARG_FROM, From::scratch, static_cast<int64_t>(places.image), made},
+                             {DNNL_ARG_TO, From::scratch, static_cast<int64_t>(input), wanted});
   }
   plan.src = source.inputs(plan.src[1]);
   plan.rounding = std::max(plan.rounding, source.rounding());

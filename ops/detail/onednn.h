@@ -56,7 +56,7 @@ struct Argument {
   enum class From : uint8_t { src, dst, scratch, scratchpad };
   int dnnl_arg;
   From from;
-  int index;  // into Addresses::src or ::dst; for From::scratch a byte offset
+  int64_t index;  // into Addresses::src or ::dst; for From::scratch a byte offset
   MemoryDesc desc;
 };
 

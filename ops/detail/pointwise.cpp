@@ -43,23 +43,23 @@ struct Layout {
   int64_t channels = 0, columns = 0;    // of dst, and filled up
   int64_t src_channels = 0, depth = 0;  // and words of them
   bool in_place = false;                // the sums are dst
-  std::size_t weights = 0, bias = 0, zeros = 0, coefficients = 0;
+  std::size_t weights = 0, bias = 0, coefficients = 0;
   // Of each thread.
   std::size_t source = 0, buffer = 0, sums = 0, thread_bytes = 0;
 
   [[nodiscard]] std::size_t element() const { return is_bf16 ? 2 : 4; }
 };
 
-class PointwiseKernel final : public Kernel {
+class PointwiseKernel final : public ConvolutionKernel {
  public:
   explicit PointwiseKernel(std::shared_ptr<const Layout> layout) : layout_(std::move(layout)) {}
   void bind(const Addresses& at, const dnnl::stream&) override {
     at_ = at;
     const Layout& l = *layout_;
-    weight_rows_.assign(static_cast<std::size_t>(l.depth * (l.is_bf16 ? 2 : 1)), scratch<char>(l.zeros));
+    weight_rows_.clear();
     for (int64_t c = 0; c < l.src_channels; ++c) {
-      weight_rows_[static_cast<std::size_t>(c)] =
-          static_cast<const char*>(at.src[1]) + static_cast<std::size_t>(c * l.channels) * l.element();
+      const auto offset = static_cast<std::size_t>(c * l.channels) * l.element();
+      weight_rows_.push_back(static_cast<const char*>(at.src[1]) + offset);
     }
   }
 
@@ -71,11 +71,6 @@ class PointwiseKernel final : public Kernel {
     });
     statistics().end(at_);
   }
-  void run_primitives() noexcept override {
-    alone_ = true;
-    run();
-    alone_ = false;
-  }
 
  private:
   template <typename T>
@@ -84,14 +79,12 @@ class PointwiseKernel final : public Kernel {
   }
 
   [[nodiscard]] const WrittenStatistics& statistics() const {
-    return alone_ ? WrittenStatistics::none() : layout_->statistics;
+    return alone() ? WrittenStatistics::none() : layout_->statistics;
   }
-  [[nodiscard]] const float* coefficients() const { return alone_ ? nullptr : scratch<float>(layout_->coefficients); }
+  [[nodiscard]] const float* coefficients() const { return alone() ? nullptr : scratch<float>(layout_->coefficients); }
   // Weights in panels of kWidth columns, the bias filled up, and coefficients.
   void prepare() const {
     const Layout& l = *layout_;
-    auto* zeros = scratch<char>(l.zeros);
-    std::fill_n(zeros, static_cast<std::size_t>(l.columns) * l.element(), '\0');
     for (int64_t column = 0; column < l.columns; column += kWidth) {
       const int64_t width = std::min(kWidth, l.columns - column);
       l.loops->pack(l.is_bf16, weight_rows_.data(), static_cast<int64_t>(weight_rows_.size()), column,
@@ -143,21 +136,16 @@ class PointwiseKernel final : public Kernel {
 
   std::shared_ptr<const Layout> layout_;
   Addresses at_;
-  bool alone_ = false;  // without what is done to the source and dst on the way
   std::vector<const void*> weight_rows_;
 };
-
-bool is_pointwise(const WindowAxis& axis) {
-  return axis.kernel == 1 && axis.stride == 1 && axis.pad_begin == 0 && axis.pad_end == 0;
-}
 
 }  // namespace
 
 std::optional<KernelPlan> plan_pointwise(const Convolution& conv) {
   const bool is_bf16 = conv.src.dtype == DType::bf16;
   const WinogradLoops* loops = winograd_loops(conv.src.dtype);
-  if (!conv.normalized || conv.direction != Direction::forward || !is_pointwise(conv.window.h) ||
-      !is_pointwise(conv.window.w) || loops == nullptr || (is_bf16 && conv.src.shape[1] % 2 != 0) ||
+  if (!conv.normalized || conv.direction != Direction::forward || !conv.window.h.is_pointwise() ||
+      !conv.window.w.is_pointwise() || loops == nullptr || (is_bf16 && conv.src.shape[1] % 2 != 0) ||
       conv.src.shape[1] < kFewest || conv.src.shape.elements() == 0) {
     return std::nullopt;
   }
@@ -180,7 +168,6 @@ std::optional<KernelPlan> plan_pointwise(const Convolution& conv) {
   const auto bytes = [](int64_t count) { return static_cast<std::size_t>(count); };
   l.weights = offsets.add(bytes(l.depth * l.columns * 4));
   l.bias = offsets.add(bytes(l.columns * 4));
-  l.zeros = offsets.add(bytes(l.columns) * l.element());
   l.coefficients = offsets.add(l.normalized.coefficient_bytes());
   l.statistics = WrittenStatistics(conv.dst, conv.statistics, offsets);
   Offsets of_thread;
@@ -196,7 +183,7 @@ std::optional<KernelPlan> plan_pointwise(const Convolution& conv) {
                   .implementation = fmt::format("products:{}{}", loops->isa, is_bf16 ? "_bf16" : ""),
                   .rounding = l.normalized.rounding(),
                   .kernel = nullptr};
-  l.statistics.outputs(plan.dst);
+  l.statistics.add_to(plan);
   plan.kernel = std::make_unique<PointwiseKernel>(std::move(layout));
   return plan;
 }

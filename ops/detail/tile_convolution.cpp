@@ -43,7 +43,7 @@ struct Layout {
   [[nodiscard]] int64_t panel() const { return static_cast<int64_t>(runs.size()) * run_steps * kTile; }  // words
 };
 
-class TileConvolution final : public Kernel {
+class TileConvolution final : public ConvolutionKernel {
  public:
   explicit TileConvolution(std::shared_ptr<const Layout> layout) : layout_(std::move(layout)) {}
   void bind(const Addresses& at, const dnnl::stream&) override { at_ = at; }
@@ -71,11 +71,6 @@ class TileConvolution final : public Kernel {
     });
     statistics().end(at_);
   }
-  void run_primitives() noexcept override {
-    alone_ = true;
-    run();
-    alone_ = false;
-  }
 
  private:
   [[nodiscard]] char* scratch(int64_t part, std::size_t offset) const {
@@ -86,10 +81,10 @@ class TileConvolution final : public Kernel {
   }
 
   [[nodiscard]] const WrittenStatistics& statistics() const {
-    return alone_ ? WrittenStatistics::none() : layout_->statistics;
+    return alone() ? WrittenStatistics::none() : layout_->statistics;
   }
   [[nodiscard]] const float* coefficients() const {
-    return alone_ ? nullptr : reinterpret_cast<const float*>(scratch(0, layout_->coefficients));
+    return alone() ? nullptr : reinterpret_cast<const float*>(scratch(0, layout_->coefficients));
   }
 
   // To panels of 16 output channels, the runs' channels pair by pair.
@@ -204,7 +199,6 @@ class TileConvolution final : public Kernel {
 
   std::shared_ptr<const Layout> layout_;
   Addresses at_;
-  bool alone_ = false;  // without what is done to the source and dst on the way
 };
 
 }  // namespace
@@ -249,7 +243,8 @@ std::optional<KernelPlan> plan_tile_convolution(const Convolution& conv) {
 
   Offsets offsets;
   const auto bytes = [](int64_t count, std::size_t size) { return static_cast<std::size_t>(count) * size; };
-  l.weights = offsets.add(bytes(up(l.dst.c, kLanes) / kLanes * l.panel(), sizeof(uint32_t)));
+  const std::size_t weights_bytes = bytes(up(l.dst.c, kLanes) / kLanes * l.panel(), sizeof(uint32_t));
+  l.weights = offsets.add(weights_bytes);
   l.zeros = offsets.add(bytes(l.dst.c, sizeof(uint16_t)));
   l.statistics = WrittenStatistics(conv.dst, conv.statistics, offsets);
   if (conv.normalized) {
@@ -261,7 +256,7 @@ std::optional<KernelPlan> plan_tile_convolution(const Convolution& conv) {
   l.sums = offsets.end() + of_part.add(bytes(4 * kTile, sizeof(float)));
   if (conv.normalized) l.normal_buffer = offsets.end() + of_part.add(bytes(l.src.w * l.src.c, sizeof(uint16_t)));
   l.part_bytes = of_part.end();
-  if (offsets.end() > kWeightsBytes || l.part_bytes > kPartBytes) return std::nullopt;
+  if (weights_bytes > kWeightsBytes || l.part_bytes > kPartBytes) return std::nullopt;
 
   KernelPlan plan{.src = {src, weights},
                   .dst = {dst},
@@ -273,7 +268,7 @@ std::optional<KernelPlan> plan_tile_convolution(const Convolution& conv) {
     plan.src = l.normalized->inputs(weights);
     plan.rounding = l.normalized->rounding();
   }
-  l.statistics.outputs(plan.dst);
+  l.statistics.add_to(plan);
   plan.kernel = std::make_unique<TileConvolution>(std::move(layout));
   return plan;
 }

@@ -24,6 +24,8 @@ struct View {
   }
   // Channels of group g that are real: block, or fewer in the last group.
   [[nodiscard]] int64_t lanes(int64_t g) const { return std::min(block, c - g * block); }
+  // A row's pixels follow each other with all their channels.
+  [[nodiscard]] bool is_channels_last() const { return groups == 1 && block == c && stride_w == c; }
   // Rows are dense: a row of w pixels is w * block consecutive elements.
   [[nodiscard]] bool dense_rows() const { return stride_w == block; }
 };

@@ -19,6 +19,8 @@ struct WindowAxis {
   int64_t kernel = 1, stride = 1, dilation = 1;
   int64_t pad_begin = 0, pad_end = 0;  // as given; with ceil_mode the last window may reach further
 
+  // Whether each output sees one source position, its own.
+  [[nodiscard]] bool is_pointwise() const { return kernel == 1 && stride == 1 && pad_begin == 0 && pad_end == 0; }
   // From the first tap to the last.
   [[nodiscard]] int64_t extent() const { return (kernel - 1) * dilation + 1; }
   [[nodiscard]] int64_t position(int64_t o, int64_t k) const { return o * stride - pad_begin + k * dilation; }

@@ -23,7 +23,7 @@ constexpr int64_t kChunkBytes = 6 << 20;
 constexpr int64_t kOwnSumsBytes = 320 << 10;
 // Rows of a strip of tiles whose normalised pixels are at hand: those of two tiles, one below the other.
 constexpr int64_t kRing = kTile + kOut;
-// They stay in a thread's second-level cache.
+// Those of one strip stay in a thread's second-level cache.
 constexpr int64_t kStripBytes = 160 << 10;
 // Vectors of columns, and steps of depth, of one product: they stay in the first-level cache.
 constexpr int64_t kVectors = 4, kDepth = 72;
@@ -161,7 +161,7 @@ void find_sources(const Layout& l, const View& view, const Dims& rows, const Dim
   }
 }
 
-class WinogradKernel final : public Kernel {
+class WinogradKernel final : public ConvolutionKernel {
  public:
   explicit WinogradKernel(std::shared_ptr<const Layout> layout) : layout_(std::move(layout)) {}
 
@@ -171,11 +171,6 @@ class WinogradKernel final : public Kernel {
     if (layout_->conv.direction == Direction::grad_weights) return run_grad_weights();
     run_tiles();
     if (!layout_->additions.empty()) add_border();
-  }
-  void run_primitives() noexcept override {
-    alone_ = true;
-    run();
-    alone_ = false;
   }
 
  private:
@@ -188,9 +183,9 @@ class WinogradKernel final : public Kernel {
   // ---- what is read
 
   [[nodiscard]] const WrittenStatistics& statistics() const {
-    return alone_ ? WrittenStatistics::none() : layout_->statistics;
+    return alone() ? WrittenStatistics::none() : layout_->statistics;
   }
-  [[nodiscard]] const float* coefficients() const { return alone_ ? nullptr : words<float>(layout_->coefficients); }
+  [[nodiscard]] const float* coefficients() const { return alone() ? nullptr : words<float>(layout_->coefficients); }
 
   // Normalised pixels that a thread has: rows [row, row + kTile) of the strip whose first column is `column`.
   struct Strip {
@@ -304,7 +299,7 @@ class WinogradKernel final : public Kernel {
   // Of tiles [first, first + count), rows of pixels that lie side by side.
   void add_statistics(int64_t first, int64_t count) const {
     const Layout& l = *layout_;
-    for (int64_t t = first, tiles = 0; l.conv.statistics && t < first + count; t += tiles) {
+    for (int64_t t = first, tiles = 0; statistics().wanted() && t < first + count; t += tiles) {
       const TileAt at(l, t);
       tiles = std::min(at.run, first + count - t);
       for (int64_t row = at.row; row < std::min(at.row + kOut, l.out.h); ++row) {
@@ -393,7 +388,7 @@ class WinogradKernel final : public Kernel {
     if (l.parts == 1) {
       for (int64_t first = 0; first < pairs; first += block) {
         const int64_t count = std::min(block, pairs - first);
-        parallel_ranges(count, (l.strip + 1) / 2, [&](int64_t begin, int64_t end) {
+        parallel_ranges(count, l.normalized ? (l.strip + 1) / 2 : 1, [&](int64_t begin, int64_t end) {
           Strip strip;
           transform_pairs(whole, first + begin, end - begin, begin, strip);
         });
@@ -471,7 +466,6 @@ class WinogradKernel final : public Kernel {
 
   std::shared_ptr<const Layout> layout_;
   Addresses at_;
-  bool alone_ = false;  // without what is done to the source and dst on the way
 };
 
 bool is_supported(const Convolution& conv) {
@@ -608,7 +602,7 @@ std::optional<KernelPlan> plan_winograd(const Convolution& conv) {
     case Direction::forward:
       plan.src = {src, weights};
       plan.dst = {dst};
-      l.statistics.outputs(plan.dst);
+      l.statistics.add_to(plan);
       if (conv.has_bias) plan.src.push_back(plain({DType::f32, Shape{conv.weights.shape[0]}}));
       if (l.normalized) plan.src = l.normalized->inputs(weights);
       break;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ops/table.h"
+
 namespace hourglass::detail {
 namespace {
 
@@ -38,6 +40,12 @@ class BeforeStatistics final : public Kernel {
 
 }  // namespace
 
+void add_statistics(int64_t channels, bool is_bf16, KernelPlan& plan) {
+  constexpr double kRoundingBf16 = 1.0 / 256;
+  plan.dst.insert(plan.dst.end(), 2, plain({DType::f32, Shape{channels}}));
+  if (is_bf16) plan.rounding = std::max(plan.rounding, kRoundingBf16);
+}
+
 KernelPlan before_statistics(const TensorType& type, double epsilon, KernelPlan plan) {
   const std::size_t element = size_of(type.dtype);
   const Normalization dst{.walk = {view_of(plan.dst[0]), static_cast<int64_t>(element)}};
@@ -45,11 +53,22 @@ KernelPlan before_statistics(const TensorType& type, double epsilon, KernelPlan 
   offsets.add(plan.scratch_bytes);
   const std::size_t scratch = offsets.add(dst.scratch_bytes(element));
   plan.scratch_bytes = offsets.end();
-  if (type.dtype == DType::bf16) plan.rounding = std::max(plan.rounding, kStatisticsRounding);
-  plan.dst.insert(plan.dst.end(), 2, plain({DType::f32, Shape{type.shape[1]}}));
+  add_statistics(type.shape[1], type.dtype == DType::bf16, plan);
   plan.kernel =
       std::make_unique<BeforeStatistics>(std::move(plan.kernel), dst, type.dtype == DType::bf16, epsilon, scratch);
   return plan;
+}
+
+void infer_written_statistics(InferContext& ctx) {
+  ctx.outputs.resize(3, {DType::f32, Shape{ctx.outputs[0].shape[1]}});
+}
+
+void reference_written_statistics(ReferenceContext& ctx) {
+  Attrs attrs;
+  attrs.set("epsilon", ctx.attrs.real("epsilon"));
+  const OpDef& op = *op_table().find("BatchNormalizationStatistics");
+  std::vector<HostTensor> statistics = evaluate_reference(op, attrs, {&ctx.outputs[0]});
+  std::move(statistics.begin(), statistics.end(), ctx.outputs.begin() + 1);
 }
 
 }  // namespace hourglass::detail

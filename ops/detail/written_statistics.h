@@ -11,6 +11,9 @@
 
 namespace hourglass::detail {
 
+// To the plan of a kernel with outputs of statistics: they are of values rounded to the element type.
+void add_statistics(int64_t channels, bool is_bf16, KernelPlan& plan);
+
 // Of dst, which is channels-last, to outputs 1 and 2: mean and inv_std. Without an epsilon nothing happens.
 class WrittenStatistics {
  public:
@@ -29,12 +32,14 @@ class WrittenStatistics {
     return none;
   }
 
-  // Appends what the outputs look like.
-  void outputs(std::vector<MemoryDesc>& dst) const {
-    if (sums_) dst.insert(dst.end(), 2, plain({DType::f32, Shape{channels_}}));
+  [[nodiscard]] bool wanted() const { return sums_.has_value(); }
+  // The outputs, and what they may be off by.
+  void add_to(KernelPlan& plan) const {
+    if (sums_) add_statistics(channels_, is_bf16_, plan);
   }
 
-  // In turn: begin(); add() of every pixel, `count` side by side, by the thread that wrote them; end().
+  // In turn: begin(); add() of every pixel, `count` side by side, always by the same thread, best the one that has just
+  // written them; end().
   void begin(const Addresses& at) const {
     if (sums_) sums_->clear(scratch(at));
   }
@@ -62,7 +67,8 @@ class WrittenStatistics {
 // For a kernel that can't: `plan`, whose output 0 is dst in any layout that is viewable, before a pass that takes them.
 KernelPlan before_statistics(const TensorType& dst, double epsilon, KernelPlan plan);
 
-// What statistics of values rounded to bf16 may be off by, see KernelPlan::rounding.
-constexpr double kStatisticsRounding = 1.0 / 256;
+// For the op: outputs 1 and 2, with output 0 and the attribute epsilon there.
+void infer_written_statistics(InferContext& ctx);
+void reference_written_statistics(ReferenceContext& ctx);
 
 }  // namespace hourglass::detail

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <random>
 
 namespace hourglass::test {
@@ -30,6 +31,21 @@ TEST_CASE("values that live together never share memory") {
     CHECK(total >= peak_of(lifetimes));
     CHECK(total <= 2 * peak_of(lifetimes));
   }
+}
+
+// The largest values of a training step of the standard network, in steps of its plan.
+TEST_CASE("long lives first where largest first leaves gaps") {
+  std::vector<Lifetime> lifetimes;
+  for (const auto& [first, last, units] : {std::array{54, 56, 128},
+                                           {56, 80, 128},
+                                           {58, 76, 128},
+                                           {75, 79, 128},
+                                           {79, 85, 128},
+                                           {82, 87, 128},
+                                           {85, 86, 132}}) {
+    lifetimes.push_back({.bytes = static_cast<std::size_t>(units) * 64, .first = first, .last = last});
+  }
+  CHECK(assign_offsets(lifetimes) == peak_of(lifetimes));
 }
 
 TEST_CASE("a chain needs two buffers, not all of them") {
