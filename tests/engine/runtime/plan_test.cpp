@@ -157,7 +157,9 @@ TEST_CASE("convolutions of bf16 are computed by AMX where the CPU has it") {
         CAPTURE(channels);
         CAPTURE(kernel);
         CAPTURE(step.op);
-        CHECK_MESSAGE(step.implementation.find("amx") != std::string::npos, step.implementation);
+        // Of few channels, loops over the rows as they lie take half the time.
+        const bool narrow = step.op == "ConvGradWeights" && kernel == 1 && channels == 8;
+        CHECK_MESSAGE(step.implementation.find(narrow ? "loop" : "amx") != std::string::npos, step.implementation);
       }
     }
   }
