@@ -137,7 +137,7 @@ TEST_CASE("bench ops: every step with its share of the peak") {
   CHECK(json["peak_gflops"].get<double>() > 0);
   int convolutions = 0;
   for (const auto& step : json["steps"]) {
-    if (step["op"] == "Conv") ++convolutions;
+    if (step["op"] == "FusedConv") ++convolutions;
     CHECK(step["seconds"].get<double>() > 0);
     CHECK(step["share_of_peak"].get<double>() >= 0);
   }

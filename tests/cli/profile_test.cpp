@@ -63,7 +63,7 @@ TEST_CASE_FIXTURE(Fixture, "a trace has every part of an iteration, and changes 
   CHECK(parts.front().at("name") == "Noise");
   CHECK(parts.back().at("name") == "Adam");
   CHECK(counts["Average"] == 1);
-  CHECK(counts["Conv"] > 10);
+  CHECK(counts["FusedConv"] > 10);
   CHECK(counts["ConvGradWeights"] > 10);
 
   // The same plan, in words.
