@@ -74,16 +74,20 @@ std::string_view with_statistics(const Node& node) {
   return is_plain_conv || node.op->name == "FusedConv" ? "FusedConv" : "";
 }
 
+void set_producers(Graph& graph) {
+  for (Value& value : graph.values) value.producer = -1;
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+    for (const ValueId id : graph.nodes[n].outputs) graph.value(id).producer = static_cast<int32_t>(n);
+  }
+}
+
 void drop_nodes(Graph& graph, const std::vector<bool>& dropped) {
   std::vector<Node> kept;
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
     if (!dropped[n]) kept.push_back(std::move(graph.nodes[n]));
   }
   graph.nodes = std::move(kept);
-  for (Value& value : graph.values) value.producer = -1;
-  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
-    for (const ValueId id : graph.nodes[n].outputs) graph.value(id).producer = static_cast<int32_t>(n);
-  }
+  set_producers(graph);
 }
 
 }  // namespace
@@ -181,7 +185,7 @@ void split_statistics(Graph& graph, const OpTable& table) {
       graph.nodes.back().outputs = {node.outputs[i]};
     }
   }
-  drop_nodes(graph, std::vector<bool>(graph.nodes.size(), false));
+  set_producers(graph);
 }
 
 // Who wrote what statistics are taken of takes them while writing.

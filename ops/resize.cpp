@@ -711,7 +711,7 @@ std::span<const OpDef> resize_ops() {
        .bf16_inputs = 0b1,
        .cases = {"1x8x15x17 | mode=linear scales=[1,1,2,2]", "2x17x9x14 | scales=[1,1,2,2] epsilon=0.1",
                  "1x3x37x35 | mode=linear scales=[1,1,1.7,0.6]",
-                 "1x3x48x64@-1000.3..-999.7 | scales=[1,1,2,2] epsilon=1e-9",
+                 "1x3x48x64@-1000.3..-999.7 | scales=[1,1,2,2] epsilon=1e-9", "1x8x512x1 | scales=[1,1,1,1]",
                  "1x20x40x36 | mode=linear scales=[1,1,2,2]"}},
       {.name = "ResizeGrad",
        .internal = true,

@@ -316,6 +316,11 @@ void set_coefficients(const NormalizationWalk& walk, const Scratch& scratch, con
 
 }  // namespace
 
+template <class T>
+void sum_periods(const T* src, int64_t count, int64_t period, float* sum) {
+  sum_row(src, count, period, sum);
+}
+
 std::size_t Normalization::scratch_bytes(std::size_t element_bytes) const {
   const int64_t chunks = is_direct() ? 0 : walk.workers * walk.chunk_elements();
   return Scratch::bytes(walk) + static_cast<std::size_t>(chunks) * element_bytes;
@@ -552,6 +557,8 @@ void MomentSums::finish(void* scratch, double epsilon, float* mean, float* inv_s
 
 template void MomentSums::add<float>(void*, int64_t, const float*, int64_t) const;
 template void MomentSums::add<BFloat16>(void*, int64_t, const BFloat16*, int64_t) const;
+template void sum_periods<float>(const float*, int64_t, int64_t, float*);
+template void sum_periods<BFloat16>(const BFloat16*, int64_t, int64_t, float*);
 template void PixelNormalizer::run<float>(const float*, int64_t, const float*, float*, float*) const;
 template void PixelNormalizer::run<BFloat16>(const BFloat16*, int64_t, const float*, BFloat16*, BFloat16*) const;
 template void normalize_forward<float>(const Normalization&, const NormalizationForward&, double);

@@ -35,6 +35,10 @@ inline int64_t loop_period(int64_t block) {
   return period * ((63 + period) / period);
 }
 
+// sum[j] = the sum of the elements congruent to j, of whole pixels.
+template <class T>
+void sum_periods(const T* src, int64_t count, int64_t period, float* sum);
+
 // How a tensor is cut. The numbers of workers and splits are fixed in plan(), so the sums don't depend on how many
 // threads turn up.
 struct NormalizationWalk {

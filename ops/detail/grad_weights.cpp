@@ -28,17 +28,6 @@ void add(const float* src, float* dst, int64_t count) {
   for (int64_t i = 0; i < count; ++i) dst[i] += src[i];
 }
 
-// sums[j] += the elements congruent to j, of whole pixels.
-template <class T>
-HG_CLONES void add_periods(const T* pixels, int64_t count, int64_t period, float* sums) {
-  for (int64_t i = 0; i < count; i += period) {
-    const T* x = pixels + i;
-    const int64_t n = std::min(period, count - i);
-#pragma omp simd
-    for (int64_t j = 0; j < n; ++j) sums[j] += load(x + j);
-  }
-}
-
 struct Layout {
   Convolution conv;
   std::unique_ptr<const Products> products;
@@ -181,10 +170,9 @@ class GradWeightsKernel final : public ConvolutionKernel {
     void add_to_bias(const char* from) const {
       auto* of_row = kernel_.scratch<float>(index_, l_.bias_row);
       const int64_t period = loop_period(l_.dst.c);
-      std::fill_n(of_row, period, 0.0F);
       with_element(l_.conv.dst.dtype == DType::bf16, [&](auto* element) {
         using T = std::remove_pointer_t<decltype(element)>;
-        add_periods(reinterpret_cast<const T*>(from), l_.dst.w * l_.dst.c, period, of_row);
+        sum_periods(reinterpret_cast<const T*>(from), l_.dst.w * l_.dst.c, period, of_row);
       });
       auto* bias = kernel_.scratch<float>(index_, l_.bias);
       for (int64_t j = 0; j < period; j += l_.dst.c) add(of_row + j, bias, l_.dst.c);

@@ -61,6 +61,15 @@ std::vector<HostTensor> loss_and_gradients(const Net& net, bool with_fused_sourc
   return evaluate(d.graph, given, wanted);
 }
 
+void check_equal(const std::vector<HostTensor>& got, const std::vector<HostTensor>& expected) {
+  REQUIRE(got.size() == expected.size());
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    for (std::size_t k = 0; k < got[i].values.size(); ++k) {
+      CHECK(std::abs(got[i].values[k] - expected[i].values[k]) < 1e-9);
+    }
+  }
+}
+
 int count(const Graph& graph, std::string_view op) {
   return static_cast<int>(
       std::count_if(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) { return node.op->name == op; }));
@@ -78,12 +87,7 @@ TEST_CASE("fused or not, the loss and all gradients are the same") {
     CHECK(fused.graph.nodes[0].inputs.size() == 2);  // the bias in front of the normalisation is gone
     CHECK(fused.graph.nodes[2].inputs.size() == 3);  // the other one is not
     const std::vector<HostTensor> expected = loss_and_gradients(plain), got = loss_and_gradients(fused);
-    REQUIRE(got.size() == expected.size());
-    for (std::size_t i = 0; i < got.size(); ++i) {
-      for (std::size_t k = 0; k < got[i].values.size(); ++k) {
-        CHECK(std::abs(got[i].values[k] - expected[i].values[k]) < 1e-9);
-      }
-    }
+    check_equal(got, expected);
   }
 }
 
@@ -129,12 +133,7 @@ TEST_CASE("two images side by side are normalised where they are") {
   CHECK(count(fused.graph, "BatchNormalization") == 0);
   CHECK(count(fused.graph, "ConcatBatchNormalization") == 1);
   const std::vector<HostTensor> expected = loss_and_gradients(plain), got = loss_and_gradients(fused);
-  REQUIRE(got.size() == expected.size());
-  for (std::size_t i = 0; i < got.size(); ++i) {
-    for (std::size_t k = 0; k < got[i].values.size(); ++k) {
-      CHECK(std::abs(got[i].values[k] - expected[i].values[k]) < 1e-9);
-    }
-  }
+  check_equal(got, expected);
   Net negative = make_joining_net(-3, 2);
   fuse(negative.graph, op_table());
   CHECK(count(negative.graph, "ConcatBatchNormalization") == 1);
@@ -166,12 +165,7 @@ TEST_CASE("a gradient of weights normalises what it reads") {
     }
     CHECK(inputs == (joins ? std::vector<std::size_t>{7, 2} : std::vector<std::size_t>{6, 2}));
     const std::vector<HostTensor> expected = loss_and_gradients(plain), got = loss_and_gradients(fused, true);
-    REQUIRE(got.size() == expected.size());
-    for (std::size_t i = 0; i < got.size(); ++i) {
-      for (std::size_t k = 0; k < got[i].values.size(); ++k) {
-        CHECK(std::abs(got[i].values[k] - expected[i].values[k]) < 1e-9);
-      }
-    }
+    check_equal(got, expected);
   }
 }
 
@@ -194,12 +188,7 @@ TEST_CASE("a convolution normalises what it alone reads") {
     CHECK(count(d.graph, "BatchNormalizationStatistics") == (joins ? 1 : 0));
     CHECK(count(d.graph, "BatchNormalization") + count(d.graph, "ConcatBatchNormalization") == 0);
     const std::vector<HostTensor> expected = loss_and_gradients(plain), got = loss_and_gradients(fused, true);
-    REQUIRE(got.size() == expected.size());
-    for (std::size_t i = 0; i < got.size(); ++i) {
-      for (std::size_t k = 0; k < got[i].values.size(); ++k) {
-        CHECK(std::abs(got[i].values[k] - expected[i].values[k]) < 1e-9);
-      }
-    }
+    check_equal(got, expected);
   }
 }
 
@@ -223,11 +212,7 @@ TEST_CASE("who writes what is normalised takes its statistics") {
   CHECK(count(graph, "BatchNormalizationApply") == 1);
   CHECK(count(graph, "BatchNormalization") == 1);
   const std::vector<HostTensor> got = evaluate(graph, {{x, image}}, graph.outputs);
-  for (std::size_t i = 0; i < got.size(); ++i) {
-    for (std::size_t k = 0; k < got[i].values.size(); ++k) {
-      CHECK(std::abs(got[i].values[k] - expected[i].values[k]) < 1e-9);
-    }
-  }
+  check_equal(got, expected);
 }
 
 TEST_CASE("padding goes into the convolution that reads it") {
@@ -248,12 +233,7 @@ TEST_CASE("padding goes into the convolution that reads it") {
     // Zeros are left to Pad: its value need not be zero.
     CHECK(count(fused.graph, "Pad") == (mode == std::string("constant") ? 1 : 0));
     const std::vector<HostTensor> expected = loss_and_gradients(net), got = loss_and_gradients(fused);
-    REQUIRE(got.size() == expected.size());
-    for (std::size_t i = 0; i < got.size(); ++i) {
-      for (std::size_t k = 0; k < got[i].values.size(); ++k) {
-        CHECK(std::abs(got[i].values[k] - expected[i].values[k]) < 1e-9);
-      }
-    }
+    check_equal(got, expected);
   }
 }
 
