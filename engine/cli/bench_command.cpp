@@ -33,9 +33,9 @@ std::size_t peak_rss_bytes() {
 }
 
 void print_profile(Fit& fit, int64_t iterations) {
-  const std::vector<StepProfile> steps = profile_steps(fit, iterations);
+  const Profile profile = profile_iterations(fit, iterations);
   OpTimes times;
-  for (const StepProfile& step : steps) {
+  for (const StepProfile& step : profile.steps) {
     times.add(step.info.op, step.seconds.median);
     fmt::print("{:8.3f} ms  {:24} {:26} {:34} {}\n", step.seconds.median * 1e3, step.info.op, step.info.implementation,
                step.info.layout, step.info.name);

@@ -44,16 +44,22 @@ ExitCode run(const Arguments& a) {
   fit->step();  // first touch of all memory
   const int threads = fit->plan().threads();
   const Peak peak = measure_peak(threads, choose_precision(a.network.precision));
-  std::vector<StepProfile> steps = profile_steps(*fit, a.iterations);
-  if (a.json) time_convolutions(*fit, steps, a.iterations);
+  Profile profile = profile_iterations(*fit, a.iterations);
+  if (a.json) time_convolutions(*fit, profile.steps, a.iterations);
   const Machine machine = this_machine();
   if (a.json) {
-    nlohmann::ordered_json json{
-        {"model", a.network.model}, {"size", a.network.size},     {"precision", precision_name(a.network)},
-        {"threads", threads},       {"cpu", machine.cpu},         {"isa", machine.isa},
-        {"onednn", machine.onednn}, {"peak_gflops", peak.gflops}, {"peak_gbytes", peak.gbytes}};
+    nlohmann::ordered_json json{{"model", a.network.model},
+                                {"size", a.network.size},
+                                {"precision", precision_name(a.network)},
+                                {"threads", threads},
+                                {"cpu", machine.cpu},
+                                {"isa", machine.isa},
+                                {"onednn", machine.onednn},
+                                {"peak_gflops", peak.gflops},
+                                {"peak_gbytes", peak.gbytes},
+                                {"seconds", profile.seconds.median}};
     json["steps"] = nlohmann::ordered_json::array();
-    for (const StepProfile& step : steps) json["steps"].push_back(to_json(step, peak));
+    for (const StepProfile& step : profile.steps) json["steps"].push_back(to_json(step, peak));
     fmt::print("{}\n", json.dump());
     return ExitCode::ok;
   }
@@ -63,17 +69,15 @@ ExitCode run(const Arguments& a) {
              peak.gflops, peak.gbytes);
   fmt::print("{:>9}  {:>8}  {:>6}  {:>5}  {:26} {:18} {:22} {}\n", "ms", "GFLOP/s", "GB/s", "peak", "op", "output",
              "implementation", "node");
-  double total = 0;
-  for (const StepProfile& step : steps) {
+  for (const StepProfile& step : profile.steps) {
     const double seconds = step.seconds.median;
-    total += seconds;
     const std::string gflops = step.flops > 0 ? fmt::format("{:.1f}", step.flops / seconds * 1e-9) : "";
     const std::string gbytes = step.bytes > 0 ? fmt::format("{:.1f}", step.bytes / seconds * 1e-9) : "";
     const std::string share = step.bytes > 0 ? fmt::format("{:.0f} %", 100 * share_of_peak(step, peak)) : "";
     fmt::print("{:9.3f}  {:>8}  {:>6}  {:>5}  {:26} {:18} {:22} {}\n", seconds * 1e3, gflops, gbytes, share,
                step.info.op, step.shape, step.info.implementation, step.info.name);
   }
-  fmt::print("{:9.3f}  in {} steps\n", total * 1e3, steps.size());
+  fmt::print("{:9.3f}  the whole iteration, {} steps\n", profile.seconds.median * 1e3, profile.steps.size());
   return ExitCode::ok;
 }
 

@@ -15,16 +15,6 @@ namespace {
 
 constexpr int kProfiledIteration = 3;
 
-std::string_view name_of(FitPart part) {
-  switch (part) {
-    case FitPart::noise: return "Noise";
-    case FitPart::average: return "Average";
-    case FitPart::adam: return "Adam";
-    case FitPart::plan_step: break;
-  }
-  return "plan step";
-}
-
 // Of the step's first output; a reorder's is the value's that it moves.
 std::string shape_of(const Plan& plan, const StepInfo& step) {
   if (step.node < 0) return {};

@@ -39,7 +39,7 @@ struct ThreadTiming {
   int threads = 0;
   Spread seconds;                            // of an iteration
   int64_t iterations = 0;                    // that were timed
-  std::map<std::string, double> op_seconds;  // per iteration, by op; "outside the plan": noise, Adam, average
+  std::map<std::string, double> op_seconds;  // per iteration, by op
   std::size_t memory_bytes = 0;              // the plan's
 };
 

@@ -89,31 +89,42 @@ Work work_of(const Graph& graph, const Node& node) {
   return work;
 }
 
-std::vector<StepProfile> profile_steps(Fit& fit, int64_t iterations) {
-  Plan& plan = fit.plan();
+Profile profile_iterations(Fit& fit, int64_t iterations) {
+  const Plan& plan = fit.plan();
   const Graph& graph = plan.graph();
-  std::vector<std::vector<double>> seconds(plan.steps().size());
+  std::vector<TimedPart> parts;
+  std::vector<double> whole;
+  std::vector<std::vector<double>> seconds;
   for (int64_t i = 0; i < iterations; ++i) {
-    plan.run_profiled([&](std::size_t step, double s) { seconds[step].push_back(s); });
+    fit.step_timed(parts);
+    whole.push_back(parts.back().end);
+    seconds.resize(parts.size());
+    for (std::size_t k = 0; k < parts.size(); ++k) seconds[k].push_back(parts[k].end - parts[k].begin);
   }
-  std::vector<StepProfile> profiles;
-  for (std::size_t i = 0; i < seconds.size(); ++i) {
-    StepProfile profile{.info = plan.steps()[i], .shape = {}, .seconds = spread_of(seconds[i])};
-    if (profile.info.node >= 0) {
-      const Node& node = graph.nodes[static_cast<std::size_t>(profile.info.node)];
-      profile.shape = fmt::to_string(graph.shape(node.outputs[0]));
-      const Work work = work_of(graph, node);
-      profile.flops = work.flops;
-      profile.bytes = work.bytes;
+  Profile profile{.seconds = spread_of(std::move(whole)), .steps = {}};
+  for (std::size_t k = 0; k < parts.size(); ++k) {
+    StepProfile step{.info = {}, .shape = {}, .seconds = spread_of(std::move(seconds[k]))};
+    if (parts[k].part == FitPart::plan_step) {
+      step.step = static_cast<int64_t>(parts[k].step);
+      step.info = plan.steps()[parts[k].step];
+    } else {
+      step.info.op = name_of(parts[k].part);
     }
-    profiles.push_back(std::move(profile));
+    if (step.info.node >= 0) {
+      const Node& node = graph.nodes[static_cast<std::size_t>(step.info.node)];
+      step.shape = fmt::to_string(graph.shape(node.outputs[0]));
+      const Work work = work_of(graph, node);
+      step.flops = work.flops;
+      step.bytes = work.bytes;
+    }
+    profile.steps.push_back(std::move(step));
   }
-  return profiles;
+  return profile;
 }
 
 void time_convolutions(Fit& fit, std::vector<StepProfile>& steps, int64_t times) {
-  for (std::size_t i = 0; i < steps.size(); ++i) {
-    if (steps[i].flops > 0) steps[i].alone = fit.plan().time_primitives(i, times);
+  for (StepProfile& step : steps) {
+    if (step.flops > 0) step.alone = fit.plan().time_primitives(static_cast<std::size_t>(step.step), times);
   }
 }
 

@@ -18,7 +18,8 @@ struct Work {
 Work work_of(const Graph& graph, const Node& node);
 
 struct StepProfile {
-  StepInfo info;
+  StepInfo info;      // op "Noise", "Average" or "Adam" for what surrounds the plan
+  int64_t step = -1;  // index into the plan's steps; -1 for what surrounds it
   std::string shape;  // of the first output
   Spread seconds;     // over the iterations
   double flops = 0;   // as Work says; none for a reorder
@@ -26,9 +27,14 @@ struct StepProfile {
   double alone = 0;  // see time_convolutions()
 };
 
-// Runs the plan that many times, weights and noise as they are, and says what each step took in its place in the
-// iteration, with the caches as it finds them there.
-std::vector<StepProfile> profile_steps(Fit& fit, int64_t iterations);
+struct Profile {
+  Spread seconds;                  // of whole iterations
+  std::vector<StepProfile> steps;  // in order; together they are the iteration
+};
+
+// Does that many iterations of the fit, and says what each step took in its place in them, with the caches as it finds
+// them there.
+Profile profile_iterations(Fit& fit, int64_t iterations);
 
 // Fills in `alone` for convolutions and matrix products: the seconds of their oneDNN primitives without anything around
 // them, the best of `times` runs one after another. Their sum is the convolution floor: what the iteration would take

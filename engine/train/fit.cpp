@@ -195,6 +195,16 @@ void Fit::update_weights() noexcept {
   adam_.step();
 }
 
+std::string_view name_of(FitPart part) {
+  switch (part) {
+    case FitPart::noise: return "Noise";
+    case FitPart::average: return "Average";
+    case FitPart::adam: return "Adam";
+    case FitPart::plan_step: break;
+  }
+  return "plan step";
+}
+
 double Fit::step() noexcept {
   ++iteration_;
   draw_noise();

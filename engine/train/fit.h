@@ -7,6 +7,7 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "engine/runtime/plan.h"
@@ -47,6 +48,7 @@ struct FitOptions {
 
 // An iteration's parts: what surrounds the plan, and each step of the plan.
 enum class FitPart : uint8_t { noise, plan_step, average, adam };
+std::string_view name_of(FitPart part);
 
 // When a part ran, in seconds since the iteration began.
 struct TimedPart {

@@ -8,8 +8,17 @@ namespace hourglass::test {
 
 TEST_CASE("each step has its time, arithmetic and traffic") {
   const std::unique_ptr<Fit> fit = tiny_fit(1);
-  const std::vector<StepProfile> steps = profile_steps(*fit, 3);
-  REQUIRE(steps.size() == fit->plan().steps().size());
+  const Profile profile = profile_iterations(*fit, 3);
+  CHECK(fit->iteration() == 3);
+  const std::vector<StepProfile>& steps = profile.steps;
+  REQUIRE(steps.size() == fit->plan().steps().size() + 3);
+  CHECK(steps.front().info.op == "Noise");
+  CHECK(steps.back().info.op == "Adam");
+  for (std::size_t i = 0; i < fit->plan().steps().size(); ++i) {
+    CHECK(steps[i + 1].step == static_cast<int64_t>(i));
+    CHECK(steps[i + 1].info.op == fit->plan().steps()[i].op);
+    CHECK(steps[i + 1].seconds.low < profile.seconds.high);
+  }
   int convolutions = 0;
   for (const StepProfile& step : steps) {
     CHECK(step.seconds.median > 0);
@@ -20,7 +29,7 @@ TEST_CASE("each step has its time, arithmetic and traffic") {
     } else {
       CHECK(step.flops == 0);
     }
-    CHECK((step.info.node < 0 || step.bytes > 0));
+    CHECK((step.info.node >= 0) == (step.bytes > 0));
   }
   CHECK(convolutions == 2);
   const std::map<std::string, double> by_op = seconds_by_op(steps);
