@@ -9,26 +9,39 @@
 namespace hourglass {
 namespace {
 
-// Multipliers and Weyl increments of Philox4x32 (Salmon et al. 2011, table 2).
-constexpr uint32_t kM0 = 0xD2511F53, kM1 = 0xCD9E8D57;
-constexpr uint32_t kW0 = 0x9E3779B9, kW1 = 0xBB67AE85;
-
 struct Block {
   uint32_t x[4];
 };
 
-// Ten rounds are the usual number; seven are the fewest that pass every statistical test of TestU01 (the paper's table
-// 2).
+// Of a draw.
+struct Key {
+  uint32_t k[4];
+};
+Key key_of(uint64_t seed, Stream stream, uint32_t index) {
+  return {{static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32), static_cast<uint32_t>(stream), index}};
+}
+
+// Salmon et al. 2011, section 4.2; the rotations and the key's parity word are Threefish's (Ferguson et al., The Skein
+// hash function family, 2010) for words of 32 bits, as Random123 has them. 20 rounds are the usual number.
+constexpr int kRotations[8][2] = {{10, 26}, {11, 21}, {13, 27}, {23, 5}, {6, 20}, {17, 11}, {25, 10}, {18, 20}};
+constexpr uint32_t kParity = 0x1BD11BDA;
+
 template <int kRounds>
-inline Block philox(Block c, uint32_t k0, uint32_t k1) {
-#pragma GCC unroll 10
+inline Block threefry(Block c, const Key& key) {
+  const uint32_t k[5] = {key.k[0], key.k[1], key.k[2], key.k[3], kParity ^ key.k[0] ^ key.k[1] ^ key.k[2] ^ key.k[3]};
+  for (int i = 0; i < 4; ++i) c.x[i] += k[i];
+#pragma GCC unroll 20
   for (int round = 0; round < kRounds; ++round) {
-    const uint64_t p0 = static_cast<uint64_t>(kM0) * c.x[0];
-    const uint64_t p1 = static_cast<uint64_t>(kM1) * c.x[2];
-    c = {{static_cast<uint32_t>(p1 >> 32) ^ c.x[1] ^ k0, static_cast<uint32_t>(p1),
-          static_cast<uint32_t>(p0 >> 32) ^ c.x[3] ^ k1, static_cast<uint32_t>(p0)}};
-    k0 += kW0;
-    k1 += kW1;
+    const auto [first, second] = kRotations[round % 8];
+    const int a = round % 2 == 0 ? 1 : 3, b = 4 - a;
+    c.x[0] += c.x[a];
+    c.x[a] = std::rotl(c.x[a], first) ^ c.x[0];
+    c.x[2] += c.x[b];
+    c.x[b] = std::rotl(c.x[b], second) ^ c.x[2];
+    if (round % 4 != 3) continue;
+    const int n = round / 4 + 1;
+    for (int i = 0; i < 4; ++i) c.x[i] += k[(n + i) % 5];
+    c.x[3] += static_cast<uint32_t>(n);
   }
   return c;
 }
@@ -111,12 +124,13 @@ inline void two_normals(uint32_t bits, float& x, float& y) {
   y = radius * sine;
 }
 
-// Eight normals for each of `count` counters (c0[i], c1, c2[i], c3), as eight rows.
-HG_CLONES void normal_rows(const uint32_t* c0, uint32_t c1, const uint32_t* c2, uint32_t c3, uint32_t k0, uint32_t k1,
-                           int64_t count, float* rows, int64_t stride) {
+// Eight normals for each of `count` counters (c0[i] + first0, c1, c2[i] + first2, 0), as eight rows. Thirteen rounds:
+// after ten a bit of the counter has spread over all that comes out (Random123 1.14, threefry.h).
+HG_CLONES void normal_rows(const Key& key, const uint32_t* c0, uint32_t first0, uint32_t c1, const uint32_t* c2,
+                           uint32_t first2, int64_t count, float* rows, int64_t stride) {
 #pragma omp simd
   for (int64_t i = 0; i < count; ++i) {
-    const Block r = philox<7>({{c0[i], c1, c2[i], c3}}, k0, k1);
+    const Block r = threefry<13>({{c0[i] + first0, c1, c2[i] + first2, 0}}, key);
     float n[8];
     two_normals(r.x[0], n[0], n[1]);
     two_normals(r.x[1], n[2], n[3]);
@@ -133,50 +147,77 @@ HG_CLONES void normal_rows(const uint32_t* c0, uint32_t c1, const uint32_t* c2, 
   }
 }
 
-// Four rows side by side.
-HG_CLONES void interleave4(const float* rows, int64_t stride, int64_t count, float* out) {
-  for (int64_t i = 0; i < count; ++i) {
-    out[4 * i] = rows[i];
-    out[4 * i + 1] = rows[stride + i];
-    out[4 * i + 2] = rows[2 * stride + i];
-    out[4 * i + 3] = rows[3 * stride + i];
-  }
-}
-
 template <class T>
 HG_CLONES void add_row(const T* base, const float* noise, T* dst, int64_t count, float sigma) {
   for (int64_t i = 0; i < count; ++i) detail::store(dst + i, detail::load(base + i) + sigma * noise[i]);
 }
 
-// The same for every `stride`-th element.
+// The i-th four numbers of a draw.
+Block block_of(const Key& key, uint64_t i) {
+  return threefry<20>({{static_cast<uint32_t>(i), static_cast<uint32_t>(i >> 32), 0, 0}}, key);
+}
+
+// One counter yields eight pixels of a row and channel: of a piece of 128 pixels the i-th, the (16 + i)-th and so on.
+// What is drawn for 16 pixels with their channels then lies as they do.
+constexpr int64_t kNormals = 8, kRun = 16, kPiece = kNormals * kRun;
+constexpr int64_t kLanes = 512;  // counters at a time, at most: 16 KiB of normals
+
+// The counters of some pixels of a run, as many as there is room for, with so many channels each.
+struct Lanes {
+  int64_t channels, pixels = kRun, count = 0;
+  uint32_t c0[kLanes], c2[kLanes];
+
+  explicit Lanes(int64_t of_channels) : channels(of_channels) {
+    while (pixels * channels > kLanes) pixels /= 2;
+    for (int64_t pixel = 0; pixel < pixels; ++pixel) {
+      for (int64_t channel = 0; channel < channels; ++channel, ++count) {
+        c0[count] = static_cast<uint32_t>(pixel);
+        c2[count] = static_cast<uint32_t>(channel);
+      }
+    }
+  }
+};
+
+// Row h of channels [first, first + lanes.channels) of group g.
+struct NoiseRow {
+  int64_t n, h, g, first;
+};
+
 template <class T>
-HG_CLONES void add_strided(const T* base, const float* noise, T* dst, int64_t count, int64_t stride, float sigma) {
-  for (int64_t i = 0; i < count; ++i) {
-    detail::store(dst + i * stride, detail::load(base + i * stride) + sigma * noise[i]);
+void add_noise(const detail::View& view, const Key& key, const NoiseRow& row, const Lanes& lanes, const T* base, T* dst,
+               float sigma) {
+  float normals[kNormals * kLanes];
+  const bool is_dense = lanes.channels == view.stride_w;
+  const auto channel = static_cast<uint32_t>(row.n * view.c + row.g * view.block + row.first);
+  for (int64_t w0 = 0; w0 < view.w; w0 += kPiece) {
+    for (int64_t pixel = 0; pixel < kRun && w0 + pixel < view.w; pixel += lanes.pixels) {
+      normal_rows(key, lanes.c0, static_cast<uint32_t>(w0 / kNormals + pixel), static_cast<uint32_t>(row.h), lanes.c2,
+                  channel, lanes.count, normals, kLanes);
+      for (int64_t k = 0; k < kNormals; ++k) {
+        const int64_t w = w0 + k * kRun + pixel, width = std::min(lanes.pixels, view.w - w);
+        if (width <= 0) break;
+        const int64_t at = view.offset(row.n, row.g, row.h, w) + row.first;
+        const float* from = normals + k * kLanes;
+        if (is_dense) {
+          add_row(base + at, from, dst + at, width * lanes.channels, sigma);
+          continue;
+        }
+        for (int64_t i = 0; i < width; ++i) {
+          const int64_t of_pixel = at + i * view.stride_w;
+          add_row(base + of_pixel, from + i * lanes.channels, dst + of_pixel, lanes.channels, sigma);
+        }
+      }
+    }
   }
 }
-
-uint32_t key0(uint64_t seed) { return static_cast<uint32_t>(seed); }
-uint32_t key1(uint64_t seed, Stream stream) {
-  return static_cast<uint32_t>(seed >> 32) ^ (static_cast<uint32_t>(stream) << 24);
-}
-
-// The i-th four numbers of a draw.
-Block block_of(uint64_t seed, Stream stream, uint32_t index, uint64_t i) {
-  return philox<10>({{static_cast<uint32_t>(i), static_cast<uint32_t>(i >> 32), index, 0}}, key0(seed),
-                    key1(seed, stream));
-}
-
-// One counter yields four channels of two pixels of a row: of a piece of 64 pixels the i-th and the (32 + i)-th.
-constexpr int64_t kHalf = 32, kPiece = 2 * kHalf;
-constexpr int64_t kQuads = 16;  // of channels that are drawn at a time, at most: 48 KiB of normals
 
 }  // namespace
 
 std::vector<float> draw_uniform(uint64_t seed, Stream stream, uint32_t index, int64_t count, float low, float high) {
   std::vector<float> values(static_cast<std::size_t>(count));
+  const Key key = key_of(seed, stream, index);
   for (std::size_t i = 0; i < values.size(); i += 4) {
-    const Block r = block_of(seed, stream, index, i / 4);
+    const Block r = block_of(key, i / 4);
     for (std::size_t k = 0; k < std::min<std::size_t>(4, values.size() - i); ++k) {
       values[i + k] = low + (high - low) * unit(r.x[k]);
     }
@@ -186,8 +227,9 @@ std::vector<float> draw_uniform(uint64_t seed, Stream stream, uint32_t index, in
 
 std::vector<float> draw_normal(uint64_t seed, Stream stream, uint32_t index, int64_t count, float mean, float stddev) {
   std::vector<float> values(static_cast<std::size_t>(count));
+  const Key key = key_of(seed, stream, index);
   for (std::size_t i = 0; i < values.size(); i += 4) {
-    const Block r = block_of(seed, stream, index, i / 4);
+    const Block r = block_of(key, i / 4);
     float n[4];
     box_muller(r.x[0], r.x[1], n[0], n[1]);
     box_muller(r.x[2], r.x[3], n[2], n[3]);
@@ -198,41 +240,13 @@ std::vector<float> draw_normal(uint64_t seed, Stream stream, uint32_t index, int
 
 template <class T>
 void add_normal_noise(const detail::View& view, const T* base, T* dst, float sigma, uint64_t seed, uint32_t iteration) {
-  const uint32_t k0 = key0(seed), k1 = key1(seed, Stream::input_noise);
-  const int64_t quads = (view.c + 3) / 4;
-  // Whole pixels of a group are one run in memory, where they can be; else each channel goes its own way.
-  const bool whole =
-      view.block % 4 == 0 && view.c % view.block == 0 && view.stride_w == view.block && view.block / 4 <= kQuads;
-  const int64_t together = whole ? view.block / 4 : 1;
+  const Key key = key_of(seed, Stream::input_noise, iteration);
   detail::parallel_for(view.n * view.h, [&](int64_t nh) {
-    const int64_t n = nh / view.h, h = nh % view.h;
-    uint32_t c0[kHalf * kQuads], c2[kHalf * kQuads];
-    float rows[8 * kHalf * kQuads], pixels[4 * kHalf * kQuads];
-    const int64_t stride = kHalf * together;
-    for (int64_t w0 = 0; w0 < view.w; w0 += kPiece) {
-      const int64_t half = std::min(kHalf, view.w - w0), count = half * together;
-      for (int64_t first = 0; first < quads; first += together) {
-        for (int64_t i = 0; i < count; ++i) {
-          c0[i] = static_cast<uint32_t>(w0 / 2 + i / together);
-          c2[i] = static_cast<uint32_t>(n * quads + first + i % together);
-        }
-        normal_rows(c0, static_cast<uint32_t>(h), c2, iteration, k0, k1, count, rows, stride);
-        for (int64_t side = 0; side < 2; ++side) {
-          const float* of_side = rows + side * 4 * stride;
-          const int64_t w = w0 + side * kHalf, width = std::min(half, view.w - w);
-          if (width <= 0) break;
-          if (whole) {
-            interleave4(of_side, stride, width * together, pixels);
-            const int64_t at = view.offset(n, 4 * first / view.block, h, w);
-            add_row(base + at, pixels, dst + at, width * view.block, sigma);
-            continue;
-          }
-          for (int64_t k = 0; k < std::min<int64_t>(4, view.c - 4 * first); ++k) {
-            const int64_t c = 4 * first + k;
-            const int64_t at = view.offset(n, c / view.block, h, w) + c % view.block;
-            add_strided(base + at, of_side + k * stride, dst + at, width, view.stride_w, sigma);
-          }
-        }
+    for (int64_t g = 0; g < view.groups; ++g) {
+      const int64_t channels = view.lanes(g);
+      for (int64_t first = 0; first < channels; first += kLanes) {
+        const Lanes lanes(std::min(kLanes, channels - first));
+        add_noise(view, key, {.n = nh / view.h, .h = nh % view.h, .g = g, .first = first}, lanes, base, dst, sigma);
       }
     }
   });

@@ -1,9 +1,10 @@
 // Random numbers by counter: every number is a function of (seed, stream, position), so a run can be resumed at any
 // iteration, and neither threads nor memory layouts change what is drawn.
 //
-// The generator is Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), written
-// here as a loop that vectorises; a test holds it against Random123. Normals are Box-Muller pairs. An iteration's noise
-// is drawn with seven rounds, and from 16 bits for a normal.
+// The generator is Threefry4x32-20 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), written
+// here as a loop that vectorises: it adds, rotates and XORs words of 32 bits, for which every CPU has vectors, and does
+// not multiply. A test holds it against Random123. Normals are Box-Muller pairs. An iteration's noise is drawn with
+// thirteen rounds, and from 16 bits for a normal.
 #pragma once
 
 #include <cstdint>
