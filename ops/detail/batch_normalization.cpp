@@ -2,7 +2,9 @@
 
 #include <cmath>
 
+#include "ops/detail/bf16_rows.h"
 #include "ops/detail/box.h"
+#include "ops/detail/onednn.h"
 
 namespace hourglass::detail {
 namespace {
@@ -11,6 +13,38 @@ namespace {
 //
 // A row is any run of whole pixels. Per-channel numbers come as vectors of `period` elements, a multiple of the
 // layout's block, in which the channels repeat: one loop then serves row-major, blocked and channels-last alike.
+//
+// The periods of a row lie below each other, as a table's lines do, and the loops go down its columns: so many of them
+// at a time, a constant, that all their numbers and sums stay in registers.
+
+using Coefficients = NormalizationCoefficients;
+
+struct Columns {
+  int64_t first, count;  // of a period
+  int64_t line, lines;
+};
+
+// fn(columns, constant) for a row of `count` elements, where constant() is columns.count, or 0 for any.
+template <typename Function>
+void for_columns(int64_t count, int64_t period, const Function& fn) {
+  const int64_t lines = count / period, rest = count % period;
+  const auto in_steps = [&](auto step) {
+    for (int64_t first = 0; first < period; first += step()) fn(Columns{first, step(), 0, lines}, step);
+  };
+  using std::integral_constant;
+  if (period % 64 == 0) {
+    in_steps(integral_constant<int, 64>());
+  } else if (period % 48 == 0) {
+    in_steps(integral_constant<int, 48>());
+  } else if (period % 32 == 0) {
+    in_steps(integral_constant<int, 32>());
+  } else if (period % 16 == 0) {
+    in_steps(integral_constant<int, 16>());
+  } else {
+    fn(Columns{0, period, 0, lines}, integral_constant<int, 0>());
+  }
+  if (rest > 0) fn(Columns{0, rest, lines, 1}, integral_constant<int, 0>());
+}
 
 // sum[j] = the sum of the elements congruent to j.
 template <class T>
@@ -24,33 +58,37 @@ HG_CLONES void sum_row(const T* src, int64_t count, int64_t period, float* sum) 
   }
 }
 
-// Adds (src - shift) and its squares. Four periods at a time: the sums are loaded and stored less often.
-template <class T>
-HG_CLONES void add_moments_row(const T* src, int64_t count, int64_t period, const float* shift, float* sum,
-                               float* square) {
-  int64_t i = 0;
-  for (; i + 4 * period <= count; i += 4 * period) {
-    const T* x = src + i;
-#pragma omp simd
-    for (int64_t j = 0; j < period; ++j) {
-      const float d0 = load(x + j) - shift[j];
-      const float d1 = load(x + period + j) - shift[j];
-      const float d2 = load(x + 2 * period + j) - shift[j];
-      const float d3 = load(x + 3 * period + j) - shift[j];
-      sum[j] += (d0 + d1) + (d2 + d3);
-      square[j] += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3);
-    }
+template <class T, int kColumns>
+HG_CLONES void add_moments_columns(const T* x, int64_t period, int64_t lines, int64_t columns,
+                                   const float* __restrict shift, float* __restrict sum, float* __restrict square) {
+  if constexpr (kColumns > 0) columns = kColumns;
+  float local[2][std::max(kColumns, 1)];
+  float *a = kColumns > 0 ? local[0] : sum, *b = kColumns > 0 ? local[1] : square;
+  if constexpr (kColumns > 0) {
+    for (int64_t j = 0; j < columns; ++j) a[j] = sum[j];
+    for (int64_t j = 0; j < columns; ++j) b[j] = square[j];
   }
-  for (; i < count; i += period) {
-    const T* x = src + i;
-    const int64_t n = std::min(period, count - i);
+  for (int64_t i = 0; i < lines; ++i, x += period) {
 #pragma omp simd
-    for (int64_t j = 0; j < n; ++j) {
+    for (int64_t j = 0; j < columns; ++j) {
       const float d = load(x + j) - shift[j];
-      sum[j] += d;
-      square[j] += d * d;
+      a[j] += d;
+      b[j] += d * d;
     }
   }
+  if constexpr (kColumns > 0) {
+    for (int64_t j = 0; j < columns; ++j) sum[j] = a[j];
+    for (int64_t j = 0; j < columns; ++j) square[j] = b[j];
+  }
+}
+
+// Adds (src - shift) and its squares.
+template <class T>
+void add_moments_row(const T* src, int64_t count, int64_t period, const float* shift, float* sum, float* square) {
+  for_columns(count, period, [&](const Columns& c, auto constant) {
+    add_moments_columns<T, constant()>(src + c.line * period + c.first, period, c.lines, c.count, shift + c.first,
+                                       sum + c.first, square + c.first);
+  });
 }
 
 // out[lane] = the sum of a period's elements that belong to it, in double.
@@ -68,81 +106,122 @@ HG_CLONES void fold_row(const float* vector, int64_t period, int64_t block, doub
   }
 }
 
-// Per-channel coefficients, each a vector of `period` elements.
-struct Coefficients {
-  const float *center, *factor, *offset;  // y = (src - center) * factor + offset
-  const float *slope, *constant;          // backward: diff_src = factor * dz + slope * (src - center) + constant
-};
-
-// The counterpart's periods are `step` elements apart.
-template <class T>
-HG_CLONES void normalize_row(const T* src, T* dst, int64_t step, int64_t count, int64_t period, const Coefficients& k,
-                             float alpha) {
-  const float *center = k.center, *factor = k.factor, *offset = k.offset;
-  T* y = dst;
-  for (int64_t i = 0; i < count; i += period, y += step) {
-    const T* x = src + i;
-    const int64_t n = std::min(period, count - i);
+template <class T, int kColumns>
+HG_CLONES void normalize_columns(const T* x, int64_t period, T* y, int64_t step, int64_t lines, int64_t columns,
+                                 const float* __restrict center, const float* __restrict factor,
+                                 const float* __restrict offset, float alpha) {
+  if constexpr (kColumns > 0) columns = kColumns;
+  for (int64_t i = 0; i < lines; ++i, x += period, y += step) {
 #pragma omp simd
-    for (int64_t j = 0; j < n; ++j) {
+    for (int64_t j = 0; j < columns; ++j) {
       const float value = (load(x + j) - center[j]) * factor[j] + offset[j];
       store(y + j, value > 0 ? value : alpha * value);
     }
   }
 }
 
-// The sums of dz and of dz * (src - center).
+// The counterpart's periods are `step` elements apart.
 template <class T>
-HG_CLONES void grad_sums_row(const T* diff_dst, int64_t step, const T* src, int64_t count, int64_t period,
-                             const Coefficients& k, float alpha, float* sum, float* product) {
-  const float *center = k.center, *factor = k.factor, *offset = k.offset;
-  for (int64_t j = 0; j < period; ++j) sum[j] = product[j] = 0;
-  int64_t i = 0;
-  const T* dy = diff_dst;
-  for (; i + 2 * period <= count; i += 2 * period, dy += 2 * step) {
-    const T* x = src + i;
-#pragma omp simd
-    for (int64_t j = 0; j < period; ++j) {
-      const float d0 = load(x + j) - center[j];
-      const float d1 = load(x + period + j) - center[j];
-      const float g0 = load(dy + j), g1 = load(dy + step + j);
-      const float z0 = d0 * factor[j] + offset[j] > 0 ? g0 : alpha * g0;
-      const float z1 = d1 * factor[j] + offset[j] > 0 ? g1 : alpha * g1;
-      sum[j] += z0 + z1;
-      product[j] += z0 * d0 + z1 * d1;
-    }
+void normalize_row(const T* src, T* dst, int64_t step, int64_t count, int64_t period, const Coefficients& k,
+                   float alpha) {
+  for_columns(count, period, [&](const Columns& c, auto constant) {
+    normalize_columns<T, constant()>(src + c.line * period + c.first, period, dst + c.line * step + c.first, step,
+                                     c.lines, c.count, k.center + c.first, k.factor + c.first, k.offset + c.first,
+                                     alpha);
+  });
+}
+
+template <class T, int kColumns>
+HG_CLONES void grad_sums_columns(const T* dy, int64_t step, const T* x, int64_t period, int64_t lines, int64_t columns,
+                                 const float* __restrict center, const float* __restrict factor,
+                                 const float* __restrict offset, float alpha, float* __restrict sum,
+                                 float* __restrict product) {
+  if constexpr (kColumns > 0) columns = kColumns;
+  float local[2][std::max(kColumns, 1)];
+  float *a = kColumns > 0 ? local[0] : sum, *b = kColumns > 0 ? local[1] : product;
+  if constexpr (kColumns > 0) {
+    for (int64_t j = 0; j < columns; ++j) a[j] = b[j] = 0;
   }
-  for (; i < count; i += period, dy += step) {
-    const T* x = src + i;
-    const int64_t n = std::min(period, count - i);
+  for (int64_t i = 0; i < lines; ++i, dy += step, x += period) {
 #pragma omp simd
-    for (int64_t j = 0; j < n; ++j) {
+    for (int64_t j = 0; j < columns; ++j) {
       const float d = load(x + j) - center[j];
       const float g = load(dy + j);
       const float z = d * factor[j] + offset[j] > 0 ? g : alpha * g;
-      sum[j] += z;
-      product[j] += z * d;
+      a[j] += z;
+      b[j] += z * d;
     }
+  }
+  if constexpr (kColumns > 0) {
+    for (int64_t j = 0; j < columns; ++j) sum[j] = a[j];
+    for (int64_t j = 0; j < columns; ++j) product[j] = b[j];
   }
 }
 
+// The sums of dz and of dz * (src - center).
 template <class T>
-HG_CLONES void grad_apply_row(const T* diff_dst, int64_t step, const T* src, T* diff_src, int64_t count, int64_t period,
-                              const Coefficients& k, float alpha) {
-  const float *center = k.center, *factor = k.factor, *offset = k.offset, *slope = k.slope, *constant = k.constant;
-  const T* dy = diff_dst;
-  for (int64_t i = 0; i < count; i += period, dy += step) {
-    const T* x = src + i;
-    T* dx = diff_src + i;
-    const int64_t n = std::min(period, count - i);
+void grad_sums_row(const T* diff_dst, int64_t step, const T* src, int64_t count, int64_t period, const Coefficients& k,
+                   float alpha, float* sum, float* product) {
+  std::fill_n(sum, period, 0.0F);
+  std::fill_n(product, period, 0.0F);
+  for_columns(count, period, [&](const Columns& c, auto constant) {
+    grad_sums_columns<T, constant()>(diff_dst + c.line * step + c.first, step, src + c.line * period + c.first, period,
+                                     c.lines, c.count, k.center + c.first, k.factor + c.first, k.offset + c.first,
+                                     alpha, sum + c.first, product + c.first);
+  });
+}
+
+template <class T, int kColumns>
+HG_CLONES void grad_apply_columns(const T* dy, int64_t step, const T* x, T* dx, int64_t period, int64_t lines,
+                                  int64_t columns, const float* __restrict center, const float* __restrict factor,
+                                  const float* __restrict offset, const float* __restrict slope,
+                                  const float* __restrict constant, float alpha) {
+  if constexpr (kColumns > 0) columns = kColumns;
+  for (int64_t i = 0; i < lines; ++i, dy += step, x += period, dx += period) {
 #pragma omp simd
-    for (int64_t j = 0; j < n; ++j) {
+    for (int64_t j = 0; j < columns; ++j) {
       const float d = load(x + j) - center[j];
       const float g = load(dy + j);
       const float z = d * factor[j] + offset[j] > 0 ? g : alpha * g;
       store(dx + j, factor[j] * z + (slope[j] * d + constant[j]));
     }
   }
+}
+
+template <class T>
+void grad_apply_row(const T* diff_dst, int64_t step, const T* src, T* diff_src, int64_t count, int64_t period,
+                    const Coefficients& k, float alpha) {
+  for_columns(count, period, [&](const Columns& c, auto constant) {
+    const int64_t at = c.line * period + c.first;
+    grad_apply_columns<T, constant()>(diff_dst + c.line * step + c.first, step, src + at, diff_src + at, period,
+                                      c.lines, c.count, k.center + c.first, k.factor + c.first, k.offset + c.first,
+                                      k.slope + c.first, k.constant + c.first, alpha);
+  });
+}
+
+const Bf16Rows* bf16_rows() {
+  static const Bf16Rows* const kRows = has_isa(dnnl::cpu_isa::avx512_core_bf16) ? bf16_rows_avx512() : nullptr;
+  return kRows;
+}
+
+template <class T>
+void normalize_run(const T* src, T* dst, int64_t step, int64_t count, int64_t period, const Coefficients& k,
+                   float alpha) {
+  if constexpr (std::is_same_v<T, BFloat16>) {
+    if (const Bf16Rows* rows = bf16_rows()) return rows->normalize(src, dst, step, count, period, k, alpha);
+  }
+  normalize_row(src, dst, step, count, period, k, alpha);
+}
+
+template <class T>
+void grad_apply_run(const T* diff_dst, int64_t step, const T* src, T* diff_src, int64_t count, int64_t period,
+                    const Coefficients& k, float alpha) {
+  if constexpr (std::is_same_v<T, BFloat16>) {
+    if (const Bf16Rows* rows = bf16_rows()) {
+      return rows->grad_apply(diff_dst, step, src, diff_src, count, period, k, alpha);
+    }
+  }
+  grad_apply_row(diff_dst, step, src, diff_src, count, period, k, alpha);
 }
 
 // ---- scratch memory
@@ -356,7 +435,7 @@ void normalize_forward(const Normalization& normalization, const NormalizationFo
   };
   walk.run(reduce, finish, [&](int64_t worker, int64_t split, int64_t first, int64_t last) {
     walk.for_chunks(split, first, last, [&](int64_t group, int64_t offset, int64_t pixels) {
-      normalize_row(src + offset, slice.target(dst, worker, offset), slice.step(), pixels * block, walk.period,
+      normalize_run(src + offset, slice.target(dst, worker, offset), slice.step(), pixels * block, walk.period,
                     scratch.of(group), normalization.alpha);
       slice.store(dst, worker, offset, pixels);
     });
@@ -391,7 +470,7 @@ void normalize_apply(const Normalization& normalization, const NormalizationAppl
   set_coefficients(walk, scratch, at.scale, at.bias, at.mean, at.inv_std);
   parallel_for(walk.workers, [&](int64_t worker) {
     walk.for_share(worker, walk.workers, 0, walk.v.groups, [&](int64_t group, int64_t offset, int64_t pixels) {
-      normalize_row(src + offset, slice.target(dst, worker, offset), slice.step(), pixels * walk.v.block, walk.period,
+      normalize_run(src + offset, slice.target(dst, worker, offset), slice.step(), pixels * walk.v.block, walk.period,
                     scratch.of(group), normalization.alpha);
       slice.store(dst, worker, offset, pixels);
     });
@@ -445,7 +524,7 @@ void normalize_backward(const Normalization& normalization, const NormalizationB
   };
   walk.run(reduce, finish, [&](int64_t worker, int64_t split, int64_t first, int64_t last) {
     walk.for_chunks(split, first, last, [&](int64_t group, int64_t offset, int64_t pixels) {
-      grad_apply_row(slice.load(diff_dst, worker, offset, pixels), slice.step(), src + offset, diff_src + offset,
+      grad_apply_run(slice.load(diff_dst, worker, offset, pixels), slice.step(), src + offset, diff_src + offset,
                      pixels * block, walk.period, scratch.of(group), alpha);
     });
   });
@@ -470,9 +549,9 @@ template <class T>
 void PixelNormalizer::run(const T* src, int64_t pixels, const float* coefficients, T* dst, T* buffer) const {
   const Coefficients k{coefficients, coefficients + period_, coefficients + 2 * period_, nullptr, nullptr};
   if (is_direct()) {
-    return normalize_row(src, dst, stride_ == channels_ ? period_ : stride_, pixels * channels_, period_, k, alpha_);
+    return normalize_run(src, dst, stride_ == channels_ ? period_ : stride_, pixels * channels_, period_, k, alpha_);
   }
-  normalize_row(src, buffer, period_, pixels * channels_, period_, k, alpha_);
+  normalize_run(src, buffer, period_, pixels * channels_, period_, k, alpha_);
   copy_lanes(buffer, channels_, dst, stride_, channels_, pixels);
 }
 

@@ -1,0 +1,29 @@
+// Row loops over bf16 that round by an instruction, where the CPU has AVX512_BF16: rounding by integers, as in
+// ops/detail/loop.h, is a third of such a loop. Behind pointers, so that the build stays portable and the CPU decides
+// while running.
+#pragma once
+
+#include <cstdint>
+
+namespace hourglass::detail {
+
+struct BFloat16;
+
+// Of a run of pixels; per-channel numbers are vectors of `period` elements in which the channels repeat.
+struct NormalizationCoefficients {
+  const float *center, *factor, *offset;  // y = (src - center) * factor + offset
+  const float *slope, *constant;          // backward: diff_src = factor * dz + slope * (src - center) + constant
+};
+
+// As the loops of the same names in ops/detail/batch_normalization.cpp.
+struct Bf16Rows {
+  void (*normalize)(const BFloat16* src, BFloat16* dst, int64_t step, int64_t count, int64_t period,
+                    const NormalizationCoefficients& k, float alpha);
+  void (*grad_apply)(const BFloat16* diff_dst, int64_t step, const BFloat16* src, BFloat16* diff_src, int64_t count,
+                     int64_t period, const NormalizationCoefficients& k, float alpha);
+};
+
+// Null where the build can't have them. Nothing of it may be called on a CPU without AVX512_BF16.
+const Bf16Rows* bf16_rows_avx512();
+
+}  // namespace hourglass::detail

@@ -1,0 +1,164 @@
+// Compiled for AVX512_BF16 whatever the build is for, see ops/detail/bf16_rows.h: nothing may be included here whose
+// inline functions the rest of the program could get from it.
+#include "ops/detail/bf16_rows.h"
+
+#if !defined(__AVX512F__) || !defined(__AVX512BW__) || !defined(__AVX512VL__) || !defined(__AVX512BF16__)
+
+namespace hourglass::detail {
+const Bf16Rows* bf16_rows_avx512() { return nullptr; }
+}  // namespace hourglass::detail
+
+#else
+
+#include <immintrin.h>
+
+namespace hourglass::detail {
+namespace {
+
+constexpr int kLanes = 16;
+
+__m512 widen(__m256i x) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16)); }
+
+// 16 columns, or fewer.
+struct Whole {
+  static __m512 load(const void* row, int64_t j) {
+    return widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(static_cast<const uint16_t*>(row) + j)));
+  }
+  static __m512 number(const float* vector, int64_t j) { return _mm512_loadu_ps(vector + j); }
+};
+struct Part {
+  __mmask16 mask;
+  [[nodiscard]] __m512 load(const void* row, int64_t j) const {
+    return widen(_mm256_maskz_loadu_epi16(mask, static_cast<const uint16_t*>(row) + j));
+  }
+  [[nodiscard]] __m512 number(const float* vector, int64_t j) const { return _mm512_maskz_loadu_ps(mask, vector + j); }
+};
+
+// y > 0 ? x : alpha * x
+__m512 activated(__m512 y, __m512 x, __m512 alpha) {
+  return _mm512_mask_mul_ps(x, _mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_NGT_UQ), alpha, x);
+}
+
+struct Normalize {
+  struct Numbers {
+    __m512 center, factor, offset;
+  };
+  template <typename At>
+  static Numbers numbers(const At& at, const NormalizationCoefficients& k, int64_t j) {
+    return {at.number(k.center, j), at.number(k.factor, j), at.number(k.offset, j)};
+  }
+  template <typename At>
+  static __m512 result(const At& at, const Numbers& n, __m512 alpha, const uint16_t* x, const uint16_t*, int64_t j) {
+    const __m512 y = _mm512_fmadd_ps(_mm512_sub_ps(at.load(x, j), n.center), n.factor, n.offset);
+    return activated(y, y, alpha);
+  }
+};
+
+struct GradApply {
+  struct Numbers {
+    __m512 center, factor, offset, slope, constant;
+  };
+  template <typename At>
+  static Numbers numbers(const At& at, const NormalizationCoefficients& k, int64_t j) {
+    return {at.number(k.center, j), at.number(k.factor, j), at.number(k.offset, j), at.number(k.slope, j),
+            at.number(k.constant, j)};
+  }
+  template <typename At>
+  static __m512 result(const At& at, const Numbers& n, __m512 alpha, const uint16_t* x, const uint16_t* dy, int64_t j) {
+    const __m512 d = _mm512_sub_ps(at.load(x, j), n.center);
+    const __m512 y = _mm512_fmadd_ps(d, n.factor, n.offset);
+    const __m512 z = activated(y, at.load(dy, j), alpha);
+    return _mm512_fmadd_ps(n.factor, z, _mm512_fmadd_ps(n.slope, d, n.constant));
+  }
+};
+
+// Two images that are read, the second null where there is none, and the one that is written; and how far it is from
+// line to line of each.
+struct Images {
+  const uint16_t *x, *dy;
+  uint16_t* dst;
+  int64_t x_step, dy_step, dst_step;
+
+  [[nodiscard]] Images at(int64_t line, int64_t j) const {
+    return {x + line * x_step + j,
+            dy == nullptr ? nullptr : dy + line * dy_step + j,
+            dst + line * dst_step + j,
+            x_step,
+            dy_step,
+            dst_step};
+  }
+};
+
+// 16 * kVectors columns, whose numbers stay in registers.
+template <class Op, int kVectors>
+void whole_columns(Images image, int64_t lines, const NormalizationCoefficients& k, int64_t first, __m512 alpha) {
+  typename Op::Numbers numbers[kVectors];
+#pragma GCC unroll 4
+  for (int v = 0; v < kVectors; ++v) numbers[v] = Op::numbers(Whole(), k, first + v * kLanes);
+  for (int64_t i = 0; i < lines; ++i) {
+#pragma GCC unroll 4
+    for (int v = 0; v + 1 < kVectors; v += 2) {
+      const __m512 low = Op::result(Whole(), numbers[v], alpha, image.x, image.dy, v * kLanes);
+      const __m512 high = Op::result(Whole(), numbers[v + 1], alpha, image.x, image.dy, (v + 1) * kLanes);
+      _mm512_storeu_si512(image.dst + v * kLanes, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)));
+    }
+    if constexpr (kVectors % 2 != 0) {
+      constexpr int kLast = kVectors - 1;
+      const __m512 last = Op::result(Whole(), numbers[kLast], alpha, image.x, image.dy, kLast * kLanes);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(image.dst + kLast * kLanes),
+                          reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(last)));
+    }
+    image = image.at(1, 0);
+  }
+}
+
+// Any number of columns of one line.
+template <class Op>
+void some_columns(const Images& image, int64_t columns, const NormalizationCoefficients& k, __m512 alpha) {
+  for (int64_t j = 0; j < columns; j += kLanes) {
+    const int64_t left = columns - j;
+    const Part part{static_cast<__mmask16>(left >= kLanes ? 0xffffU : (1U << left) - 1U)};
+    const __m512 y = Op::result(part, Op::numbers(part, k, j), alpha, image.x, image.dy, j);
+    _mm256_mask_storeu_epi16(image.dst + j, part.mask, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(y)));
+  }
+}
+
+template <class Op>
+void run(const Images& image, int64_t count, int64_t period, const NormalizationCoefficients& k, float slope) {
+  const __m512 alpha = _mm512_set1_ps(slope);
+  const int64_t lines = count / period;
+  if (period % (4 * kLanes) == 0) {
+    for (int64_t j = 0; j < period; j += 4 * kLanes) whole_columns<Op, 4>(image.at(0, j), lines, k, j, alpha);
+  } else if (period % (3 * kLanes) == 0) {
+    for (int64_t j = 0; j < period; j += 3 * kLanes) whole_columns<Op, 3>(image.at(0, j), lines, k, j, alpha);
+  } else if (period % (2 * kLanes) == 0) {
+    for (int64_t j = 0; j < period; j += 2 * kLanes) whole_columns<Op, 2>(image.at(0, j), lines, k, j, alpha);
+  } else {
+    for (int64_t i = 0; i < lines; ++i) some_columns<Op>(image.at(i, 0), period, k, alpha);
+  }
+  some_columns<Op>(image.at(lines, 0), count % period, k, alpha);
+}
+
+const uint16_t* bits(const BFloat16* p) { return reinterpret_cast<const uint16_t*>(p); }
+uint16_t* bits(BFloat16* p) { return reinterpret_cast<uint16_t*>(p); }
+
+void normalize(const BFloat16* src, BFloat16* dst, int64_t step, int64_t count, int64_t period,
+               const NormalizationCoefficients& k, float alpha) {
+  run<Normalize>({bits(src), nullptr, bits(dst), period, 0, step}, count, period, k, alpha);
+}
+
+void grad_apply(const BFloat16* diff_dst, int64_t step, const BFloat16* src, BFloat16* diff_src, int64_t count,
+                int64_t period, const NormalizationCoefficients& k, float alpha) {
+  run<GradApply>({bits(src), bits(diff_dst), bits(diff_src), period, step, period}, count, period, k, alpha);
+}
+
+}  // namespace
+
+const Bf16Rows* bf16_rows_avx512() {
+  static constexpr Bf16Rows kRows{normalize, grad_apply};
+  return &kRows;
+}
+
+}  // namespace hourglass::detail
+
+#endif
