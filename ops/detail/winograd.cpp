@@ -54,12 +54,27 @@ struct TiledAxis {
   int64_t tiles = 0;
   Dims sources;  // of what is read, by input position: 4 * tiles + 2 of them
   Dims targets;  // of what is written, by output position: 4 * tiles; an image's position, -1 - a border's, or kNowhere
+  // Of each tile, whether they are positions of the image that follow each other.
+  std::vector<bool> plain_sources, plain_targets;
 };
 constexpr int64_t kNowhere = INT64_MIN;
 
+void find_plain_tiles(TiledAxis& axis) {
+  const auto follow = [](const Dims& places, int64_t first, int64_t count) {
+    const auto begin = places.begin() + first;
+    return *begin >= 0 &&
+           std::adjacent_find(begin, begin + count, [](int64_t a, int64_t b) { return b != a + 1; }) == begin + count;
+  };
+  for (int64_t t = 0; t < axis.tiles; ++t) {
+    axis.plain_sources.push_back(follow(axis.sources, t * kOut, kTile));
+    axis.plain_targets.push_back(follow(axis.targets, t * kOut, kOut));
+  }
+}
+
 // Outputs [0, count) that read input positions from `shift` on.
 TiledAxis tile_axis(int64_t count, int64_t shift, int64_t extent, Border border) {
-  TiledAxis axis{.tiles = (count + kOut - 1) / kOut, .sources = {}, .targets = {}};
+  TiledAxis axis;
+  axis.tiles = (count + kOut - 1) / kOut;
   for (int64_t i = 0; i < kOut * axis.tiles + 2; ++i) {
     const bool needed = i < count + 2;
     axis.sources.push_back(needed ? border_source(border, i + shift, extent) : kOutside);
@@ -129,7 +144,7 @@ struct Layout {
   [[nodiscard]] int64_t panels() const { return (columns + width() - 1) / width(); }
 };
 
-// Where the pixels of tile `t` lie: kSide x kSide of them, from `row` and `column` on.
+// Where the pixels of tile `t` lie, from `row` and `column` on.
 struct TileAt {
   int64_t image, row, column;
   int64_t strip;  // the column of its strip's first tile
@@ -143,21 +158,46 @@ struct TileAt {
     strip = first * kOut;
     run = width - of_strip % width;
   }
+  // From tile t - 1 to t.
+  void move_to(const Layout& l, int64_t t) {
+    if (run == 1) {
+      *this = TileAt(l, t);
+      return;
+    }
+    column += kOut;
+    --run;
+  }
+  [[nodiscard]] bool has_plain_sources(const Layout& l) const { return is_plain(l.h.plain_sources, l.w.plain_sources); }
+  [[nodiscard]] bool has_plain_targets(const Layout& l) const { return is_plain(l.h.plain_targets, l.w.plain_targets); }
+
+ private:
+  [[nodiscard]] bool is_plain(const std::vector<bool>& h, const std::vector<bool>& w) const {
+    return h[static_cast<std::size_t>(row / kOut)] && w[static_cast<std::size_t>(column / kOut)];
+  }
 };
 
-template <int kSide>
-void find_sources(const Layout& l, const View& view, const Dims& rows, const Dims& columns, int64_t t, const char* data,
-                  const void* zeros, const void** pixels) {
-  const TileAt at(l, t);
-  int64_t offsets[kSide];
-  for (int j = 0; j < kSide; ++j) {
-    const int64_t column = columns[static_cast<std::size_t>(at.column + j)];
-    offsets[j] = column < 0 ? -1 : column * view.stride_w * l.element();
+// kSide x kSide of them, from `base` on.
+template <int kSide, typename Byte, typename Pixel>
+void find_plain(Byte* base, int64_t row_bytes, int64_t pixel_bytes, Pixel** pixels) {
+  for (int i = 0; i < kSide; ++i, base += row_bytes) {
+    for (int j = 0; j < kSide; ++j) pixels[i * kSide + j] = base + j * pixel_bytes;
   }
+}
+
+// kSide x kSide pixels of an image that is read.
+template <int kSide>
+void find_sources(const Layout& l, const View& view, const Dims& rows, const Dims& columns, bool is_plain,
+                  const TileAt& at, const char* data, const void* zeros, const void** pixels) {
+  data += at.image * view.stride_n * l.element();
+  const int64_t row_bytes = view.stride_h * l.element(), pixel_bytes = view.stride_w * l.element();
+  const int64_t *row = rows.data() + at.row, *column = columns.data() + at.column;
+  if (is_plain)
+    return find_plain<kSide>(data + *row * row_bytes + *column * pixel_bytes, row_bytes, pixel_bytes, pixels);
   for (int i = 0; i < kSide; ++i) {
-    const int64_t row = rows[static_cast<std::size_t>(at.row + i)];
-    const char* base = data + (at.image * view.stride_n + std::max<int64_t>(row, 0) * view.stride_h) * l.element();
-    for (int j = 0; j < kSide; ++j) pixels[i * kSide + j] = row < 0 || offsets[j] < 0 ? zeros : base + offsets[j];
+    for (int j = 0; j < kSide; ++j) {
+      const bool inside = row[i] >= 0 && column[j] >= 0;
+      pixels[i * kSide + j] = inside ? data + row[i] * row_bytes + column[j] * pixel_bytes : zeros;
+    }
   }
 }
 
@@ -217,20 +257,20 @@ class WinogradKernel final : public ConvolutionKernel {
       }
     }
   }
-  // The source of tile `t`.
-  void find_source(Strip& strip, int64_t t, const void** pixels) const {
+  void find_source(Strip& strip, const TileAt& at, const void** pixels) const {
     const Layout& l = *layout_;
+    const bool is_plain = at.has_plain_sources(l);
     if (!l.normalized) {
-      return find_sources<kTile>(l, l.in, l.h.sources, l.w.sources, t, static_cast<const char*>(at_.src[0]),
+      return find_sources<kTile>(l, l.in, l.h.sources, l.w.sources, is_plain, at, static_cast<const char*>(at_.src[0]),
                                  scratch(l.zeros), pixels);
     }
-    const TileAt at(l, t);
     move_to(at, strip);
-    for (int64_t i = 0; i < kTile; ++i) {
-      const bool row_inside = l.h.sources[static_cast<std::size_t>(at.row + i)] >= 0;
-      const char* row = strip_row(strip, at.row + i) + (at.column - at.strip) * l.pixel_bytes();
-      for (int64_t j = 0; j < kTile; ++j) {
-        const bool inside = row_inside && l.w.sources[static_cast<std::size_t>(at.column + j)] >= 0;
+    const int64_t *const h = l.h.sources.data() + at.row, *const w = l.w.sources.data() + at.column;
+    const char* const rows = strip_row(strip, 0) + (at.column - at.strip) * l.pixel_bytes();
+    for (int i = 0; i < kTile; ++i) {
+      const char* row = rows + (at.row + i) % kRing * l.strip_row_bytes();
+      for (int j = 0; j < kTile; ++j) {
+        const bool inside = is_plain || (h[i] >= 0 && w[j] >= 0);
         pixels[i * kTile + j] = inside ? row + j * l.pixel_bytes() : scratch(l.zeros);
       }
     }
@@ -277,18 +317,20 @@ class WinogradKernel final : public ConvolutionKernel {
     const std::size_t mine = static_cast<std::size_t>(omp_get_thread_num()) * l.thread_bytes;
     auto* in_words = words<uint32_t>(l.in_words + mine);
     auto* products = words<float>(l.products + mine);
-    for (int64_t t = 0; t < count; ++t) {
+    TileAt at(l, first);
+    for (int64_t t = 0; t < count; at.move_to(l, first + ++t)) {
       const void* pixels[kPoints];
-      find_source(strip, first + t, pixels);
+      find_source(strip, at, pixels);
       l.loops->transform_src(l.is_bf16, pixels, l.in.c, in_words + t * l.in_row, l.in_point);
     }
     const int64_t width = l.width();
     for (int64_t column = 0; column < l.columns; column += width) {
       multiply_block(in_words, products, count, column, std::min(width, l.columns - column));
       const float* bias = l.conv.has_bias ? static_cast<const float*>(at_.src[l.conv.bias_input()]) : nullptr;
-      for (int64_t t = 0; t < count; ++t) {
+      at = TileAt(l, first);
+      for (int64_t t = 0; t < count; at.move_to(l, first + ++t)) {
         void* pixels[kOut * kOut];
-        find_targets(first + t, pixels);
+        find_targets(at, pixels);
         l.loops->transform_dst(l.is_bf16, products + t * l.out_row, l.product_point, column,
                                std::min(width, l.out.c - column), bias, pixels);
       }
@@ -331,10 +373,15 @@ class WinogradKernel final : public ConvolutionKernel {
     }
   }
 
-  void find_targets(int64_t t, void** pixels) const {
+  void find_targets(const TileAt& at, void** pixels) const {
     const Layout& l = *layout_;
-    const TileAt at(l, t);
     char* image = static_cast<char*>(at_.dst[0]) + at.image * l.out.stride_n * l.element();
+    if (at.has_plain_targets(l)) {
+      const int64_t row_bytes = l.out.stride_h * l.element(), pixel_bytes = l.out.stride_w * l.element();
+      const int64_t row = l.h.targets[static_cast<std::size_t>(at.row)];
+      const int64_t column = l.w.targets[static_cast<std::size_t>(at.column)];
+      return find_plain<kOut>(image + row * row_bytes + column * pixel_bytes, row_bytes, pixel_bytes, pixels);
+    }
     char* border = scratch(l.border) + at.image * l.border_pixels * l.out.c * l.element();
     for (int64_t i = 0; i < kOut; ++i) {
       const int64_t row = l.h.targets[static_cast<std::size_t>(at.row + i)];
@@ -421,6 +468,7 @@ class WinogradKernel final : public ConvolutionKernel {
   // Tiles 2 * first to 2 * (first + count), to the part's places from `to` on.
   void transform_pairs(const Part& part, int64_t first, int64_t count, int64_t to, Strip& strip) const {
     const Layout& l = *layout_;
+    TileAt at(l, 2 * first);
     for (int64_t pair = 0; pair < count; ++pair) {
       const void *src[2 * kPoints], *diff[2 * kOut * kOut];
       for (int64_t i = 0; i < 2; ++i) {
@@ -430,9 +478,10 @@ class WinogradKernel final : public ConvolutionKernel {
           std::fill_n(diff + i * kOut * kOut, kOut * kOut, scratch(l.zeros));
           continue;
         }
-        find_source(strip, t, src + i * kPoints);
-        find_sources<kOut>(l, l.out, l.h.targets, l.w.targets, t, static_cast<const char*>(at_.src[1]),
-                           scratch(l.zeros), diff + i * kOut * kOut);
+        if (pair + i > 0) at.move_to(l, t);
+        find_source(strip, at, src + i * kPoints);
+        find_sources<kOut>(l, l.out, l.h.targets, l.w.targets, at.has_plain_targets(l), at,
+                           static_cast<const char*>(at_.src[1]), scratch(l.zeros), diff + i * kOut * kOut);
       }
       const int64_t row = l.is_bf16 ? to + pair : 2 * (to + pair);
       l.loops->transform_src_pair(l.is_bf16, src, l.in.c, part.in_words + row * l.in_row, l.in_point, l.in_row);
@@ -535,6 +584,8 @@ std::optional<KernelPlan> plan_winograd(const Convolution& conv) {
   l.out = view_of(grad_src ? src : dst);
   l.h = grad_src ? tile_gradient_axis(h, conv.border) : tile_axis(h.dst, -h.pad_begin, h.src, conv.border);
   l.w = grad_src ? tile_gradient_axis(w, conv.border) : tile_axis(w.dst, -w.pad_begin, w.src, conv.border);
+  find_plain_tiles(l.h);
+  find_plain_tiles(l.w);
   l.tiles = l.in.n * l.tiles_of_image();
   l.strip = l.w.tiles;
   if (conv.normalized) l.strip = std::clamp<int64_t>(kStripBytes / (kRing * kOut * l.pixel_bytes()), 1, l.w.tiles);
