@@ -621,7 +621,7 @@ std::optional<KernelPlan> plan_winograd(const Convolution& conv) {
     l.in_row = up(l.in.c, kLanes) * l.element() / 4;
     l.out_row = l.width();
     const int64_t wanted = std::clamp<int64_t>(kBlockBytes / (kPoints * 4 * (l.in_row + l.out_row)), 8, 96);
-    const int64_t blocks = std::max((l.tiles + wanted - 1) / wanted, std::min(l.threads, l.tiles));
+    const int64_t blocks = up((l.tiles + wanted - 1) / wanted, l.threads);  // as many for each
     l.block = (l.tiles + blocks - 1) / blocks;
     l.in_point = point_stride(l.block * l.in_row);
     l.product_point = point_stride(l.block * l.out_row);
