@@ -34,7 +34,8 @@ struct NetworkCase {
   std::string_view op, text;
 };
 
-// Of the medium network (32 channels) and the standard one (128) at 512x512, where they spend their time.
+// Of the medium network (32 channels), the standard one (128) and the small one (8 and 16 at full size) at 512x512,
+// where they spend their time.
 constexpr NetworkCase kNetworkCases[] = {
     {"Conv", "1x32x256x256 32x32x3x3 | pads=[1,1,1,1]"},
     {"Conv", "1x32x256x256 32x32x3x3 | pads=[1,1,1,1] pad_mode=reflect"},
@@ -42,8 +43,14 @@ constexpr NetworkCase kNetworkCases[] = {
     {"Conv", "1x36x512x512 32x36x3x3 | pads=[1,1,1,1] pad_mode=reflect"},
     {"Conv", "1x32x512x512 32x32x1x1"},
     {"Conv", "1x128x128x128 128x128x3x3 | pads=[1,1,1,1] pad_mode=reflect"},
+    {"FusedConv",
+     "1x16x512x512 8x16x3x3 16 16 16 16@0.5..2 | pads=[1,1,1,1] pad_mode=reflect alpha=0.2 with_statistics=1"},
+    {"ConvGradSrc", "1x8x512x512 8x16x3x3 | pads=[1,1,1,1] pad_mode=reflect src_shape=[1,16,512,512]"},
     {"ConvGradSrc", "1x32x256x256 32x32x3x3 | pads=[1,1,1,1] pad_mode=reflect src_shape=[1,32,256,256]"},
     {"ConvGradSrc", "1x128x128x128 128x128x3x3 | pads=[1,1,1,1] pad_mode=reflect src_shape=[1,128,128,128]"},
+    {"ConvGradWeights",
+     "1x16x512x512 1x8x512x512 16 16 16 16@0.5..2 | pads=[1,1,1,1] pad_mode=reflect weights_shape=[8,16,3,3] "
+     "alpha=0.2"},
     {"ConvGradWeights", "1x32x256x256 1x32x256x256 | pads=[1,1,1,1] pad_mode=reflect weights_shape=[32,32,3,3]"},
     {"ConvGradWeights", "1x128x128x128 1x128x128x128 | pads=[1,1,1,1] pad_mode=reflect weights_shape=[128,128,3,3]"},
     {"BatchNormalization", "1x32x512x512 32 32 | alpha=0.2"},

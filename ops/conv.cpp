@@ -771,6 +771,12 @@ std::span<const OpDef> conv_ops() {
                "2x20x9x21 2x24x9x21 | pads=[2,3,2,3] dilations=[2,3] pad_mode=reflect weights_shape=[24,20,3,3]",
                "1x16x41x9 1x20x13x3 | strides=[3,3] weights_shape=[20,16,5,2]",
                "2x80x5x34 2x12x5x34 | weights_shape=[12,80,1,1] with_bias=1",
+               // Few channels: vectors of either side's.
+               "1x13x6x9 1x8x6x9 | pads=[1,1,1,1] weights_shape=[8,13,3,3] with_bias=1",
+               "1x16x7x34 1x7x7x34 | pads=[1,1,1,1] weights_shape=[7,16,3,3]",
+               "2x5x20x21 2x16x10x11 | strides=[2,2] pads=[1,1,1,1] pad_mode=edge weights_shape=[16,5,3,3]",
+               "2x16x33x9 2x8x33x9 16 16 16 16@0.5..2 | pads=[1,1,1,1] pad_mode=reflect weights_shape=[8,16,3,3] "
+               "alpha=0.2",
                // Several bands of an image in a thread's part, and parts across images.
                "3x20x40x70 3x20x40x70 | pads=[1,1,1,1] pad_mode=edge weights_shape=[20,20,3,3] with_bias=1",
                "3x12x23x260 3x10x12x130 | strides=[2,2] pads=[1,1,1,1] weights_shape=[10,12,3,3] with_bias=1",

@@ -198,7 +198,7 @@ class GradWeightsKernel final : public ConvolutionKernel {
         if (!sides.swapped) {
           std::copy_n(sum, count, weights + i * columns + n);
         } else {
-          for (int64_t j = 0; j < count; ++j) weights[(n + j) * rows + m] = sum[j];
+          for (int64_t j = 0; j < count; ++j) weights[(tap * columns + n + j) * rows + m] = sum[j];
         }
       }
     });

@@ -20,7 +20,7 @@ struct ProductTap {
 };
 
 // What the products are made of. Rows of the products are the source's channels and columns the gradient's or, swapped,
-// the other way round, with one tap then.
+// the other way round.
 struct ProductSides {
   int64_t src_channels = 0, dst_channels = 0;
   bool swapped = false;
@@ -103,6 +103,9 @@ class Products {
  private:
   std::string name_;
 };
+
+// Whether there are products for few channels on both sides, faster than any other way.
+bool has_narrow_products(DType type, const ProductSides& sides);
 
 // Null where the CPU has none for `type`, or something else is faster.
 std::unique_ptr<const Products> make_products(DType type, ProductSides sides);

@@ -7,6 +7,7 @@
 #include "ops/detail/normalized_source.h"
 #include "ops/detail/offsets.h"
 #include "ops/detail/onednn.h"
+#include "ops/detail/products.h"
 #include "ops/detail/view.h"
 #include "ops/detail/winograd_loops.h"
 #include "ops/detail/written_statistics.h"
@@ -570,6 +571,9 @@ const WinogradLoops* winograd_loops(DType type) {
 std::optional<KernelPlan> plan_winograd(const Convolution& conv) {
   const WinogradLoops* loops = is_supported(conv) ? winograd_loops(conv.src.dtype) : nullptr;
   if (loops == nullptr || !has_enough_channels(conv, *loops)) return std::nullopt;
+  if (conv.direction == Direction::grad_weights && has_narrow_products(conv.src.dtype, product_sides(conv))) {
+    return std::nullopt;
+  }
   auto layout = std::make_shared<Layout>();
   Layout& l = *layout;
   l.conv = conv;
