@@ -8,7 +8,7 @@ namespace hourglass {
 namespace {
 
 ValueId sum_of_squares(GraphBuilder& b, ValueId x) {
-  return b.add("ReduceSum", {b.add("Mul", {x, x}, {}, "energy/square")}, {{"keepdims", int64_t{0}}}, "energy/sum");
+  return b.add("ReduceSumSquare", {x}, {{"keepdims", int64_t{0}}}, "energy/sum");
 }
 
 ValueId scaled(GraphBuilder& b, ValueId x, double factor) {
@@ -32,9 +32,12 @@ ValueId difference_to(GraphBuilder& b, ValueId image, const Image& target) {
 
 }  // namespace
 
+ValueId mean_of_squares(GraphBuilder& b, ValueId x) {
+  return scaled(b, sum_of_squares(b, x), 1.0 / static_cast<double>(b.graph().shape(x).elements()));
+}
+
 ValueId mse_energy(GraphBuilder& b, ValueId image, const Image& target) {
-  const ValueId difference = difference_to(b, image, target);
-  return scaled(b, sum_of_squares(b, difference), 1.0 / static_cast<double>(target.pixels.size()));
+  return mean_of_squares(b, difference_to(b, image, target));
 }
 
 Problem mse_problem(Network network, const OpTable& table, const Image& target) {
@@ -64,8 +67,7 @@ ValueId with_total_variation(GraphBuilder& b, ValueId energy, ValueId image, dou
       return b.add("Slice", {image}, {{"starts", Dims{from}}, {"ends", Dims{to}}, {"axes", Dims{axis}}}, "tv/part");
     };
     const ValueId difference = b.add("Sub", {part(1, length), part(0, length - 1)}, {}, "tv/difference");
-    const ValueId sum =
-        b.add("ReduceSum", {b.add("Abs", {difference}, {}, "tv/abs")}, {{"keepdims", int64_t{0}}}, "tv/sum");
+    const ValueId sum = b.add("ReduceL1", {difference}, {{"keepdims", int64_t{0}}}, "tv/sum");
     total = b.add("Add", {total, scaled(b, sum, lambda / static_cast<double>(shape.elements()))}, {}, "tv/total");
   }
   return total;

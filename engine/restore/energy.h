@@ -12,6 +12,9 @@
 
 namespace hourglass {
 
+// Of all elements.
+ValueId mean_of_squares(GraphBuilder& builder, ValueId x);
+
 // mean((image - target)^2), the paper's. Throws Error unless both have the same channels: bind_network() sees to it.
 ValueId mse_energy(GraphBuilder& builder, ValueId image, const Image& target);
 // The network with this energy: what is measured and planned where no task is at hand.

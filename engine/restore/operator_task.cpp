@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 
+#include "engine/restore/energy.h"
 #include "engine/restore/pixel_psnr.h"
 #include "engine/runtime/plan.h"
 #include "graph/error.h"
@@ -71,8 +72,7 @@ class OperatorTask : public Task {
     const ValueId target =
         builder.constant({DType::f32, shape, {measurement_.begin(), measurement_.end()}}, "measurement");
     const ValueId difference = builder.add("Sub", {made, target}, {}, "energy/difference");
-    const ValueId square = builder.add("Mul", {difference, difference}, {}, "energy/square");
-    return builder.add("ReduceMean", {square}, {{"keepdims", int64_t{0}}}, "energy");
+    return mean_of_squares(builder, difference);
   }
 
   [[nodiscard]] double psnr_degraded(const float* image) const override {
