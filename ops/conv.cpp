@@ -668,6 +668,8 @@ std::span<const OpDef> conv_ops() {
                "2x5x19x11 17x20x3x3 20 20 20 20@0.5..2 2x15x19x11 17 | alpha=0",
                "1x36x9x70 32x36x1x1 36 36 36 36@0.5..2 | alpha=0.2",
                "1x8x24x20 8x8x1x1 8 8 8 8@0.5..2 - 8 | alpha=0.2",
+               "2x16x40x51 3x16x1x1 16 16 16 16@0.5..2 - 3 | alpha=0.2",
+               "1x5x9x7 16x16x1x1 16 16 16 16@0.5..2 1x11x9x7 | alpha=0.2",
                "2x48x9x7 20x52x1x1 52 52 52 52@0.5..2 2x4x9x7 20 | alpha=-0.5",
                "1x20x23x70 24x20x3x3 20 20 20 20@0.5..2 | strides=[2,2] pads=[1,2,1,2] pad_mode=wrap alpha=0.2",
                "1x12x9x8 6x12x5x5 12 12 12 12@0.5..2 - 6 | pads=[2,2,2,2] dilations=[1,2]",

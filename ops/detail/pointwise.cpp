@@ -6,6 +6,7 @@
 #include "ops/detail/normalized_source.h"
 #include "ops/detail/offsets.h"
 #include "ops/detail/onednn.h"
+#include "ops/detail/tile_convolution.h"
 #include "ops/detail/winograd.h"
 #include "ops/detail/winograd_loops.h"
 #include "ops/detail/written_statistics.h"
@@ -16,7 +17,7 @@ namespace {
 constexpr int64_t kLanes = 16;
 // Columns, and steps of depth, of one product: the weights that it reads stay in the first-level cache.
 constexpr int64_t kWidth = 64, kDepth = 72;
-// With fewer channels in the source, a pass of its own is no slower.
+// With fewer channels in the source, a pass of its own is no slower; but see multiply_few().
 constexpr int64_t kFewest = 32;
 // The pixels at a time stay in the second-level cache; a multiple of the rows of sums that stay in registers.
 constexpr int64_t kChunkBytes = 64 << 10, kRows = 24;
@@ -31,6 +32,37 @@ HG_CLONES void store_pixels(const float* sums, int64_t row, int64_t pixels, int6
   }
 }
 
+template <class T>
+HG_CLONES void widen(const T* from, int64_t count, float* to) {
+  for (int64_t i = 0; i < count; ++i) to[i] = load(from + i);
+}
+
+// Few channels: pixels of kIn floats to sums of kOut, all weights, [kIn][kOut], in registers.
+template <int kIn, int kOut>
+HG_CLONES void multiply_few(const float* src, const float* weights, int64_t pixels, float* sums) {
+  typedef float Vector __attribute__((vector_size(kOut * sizeof(float))));
+  Vector w[kIn];
+  std::memcpy(w, weights, sizeof w);
+  for (int64_t i = 0; i < pixels; ++i) {
+    Vector sum = {};
+#pragma GCC unroll 16
+    for (int c = 0; c < kIn; ++c) sum += w[c] * src[i * kIn + c];
+    std::memcpy(sums + i * kOut, &sum, sizeof sum);
+  }
+}
+using MultiplyFew = void (*)(const float* src, const float* weights, int64_t pixels, float* sums);
+
+// For so many channels, those of dst filled up; null for others.
+MultiplyFew few_loop(int64_t src_channels, int64_t columns) {
+  if (src_channels == 8) {
+    return columns == 4 ? multiply_few<8, 4> : columns == 8 ? multiply_few<8, 8> : multiply_few<8, 16>;
+  }
+  if (src_channels == 16) {
+    return columns == 4 ? multiply_few<16, 4> : columns == 8 ? multiply_few<16, 8> : multiply_few<16, 16>;
+  }
+  return nullptr;
+}
+
 struct Layout {
   explicit Layout(const Convolution& convolution) : conv(convolution), normalized(convolution) {}
 
@@ -38,6 +70,7 @@ struct Layout {
   NormalizedSource normalized;
   WrittenStatistics statistics;
   const WinogradLoops* loops = nullptr;
+  MultiplyFew few = nullptr;  // or the loops
   bool is_bf16 = false;
   int64_t pixels = 0, chunk = 0;
   int64_t channels = 0, columns = 0;    // of dst, and filled up
@@ -45,7 +78,7 @@ struct Layout {
   bool in_place = false;                // the sums are dst
   std::size_t weights = 0, bias = 0, coefficients = 0;
   // Of each thread.
-  std::size_t source = 0, buffer = 0, sums = 0, thread_bytes = 0;
+  std::size_t source = 0, buffer = 0, wide = 0, sums = 0, thread_bytes = 0;
 
   [[nodiscard]] std::size_t element() const { return is_bf16 ? 2 : 4; }
 };
@@ -85,7 +118,17 @@ class PointwiseKernel final : public ConvolutionKernel {
   // Weights in panels of kWidth columns, the bias filled up, and coefficients.
   void prepare() const {
     const Layout& l = *layout_;
-    for (int64_t column = 0; column < l.columns; column += kWidth) {
+    if (l.few != nullptr) {
+      auto* weights = scratch<float>(l.weights);
+      std::fill_n(weights, l.src_channels * l.columns, 0.0F);
+      with_element(l.is_bf16, [&](auto* element) {
+        using T = std::remove_pointer_t<decltype(element)>;
+        for (int64_t c = 0; c < l.src_channels; ++c) {
+          widen(static_cast<const T*>(at_.src[1]) + c * l.channels, l.channels, weights + c * l.columns);
+        }
+      });
+    }
+    for (int64_t column = 0; l.few == nullptr && column < l.columns; column += kWidth) {
       const int64_t width = std::min(kWidth, l.columns - column);
       l.loops->pack(l.is_bf16, weight_rows_.data(), static_cast<int64_t>(weight_rows_.size()), column,
                     std::min(width, l.channels - column), scratch<uint32_t>(l.weights) + column * l.depth, width);
@@ -105,7 +148,16 @@ class PointwiseKernel final : public ConvolutionKernel {
     l.normalized.read(at_, coefficients(), 0, 0, first, count, source, scratch<char>(l.buffer + mine));
     auto* dst = static_cast<char*>(at_.dst[0]) + static_cast<std::size_t>(first * l.channels) * l.element();
     float* sums = l.in_place ? reinterpret_cast<float*>(dst) : scratch<float>(l.sums + mine);
-    for (int64_t column = 0; column < l.columns; column += kWidth) {
+    if (l.few != nullptr) {
+      const auto* floats = reinterpret_cast<const float*>(source);
+      if (l.is_bf16) {
+        auto* wide = scratch<float>(l.wide + mine);
+        widen(reinterpret_cast<const BFloat16*>(source), count * l.src_channels, wide);
+        floats = wide;
+      }
+      l.few(floats, scratch<float>(l.weights), count, sums);
+    }
+    for (int64_t column = 0; l.few == nullptr && column < l.columns; column += kWidth) {
       const int64_t width = std::min(kWidth, l.columns - column);
       for (int64_t k = 0; k < l.depth; k += kDepth) {
         l.loops->multiply(l.is_bf16, {.a = source + k,
@@ -129,7 +181,10 @@ class PointwiseKernel final : public ConvolutionKernel {
     const Layout& l = *layout_;
     with_element(l.is_bf16, [&](auto* element) {
       using T = std::remove_pointer_t<decltype(element)>;
-      const auto put = l.channels == 3 ? store_pixels<T, 3> : store_pixels<T, 0>;  // 3: an image
+      const auto put = l.channels == 3    ? store_pixels<T, 3>  // an image
+                       : l.channels == 8  ? store_pixels<T, 8>
+                       : l.channels == 16 ? store_pixels<T, 16>
+                                          : store_pixels<T, 0>;
       put(sums, l.columns, count, l.channels, scratch<float>(l.bias), static_cast<T*>(dst));
     });
   }
@@ -143,21 +198,29 @@ class PointwiseKernel final : public ConvolutionKernel {
 
 std::optional<KernelPlan> plan_pointwise(const Convolution& conv) {
   const bool is_bf16 = conv.src.dtype == DType::bf16;
-  const WinogradLoops* loops = winograd_loops(conv.src.dtype);
   if (!conv.normalized || conv.direction != Direction::forward || !conv.window.h.is_pointwise() ||
-      !conv.window.w.is_pointwise() || loops == nullptr || (is_bf16 && conv.src.shape[1] % 2 != 0) ||
-      conv.src.shape[1] < kFewest || conv.src.shape.elements() == 0) {
+      !conv.window.w.is_pointwise() || conv.src.shape.elements() == 0) {
+    return std::nullopt;
+  }
+  const int64_t channels = conv.dst.shape[1], src_channels = conv.src.shape[1];
+  const int64_t few_columns = channels <= 4 ? 4 : channels <= 8 ? 8 : 16;
+  // AMX is as fast with a pass of its own.
+  const bool by_amx = is_bf16 && tile_loops() != nullptr;
+  const MultiplyFew few = channels <= 16 && !by_amx ? few_loop(src_channels, few_columns) : nullptr;
+  const WinogradLoops* loops = winograd_loops(conv.src.dtype);
+  if (few == nullptr && (loops == nullptr || (is_bf16 && src_channels % 2 != 0) || src_channels < kFewest)) {
     return std::nullopt;
   }
   auto layout = std::make_shared<Layout>(conv);
   Layout& l = *layout;
   l.loops = loops;
+  l.few = few;
   l.is_bf16 = is_bf16;
   const Shape& shape = conv.dst.shape;
   l.pixels = shape[0] * shape[2] * shape[3];
-  l.channels = shape[1];
-  l.columns = up(l.channels, kLanes);
-  l.src_channels = conv.src.shape[1];
+  l.channels = channels;
+  l.columns = few != nullptr ? few_columns : up(channels, kLanes);
+  l.src_channels = src_channels;
   l.depth = is_bf16 ? l.src_channels / 2 : l.src_channels;
   l.in_place = !is_bf16 && l.columns == l.channels && !conv.has_bias;
   const auto pixel_bytes = static_cast<int64_t>(l.src_channels * static_cast<int64_t>(l.element()));
@@ -166,13 +229,14 @@ std::optional<KernelPlan> plan_pointwise(const Convolution& conv) {
 
   Offsets offsets;
   const auto bytes = [](int64_t count) { return static_cast<std::size_t>(count); };
-  l.weights = offsets.add(bytes(l.depth * l.columns * 4));
+  l.weights = offsets.add(bytes((few != nullptr ? src_channels : l.depth) * l.columns * 4));
   l.bias = offsets.add(bytes(l.columns * 4));
   l.coefficients = offsets.add(l.normalized.coefficient_bytes());
   l.statistics = WrittenStatistics(conv.dst, conv.statistics, offsets);
   Offsets of_thread;
   l.source = offsets.end() + of_thread.add(bytes(l.chunk * pixel_bytes));
   l.buffer = offsets.end() + of_thread.add(bytes(l.chunk * pixel_bytes));
+  if (few != nullptr && is_bf16) l.wide = offsets.end() + of_thread.add(bytes(l.chunk * src_channels * 4));
   if (!l.in_place) l.sums = offsets.end() + of_thread.add(bytes(l.chunk * l.columns * 4));
   l.thread_bytes = of_thread.end();
   offsets.add(of_thread.end() * bytes(omp_get_max_threads()));
@@ -180,7 +244,8 @@ std::optional<KernelPlan> plan_pointwise(const Convolution& conv) {
   KernelPlan plan{.src = l.normalized.inputs(with_tag(conv.weights, Tag::hwio)),
                   .dst = {with_tag(conv.dst, Tag::nhwc)},
                   .scratch_bytes = offsets.end(),
-                  .implementation = fmt::format("products:{}{}", loops->isa, is_bf16 ? "_bf16" : ""),
+                  .implementation = few != nullptr ? "products:loop"
+                                                   : fmt::format("products:{}{}", loops->isa, is_bf16 ? "_bf16" : ""),
                   .rounding = l.normalized.rounding(),
                   .kernel = nullptr};
   l.statistics.add_to(plan);
