@@ -45,7 +45,8 @@ ExitCode run(const Arguments& a) {
   const int threads = fit->plan().threads();
   const Peak peak = measure_peak(threads, choose_precision(a.network.precision));
   Profile profile = profile_iterations(*fit, a.iterations);
-  if (a.json) time_convolutions(*fit, profile.steps, a.iterations);
+  constexpr int64_t kLeastTimes = 3;
+  if (a.json) time_convolutions(*fit, profile.steps, std::max(a.iterations, kLeastTimes));
   const Machine machine = this_machine();
   if (a.json) {
     nlohmann::ordered_json json{{"model", a.network.model},

@@ -124,7 +124,8 @@ Profile profile_iterations(Fit& fit, int64_t iterations) {
 
 void time_convolutions(Fit& fit, std::vector<StepProfile>& steps, int64_t times) {
   for (StepProfile& step : steps) {
-    if (step.flops > 0) step.alone = fit.plan().time_primitives(static_cast<std::size_t>(step.step), times);
+    if (step.flops <= 0) continue;
+    step.alone = spread_of(fit.plan().time_primitives(static_cast<std::size_t>(step.step), times)).median;
   }
 }
 

@@ -36,8 +36,8 @@ struct Profile {
 // them there.
 Profile profile_iterations(Fit& fit, int64_t iterations);
 
-// Fills in `alone` for convolutions and matrix products: the seconds of their oneDNN primitives without anything around
-// them, the best of `times` runs one after another. Their sum is the convolution floor: what the iteration would take
+// Fills in `alone` for convolutions and matrix products: the seconds of their primitives without anything around them,
+// the median of `times` runs one after another. Their sum is the convolution floor: what the iteration would take
 // were all else free.
 void time_convolutions(Fit& fit, std::vector<StepProfile>& steps, int64_t times);
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cassert>
 #include <chrono>
-#include <limits>
 #include <map>
 
 #include "engine/runtime/arena.h"
@@ -82,15 +81,15 @@ class Plan::Impl {
     }
   }
 
-  double time_primitives(std::size_t step, int64_t times) {
+  std::vector<double> time_primitives(std::size_t step, int64_t times) {
     const Team team(threads_);
-    double best = std::numeric_limits<double>::infinity();
+    std::vector<double> seconds;
     for (int64_t i = 0; i < times; ++i) {
       const auto start = std::chrono::steady_clock::now();
       steps_[step].kernel->run_primitives();
-      best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+      seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     }
-    return best;
+    return seconds;
   }
 
   struct Buffer {
@@ -385,7 +384,9 @@ void Plan::write_like(ValueId id, const std::vector<float>& values, float* memor
 }
 std::vector<float> Plan::read_like(ValueId id, const float* memory) const { return impl_->read(id, memory); }
 void Plan::run() noexcept { impl_->run(); }
-double Plan::time_primitives(std::size_t step, int64_t times) { return impl_->time_primitives(step, times); }
+std::vector<double> Plan::time_primitives(std::size_t step, int64_t times) {
+  return impl_->time_primitives(step, times);
+}
 void Plan::run_profiled(const std::function<void(std::size_t, double)>& on_step) { impl_->run_profiled(on_step); }
 float* Plan::data(ValueId id) const { return reinterpret_cast<float*>(impl_->buffer_of(id).address); }
 const MemoryDesc& Plan::layout(ValueId id) const { return impl_->buffer_of(id).desc; }

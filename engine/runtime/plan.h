@@ -63,9 +63,9 @@ class Plan {
   void run() noexcept;
   // The same, and says after each step how long it took.
   void run_profiled(const std::function<void(std::size_t step, double seconds)>& on_step);
-  // The seconds that one step's oneDNN primitives take, alone and over and over: the best of `times`. Leaves the plan's
+  // The seconds that one step's primitives take, alone and over and over, each of `times` times. Leaves the plan's
   // intermediate values without meaning until the next run().
-  double time_primitives(std::size_t step, int64_t times);
+  std::vector<double> time_primitives(std::size_t step, int64_t times);
 
   // Where an input or parameter lies, in layout(id), with its padding: its address never changes.
   [[nodiscard]] float* data(ValueId id) const;
