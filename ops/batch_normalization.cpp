@@ -340,8 +340,8 @@ std::span<const OpDef> batch_normalization_ops() {
        .bf16_inputs = 0b001,
        .again = "BatchNormalizationApply",
        .cases = {"1x8x5x7 8 8", "2x17x9x5 17 17 | alpha=0.2", "3x3x11x13 3 3 | alpha=0 epsilon=0.1", "1x16x33x32 16 16",
-                 "1x132x5x3 132 132", "2x1x3x3 1 1", "1x5x40x40 5 5", "2x4x6 4 4", "7x5 5 5",
-                 "2x3x2x3x4 3 3 | alpha=0.5", "1x4x64x64@99.8..100.2 4 4",
+                 "1x132x5x3 132 132", "1x67x9x8 67 67", "1x80x9x8 80 80 | alpha=0.2", "2x1x3x3 1 1", "1x5x40x40 5 5",
+                 "2x4x6 4 4", "7x5 5 5", "2x3x2x3x4 3 3 | alpha=0.5", "1x4x64x64@99.8..100.2 4 4",
                  // A mean of 5000 standard deviations is about as far as f32 elements themselves carry.
                  "1x3x48x64@-1000.3..-999.7 3 3 | alpha=0.2 epsilon=1e-9", "2x19x9x8 19 19",
                  // Several batches of groups that threads share.
@@ -356,7 +356,7 @@ std::span<const OpDef> batch_normalization_ops() {
        .reference = reference_apply,
        .bf16_inputs = 0b1,
        .cases = {"1x8x5x7 8 8 8 8@0.5..2", "2x17x9x5 17 17 17 17@0.5..2 | alpha=0.2", "2x4x6 4 4 4 4@0.5..2",
-                 "1x132x40x41 132 132 132 132@0.5..2 | alpha=0"}},
+                 "1x132x40x41 132 132 132 132@0.5..2 | alpha=0", "1x67x9x8 67 67 67 67@0.5..2"}},
       {.name = "BatchNormalizationStatistics",
        .internal = true,
        .attrs = {{"epsilon", 1e-5}},
@@ -377,7 +377,8 @@ std::span<const OpDef> batch_normalization_ops() {
        .bf16_inputs = 0b11,
        .cases = {"1x8x5x7 1x8x5x7 8 8 8 8@0.5..2", "2x17x9x5 2x17x9x5 17 17 17 17@0.5..2 | alpha=0.2",
                  "1x3x40x41 1x3x40x41 3 3 3 3@0.5..2 | alpha=0", "2x4x6 2x4x6 4 4 4 4@0.5..2",
-                 "1x16x33x32 1x16x33x32 16 16 16 16@0.5..2"}},
+                 "1x16x33x32 1x16x33x32 16 16 16 16@0.5..2", "1x67x9x8 1x67x9x8 67 67 67 67@0.5..2 | alpha=0.2",
+                 "1x80x9x8 1x80x9x8 80 80 80 80@0.5..2"}},
   };
   return ops;
 }

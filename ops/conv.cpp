@@ -669,6 +669,9 @@ std::span<const OpDef> conv_ops() {
                "1x36x9x70 32x36x1x1 36 36 36 36@0.5..2 | alpha=0.2",
                "1x8x24x20 8x8x1x1 8 8 8 8@0.5..2 - 8 | alpha=0.2",
                "2x16x40x51 3x16x1x1 16 16 16 16@0.5..2 - 3 | alpha=0.2",
+               "2x16x19x21 5x16x1x1 16 16 16 16@0.5..2 | alpha=0.2 with_statistics=1",
+               "1x8x19x21 16x8x1x1 8 8 8 8@0.5..2 | alpha=0.2",
+               "1x16x19x21 4x16x1x1 16 16 16 16@0.5..2 | alpha=0.2 with_statistics=1",
                "1x5x9x7 16x16x1x1 16 16 16 16@0.5..2 1x11x9x7 | alpha=0.2",
                "2x48x9x7 20x52x1x1 52 52 52 52@0.5..2 2x4x9x7 20 | alpha=-0.5",
                "1x20x23x70 24x20x3x3 20 20 20 20@0.5..2 | strides=[2,2] pads=[1,2,1,2] pad_mode=wrap alpha=0.2",
@@ -775,7 +778,8 @@ std::span<const OpDef> conv_ops() {
                "2x80x5x34 2x12x5x34 | weights_shape=[12,80,1,1] with_bias=1",
                // Few channels: vectors of either side's.
                "1x13x6x9 1x8x6x9 | pads=[1,1,1,1] weights_shape=[8,13,3,3] with_bias=1",
-               "1x16x7x34 1x7x7x34 | pads=[1,1,1,1] weights_shape=[7,16,3,3]",
+               "1x16x7x34 1x7x7x34 | pads=[1,1,1,1] weights_shape=[7,16,3,3] with_bias=1",
+               "1x2x9x11 1x16x9x11 | pads=[1,1,1,1] weights_shape=[16,2,3,3]",
                "2x5x20x21 2x16x10x11 | strides=[2,2] pads=[1,1,1,1] pad_mode=edge weights_shape=[16,5,3,3]",
                "2x16x33x9 2x8x33x9 16 16 16 16@0.5..2 | pads=[1,1,1,1] pad_mode=reflect weights_shape=[8,16,3,3] "
                "alpha=0.2",

@@ -125,7 +125,7 @@ inline void two_normals(uint32_t bits, float& x, float& y) {
 }
 
 // Eight normals for each of `count` counters (c0[i] + first0, c1, c2[i] + first2, 0), as eight rows. Thirteen rounds:
-// after ten a bit of the counter has spread over all that comes out (Random123 1.14, threefry.h).
+// after nine a bit of the counter has spread over all that comes out (Random123 1.14, threefry.h).
 HG_CLONES void normal_rows(const Key& key, const uint32_t* c0, uint32_t first0, uint32_t c1, const uint32_t* c2,
                            uint32_t first2, int64_t count, float* rows, int64_t stride) {
 #pragma omp simd

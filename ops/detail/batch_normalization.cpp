@@ -15,7 +15,7 @@ namespace {
 // layout's block, in which the channels repeat: one loop then serves row-major, blocked and channels-last alike.
 //
 // The periods of a row lie below each other, as a table's lines do, and the loops go down its columns: so many of them
-// at a time, a constant, that all their numbers and sums stay in registers.
+// at a time, a constant, that all their numbers and sums stay in AVX-512's registers.
 
 using Coefficients = NormalizationCoefficients;
 

@@ -15,7 +15,7 @@ struct NormalizationCoefficients {
   const float *slope, *constant;          // backward: diff_src = factor * dz + slope * (src - center) + constant
 };
 
-// As the loops of the same names in ops/detail/batch_normalization.cpp.
+// As normalize_row() and grad_apply_row() in ops/detail/batch_normalization.cpp, with the same columns at a time.
 struct Bf16Rows {
   void (*normalize)(const BFloat16* src, BFloat16* dst, int64_t step, int64_t count, int64_t period,
                     const NormalizationCoefficients& k, float alpha);

@@ -133,6 +133,8 @@ void run(const Images& image, int64_t count, int64_t period, const Normalization
     for (int64_t j = 0; j < period; j += 3 * kLanes) whole_columns<Op, 3>(image.at(0, j), lines, k, j, alpha);
   } else if (period % (2 * kLanes) == 0) {
     for (int64_t j = 0; j < period; j += 2 * kLanes) whole_columns<Op, 2>(image.at(0, j), lines, k, j, alpha);
+  } else if (period % kLanes == 0) {
+    for (int64_t j = 0; j < period; j += kLanes) whole_columns<Op, 1>(image.at(0, j), lines, k, j, alpha);
   } else {
     for (int64_t i = 0; i < lines; ++i) some_columns<Op>(image.at(i, 0), period, k, alpha);
   }

@@ -15,8 +15,9 @@
 namespace hourglass::detail {
 
 // For one group and an f32 gradient. Absent where the weights are many or a band of rows is large, so that a thread's
-// part would leave its caches; with few channels, unless the filter is pointwise; and where the CPU lacks AVX2 (for
-// bf16: AVX512_BF16), unless the filter is pointwise and channels are few.
+// part would leave its caches; with few channels on one side, unless the filter is pointwise; and where the CPU lacks
+// AVX2 (for bf16: AVX512_BF16). Few channels on both sides of a pointwise or 3x3 filter are always taken, those of 3x3
+// in bf16 by AMX where there is one.
 std::optional<KernelPlan> plan_grad_weights(const Convolution& conv);
 
 }  // namespace hourglass::detail

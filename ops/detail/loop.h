@@ -45,6 +45,11 @@ inline void store(BFloat16* p, float value) {
   p->bits = static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
+template <class T>
+HG_CLONES void widen(const T* from, int64_t count, float* to) {
+  for (int64_t i = 0; i < count; ++i) to[i] = load(from + i);
+}
+
 // body(i) for i in [0, count), split statically over the threads: the same count and threads give the same split.
 template <typename Body>
 void parallel_for(int64_t count, const Body& body) {

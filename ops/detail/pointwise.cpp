@@ -32,12 +32,7 @@ HG_CLONES void store_pixels(const float* sums, int64_t row, int64_t pixels, int6
   }
 }
 
-template <class T>
-HG_CLONES void widen(const T* from, int64_t count, float* to) {
-  for (int64_t i = 0; i < count; ++i) to[i] = load(from + i);
-}
-
-// Few channels: pixels of kIn floats to sums of kOut, all weights, [kIn][kOut], in registers.
+// Few channels: pixels of kIn floats to sums of kOut, all weights, [kIn][kOut], in AVX-512's registers.
 template <int kIn, int kOut>
 HG_CLONES void multiply_few(const float* src, const float* weights, int64_t pixels, float* sums) {
   typedef float Vector __attribute__((vector_size(kOut * sizeof(float))));

@@ -11,9 +11,9 @@
 
 namespace hourglass::detail {
 
-// For one group. Absent where the convolution is of another kind; where bf16 has AMX, which is faster; and, but for 8
-// or 16 channels to at most 16, with few source channels or, in bf16, an odd number of them, and where the CPU lacks
-// AVX2 (for bf16: AVX512_BF16).
+// For one group. Absent where the convolution is of another kind; where bf16 has AMX, which needs none of this; and,
+// but for 8 or 16 channels to at most 16, with few source channels or, in bf16, an odd number of them, and where the
+// CPU lacks AVX2 (for bf16: AVX512_BF16).
 std::optional<KernelPlan> plan_pointwise(const Convolution& conv);
 
 }  // namespace hourglass::detail

@@ -202,11 +202,6 @@ class TileProducts final : public Products {
   int64_t rows_, columns_, width_, row_ = 0;
 };
 
-template <class T>
-HG_CLONES void widen(const T* from, int64_t count, float* to) {
-  for (int64_t i = 0; i < count; ++i) to[i] = load(from + i);
-}
-
 // Channels of neighbouring pixels on both sides, and where their sums are.
 template <class T>
 struct Few {
@@ -387,7 +382,8 @@ class NarrowTapProducts final : public Products {
  public:
   static bool takes(const ProductSides& sides) {
     const int64_t src = sides.src_channels, dst = sides.dst_channels, lanes = lanes_of(sides);
-    return sides.taps.size() == 9 && (src % lanes == 0 || dst % lanes == 0) && src * dst <= kMost * lanes;
+    return sides.taps.size() == 9 && (src % lanes == 0 || dst % lanes == 0) && std::max(src, dst) <= kMostChannels &&
+           src * dst <= kMost * lanes;
   }
 
   NarrowTapProducts(ProductSides sides, bool is_bf16)
@@ -408,14 +404,19 @@ class NarrowTapProducts final : public Products {
  protected:
   [[nodiscard]] bool left_in_place() const override { return s_.swapped && !is_bf16_; }
   [[nodiscard]] bool right_in_place() const override { return !s_.swapped && !is_bf16_; }
-  [[nodiscard]] std::size_t left_bytes() const override { return bytes_of(left_pixels() * s_.left()); }
-  [[nodiscard]] std::size_t right_bytes() const override { return bytes_of(right_pixels() * s_.right()); }
+  [[nodiscard]] std::size_t left_bytes() const override {
+    return bytes_of(left_in_place() ? 0 : left_pixels() * s_.left());
+  }
+  [[nodiscard]] std::size_t right_bytes() const override {
+    return bytes_of(right_in_place() ? 0 : right_pixels() * s_.right());
+  }
   [[nodiscard]] int64_t left_pixels() const override { return s_.swapped ? s_.width : s_.places; }
   [[nodiscard]] int64_t right_pixels() const override { return s_.swapped ? s_.places : s_.width; }
   void put_left(const void* const* pixels, char* to) const override { put(pixels, left_pixels(), s_.left(), to); }
   void put_right(const void* const* pixels, char* to) const override { put(pixels, right_pixels(), s_.right(), to); }
 
  private:
+  static constexpr int64_t kMostChannels = 16;
   // Vectors of products of a pixel and tap: up to so many are faster than Winograd's algorithm.
   static constexpr int64_t kMost = 16;
 
@@ -521,8 +522,7 @@ std::unique_ptr<const Products> make_products(DType type, ProductSides sides) {
   if (const AmxLoops* loops = type == DType::bf16 ? tile_loops() : nullptr) {
     return std::make_unique<TileProducts>(std::move(sides), *loops);
   }
-  // With few channels on one side, oneDNN's direct convolution is ahead (512x512: 3 to 8 with stride 2 on AVX-512 0.8
-  // ms against 1.4).
+  // With few channels on one side, oneDNN's direct convolution is ahead.
   const bool few = std::min(sides.src_channels, sides.dst_channels) <= 8 && sides.taps.size() > 1;
   const WinogradLoops* loops = winograd_loops(type);
   if (loops == nullptr || few) return nullptr;

@@ -160,7 +160,7 @@ struct TileAt {
     run = width - of_strip % width;
   }
   // From tile t - 1 to t.
-  void move_to(const Layout& l, int64_t t) {
+  void advance(const Layout& l, int64_t t) {
     if (run == 1) {
       *this = TileAt(l, t);
       return;
@@ -319,7 +319,7 @@ class WinogradKernel final : public ConvolutionKernel {
     auto* in_words = words<uint32_t>(l.in_words + mine);
     auto* products = words<float>(l.products + mine);
     TileAt at(l, first);
-    for (int64_t t = 0; t < count; at.move_to(l, first + ++t)) {
+    for (int64_t t = 0; t < count; at.advance(l, first + ++t)) {
       const void* pixels[kPoints];
       find_source(strip, at, pixels);
       l.loops->transform_src(l.is_bf16, pixels, l.in.c, in_words + t * l.in_row, l.in_point);
@@ -329,7 +329,7 @@ class WinogradKernel final : public ConvolutionKernel {
       multiply_block(in_words, products, count, column, std::min(width, l.columns - column));
       const float* bias = l.conv.has_bias ? static_cast<const float*>(at_.src[l.conv.bias_input()]) : nullptr;
       at = TileAt(l, first);
-      for (int64_t t = 0; t < count; at.move_to(l, first + ++t)) {
+      for (int64_t t = 0; t < count; at.advance(l, first + ++t)) {
         void* pixels[kOut * kOut];
         find_targets(at, pixels);
         l.loops->transform_dst(l.is_bf16, products + t * l.out_row, l.product_point, column,
@@ -479,7 +479,7 @@ class WinogradKernel final : public ConvolutionKernel {
           std::fill_n(diff + i * kOut * kOut, kOut * kOut, scratch(l.zeros));
           continue;
         }
-        if (pair + i > 0) at.move_to(l, t);
+        if (pair + i > 0) at.advance(l, t);
         find_source(strip, at, src + i * kPoints);
         find_sources<kOut>(l, l.out, l.h.targets, l.w.targets, at.has_plain_targets(l), at,
                            static_cast<const char*>(at_.src[1]), scratch(l.zeros), diff + i * kOut * kOut);
@@ -530,7 +530,7 @@ bool is_supported(const Convolution& conv) {
 }
 
 // With few channels, oneDNN's direct convolution is ahead on AVX2 (8 to 16 channels at 512x512, Zen 3: forward 21 ms
-// against 23, the gradients 17 and 20 against 25 and 38; hourglass bench ops --model small).
+// against 23, the source's gradient 17 against 25; hourglass bench ops --model small).
 bool has_enough_channels(const Convolution& conv, const WinogradLoops& loops) {
   return &loops != winograd_avx2() || std::min(conv.src.shape[1], conv.dst.shape[1]) > 8;
 }
@@ -625,7 +625,7 @@ std::optional<KernelPlan> plan_winograd(const Convolution& conv) {
     l.in_row = up(l.in.c, kLanes) * l.element() / 4;
     l.out_row = l.width();
     const int64_t wanted = std::clamp<int64_t>(kBlockBytes / (kPoints * 4 * (l.in_row + l.out_row)), 8, 96);
-    const int64_t blocks = up((l.tiles + wanted - 1) / wanted, l.threads);  // as many for each
+    const int64_t blocks = up((l.tiles + wanted - 1) / wanted, l.threads);  // about as many for each
     l.block = (l.tiles + blocks - 1) / blocks;
     l.in_point = point_stride(l.block * l.in_row);
     l.product_point = point_stride(l.block * l.out_row);

@@ -1,5 +1,5 @@
 # Random123 is headers only and ships no CMake configuration. Defines the target Random123::Random123.
-find_path(Random123_INCLUDE_DIR Random123/philox.h)
+find_path(Random123_INCLUDE_DIR Random123/threefry.h)
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(Random123 REQUIRED_VARS Random123_INCLUDE_DIR)
 if(Random123_FOUND AND NOT TARGET Random123::Random123)

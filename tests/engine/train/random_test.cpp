@@ -118,6 +118,17 @@ TEST_CASE("noise on bf16 is the same noise, rounded") {
   }
 }
 
+TEST_CASE("each image of a batch has noise of its own") {
+  const MemoryDesc desc = detail::with_tag({DType::f32, Shape{2, 5, 3, 40}}, detail::Tag::nhwc);
+  const detail::View view = detail::view_of(desc);
+  std::vector<float> base(2 * 5 * 3 * 40), noise = base, first(base.size() / 2), alone = first;
+  add_normal_noise(view, base.data(), noise.data(), 1.0F, 3, 4);
+  add_normal_noise(detail::view_of(detail::with_tag({DType::f32, Shape{1, 5, 3, 40}}, detail::Tag::nhwc)), first.data(),
+                   alone.data(), 1.0F, 3, 4);
+  CHECK(std::equal(alone.begin(), alone.end(), noise.begin()));
+  CHECK_FALSE(std::equal(alone.begin(), alone.end(), noise.begin() + static_cast<std::ptrdiff_t>(alone.size())));
+}
+
 TEST_CASE("noise depends neither on the layout nor on the threads") {
   // Blocks that are full and not; more channels than are drawn at a time.
   for (const int64_t channels : {1, 3, 6, 16, 32, 36, 72, 520}) {
