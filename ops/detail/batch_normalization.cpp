@@ -106,6 +106,11 @@ HG_CLONES void fold_row(const float* vector, int64_t period, int64_t block, doub
   }
 }
 
+const Bf16Rows* bf16_rows() {
+  static const Bf16Rows* const kRows = has_isa(dnnl::cpu_isa::avx512_core_bf16) ? bf16_rows_avx512() : nullptr;
+  return kRows;
+}
+
 template <class T, int kColumns>
 HG_CLONES void normalize_columns(const T* x, int64_t period, T* y, int64_t step, int64_t lines, int64_t columns,
                                  const float* __restrict center, const float* __restrict factor,
@@ -124,6 +129,9 @@ HG_CLONES void normalize_columns(const T* x, int64_t period, T* y, int64_t step,
 template <class T>
 void normalize_row(const T* src, T* dst, int64_t step, int64_t count, int64_t period, const Coefficients& k,
                    float alpha) {
+  if constexpr (std::is_same_v<T, BFloat16>) {
+    if (const Bf16Rows* rows = bf16_rows()) return rows->normalize(src, dst, step, count, period, k, alpha);
+  }
   for_columns(count, period, [&](const Columns& c, auto constant) {
     normalize_columns<T, constant()>(src + c.line * period + c.first, period, dst + c.line * step + c.first, step,
                                      c.lines, c.count, k.center + c.first, k.factor + c.first, k.offset + c.first,
@@ -191,37 +199,17 @@ HG_CLONES void grad_apply_columns(const T* dy, int64_t step, const T* x, T* dx, 
 template <class T>
 void grad_apply_row(const T* diff_dst, int64_t step, const T* src, T* diff_src, int64_t count, int64_t period,
                     const Coefficients& k, float alpha) {
+  if constexpr (std::is_same_v<T, BFloat16>) {
+    if (const Bf16Rows* rows = bf16_rows()) {
+      return rows->grad_apply(diff_dst, step, src, diff_src, count, period, k, alpha);
+    }
+  }
   for_columns(count, period, [&](const Columns& c, auto constant) {
     const int64_t at = c.line * period + c.first;
     grad_apply_columns<T, constant()>(diff_dst + c.line * step + c.first, step, src + at, diff_src + at, period,
                                       c.lines, c.count, k.center + c.first, k.factor + c.first, k.offset + c.first,
                                       k.slope + c.first, k.constant + c.first, alpha);
   });
-}
-
-const Bf16Rows* bf16_rows() {
-  static const Bf16Rows* const kRows = has_isa(dnnl::cpu_isa::avx512_core_bf16) ? bf16_rows_avx512() : nullptr;
-  return kRows;
-}
-
-template <class T>
-void normalize_run(const T* src, T* dst, int64_t step, int64_t count, int64_t period, const Coefficients& k,
-                   float alpha) {
-  if constexpr (std::is_same_v<T, BFloat16>) {
-    if (const Bf16Rows* rows = bf16_rows()) return rows->normalize(src, dst, step, count, period, k, alpha);
-  }
-  normalize_row(src, dst, step, count, period, k, alpha);
-}
-
-template <class T>
-void grad_apply_run(const T* diff_dst, int64_t step, const T* src, T* diff_src, int64_t count, int64_t period,
-                    const Coefficients& k, float alpha) {
-  if constexpr (std::is_same_v<T, BFloat16>) {
-    if (const Bf16Rows* rows = bf16_rows()) {
-      return rows->grad_apply(diff_dst, step, src, diff_src, count, period, k, alpha);
-    }
-  }
-  grad_apply_row(diff_dst, step, src, diff_src, count, period, k, alpha);
 }
 
 // ---- scratch memory
@@ -435,7 +423,7 @@ void normalize_forward(const Normalization& normalization, const NormalizationFo
   };
   walk.run(reduce, finish, [&](int64_t worker, int64_t split, int64_t first, int64_t last) {
     walk.for_chunks(split, first, last, [&](int64_t group, int64_t offset, int64_t pixels) {
-      normalize_run(src + offset, slice.target(dst, worker, offset), slice.step(), pixels * block, walk.period,
+      normalize_row(src + offset, slice.target(dst, worker, offset), slice.step(), pixels * block, walk.period,
                     scratch.of(group), normalization.alpha);
       slice.store(dst, worker, offset, pixels);
     });
@@ -470,7 +458,7 @@ void normalize_apply(const Normalization& normalization, const NormalizationAppl
   set_coefficients(walk, scratch, at.scale, at.bias, at.mean, at.inv_std);
   parallel_for(walk.workers, [&](int64_t worker) {
     walk.for_share(worker, walk.workers, 0, walk.v.groups, [&](int64_t group, int64_t offset, int64_t pixels) {
-      normalize_run(src + offset, slice.target(dst, worker, offset), slice.step(), pixels * walk.v.block, walk.period,
+      normalize_row(src + offset, slice.target(dst, worker, offset), slice.step(), pixels * walk.v.block, walk.period,
                     scratch.of(group), normalization.alpha);
       slice.store(dst, worker, offset, pixels);
     });
@@ -524,7 +512,7 @@ void normalize_backward(const Normalization& normalization, const NormalizationB
   };
   walk.run(reduce, finish, [&](int64_t worker, int64_t split, int64_t first, int64_t last) {
     walk.for_chunks(split, first, last, [&](int64_t group, int64_t offset, int64_t pixels) {
-      grad_apply_run(slice.load(diff_dst, worker, offset, pixels), slice.step(), src + offset, diff_src + offset,
+      grad_apply_row(slice.load(diff_dst, worker, offset, pixels), slice.step(), src + offset, diff_src + offset,
                      pixels * block, walk.period, scratch.of(group), alpha);
     });
   });
@@ -549,9 +537,9 @@ template <class T>
 void PixelNormalizer::run(const T* src, int64_t pixels, const float* coefficients, T* dst, T* buffer) const {
   const Coefficients k{coefficients, coefficients + period_, coefficients + 2 * period_, nullptr, nullptr};
   if (is_direct()) {
-    return normalize_run(src, dst, stride_ == channels_ ? period_ : stride_, pixels * channels_, period_, k, alpha_);
+    return normalize_row(src, dst, stride_ == channels_ ? period_ : stride_, pixels * channels_, period_, k, alpha_);
   }
-  normalize_run(src, buffer, period_, pixels * channels_, period_, k, alpha_);
+  normalize_row(src, buffer, period_, pixels * channels_, period_, k, alpha_);
   copy_lanes(buffer, channels_, dst, stride_, channels_, pixels);
 }
 

@@ -110,29 +110,41 @@ class PointwiseKernel final : public ConvolutionKernel {
     return alone() ? WrittenStatistics::none() : layout_->statistics;
   }
   [[nodiscard]] const float* coefficients() const { return alone() ? nullptr : scratch<float>(layout_->coefficients); }
-  // Weights in panels of kWidth columns, the bias filled up, and coefficients.
+  // The weights, the bias filled up, and coefficients.
   void prepare() const {
     const Layout& l = *layout_;
     if (l.few != nullptr) {
-      auto* weights = scratch<float>(l.weights);
-      std::fill_n(weights, l.src_channels * l.columns, 0.0F);
-      with_element(l.is_bf16, [&](auto* element) {
-        using T = std::remove_pointer_t<decltype(element)>;
-        for (int64_t c = 0; c < l.src_channels; ++c) {
-          widen(static_cast<const T*>(at_.src[1]) + c * l.channels, l.channels, weights + c * l.columns);
-        }
-      });
-    }
-    for (int64_t column = 0; l.few == nullptr && column < l.columns; column += kWidth) {
-      const int64_t width = std::min(kWidth, l.columns - column);
-      l.loops->pack(l.is_bf16, weight_rows_.data(), static_cast<int64_t>(weight_rows_.size()), column,
-                    std::min(width, l.channels - column), scratch<uint32_t>(l.weights) + column * l.depth, width);
+      widen_weights();
+    } else {
+      pack_weights();
     }
     auto* bias = scratch<float>(l.bias);
     std::fill_n(bias, l.columns, 0.0F);
     if (l.conv.has_bias) std::copy_n(static_cast<const float*>(at_.src[l.conv.bias_input()]), l.channels, bias);
     l.normalized.set_coefficients(at_, scratch<float>(l.coefficients));
     statistics().begin(at_);
+  }
+
+  // [src_channels][columns] floats.
+  void widen_weights() const {
+    const Layout& l = *layout_;
+    auto* weights = scratch<float>(l.weights);
+    std::fill_n(weights, l.src_channels * l.columns, 0.0F);
+    with_element(l.is_bf16, [&](auto* element) {
+      using T = std::remove_pointer_t<decltype(element)>;
+      for (int64_t c = 0; c < l.src_channels; ++c) {
+        widen(static_cast<const T*>(at_.src[1]) + c * l.channels, l.channels, weights + c * l.columns);
+      }
+    });
+  }
+  // Panels of kWidth columns.
+  void pack_weights() const {
+    const Layout& l = *layout_;
+    for (int64_t column = 0; column < l.columns; column += kWidth) {
+      const int64_t width = std::min(kWidth, l.columns - column);
+      l.loops->pack(l.is_bf16, weight_rows_.data(), static_cast<int64_t>(weight_rows_.size()), column,
+                    std::min(width, l.channels - column), scratch<uint32_t>(l.weights) + column * l.depth, width);
+    }
   }
 
   void convolve(int64_t first, int64_t count) const {
@@ -144,15 +156,26 @@ class PointwiseKernel final : public ConvolutionKernel {
     auto* dst = static_cast<char*>(at_.dst[0]) + static_cast<std::size_t>(first * l.channels) * l.element();
     float* sums = l.in_place ? reinterpret_cast<float*>(dst) : scratch<float>(l.sums + mine);
     if (l.few != nullptr) {
-      const auto* floats = reinterpret_cast<const float*>(source);
-      if (l.is_bf16) {
-        auto* wide = scratch<float>(l.wide + mine);
-        widen(reinterpret_cast<const BFloat16*>(source), count * l.src_channels, wide);
-        floats = wide;
-      }
-      l.few(floats, scratch<float>(l.weights), count, sums);
+      multiply_few_channels(source, count, scratch<float>(l.wide + mine), sums);
+    } else {
+      multiply_panels(source, count, sums);
     }
-    for (int64_t column = 0; l.few == nullptr && column < l.columns; column += kWidth) {
+    if (!l.in_place) store(sums, count, dst);
+    statistics().add(at_, dst, count);
+  }
+
+  // bf16 by way of `wide`.
+  void multiply_few_channels(const void* source, int64_t count, float* wide, float* sums) const {
+    const Layout& l = *layout_;
+    if (l.is_bf16) {
+      widen(static_cast<const BFloat16*>(source), count * l.src_channels, wide);
+      source = wide;
+    }
+    l.few(static_cast<const float*>(source), scratch<float>(l.weights), count, sums);
+  }
+  void multiply_panels(const uint32_t* source, int64_t count, float* sums) const {
+    const Layout& l = *layout_;
+    for (int64_t column = 0; column < l.columns; column += kWidth) {
       const int64_t width = std::min(kWidth, l.columns - column);
       for (int64_t k = 0; k < l.depth; k += kDepth) {
         l.loops->multiply(l.is_bf16, {.a = source + k,
@@ -168,8 +191,6 @@ class PointwiseKernel final : public ConvolutionKernel {
                                       .add = k > 0});
       }
     }
-    if (!l.in_place) store(sums, count, dst);
-    statistics().add(at_, dst, count);
   }
 
   void store(const float* sums, int64_t count, void* dst) const {

@@ -517,8 +517,9 @@ bool has_narrow_products(DType type, const ProductSides& sides) {
 
 std::unique_ptr<const Products> make_products(DType type, ProductSides sides) {
   if (NarrowProducts::takes(sides)) return std::make_unique<NarrowProducts>(std::move(sides), type == DType::bf16);
-  if (has_narrow_products(type, sides))
+  if (has_narrow_products(type, sides)) {
     return std::make_unique<NarrowTapProducts>(std::move(sides), type == DType::bf16);
+  }
   if (const AmxLoops* loops = type == DType::bf16 ? tile_loops() : nullptr) {
     return std::make_unique<TileProducts>(std::move(sides), *loops);
   }

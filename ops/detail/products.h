@@ -104,7 +104,7 @@ class Products {
   std::string name_;
 };
 
-// Whether there are products for few channels on both sides, faster than any other way.
+// Whether make_products() has loops for these, with few channels on both sides, that Winograd's algorithm leaves them.
 bool has_narrow_products(DType type, const ProductSides& sides);
 
 // Null where the CPU has none for `type`, or something else is faster.

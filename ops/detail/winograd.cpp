@@ -192,8 +192,9 @@ void find_sources(const Layout& l, const View& view, const Dims& rows, const Dim
   data += at.image * view.stride_n * l.element();
   const int64_t row_bytes = view.stride_h * l.element(), pixel_bytes = view.stride_w * l.element();
   const int64_t *row = rows.data() + at.row, *column = columns.data() + at.column;
-  if (is_plain)
+  if (is_plain) {
     return find_plain<kSide>(data + *row * row_bytes + *column * pixel_bytes, row_bytes, pixel_bytes, pixels);
+  }
   for (int i = 0; i < kSide; ++i) {
     for (int j = 0; j < kSide; ++j) {
       const bool inside = row[i] >= 0 && column[j] >= 0;
