@@ -24,6 +24,7 @@
 
 #include "graph/error.h"
 #include "ops/detail/band_convolution.h"
+#include "ops/detail/bordered_grad_src.h"
 #include "ops/detail/grad_weights.h"
 #include "ops/detail/normalized_source.h"
 #include "ops/detail/onednn.h"
@@ -426,6 +427,7 @@ std::optional<KernelPlan> plan_ours(const PlanContext& ctx, const detail::Convol
     if (auto plan = detail::plan_winograd(conv)) return plan;
     if (auto plan = detail::plan_tile_convolution(conv)) return plan;
     if (auto plan = detail::plan_pointwise(conv)) return plan;
+    if (auto plan = detail::plan_bordered_grad_src(ctx, conv)) return plan;
     if (conv.direction == detail::Direction::grad_weights) {
       if (auto plan = detail::plan_grad_weights(conv)) return plan;
     }
@@ -725,6 +727,12 @@ std::span<const OpDef> conv_ops() {
                "2x7x13x10 7x5x3x3 | pads=[2,1,0,2] pad_mode=edge src_shape=[2,5,13,9]",
                "1x132x19x70 132x36x3x3 | pads=[1,1,1,1] src_shape=[1,36,19,70]",
                "1x16x6x7 16x17x3x3 | pads=[2,2,2,2] pad_mode=wrap src_shape=[1,17,4,5]",
+               // Large enough for a border of its own.
+               "1x8x131x126 8x3x3x3 | pads=[1,1,1,1] pad_mode=reflect src_shape=[1,3,131,126]",
+               "2x5x64x72 5x8x3x3 | pads=[1,1,1,1] pad_mode=reflect strides=[2,2] src_shape=[2,8,128,144]",
+               "1x4x130x127 4x6x5x4 | pads=[2,3,2,0] pad_mode=edge src_shape=[1,6,130,127]",
+               "1x7x66x129 7x5x3x3 | pads=[1,2,3,2] pad_mode=wrap strides=[2,1] dilations=[1,2] "
+               "src_shape=[1,5,130,129]",
            }},
       {.name = "ConvGradWeights",
        .internal = true,

@@ -365,6 +365,8 @@ bool cut(const dnnl::engine& engine, int64_t rows, Layout& layout) {
 
 }  // namespace
 
+bool prefers_channels_last(const Convolution& conv) { return layouts(conv).front() == Tag::nhwc; }
+
 bool prefers_bands(const Convolution& conv) {
   if (conv.direction == Direction::forward) return false;
   const int64_t narrow = std::min(conv.src.shape[1], conv.dst.shape[1]);
@@ -463,6 +465,7 @@ std::optional<KernelPlan> plan_band_convolution(const PlanContext& ctx, const Co
     case Direction::grad_src:
       plan.src = {l.dst, l.weights};
       plan.dst = {l.src};
+      if (!l.src_in_place && conv.src.dtype == DType::bf16) plan.rounding = kBorderRoundingBf16;
       break;
     case Direction::grad_weights:
       plan.src = {l.src, l.dst};

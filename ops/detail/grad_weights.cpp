@@ -28,6 +28,13 @@ void add(const float* src, float* dst, int64_t count) {
   for (int64_t i = 0; i < count; ++i) dst[i] += src[i];
 }
 
+// Where the pixels of a row lie: `zeros` for those outside.
+HG_CLONES void find_pixels(const char* row, const int64_t* places, int64_t count, const char* zeros,
+                           const void** pixels) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) pixels[i] = places[i] == kOutside ? zeros : row + places[i];
+}
+
 struct Layout {
   Convolution conv;
   std::unique_ptr<const Products> products;
@@ -125,8 +132,10 @@ class GradWeightsKernel final : public ConvolutionKernel {
     const void* const* pixels(const char* row, const Dims& places) {
       const char* zeros = kernel_.scratch<char>(0, l_.zeros);
       const void** pixels = kernel_.scratch<const void*>(index_, l_.pixel_list);
-      for (std::size_t i = 0; i < places.size(); ++i) {
-        pixels[i] = row == nullptr || places[i] == kOutside ? zeros : row + places[i];
+      if (row == nullptr) {
+        std::fill_n(pixels, places.size(), zeros);
+      } else {
+        find_pixels(row, places.data(), static_cast<int64_t>(places.size()), zeros, pixels);
       }
       return pixels;
     }
