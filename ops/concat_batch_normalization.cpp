@@ -6,10 +6,12 @@
 //
 // ConcatBatchNormalizationApply: dst with mean and inv_std given.
 #include <algorithm>
+#include <array>
 
 #include "graph/error.h"
 #include "ops/detail/batch_normalization.h"
 #include "ops/detail/normalized_source.h"
+#include "ops/detail/offsets.h"
 #include "ops/detail/onednn.h"
 #include "ops/table.h"
 
@@ -198,10 +200,14 @@ KernelPlan plan_apply(PlanContext& ctx) {
 }
 
 KernelPlan plan_backward(PlanContext& ctx) {
-  const Parts parts(ctx, 1);
-  const auto kernel = [](auto* element, const Addresses& at, const Normalization& part, std::size_t i) {
-    using T = std::remove_pointer_t<decltype(element)>;
-    detail::normalize_backward<T>(part, {.diff_dst = at.src[0],
+  Parts parts(ctx, 1);
+  detail::cut_alike(parts.a.walk, parts.b.walk);
+  const std::size_t element_bytes = parts.is_bf16 ? 2 : 4;
+  detail::Offsets offsets;
+  const std::array<std::size_t, 2> scratch{offsets.add(parts.a.scratch_bytes(element_bytes)),
+                                           offsets.add(parts.b.scratch_bytes(element_bytes))};
+  const auto addresses = [scratch](const Addresses& at, const Normalization& part, std::size_t i) {
+    return detail::NormalizationBackward{.diff_dst = at.src[0],
                                          .src = at.src[1 + i],
                                          .scale = floats(at, 3, part),
                                          .bias = floats(at, 4, part),
@@ -210,10 +216,20 @@ KernelPlan plan_backward(PlanContext& ctx) {
                                          .diff_src = at.dst[i],
                                          .diff_scale = float_output(at, 2, part),
                                          .diff_bias = float_output(at, 3, part),
-                                         .scratch = at.scratch});
+                                         .scratch = static_cast<char*>(at.scratch) + scratch[i]};
   };
-  KernelPlan plan = parts.plan({parts.whole_desc, parts.a_desc, parts.b_desc}, {parts.a_desc, parts.b_desc}, kernel);
-  plan.in_place = {{0, 1}, {1, 2}};
+  KernelPlan plan{.src = {parts.whole_desc, parts.a_desc, parts.b_desc},
+                  .dst = {parts.a_desc, parts.b_desc},
+                  .scratch_bytes = offsets.end(),
+                  .in_place = {{0, 1}, {1, 2}},
+                  .implementation = "loop",
+                  .kernel = nullptr};
+  detail::with_element(parts.is_bf16, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    plan.kernel = loop_kernel([addresses, a = parts.a, b = parts.b](const Addresses& at) {
+      detail::normalize_backward<T>(a, addresses(at, a, 0), b, addresses(at, b, 1));
+    });
+  });
   append_plain(ctx, ctx.node.inputs, 3, plan.src);
   append_plain(ctx, ctx.node.outputs, 2, plan.dst);
   return plan;

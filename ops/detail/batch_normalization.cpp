@@ -465,57 +465,124 @@ void normalize_apply(const Normalization& normalization, const NormalizationAppl
   });
 }
 
+namespace {
+
+// One normalisation's share of the two passes back.
 template <class T>
-void normalize_backward(const Normalization& normalization, const NormalizationBackward& at) {
-  const NormalizationWalk& walk = normalization.walk;
-  const Scratch scratch(walk, at.scratch);
-  const Slice<T> slice(normalization, at.scratch);
-  const int64_t block = walk.v.block;
-  const float alpha = normalization.alpha;
-  const auto* diff_dst = static_cast<const T*>(at.diff_dst);
-  const auto* src = static_cast<const T*>(at.src);
-  auto* diff_src = static_cast<T*>(at.diff_src);
-  // Every share reads the coefficients of its own groups, so they are made before the batches start.
-  set_coefficients(walk, scratch, at.scale, at.bias, at.mean, at.inv_std);
-  const auto reduce = [&](int64_t worker, int64_t split, int64_t first, int64_t last) {
-    scratch.clear(split, first, last);
-    float *sum = scratch.vector(worker, 0), *product = scratch.vector(worker, 1);
-    walk.for_chunks(split, first, last, [&](int64_t group, int64_t offset, int64_t pixels) {
-      grad_sums_row(slice.load(diff_dst, worker, offset, pixels), slice.step(), src + offset, pixels * block,
-                    walk.period, scratch.of(group), alpha, sum, product);
-      double *sums = scratch.folded(worker, 0), *products = scratch.folded(worker, 1);
-      fold_row(sum, walk.period, block, sums);
-      fold_row(product, walk.period, block, products);
-      for (int64_t lane = 0; lane < block; ++lane) {
-        double* into = scratch.sum(split, group * block + lane);
-        into[0] += sums[lane];
-        into[1] += products[lane];
-      }
-    });
-  };
-  const auto finish = [&](int64_t first, int64_t last) {
+class Backward {
+ public:
+  Backward(const Normalization& normalization, const NormalizationBackward& at)
+      : at_(at),
+        walk_(normalization.walk),
+        alpha_(normalization.alpha),
+        scratch_(walk_, at.scratch),
+        slice_(normalization, at.scratch),
+        diff_dst_(static_cast<const T*>(at.diff_dst)),
+        src_(static_cast<const T*>(at.src)),
+        diff_src_(static_cast<T*>(at.diff_src)) {
+    // Every share reads the coefficients of its own groups, so they are made before the batches start.
+    set_coefficients(walk_, scratch_, at.scale, at.bias, at.mean, at.inv_std);
+  }
+  [[nodiscard]] const NormalizationWalk& walk() const { return walk_; }
+
+  void clear(int64_t split, int64_t first, int64_t last) const { scratch_.clear(split, first, last); }
+  void add_sums(int64_t worker, int64_t split, int64_t group, int64_t offset, int64_t pixels) const {
+    const int64_t block = walk_.v.block;
+    float *sum = scratch_.vector(worker, 0), *product = scratch_.vector(worker, 1);
+    grad_sums_row(slice_.load(diff_dst_, worker, offset, pixels), slice_.step(), src_ + offset, pixels * block,
+                  walk_.period, scratch_.of(group), alpha_, sum, product);
+    double *sums = scratch_.folded(worker, 0), *products = scratch_.folded(worker, 1);
+    fold_row(sum, walk_.period, block, sums);
+    fold_row(product, walk_.period, block, products);
+    for (int64_t lane = 0; lane < block; ++lane) {
+      double* into = scratch_.sum(split, group * block + lane);
+      into[0] += sums[lane];
+      into[1] += products[lane];
+    }
+  }
+  void finish(int64_t first, int64_t last) const {
+    const int64_t block = walk_.v.block;
     for (int64_t c = first * block; c < last * block; ++c) {
       const int64_t group = c / block, lane = c % block;
       double slope = 0, constant = 0;
-      if (c < walk.v.c) {
-        const auto [sum, product] = scratch.total(c);
-        const auto inverse = static_cast<double>(at.inv_std[c]);
-        at.diff_bias[c] = static_cast<float>(sum);
-        at.diff_scale[c] = static_cast<float>(product * inverse);
-        const double factor = static_cast<double>(at.scale[c]) * inverse;
-        slope = -factor * inverse * inverse * product / walk.count();
-        constant = -factor * sum / walk.count();
+      if (c < walk_.v.c) {
+        const auto [sum, product] = scratch_.total(c);
+        const auto inverse = static_cast<double>(at_.inv_std[c]);
+        at_.diff_bias[c] = static_cast<float>(sum);
+        at_.diff_scale[c] = static_cast<float>(product * inverse);
+        const double factor = static_cast<double>(at_.scale[c]) * inverse;
+        slope = -factor * inverse * inverse * product / walk_.count();
+        constant = -factor * sum / walk_.count();
       }
-      scratch.set(group, 3, lane, slope);
-      scratch.set(group, 4, lane, constant);
+      scratch_.set(group, 3, lane, slope);
+      scratch_.set(group, 4, lane, constant);
     }
-  };
-  walk.run(reduce, finish, [&](int64_t worker, int64_t split, int64_t first, int64_t last) {
-    walk.for_chunks(split, first, last, [&](int64_t group, int64_t offset, int64_t pixels) {
-      grad_apply_row(slice.load(diff_dst, worker, offset, pixels), slice.step(), src + offset, diff_src + offset,
-                     pixels * block, walk.period, scratch.of(group), alpha);
-    });
-  });
+  }
+  void apply(int64_t worker, int64_t group, int64_t offset, int64_t pixels) const {
+    grad_apply_row(slice_.load(diff_dst_, worker, offset, pixels), slice_.step(), src_ + offset, diff_src_ + offset,
+                   pixels * walk_.v.block, walk_.period, scratch_.of(group), alpha_);
+  }
+
+ private:
+  const NormalizationBackward& at_;
+  const NormalizationWalk& walk_;
+  float alpha_;
+  Scratch scratch_;
+  Slice<T> slice_;
+  const T* diff_dst_;
+  const T* src_;
+  T* diff_src_;
+};
+
+// All of them chunk by chunk. Several are channels-last, in one group, and cut alike.
+template <class First, class... Others>
+void run_backward(const First& first_part, const Others&... others) {
+  const NormalizationWalk& walk = first_part.walk();
+  const auto elsewhere = [&](const auto& part, int64_t offset) { return offset / walk.v.block * part.walk().v.block; };
+  walk.run(
+      [&](int64_t worker, int64_t split, int64_t first, int64_t last) {
+        first_part.clear(split, first, last);
+        (others.clear(split, first, last), ...);
+        walk.for_chunks(split, first, last, [&](int64_t group, int64_t offset, int64_t pixels) {
+          first_part.add_sums(worker, split, group, offset, pixels);
+          (others.add_sums(worker, split, group, elsewhere(others, offset), pixels), ...);
+        });
+      },
+      [&](int64_t first, int64_t last) {
+        first_part.finish(first, last);
+        (others.finish(first, last), ...);
+      },
+      [&](int64_t worker, int64_t split, int64_t first, int64_t last) {
+        walk.for_chunks(split, first, last, [&](int64_t group, int64_t offset, int64_t pixels) {
+          first_part.apply(worker, group, offset, pixels);
+          (others.apply(worker, group, elsewhere(others, offset), pixels), ...);
+        });
+      });
+}
+
+}  // namespace
+
+void cut_alike(NormalizationWalk& a, NormalizationWalk& b) {
+  const int64_t grain = std::lcm(a.period / a.v.block, b.period / b.v.block);
+  const int64_t pixels = std::max(grain, std::min(a.chunk_pixels, b.chunk_pixels) / grain * grain);
+  const int64_t workers = std::max(a.workers, b.workers), splits = std::max(a.splits, b.splits);
+  for (NormalizationWalk* walk : {&a, &b}) {
+    walk->chunk_pixels = pixels;
+    walk->chunks = (walk->row_pixels + pixels - 1) / pixels;
+    walk->workers = workers;
+    walk->splits = splits;
+  }
+}
+
+template <class T>
+void normalize_backward(const Normalization& normalization, const NormalizationBackward& at) {
+  run_backward(Backward<T>(normalization, at));
+}
+
+template <class T>
+void normalize_backward(const Normalization& a, const NormalizationBackward& at_a, const Normalization& b,
+                        const NormalizationBackward& at_b) {
+  run_backward(Backward<T>(a, at_a), Backward<T>(b, at_b));
 }
 
 PixelNormalizer::PixelNormalizer(int64_t channels, int64_t stride, float alpha)
@@ -636,5 +703,9 @@ template void normalize_apply<float>(const Normalization&, const NormalizationAp
 template void normalize_apply<BFloat16>(const Normalization&, const NormalizationApply&);
 template void normalize_backward<float>(const Normalization&, const NormalizationBackward&);
 template void normalize_backward<BFloat16>(const Normalization&, const NormalizationBackward&);
+template void normalize_backward<float>(const Normalization&, const NormalizationBackward&, const Normalization&,
+                                        const NormalizationBackward&);
+template void normalize_backward<BFloat16>(const Normalization&, const NormalizationBackward&, const Normalization&,
+                                           const NormalizationBackward&);
 
 }  // namespace hourglass::detail

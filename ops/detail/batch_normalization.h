@@ -117,6 +117,9 @@ struct NormalizationWalk {
   }
 };
 
+// Gives two channels-last walks over the same pixels the same chunks, so that both can be gone over chunk by chunk.
+void cut_alike(NormalizationWalk& a, NormalizationWalk& b);
+
 // What is normalised, and where its counterpart lies: the result, or the result's gradient.
 struct Normalization {
   NormalizationWalk walk;
@@ -181,6 +184,11 @@ struct NormalizationBackward {
 };
 template <class T>
 void normalize_backward(const Normalization& normalization, const NormalizationBackward& at);
+// Of two slices of the same counterpart, which is read once for both in each of the two passes. Their walks are cut
+// alike, and each has scratch memory of its own.
+template <class T>
+void normalize_backward(const Normalization& a, const NormalizationBackward& at_a, const Normalization& b,
+                        const NormalizationBackward& at_b);
 
 // The statistics of channels-last pixels, for kernels that take them while they write.
 class MomentSums {
