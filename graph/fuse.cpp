@@ -217,6 +217,50 @@ void take_statistics_while_writing(Graph& graph, const OpTable& table) {
 
 }  // namespace
 
+namespace {
+
+constexpr int64_t kFewChannels = 4;  // that PointwiseBatchNormalizationGrad takes
+
+// The node that makes the value, where that is the gradient of a pointwise convolution of few channels and nothing else
+// reads it.
+Node* pointwise_gradient(Graph& graph, const std::vector<int>& uses, ValueId id) {
+  Node* node = sole_producer(graph, uses, id, "ConvGradSrc");
+  if (node == nullptr || node->attrs.integer("group") != 1) return nullptr;
+  const Shape &from = graph.shape(node->inputs[0]), &weights = graph.shape(node->inputs[1]), &to = graph.shape(id);
+  const bool is_pointwise = weights[2] == 1 && weights[3] == 1 && from[2] == to[2] && from[3] == to[3];
+  return is_pointwise && weights[0] <= kFewChannels ? node : nullptr;
+}
+
+}  // namespace
+
+void fuse_pointwise_gradients(Graph& graph, const OpTable& table) {
+  const std::vector<int> uses = count_uses(graph);
+  std::vector<bool> dropped(graph.nodes.size(), false);
+  const auto drop = [&](const Node& node) { dropped[static_cast<std::size_t>(&node - graph.nodes.data())] = true; };
+  for (Node& node : graph.nodes) {
+    if (node.op->name != "BatchNormalizationGrad" || graph.shape(node.inputs[0]).rank() != 4) continue;
+    const Node* conv = pointwise_gradient(graph, uses, node.inputs[0]);
+    ValueId other;
+    if (conv == nullptr) {
+      const Node* sum = sole_producer(graph, uses, node.inputs[0], "Add");
+      if (sum == nullptr || graph.shape(sum->inputs[0]) != graph.shape(sum->inputs[1])) continue;
+      for (std::size_t i = 0; i < 2 && conv == nullptr; ++i) {
+        conv = pointwise_gradient(graph, uses, sum->inputs[i]);
+        other = sum->inputs[1 - i];
+      }
+      if (conv == nullptr) continue;
+      drop(*sum);
+    }
+    drop(*conv);
+    std::vector<ValueId> inputs = conv->inputs;
+    inputs.insert(inputs.end(), node.inputs.begin() + 1, node.inputs.end());
+    if (other.valid()) inputs.push_back(other);
+    node.inputs = std::move(inputs);
+    node.op = table.find("PointwiseBatchNormalizationGrad");
+  }
+  drop_nodes(graph, dropped);
+}
+
 void fuse_normalizations(Graph& graph, const OpTable& table) {
   normalize_while_reading(graph, table);
   split_statistics(graph, table);

@@ -24,6 +24,11 @@ void fuse(Graph& graph, const OpTable& table);
 // backward pass then has no use for the normalised image, which need be neither kept nor made anew.
 void fuse_normalized_sources(Graph& graph, std::size_t forward_nodes);
 
+// To be run after differentiate(). Where a BatchNormalization's gradient reads nothing but the gradient of a pointwise
+// Conv of at most four channels, or that and another one added to it, it makes them as it reads: a sum of four products
+// costs less than an image that is written once and read twice.
+void fuse_pointwise_gradients(Graph& graph, const OpTable& table);
+
 // To be run behind recompute(). A BatchNormalization (of one image or of two) that one Conv alone reads leaves only its
 // statistics to be computed: the Conv normalises what it reads. Where a Conv or a Resize wrote what a
 // BatchNormalization reads, it takes the statistics while it writes.

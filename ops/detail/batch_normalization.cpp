@@ -139,8 +139,8 @@ void normalize_row(const T* src, T* dst, int64_t step, int64_t count, int64_t pe
   });
 }
 
-template <class T, int kColumns>
-HG_CLONES void grad_sums_columns(const T* dy, int64_t step, const T* x, int64_t period, int64_t lines, int64_t columns,
+template <class T, class D, int kColumns>
+HG_CLONES void grad_sums_columns(const D* dy, int64_t step, const T* x, int64_t period, int64_t lines, int64_t columns,
                                  const float* __restrict center, const float* __restrict factor,
                                  const float* __restrict offset, float alpha, float* __restrict sum,
                                  float* __restrict product) {
@@ -166,21 +166,21 @@ HG_CLONES void grad_sums_columns(const T* dy, int64_t step, const T* x, int64_t 
   }
 }
 
-// The sums of dz and of dz * (src - center).
-template <class T>
-void grad_sums_row(const T* diff_dst, int64_t step, const T* src, int64_t count, int64_t period, const Coefficients& k,
+// The sums of dz and of dz * (src - center). diff_dst has elements of its own type.
+template <class T, class D>
+void grad_sums_row(const D* diff_dst, int64_t step, const T* src, int64_t count, int64_t period, const Coefficients& k,
                    float alpha, float* sum, float* product) {
   std::fill_n(sum, period, 0.0F);
   std::fill_n(product, period, 0.0F);
   for_columns(count, period, [&](const Columns& c, auto constant) {
-    grad_sums_columns<T, constant()>(diff_dst + c.line * step + c.first, step, src + c.line * period + c.first, period,
-                                     c.lines, c.count, k.center + c.first, k.factor + c.first, k.offset + c.first,
-                                     alpha, sum + c.first, product + c.first);
+    grad_sums_columns<T, D, constant()>(diff_dst + c.line * step + c.first, step, src + c.line * period + c.first,
+                                        period, c.lines, c.count, k.center + c.first, k.factor + c.first,
+                                        k.offset + c.first, alpha, sum + c.first, product + c.first);
   });
 }
 
-template <class T, int kColumns>
-HG_CLONES void grad_apply_columns(const T* dy, int64_t step, const T* x, T* dx, int64_t period, int64_t lines,
+template <class T, class D, int kColumns>
+HG_CLONES void grad_apply_columns(const D* dy, int64_t step, const T* x, T* dx, int64_t period, int64_t lines,
                                   int64_t columns, const float* __restrict center, const float* __restrict factor,
                                   const float* __restrict offset, const float* __restrict slope,
                                   const float* __restrict constant, float alpha) {
@@ -196,19 +196,23 @@ HG_CLONES void grad_apply_columns(const T* dy, int64_t step, const T* x, T* dx, 
   }
 }
 
-template <class T>
-void grad_apply_row(const T* diff_dst, int64_t step, const T* src, T* diff_src, int64_t count, int64_t period,
+template <class T, class D>
+void grad_apply_row(const D* diff_dst, int64_t step, const T* src, T* diff_src, int64_t count, int64_t period,
                     const Coefficients& k, float alpha) {
   if constexpr (std::is_same_v<T, BFloat16>) {
     if (const Bf16Rows* rows = bf16_rows()) {
-      return rows->grad_apply(diff_dst, step, src, diff_src, count, period, k, alpha);
+      if constexpr (std::is_same_v<D, float>) {
+        return rows->grad_apply_wide(diff_dst, step, src, diff_src, count, period, k, alpha);
+      } else {
+        return rows->grad_apply(diff_dst, step, src, diff_src, count, period, k, alpha);
+      }
     }
   }
   for_columns(count, period, [&](const Columns& c, auto constant) {
     const int64_t at = c.line * period + c.first;
-    grad_apply_columns<T, constant()>(diff_dst + c.line * step + c.first, step, src + at, diff_src + at, period,
-                                      c.lines, c.count, k.center + c.first, k.factor + c.first, k.offset + c.first,
-                                      k.slope + c.first, k.constant + c.first, alpha);
+    grad_apply_columns<T, D, constant()>(diff_dst + c.line * step + c.first, step, src + at, diff_src + at, period,
+                                         c.lines, c.count, k.center + c.first, k.factor + c.first, k.offset + c.first,
+                                         k.slope + c.first, k.constant + c.first, alpha);
   });
 }
 
@@ -467,17 +471,118 @@ void normalize_apply(const Normalization& normalization, const NormalizationAppl
 
 namespace {
 
-// One normalisation's share of the two passes back.
+// Chunks of a gradient that lies in memory.
 template <class T>
+class StoredGradient {
+ public:
+  StoredGradient(const Normalization& normalization, const NormalizationBackward& at)
+      : slice_(normalization, at.scratch), diff_dst_(static_cast<const T*>(at.diff_dst)) {}
+  [[nodiscard]] int64_t step() const { return slice_.step(); }
+  const T* load(int64_t worker, int64_t offset, int64_t pixels) const {
+    return slice_.load(diff_dst_, worker, offset, pixels);
+  }
+
+ private:
+  Slice<T> slice_;
+  const T* diff_dst_;
+};
+
+// y[i * channels + j] = the sum over k of x[i * kInputs + k] * weights[k * channels + j] for `columns` of the channels,
+// or is added to.
+template <int kInputs, bool kAdds, int kColumns>
+HG_CLONES void add_products(const float* x, int64_t pixels, const float* __restrict weights, int64_t channels,
+                            int64_t columns, float* __restrict y) {
+  if constexpr (kColumns > 0) columns = kColumns;
+  for (int64_t i = 0; i < pixels; ++i, x += kInputs, y += channels) {
+#pragma omp simd
+    for (int64_t j = 0; j < columns; ++j) {
+      float sum = kAdds ? y[j] : 0;
+      for (int k = 0; k < kInputs; ++k) sum += x[k] * weights[k * channels + j];
+      y[j] = sum;
+    }
+  }
+}
+
+template <int kInputs, bool kAdds>
+void add_products(const float* x, int64_t pixels, const float* weights, int64_t channels, float* y) {
+  const auto in_steps = [&](auto step) {
+    for (int64_t j = 0; j < channels; j += step()) {
+      add_products<kInputs, kAdds, step()>(x, pixels, weights + j, channels, step(), y + j);
+    }
+  };
+  using std::integral_constant;
+  if (channels % 32 == 0) return in_steps(integral_constant<int, 32>());
+  if (channels % 16 == 0) return in_steps(integral_constant<int, 16>());
+  if (channels == 8) return in_steps(integral_constant<int, 8>());
+  add_products<kInputs, kAdds, 0>(x, pixels, weights, channels, channels, y);
+}
+
+// Chunks of the gradient behind a pointwise convolution, made as they are asked for.
+template <class T>
+class ProductGradient {
+ public:
+  ProductGradient(const Normalization& normalization, const NormalizationBackward& at, const PointwiseGradient& from)
+      : walk_(normalization.walk),
+        channels_(from.channels),
+        other_(static_cast<const T*>(at.diff_dst)),
+        diff_(static_cast<const T*>(from.diff_dst)),
+        weights_(reinterpret_cast<float*>(static_cast<char*>(at.scratch) + weights_place(walk_))),
+        work_(weights_ + channels_ * walk_.v.c) {
+    const auto* weights = static_cast<const T*>(from.weights);
+    for (int64_t k = 0; k < channels_; ++k) {
+      for (int64_t c = 0; c < walk_.v.c; ++c) weights_[k * walk_.v.c + c] = detail::load(weights + c * channels_ + k);
+    }
+  }
+  static std::size_t scratch_bytes(const NormalizationWalk& walk, int64_t channels) {
+    return weights_place(walk) +
+           static_cast<std::size_t>(channels * walk.v.c + walk.workers * work_floats(walk, channels)) * sizeof(float);
+  }
+
+  [[nodiscard]] int64_t step() const { return walk_.period; }
+  const float* load(int64_t worker, int64_t offset, int64_t pixels) const {
+    float* dy = work_ + worker * work_floats(walk_, channels_);
+    float* x = dy + walk_.chunk_elements();
+    widen(diff_ + offset / walk_.v.c * channels_, pixels * channels_, x);
+    if (other_ != nullptr) widen(other_ + offset, pixels * walk_.v.c, dy);
+    using std::integral_constant;
+    const auto add = [&](auto inputs) {
+      if (other_ != nullptr) {
+        add_products<inputs(), true>(x, pixels, weights_, walk_.v.c, dy);
+      } else {
+        add_products<inputs(), false>(x, pixels, weights_, walk_.v.c, dy);
+      }
+    };
+    switch (channels_) {
+      case 1: add(integral_constant<int, 1>()); break;
+      case 2: add(integral_constant<int, 2>()); break;
+      case 3: add(integral_constant<int, 3>()); break;
+      default: add(integral_constant<int, 4>()); break;
+    }
+    return dy;
+  }
+
+ private:
+  static std::size_t weights_place(const NormalizationWalk& walk) { return (Scratch::bytes(walk) + 63) / 64 * 64; }
+  static int64_t work_floats(const NormalizationWalk& walk, int64_t channels) {
+    return (walk.chunk_elements() + walk.chunk_pixels * channels + 15) / 16 * 16;
+  }
+
+  const NormalizationWalk& walk_;
+  int64_t channels_;
+  const T *other_, *diff_;
+  float *weights_, *work_;
+};
+
+// One normalisation's share of the two passes back.
+template <class T, class Gradient>
 class Backward {
  public:
-  Backward(const Normalization& normalization, const NormalizationBackward& at)
+  Backward(const Normalization& normalization, const NormalizationBackward& at, const Gradient& gradient)
       : at_(at),
         walk_(normalization.walk),
         alpha_(normalization.alpha),
         scratch_(walk_, at.scratch),
-        slice_(normalization, at.scratch),
-        diff_dst_(static_cast<const T*>(at.diff_dst)),
+        gradient_(gradient),
         src_(static_cast<const T*>(at.src)),
         diff_src_(static_cast<T*>(at.diff_src)) {
     // Every share reads the coefficients of its own groups, so they are made before the batches start.
@@ -489,8 +594,8 @@ class Backward {
   void add_sums(int64_t worker, int64_t split, int64_t group, int64_t offset, int64_t pixels) const {
     const int64_t block = walk_.v.block;
     float *sum = scratch_.vector(worker, 0), *product = scratch_.vector(worker, 1);
-    grad_sums_row(slice_.load(diff_dst_, worker, offset, pixels), slice_.step(), src_ + offset, pixels * block,
-                  walk_.period, scratch_.of(group), alpha_, sum, product);
+    grad_sums_row(gradient_.load(worker, offset, pixels), gradient_.step(), src_ + offset, pixels * block, walk_.period,
+                  scratch_.of(group), alpha_, sum, product);
     double *sums = scratch_.folded(worker, 0), *products = scratch_.folded(worker, 1);
     fold_row(sum, walk_.period, block, sums);
     fold_row(product, walk_.period, block, products);
@@ -519,7 +624,7 @@ class Backward {
     }
   }
   void apply(int64_t worker, int64_t group, int64_t offset, int64_t pixels) const {
-    grad_apply_row(slice_.load(diff_dst_, worker, offset, pixels), slice_.step(), src_ + offset, diff_src_ + offset,
+    grad_apply_row(gradient_.load(worker, offset, pixels), gradient_.step(), src_ + offset, diff_src_ + offset,
                    pixels * walk_.v.block, walk_.period, scratch_.of(group), alpha_);
   }
 
@@ -528,8 +633,7 @@ class Backward {
   const NormalizationWalk& walk_;
   float alpha_;
   Scratch scratch_;
-  Slice<T> slice_;
-  const T* diff_dst_;
+  const Gradient& gradient_;
   const T* src_;
   T* diff_src_;
 };
@@ -562,6 +666,13 @@ void run_backward(const First& first_part, const Others&... others) {
 
 }  // namespace
 
+void cut_finer(NormalizationWalk& walk) {
+  constexpr int64_t kPieces = 4;
+  const int64_t grain = walk.period / walk.v.block;
+  walk.chunk_pixels = std::max(grain, walk.chunk_pixels / kPieces / grain * grain);
+  walk.chunks = (walk.row_pixels + walk.chunk_pixels - 1) / walk.chunk_pixels;
+}
+
 void cut_alike(NormalizationWalk& a, NormalizationWalk& b) {
   const int64_t grain = std::lcm(a.period / a.v.block, b.period / b.v.block);
   const int64_t pixels = std::max(grain, std::min(a.chunk_pixels, b.chunk_pixels) / grain * grain);
@@ -576,13 +687,26 @@ void cut_alike(NormalizationWalk& a, NormalizationWalk& b) {
 
 template <class T>
 void normalize_backward(const Normalization& normalization, const NormalizationBackward& at) {
-  run_backward(Backward<T>(normalization, at));
+  const StoredGradient<T> gradient(normalization, at);
+  run_backward(Backward<T, StoredGradient<T>>(normalization, at, gradient));
+}
+
+std::size_t pointwise_scratch_bytes(const Normalization& normalization, int64_t channels) {
+  return ProductGradient<float>::scratch_bytes(normalization.walk, channels);
+}
+
+template <class T>
+void normalize_backward(const Normalization& normalization, const NormalizationBackward& at,
+                        const PointwiseGradient& from) {
+  const ProductGradient<T> gradient(normalization, at, from);
+  run_backward(Backward<T, ProductGradient<T>>(normalization, at, gradient));
 }
 
 template <class T>
 void normalize_backward(const Normalization& a, const NormalizationBackward& at_a, const Normalization& b,
                         const NormalizationBackward& at_b) {
-  run_backward(Backward<T>(a, at_a), Backward<T>(b, at_b));
+  const StoredGradient<T> of_a(a, at_a), of_b(b, at_b);
+  run_backward(Backward<T, StoredGradient<T>>(a, at_a, of_a), Backward<T, StoredGradient<T>>(b, at_b, of_b));
 }
 
 PixelNormalizer::PixelNormalizer(int64_t channels, int64_t stride, float alpha)
@@ -703,6 +827,9 @@ template void normalize_apply<float>(const Normalization&, const NormalizationAp
 template void normalize_apply<BFloat16>(const Normalization&, const NormalizationApply&);
 template void normalize_backward<float>(const Normalization&, const NormalizationBackward&);
 template void normalize_backward<BFloat16>(const Normalization&, const NormalizationBackward&);
+template void normalize_backward<float>(const Normalization&, const NormalizationBackward&, const PointwiseGradient&);
+template void normalize_backward<BFloat16>(const Normalization&, const NormalizationBackward&,
+                                           const PointwiseGradient&);
 template void normalize_backward<float>(const Normalization&, const NormalizationBackward&, const Normalization&,
                                         const NormalizationBackward&);
 template void normalize_backward<BFloat16>(const Normalization&, const NormalizationBackward&, const Normalization&,

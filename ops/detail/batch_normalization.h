@@ -117,6 +117,8 @@ struct NormalizationWalk {
   }
 };
 
+// Into chunks of which another array in f32 stays in a first-level cache.
+void cut_finer(NormalizationWalk& walk);
 // Gives two channels-last walks over the same pixels the same chunks, so that both can be gone over chunk by chunk.
 void cut_alike(NormalizationWalk& a, NormalizationWalk& b);
 
@@ -189,6 +191,20 @@ void normalize_backward(const Normalization& normalization, const NormalizationB
 template <class T>
 void normalize_backward(const Normalization& a, const NormalizationBackward& at_a, const Normalization& b,
                         const NormalizationBackward& at_b);
+
+// A gradient that is never stored: what a pointwise convolution's gradient, diff_dst [N,H,W,channels], becomes behind
+// its weights [C][channels]; and, where there is one, the stored gradient added to it. All are channels-last.
+struct PointwiseGradient {
+  const void *diff_dst = nullptr, *weights = nullptr;
+  int64_t channels = 0;  // 1 to kMostInputs
+  static constexpr int64_t kMostInputs = 4;
+};
+// Of a channels-last normalization, whose NormalizationBackward::diff_dst is what is added, or null.
+template <class T>
+void normalize_backward(const Normalization& normalization, const NormalizationBackward& at,
+                        const PointwiseGradient& from);
+// What that one wants of NormalizationBackward::scratch.
+std::size_t pointwise_scratch_bytes(const Normalization& normalization, int64_t channels);
 
 // The statistics of channels-last pixels, for kernels that take them while they write.
 class MomentSums {

@@ -21,6 +21,9 @@ struct Bf16Rows {
                     const NormalizationCoefficients& k, float alpha);
   void (*grad_apply)(const BFloat16* diff_dst, int64_t step, const BFloat16* src, BFloat16* diff_src, int64_t count,
                      int64_t period, const NormalizationCoefficients& k, float alpha);
+  // The same of a gradient in f32.
+  void (*grad_apply_wide)(const float* diff_dst, int64_t step, const BFloat16* src, BFloat16* diff_src, int64_t count,
+                          int64_t period, const NormalizationCoefficients& k, float alpha);
 };
 
 // Null where the build can't have them. Nothing of it may be called on a CPU without AVX512_BF16.

@@ -21,17 +21,19 @@ __m512 widen(__m256i x) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cv
 
 // 16 columns, or fewer.
 struct Whole {
-  static __m512 load(const void* row, int64_t j) {
-    return widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(static_cast<const uint16_t*>(row) + j)));
+  static __m512 load(const uint16_t* row, int64_t j) {
+    return widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(row + j)));
   }
-  static __m512 number(const float* vector, int64_t j) { return _mm512_loadu_ps(vector + j); }
+  static __m512 load(const float* row, int64_t j) { return _mm512_loadu_ps(row + j); }
+  static __m512 number(const float* vector, int64_t j) { return load(vector, j); }
 };
 struct Part {
   __mmask16 mask;
-  [[nodiscard]] __m512 load(const void* row, int64_t j) const {
-    return widen(_mm256_maskz_loadu_epi16(mask, static_cast<const uint16_t*>(row) + j));
+  [[nodiscard]] __m512 load(const uint16_t* row, int64_t j) const {
+    return widen(_mm256_maskz_loadu_epi16(mask, row + j));
   }
-  [[nodiscard]] __m512 number(const float* vector, int64_t j) const { return _mm512_maskz_loadu_ps(mask, vector + j); }
+  [[nodiscard]] __m512 load(const float* row, int64_t j) const { return _mm512_maskz_loadu_ps(mask, row + j); }
+  [[nodiscard]] __m512 number(const float* vector, int64_t j) const { return load(vector, j); }
 };
 
 // y > 0 ? x : alpha * x
@@ -47,8 +49,8 @@ struct Normalize {
   static Numbers numbers(const At& at, const NormalizationCoefficients& k, int64_t j) {
     return {at.number(k.center, j), at.number(k.factor, j), at.number(k.offset, j)};
   }
-  template <typename At>
-  static __m512 result(const At& at, const Numbers& n, __m512 alpha, const uint16_t* x, const uint16_t*, int64_t j) {
+  template <typename At, typename D>
+  static __m512 result(const At& at, const Numbers& n, __m512 alpha, const uint16_t* x, const D*, int64_t j) {
     const __m512 y = _mm512_fmadd_ps(_mm512_sub_ps(at.load(x, j), n.center), n.factor, n.offset);
     return activated(y, y, alpha);
   }
@@ -63,8 +65,8 @@ struct GradApply {
     return {at.number(k.center, j), at.number(k.factor, j), at.number(k.offset, j), at.number(k.slope, j),
             at.number(k.constant, j)};
   }
-  template <typename At>
-  static __m512 result(const At& at, const Numbers& n, __m512 alpha, const uint16_t* x, const uint16_t* dy, int64_t j) {
+  template <typename At, typename D>
+  static __m512 result(const At& at, const Numbers& n, __m512 alpha, const uint16_t* x, const D* dy, int64_t j) {
     const __m512 d = _mm512_sub_ps(at.load(x, j), n.center);
     const __m512 y = _mm512_fmadd_ps(d, n.factor, n.offset);
     const __m512 z = activated(y, at.load(dy, j), alpha);
@@ -72,10 +74,12 @@ struct GradApply {
   }
 };
 
-// Two images that are read, the second null where there is none, and the one that is written; and how far it is from
-// line to line of each.
+// Two images that are read, the second, of elements D, null where there is none, and the one that is written; and how
+// far it is from line to line of each.
+template <class D>
 struct Images {
-  const uint16_t *x, *dy;
+  const uint16_t* x;
+  const D* dy;
   uint16_t* dst;
   int64_t x_step, dy_step, dst_step;
 
@@ -90,8 +94,8 @@ struct Images {
 };
 
 // 16 * kVectors columns, whose numbers stay in registers.
-template <class Op, int kVectors>
-void whole_columns(Images image, int64_t lines, const NormalizationCoefficients& k, int64_t first, __m512 alpha) {
+template <class Op, int kVectors, class D>
+void whole_columns(Images<D> image, int64_t lines, const NormalizationCoefficients& k, int64_t first, __m512 alpha) {
   typename Op::Numbers numbers[kVectors];
 #pragma GCC unroll 4
   for (int v = 0; v < kVectors; ++v) numbers[v] = Op::numbers(Whole(), k, first + v * kLanes);
@@ -113,8 +117,8 @@ void whole_columns(Images image, int64_t lines, const NormalizationCoefficients&
 }
 
 // Any number of columns of one line.
-template <class Op>
-void some_columns(const Images& image, int64_t columns, const NormalizationCoefficients& k, __m512 alpha) {
+template <class Op, class D>
+void some_columns(const Images<D>& image, int64_t columns, const NormalizationCoefficients& k, __m512 alpha) {
   for (int64_t j = 0; j < columns; j += kLanes) {
     const int64_t left = columns - j;
     const Part part{static_cast<__mmask16>(left >= kLanes ? 0xffffU : (1U << left) - 1U)};
@@ -123,8 +127,8 @@ void some_columns(const Images& image, int64_t columns, const NormalizationCoeff
   }
 }
 
-template <class Op>
-void run(const Images& image, int64_t count, int64_t period, const NormalizationCoefficients& k, float slope) {
+template <class Op, class D>
+void run(const Images<D>& image, int64_t count, int64_t period, const NormalizationCoefficients& k, float slope) {
   const __m512 alpha = _mm512_set1_ps(slope);
   const int64_t lines = count / period;
   if (period % (4 * kLanes) == 0) {
@@ -146,18 +150,23 @@ uint16_t* bits(BFloat16* p) { return reinterpret_cast<uint16_t*>(p); }
 
 void normalize(const BFloat16* src, BFloat16* dst, int64_t step, int64_t count, int64_t period,
                const NormalizationCoefficients& k, float alpha) {
-  run<Normalize>({bits(src), nullptr, bits(dst), period, 0, step}, count, period, k, alpha);
+  run<Normalize, uint16_t>({bits(src), nullptr, bits(dst), period, 0, step}, count, period, k, alpha);
 }
 
 void grad_apply(const BFloat16* diff_dst, int64_t step, const BFloat16* src, BFloat16* diff_src, int64_t count,
                 int64_t period, const NormalizationCoefficients& k, float alpha) {
-  run<GradApply>({bits(src), bits(diff_dst), bits(diff_src), period, step, period}, count, period, k, alpha);
+  run<GradApply, uint16_t>({bits(src), bits(diff_dst), bits(diff_src), period, step, period}, count, period, k, alpha);
+}
+
+void grad_apply_wide(const float* diff_dst, int64_t step, const BFloat16* src, BFloat16* diff_src, int64_t count,
+                     int64_t period, const NormalizationCoefficients& k, float alpha) {
+  run<GradApply, float>({bits(src), diff_dst, bits(diff_src), period, step, period}, count, period, k, alpha);
 }
 
 }  // namespace
 
 const Bf16Rows* bf16_rows_avx512() {
-  static constexpr Bf16Rows kRows{normalize, grad_apply};
+  static constexpr Bf16Rows kRows{normalize, grad_apply, grad_apply_wide};
   return &kRows;
 }
 

@@ -44,6 +44,7 @@ std::vector<HostTensor> loss_and_gradients(const Net& net, bool with_fused_sourc
   Differentiated d = differentiate(net.graph, op_table(), net.loss, net.graph.parameters());
   if (with_fused_sources) {
     fuse_normalized_sources(d.graph, net.graph.nodes.size());
+    fuse_pointwise_gradients(d.graph, op_table());
     fuse_normalizations(d.graph, op_table());
   }
   std::mt19937 random(3);
@@ -164,6 +165,46 @@ TEST_CASE("a gradient of weights normalises what it reads") {
       CHECK(std::find(node.inputs.begin(), node.inputs.end(), src) == node.inputs.end());
     }
     CHECK(inputs == (joins ? std::vector<std::size_t>{7, 2} : std::vector<std::size_t>{6, 2}));
+    const std::vector<HostTensor> expected = loss_and_gradients(plain), got = loss_and_gradients(fused, true);
+    check_equal(got, expected);
+  }
+}
+
+// BatchNormalization -> LeakyRelu -> two convolutions, the second of them pointwise with so many channels.
+Net make_branching_net(int64_t channels) {
+  Net net;
+  GraphBuilder b(net.graph, op_table());
+  const auto parameter = [&](const char* name, Shape shape) {
+    return b.parameter(name, {DType::f32, std::move(shape)}, {.kind = Init::Kind::uniform, .low = -1, .high = 1});
+  };
+  net.x = b.input("x", {DType::f32, Shape{2, 3, 6, 5}});
+  const ValueId first = b.add("Conv", {net.x, parameter("first", Shape{3, 3, 1, 1})});
+  const ValueId norm = b.add("BatchNormalization", {first, parameter("scale", Shape{3}), parameter("shift", Shape{3})});
+  const ValueId act = b.add("LeakyRelu", {norm}, {{"alpha", 0.3}});
+  net.image = b.add("Conv", {act, parameter("wide", Shape{2, 3, 3, 3})});
+  const ValueId other = b.add("Conv", {act, parameter("pointwise", Shape{channels, 3, 1, 1})});
+  const auto energy = [&](ValueId id) {
+    return b.add("ReduceSum", {b.add("Mul", {id, id})}, {{"keepdims", int64_t{0}}});
+  };
+  net.loss = b.add("Add", {energy(net.image), energy(other)});
+  net.graph.outputs = {net.image, net.loss};
+  return net;
+}
+
+TEST_CASE("a gradient behind a pointwise convolution of few channels is made while it is read") {
+  for (const Net& plain :
+       {make_net("LeakyRelu"), make_branching_net(1), make_branching_net(4), make_branching_net(5)}) {
+    Net fused = plain;
+    fuse(fused.graph, op_table());
+    Differentiated d = differentiate(fused.graph, op_table(), fused.loss, fused.graph.parameters());
+    const int convs = count(d.graph, "ConvGradSrc"), sums = count(d.graph, "Add");
+    fuse_pointwise_gradients(d.graph, op_table());
+    const bool has_few = fused.graph.shape(fused.graph.parameters().back())[0] <= 4;
+    const bool branches = count(fused.graph, "Conv") == 3;
+    CHECK(count(d.graph, "PointwiseBatchNormalizationGrad") == (has_few ? 1 : 0));
+    CHECK(count(d.graph, "BatchNormalizationGrad") == (has_few ? 0 : 1));
+    CHECK(count(d.graph, "ConvGradSrc") == convs - (has_few ? 1 : 0));
+    CHECK(count(d.graph, "Add") == sums - (has_few && branches ? 1 : 0));
     const std::vector<HostTensor> expected = loss_and_gradients(plain), got = loss_and_gradients(fused, true);
     check_equal(got, expected);
   }
