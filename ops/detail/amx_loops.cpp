@@ -16,7 +16,7 @@ const AmxLoops* amx_loops() { return nullptr; }
 namespace hourglass::detail {
 namespace {
 
-constexpr int64_t kLanes = 16, kPixels = 32, kTileWords = 256, kTileBytes = 64;
+constexpr int64_t kLanes = 16, kPixels = 32, kTileWords = 256, kTileBytes = 64, kPair = 2 * kLanes;
 
 // Intel's manual, volume 1, "Programming with Intel AMX": palette 1 has eight tiles of up to 16 rows of 64 bytes.
 struct TileConfig {
@@ -72,10 +72,86 @@ void add_products(const AmxProduct& p) {
 
 __mmask16 lanes(int64_t count) { return static_cast<__mmask16>(count >= kLanes ? 0xffffU : (1U << count) - 1U); }
 
-void round(const float* sums, int64_t rows, int64_t columns, uint16_t* to, int64_t row) {
-  const __mmask16 mask = lanes(columns);
-  for (int64_t i = 0; i < rows; ++i) {
-    _mm256_mask_storeu_epi16(to + i * row, mask, (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(sums + i * kLanes)));
+// Columns [0, 32) or [0, 16) of up to 32 pixels' sums to dst, rounded; sums are [pixel][kPair].
+template <int kColumns>
+void round_pixels(const float* sums, const float* bias, int64_t pixels, int64_t columns, uint16_t* dst, int64_t row) {
+  const __mmask16 low = lanes(columns);
+  const __m512 bias_low = bias == nullptr ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(low, bias);
+  if constexpr (kColumns == 1) {
+    for (int64_t i = 0; i < pixels; ++i) {
+      const __m512 x = _mm512_add_ps(_mm512_loadu_ps(sums + i * kPair), bias_low);
+      _mm256_mask_storeu_epi16(dst + i * row, low, (__m256i)_mm512_cvtneps_pbh(x));
+    }
+  } else {
+    const __mmask16 high = lanes(columns - kLanes);
+    const __mmask32 both = static_cast<__mmask32>(high) << 16 | low;
+    const __m512 bias_high = bias == nullptr ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(high, bias + kLanes);
+    for (int64_t i = 0; i < pixels; ++i) {
+      const __m512 x = _mm512_add_ps(_mm512_loadu_ps(sums + i * kPair), bias_low);
+      const __m512 y = _mm512_add_ps(_mm512_loadu_ps(sums + i * kPair + kLanes), bias_high);
+      _mm512_mask_storeu_epi16(dst + i * row, both, (__m512i)_mm512_cvtne2ps_pbh(y, x));
+    }
+  }
+}
+
+// Of 16 * kRows pixels from `pixel` on and 16 * kColumns channels from `channel` on.
+template <int kRows, int kColumns>
+void multiply_block(const AmxPixels& p, int64_t pixel, int64_t channel, float* sums) {
+  _tile_zero(0);
+  if constexpr (kColumns == 2) _tile_zero(1);
+  if constexpr (kRows == 2) _tile_zero(2);
+  if constexpr (kRows == 2 && kColumns == 2) _tile_zero(3);
+  const int64_t left_bytes = p.left_row * 2;
+  for (int64_t i = 0; i < p.pieces; ++i) {
+    const uint16_t* left = p.left[i] + pixel * p.left_row;
+    const uint32_t* right = p.right[i] + channel / kLanes * p.right_column;
+    for (int64_t k = 0; k < p.steps; ++k, left += kPixels, right += kTileWords) {
+      _tile_loadd(4, left, left_bytes);
+      _tile_loadd(6, right, kTileBytes);
+      _tile_dpbf16ps(0, 4, 6);
+      if constexpr (kColumns == 2) {
+        _tile_loadd(7, right + p.right_column, kTileBytes);
+        _tile_dpbf16ps(1, 4, 7);
+      }
+      if constexpr (kRows == 2) {
+        _tile_loadd(5, left + kLanes * p.left_row, left_bytes);
+        _tile_dpbf16ps(2, 5, 6);
+        if constexpr (kColumns == 2) _tile_dpbf16ps(3, 5, 7);
+      }
+    }
+  }
+  constexpr int64_t kRowBytes = kPair * 4, kNextRows = kLanes * kPair;
+  _tile_stored(0, sums, kRowBytes);
+  if constexpr (kColumns == 2) _tile_stored(1, sums + kLanes, kRowBytes);
+  if constexpr (kRows == 2) _tile_stored(2, sums + kNextRows, kRowBytes);
+  if constexpr (kRows == 2 && kColumns == 2) _tile_stored(3, sums + kNextRows + kLanes, kRowBytes);
+}
+
+template <int kColumns>
+void multiply_columns(const AmxPixels& p, int64_t channel) {
+  constexpr int64_t kBlock = 2 * kLanes;
+  const float* bias = p.bias == nullptr ? nullptr : p.bias + channel;
+  float* sums = p.sums;
+  for (int64_t pixel = 0; pixel < p.pixels; pixel += kBlock) {
+    const int64_t pixels = p.pixels - pixel < kBlock ? p.pixels - pixel : kBlock;
+    if (pixels > kLanes) {
+      multiply_block<2, kColumns>(p, pixel, channel, sums);
+    } else {
+      multiply_block<1, kColumns>(p, pixel, channel, sums);
+    }
+    round_pixels<kColumns>(sums, bias, pixels, p.channels - channel, p.dst + pixel * p.channels + channel, p.channels);
+    // In turn, so that the next products needn't wait until these are read.
+    sums = sums == p.sums ? p.sums + AmxPixels::kSums / 2 : p.sums;
+  }
+}
+
+void multiply_pixels(const AmxPixels& p) {
+  for (int64_t channel = 0; channel < p.channels; channel += 2 * kLanes) {
+    if (p.channels - channel > kLanes) {
+      multiply_columns<2>(p, channel);
+    } else {
+      multiply_columns<1>(p, channel);
+    }
   }
 }
 
@@ -141,7 +217,7 @@ bool may_use_tiles() {
 }  // namespace
 
 const AmxLoops* amx_loops() {
-  static constexpr AmxLoops kLoops{begin, end, add_products, round, transpose, pair};
+  static constexpr AmxLoops kLoops{begin, end, add_products, multiply_pixels, transpose, pair};
   static const bool may = may_use_tiles();
   return may ? &kLoops : nullptr;
 }

@@ -24,13 +24,28 @@ struct AmxProduct {
   int64_t sums_row = 0, sums_column = 0;
 };
 
+// A row of pixels times weights, rounded to bf16.
+struct AmxPixels {
+  // As for AmxProduct, where m counts pixels and n channels; in 16 pixels and 16 channels what is too many must be
+  // there.
+  const uint16_t* const* left = nullptr;
+  int64_t left_row = 0;
+  const uint32_t* const* right = nullptr;
+  int64_t right_column = 0;
+  int64_t pieces = 0, steps = 0;
+  int64_t pixels = 0, channels = 0;  // channels-last, to dst
+  const float* bias = nullptr;       // one per channel, or null
+  uint16_t* dst = nullptr;
+  static constexpr int64_t kSums = 2048;
+  float* sums = nullptr;  // room for kSums
+};
+
 struct AmxLoops {
   // Every thread calls begin() before the first product, and end() after the last: tiles are set up and given back.
   void (*begin)();
   void (*end)();
   void (*add_products)(const AmxProduct& product);
-  // A tile of sums to bf16: `rows` rows of `columns`, `row` elements apart.
-  void (*round)(const float* sums, int64_t rows, int64_t columns, uint16_t* to, int64_t row);
+  void (*multiply_pixels)(const AmxPixels& product);
 
   // `count` pixels (a multiple of 32), each the address of its first channel, to rows of one channel each, `row`
   // elements apart. A multiple of 16 rows is written, those behind the last channel with zeros.

@@ -37,6 +37,7 @@ struct Layout {
   int64_t places = 0, row = 0;                // pixels of a row with its borders, and its elements, filled up
   int64_t left_border = 0, right_border = 0;  // pixels of them that are not the image's
   int64_t parts = 1, slots = 1;
+  bool reads_in_place = false;  // the products read the source itself
   std::size_t weights = 0, zeros = 0, coefficients = 0, rows = 0, sums = 0, normal_buffer = 0, part_bytes = 0;
 
   [[nodiscard]] int64_t run_channels() const { return runs[0].taps * src.c; }
@@ -62,7 +63,7 @@ class TileConvolution final : public ConvolutionKernel {
         const int64_t begin = row % l.dst.h * h.stride, end = begin + h.extent();
         if (row / l.dst.h != image) put_until = 0;
         image = row / l.dst.h;
-        for (int64_t i = std::max(begin, put_until); i < end; ++i) put_row(part, image, i);
+        for (int64_t i = std::max(begin, put_until); i < end && !l.reads_in_place; ++i) put_row(part, image, i);
         put_until = end;
         convolve_row(part, image, row % l.dst.h);
         statistics().add(at_, static_cast<const uint16_t*>(at_.dst[0]) + row * l.dst.w * l.dst.c, l.dst.w);
@@ -142,59 +143,27 @@ class TileConvolution final : public ConvolutionKernel {
 
   void convolve_row(int64_t part, int64_t image, int64_t row) const {
     const Layout& l = *layout_;
-    const int64_t begin = row * l.conv.window.h.stride, count = static_cast<int64_t>(l.runs.size());
-    std::array<const uint16_t*, kMostRuns> left, lefts;
+    const int64_t begin = row * l.conv.window.h.stride;
+    std::array<const uint16_t*, kMostRuns> left;
     std::array<const uint32_t*, kMostRuns> right;
-    for (int64_t i = 0; i < count; ++i) {
-      const Run& run = l.runs[static_cast<std::size_t>(i)];
-      lefts[static_cast<std::size_t>(i)] = slot(part, begin + run.row) + run.place;
+    for (std::size_t i = 0; i < l.runs.size(); ++i) {
+      left[i] = l.reads_in_place ? static_cast<const uint16_t*>(at_.src[0]) + l.src.offset(image, 0, begin, 0)
+                                 : slot(part, begin + l.runs[i].row) + l.runs[i].place;
+      right[i] =
+          reinterpret_cast<const uint32_t*>(scratch(0, l.weights)) + static_cast<int64_t>(i) * l.run_steps * kTile;
     }
-    auto* sums = reinterpret_cast<float*>(scratch(part, l.sums));
-    auto* dst = static_cast<uint16_t*>(at_.dst[0]) + l.dst.offset(image, 0, row, 0);
-    for (int64_t o = 0; o < l.dst.c; o += 2 * kLanes) {
-      const int64_t columns = l.dst.c - o > kLanes ? 2 : 1;
-      for (int64_t i = 0; i < count; ++i) {
-        right[static_cast<std::size_t>(i)] =
-            reinterpret_cast<const uint32_t*>(scratch(0, l.weights)) + o / kLanes * l.panel() + i * l.run_steps * kTile;
-      }
-      for (int64_t p = 0; p < l.dst.w; p += 2 * kLanes) {
-        const int64_t rows = l.dst.w - p > kLanes ? 2 : 1;
-        for (int64_t i = 0; i < count; ++i) {
-          left[static_cast<std::size_t>(i)] = lefts[static_cast<std::size_t>(i)] + p * l.pitch;
-        }
-        set_bias(o, columns, sums);
-        l.loops->add_products({.left = left.data(),
-                               .left_row = l.pitch,
-                               .right = right.data(),
-                               .right_column = l.panel(),
-                               .pieces = count,
-                               .steps = l.run_steps,
-                               .rows = rows,
-                               .columns = columns,
-                               .sums = sums,
-                               .sums_row = 2 * kTile,
-                               .sums_column = kTile});
-        for (int64_t i = 0; i < rows * columns; ++i) {
-          const int64_t pixel = p + i / columns * kLanes, channel = o + i % columns * kLanes;
-          l.loops->round(sums + (i / columns * 2 + i % columns) * kTile, std::min(kLanes, l.dst.w - pixel),
-                         std::min(kLanes, l.dst.c - channel), dst + pixel * l.dst.c + channel, l.dst.c);
-        }
-      }
-    }
-  }
-
-  // What all four tiles of sums begin with.
-  void set_bias(int64_t o, int64_t columns, float* sums) const {
-    const Layout& l = *layout_;
-    std::fill_n(sums, 4 * kTile, 0.0F);
-    if (!l.conv.has_bias) return;
-    const auto* bias = static_cast<const float*>(at_.src[l.conv.bias_input()]) + o;
-    for (int64_t i = 0; i < 4 * kLanes; ++i) {
-      const int64_t column = i / kLanes % 2 * kLanes;
-      if (column < columns * kLanes) {
-        std::copy_n(bias + column, std::min(kLanes, l.dst.c - o - column), sums + i * kLanes);
-      }
-    }
+    l.loops->multiply_pixels(
+        {.left = left.data(),
+         .left_row = l.pitch,
+         .right = right.data(),
+         .right_column = l.panel(),
+         .pieces = static_cast<int64_t>(l.runs.size()),
+         .steps = l.run_steps,
+         .pixels = l.dst.w,
+         .channels = l.dst.c,
+         .bias = l.conv.has_bias ? static_cast<const float*>(at_.src[l.conv.bias_input()]) : nullptr,
+         .dst = static_cast<uint16_t*>(at_.dst[0]) + l.dst.offset(image, 0, row, 0),
+         .sums = reinterpret_cast<float*>(scratch(part, l.sums))});
   }
 
   std::shared_ptr<const Layout> layout_;
@@ -208,8 +177,8 @@ const AmxLoops* tile_loops() { return has_isa(dnnl::cpu_isa::avx512_core_amx) ? 
 std::optional<KernelPlan> plan_tile_convolution(const Convolution& conv) {
   const auto& [h, w] = conv.window;
   if (conv.direction != Direction::forward || conv.src.dtype != DType::bf16 || conv.dst.dtype != DType::bf16 ||
-      conv.weights.dtype != DType::bf16 || h.kernel * w.kernel == 1 || conv.src.shape.elements() == 0 ||
-      conv.dst.shape.elements() == 0 || tile_loops() == nullptr) {
+      conv.weights.dtype != DType::bf16 || conv.src.shape.elements() == 0 || conv.dst.shape.elements() == 0 ||
+      tile_loops() == nullptr) {
     return std::nullopt;
   }
   auto layout = std::make_shared<Layout>();
@@ -240,6 +209,9 @@ std::optional<KernelPlan> plan_tile_convolution(const Convolution& conv) {
   l.row = up(std::max(reach, l.places * l.src.c), kStep);
   l.slots = h.extent();
   l.parts = std::min<int64_t>(omp_get_max_threads(), l.dst.n * h.dst);
+  // Whole tiles read nothing beyond it.
+  l.reads_in_place =
+      h.is_pointwise() && w.is_pointwise() && !conv.normalized && l.src.c % kStep == 0 && w.dst % kLanes == 0;
 
   Offsets offsets;
   const auto bytes = [](int64_t count, std::size_t size) { return static_cast<std::size_t>(count) * size; };
@@ -253,7 +225,7 @@ std::optional<KernelPlan> plan_tile_convolution(const Convolution& conv) {
   }
   Offsets of_part;
   l.rows = offsets.end() + of_part.add(bytes(l.slots * l.row, sizeof(uint16_t)));
-  l.sums = offsets.end() + of_part.add(bytes(4 * kTile, sizeof(float)));
+  l.sums = offsets.end() + of_part.add(bytes(AmxPixels::kSums, sizeof(float)));
   if (conv.normalized) l.normal_buffer = offsets.end() + of_part.add(bytes(l.src.w * l.src.c, sizeof(uint16_t)));
   l.part_bytes = of_part.end();
   if (weights_bytes > kWeightsBytes || l.part_bytes > kPartBytes) return std::nullopt;
