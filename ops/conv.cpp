@@ -30,6 +30,7 @@
 #include "ops/detail/onednn.h"
 #include "ops/detail/pointwise.h"
 #include "ops/detail/tile_convolution.h"
+#include "ops/detail/tile_grad_src.h"
 #include "ops/detail/window.h"
 #include "ops/detail/winograd.h"
 #include "ops/detail/written_statistics.h"
@@ -427,6 +428,7 @@ std::optional<KernelPlan> plan_ours(const PlanContext& ctx, const detail::Convol
     if (auto plan = detail::plan_winograd(conv)) return plan;
     if (auto plan = detail::plan_tile_convolution(conv)) return plan;
     if (auto plan = detail::plan_pointwise(conv)) return plan;
+    if (auto plan = detail::plan_tile_grad_src(conv)) return plan;
     if (auto plan = detail::plan_bordered_grad_src(ctx, conv)) return plan;
     if (conv.direction == detail::Direction::grad_weights) {
       if (auto plan = detail::plan_grad_weights(conv)) return plan;
@@ -728,11 +730,15 @@ std::span<const OpDef> conv_ops() {
                "1x132x19x70 132x36x3x3 | pads=[1,1,1,1] src_shape=[1,36,19,70]",
                "1x16x6x7 16x17x3x3 | pads=[2,2,2,2] pad_mode=wrap src_shape=[1,17,4,5]",
                // Large enough for a border of its own.
-               "1x8x131x126 8x3x3x3 | pads=[1,1,1,1] pad_mode=reflect src_shape=[1,3,131,126]",
-               "2x5x64x72 5x8x3x3 | pads=[1,1,1,1] pad_mode=reflect strides=[2,2] src_shape=[2,8,128,144]",
-               "1x4x130x127 4x6x5x4 | pads=[2,3,2,0] pad_mode=edge src_shape=[1,6,130,127]",
-               "1x7x66x129 7x5x3x3 | pads=[1,2,3,2] pad_mode=wrap strides=[2,1] dilations=[1,2] "
-               "src_shape=[1,5,130,129]",
+               "1x4x131x126 4x20x3x3 | pads=[1,1,1,1] pad_mode=reflect src_shape=[1,20,131,126]",
+               "2x5x64x72 5x18x3x3 | pads=[1,1,1,1] pad_mode=reflect strides=[2,2] src_shape=[2,18,128,144]",
+               "1x4x130x127 4x36x3x4 | pads=[1,3,1,0] pad_mode=edge src_shape=[1,36,130,127]",
+               "1x3x66x129 3x17x3x3 | pads=[1,2,3,2] pad_mode=wrap strides=[2,1] dilations=[1,2] "
+               "src_shape=[1,17,130,129]",
+               // By AMX: several phases of rows and columns, rows beyond all windows, more border than image.
+               "2x33x10x8 33x16x5x4 | pads=[2,1,3,2] pad_mode=reflect strides=[3,2] src_shape=[2,16,27,15]",
+               "1x6x1x2 6x64x3x3 | pads=[1,1,1,1] pad_mode=wrap strides=[4,1] src_shape=[1,64,2,2]",
+               "1x40x5x33 40x32x2x3 | pads=[0,1,0,1] strides=[3,3] src_shape=[1,32,14,97]",
            }},
       {.name = "ConvGradWeights",
        .internal = true,

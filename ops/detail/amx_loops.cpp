@@ -127,6 +127,8 @@ void multiply_block(const AmxPixels& p, int64_t pixel, int64_t channel, float* s
   if constexpr (kRows == 2 && kColumns == 2) _tile_stored(3, sums + kNextRows + kLanes, kRowBytes);
 }
 
+int64_t clamped(int64_t count, int64_t most) { return count < 0 ? 0 : count > most ? most : count; }
+
 template <int kColumns>
 void multiply_columns(const AmxPixels& p, int64_t channel) {
   constexpr int64_t kBlock = 2 * kLanes;
@@ -139,7 +141,15 @@ void multiply_columns(const AmxPixels& p, int64_t channel) {
     } else {
       multiply_block<1, kColumns>(p, pixel, channel, sums);
     }
-    round_pixels<kColumns>(sums, bias, pixels, p.channels - channel, p.dst + pixel * p.channels + channel, p.channels);
+    // Before the inner pixels, of them, and behind them.
+    const int64_t inner = clamped(p.inner_begin - pixel, pixels), behind = clamped(p.inner_end - pixel, pixels);
+    const int64_t columns = p.channels - channel;
+    const auto round = [&](int64_t first, int64_t end, uint16_t* dst, int64_t row) {
+      if (first < end) round_pixels<kColumns>(sums + first * kPair, bias, end - first, columns, dst + channel, row);
+    };
+    round(0, inner, p.outer + pixel * p.channels, p.channels);
+    round(inner, behind, p.dst + (pixel + inner - p.inner_begin) * p.dst_row, p.dst_row);
+    round(behind, pixels, p.outer + (pixel + behind - p.inner_end + p.inner_begin) * p.channels, p.channels);
     // In turn, so that the next products needn't wait until these are read.
     sums = sums == p.sums ? p.sums + AmxPixels::kSums / 2 : p.sums;
   }

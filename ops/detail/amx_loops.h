@@ -33,9 +33,13 @@ struct AmxPixels {
   const uint32_t* const* right = nullptr;
   int64_t right_column = 0;
   int64_t pieces = 0, steps = 0;
-  int64_t pixels = 0, channels = 0;  // channels-last, to dst
-  const float* bias = nullptr;       // one per channel, or null
+  int64_t pixels = 0, channels = 0;
+  const float* bias = nullptr;  // one per channel, or null
+  // Pixels [inner_begin, inner_end) go to dst, `dst_row` elements apart, all others one behind the other to `outer`.
+  int64_t inner_begin = 0, inner_end = 0;
   uint16_t* dst = nullptr;
+  int64_t dst_row = 0;
+  uint16_t* outer = nullptr;
   static constexpr int64_t kSums = 2048;
   float* sums = nullptr;  // room for kSums
 };

@@ -122,7 +122,7 @@ std::string describe(const MemoryDesc& desc) {
   if (is_plain(desc)) {
     layout = "plain";
   } else if (b.dims.size() == 4 && b.inner_blocks.empty() && b.strides[1] == 1) {
-    layout = "nhwc";
+    layout = b.strides[0] < b.strides[2] ? "hwoi" : "nhwc";
   } else if (b.dims.size() == 4 && b.inner_blocks.empty() && b.strides[0] == 1) {
     layout = "hwio";
   } else if (b.inner_blocks.size() == 1 && b.inner_axes[0] == 1) {

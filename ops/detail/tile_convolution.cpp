@@ -162,7 +162,9 @@ class TileConvolution final : public ConvolutionKernel {
          .pixels = l.dst.w,
          .channels = l.dst.c,
          .bias = l.conv.has_bias ? static_cast<const float*>(at_.src[l.conv.bias_input()]) : nullptr,
+         .inner_end = l.dst.w,
          .dst = static_cast<uint16_t*>(at_.dst[0]) + l.dst.offset(image, 0, row, 0),
+         .dst_row = l.dst.c,
          .sums = reinterpret_cast<float*>(scratch(part, l.sums))});
   }
 

@@ -1,0 +1,315 @@
+#include "ops/detail/tile_grad_src.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "ops/detail/amx_loops.h"
+#include "ops/detail/band_convolution.h"
+#include "ops/detail/loop.h"
+#include "ops/detail/offsets.h"
+#include "ops/detail/onednn.h"
+#include "ops/detail/tile_convolution.h"
+#include "ops/detail/view.h"
+
+namespace hourglass::detail {
+namespace {
+
+constexpr int64_t kLanes = 16, kStep = 32, kTile = 256;
+constexpr std::size_t kMostRuns = 64;
+// All weights, which each row of the image reads, and the rows that a thread keeps.
+constexpr std::size_t kWeightsBytes = 2 << 20, kPartBytes = 8 << 20;
+
+// Positions p of the padded source, counted from the padding's first, with p % stride == rest: p = stride * a + rest.
+// They get the products of diff_dst at a - m with taps rest + stride * m, m from 0 on.
+struct Phase {
+  int64_t rest = 0, taps = 0;
+
+  [[nodiscard]] int64_t tap(int64_t m, int64_t stride) const { return rest + stride * m; }
+};
+
+std::vector<Phase> phases_of(const WindowAxis& axis) {
+  std::vector<Phase> phases;
+  for (int64_t rest = 0; rest < axis.stride; ++rest) {
+    phases.push_back({rest, rest < axis.kernel ? (axis.kernel - 1 - rest) / axis.stride + 1 : 0});
+  }
+  return phases;
+}
+
+// Of the padded source, the image's own and those that windows reach.
+int64_t positions_of(const WindowAxis& axis) {
+  return std::max((axis.dst - 1) * axis.stride + axis.kernel, axis.pad_begin + axis.src);
+}
+
+// The weights of one phase of rows and one of columns, and the columns that they make.
+struct Product {
+  Phase row, column;
+  int64_t steps = 0;                       // of 32 k, of each of the rows of diff_dst
+  std::size_t weights = 0;                 // in scratch memory
+  int64_t pixels = 0;                      // a from 0 on
+  int64_t inner_begin = 0, inner_end = 0;  // those of them that the image has itself
+  int64_t first = 0;                       // the image's column of inner_begin
+
+  [[nodiscard]] int64_t panel() const { return row.taps * steps * kTile; }  // words
+};
+
+struct Layout {
+  Convolution conv;
+  const AmxLoops* loops = nullptr;
+  View src, dst;
+  std::vector<Product> products;  // of each phase of rows the phases of columns
+  int64_t column_phases = 1;
+  int64_t margin = 0;  // pixels of zeros before and behind a row of diff_dst
+  int64_t row = 0;     // its elements, filled up
+  int64_t slots = 1, parts = 1;
+  Dims columns;  // where each padded column comes from
+  // Rows of the padding, and for each of the image's rows which of them it shows.
+  Dims border_rows;
+  std::vector<Dims> shown;
+  std::size_t zeros = 0, borders = 0, rows = 0, outer = 0, sums = 0, part_bytes = 0;
+
+  // Of the pixels that one phase of columns has beside the image, at most.
+  [[nodiscard]] int64_t outer_elements() const { return (static_cast<int64_t>(columns.size()) - src.w) * src.c; }
+  [[nodiscard]] const Product* products_of(int64_t padded_row) const {
+    return products.data() + padded_row % conv.window.h.stride * column_phases;
+  }
+};
+
+HG_CLONES void add_run(const BFloat16* from, BFloat16* to, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) store(to + i, load(to + i) + load(from + i));
+}
+
+class TileGradSrc final : public ConvolutionKernel {
+ public:
+  explicit TileGradSrc(std::shared_ptr<const Layout> layout) : layout_(std::move(layout)) {}
+  void bind(const Addresses& at, const dnnl::stream&) override { at_ = at; }
+
+  void run() noexcept override {
+    const Layout& l = *layout_;
+    pack_weights();
+    const auto borders = static_cast<int64_t>(l.border_rows.size());
+    for (int64_t image = 0; image < l.src.n; ++image) {
+      if (borders > 0) {
+        parallel_for(std::min(l.parts, borders), [&](int64_t part) {
+          l.loops->begin();
+          for (int64_t i = part; i < borders; i += l.parts) {
+            Rows rows(*this, part, image);
+            rows.make(l.border_rows[static_cast<std::size_t>(i)], border_row(i));
+          }
+          l.loops->end();
+        });
+      }
+      parallel_for(l.parts, [&](int64_t part) {
+        l.loops->begin();
+        Rows rows(*this, part, image);
+        for (int64_t row = l.src.h * part / l.parts; row < l.src.h * (part + 1) / l.parts; ++row) {
+          auto* to = static_cast<BFloat16*>(at_.dst[0]) + l.src.offset(image, 0, row, 0);
+          rows.make(row + l.conv.window.h.pad_begin, to);
+          for (const int64_t i : l.shown[static_cast<std::size_t>(row)]) add_run(border_row(i), to, l.src.w * l.src.c);
+        }
+        l.loops->end();
+      });
+    }
+  }
+
+ private:
+  [[nodiscard]] char* scratch(std::size_t offset) const { return static_cast<char*>(at_.scratch) + offset; }
+  template <typename T>
+  [[nodiscard]] T* scratch(int64_t part, std::size_t offset) const {
+    return reinterpret_cast<T*>(scratch(static_cast<std::size_t>(part) * layout_->part_bytes + offset));
+  }
+  [[nodiscard]] BFloat16* border_row(int64_t i) const {
+    return reinterpret_cast<BFloat16*>(scratch(layout_->borders)) + i * layout_->src.w * layout_->src.c;
+  }
+
+  // To panels of 16 channels of the source; k runs over the pixels of diff_dst side by side, and their channels.
+  void pack_weights() const {
+    const Layout& l = *layout_;
+    const int64_t stride_h = l.conv.window.h.stride, stride_w = l.conv.window.w.stride;
+    const auto* weights = static_cast<const uint16_t*>(at_.src[1]);
+    const char* zeros = scratch(l.zeros);
+    std::fill_n(scratch(l.zeros), l.src.c * 2, '\0');
+    parallel_for(static_cast<int64_t>(l.products.size()) * l.slots, [&](int64_t i) {
+      const Product& p = l.products[static_cast<std::size_t>(i / l.slots)];
+      const int64_t m = i % l.slots;
+      if (m >= p.row.taps) return;
+      auto* words = reinterpret_cast<uint32_t*>(scratch(p.weights)) + m * p.steps * kTile;
+      for (int64_t step = 0; step < p.steps; ++step) {
+        std::array<const void*, kStep> channels;
+        for (int64_t j = 0; j < kStep; ++j) {
+          const int64_t k = step * kStep + j, pixel = k / l.dst.c;
+          const int64_t tap =
+              p.row.tap(m, stride_h) * l.conv.window.w.kernel + p.column.tap(p.column.taps - 1 - pixel, stride_w);
+          channels[static_cast<std::size_t>(j)] = pixel < p.column.taps
+                                                      ? weights + (tap * l.dst.c + k % l.dst.c) * l.src.c
+                                                      : static_cast<const void*>(zeros);
+        }
+        l.loops->pair(channels.data(), kStep, l.src.c, words + step * kTile, p.panel());
+      }
+    });
+  }
+
+  // Rows of the padded source, one after another, of one image by one thread.
+  class Rows {
+   public:
+    Rows(const TileGradSrc& kernel, int64_t part, int64_t image)
+        : kernel_(kernel), l_(*kernel.layout_), part_(part), image_(image) {}
+
+    // Row `padded` to the W pixels of `to`, with what falls on the padding beside it.
+    void make(int64_t padded, BFloat16* to) {
+      const WindowAxis& h = l_.conv.window.h;
+      const int64_t last = padded / h.stride;
+      for (int64_t i = std::max(last - l_.slots + 1, put_until_); i <= last; ++i) put(i);
+      put_until_ = last + 1;
+      const Product* products = l_.products_of(padded);
+      auto* outer = kernel_.scratch<BFloat16>(part_, l_.outer);
+      for (int64_t i = 0; i < l_.column_phases; ++i) multiply(products[i], last, to, outer);
+      if (kernel_.alone()) return;
+      for (int64_t i = 0; i < l_.column_phases; ++i) fold(products[i], outer, to);
+    }
+
+   private:
+    [[nodiscard]] uint16_t* slot(int64_t row) const {
+      return kernel_.scratch<uint16_t>(part_, l_.rows) + (row + l_.slots) % l_.slots * l_.row;
+    }
+
+    // A row of diff_dst, zeros around it.
+    void put(int64_t row) const {
+      uint16_t* to = slot(row);
+      if (row < 0 || row >= l_.dst.h) {
+        std::fill_n(to, l_.row, uint16_t{0});
+        return;
+      }
+      const auto* from = static_cast<const uint16_t*>(kernel_.at_.src[0]) + l_.dst.offset(image_, 0, row, 0);
+      const int64_t margin = l_.margin * l_.dst.c, count = l_.dst.w * l_.dst.c;
+      std::fill_n(to, margin, uint16_t{0});
+      std::copy_n(from, count, to + margin);
+      std::fill_n(to + margin + count, l_.row - margin - count, uint16_t{0});
+    }
+
+    void multiply(const Product& p, int64_t last, BFloat16* to, BFloat16* outer) const {
+      std::array<const uint16_t*, kMostRuns> left;
+      std::array<const uint32_t*, kMostRuns> right;
+      for (int64_t m = 0; m < p.row.taps; ++m) {
+        const auto i = static_cast<std::size_t>(m);
+        left[i] = slot(last - m) + (l_.margin - std::max<int64_t>(p.column.taps - 1, 0)) * l_.dst.c;
+        right[i] = reinterpret_cast<const uint32_t*>(kernel_.scratch(p.weights)) + m * p.steps * kTile;
+      }
+      l_.loops->multiply_pixels({.left = left.data(),
+                                 .left_row = l_.dst.c,
+                                 .right = right.data(),
+                                 .right_column = p.panel(),
+                                 .pieces = p.row.taps,
+                                 .steps = p.steps,
+                                 .pixels = p.pixels,
+                                 .channels = l_.src.c,
+                                 .inner_begin = p.inner_begin,
+                                 .inner_end = p.inner_end,
+                                 .dst = reinterpret_cast<uint16_t*>(to + p.first * l_.src.c),
+                                 .dst_row = l_.conv.window.w.stride * l_.src.c,
+                                 .outer = reinterpret_cast<uint16_t*>(outer + p.column.rest * l_.outer_elements()),
+                                 .sums = kernel_.scratch<float>(part_, l_.sums)});
+    }
+    void fold(const Product& p, const BFloat16* outer, BFloat16* to) const {
+      const int64_t channels = l_.src.c;
+      const BFloat16* from = outer + p.column.rest * l_.outer_elements();
+      for (int64_t a = 0; a < p.pixels; ++a) {
+        if (a == p.inner_begin) a = p.inner_end;
+        if (a >= p.pixels) break;
+        const int64_t column = l_.columns[static_cast<std::size_t>(a * l_.conv.window.w.stride + p.column.rest)];
+        if (column != kOutside) add_run(from, to + column * channels, channels);
+        from += channels;
+      }
+    }
+
+    const TileGradSrc& kernel_;
+    const Layout& l_;
+    int64_t part_, image_, put_until_ = std::numeric_limits<int64_t>::min();
+  };
+
+  std::shared_ptr<const Layout> layout_;
+  Addresses at_;
+};
+
+// Whether it is faster than oneDNN. Products come in pairs of 16 channels; one that is left over, as with 36 or 132
+// channels, costs almost as much as a pair. With a stride, oneDNN takes three times as long.
+bool is_worth_it(const Convolution& conv) {
+  const int64_t channels = conv.src.shape[1];
+  return conv.window.h.stride * conv.window.w.stride > 1 || channels <= kLanes || channels % (2 * kLanes) == 0;
+}
+
+}  // namespace
+
+std::optional<KernelPlan> plan_tile_grad_src(const Convolution& conv) {
+  const auto& [h, w] = conv.window;
+  if (conv.direction != Direction::grad_src || conv.src.dtype != DType::bf16 || conv.dst.dtype != DType::bf16 ||
+      conv.weights.dtype != DType::bf16 || h.dilation != 1 || w.dilation != 1 || conv.src.shape.elements() == 0 ||
+      conv.dst.shape.elements() == 0 || !is_worth_it(conv) || tile_loops() == nullptr) {
+    return std::nullopt;
+  }
+  auto layout = std::make_shared<Layout>();
+  Layout& l = *layout;
+  l.conv = conv;
+  l.loops = tile_loops();
+  const MemoryDesc src = with_tag(conv.src, Tag::nhwc), dst = with_tag(conv.dst, Tag::nhwc);
+  l.src = view_of(src);
+  l.dst = view_of(dst);
+  const int64_t rows = positions_of(h), columns = positions_of(w);
+  for (int64_t i = 0; i < columns; ++i) l.columns.push_back(border_source(conv.border, i - w.pad_begin, w.src));
+  l.shown.resize(static_cast<std::size_t>(h.src));
+  for (int64_t i = 0; i < rows; ++i) {
+    const int64_t at = i - h.pad_begin, row = border_source(conv.border, at, h.src);
+    if (row == at || row == kOutside) continue;
+    l.shown[static_cast<std::size_t>(row)].push_back(static_cast<int64_t>(l.border_rows.size()));
+    l.border_rows.push_back(i);
+  }
+  const std::vector<Phase> row_phases = phases_of(h), column_phases = phases_of(w);
+  l.column_phases = static_cast<int64_t>(column_phases.size());
+  for (const Phase& phase : row_phases) l.slots = std::max(l.slots, phase.taps);
+  for (const Phase& phase : column_phases) l.margin = std::max(l.margin, phase.taps - 1);
+  if (static_cast<std::size_t>(l.slots) > kMostRuns) return std::nullopt;
+  l.parts = std::min<int64_t>(omp_get_max_threads(), h.src);
+
+  Offsets offsets;
+  const auto bytes = [](int64_t count, std::size_t size) { return static_cast<std::size_t>(count) * size; };
+  std::size_t weights_bytes = 0;
+  for (const Phase& row : row_phases) {
+    for (const Phase& column : column_phases) {
+      Product p{.row = row, .column = column};
+      p.steps = up(column.taps * l.dst.c, kStep) / kStep;
+      p.pixels = (columns - column.rest + w.stride - 1) / w.stride;
+      p.inner_begin = (std::max<int64_t>(0, w.pad_begin - column.rest) + w.stride - 1) / w.stride;
+      p.inner_end = (std::max<int64_t>(0, w.pad_begin + w.src - column.rest) + w.stride - 1) / w.stride;
+      p.first = p.inner_begin * w.stride + column.rest - w.pad_begin;
+      const std::size_t of_product = bytes(up(l.src.c, kLanes) / kLanes * p.panel(), sizeof(uint32_t));
+      p.weights = offsets.add(of_product);
+      weights_bytes += of_product;
+      const int64_t begin = (l.margin - std::max<int64_t>(column.taps - 1, 0)) * l.dst.c;
+      l.row = std::max(l.row, begin + (up(p.pixels, kLanes) - 1) * l.dst.c + p.steps * kStep);
+      l.products.push_back(p);
+    }
+  }
+  l.row = up(std::max(l.row, (l.margin + l.dst.w) * l.dst.c), kStep);
+  l.zeros = offsets.add(bytes(l.src.c, sizeof(uint16_t)));
+  l.borders = offsets.add(bytes(static_cast<int64_t>(l.border_rows.size()) * l.src.w * l.src.c, sizeof(BFloat16)));
+  Offsets of_part;
+  l.rows = offsets.end() + of_part.add(bytes(l.slots * l.row, sizeof(uint16_t)));
+  l.outer = offsets.end() + of_part.add(bytes(l.column_phases * l.outer_elements(), sizeof(BFloat16)));
+  l.sums = offsets.end() + of_part.add(bytes(AmxPixels::kSums, sizeof(float)));
+  l.part_bytes = of_part.end();
+  if (weights_bytes > kWeightsBytes || l.part_bytes > kPartBytes) return std::nullopt;
+
+  // [KH][KW][OC][C]
+  const auto& s = conv.weights.shape;
+  const MemoryDesc weights({s[0], s[1], s[2], s[3]}, to_dnnl(DType::bf16), {s[1], 1, s[3] * s[0] * s[1], s[0] * s[1]});
+  KernelPlan plan{.src = {dst, weights},
+                  .dst = {src},
+                  .scratch_bytes = offsets.end() + of_part.end() * static_cast<std::size_t>(l.parts),
+                  .implementation = "tiles:avx512_core_amx_bf16",
+                  .rounding = conv.border == Border::constant ? 0 : kBorderRoundingBf16,
+                  .kernel = nullptr};
+  plan.kernel = std::make_unique<TileGradSrc>(std::move(layout));
+  return plan;
+}
+
+}  // namespace hourglass::detail

@@ -1,0 +1,15 @@
+// The gradient of a bf16 convolution's source by AMX: rows of it, each a product of the rows of diff_dst that reach it
+// and the weights. What falls on the border is added to the pixels that it shows, row by row.
+#pragma once
+
+#include <optional>
+
+#include "ops/detail/convolution.h"
+
+namespace hourglass::detail {
+
+// Inputs diff_dst and weights, output diff_src, channels-last. Empty where the CPU has no AMX, for another type, and for
+// dilations.
+std::optional<KernelPlan> plan_tile_grad_src(const Convolution& conv);
+
+}  // namespace hourglass::detail
