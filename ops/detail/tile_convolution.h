@@ -1,5 +1,5 @@
 // Convolution in bf16 by AMX (products of bf16, sums in f32), forward, for filters, strides, dilations and borders of
-// any kind but pointwise ones.
+// any kind.
 //
 // Channels-last, the taps of a row of the filter read one run of memory, from pixel to pixel a stride further: rows of
 // the image, copied once with their borders, are the products' left side. What fills a run up to whole steps is
@@ -16,8 +16,8 @@ struct AmxLoops;
 // Null where the CPU has no AMX that oneDNN, and this process, may use.
 const AmxLoops* tile_loops();
 
-// For one group. Absent for f32, where the CPU has no AMX that oneDNN may use, for pointwise convolutions, which oneDNN
-// is good at, and where weights, rows or taps are too many.
+// For one group. Absent for f32, where the CPU has no AMX that oneDNN may use, and where weights, rows or taps are too
+// many.
 std::optional<KernelPlan> plan_tile_convolution(const Convolution& conv);
 
 }  // namespace hourglass::detail
