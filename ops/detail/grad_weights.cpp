@@ -55,7 +55,7 @@ struct Layout {
   std::size_t normal_rows = 0, normal_buffer = 0, coefficients = 0;
   std::size_t normal_row_bytes = 0;
 
-  [[nodiscard]] std::size_t slot_bytes() const { return src_places.size() * products->src_bytes(); }
+  [[nodiscard]] std::size_t slot_bytes() const { return products->src_bytes(); }
   [[nodiscard]] int64_t taps() const { return static_cast<int64_t>(products->sides().taps.size()); }
   [[nodiscard]] std::size_t zero_bytes() const {
     return static_cast<std::size_t>(std::max(src.c, dst.c)) * size_of(conv.src.dtype);
@@ -106,7 +106,7 @@ class GradWeightsKernel final : public ConvolutionKernel {
   class Part {
    public:
     Part(const GradWeightsKernel& kernel, int64_t index) : kernel_(kernel), l_(*kernel.layout_), index_(index) {
-      std::fill_n(sums(), l_.taps() * l_.products->tap_floats(), 0.0F);
+      std::fill_n(sums(), l_.products->sums_floats(), 0.0F);
       if (l_.conv.has_bias) std::fill_n(kernel_.scratch<float>(index, l_.bias), l_.dst.c, 0.0F);
     }
 
@@ -151,7 +151,7 @@ class GradWeightsKernel final : public ConvolutionKernel {
       if (row < put_until_) return to;
       const char* from = image_row(at, 0);
       for (std::size_t phase = 0; phase < l_.src_places.size(); ++phase) {
-        l_.products->put_src(pixels(from, l_.src_places[phase]), to + phase * l_.products->src_bytes());
+        l_.products->put_src(pixels(from, l_.src_places[phase]), static_cast<int64_t>(phase), to);
       }
       return to;
     }
@@ -236,7 +236,7 @@ std::optional<KernelPlan> plan_grad_weights(const Convolution& conv) {
   const MemoryDesc src = with_tag(conv.src, Tag::nhwc), dst = with_tag(conv.dst, Tag::nhwc);
   l.src = view_of(src);
   l.dst = view_of(dst);
-  const int64_t sums_bytes = l.taps() * l.products->tap_floats() * static_cast<int64_t>(sizeof(float));
+  const int64_t sums_bytes = l.products->sums_floats() * static_cast<int64_t>(sizeof(float));
   if (sums_bytes > kSumsBytes) return std::nullopt;
   const auto& [h, w] = conv.window;
   const int64_t rows = l.dst.n * h.dst;

@@ -59,7 +59,8 @@ class VectorProducts final : public Products {
       }
     }
   }
-  [[nodiscard]] int64_t tap_floats() const override { return s_.left() * columns_; }
+  [[nodiscard]] int64_t tap_floats() const { return s_.left() * columns_; }
+  [[nodiscard]] int64_t sums_floats() const override { return taps() * tap_floats(); }
   [[nodiscard]] int64_t sums_at(int64_t tap, int64_t left, int64_t right) const override {
     return tap * tap_floats() + left * columns_ + right;
   }
@@ -138,13 +139,17 @@ class TileProducts final : public Products {
   TileProducts(ProductSides sides, const AmxLoops& loops)
       : Products(std::move(sides), "products:avx512_core_amx_bf16"),
         loops_(loops),
-        rows_(up(s_.left(), kLanes)),
+        row_taps_(std::count_if(s_.taps.begin(), s_.taps.end(),
+                                [&](const ProductTap& tap) { return tap.row == s_.taps[0].row; })),
         columns_(up(s_.right(), kLanes)),
         width_(up(s_.width, kPixels)) {
-    // A tap's last step reads 32 pixels on from its place. An odd number of cache lines, so that the rows of a tile
-    // don't meet in one set of a cache.
-    const int64_t last_place = s_.places - s_.width;
-    row_ = (up(width_ + last_place, kPixels) / kPixels | 1) * kPixels;
+    // An odd number of cache lines, so that the rows of a tile don't meet in one set of a cache.
+    row_ = (up(width_ + s_.places - s_.width, kPixels) / kPixels | 1) * kPixels;
+    for (int64_t phase = 0; phase < s_.phases; ++phase) {
+      const bool leads = phase < row_taps_ && tap(phase).phase == phase && tap(phase).place == 0;
+      phases_lead_ = phases_lead_ && leads;
+    }
+    rows_ = up(row_taps_ * s_.left(), kLanes);
   }
 
   void begin() const override { loops_.begin(); }
@@ -152,22 +157,40 @@ class TileProducts final : public Products {
   void add(const ProductRows& band, float* sums) const override {
     for (int64_t m = 0; m < rows_; m += 2 * kLanes) {
       for (int64_t n = 0; n < columns_; n += 2 * kLanes) {
-        for (std::size_t t = 0; t < s_.taps.size(); ++t) add_tap(band, static_cast<int64_t>(t), m, n, sums);
+        for (int64_t i = 0; i < taps() / row_taps_; ++i) add_tile(band, i, m, n, sums);
       }
     }
   }
-  [[nodiscard]] int64_t tap_floats() const override { return rows_ * columns_; }
+  [[nodiscard]] int64_t sums_floats() const override { return taps() / row_taps_ * rows_ * columns_; }
   [[nodiscard]] int64_t sums_at(int64_t tap, int64_t left, int64_t right) const override {
-    return tap * tap_floats() + (left / kLanes * (columns_ / kLanes) + right / kLanes) * kTile + left % kLanes * kLanes;
+    const int64_t row = tap % row_taps_ * s_.left() + left;
+    return tile_at(tap / row_taps_, row, right) + row % kLanes * kLanes;
   }
 
  protected:
-  [[nodiscard]] std::size_t left_bytes() const override { return bytes_of(rows_ * row_ / 2); }
+  [[nodiscard]] std::size_t left_bytes() const override { return bytes_of(up(s_.left(), kLanes) * row_ / 2); }
+  // Room for the zeros behind the last channel of what is put last.
+  [[nodiscard]] std::size_t left_row_bytes() const override {
+    return bytes_of(std::max(rows_, begin_of(s_.phases - 1) + up(s_.left(), kLanes)) * row_ / 2);
+  }
   [[nodiscard]] std::size_t right_bytes() const override { return bytes_of(width_ / 2 * columns_); }
   [[nodiscard]] int64_t left_pixels() const override { return row_; }
   [[nodiscard]] int64_t right_pixels() const override { return width_; }
   void put_left(const void* const* pixels, char* to) const override {
     loops_.transpose(pixels, row_, s_.left(), reinterpret_cast<uint16_t*>(to), row_);
+  }
+  // The taps of a row of the filter lie one below the other. A phase is put where its first tap is, or behind them all;
+  // the others are the same, some pixels further: copied once, a tile's rows are whole cache lines for all of them, and
+  // few channels of several taps fill one tile.
+  void put_left_phase(const void* const* pixels, int64_t phase, char* row) const override {
+    auto* rows = reinterpret_cast<uint16_t*>(row);
+    put_left(pixels, reinterpret_cast<char*>(rows + begin_of(phase) * row_));
+    if (phase + 1 < s_.phases) return;
+    for (int64_t j = phases_lead_ ? s_.phases : 0; j < row_taps_; ++j) {
+      const uint16_t* from = rows + begin_of(tap(j).phase) * row_ + tap(j).place;
+      uint16_t* to = rows + j * s_.left() * row_;
+      for (int64_t c = 0; c < s_.left(); ++c) std::copy_n(from + c * row_, width_, to + c * row_);
+    }
   }
   void put_right(const void* const* pixels, char* to) const override {
     loops_.pair(pixels, width_, s_.right(), reinterpret_cast<uint32_t*>(to), width_ / 2 * kLanes);
@@ -176,13 +199,23 @@ class TileProducts final : public Products {
  private:
   static constexpr int64_t kPixels = 32, kTile = 256;
 
-  void add_tap(const ProductRows& band, int64_t t, int64_t m, int64_t n, float* sums) const {
-    const ProductTap& tap = s_.taps[static_cast<std::size_t>(t)];
+  [[nodiscard]] const ProductTap& tap(int64_t column) const { return s_.taps[static_cast<std::size_t>(column)]; }
+  // The row where a phase is put.
+  [[nodiscard]] int64_t begin_of(int64_t phase) const {
+    return phases_lead_ ? phase * s_.left() : rows_ + phase * up(s_.left(), kLanes);
+  }
+  // The tile of the filter's row `tap_row` that has row `row` and column `column`.
+  [[nodiscard]] int64_t tile_at(int64_t tap_row, int64_t row, int64_t column) const {
+    return tap_row * rows_ * columns_ + (row / kLanes * (columns_ / kLanes) + column / kLanes) * kTile;
+  }
+
+  // The products of rows m and columns n of the filter's row `tap_row`, up to two tiles of both.
+  void add_tile(const ProductRows& band, int64_t tap_row, int64_t m, int64_t n, float* sums) const {
     const int64_t panel = width_ / 2 * kLanes;
     const uint16_t* lefts[kBandRows];
     const uint32_t* rights[kBandRows];
     for (int64_t i = 0; i < band.count; ++i) {
-      lefts[i] = reinterpret_cast<const uint16_t*>(left(band, tap, i)) + (tap.phase * rows_ + m) * row_ + tap.place;
+      lefts[i] = reinterpret_cast<const uint16_t*>(left(band, tap(tap_row * row_taps_), i)) + m * row_;
       rights[i] = reinterpret_cast<const uint32_t*>(right(band, i)) + n / kLanes * panel;
     }
     loops_.add_products({.left = lefts,
@@ -193,13 +226,15 @@ class TileProducts final : public Products {
                          .steps = width_ / kPixels,
                          .rows = std::min<int64_t>(2, (rows_ - m) / kLanes),
                          .columns = std::min<int64_t>(2, (columns_ - n) / kLanes),
-                         .sums = sums + sums_at(t, m, n),
+                         .sums = sums + tile_at(tap_row, m, n),
                          .sums_row = columns_ / kLanes * kTile,
                          .sums_column = kTile});
   }
 
   const AmxLoops& loops_;
-  int64_t rows_, columns_, width_, row_ = 0;
+  int64_t row_taps_;  // taps of a row of the filter
+  int64_t columns_, width_, row_ = 0, rows_ = 0;
+  bool phases_lead_ = true;  // the first taps are those of the phases, in order and not shifted
 };
 
 // Channels of neighbouring pixels on both sides, and where their sums are.
@@ -287,7 +322,8 @@ class NarrowProducts final : public Products {
       }
     });
   }
-  [[nodiscard]] int64_t tap_floats() const override { return s_.left() * columns_; }
+  [[nodiscard]] int64_t tap_floats() const { return s_.left() * columns_; }
+  [[nodiscard]] int64_t sums_floats() const override { return taps() * tap_floats(); }
   [[nodiscard]] int64_t sums_at(int64_t, int64_t left, int64_t right) const override { return left * columns_ + right; }
 
  protected:
@@ -396,7 +432,8 @@ class NarrowTapProducts final : public Products {
       for (std::size_t t = 0; t < s_.taps.size(); t += 3) add_three(band, i, t, sums);
     }
   }
-  [[nodiscard]] int64_t tap_floats() const override { return s_.left() * columns(); }
+  [[nodiscard]] int64_t tap_floats() const { return s_.left() * columns(); }
+  [[nodiscard]] int64_t sums_floats() const override { return taps() * tap_floats(); }
   [[nodiscard]] int64_t sums_at(int64_t tap, int64_t left, int64_t right) const override {
     return tap * tap_floats() + left * columns() + right;
   }

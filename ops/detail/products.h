@@ -56,16 +56,16 @@ class Products {
   // Whether the image's own rows are the form.
   [[nodiscard]] bool src_in_place() const { return s_.swapped ? right_in_place() : left_in_place(); }
   [[nodiscard]] bool dst_in_place() const { return s_.swapped ? left_in_place() : right_in_place(); }
-  // Sizes of a phase of a row of the source, and of a row of the gradient.
-  [[nodiscard]] std::size_t src_bytes() const { return s_.swapped ? right_bytes() : left_bytes(); }
+  // Sizes of a row of the source, all phases of it, and of a row of the gradient.
+  [[nodiscard]] std::size_t src_bytes() const { return s_.swapped ? phases_bytes(right_bytes()) : left_row_bytes(); }
   [[nodiscard]] std::size_t dst_bytes() const { return s_.swapped ? left_bytes() : right_bytes(); }
   // How many pixels of each are put at a time: at least `places` and `width`.
   [[nodiscard]] int64_t src_pixels() const { return s_.swapped ? right_pixels() : left_pixels(); }
   [[nodiscard]] int64_t dst_pixels() const { return s_.swapped ? left_pixels() : right_pixels(); }
-  // Pixels are addresses of their first channel.
-  void put_src(const void* const* pixels, char* to) const {
-    if (s_.swapped) return put_right(pixels, to);
-    put_left(pixels, to);
+  // Pixels are addresses of their first channel. A row of the source is put phase by phase, in order.
+  void put_src(const void* const* pixels, int64_t phase, char* to) const {
+    if (s_.swapped) return put_right(pixels, to + static_cast<std::size_t>(phase) * right_bytes());
+    put_left_phase(pixels, phase, to);
   }
   void put_dst(const void* const* pixels, char* to) const {
     if (s_.swapped) return put_left(pixels, to);
@@ -76,8 +76,8 @@ class Products {
   virtual void begin() const {}
   virtual void end() const {}
   virtual void add(const ProductRows& band, float* sums) const = 0;
-  // Floats of a tap, and where row `left` of them has the columns [right, right + 16).
-  [[nodiscard]] virtual int64_t tap_floats() const = 0;
+  // How many floats the sums are, and where row `left` of a tap's has the columns [right, right + 16).
+  [[nodiscard]] virtual int64_t sums_floats() const = 0;
   [[nodiscard]] virtual int64_t sums_at(int64_t tap, int64_t left, int64_t right) const = 0;
 
  protected:
@@ -88,6 +88,11 @@ class Products {
   [[nodiscard]] virtual int64_t left_pixels() const = 0;
   [[nodiscard]] virtual int64_t right_pixels() const = 0;
   virtual void put_left(const void* const* pixels, char* to) const = 0;
+  // Of the source, where it is the left side.
+  [[nodiscard]] virtual std::size_t left_row_bytes() const { return phases_bytes(left_bytes()); }
+  virtual void put_left_phase(const void* const* pixels, int64_t phase, char* row) const {
+    put_left(pixels, row + static_cast<std::size_t>(phase) * left_bytes());
+  }
   virtual void put_right(const void* const* pixels, char* to) const = 0;
 
   // Both sides of pixel row i of the band, for a tap.
@@ -97,6 +102,11 @@ class Products {
   [[nodiscard]] const char* right(const ProductRows& band, int64_t i) const {
     return s_.swapped ? band.src[i * s_.row_stride] : band.dst[i];
   }
+
+  [[nodiscard]] std::size_t phases_bytes(std::size_t bytes) const {
+    return static_cast<std::size_t>(s_.phases) * bytes;
+  }
+  [[nodiscard]] int64_t taps() const { return static_cast<int64_t>(s_.taps.size()); }
 
   ProductSides s_;
 
