@@ -110,6 +110,11 @@ class Plan::Impl {
     return buffers_[static_cast<std::size_t>(outputs_.at(id))];
   }
 
+  [[nodiscard]] void* bf16_copy(ValueId parameter) const {
+    const auto copy = bf16_copies_.find(parameter);
+    return copy == bf16_copies_.end() ? nullptr : buffers_[static_cast<std::size_t>(copy->second)].address;
+  }
+
   Graph graph_;
   int threads_ = 1;
   std::vector<StepInfo> infos_;
@@ -182,7 +187,23 @@ class Plan::Impl {
     return detail::plain(value.type);
   }
 
+  // A Cast of a parameter whose result is given has no step.
+  bool is_given(const Node& node) {
+    const bool casts = options_.given_bf16_copies && node.op->name == "Cast" &&
+                       graph_.type(node.outputs[0]).dtype == DType::bf16 &&
+                       graph_.value(node.inputs[0]).kind == ValueKind::parameter;
+    if (!casts) return false;
+    const ValueId parameter = node.inputs[0];
+    if (value_buffers_[at(parameter)] < 0) settle(parameter, offered(parameter));
+    const MemoryDesc& desc = buffer_of(parameter).desc;
+    if (!detail::blocking_of(desc).inner_blocks.empty()) return false;
+    const MemoryDesc lowered = detail::with_type(desc, graph_.type(node.outputs[0]));
+    bf16_copies_[parameter] = value_buffers_[at(node.outputs[0])] = add_buffer(lowered, true);
+    return true;
+  }
+
   void plan_node(const Node& node) {
+    if (is_given(node)) return;
     try {
       if (node.op->plan == nullptr) {
         fail("computes with values that are only known while running; there is no kernel for that");
@@ -365,6 +386,7 @@ class Plan::Impl {
   std::vector<Buffer> buffers_;
   std::vector<int> value_buffers_;              // per value; -1 until it is known
   std::map<ValueId, std::vector<int>> copies_;  // the same value in other layouts
+  std::map<ValueId, int> bf16_copies_;          // of parameters, where they are given
   std::map<ValueId, int> outputs_;
   std::vector<int> kept_;
   std::vector<Step> steps_;
@@ -393,6 +415,7 @@ const MemoryDesc& Plan::layout(ValueId id) const { return impl_->buffer_of(id).d
 int64_t Plan::padded_elements(ValueId id) const {
   return static_cast<int64_t>(impl_->buffer_of(id).bytes / size_of(impl_->graph_.type(id).dtype));
 }
+void* Plan::bf16_copy(ValueId parameter) const { return impl_->bf16_copy(parameter); }
 const float* Plan::output(ValueId id) const { return reinterpret_cast<const float*>(impl_->output_buffer(id).address); }
 const Graph& Plan::graph() const { return impl_->graph_; }
 int Plan::threads() const { return impl_->threads_; }

@@ -30,6 +30,8 @@ struct PlanOptions {
   // Outputs that must lie in memory as another value does (a gradient as its parameter, so that an optimizer can
   // walk both side by side). All other outputs are row-major.
   std::vector<std::pair<ValueId, ValueId>> output_like = {};
+  // Whoever runs the plan keeps what it reads of its f32 parameters in bf16, at bf16_copy(): a Cast of one is no step.
+  bool given_bf16_copies = false;
   // false: a plan on paper, which holds no memory. It answers steps(), layout(), padded_elements(), arena_bytes() and
   // persistent_bytes(); nothing may be written, read or run.
   bool allocate = true;
@@ -72,6 +74,9 @@ class Plan {
   // Elements at data(id), padding included.
   [[nodiscard]] int64_t padded_elements(ValueId id) const;
   [[nodiscard]] const MemoryDesc& layout(ValueId id) const;
+  // With PlanOptions::given_bf16_copies: where a parameter's values must lie in bf16 before run(), in its layout and
+  // with its padding; null where the plan reads it in f32 alone.
+  [[nodiscard]] void* bf16_copy(ValueId parameter) const;
   // Where a graph output lies after run(): f32, row-major unless PlanOptions::output_like says otherwise.
   [[nodiscard]] const float* output(ValueId id) const;
 

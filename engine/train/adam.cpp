@@ -22,12 +22,16 @@ HG_CLONES void update(float* p, const float* g, float* m, float* v, int64_t coun
   }
 }
 
+HG_CLONES void round(const float* p, int64_t count, detail::BFloat16* copies) {
+  for (int64_t i = 0; i < count; ++i) detail::store(copies + i, p[i]);
+}
+
 }  // namespace
 
-void Adam::add(float* parameters, const float* gradients, int64_t count) {
+void Adam::add(float* parameters, const float* gradients, int64_t count, detail::BFloat16* copies) {
   for (int64_t begin = 0; begin < count; begin += kChunk) {
-    chunks_.push_back({parameters + begin, gradients + begin, first_.size() + static_cast<std::size_t>(begin),
-                       std::min(kChunk, count - begin)});
+    chunks_.push_back({parameters + begin, gradients + begin, copies == nullptr ? nullptr : copies + begin,
+                       first_.size() + static_cast<std::size_t>(begin), std::min(kChunk, count - begin)});
   }
   first_.resize(first_.size() + static_cast<std::size_t>(count));
   second_.resize(first_.size());
@@ -47,6 +51,7 @@ void Adam::step() noexcept {
     const Chunk& chunk = chunks_[static_cast<std::size_t>(i)];
     update(chunk.parameters, chunk.gradients, first_.data() + chunk.offset, second_.data() + chunk.offset, chunk.count,
            factors);
+    if (chunk.copies != nullptr) round(chunk.parameters, chunk.count, chunk.copies);
   });
 }
 

@@ -16,12 +16,17 @@ struct AdamOptions {
   double epsilon = 1e-8;
 };
 
+namespace detail {
+struct BFloat16;
+}
+
 class Adam {
  public:
   explicit Adam(AdamOptions options) : options_(options) {}
 
-  // Adds `count` parameters with their gradients. The memory must outlive the optimizer.
-  void add(float* parameters, const float* gradients, int64_t count);
+  // Adds `count` parameters with their gradients and, unless it is null, the place of their copies in bf16, which are
+  // written with them. The memory must outlive the optimizer.
+  void add(float* parameters, const float* gradients, int64_t count, detail::BFloat16* copies = nullptr);
   // One update of everything, in parallel; elementwise, so threads do not change the result. Allocates nothing.
   void step() noexcept;
 
@@ -37,7 +42,8 @@ class Adam {
   struct Chunk {
     float* parameters;
     const float* gradients;
-    std::size_t offset;  // into moments_
+    detail::BFloat16* copies;  // or null
+    std::size_t offset;        // into moments_
     int64_t count;
   };
   AdamOptions options_;

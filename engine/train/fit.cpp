@@ -71,8 +71,11 @@ Fit::Compiled Fit::compile(const Problem& problem, const OpTable& table, const F
   recompute(d.graph, table, graph.nodes.size(), kWorthIt);
   fuse_pointwise_gradients(d.graph, table);
   fuse_normalizations(d.graph, table);
-  PlanOptions plan_options{
-      .threads = options.threads, .policy = options.policy, .output_like = {}, .allocate = allocate};
+  PlanOptions plan_options{.threads = options.threads,
+                           .policy = options.policy,
+                           .output_like = {},
+                           .given_bf16_copies = true,
+                           .allocate = allocate};
   for (std::size_t i = 0; i < trained.size(); ++i) {
     plan_options.output_like.emplace_back(d.gradients[i], trained[i]);
   }
@@ -93,6 +96,7 @@ Fit::Fit(const Problem& problem, Compiled compiled, const FitOptions& options)
       adam_(options.adam),
       image_shape_(problem.graph.shape(problem.image)) {
   draw_parameters();
+  copy_parameters();
   const std::vector<float> input = draw_input();
   plan_.write(input_, input);
   // In the plan's order, so that each iteration's noise is added in one run over memory.
@@ -100,7 +104,9 @@ Fit::Fit(const Problem& problem, Compiled compiled, const FitOptions& options)
   const auto* drawn = reinterpret_cast<const std::byte*>(plan_.data(input_));
   base_input_.assign(drawn, drawn + static_cast<std::size_t>(plan_.padded_elements(input_)) * size_of(type));
   for (std::size_t i = 0; i < trained_.size(); ++i) {
-    adam_.add(memory_of(trained_[i]), plan_.output(gradients_[i]), plan_.padded_elements(trained_[i]));
+    const ValueId id = trained_[i];
+    auto* copies = id == input_ ? nullptr : static_cast<detail::BFloat16*>(plan_.bf16_copy(id));
+    adam_.add(memory_of(id), plan_.output(gradients_[i]), plan_.padded_elements(id), copies);
   }
   image_ = plan_.output(compiled.image);
   average_.assign(static_cast<std::size_t>(image_shape_.elements()), 0.0F);
@@ -152,6 +158,15 @@ void Fit::draw_parameters() {
         break;
     }
     ++index;
+  }
+}
+
+void Fit::copy_parameters() {
+  for (const ValueId id : parameters_) {
+    auto* copies = static_cast<detail::BFloat16*>(plan_.bf16_copy(id));
+    for (int64_t i = 0; copies != nullptr && i < plan_.padded_elements(id); ++i) {
+      detail::store(copies + i, plan_.data(id)[i]);
+    }
   }
 }
 
@@ -267,6 +282,7 @@ void Fit::load(const Archive& archive) {
                      adam_.second_moments().data() + offset);
     offset += static_cast<std::size_t>(plan_.padded_elements(id));
   }
+  copy_parameters();
   iteration_ = archive.integer("fit/iteration");
   adam_.set_steps(archive.integer("fit/adam_steps"));
 }

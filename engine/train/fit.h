@@ -105,6 +105,8 @@ class Fit {
   static Compiled compile_within_limit(const Problem& problem, const OpTable& table, const FitOptions& options);
   static std::size_t bytes_of(const Problem& problem, const Compiled& compiled);
   void draw_parameters();
+  // To their copies in bf16, which Adam keeps up to date from then on.
+  void copy_parameters();
   [[nodiscard]] std::vector<float> draw_input() const;
   void draw_noise() noexcept;
   void blend_average() noexcept;

@@ -34,30 +34,33 @@ void end() { _tile_release(); }
 
 // Tiles 0 to 3 are sums, [row][column]; 4 and 5 are left, 6 and 7 right.
 template <int kRows, int kColumns>
+[[gnu::always_inline]] inline void add_steps(const uint16_t* left, int64_t left_row, const uint32_t* right,
+                                             int64_t right_column, int64_t steps) {
+  for (int64_t k = 0; k < steps; ++k, left += kPixels, right += kTileWords) {
+    _tile_loadd(4, left, left_row * 2);
+    _tile_loadd(6, right, kTileBytes);
+    _tile_dpbf16ps(0, 4, 6);
+    if constexpr (kColumns == 2) {
+      _tile_loadd(7, right + right_column, kTileBytes);
+      _tile_dpbf16ps(1, 4, 7);
+    }
+    if constexpr (kRows == 2) {
+      _tile_loadd(5, left + kLanes * left_row, left_row * 2);
+      _tile_dpbf16ps(2, 5, 6);
+      if constexpr (kColumns == 2) _tile_dpbf16ps(3, 5, 7);
+    }
+  }
+}
+
+template <int kRows, int kColumns>
 void add_tiles(const AmxProduct& p) {
   float* const s = p.sums;
   _tile_loadd(0, s, kTileBytes);
   if constexpr (kColumns == 2) _tile_loadd(1, s + p.sums_column, kTileBytes);
   if constexpr (kRows == 2) _tile_loadd(2, s + p.sums_row, kTileBytes);
   if constexpr (kRows == 2 && kColumns == 2) _tile_loadd(3, s + p.sums_row + p.sums_column, kTileBytes);
-  const int64_t left_bytes = p.left_row * 2;
   for (int64_t i = 0; i < p.pieces; ++i) {
-    const uint16_t* left = p.left[i];
-    const uint32_t* right = p.right[i];
-    for (int64_t k = 0; k < p.steps; ++k, left += kPixels, right += kTileWords) {
-      _tile_loadd(4, left, left_bytes);
-      _tile_loadd(6, right, kTileBytes);
-      _tile_dpbf16ps(0, 4, 6);
-      if constexpr (kColumns == 2) {
-        _tile_loadd(7, right + p.right_column, kTileBytes);
-        _tile_dpbf16ps(1, 4, 7);
-      }
-      if constexpr (kRows == 2) {
-        _tile_loadd(5, left + kLanes * p.left_row, left_bytes);
-        _tile_dpbf16ps(2, 5, 6);
-        if constexpr (kColumns == 2) _tile_dpbf16ps(3, 5, 7);
-      }
-    }
+    add_steps<kRows, kColumns>(p.left[i], p.left_row, p.right[i], p.right_column, p.steps);
   }
   _tile_stored(0, s, kTileBytes);
   if constexpr (kColumns == 2) _tile_stored(1, s + p.sums_column, kTileBytes);
@@ -101,24 +104,9 @@ void multiply_block(const AmxPixels& p, int64_t pixel, int64_t channel, float* s
   if constexpr (kColumns == 2) _tile_zero(1);
   if constexpr (kRows == 2) _tile_zero(2);
   if constexpr (kRows == 2 && kColumns == 2) _tile_zero(3);
-  const int64_t left_bytes = p.left_row * 2;
   for (int64_t i = 0; i < p.pieces; ++i) {
-    const uint16_t* left = p.left[i] + pixel * p.left_row;
-    const uint32_t* right = p.right[i] + channel / kLanes * p.right_column;
-    for (int64_t k = 0; k < p.steps; ++k, left += kPixels, right += kTileWords) {
-      _tile_loadd(4, left, left_bytes);
-      _tile_loadd(6, right, kTileBytes);
-      _tile_dpbf16ps(0, 4, 6);
-      if constexpr (kColumns == 2) {
-        _tile_loadd(7, right + p.right_column, kTileBytes);
-        _tile_dpbf16ps(1, 4, 7);
-      }
-      if constexpr (kRows == 2) {
-        _tile_loadd(5, left + kLanes * p.left_row, left_bytes);
-        _tile_dpbf16ps(2, 5, 6);
-        if constexpr (kColumns == 2) _tile_dpbf16ps(3, 5, 7);
-      }
-    }
+    add_steps<kRows, kColumns>(p.left[i] + pixel * p.left_row, p.left_row,
+                               p.right[i] + channel / kLanes * p.right_column, p.right_column, p.steps);
   }
   constexpr int64_t kRowBytes = kPair * 4, kNextRows = kLanes * kPair;
   _tile_stored(0, sums, kRowBytes);

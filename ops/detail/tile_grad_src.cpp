@@ -17,6 +17,7 @@ namespace {
 
 constexpr int64_t kLanes = 16, kStep = 32, kTile = 256;
 constexpr std::size_t kMostRuns = 64;
+constexpr int64_t kMostPhases = 64;
 // All weights, which each row of the image reads, and the rows that a thread keeps.
 constexpr std::size_t kWeightsBytes = 2 << 20, kPartBytes = 8 << 20;
 
@@ -243,7 +244,8 @@ bool is_worth_it(const Convolution& conv) {
 std::optional<KernelPlan> plan_tile_grad_src(const Convolution& conv) {
   const auto& [h, w] = conv.window;
   if (conv.direction != Direction::grad_src || conv.src.dtype != DType::bf16 || conv.dst.dtype != DType::bf16 ||
-      conv.weights.dtype != DType::bf16 || h.dilation != 1 || w.dilation != 1 || conv.src.shape.elements() == 0 ||
+      conv.weights.dtype != DType::bf16 || h.dilation != 1 || w.dilation != 1 || h.stride > kMostPhases ||
+      w.stride > kMostPhases || h.stride * w.stride > kMostPhases || conv.src.shape.elements() == 0 ||
       conv.dst.shape.elements() == 0 || !is_worth_it(conv) || tile_loops() == nullptr) {
     return std::nullopt;
   }

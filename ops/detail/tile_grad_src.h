@@ -8,8 +8,8 @@
 
 namespace hourglass::detail {
 
-// Inputs diff_dst and weights, output diff_src, channels-last. Empty where the CPU has no AMX, for another type, and for
-// dilations.
+// Inputs diff_dst and weights, output diff_src, channels-last. Empty where the CPU has no AMX, for another type, for
+// dilations and for strides of more than 64 phases, and where oneDNN is faster.
 std::optional<KernelPlan> plan_tile_grad_src(const Convolution& conv);
 
 }  // namespace hourglass::detail

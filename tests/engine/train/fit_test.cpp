@@ -9,11 +9,14 @@
 #include <cstdlib>
 #include <new>
 
+#include "engine/runtime/precision.h"
 #include "engine/train/adam.h"
+#include "engine/train/archive.h"
 #include "graph/autodiff.h"
 #include "graph/error.h"
 #include "graph/fuse.h"
 #include "models/builder.h"
+#include "ops/detail/loop.h"
 #include "ops/table.h"
 #include "tests/models/golden.h"
 
@@ -158,6 +161,40 @@ TEST_CASE("the same seed and threads give the same bytes, another seed does not"
   options.seed = 6;
   Fit c(problem, op_table(), options);
   CHECK(losses_of(c, 12) != losses_of(a, 12));
+}
+
+TEST_CASE("what a plan reads of the weights in bf16 follows them") {
+  if (!has_native_bf16()) {
+    MESSAGE("skipped: this CPU has no bf16 arithmetic that oneDNN may use");
+    return;
+  }
+  const Problem problem = small_problem();
+  FitOptions options;
+  options.threads = 2;
+  options.precision = Precision::bf16;
+  Fit fit(problem, op_table(), options);
+  const auto check_copies = [](Fit& of) {
+    int64_t copied = 0, wrong = 0;
+    for (const ValueId id : of.parameters()) {
+      const auto* copies = static_cast<const detail::BFloat16*>(of.plan().bf16_copy(id));
+      for (int64_t i = 0; copies != nullptr && i < of.plan().padded_elements(id); ++i, ++copied) {
+        detail::BFloat16 expected;
+        detail::store(&expected, of.plan().data(id)[i]);
+        wrong += copies[i].bits != expected.bits ? 1 : 0;
+      }
+    }
+    CHECK(copied > 0);
+    CHECK(wrong == 0);
+  };
+  check_copies(fit);
+  losses_of(fit, 3);
+  check_copies(fit);
+  Archive archive;
+  fit.save(archive);
+  Fit other(problem, op_table(), options);
+  other.load(archive);
+  check_copies(other);
+  CHECK(losses_of(fit, 2) == losses_of(other, 2));
 }
 
 TEST_CASE("a timed iteration is the same iteration, and its parts follow one another") {
