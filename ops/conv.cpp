@@ -800,6 +800,8 @@ std::span<const OpDef> conv_ops() {
                "1x13x6x9 1x8x6x9 | pads=[1,1,1,1] weights_shape=[8,13,3,3] with_bias=1",
                "1x16x7x34 1x7x7x34 | pads=[1,1,1,1] weights_shape=[7,16,3,3] with_bias=1",
                "1x2x9x11 1x16x9x11 | pads=[1,1,1,1] weights_shape=[16,2,3,3]",
+               "1x13x9x21 1x7x9x21 | pads=[2,3,2,3] dilations=[2,3] pad_mode=edge weights_shape=[7,13,3,3] with_bias=1",
+               "2x20x9x8 2x6x4x8 | pads=[0,1,0,1] strides=[2,1] weights_shape=[6,20,3,3]",
                "2x5x20x21 2x16x10x11 | strides=[2,2] pads=[1,1,1,1] pad_mode=edge weights_shape=[16,5,3,3]",
                "2x16x33x9 2x8x33x9 16 16 16 16@0.5..2 | pads=[1,1,1,1] pad_mode=reflect weights_shape=[8,16,3,3] "
                "alpha=0.2",

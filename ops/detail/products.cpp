@@ -137,12 +137,12 @@ class VectorProducts final : public Products {
 class TileProducts final : public Products {
  public:
   TileProducts(ProductSides sides, const AmxLoops& loops)
-      : Products(std::move(sides), "products:avx512_core_amx_bf16"),
+      : Products(with_fewer_tiles(std::move(sides)), "products:avx512_core_amx_bf16"),
         loops_(loops),
         row_taps_(std::count_if(s_.taps.begin(), s_.taps.end(),
                                 [&](const ProductTap& tap) { return tap.row == s_.taps[0].row; })),
         columns_(up(s_.right(), kLanes)),
-        width_(up(s_.width, kPixels)) {
+        width_(up(shifts_dst() ? s_.places : s_.width, kPixels)) {
     // An odd number of cache lines, so that the rows of a tile don't meet in one set of a cache.
     row_ = (up(width_ + s_.places - s_.width, kPixels) / kPixels | 1) * kPixels;
     for (int64_t phase = 0; phase < s_.phases; ++phase) {
@@ -168,7 +168,9 @@ class TileProducts final : public Products {
   }
 
  protected:
-  [[nodiscard]] std::size_t left_bytes() const override { return bytes_of(up(s_.left(), kLanes) * row_ / 2); }
+  [[nodiscard]] std::size_t left_bytes() const override {
+    return bytes_of(std::max(shifts_dst() ? rows_ : 0, up(s_.left(), kLanes)) * row_ / 2);
+  }
   // Room for the zeros behind the last channel of what is put last.
   [[nodiscard]] std::size_t left_row_bytes() const override {
     return bytes_of(std::max(rows_, begin_of(s_.phases - 1) + up(s_.left(), kLanes)) * row_ / 2);
@@ -177,7 +179,17 @@ class TileProducts final : public Products {
   [[nodiscard]] int64_t left_pixels() const override { return row_; }
   [[nodiscard]] int64_t right_pixels() const override { return width_; }
   void put_left(const void* const* pixels, char* to) const override {
-    loops_.transpose(pixels, row_, s_.left(), reinterpret_cast<uint16_t*>(to), row_);
+    auto* rows = reinterpret_cast<uint16_t*>(to);
+    loops_.transpose(pixels, row_, s_.left(), rows, row_);
+    if (!shifts_dst()) return;
+    // The other way round: what a pixel of the source meets for a further tap is the gradient some pixels before.
+    for (int64_t j = 1; j < row_taps_; ++j) {
+      uint16_t* shifted = rows + j * s_.left() * row_;
+      for (int64_t c = 0; c < s_.left(); ++c) {
+        std::fill_n(shifted + c * row_, tap(j).place, uint16_t{0});
+        std::copy_n(rows + c * row_, width_ - tap(j).place, shifted + c * row_ + tap(j).place);
+      }
+    }
   }
   // The taps of a row of the filter lie one below the other. A phase is put where its first tap is, or behind them all;
   // the others are the same, some pixels further: copied once, a tile's rows are whole cache lines for all of them, and
@@ -199,6 +211,21 @@ class TileProducts final : public Products {
  private:
   static constexpr int64_t kPixels = 32, kTile = 256;
 
+  // The taps go with the side with which they fill fewer tiles: the source's pixels of a tap are those of the first
+  // some pixels further, or the gradient's some before.
+  static ProductSides with_fewer_tiles(ProductSides sides) {
+    const int64_t taps = std::count_if(sides.taps.begin(), sides.taps.end(),
+                                       [&](const ProductTap& tap) { return tap.row == sides.taps[0].row; });
+    const auto tiles = [&](int64_t with_taps, int64_t other) {
+      return up(taps * with_taps, kLanes) / kLanes * (up(other, kLanes) / kLanes);
+    };
+    if (taps > 1 && sides.column_stride == 1) {
+      sides.swapped = tiles(sides.dst_channels, sides.src_channels) < tiles(sides.src_channels, sides.dst_channels);
+    }
+    return sides;
+  }
+  [[nodiscard]] bool shifts_dst() const { return s_.swapped && row_taps_ > 1; }
+
   [[nodiscard]] const ProductTap& tap(int64_t column) const { return s_.taps[static_cast<std::size_t>(column)]; }
   // The row where a phase is put.
   [[nodiscard]] int64_t begin_of(int64_t phase) const {
@@ -215,8 +242,10 @@ class TileProducts final : public Products {
     const uint16_t* lefts[kBandRows];
     const uint32_t* rights[kBandRows];
     for (int64_t i = 0; i < band.count; ++i) {
-      lefts[i] = reinterpret_cast<const uint16_t*>(left(band, tap(tap_row * row_taps_), i)) + m * row_;
-      rights[i] = reinterpret_cast<const uint32_t*>(right(band, i)) + n / kLanes * panel;
+      const char* src = band.src[tap(tap_row * row_taps_).row + i * s_.row_stride];
+      const char* dst = band.dst[i];
+      lefts[i] = reinterpret_cast<const uint16_t*>(s_.swapped ? dst : src) + m * row_;
+      rights[i] = reinterpret_cast<const uint32_t*>(s_.swapped ? src : dst) + n / kLanes * panel;
     }
     loops_.add_products({.left = lefts,
                          .left_row = row_,
