@@ -227,7 +227,9 @@ Node* pointwise_gradient(Graph& graph, const std::vector<int>& uses, ValueId id)
   Node* node = sole_producer(graph, uses, id, "ConvGradSrc");
   if (node == nullptr || node->attrs.integer("group") != 1) return nullptr;
   const Shape &from = graph.shape(node->inputs[0]), &weights = graph.shape(node->inputs[1]), &to = graph.shape(id);
-  const bool is_pointwise = weights[2] == 1 && weights[3] == 1 && from[2] == to[2] && from[3] == to[3];
+  const Dims& strides = node->attrs.ints("strides");
+  const bool steps_by_one = std::all_of(strides.begin(), strides.end(), [](int64_t s) { return s == 1; });
+  const bool is_pointwise = steps_by_one && weights[2] == 1 && weights[3] == 1 && from[2] == to[2] && from[3] == to[3];
   return is_pointwise && weights[0] <= kFewChannels ? node : nullptr;
 }
 

@@ -13,9 +13,10 @@
 //   With scale, bias, mean, inv_std and alpha, src is made of the node's as FusedConv does it.
 //
 // Kernels, where the CPU can: for 3x3 filters Winograd's algorithm (ops/detail/winograd.h); for gradients of weights
-// otherwise, products of pixels (ops/detail/grad_weights.h); forward in bf16, products of tiles
-// (ops/detail/tile_convolution.h); pointwise ones of a normalised source (ops/detail/pointwise.h). Else oneDNN's direct
-// convolution, on the whole image, or band by band (ops/detail/band_convolution.h) where padding is not zero.
+// otherwise, products of pixels (ops/detail/grad_weights.h); in bf16, forward and for the source's gradient, products
+// of tiles (ops/detail/tile_convolution.h, tile_grad_src.h); pointwise ones of a normalised source
+// (ops/detail/pointwise.h). Else oneDNN's direct convolution: on the whole image, with its border beside
+// (ops/detail/bordered_grad_src.h), or band by band (ops/detail/band_convolution.h) where padding is not zero.
 //
 // Weights take whatever layout oneDNN chooses, except that grouped weights stay row-major in the graph: oneDNN sees
 // them as 5-D [group,OC/group,C/group,KH,KW], which no 4-D blocked descriptor can say, so the kernel itself reorders
@@ -741,6 +742,8 @@ std::span<const OpDef> conv_ops() {
                "1x4x130x127 4x36x3x4 | pads=[1,3,1,0] pad_mode=edge src_shape=[1,36,130,127]",
                "1x3x66x129 3x17x3x3 | pads=[1,2,3,2] pad_mode=wrap strides=[2,1] dilations=[1,2] "
                "src_shape=[1,17,130,129]",
+               "1x10x66x66 10x20x1x1 | pads=[1,1,2,2] pad_mode=edge strides=[2,2] src_shape=[1,20,128,128]",
+               "1x8x27x22 8x16x9x3 | pads=[9,1,8,2] pad_mode=edge src_shape=[1,16,18,21]",
                // By AMX: several phases of rows and columns, rows beyond all windows, more border than image.
                "2x33x10x8 33x16x5x4 | pads=[2,1,3,2] pad_mode=reflect strides=[3,2] src_shape=[2,16,27,15]",
                "1x6x1x2 6x64x3x3 | pads=[1,1,1,1] pad_mode=wrap strides=[4,1] src_shape=[1,64,2,2]",

@@ -189,11 +189,15 @@ class Plan::Impl {
 
   // A Cast of a parameter whose result is given has no step.
   bool is_given(const Node& node) {
-    const bool casts = options_.given_bf16_copies && node.op->name == "Cast" &&
-                       graph_.type(node.outputs[0]).dtype == DType::bf16 &&
-                       graph_.value(node.inputs[0]).kind == ValueKind::parameter;
+    const bool casts =
+        options_.given_bf16_copies && node.op->name == "Cast" && graph_.type(node.outputs[0]).dtype == DType::bf16 &&
+        graph_.value(node.inputs[0]).kind == ValueKind::parameter && graph_.type(node.inputs[0]).dtype == DType::f32;
     if (!casts) return false;
     const ValueId parameter = node.inputs[0];
+    if (const auto known = bf16_copies_.find(parameter); known != bf16_copies_.end()) {
+      value_buffers_[at(node.outputs[0])] = known->second;
+      return true;
+    }
     if (value_buffers_[at(parameter)] < 0) settle(parameter, offered(parameter));
     const MemoryDesc& desc = buffer_of(parameter).desc;
     if (!detail::blocking_of(desc).inner_blocks.empty()) return false;

@@ -54,7 +54,7 @@ class Plan {
   Plan(Plan&&) noexcept;
   Plan& operator=(Plan&&) noexcept;
 
-  // Sets an input, a parameter or a constant from row-major values.
+  // Sets an input, a parameter or a constant from row-major values; not the copy that bf16_copy() may say.
   void write(ValueId id, const std::vector<float>& values);
   // The row-major values of an input, a parameter or a constant.
   [[nodiscard]] std::vector<float> read(ValueId id) const;

@@ -11,10 +11,6 @@
 
 namespace hourglass::detail {
 
-// What the gradient of a bf16 source may be off by, of the largest, next to its border: what falls on the border is
-// rounded before it is added.
-constexpr double kBorderRoundingBf16 = 1.0 / 128;
-
 // Whether bands are worth their copies for a convolution of a channels-last activation that needs none for its padding:
 // where blocked layouts are so much faster, or a whole image would take too much scratch memory.
 bool prefers_bands(const Convolution& conv);

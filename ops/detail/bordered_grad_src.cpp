@@ -40,6 +40,9 @@ Side side_behind(const WindowAxis& axis) {
   if (side.count <= 0) return {};
   side.dst_begin = std::max<int64_t>(0, (side.begin - axis.extent() + axis.stride) / axis.stride);
   side.dst_count = axis.dst - side.dst_begin;
+  // No window may reach the first of them.
+  side.begin = std::max(side.begin, side.dst_begin * axis.stride);
+  side.count = covered(axis) - side.begin;
   side.crop_begin = side.begin - side.dst_begin * axis.stride;
   return side;
 }
@@ -70,11 +73,6 @@ struct Layout {
   std::vector<std::vector<Shown>> shown;
   std::size_t scratchpad_part = 0;
 };
-
-template <class T>
-HG_CLONES void add_run(const T* from, T* to, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) store(to + i, load(to + i) + load(from + i));
-}
 
 class BorderedGradSrc final : public Kernel {
  public:
@@ -245,7 +243,7 @@ std::optional<KernelPlan> plan_bordered_grad_src(const PlanContext& ctx, const C
   if (conv.direction != Direction::grad_src || conv.border == Border::constant ||
       conv.weights.dtype != conv.src.dtype || conv.dst.dtype != conv.src.dtype ||
       conv.window.h.src * conv.window.w.src < kPixels || conv.src.shape[1] > kMostChannels ||
-      conv.dst.shape.elements() == 0 || !prefers_channels_last(conv)) {
+      conv.dst.shape.elements() == 0 || has_wide_border(conv) || !prefers_channels_last(conv)) {
     return std::nullopt;
   }
   auto layout = std::make_shared<Layout>();

@@ -1,6 +1,7 @@
 // What a convolution's kernel is planned from, in any of its three directions.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 
 #include "ops/detail/border.h"
@@ -37,6 +38,17 @@ struct Convolution {
 
   [[nodiscard]] std::size_t bias_input() const { return normalized ? kConvBiasInput : 2; }
 };
+
+// What the gradient of a bf16 source may be off by, of the largest, next to its border: what falls on a border that is
+// not wide is rounded before it is added, and the sums may be.
+constexpr double kBorderRoundingBf16 = 1.0 / 128;
+// Whether a border shows so many pixels, perhaps one of them over and over, that what falls on it should be summed in
+// f32.
+inline bool has_wide_border(const Convolution& conv) {
+  constexpr int64_t kWide = 4;
+  const auto& [h, w] = conv.window;
+  return conv.border != Border::constant && std::max({h.pad_begin, h.pad_end, w.pad_begin, w.pad_end}) >= kWide;
+}
 
 // A convolution's kernel that may do more than that, to its source and its result on the way: run_primitives() leaves
 // that out.

@@ -50,6 +50,11 @@ HG_CLONES void widen(const T* from, int64_t count, float* to) {
   for (int64_t i = 0; i < count; ++i) to[i] = load(from + i);
 }
 
+template <class T>
+HG_CLONES void add_run(const T* from, T* to, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) store(to + i, load(to + i) + load(from + i));
+}
+
 // body(i) for i in [0, count), split statically over the threads: the same count and threads give the same split.
 template <typename Body>
 void parallel_for(int64_t count, const Body& body) {

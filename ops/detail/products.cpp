@@ -139,8 +139,7 @@ class TileProducts final : public Products {
   TileProducts(ProductSides sides, const AmxLoops& loops)
       : Products(with_fewer_tiles(std::move(sides)), "products:avx512_core_amx_bf16"),
         loops_(loops),
-        row_taps_(std::count_if(s_.taps.begin(), s_.taps.end(),
-                                [&](const ProductTap& tap) { return tap.row == s_.taps[0].row; })),
+        row_taps_(row_taps_of(s_)),
         columns_(up(s_.right(), kLanes)),
         width_(up(shifts_dst() ? s_.places : s_.width, kPixels)) {
     // An odd number of cache lines, so that the rows of a tile don't meet in one set of a cache.
@@ -211,11 +210,14 @@ class TileProducts final : public Products {
  private:
   static constexpr int64_t kPixels = 32, kTile = 256;
 
+  static int64_t row_taps_of(const ProductSides& sides) {
+    return std::count_if(sides.taps.begin(), sides.taps.end(),
+                         [&](const ProductTap& tap) { return tap.row == sides.taps[0].row; });
+  }
   // The taps go with the side with which they fill fewer tiles: the source's pixels of a tap are those of the first
   // some pixels further, or the gradient's some before.
   static ProductSides with_fewer_tiles(ProductSides sides) {
-    const int64_t taps = std::count_if(sides.taps.begin(), sides.taps.end(),
-                                       [&](const ProductTap& tap) { return tap.row == sides.taps[0].row; });
+    const int64_t taps = row_taps_of(sides);
     const auto tiles = [&](int64_t with_taps, int64_t other) {
       return up(taps * with_taps, kLanes) / kLanes * (up(other, kLanes) / kLanes);
     };

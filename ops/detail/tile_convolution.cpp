@@ -226,7 +226,7 @@ std::optional<KernelPlan> plan_tile_convolution(const Convolution& conv) {
     l.coefficients = offsets.add(l.normalized->coefficient_bytes());
   }
   Offsets of_part;
-  l.rows = offsets.end() + of_part.add(bytes(l.slots * l.row, sizeof(uint16_t)));
+  l.rows = offsets.end() + of_part.add(l.reads_in_place ? 0 : bytes(l.slots * l.row, sizeof(uint16_t)));
   l.sums = offsets.end() + of_part.add(bytes(AmxPixels::kSums, sizeof(float)));
   if (conv.normalized) l.normal_buffer = offsets.end() + of_part.add(bytes(l.src.w * l.src.c, sizeof(uint16_t)));
   l.part_bytes = of_part.end();

@@ -5,7 +5,6 @@
 #include <limits>
 
 #include "ops/detail/amx_loops.h"
-#include "ops/detail/band_convolution.h"
 #include "ops/detail/loop.h"
 #include "ops/detail/offsets.h"
 #include "ops/detail/onednn.h"
@@ -75,10 +74,6 @@ struct Layout {
     return products.data() + padded_row % conv.window.h.stride * column_phases;
   }
 };
-
-HG_CLONES void add_run(const BFloat16* from, BFloat16* to, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) store(to + i, load(to + i) + load(from + i));
-}
 
 class TileGradSrc final : public ConvolutionKernel {
  public:
@@ -246,7 +241,7 @@ std::optional<KernelPlan> plan_tile_grad_src(const Convolution& conv) {
   if (conv.direction != Direction::grad_src || conv.src.dtype != DType::bf16 || conv.dst.dtype != DType::bf16 ||
       conv.weights.dtype != DType::bf16 || h.dilation != 1 || w.dilation != 1 || h.stride > kMostPhases ||
       w.stride > kMostPhases || h.stride * w.stride > kMostPhases || conv.src.shape.elements() == 0 ||
-      conv.dst.shape.elements() == 0 || !is_worth_it(conv) || tile_loops() == nullptr) {
+      conv.dst.shape.elements() == 0 || has_wide_border(conv) || !is_worth_it(conv) || tile_loops() == nullptr) {
     return std::nullopt;
   }
   auto layout = std::make_shared<Layout>();

@@ -8,8 +8,10 @@
 
 namespace hourglass::detail {
 
-// Inputs diff_dst and weights, output diff_src, channels-last. Empty where the CPU has no AMX, for another type, for
-// dilations and for strides of more than 64 phases, and where oneDNN is faster.
+// Inputs diff_dst and weights, output diff_src, channels-last. What fills a row up is multiplied by zero, so an
+// infinity in diff_dst makes NaN of its neighbours too. Empty where the CPU has no AMX, for another type, for
+// dilations, wide borders and strides of more than 64 phases, where weights, taps or rows are too many, and where
+// oneDNN is faster.
 std::optional<KernelPlan> plan_tile_grad_src(const Convolution& conv);
 
 }  // namespace hourglass::detail

@@ -197,6 +197,33 @@ TEST_CASE("what a plan reads of the weights in bf16 follows them") {
   CHECK(losses_of(fit, 2) == losses_of(other, 2));
 }
 
+TEST_CASE("weights that are read in bf16 forward and, made again, backward are the same") {
+  if (!has_native_bf16()) {
+    MESSAGE("skipped: this CPU has no bf16 arithmetic that oneDNN may use");
+    return;
+  }
+  // More than a MiB of bf16, from where on recompute() makes a value again.
+  Problem problem;
+  GraphBuilder b(problem.graph, op_table());
+  const auto parameter = [&](const char* name, Shape shape) {
+    return b.parameter(name, {DType::f32, std::move(shape)}, {.kind = Init::Kind::uniform, .low = -0.05, .high = 0.05});
+  };
+  problem.input = b.input("z", {DType::f32, Shape{1, 4, 8, 8}});
+  const Attrs same{{"pads", Dims{1, 1, 1, 1}}};
+  const ValueId wide = b.add("Conv", {problem.input, parameter("first", Shape{256, 4, 3, 3})}, same);
+  const ValueId next = b.add("Conv", {wide, parameter("second", Shape{256, 256, 3, 3})}, same);
+  problem.image = b.add("Conv", {next, parameter("last", Shape{3, 256, 1, 1})});
+  problem.loss = b.add("ReduceSum", {b.add("Mul", {problem.image, problem.image})}, {{"keepdims", int64_t{0}}});
+  problem.graph.outputs = {problem.image, problem.loss};
+  FitOptions options;
+  options.threads = 2;
+  options.input_noise = 0;
+  Fit f32(problem, op_table(), options);
+  options.precision = Precision::bf16;
+  Fit bf16(problem, op_table(), options);
+  for (int i = 0; i < 3; ++i) CHECK(bf16.step() == doctest::Approx(f32.step()).epsilon(0.05));
+}
+
 TEST_CASE("a timed iteration is the same iteration, and its parts follow one another") {
   const Problem problem = small_problem();
   FitOptions options;
