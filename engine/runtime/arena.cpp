@@ -13,6 +13,9 @@ std::size_t aligned(std::size_t bytes) { return (bytes + kAlignment - 1) / kAlig
 
 std::size_t end(const Lifetime& item) { return item.offset + aligned(item.bytes); }
 
+// Of an order, each with what was on top placed first. A place takes 0.1 ms for the 400 values of a network.
+constexpr int kTries = 50;
+
 // One after another in that order, each at the lowest offset that fits.
 std::size_t place(const std::vector<std::size_t>& order, std::vector<Lifetime>& lifetimes) {
   std::size_t total = 0;
@@ -42,23 +45,31 @@ std::size_t assign_offsets(std::vector<Lifetime>& lifetimes) {
   const auto area = [&](const Lifetime& item) { return std::pair(item.bytes * steps(item), item.bytes); };
   const auto duration = [&](const Lifetime& item) { return std::pair(steps(item), item.bytes); };
 
+  if (lifetimes.empty()) return 0;
   const std::size_t least = peak_of(lifetimes);
   std::size_t total = SIZE_MAX;
+  std::vector<Lifetime> best;
   std::vector<std::size_t> order(lifetimes.size());
   const auto try_order = [&](const auto& key) {
-    if (total == least) return;
     std::iota(order.begin(), order.end(), std::size_t{0});
     std::stable_sort(order.begin(), order.end(),
                      [&](std::size_t a, std::size_t b) { return key(lifetimes[a]) > key(lifetimes[b]); });
-    std::vector<Lifetime> placed = lifetimes;
-    const std::size_t got = place(order, placed);
-    if (got >= total) return;
-    total = got;
-    lifetimes = std::move(placed);
+    // What came to lie on top is placed first the next time.
+    for (int i = 0; i < kTries && total > least; ++i) {
+      std::vector<Lifetime> placed = lifetimes;
+      const std::size_t got = place(order, placed);
+      if (got < total) {
+        total = got;
+        best = placed;
+      }
+      const auto top = std::find_if(order.begin(), order.end(), [&](std::size_t at) { return end(placed[at]) == got; });
+      std::rotate(order.begin(), top, top + 1);
+    }
   };
   try_order(size);
   try_order(area);
   try_order(duration);
+  lifetimes = std::move(best);
   return total;
 }
 

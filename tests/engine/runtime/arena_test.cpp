@@ -9,6 +9,7 @@ namespace hourglass::test {
 
 TEST_CASE("values that live together never share memory") {
   std::mt19937 random(3);
+  double totals = 0, peaks = 0;
   for (int round = 0; round < 50; ++round) {
     std::vector<Lifetime> lifetimes;
     for (int i = 0; i < 60; ++i) {
@@ -29,8 +30,11 @@ TEST_CASE("values that live together never share memory") {
       }
     }
     CHECK(total >= peak_of(lifetimes));
-    CHECK(total <= 2 * peak_of(lifetimes));
+    totals += static_cast<double>(total);
+    peaks += static_cast<double>(peak_of(lifetimes));
   }
+  // By size, area and duration alone 1.027.
+  CHECK(totals <= 1.01 * peaks);
 }
 
 // The largest values of a training step of the standard network, in steps of its plan.
