@@ -15,9 +15,6 @@ namespace hourglass::detail {
 namespace {
 
 constexpr int64_t kLanes = 16, kStep = 32, kTile = 256;
-constexpr std::size_t kMostRuns = 64;
-// All weights, which each row of the image reads, and the rows that a thread keeps.
-constexpr std::size_t kWeightsBytes = 2 << 20, kPartBytes = 8 << 20;
 
 // A run of the source's row that a pixel's sums read, with `taps` taps of the filter from `tap` on.
 struct Run {
@@ -144,8 +141,8 @@ class TileConvolution final : public ConvolutionKernel {
   void convolve_row(int64_t part, int64_t image, int64_t row) const {
     const Layout& l = *layout_;
     const int64_t begin = row * l.conv.window.h.stride;
-    std::array<const uint16_t*, kMostRuns> left;
-    std::array<const uint32_t*, kMostRuns> right;
+    std::array<const uint16_t*, kMostTileRuns> left;
+    std::array<const uint32_t*, kMostTileRuns> right;
     for (std::size_t i = 0; i < l.runs.size(); ++i) {
       left[i] = l.reads_in_place ? static_cast<const uint16_t*>(at_.src[0]) + l.src.offset(image, 0, begin, 0)
                                  : slot(part, begin + l.runs[i].row) + l.runs[i].place;
@@ -200,7 +197,7 @@ std::optional<KernelPlan> plan_tile_convolution(const Convolution& conv) {
       l.runs.push_back({.row = i * h.dilation, .place = j * w.dilation * l.src.c, .tap = i * w.kernel + j, .taps = 1});
     }
   }
-  if (l.runs.size() > kMostRuns) return std::nullopt;
+  if (l.runs.size() > kMostTileRuns) return std::nullopt;
   l.run_steps = up(l.run_channels(), kStep) / kStep;
   l.pitch = w.stride * l.src.c;
   l.places = (w.dst - 1) * w.stride + w.extent();
@@ -230,7 +227,7 @@ std::optional<KernelPlan> plan_tile_convolution(const Convolution& conv) {
   l.sums = offsets.end() + of_part.add(bytes(AmxPixels::kSums, sizeof(float)));
   if (conv.normalized) l.normal_buffer = offsets.end() + of_part.add(bytes(l.src.w * l.src.c, sizeof(uint16_t)));
   l.part_bytes = of_part.end();
-  if (weights_bytes > kWeightsBytes || l.part_bytes > kPartBytes) return std::nullopt;
+  if (weights_bytes > kTileWeightsBytes || l.part_bytes > kTilePartBytes) return std::nullopt;
 
   KernelPlan plan{.src = {src, weights},
                   .dst = {dst},

@@ -6,6 +6,7 @@
 // multiplied by zero, so an infinity in the source makes NaN of its neighbours too. Weights are [KH][KW][C][OC].
 #pragma once
 
+#include <cstddef>
 #include <optional>
 
 #include "ops/detail/convolution.h"
@@ -15,6 +16,10 @@ namespace hourglass::detail {
 struct AmxLoops;
 // Null where the CPU has no AMX that oneDNN, and this process, may use.
 const AmxLoops* tile_loops();
+
+// What kernels of tiles take: runs of memory that a product reads; bytes of all weights, which each row of the image
+// reads; and bytes of the rows that a thread keeps.
+constexpr std::size_t kMostTileRuns = 64, kTileWeightsBytes = 2 << 20, kTilePartBytes = 8 << 20;
 
 // For one group. Absent for f32, where the CPU has no AMX that oneDNN may use, and where weights, rows or taps are too
 // many.

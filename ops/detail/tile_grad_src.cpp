@@ -15,10 +15,7 @@ namespace hourglass::detail {
 namespace {
 
 constexpr int64_t kLanes = 16, kStep = 32, kTile = 256;
-constexpr std::size_t kMostRuns = 64;
 constexpr int64_t kMostPhases = 64;
-// All weights, which each row of the image reads, and the rows that a thread keeps.
-constexpr std::size_t kWeightsBytes = 2 << 20, kPartBytes = 8 << 20;
 
 // Positions p of the padded source, counted from the padding's first, with p % stride == rest: p = stride * a + rest.
 // They get the products of diff_dst at a - m with taps rest + stride * m, m from 0 on.
@@ -184,8 +181,8 @@ class TileGradSrc final : public ConvolutionKernel {
     }
 
     void multiply(const Product& p, int64_t last, BFloat16* to, BFloat16* outer) const {
-      std::array<const uint16_t*, kMostRuns> left;
-      std::array<const uint32_t*, kMostRuns> right;
+      std::array<const uint16_t*, kMostTileRuns> left;
+      std::array<const uint32_t*, kMostTileRuns> right;
       for (int64_t m = 0; m < p.row.taps; ++m) {
         const auto i = static_cast<std::size_t>(m);
         left[i] = slot(last - m) + (l_.margin - std::max<int64_t>(p.column.taps - 1, 0)) * l_.dst.c;
@@ -264,7 +261,7 @@ std::optional<KernelPlan> plan_tile_grad_src(const Convolution& conv) {
   l.column_phases = static_cast<int64_t>(column_phases.size());
   for (const Phase& phase : row_phases) l.slots = std::max(l.slots, phase.taps);
   for (const Phase& phase : column_phases) l.margin = std::max(l.margin, phase.taps - 1);
-  if (static_cast<std::size_t>(l.slots) > kMostRuns) return std::nullopt;
+  if (static_cast<std::size_t>(l.slots) > kMostTileRuns) return std::nullopt;
   l.parts = std::min<int64_t>(omp_get_max_threads(), h.src);
 
   Offsets offsets;
@@ -294,7 +291,7 @@ std::optional<KernelPlan> plan_tile_grad_src(const Convolution& conv) {
   l.outer = offsets.end() + of_part.add(bytes(l.column_phases * l.outer_elements(), sizeof(BFloat16)));
   l.sums = offsets.end() + of_part.add(bytes(AmxPixels::kSums, sizeof(float)));
   l.part_bytes = of_part.end();
-  if (weights_bytes > kWeightsBytes || l.part_bytes > kPartBytes) return std::nullopt;
+  if (weights_bytes > kTileWeightsBytes || l.part_bytes > kTilePartBytes) return std::nullopt;
 
   // [KH][KW][OC][C]
   const auto& s = conv.weights.shape;
