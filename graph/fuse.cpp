@@ -1,6 +1,7 @@
 #include "graph/fuse.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "graph/op.h"
 
@@ -144,6 +145,123 @@ void fuse_normalized_sources(Graph& graph, std::size_t forward_nodes) {
 
 namespace {
 
+constexpr int64_t kMostResizedChannels = 512;  // that FusedConv and ConvGradWeights take
+
+// Whether a Conv can resize what it reads as this node does.
+bool resizes_for_conv(const Graph& graph, const Node& node) {
+  if (node.op->name != "Resize") return false;
+  const Shape &src = graph.shape(node.inputs[0]), &dst = graph.shape(node.outputs[0]);
+  return node.attrs.string("coordinate_transformation_mode") != "tf_crop_and_resize" && dst[2] >= src[2] &&
+         dst[3] >= src[3] && src[1] <= kMostResizedChannels;
+}
+
+// `node` reads what `resize` reads, and resizes it.
+void read_before_resize(const Node& resize, Node& node, std::size_t input) {
+  node.inputs[input] = resize.inputs[0];
+  for (const auto& [name, value] : resize.attrs.all()) node.attrs.set(name, value);
+}
+
+// Whose first image is resized: the nodes that read the result, where they are what can do without it.
+struct ResizedUsers {
+  Node *norm = nullptr, *conv = nullptr, *norm_grad = nullptr, *resize_grad = nullptr, *grad_weights = nullptr;
+};
+std::optional<ResizedUsers> resized_users(Graph& graph, const std::vector<std::vector<Node*>>& readers,
+                                          const Node& resize, std::size_t forward_nodes) {
+  ResizedUsers users;
+  const ValueId id = resize.outputs[0];
+  for (Node* node : readers[at(id)]) {
+    const bool is_forward = node < graph.nodes.data() + forward_nodes;
+    const bool is_first = std::count(node->inputs.begin(), node->inputs.end(), id) == 1;
+    const bool is_grad = node->op->name == "BatchNormalizationGrad" || node->op->name == "ConcatBatchNormalizationGrad";
+    if (is_forward && is_first && is_normalization(*node) && node->inputs[0] == id && users.norm == nullptr) {
+      users.norm = node;
+    } else if (!is_forward && is_first && is_grad && node->inputs[1] == id && users.norm_grad == nullptr) {
+      users.norm_grad = node;
+    } else if (!is_forward && is_first && node->op->name == "ConvGradWeights" && node->inputs[0] == id &&
+               node->inputs.size() > 2 && users.grad_weights == nullptr) {
+      users.grad_weights = node;
+    } else {
+      return std::nullopt;
+    }
+  }
+  if (users.norm == nullptr || users.norm_grad == nullptr || users.grad_weights == nullptr) return std::nullopt;
+  const std::vector<Node*>& of_norm = readers[at(users.norm->outputs[0])];
+  const std::vector<Node*>& of_grad = readers[at(users.norm_grad->outputs[0])];
+  const bool fits = users.norm->attrs.real("alpha") == 1 && of_norm.size() == 1 && of_norm[0]->op->name == "Conv" &&
+                    of_norm[0]->attrs.integer("group") == 1 && of_grad.size() == 1 &&
+                    of_grad[0]->op->name == "ResizeGrad";
+  if (!fits) return std::nullopt;
+  users.conv = of_norm[0];
+  users.resize_grad = of_grad[0];
+  return users;
+}
+
+}  // namespace
+
+void fuse_resized_gradients(Graph& graph, std::size_t forward_nodes, const OpTable& table) {
+  std::vector<std::vector<Node*>> readers(graph.values.size());
+  for (Node& node : graph.nodes) {
+    for (const ValueId id : node.inputs) {
+      if (id.valid()) readers[at(id)].push_back(&node);
+    }
+  }
+  std::vector<bool> dropped(graph.nodes.size(), false);
+  for (std::size_t n = 0; n < forward_nodes; ++n) {
+    const Node& resize = graph.nodes[n];
+    if (!resizes_for_conv(graph, resize)) continue;
+    const auto is_output = [&](ValueId id) {
+      return std::find(graph.outputs.begin(), graph.outputs.end(), id) != graph.outputs.end();
+    };
+    const auto users = resized_users(graph, readers, resize, forward_nodes);
+    if (!users || is_output(resize.outputs[0]) || is_output(users->norm->outputs[0]) ||
+        is_output(users->norm_grad->outputs[0])) {
+      continue;
+    }
+    Node& norm = *users->norm_grad;
+    const bool joins = norm.op->name == "ConcatBatchNormalizationGrad";
+    const std::size_t numbers = joins ? 3 : 2;  // scale, bias, mean, inv_std
+    std::vector<ValueId> inputs{norm.inputs[0], resize.inputs[0]};
+    for (std::size_t i = numbers; i < numbers + 4; ++i) inputs.push_back(norm.inputs[i]);
+    const std::size_t first = joins ? 2 : 1;  // diff_scale
+    std::vector<ValueId> outputs{users->resize_grad->outputs[0], norm.outputs[first], norm.outputs[first + 1]};
+    if (joins) {
+      inputs.push_back(norm.inputs[2]);
+      outputs.push_back(norm.outputs[1]);
+    }
+    norm.inputs = std::move(inputs);
+    norm.outputs = std::move(outputs);
+    norm.op = table.find("ResizeBatchNormalizationGrad");
+    norm.attrs = resize.attrs;
+    read_before_resize(resize, *users->grad_weights, 0);
+    dropped[static_cast<std::size_t>(users->resize_grad - graph.nodes.data())] = true;
+  }
+  drop_nodes(graph, dropped);
+}
+
+namespace {
+
+// A Resize that a FusedConv and its statistics alone read.
+void resize_while_reading(Graph& graph, const OpTable& table) {
+  const std::vector<int> uses = count_uses(graph);
+  std::vector<bool> dropped(graph.nodes.size(), false);
+  const auto find_reader = [&](ValueId id, std::string_view op) {
+    return std::find_if(graph.nodes.begin(), graph.nodes.end(),
+                        [&](const Node& node) { return node.op->name == op && node.inputs[0] == id; });
+  };
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+    const Node& resize = graph.nodes[n];
+    if (!resizes_for_conv(graph, resize) || uses[at(resize.outputs[0])] != 2) continue;
+    const auto conv = find_reader(resize.outputs[0], "FusedConv"),
+               statistics = find_reader(resize.outputs[0], "BatchNormalizationStatistics");
+    if (conv == graph.nodes.end() || statistics == graph.nodes.end() || conv->attrs.real("alpha") != 1) continue;
+    read_before_resize(resize, *conv, 0);
+    read_before_resize(resize, *statistics, 0);
+    statistics->op = table.find("ResizeStatistics");
+    dropped[n] = true;
+  }
+  drop_nodes(graph, dropped);
+}
+
 // A BatchNormalization that one Conv alone reads becomes the statistics of its image or images, which the Conv reads.
 void normalize_while_reading(Graph& graph, const OpTable& table) {
   const std::vector<int> uses = count_uses(graph);
@@ -266,6 +384,7 @@ void fuse_pointwise_gradients(Graph& graph, const OpTable& table) {
 void fuse_normalizations(Graph& graph, const OpTable& table) {
   normalize_while_reading(graph, table);
   split_statistics(graph, table);
+  resize_while_reading(graph, table);
   take_statistics_while_writing(graph, table);
 }
 

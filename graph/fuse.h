@@ -24,6 +24,12 @@ void fuse(Graph& graph, const OpTable& table);
 // backward pass then has no use for the normalised image, which need be neither kept nor made anew.
 void fuse_normalized_sources(Graph& graph, std::size_t forward_nodes);
 
+// To be run behind fuse_normalized_sources(). Where a Resize that enlarges is read by nothing but a BatchNormalization
+// without an activation (of one image, or as the first of two) in front of one Conv, and by the gradients of both, the
+// backward pass works on the small image alone: what goes back through BatchNormalization and Resize is one node, and
+// the gradient of weights resizes what it reads. See ops/detail/resized_normalization.h.
+void fuse_resized_gradients(Graph& graph, std::size_t forward_nodes, const OpTable& table);
+
 // To be run after differentiate(). Where a BatchNormalization's gradient reads nothing but the gradient of a pointwise
 // Conv of at most four channels, or that and another one added to it, it makes them as it reads: a sum of four products
 // costs less than an image that is written once and read twice.
@@ -31,7 +37,8 @@ void fuse_pointwise_gradients(Graph& graph, const OpTable& table);
 
 // To be run behind recompute(). A BatchNormalization (of one image or of two) that one Conv alone reads leaves only its
 // statistics to be computed: the Conv normalises what it reads. Where a Conv or a Resize wrote what a
-// BatchNormalization reads, it takes the statistics while it writes.
+// BatchNormalization reads, it takes the statistics while it writes. A Resize whose result only such a Conv and its
+// statistics read leaves both to make of the small image what they need.
 void fuse_normalizations(Graph& graph, const OpTable& table);
 
 }  // namespace hourglass

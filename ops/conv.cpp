@@ -6,8 +6,9 @@
 //   a Pad and its Conv so. band_rows sets how many rows of dst are computed at a time; 0 leaves it to the kernel.
 // FusedConv: Conv with what stands before and behind it, as graph/fuse.h joins them: src, weights and, where it
 //   normalises, scale, bias, mean, inv_std (each [C]), src2 (optional) and the Conv's own bias (optional). The Conv is
-//   then of what BatchNormalizationApply (or with src2 ConcatBatchNormalizationApply) with alpha makes of src. Outputs:
-//   dst and, with_statistics, what BatchNormalizationStatistics says of it.
+//   then of what BatchNormalizationApply (or with src2 ConcatBatchNormalizationApply) with alpha makes of src; with
+//   Resize's attributes, of src resized. Outputs: dst and, with_statistics, what BatchNormalizationStatistics says of
+//   it.
 // ConvGradSrc:     diff_src is the transposed convolution of diff_dst (see also ops/conv_transpose.cpp)
 // ConvGradWeights: diff_weights[oc,ic,kh,kw] = sum over n,oh,ow of src * diff_dst; diff_bias[oc] = sum of diff_dst
 //   With scale, bias, mean, inv_std and alpha, src is made of the node's as FusedConv does it.
@@ -30,6 +31,7 @@
 #include "ops/detail/normalized_source.h"
 #include "ops/detail/onednn.h"
 #include "ops/detail/pointwise.h"
+#include "ops/detail/resize_taps.h"
 #include "ops/detail/tile_convolution.h"
 #include "ops/detail/tile_grad_src.h"
 #include "ops/detail/window.h"
@@ -100,10 +102,29 @@ void require_same_type(const TensorType& a, const TensorType& b, std::string_vie
   }
 }
 
+bool resizes(const Attrs& attrs) { return !attrs.floats("scales").empty() || !attrs.ints("sizes").empty(); }
+
+// Of the first image, as it is normalised.
+TensorType resized_source(const Attrs& attrs, const TensorType& src) {
+  return resizes(attrs) ? TensorType{src.dtype, detail::resized_shape(attrs, src.shape)} : src;
+}
+
+void check_resizing(const Attrs& attrs, const Shape& src) {
+  if (!resizes(attrs)) return;
+  const Shape resized = detail::resized_shape(attrs, src);
+  constexpr int64_t kMost = detail::SeparableMap::kMostChannels;
+  if (attrs.real("alpha") != 1) fail("a source that is resized has no activation, alpha is {}", attrs.real("alpha"));
+  if (detail::crops(attrs) || resized[2] < src[2] || resized[3] < src[3] || src[1] > kMost) {
+    fail("src {} is resized to {}; it must grow, be seen as a whole, and have at most {} channels", src, resized,
+         kMost);
+  }
+}
+
 TensorType normalized_source(const InferContext& ctx) {
-  const TensorType src = ctx.has(detail::kSecondInput)
-                             ? detail::joined(*ctx.inputs[0], *ctx.inputs[detail::kSecondInput])
-                             : *ctx.inputs[0];
+  check_resizing(ctx.attrs, ctx.shape(0));
+  const TensorType first = resized_source(ctx.attrs, *ctx.inputs[0]);
+  const TensorType src =
+      ctx.has(detail::kSecondInput) ? detail::joined(first, *ctx.inputs[detail::kSecondInput]) : first;
   for (std::size_t i = detail::kScaleInput; i <= detail::kInvStdInput; ++i) {
     if (!ctx.has(i) || *ctx.inputs[i] != TensorType{DType::f32, Shape{src.shape[1]}}) {
       fail("input {} is not f32:{}, one per channel of src; scale, bias, mean and inv_std come together", i,
@@ -280,7 +301,9 @@ void reference_grad_src(ReferenceContext& ctx) {
 
 // The source as BatchNormalization makes it.
 HostTensor normalized_source(const ReferenceContext& ctx) {
-  std::vector<const HostTensor*> inputs{ctx.inputs[0]};
+  std::vector<HostTensor> resized;
+  if (resizes(ctx.attrs)) resized = evaluate_reference(*op_table().find("Resize"), ctx.attrs, {ctx.inputs[0]});
+  std::vector<const HostTensor*> inputs{resized.empty() ? ctx.inputs[0] : resized.data()};
   const bool has_second = ctx.inputs.size() > detail::kSecondInput && ctx.inputs[detail::kSecondInput] != nullptr;
   if (has_second) inputs.push_back(ctx.inputs[detail::kSecondInput]);
   inputs.insert(inputs.end(), ctx.inputs.begin() + detail::kScaleInput, ctx.inputs.begin() + detail::kSecondInput);
@@ -415,10 +438,15 @@ detail::Convolution convolution_of(const PlanContext& ctx, detail::Direction dir
 }
 
 TensorType normalized_source(const PlanContext& ctx) {
-  return ctx.has(detail::kSecondInput) ? detail::joined(ctx.in(0), ctx.in(detail::kSecondInput)) : ctx.in(0);
+  if (!ctx.has(detail::kScaleInput)) return ctx.in(0);
+  const TensorType first = resized_source(ctx.node.attrs, ctx.in(0));
+  return ctx.has(detail::kSecondInput) ? detail::joined(first, ctx.in(detail::kSecondInput)) : first;
 }
 detail::SourceNormalization normalization_of(const PlanContext& ctx) {
-  return {.first_channels = ctx.in(0).shape[1], .alpha = static_cast<float>(ctx.node.attrs.real("alpha"))};
+  detail::SourceNormalization result{.first_channels = ctx.in(0).shape[1],
+                                     .alpha = static_cast<float>(ctx.node.attrs.real("alpha"))};
+  if (resizes(ctx.node.attrs)) result.resized = {ctx.in(0).shape, ctx.node.attrs};
+  return result;
 }
 
 // The plan by a kernel of ours or by bands of oneDNN's, where that is the way.
@@ -611,6 +639,12 @@ std::vector<AttrSpec> attrs_with(std::vector<AttrSpec> more) {
   return attrs;
 }
 
+// Of a convolution whose source may be normalised, and resized before.
+std::vector<AttrSpec> attrs_with_source(std::vector<AttrSpec> more) {
+  more.emplace_back("alpha", 1.0);
+  return attrs_with(detail::resize_attrs("half_pixel", "round_prefer_floor", more));
+}
+
 }  // namespace
 
 std::span<const OpDef> conv_ops() {
@@ -665,7 +699,7 @@ std::span<const OpDef> conv_ops() {
        .internal = true,
        .min_inputs = 2,
        .max_inputs = 8,
-       .attrs = attrs_with({{"alpha", 1.0}, {"with_statistics", int64_t{0}}, {"epsilon", 1e-5}}),
+       .attrs = attrs_with_source({{"with_statistics", int64_t{0}}, {"epsilon", 1e-5}}),
        .infer = infer_fused,
        .plan = plan_fused,
        .reference = reference_fused,
@@ -697,6 +731,15 @@ std::span<const OpDef> conv_ops() {
                "2x3x39x41 8x3x3x3 | strides=[2,2] pads=[1,1,1,1] pad_mode=reflect with_statistics=1",
                "1x17x20x21 9x17x1x1 | with_statistics=1",
                "1x8x24x20 8x8x1x1 8 8 8 8@0.5..2 - 8 | alpha=0.2 with_statistics=1",
+               // Resized before it is normalised, alone or as the first of two.
+               "1x16x10x17 8x16x3x3 16 16 16 16@0.5..2 | pads=[1,1,1,1] pad_mode=reflect mode=linear scales=[1,1,2,2] "
+               "with_statistics=1",
+               "2x48x7x9 48x48x3x3 48 48 48 48@0.5..2 - 48 | pads=[1,1,1,1] scales=[1,1,2,2]",
+               "1x128x3x31 24x132x3x3 132 132 132 132@0.5..2 1x4x6x61 | pads=[1,1,1,1] pad_mode=reflect mode=linear "
+               "sizes=[1,128,6,61]",
+               "1x3x9x7 5x5x1x1 5 5 5 5@0.5..2 1x2x20x15 | mode=cubic sizes=[1,3,20,15]",
+               "2x10x20x11 18x17x3x3 17 17 17 17@0.5..2 2x7x40x21 | mode=linear sizes=[2,10,40,21] "
+               "coordinate_transformation_mode=align_corners band_rows=8 pads=[1,1,1,1] pad_mode=reflect",
            }},
       {.name = "ConvGradSrc",
        .internal = true,
@@ -753,10 +796,9 @@ std::span<const OpDef> conv_ops() {
        .internal = true,
        .min_inputs = 2,
        .max_inputs = 7,
-       .attrs = attrs_with({AttrSpec::required("weights_shape", AttrKind::ints),
-                            {"weights_type", std::string("f32")},
-                            {"with_bias", int64_t{0}},
-                            {"alpha", 1.0}}),
+       .attrs = attrs_with_source({AttrSpec::required("weights_shape", AttrKind::ints),
+                                   {"weights_type", std::string("f32")},
+                                   {"with_bias", int64_t{0}}}),
        .infer = infer_grad_weights,
        .plan = plan_grad_weights,
        .reference = reference_grad_weights,
@@ -822,6 +864,12 @@ std::span<const OpDef> conv_ops() {
                "1x20x23x70 1x24x11x34 20 20 20 20@0.5..2 | strides=[2,2] weights_shape=[24,20,3,3] alpha=0.2",
                "1x8x9x8 1x12x7x6 8 8 8 8@0.5..2 | group=4 weights_shape=[12,2,3,3] with_bias=1 alpha=0.2",
                "2x10x20x21 2x18x18x19 17 17 17 17@0.5..2 2x7x20x21 | weights_shape=[18,17,3,3] band_rows=4 alpha=0.2",
+               "1x16x10x17 1x8x20x34 16 16 16 16@0.5..2 | pads=[1,1,1,1] pad_mode=reflect weights_shape=[8,16,3,3] "
+               "mode=linear scales=[1,1,2,2]",
+               "2x48x7x9 2x48x14x18 48 48 48 48@0.5..2 | pads=[1,1,1,1] weights_shape=[48,48,3,3] scales=[1,1,2,2]",
+               "1x128x3x31 1x24x6x61 132 132 132 132@0.5..2 1x4x6x61 | pads=[1,1,1,1] weights_shape=[24,132,3,3] "
+               "mode=linear sizes=[1,128,6,61]",
+               "1x3x9x7 1x5x20x15 5 5 5 5@0.5..2 1x2x20x15 | weights_shape=[5,5,1,1] mode=cubic sizes=[1,3,20,15]",
            }},
   };
   return ops;

@@ -67,6 +67,7 @@ Fit::Compiled Fit::compile(const Problem& problem, const OpTable& table, const F
   if (trained.empty()) fail("neither the network nor its input is to be optimized: nothing could be fitted");
   Differentiated d = differentiate(graph, table, problem.loss, trained);
   fuse_normalized_sources(d.graph, graph.nodes.size());
+  fuse_resized_gradients(d.graph, graph.nodes.size(), table);
   constexpr int64_t kWorthIt = 1 << 20;  // bytes; smaller values are few megabytes in all
   recompute(d.graph, table, graph.nodes.size(), kWorthIt);
   fuse_pointwise_gradients(d.graph, table);

@@ -236,6 +236,8 @@ class PixelNormalizer {
   // Of pixels of `channels`; what they become lies `stride` elements apart.
   PixelNormalizer(int64_t channels, int64_t stride, float alpha);
 
+  [[nodiscard]] int64_t period() const { return period_; }
+  // Center, factor and offset, vectors of a period each.
   [[nodiscard]] int64_t coefficient_floats() const { return 3 * period_; }
   // Of the first of the channels on.
   void set_coefficients(const float* scale, const float* bias, const float* mean, const float* inv_std,

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "graph/attrs.h"
 #include "ops/detail/border.h"
 #include "ops/detail/window.h"
 #include "ops/kernel.h"
@@ -22,6 +23,12 @@ constexpr std::size_t kScaleInput = 2, kBiasInput = 3, kMeanInput = 4, kInvStdIn
 struct SourceNormalization {
   int64_t first_channels = 0;  // of input 0
   float alpha = 1;             // the activation's
+  // Where input 0 is resized on the way: its shape, and Resize's attributes. There is no activation then.
+  struct Resizing {
+    Shape from;
+    Attrs attrs;
+  };
+  std::optional<Resizing> resized = {};
 };
 
 // Types and shapes as in the graph; weights are [OC,C,KH,KW], in one group.

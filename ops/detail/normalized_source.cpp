@@ -7,6 +7,7 @@
 #include "ops/detail/loop.h"
 #include "ops/detail/offsets.h"
 #include "ops/detail/onednn.h"
+#include "ops/detail/resize_taps.h"
 
 namespace hourglass::detail {
 namespace {
@@ -81,11 +82,20 @@ NormalizedSource::NormalizedSource(const Convolution& conv)
   const auto add = [&](std::size_t input, int64_t first, int64_t channels) {
     const MemoryDesc desc = with_tag({conv.src.dtype, Shape{whole[0], channels, whole[2], whole[3]}}, Tag::nhwc);
     const PixelNormalizer normalizer(channels, whole[1], conv.normalized->alpha);
-    parts_.push_back({input, desc, view_of(desc), first, normalizer, coefficients});
+    parts_.push_back({input, desc, view_of(desc), first, normalizer, coefficients, nullptr});
     coefficients += normalizer.coefficient_floats();
   };
   const int64_t first = conv.normalized->first_channels;
   add(0, 0, first);
+  if (conv.normalized->resized) {
+    const auto& [from, attrs] = *conv.normalized->resized;
+    Part& part = parts_[0];
+    const View resized = part.view;
+    part.desc = with_tag({conv.src.dtype, from}, Tag::nhwc);
+    part.view = view_of(part.desc);
+    part.map = std::make_shared<const SeparableMap>(part.view, resized, taps_of_axis(attrs, from, 2),
+                                                    taps_of_axis(attrs, from, 3), true);
+  }
   if (first < whole[1]) add(kSecondInput, first, whole[1] - first);
 }
 
@@ -110,14 +120,35 @@ void NormalizedSource::set_coefficients(const Addresses& at, float* coefficients
   }
 }
 
+// Pixels of the image for pixels of what it is resized to.
+template <class T>
+void NormalizedSource::copy_resized(const Part& part, const T* image, int64_t h, int64_t w, int64_t count, T* dst,
+                                    int64_t stride) {
+  const View &from = part.view, &resized = part.map->dst();
+  const T* row = image + h * from.h / resized.h * from.stride_h;
+  for (int64_t i = 0, run = 0; i < count; i += run) {
+    const int64_t column = (w + i) % from.w;
+    run = std::min(count - i, from.w - column);
+    copy_lanes(row + column * from.stride_w, from.c, dst + i * stride, stride, from.c, run);
+  }
+}
+
 void NormalizedSource::read(const Addresses& at, const float* coefficients, int64_t n, int64_t h, int64_t w,
                             int64_t count, void* dst, void* buffer) const {
   with_element(is_bf16_, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     for (const Part& part : parts_) {
-      const auto* from = static_cast<const T*>(at.src[part.input]) + part.view.offset(n, 0, h, w);
+      const auto* image = static_cast<const T*>(at.src[part.input]) + part.view.offset(n, 0, 0, 0);
+      const auto* from = image + h * part.view.stride_h + w * part.view.stride_w;
       auto* to = static_cast<T*>(dst) + part.first;
-      if (coefficients == nullptr) {
+      if (part.map != nullptr && coefficients == nullptr) {
+        copy_resized(part, image, h, w, count, to, channels_);
+      } else if (part.map != nullptr) {
+        const int64_t period = part.normalizer.period();
+        const float* center = coefficients + part.coefficients;
+        part.map->make_normalized(image, h, w, count, {center, center + period, center + 2 * period, nullptr, nullptr},
+                                  period, to, channels_);
+      } else if (coefficients == nullptr) {
         copy_lanes(from, part.view.c, to, channels_, part.view.c, count);
       } else {
         part.normalizer.run(from, count, coefficients + part.coefficients, to, static_cast<T*>(buffer));

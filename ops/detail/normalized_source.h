@@ -1,13 +1,15 @@
 // A convolution's source that is made while it is read: by BatchNormalization and its activation, from one activation
-// or from two along their channels. So it needs no normalised image in memory, which the forward pass would have to
-// write and the backward pass to keep or to make anew.
+// or from two along their channels, the first of which may be resized before. So it needs no normalised image in
+// memory, nor a resized one, which the forward pass would have to write and the backward pass to keep or to make anew.
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <vector>
 
 #include "ops/detail/batch_normalization.h"
 #include "ops/detail/convolution.h"
+#include "ops/detail/separable_map.h"
 
 namespace hourglass::detail {
 
@@ -40,8 +42,13 @@ class NormalizedSource {
     View view;
     int64_t first;  // channel
     PixelNormalizer normalizer;
-    int64_t coefficients;  // offset
+    int64_t coefficients;                     // offset
+    std::shared_ptr<const SeparableMap> map;  // null for one that is not resized
   };
+  template <class T>
+  static void copy_resized(const Part& part, const T* image, int64_t h, int64_t w, int64_t count, T* dst,
+                           int64_t stride);
+
   std::vector<Part> parts_;
   MemoryDesc numbers_;  // one per channel
   MemoryDesc bias_;     // the convolution's, or empty

@@ -214,8 +214,8 @@ class PointwiseKernel final : public ConvolutionKernel {
 
 std::optional<KernelPlan> plan_pointwise(const Convolution& conv) {
   const bool is_bf16 = conv.src.dtype == DType::bf16;
-  if (!conv.normalized || conv.direction != Direction::forward || !conv.window.h.is_pointwise() ||
-      !conv.window.w.is_pointwise() || conv.src.shape.elements() == 0) {
+  if (!conv.normalized || conv.normalized->resized || conv.direction != Direction::forward ||
+      !conv.window.h.is_pointwise() || !conv.window.w.is_pointwise() || conv.src.shape.elements() == 0) {
     return std::nullopt;
   }
   const int64_t channels = conv.dst.shape[1], src_channels = conv.src.shape[1];

@@ -11,6 +11,28 @@
 
 namespace hourglass::detail {
 
+// The (source index, weight) pairs of an output.
+using TapList = std::vector<std::pair<int64_t, double>>;
+
+inline std::vector<TapList> transposed(const std::vector<TapList>& lists, int64_t src) {
+  std::vector<TapList> result(static_cast<std::size_t>(src));
+  for (std::size_t o = 0; o < lists.size(); ++o) {
+    for (const auto& [i, w] : lists[o]) result[static_cast<std::size_t>(i)].emplace_back(static_cast<int64_t>(o), w);
+  }
+  return result;
+}
+
+// `inner`, and `outer` of what that makes.
+inline std::vector<TapList> composed(const std::vector<TapList>& outer, const std::vector<TapList>& inner) {
+  std::vector<TapList> result(outer.size());
+  for (std::size_t o = 0; o < outer.size(); ++o) {
+    for (const auto& [i, w] : outer[o]) {
+      for (const auto& [j, v] : inner[static_cast<std::size_t>(i)]) result[o].emplace_back(j, w * v);
+    }
+  }
+  return result;
+}
+
 struct Taps {
   int64_t src = 0, dst = 0;  // extents
   int64_t count = 0;         // taps per output
@@ -18,11 +40,10 @@ struct Taps {
   std::vector<float> weight;
 
   // From one list of (index, weight) per output. Weights on the same index are added up.
-  Taps(int64_t src_extent, std::vector<std::vector<std::pair<int64_t, double>>> lists)
-      : src(src_extent), dst(static_cast<int64_t>(lists.size())) {
+  Taps(int64_t src_extent, std::vector<TapList> lists) : src(src_extent), dst(static_cast<int64_t>(lists.size())) {
     for (auto& list : lists) {
       std::sort(list.begin(), list.end());
-      std::vector<std::pair<int64_t, double>> merged;
+      TapList merged;
       for (const auto& [i, w] : list) {
         if (!merged.empty() && merged.back().first == i) {
           merged.back().second += w;

@@ -44,6 +44,7 @@ std::vector<HostTensor> loss_and_gradients(const Net& net, bool with_fused_sourc
   Differentiated d = differentiate(net.graph, op_table(), net.loss, net.graph.parameters());
   if (with_fused_sources) {
     fuse_normalized_sources(d.graph, net.graph.nodes.size());
+    fuse_resized_gradients(d.graph, net.graph.nodes.size(), op_table());
     fuse_pointwise_gradients(d.graph, op_table());
     fuse_normalizations(d.graph, op_table());
   }
@@ -279,6 +280,70 @@ TEST_CASE("padding goes into the convolution that reads it") {
     // Zeros are left to Pad: its value need not be zero.
     CHECK(count(fused.graph, "Pad") == (mode == std::string("constant") ? 1 : 0));
     const std::vector<HostTensor> expected = loss_and_gradients(net), got = loss_and_gradients(fused);
+    check_equal(got, expected);
+  }
+}
+
+// conv -> Resize (-> concat with another conv) -> BatchNormalization (-> activation) -> conv, and a loss.
+struct ResizingNet {
+  Attrs resize{{"mode", std::string("linear")}, {"scales", Floats{1, 1, 2, 2}}};
+  bool joins = false, has_activation = false, read_twice = false, is_second = false;
+
+  [[nodiscard]] Net make() const {
+    Net net;
+    GraphBuilder b(net.graph, op_table());
+    const auto parameter = [&](const char* name, Shape shape) {
+      return b.parameter(name, {DType::f32, std::move(shape)}, {.kind = Init::Kind::uniform, .low = -1, .high = 1});
+    };
+    net.x = b.input("x", {DType::f32, Shape{1, 2, 6, 5}});
+    const ValueId resized = b.add("Resize", {b.add("Conv", {net.x, parameter("small", Shape{3, 2, 1, 1})})}, resize);
+    ValueId src = resized;
+    if (joins) {
+      const Shape shape = net.graph.shape(resized);
+      const ValueId large = b.input("large", {DType::f32, Shape{1, 2, shape[2], shape[3]}});
+      const ValueId skip = b.add("Conv", {large, parameter("skip", Shape{2, 2, 1, 1})});
+      src = b.add("Concat", is_second ? std::vector<ValueId>{skip, resized} : std::vector<ValueId>{resized, skip},
+                  {{"axis", int64_t{1}}});
+    }
+    const int64_t channels = net.graph.shape(src)[1];
+    ValueId norm =
+        b.add("BatchNormalization", {src, parameter("scale", Shape{channels}), parameter("shift", Shape{channels})});
+    if (has_activation) norm = b.add("LeakyRelu", {norm}, {{"alpha", 0.3}});
+    net.image = b.add("Conv", {norm, parameter("head", Shape{5, channels, 3, 3})});
+    net.loss = b.add("ReduceSum", {b.add("Mul", {net.image, net.image})}, {{"keepdims", int64_t{0}}});
+    net.graph.outputs = {net.image, net.loss};
+    if (read_twice) net.graph.outputs.push_back(resized);
+    return net;
+  }
+};
+
+TEST_CASE("an image that is enlarged for a normalised convolution is never made") {
+  const Attrs cubic{{"mode", std::string("cubic")}, {"sizes", Dims{1, 3, 13, 9}}};
+  const Attrs smaller{{"mode", std::string("linear")}, {"scales", Floats{1, 1, 2, 0.7}}};
+  const Attrs cropped{{"coordinate_transformation_mode", std::string("tf_crop_and_resize")},
+                      {"roi", Floats{0, 0, 0.2, 0.1, 1, 1, 0.8, 1}},
+                      {"sizes", Dims{1, 3, 12, 10}}};
+  struct Case {
+    ResizingNet net;
+    bool is_fused;
+  };
+  for (const auto& [net, is_fused] :
+       {Case{{}, true}, Case{{.joins = true}, true}, Case{{.resize = cubic}, true},
+        Case{{.resize = cubic, .joins = true}, true}, Case{{.has_activation = true}, false},
+        Case{{.read_twice = true}, false}, Case{{.joins = true, .is_second = true}, false},
+        Case{{.resize = smaller}, false}, Case{{.resize = cropped}, false}}) {
+    const Net plain = net.make();
+    Net fused = plain;
+    fuse(fused.graph, op_table());
+    Differentiated d = differentiate(fused.graph, op_table(), fused.loss, fused.graph.parameters());
+    fuse_normalized_sources(d.graph, fused.graph.nodes.size());
+    fuse_resized_gradients(d.graph, fused.graph.nodes.size(), op_table());
+    CHECK(count(d.graph, "ResizeBatchNormalizationGrad") == (is_fused ? 1 : 0));
+    CHECK(count(d.graph, "ResizeGrad") == (is_fused ? 0 : 1));
+    fuse_normalizations(d.graph, op_table());
+    CHECK(count(d.graph, "ResizeStatistics") == (is_fused ? 1 : 0));
+    CHECK(count(d.graph, "Resize") + count(d.graph, "ResizeWithStatistics") == (is_fused ? 0 : 1));
+    const std::vector<HostTensor> expected = loss_and_gradients(plain), got = loss_and_gradients(fused, true);
     check_equal(got, expected);
   }
 }

@@ -1,0 +1,230 @@
+#include "ops/detail/resized_normalization.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "ops/detail/batch_normalization.h"
+#include "ops/detail/box.h"
+#include "ops/detail/onednn.h"
+#include "ops/detail/resize_taps.h"
+
+namespace hourglass::detail {
+namespace {
+
+// Rows of elements; numbers of channels are vectors of `period` elements, in which the channels repeat. r = row *
+// columns[i].
+
+template <class T>
+HG_CLONES void add_moments(const T* z, const float* square, const float* columns, float row, int64_t count,
+                           int64_t period, const float* __restrict center, float* __restrict sum,
+                           float* __restrict product) {
+  for (int64_t i = 0; i < count; i += period) {
+    const int64_t n = std::min(period, count - i);
+#pragma omp simd
+    for (int64_t j = 0; j < n; ++j) {
+      const float r = row * columns[i + j], d = load(z + i + j) - center[j];
+      sum[j] += r * d;
+      product[j] += d * (square[i + j] - center[j] * r);
+    }
+  }
+}
+
+template <class T>
+HG_CLONES void add_products(const float* g, const T* z, int64_t count, int64_t period, const float* __restrict center,
+                            float* __restrict sum, float* __restrict product) {
+  for (int64_t i = 0; i < count; i += period) {
+    const int64_t n = std::min(period, count - i);
+#pragma omp simd
+    for (int64_t j = 0; j < n; ++j) {
+      sum[j] += g[i + j];
+      product[j] += g[i + j] * (load(z + i + j) - center[j]);
+    }
+  }
+}
+
+// g becomes the gradient of z.
+template <class T>
+HG_CLONES void apply_row(const float* square, const float* columns, float row, int64_t count, int64_t period,
+                         const float* __restrict center, const float* __restrict factor, const float* __restrict slope,
+                         const float* __restrict constant, T* g) {
+  for (int64_t i = 0; i < count; i += period) {
+    const int64_t n = std::min(period, count - i);
+#pragma omp simd
+    for (int64_t j = 0; j < n; ++j) {
+      const float r = row * columns[i + j];
+      const float d = square[i + j] - center[j] * r;
+      store(g + i + j, factor[j] * load(g + i + j) + (slope[j] * d + constant[j] * r));
+    }
+  }
+}
+
+template <class T>
+HG_CLONES void narrow(const float* from, int64_t count, T* to) {
+  for (int64_t i = 0; i < count; ++i) store(to + i, from[i]);
+}
+
+std::vector<float> sums_of(const std::vector<TapList>& lists, int64_t repeat) {
+  std::vector<float> sums;
+  for (const TapList& list : lists) {
+    double sum = 0;
+    for (const auto& [i, w] : list) sum += w;
+    sums.insert(sums.end(), static_cast<std::size_t>(repeat), static_cast<float>(sum));
+  }
+  return sums;
+}
+
+View channels_last(const Shape& shape) { return view_of(with_tag({DType::f32, shape}, Tag::nhwc)); }
+
+Shape with_channels(const Shape& shape, int64_t channels) { return {shape[0], channels, shape[2], shape[3]}; }
+
+}  // namespace
+
+ResizedNormalization::ResizedNormalization(const Attrs& attrs, const Shape& z, std::optional<int64_t> channels)
+    : z_(channels_last(z)),
+      y_(channels_last(resized_shape(attrs, z))),
+      whole_(channels_last(with_channels(resized_shape(attrs, z), channels.value_or(z[1])))),
+      period_(loop_period(z[1])),
+      workers_(std::min<int64_t>(omp_get_max_threads(), z[0] * z[2])),
+      square_([&] {
+        const auto square = [&](int axis) {
+          const std::vector<TapList> taps = taps_of_axis(attrs, z, axis);
+          return composed(transposed(taps, z[axis]), taps);
+        };
+        return SeparableMap(z_, z_, square(2), square(3));
+      }()) {
+  const std::vector<TapList> rows = transposed(taps_of_axis(attrs, z, 2), z[2]),
+                             columns = transposed(taps_of_axis(attrs, z, 3), z[3]);
+  if (channels) transposed_.emplace(whole_, z_, rows, columns);
+  rows_ = sums_of(rows, 1);
+  columns_ = sums_of(columns, z[1]);
+  const auto floats = [](int64_t count) { return static_cast<std::size_t>(count) * sizeof(float); };
+  Offsets vectors;
+  for (int i = 0; i < kVectors; ++i) vectors.add(floats(period_));
+  workers_at_ = vectors.end();
+  Offsets offsets;
+  offsets.add(floats(std::max(square_.buffer_floats(), transposed_ ? transposed_->buffer_floats() : 0)));
+  row_at_ = offsets.add(floats(row_elements()));
+  sum_at_ = offsets.add(floats(2 * period_));
+  sums_at_ = offsets.add(static_cast<std::size_t>(2 * z_.c) * sizeof(double));
+  worker_bytes_ = offsets.end();
+  end_ = workers_at_ + worker_bytes_ * static_cast<std::size_t>(workers_);
+}
+
+ResizedNormalization::Worker ResizedNormalization::worker(void* scratch, int64_t index) const {
+  char* at = static_cast<char*>(scratch) + workers_at_ + worker_bytes_ * static_cast<std::size_t>(index);
+  auto* sum = reinterpret_cast<float*>(at + sum_at_);
+  auto* sums = reinterpret_cast<double*>(at + sums_at_);
+  return {reinterpret_cast<float*>(at), reinterpret_cast<float*>(at + row_at_), sum, sum + period_, sums, sums + z_.c};
+}
+
+float* ResizedNormalization::vector(void* scratch, Vector which) const {
+  return static_cast<float*>(scratch) + which * static_cast<int64_t>(workers_at_ / kVectors / sizeof(float));
+}
+
+void ResizedNormalization::set(void* scratch, Vector which, int64_t channel, double value) const {
+  float* to = vector(scratch, which);
+  for (int64_t j = channel; j < period_; j += z_.c) to[j] = static_cast<float>(value);
+}
+
+template <typename Body>
+void ResizedNormalization::for_rows(void* scratch, const Body& body) const {
+  const int64_t rows = z_.n * z_.h;
+  parallel_for(workers_, [&](int64_t index) {
+    const Worker w = worker(scratch, index);
+    for (int64_t row = rows * index / workers_; row < rows * (index + 1) / workers_; ++row) {
+      body(w, row / z_.h, row % z_.h);
+    }
+  });
+}
+
+// The sums that body() adds, of a row in float, to worker 0's sums of all.
+template <typename Body>
+void ResizedNormalization::sum_rows(void* scratch, const Body& body) const {
+  for (int64_t i = 0; i < workers_; ++i) std::fill_n(worker(scratch, i).sums, 2 * z_.c, 0.0);
+  for_rows(scratch, [&](const Worker& w, int64_t image, int64_t row) {
+    std::fill_n(w.sum, 2 * period_, 0.0F);
+    body(w, image, row);
+    for (int64_t j = 0; j < period_; j += z_.c) {
+      for (int64_t c = 0; c < z_.c; ++c) {
+        w.sums[c] += static_cast<double>(w.sum[j + c]);
+        w.products[c] += static_cast<double>(w.product[j + c]);
+      }
+    }
+  });
+  const Worker all = worker(scratch, 0);
+  for (int64_t i = 1; i < workers_; ++i) {
+    const double* sums = worker(scratch, i).sums;
+    for (int64_t c = 0; c < 2 * z_.c; ++c) all.sums[c] += sums[c];
+  }
+}
+
+template <class T>
+void ResizedNormalization::take_statistics(const Statistics& at, double epsilon) const {
+  const auto* z = static_cast<const T*>(at.z);
+  const Worker all = worker(at.scratch, 0);
+  // Sums are taken around the mean of a row, so that they don't cancel.
+  sum_periods(z, row_elements(), period_, all.sum);
+  for (int64_t c = 0; c < z_.c; ++c) {
+    double sum = 0;
+    for (int64_t j = c; j < period_; j += z_.c) sum += static_cast<double>(all.sum[j]);
+    set(at.scratch, kCenter, c, sum / static_cast<double>(z_.w));
+  }
+  const float* center = vector(at.scratch, kCenter);
+  sum_rows(at.scratch, [&](const Worker& w, int64_t image, int64_t row) {
+    const T* from = z + z_.offset(image, 0, 0, 0);
+    square_.make_row(from, row, w.buffer, w.row);
+    add_moments(from + row * z_.stride_h, w.row, columns_.data(), rows_[static_cast<std::size_t>(row)], row_elements(),
+                period_, center, w.sum, w.product);
+  });
+  const auto count = static_cast<double>(y_.n * y_.h * y_.w);
+  for (int64_t c = 0; c < z_.c; ++c) {
+    const double mean = all.sums[c] / count;  // around the center
+    at.mean[c] = static_cast<float>(static_cast<double>(center[c]) + mean);
+    at.inv_std[c] = static_cast<float>(1 / std::sqrt(std::max(all.products[c] / count - mean * mean, 0.0) + epsilon));
+  }
+}
+
+template <class T>
+void ResizedNormalization::take_gradient(const Gradient& at) const {
+  const auto *diff_dst = static_cast<const T*>(at.diff_dst), *z = static_cast<const T*>(at.z);
+  auto* diff_z = static_cast<T*>(at.diff_z);
+  const int64_t others = whole_.c - z_.c;
+  for (int64_t c = 0; c < z_.c; ++c) set(at.scratch, kCenter, c, static_cast<double>(at.mean[c]));
+  const float* center = vector(at.scratch, kCenter);
+  sum_rows(at.scratch, [&](const Worker& w, int64_t image, int64_t row) {
+    const int64_t offset = z_.offset(image, 0, row, 0);
+    transposed_->make_row(diff_dst + whole_.offset(image, 0, 0, 0), row, w.buffer, w.row);
+    add_products(w.row, z + offset, row_elements(), period_, center, w.sum, w.product);
+    narrow(w.row, row_elements(), diff_z + offset);
+    if (others == 0) return;
+    // About where the map has just read.
+    const int64_t first = y_.h * row / z_.h, last = y_.h * (row + 1) / z_.h;
+    copy_lanes(diff_dst + whole_.offset(image, 0, first, 0) + z_.c, whole_.c,
+               static_cast<T*>(at.others) + (image * y_.h + first) * y_.w * others, others, others,
+               (last - first) * y_.w);
+  });
+  const Worker all = worker(at.scratch, 0);
+  const auto count = static_cast<double>(y_.n * y_.h * y_.w);
+  for (int64_t c = 0; c < z_.c; ++c) {
+    const auto inverse = static_cast<double>(at.inv_std[c]);
+    const double factor = static_cast<double>(at.scale[c]) * inverse;
+    at.diff_bias[c] = static_cast<float>(all.sums[c]);
+    at.diff_scale[c] = static_cast<float>(all.products[c] * inverse);
+    set(at.scratch, kFactor, c, factor);
+    set(at.scratch, kSlope, c, -factor * inverse * inverse * all.products[c] / count);
+    set(at.scratch, kConstant, c, -factor * all.sums[c] / count);
+  }
+  for_rows(at.scratch, [&](const Worker& w, int64_t image, int64_t row) {
+    square_.make_row(z + z_.offset(image, 0, 0, 0), row, w.buffer, w.row);
+    apply_row(w.row, columns_.data(), rows_[static_cast<std::size_t>(row)], row_elements(), period_, center,
+              vector(at.scratch, kFactor), vector(at.scratch, kSlope), vector(at.scratch, kConstant),
+              diff_z + z_.offset(image, 0, row, 0));
+  });
+}
+
+template void ResizedNormalization::take_statistics<float>(const Statistics&, double) const;
+template void ResizedNormalization::take_statistics<BFloat16>(const Statistics&, double) const;
+template void ResizedNormalization::take_gradient<float>(const Gradient&) const;
+template void ResizedNormalization::take_gradient<BFloat16>(const Gradient&) const;
+
+}  // namespace hourglass::detail

@@ -1,0 +1,238 @@
+#include "ops/detail/separable_map.h"
+
+#include <algorithm>
+#include <type_traits>
+
+namespace hourglass::detail {
+namespace {
+
+// Below this many channels side by side, a channels-last row is gathered by elements.
+constexpr int64_t kPixelBlock = 8;
+
+// What a tile of a combined row holds at most, in floats: small enough to stay in the first-level cache with its
+// sources and its result, so that reading and writing memory overlap. Whole rows take a fifth to a half longer (128 x
+// 256 x 256).
+constexpr int64_t kTile = 1024;
+
+// dst = sum over r of weight[r] * src[r], rows of `count` elements; up to kRows rows at a time.
+constexpr int64_t kRows = 4;
+
+template <class T>
+HG_CLONES void combine_rows(const T* const* src, const float* weight, int64_t rows, bool add, float* dst,
+                            int64_t count) {
+  const T *a = src[0], *b = src[rows > 1 ? 1 : 0], *c = src[rows > 2 ? 2 : 0], *d = src[rows > 3 ? 3 : 0];
+  const float wa = weight[0], wb = rows > 1 ? weight[1] : 0, wc = rows > 2 ? weight[2] : 0,
+              wd = rows > 3 ? weight[3] : 0;
+  if (add) {
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) {
+      dst[i] += wa * load(a + i) + wb * load(b + i) + (wc * load(c + i) + wd * load(d + i));
+    }
+  } else if (rows == 1) {
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) dst[i] = wa * load(a + i);
+  } else if (rows == 2) {
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) dst[i] = wa * load(a + i) + wb * load(b + i);
+  } else {
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) {
+      dst[i] = wa * load(a + i) + wb * load(b + i) + (wc * load(c + i) + wd * load(d + i));
+    }
+  }
+}
+
+// dst[o] = sum over t of weight[t * stride + o] * src[index[t * stride + o] - first], elements: for row-major rows, and
+// channels-last ones with few channels, whose taps are spread out to elements.
+template <class T, int kTaps>
+HG_CLONES void gather_elements(const float* src, int32_t first, const int32_t* index, const float* weight, int64_t taps,
+                               int64_t stride, T* dst, int64_t count) {
+  if constexpr (kTaps > 0) taps = kTaps;
+#pragma omp simd
+  for (int64_t o = 0; o < count; ++o) {
+    float sum = 0;
+    for (int64_t t = 0; t < taps; ++t) sum += weight[t * stride + o] * src[index[t * stride + o] - first];
+    store(dst + o, sum);
+  }
+}
+
+// The same for pixels of kBlock channels (0: `block` of them), which lie `column` elements apart in src, and `step` in
+// dst.
+template <class T, int kBlock, int kTaps>
+HG_CLONES void gather_pixels(const float* src, int32_t first, const int32_t* index, const float* weight, int64_t taps,
+                             int64_t stride, T* dst, int64_t count, int64_t block, int64_t column, int64_t step) {
+  if constexpr (kBlock > 0) block = kBlock;
+  const auto pixel = [&](int64_t t, int64_t o) { return src + (index[t * stride + o] - first) * column; };
+  for (int64_t o = 0; o < count; ++o) {
+    T* out = dst + o * step;
+    if constexpr (kTaps > 0) {
+      const float* from[kTaps];
+      float weights[kTaps];
+      for (int t = 0; t < kTaps; ++t) {
+        from[t] = pixel(t, o);
+        weights[t] = weight[t * stride + o];
+      }
+#pragma omp simd
+      for (int64_t i = 0; i < block; ++i) {
+        float sum = weights[0] * from[0][i];
+        for (int t = 1; t < kTaps; ++t) sum += weights[t] * from[t][i];
+        store(out + i, sum);
+      }
+    } else {
+      constexpr int64_t kLanes = 16;
+      for (int64_t begin = 0; begin < block; begin += kLanes) {
+        const int64_t lanes = std::min(kLanes, block - begin);
+        float sum[kLanes] = {};
+        for (int64_t t = 0; t < taps; ++t) {
+          const float w = weight[t * stride + o];
+          const float* a = pixel(t, o) + begin;
+          for (int64_t i = 0; i < lanes; ++i) sum[i] += w * a[i];
+        }
+        for (int64_t i = 0; i < lanes; ++i) store(out + begin + i, sum[i]);
+      }
+    }
+  }
+}
+
+HG_CLONES void normalize_run(float* x, int64_t count, int64_t period, const float* __restrict center,
+                             const float* __restrict factor, const float* __restrict offset) {
+  for (int64_t i = 0; i < count; i += period) {
+    const int64_t n = std::min(period, count - i);
+#pragma omp simd
+    for (int64_t j = 0; j < n; ++j) x[i + j] = (x[i + j] - center[j]) * factor[j] + offset[j];
+  }
+}
+
+std::vector<TapList> spread(const std::vector<TapList>& lists, int64_t lanes) {
+  std::vector<TapList> elements;
+  for (const TapList& list : lists) {
+    for (int64_t lane = 0; lane < lanes; ++lane) {
+      elements.push_back(list);
+      for (auto& [i, w] : elements.back()) i = i * lanes + lane;
+    }
+  }
+  return elements;
+}
+
+}  // namespace
+
+SeparableMap::SeparableMap(const View& src, const View& dst, const std::vector<TapList>& rows,
+                           const std::vector<TapList>& columns, bool by_pixels)
+    : src_(src),
+      dst_(dst),
+      by_elements_(!by_pixels && src.block == dst.block && dst.block < kPixelBlock),
+      rows_(src.h, rows),
+      columns_(by_elements_ ? Taps(src.w * dst.block, spread(columns, dst.block)) : Taps(src.w, columns)),
+      column_(by_elements_ ? 1 : src.block),
+      lanes_(by_elements_ ? 1 : dst.block) {
+  for (int64_t o = 0; o < columns_.dst; ++o) {
+    int64_t low = columns_.src, high = 0;
+    for (int64_t t = 0; t < columns_.count; ++t) {
+      low = std::min(low, columns_.at(t, o));
+      high = std::max(high, columns_.at(t, o) + 1);
+    }
+    low_.push_back(static_cast<int32_t>(low));
+    high_.push_back(static_cast<int32_t>(high));
+    if (!tiles_.empty()) {
+      Tile& last = tiles_.back();
+      const int64_t begin = std::min(last.src_begin, low), end = std::max(last.src_end, high);
+      if ((end - begin) * column_ <= kTile) {
+        last = {last.begin, o + 1, begin, end};
+        continue;
+      }
+    }
+    tiles_.push_back({o, o + 1, low, high});
+  }
+  for (const Tile& tile : tiles_) buffer_ = std::max(buffer_, (tile.src_end - tile.src_begin) * column_);
+  buffer_ = (buffer_ + 15) / 16 * 16;
+}
+
+// Whether there was something to do: a row that is nothing but another one stays where it is.
+template <class T>
+bool SeparableMap::combine(const T* src, int64_t oh, const Tile& tile, float* buffer) const {
+  const T* sources[kRows] = {};
+  float weights[kRows] = {};
+  for (int64_t t = 0; t < rows_.count; t += kRows) {
+    const int64_t rows = std::min(kRows, rows_.count - t);
+    for (int64_t r = 0; r < rows; ++r) {
+      sources[r] = src + rows_.at(t + r, oh) * src_.stride_h + tile.src_begin * column_;
+      weights[r] = rows_.weight_at(t + r, oh);
+    }
+    if (std::is_same_v<T, float> && rows_.count == 1 && weights[0] == 1) return false;
+    combine_rows(sources, weights, rows, t > 0, buffer, (tile.src_end - tile.src_begin) * column_);
+  }
+  return true;
+}
+
+template <class D>
+void SeparableMap::gather(const Tile& tile, const float* combined, D* dst, int64_t stride) const {
+  const int64_t taps = columns_.count, row = columns_.dst, count = tile.end - tile.begin;
+  const int32_t* index = columns_.index.data() + tile.begin;
+  const float* weight = columns_.weight.data() + tile.begin;
+  const auto first = static_cast<int32_t>(tile.src_begin);
+  using std::integral_constant;
+  const auto with_taps = [&](auto constant) {
+    constexpr int kTaps = constant();
+    const auto pixels = [&](auto block) {
+      gather_pixels<D, block(), kTaps>(combined, first, index, weight, taps, row, dst, count, lanes_, column_, stride);
+    };
+    if (by_elements_) return gather_elements<D, kTaps>(combined, first, index, weight, taps, row, dst, count);
+    switch (lanes_) {
+      case 8: return pixels(integral_constant<int, 8>());
+      case 16: return pixels(integral_constant<int, 16>());
+      case 32: return pixels(integral_constant<int, 32>());
+      case 128: return pixels(integral_constant<int, 128>());
+      default: return pixels(integral_constant<int, 0>());
+    }
+  };
+  switch (taps) {
+    case 1: return with_taps(integral_constant<int, 1>());
+    case 2: return with_taps(integral_constant<int, 2>());
+    case 3: return with_taps(integral_constant<int, 3>());
+    case 4: return with_taps(integral_constant<int, 4>());
+    default: return with_taps(integral_constant<int, 0>());
+  }
+}
+
+template <class T, class D>
+void SeparableMap::make_row(const T* src, int64_t oh, float* buffer, D* dst) const {
+  for (const Tile& tile : tiles_) {
+    const float* combined = buffer;
+    if (!combine(src, oh, tile, buffer)) {
+      combined = reinterpret_cast<const float*>(src) + rows_.at(0, oh) * src_.stride_h + tile.src_begin * column_;
+    }
+    gather(tile, combined, dst + tile.begin * lanes_, lanes_);
+  }
+}
+
+template <class T>
+void SeparableMap::make_normalized(const T* src, int64_t oh, int64_t ow, int64_t count,
+                                   const NormalizationCoefficients& k, int64_t period, T* dst, int64_t stride) const {
+  constexpr int64_t kMost = std::max(kTile, kMostChannels * kMostReach);
+  alignas(64) float buffer[kMost];
+  for (const Tile& whole : tiles_) {
+    Tile tile = whole;
+    tile.begin = std::max(tile.begin, ow);
+    tile.end = std::min(tile.end, ow + count);
+    if (tile.begin >= tile.end) continue;
+    tile.src_begin = *std::min_element(low_.begin() + tile.begin, low_.begin() + tile.end);
+    tile.src_end = *std::max_element(high_.begin() + tile.begin, high_.begin() + tile.end);
+    if (!combine(src, oh, tile, buffer)) {
+      std::copy_n(reinterpret_cast<const float*>(src) + rows_.at(0, oh) * src_.stride_h + tile.src_begin * column_,
+                  (tile.src_end - tile.src_begin) * column_, buffer);
+    }
+    normalize_run(buffer, (tile.src_end - tile.src_begin) * column_, period, k.center, k.factor, k.offset);
+    gather(tile, buffer, dst + (tile.begin - ow) * stride, stride);
+  }
+}
+
+template void SeparableMap::make_row<float, float>(const float*, int64_t, float*, float*) const;
+template void SeparableMap::make_row<BFloat16, float>(const BFloat16*, int64_t, float*, float*) const;
+template void SeparableMap::make_row<BFloat16, BFloat16>(const BFloat16*, int64_t, float*, BFloat16*) const;
+template void SeparableMap::make_normalized<float>(const float*, int64_t, int64_t, int64_t,
+                                                   const NormalizationCoefficients&, int64_t, float*, int64_t) const;
+template void SeparableMap::make_normalized<BFloat16>(const BFloat16*, int64_t, int64_t, int64_t,
+                                                      const NormalizationCoefficients&, int64_t, BFloat16*,
+                                                      int64_t) const;
+
+}  // namespace hourglass::detail

@@ -1,0 +1,61 @@
+// Linear maps of images along H and W, such as Resize, its gradient, and the one after the other: for every channel
+//   dst[oh,ow] = sum over (h,w) of rows[oh,h] * columns[ow,w] * src[h,w].
+//
+// A row of dst is made tile by tile: rows of src are combined into a buffer, and that is gathered.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ops/detail/bf16_rows.h"
+#include "ops/detail/loop.h"
+#include "ops/detail/taps.h"
+#include "ops/detail/view.h"
+
+namespace hourglass::detail {
+
+class SeparableMap {
+ public:
+  // Rows of both images are dense. The channels that lie side by side in dst are the first of those in src, which may
+  // have more of them. by_pixels: as make_normalized() wants it.
+  SeparableMap(const View& src, const View& dst, const std::vector<TapList>& rows, const std::vector<TapList>& columns,
+               bool by_pixels = false);
+
+  [[nodiscard]] const View& src() const { return src_; }
+  [[nodiscard]] const View& dst() const { return dst_; }
+  // What make_row() wants, whole cache lines.
+  [[nodiscard]] int64_t buffer_floats() const { return buffer_; }
+
+  // Row `oh` of what `src` is the first element of: an image, of one group of channels.
+  template <class T, class D>
+  void make_row(const T* src, int64_t oh, float* buffer, D* dst) const;
+
+  // Pixels [ow, ow + count) of that row, of which each channel becomes (x - center) * factor + offset: channels-last
+  // ones, to pixels `stride` elements apart. The numbers are vectors of `period` elements, in which the channels
+  // repeat. The weights of each axis have a sum of 1. Has a buffer of its own, for no more than kMostChannels
+  // channels and taps of kMostReach neighbours.
+  template <class T>
+  void make_normalized(const T* src, int64_t oh, int64_t ow, int64_t count, const NormalizationCoefficients& k,
+                       int64_t period, T* dst, int64_t stride) const;
+  static constexpr int64_t kMostChannels = 512, kMostReach = 8;
+
+ private:
+  struct Tile {
+    int64_t begin, end;          // columns of dst
+    int64_t src_begin, src_end;  // columns of src that they need
+  };
+  template <class T>
+  bool combine(const T* src, int64_t oh, const Tile& tile, float* buffer) const;
+  template <class D>
+  void gather(const Tile& tile, const float* combined, D* dst, int64_t stride) const;
+
+  View src_, dst_;
+  bool by_elements_;  // columns are elements, not pixels: where few channels lie side by side
+  Taps rows_, columns_;
+  int64_t column_, lanes_;  // elements of a column of src, and of dst
+  std::vector<Tile> tiles_;
+  std::vector<int32_t> low_, high_;  // of each column of dst, the columns of src that it needs
+  int64_t buffer_ = 0;
+};
+
+}  // namespace hourglass::detail
