@@ -106,11 +106,6 @@ HG_CLONES void fold_row(const float* vector, int64_t period, int64_t block, doub
   }
 }
 
-const Bf16Rows* bf16_rows() {
-  static const Bf16Rows* const kRows = has_isa(dnnl::cpu_isa::avx512_core_bf16) ? bf16_rows_avx512() : nullptr;
-  return kRows;
-}
-
 template <class T, int kColumns>
 HG_CLONES void normalize_columns(const T* x, int64_t period, T* y, int64_t step, int64_t lines, int64_t columns,
                                  const float* __restrict center, const float* __restrict factor,
@@ -386,6 +381,11 @@ void set_coefficients(const NormalizationWalk& walk, const Scratch& scratch, con
 }
 
 }  // namespace
+
+const Bf16Rows* bf16_rows() {
+  static const Bf16Rows* const kRows = has_isa(dnnl::cpu_isa::avx512_core_bf16) ? bf16_rows_avx512() : nullptr;
+  return kRows;
+}
 
 template <class T>
 void sum_periods(const T* src, int64_t count, int64_t period, float* sum) {

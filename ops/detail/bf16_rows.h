@@ -24,7 +24,17 @@ struct Bf16Rows {
   // The same of a gradient in f32.
   void (*grad_apply_wide)(const float* diff_dst, int64_t step, const BFloat16* src, BFloat16* diff_src, int64_t count,
                           int64_t period, const NormalizationCoefficients& k, float alpha);
+  // The two halves of SeparableMap::make_normalized() for two taps each way (ops/detail/separable_map.h): rows a and b
+  // together, normalised; and pixels of that, of a multiple of 16 channels. Tap t of pixel o is pixel index[t * stride
+  // + o] - first of src.
+  void (*combine)(const BFloat16* a, const BFloat16* b, float weight_a, float weight_b, int64_t count, int64_t period,
+                  const NormalizationCoefficients& k, float* dst);
+  void (*gather)(const float* src, int32_t first, const int32_t* index, const float* weight, int64_t stride,
+                 int64_t channels, int64_t count, BFloat16* dst, int64_t step);
 };
+
+// Null where the CPU, or the build, can't have them.
+const Bf16Rows* bf16_rows();
 
 // Null where the build can't have them. Nothing of it may be called on a CPU without AVX512_BF16.
 const Bf16Rows* bf16_rows_avx512();

@@ -215,8 +215,22 @@ void SeparableMap::make_normalized(const T* src, int64_t oh, int64_t ow, int64_t
     tile.begin = std::max(tile.begin, ow);
     tile.end = std::min(tile.end, ow + count);
     if (tile.begin >= tile.end) continue;
-    tile.src_begin = *std::min_element(low_.begin() + tile.begin, low_.begin() + tile.end);
-    tile.src_end = *std::max_element(high_.begin() + tile.begin, high_.begin() + tile.end);
+    if (tile.begin != whole.begin || tile.end != whole.end) {
+      tile.src_begin = *std::min_element(low_.begin() + tile.begin, low_.begin() + tile.end);
+      tile.src_end = *std::max_element(high_.begin() + tile.begin, high_.begin() + tile.end);
+    }
+    if constexpr (std::is_same_v<T, BFloat16>) {
+      const Bf16Rows* rows = bf16_rows();
+      if (rows != nullptr && rows_.count == 2 && columns_.count == 2 && lanes_ % 16 == 0) {
+        const auto row = [&](int64_t t) { return src + rows_.at(t, oh) * src_.stride_h + tile.src_begin * column_; };
+        rows->combine(row(0), row(1), rows_.weight_at(0, oh), rows_.weight_at(1, oh),
+                      (tile.src_end - tile.src_begin) * column_, period, k, buffer);
+        rows->gather(buffer, static_cast<int32_t>(tile.src_begin), columns_.index.data() + tile.begin,
+                     columns_.weight.data() + tile.begin, columns_.dst, lanes_, tile.end - tile.begin,
+                     dst + (tile.begin - ow) * stride, stride);
+        continue;
+      }
+    }
     if (!combine(src, oh, tile, buffer)) {
       std::copy_n(reinterpret_cast<const float*>(src) + rows_.at(0, oh) * src_.stride_h + tile.src_begin * column_,
                   (tile.src_end - tile.src_begin) * column_, buffer);
