@@ -156,14 +156,14 @@ bool resizes_for_conv(const Graph& graph, const Node& node) {
 }
 
 // `node` reads what `resize` reads, and resizes it.
-void read_before_resize(const Node& resize, Node& node, std::size_t input) {
-  node.inputs[input] = resize.inputs[0];
+void read_before_resize(const Node& resize, Node& node) {
+  node.inputs[0] = resize.inputs[0];
   for (const auto& [name, value] : resize.attrs.all()) node.attrs.set(name, value);
 }
 
 // Whose first image is resized: the nodes that read the result, where they are what can do without it.
 struct ResizedUsers {
-  Node *norm = nullptr, *conv = nullptr, *norm_grad = nullptr, *resize_grad = nullptr, *grad_weights = nullptr;
+  Node *norm = nullptr, *norm_grad = nullptr, *resize_grad = nullptr, *grad_weights = nullptr;
 };
 std::optional<ResizedUsers> resized_users(Graph& graph, const std::vector<std::vector<Node*>>& readers,
                                           const Node& resize, std::size_t forward_nodes) {
@@ -191,7 +191,6 @@ std::optional<ResizedUsers> resized_users(Graph& graph, const std::vector<std::v
                     of_norm[0]->attrs.integer("group") == 1 && of_grad.size() == 1 &&
                     of_grad[0]->op->name == "ResizeGrad";
   if (!fits) return std::nullopt;
-  users.conv = of_norm[0];
   users.resize_grad = of_grad[0];
   return users;
 }
@@ -232,7 +231,7 @@ void fuse_resized_gradients(Graph& graph, std::size_t forward_nodes, const OpTab
     norm.outputs = std::move(outputs);
     norm.op = table.find("ResizeBatchNormalizationGrad");
     norm.attrs = resize.attrs;
-    read_before_resize(resize, *users->grad_weights, 0);
+    read_before_resize(resize, *users->grad_weights);
     dropped[static_cast<std::size_t>(users->resize_grad - graph.nodes.data())] = true;
   }
   drop_nodes(graph, dropped);
@@ -254,8 +253,8 @@ void resize_while_reading(Graph& graph, const OpTable& table) {
     const auto conv = find_reader(resize.outputs[0], "FusedConv"),
                statistics = find_reader(resize.outputs[0], "BatchNormalizationStatistics");
     if (conv == graph.nodes.end() || statistics == graph.nodes.end() || conv->attrs.real("alpha") != 1) continue;
-    read_before_resize(resize, *conv, 0);
-    read_before_resize(resize, *statistics, 0);
+    read_before_resize(resize, *conv);
+    read_before_resize(resize, *statistics);
     statistics->op = table.find("ResizeStatistics");
     dropped[n] = true;
   }

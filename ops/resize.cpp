@@ -6,10 +6,10 @@
 //   tf_crop_and_resize, which sees the part [start, end] of the image, dst is extrapolation_value there.
 //   Upsample (ONNX 1 to 9) is Resize with x(o) = o / scale.
 // ResizeWithStatistics: with the outputs of BatchNormalizationStatistics of dst; made by graph/fuse.h.
+// ResizeStatistics: those alone, of a dst that is not stored; made by graph/fuse.h.
 // Linear in src, so the gradient is the transposed map, diff_src[h,w] = sum row[oh,h] * column[ow,w] * diff_dst[oh,ow],
 // gathered by source pixel: no two threads add to one number.
 //   Keys, Cubic convolution interpolation for digital image processing, IEEE ASSP 1981, eq. 15.
-// ResizeStatistics: what BatchNormalizationStatistics says of dst, which is not stored; made by graph/fuse.h.
 #include "graph/error.h"
 #include "ops/detail/filled.h"
 #include "ops/detail/loop.h"

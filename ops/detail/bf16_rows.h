@@ -24,8 +24,9 @@ struct Bf16Rows {
   // The same of a gradient in f32.
   void (*grad_apply_wide)(const float* diff_dst, int64_t step, const BFloat16* src, BFloat16* diff_src, int64_t count,
                           int64_t period, const NormalizationCoefficients& k, float alpha);
-  // The two halves of SeparableMap::make_normalized() for two taps each way (ops/detail/separable_map.h): rows a and b
-  // together, normalised; and pixels of that, of a multiple of 16 channels. Tap t of pixel o is pixel index[t * stride
+  // The two halves of SeparableMap::make_normalized() for two taps each way and a multiple of 16 channels
+  // (ops/detail/separable_map.h): rows a and b together, normalised; and pixels of that. Tap t of pixel o is pixel
+  // index[t * stride
   // + o] - first of src.
   void (*combine)(const BFloat16* a, const BFloat16* b, float weight_a, float weight_b, int64_t count, int64_t period,
                   const NormalizationCoefficients& k, float* dst);

@@ -163,32 +163,16 @@ void grad_apply_wide(const float* diff_dst, int64_t step, const BFloat16* src, B
   run<GradApply, float>({bits(src), diff_dst, bits(diff_src), period, step, period}, count, period, k, alpha);
 }
 
-template <typename At>
-__m512 combined(const At& at, const uint16_t* a, const uint16_t* b, __m512 weight_a, __m512 weight_b,
-                const Normalize::Numbers& n, int64_t j) {
-  const __m512 x = _mm512_fmadd_ps(weight_a, at.load(a, j), _mm512_mul_ps(weight_b, at.load(b, j)));
-  return _mm512_fmadd_ps(_mm512_sub_ps(x, n.center), n.factor, n.offset);
-}
-
 // 16 columns of all lines at a time, whose numbers stay in registers.
 void combine(const BFloat16* row_a, const BFloat16* row_b, float a_weight, float b_weight, int64_t count,
              int64_t period, const NormalizationCoefficients& k, float* dst) {
   const uint16_t *a = bits(row_a), *b = bits(row_b);
   const __m512 weight_a = _mm512_set1_ps(a_weight), weight_b = _mm512_set1_ps(b_weight);
   for (int64_t j = 0; j < period; j += kLanes) {
-    const int64_t lanes = period - j < kLanes ? period - j : kLanes;
-    const Part part{static_cast<__mmask16>((1U << lanes) - 1U)};
-    const Normalize::Numbers n = Normalize::numbers(part, k, j);
-    int64_t i = j;
-    if (lanes == kLanes) {
-      for (; i + kLanes <= count; i += period) {
-        _mm512_storeu_ps(dst + i, combined(Whole(), a, b, weight_a, weight_b, n, i));
-      }
-    }
-    for (; i < count; i += period) {
-      const int64_t left = count - i < lanes ? count - i : lanes;
-      const Part rest{static_cast<__mmask16>((1U << left) - 1U)};
-      _mm512_mask_storeu_ps(dst + i, rest.mask, combined(rest, a, b, weight_a, weight_b, n, i));
+    const Normalize::Numbers n = Normalize::numbers(Whole(), k, j);
+    for (int64_t i = j; i < count; i += period) {
+      const __m512 x = _mm512_fmadd_ps(weight_a, Whole::load(a, i), _mm512_mul_ps(weight_b, Whole::load(b, i)));
+      _mm512_storeu_ps(dst + i, _mm512_fmadd_ps(_mm512_sub_ps(x, n.center), n.factor, n.offset));
     }
   }
 }

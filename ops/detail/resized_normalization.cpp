@@ -81,7 +81,6 @@ Shape with_channels(const Shape& shape, int64_t channels) { return {shape[0], ch
 
 ResizedNormalization::ResizedNormalization(const Attrs& attrs, const Shape& z, std::optional<int64_t> channels)
     : z_(channels_last(z)),
-      y_(channels_last(resized_shape(attrs, z))),
       whole_(channels_last(with_channels(resized_shape(attrs, z), channels.value_or(z[1])))),
       period_(loop_period(z[1])),
       workers_(std::min<int64_t>(omp_get_max_threads(), z[0] * z[2])),
@@ -176,7 +175,7 @@ void ResizedNormalization::take_statistics(const Statistics& at, double epsilon)
     add_moments(from + row * z_.stride_h, w.row, columns_.data(), rows_[static_cast<std::size_t>(row)], row_elements(),
                 period_, center, w.sum, w.product);
   });
-  const auto count = static_cast<double>(y_.n * y_.h * y_.w);
+  const auto count = static_cast<double>(whole_.n * whole_.h * whole_.w);
   for (int64_t c = 0; c < z_.c; ++c) {
     const double mean = all.sums[c] / count;  // around the center
     at.mean[c] = static_cast<float>(static_cast<double>(center[c]) + mean);
@@ -198,13 +197,13 @@ void ResizedNormalization::take_gradient(const Gradient& at) const {
     narrow(w.row, row_elements(), diff_z + offset);
     if (others == 0) return;
     // About where the map has just read.
-    const int64_t first = y_.h * row / z_.h, last = y_.h * (row + 1) / z_.h;
+    const int64_t first = whole_.h * row / z_.h, last = whole_.h * (row + 1) / z_.h;
     copy_lanes(diff_dst + whole_.offset(image, 0, first, 0) + z_.c, whole_.c,
-               static_cast<T*>(at.others) + (image * y_.h + first) * y_.w * others, others, others,
-               (last - first) * y_.w);
+               static_cast<T*>(at.others) + (image * whole_.h + first) * whole_.w * others, others, others,
+               (last - first) * whole_.w);
   });
   const Worker all = worker(at.scratch, 0);
-  const auto count = static_cast<double>(y_.n * y_.h * y_.w);
+  const auto count = static_cast<double>(whole_.n * whole_.h * whole_.w);
   for (int64_t c = 0; c < z_.c; ++c) {
     const auto inverse = static_cast<double>(at.inv_std[c]);
     const double factor = static_cast<double>(at.scale[c]) * inverse;
