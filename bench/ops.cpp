@@ -92,7 +92,7 @@ class Memory {
 class KernelRun {
  public:
   KernelRun(const OpDef& op, const test::Case& c, Tag tag)
-      : builder_(graph_, op_table()), engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
+      : builder_(graph_, op_table()), engine_(detail::make_engine()), stream_(engine_) {
     std::vector<ValueId> ids;
     std::vector<MemoryDesc> given;
     for (const test::CaseInput& input : c.inputs) {
@@ -169,7 +169,7 @@ void time_kernel(benchmark::State& state, const OpDef& op, std::string_view text
 }
 
 void add_benchmark(const OpDef& op, std::string_view text) {
-  static const bool has_bf16 = detail::computes_bf16(dnnl::engine(dnnl::engine::kind::cpu, 0));
+  static const bool has_bf16 = detail::computes_bf16(detail::make_engine());
   for (const bool bf16 : {false, true}) {
     if (bf16 && (op.bf16_inputs == 0 || !has_bf16)) continue;
     for (const Layout& layout : kLayouts) {

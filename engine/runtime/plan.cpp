@@ -385,7 +385,7 @@ class Plan::Impl {
   }
 
   PlanOptions options_;
-  dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
+  dnnl::engine engine_ = detail::make_engine();
   dnnl::stream stream_;
   std::vector<Buffer> buffers_;
   std::vector<int> value_buffers_;              // per value; -1 until it is known

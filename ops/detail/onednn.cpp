@@ -37,6 +37,28 @@ DType from_dnnl(DataType type) {
   fail("oneDNN data type {} is not known", static_cast<int>(type));
 }
 
+dnnl::engine make_engine() {
+  const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+#if DNNL_VERSION_MAJOR < 3
+  // oneDNN 2.6 looks reorders up in a std::map, by operator[] and without a lock: the first descriptor for a pair of
+  // types writes to it. After one of each nothing does.
+  [[maybe_unused]] static const bool is_filled = [&] {
+    const DataType types[] = {DataType::f32, DataType::bf16, DataType::f16, DataType::s32, DataType::s8, DataType::u8};
+    for (const DataType from : types) {
+      for (const DataType to : types) {
+        const MemoryDesc src({1}, from, Tag::a), dst({1}, to, Tag::a);
+        dnnl_primitive_desc_t desc = nullptr;
+        // Some pairs have no reorder.
+        dnnl_reorder_primitive_desc_create(&desc, &src.data, engine.get(), &dst.data, engine.get(), nullptr);
+        dnnl_primitive_desc_destroy(desc);
+      }
+    }
+    return true;
+  }();
+#endif
+  return engine;
+}
+
 dnnl::memory::dims to_dnnl(const Shape& shape) {
   if (shape.rank() == 0) return {1};
   return {shape.dims().begin(), shape.dims().end()};

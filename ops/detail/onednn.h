@@ -20,6 +20,9 @@ using Tag = dnnl::memory::format_tag;
 dnnl::memory::data_type to_dnnl(DType dtype);
 DType from_dnnl(dnnl::memory::data_type type);
 
+// The CPU. Every engine is made here: what several threads make on theirs at once is safe then.
+dnnl::engine make_engine();
+
 // Dims as oneDNN wants them: a scalar is {1}.
 dnnl::memory::dims to_dnnl(const Shape& shape);
 

@@ -56,7 +56,7 @@ class Buffer {
 class KernelRun {
  public:
   KernelRun(const OpDef& op, const Case& c, const std::vector<HostTensor>& values, Tag tag)
-      : builder_(graph_, op_table()), engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
+      : builder_(graph_, op_table()), engine_(detail::make_engine()), stream_(engine_) {
     std::vector<ValueId> ids;
     for (const CaseInput& input : c.inputs) {
       ids.push_back(input.given ? builder_.input("x", input.type) : kNoValue);
@@ -320,7 +320,7 @@ TEST_CASE("kernels agree with the double reference in every layout") {
 }
 
 TEST_CASE("kernels agree with the double reference in bf16") {
-  if (!detail::computes_bf16(dnnl::engine(dnnl::engine::kind::cpu, 0))) {
+  if (!detail::computes_bf16(detail::make_engine())) {
     MESSAGE("skipped: oneDNN does not compute in bf16 on this CPU");
     return;
   }
