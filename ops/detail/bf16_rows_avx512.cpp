@@ -178,15 +178,17 @@ void combine(const BFloat16* row_a, const BFloat16* row_b, float a_weight, float
 }
 
 void gather(const float* src, int32_t first, const int32_t* index, const float* weight, int64_t stride,
-            int64_t channels, int64_t count, BFloat16* dst, int64_t step) {
-  uint16_t* to = bits(dst);
-  for (int64_t o = 0; o < count; ++o, to += step) {
-    const float *a = src + (index[o] - first) * channels, *b = src + (index[stride + o] - first) * channels;
-    const __m512 weight_a = _mm512_set1_ps(weight[o]), weight_b = _mm512_set1_ps(weight[stride + o]);
-    for (int64_t j = 0; j < channels; j += kLanes) {
-      const __m512 y =
-          _mm512_fmadd_ps(weight_a, _mm512_loadu_ps(a + j), _mm512_mul_ps(weight_b, _mm512_loadu_ps(b + j)));
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + j), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(y)));
+            int64_t channels, int64_t period, int64_t src_step, int64_t count, BFloat16* dst, int64_t step) {
+  for (int64_t p = 0; p < period && p < count; ++p) {
+    const float *a = src + (index[p] - first) * channels, *b = src + (index[stride + p] - first) * channels;
+    const __m512 weight_a = _mm512_set1_ps(weight[p]), weight_b = _mm512_set1_ps(weight[stride + p]);
+    uint16_t* to = bits(dst) + p * step;
+    for (int64_t o = p; o < count; o += period, a += src_step, b += src_step, to += period * step) {
+      for (int64_t j = 0; j < channels; j += kLanes) {
+        const __m512 y =
+            _mm512_fmadd_ps(weight_a, _mm512_loadu_ps(a + j), _mm512_mul_ps(weight_b, _mm512_loadu_ps(b + j)));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + j), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(y)));
+      }
     }
   }
 }

@@ -94,6 +94,36 @@ HG_CLONES void gather_pixels(const float* src, int32_t first, const int32_t* ind
   }
 }
 
+// The same where the columns are steady: `step` elements further on in src for each `period` pixels.
+template <class T, int kBlock, int kTaps>
+HG_CLONES void gather_steady(const float* src, int32_t first, const int32_t* index, const float* weight, int64_t stride,
+                             int64_t period, int64_t step, T* dst, int64_t count, int64_t block, int64_t column,
+                             int64_t dst_step) {
+  if constexpr (kBlock > 0) block = kBlock;
+  // One behind the other in both images: as if it were one pixel.
+  if (period == 1 && step == block && dst_step == block) {
+    block *= count;
+    count = 1;
+  }
+  for (int64_t p = 0; p < std::min(period, count); ++p) {
+    const float* from[kTaps];
+    float weights[kTaps];
+    for (int t = 0; t < kTaps; ++t) {
+      from[t] = src + (index[t * stride + p] - first) * column;
+      weights[t] = weight[t * stride + p];
+    }
+    T* out = dst + p * dst_step;
+    for (int64_t o = p, at = 0; o < count; o += period, at += step, out += period * dst_step) {
+#pragma omp simd
+      for (int64_t i = 0; i < block; ++i) {
+        float sum = weights[0] * from[0][at + i];
+        for (int t = 1; t < kTaps; ++t) sum += weights[t] * from[t][at + i];
+        store(out + i, sum);
+      }
+    }
+  }
+}
+
 HG_CLONES void normalize_run(float* x, int64_t count, int64_t period, const float* __restrict center,
                              const float* __restrict factor, const float* __restrict offset) {
   for (int64_t i = 0; i < count; i += period) {
@@ -125,6 +155,7 @@ SeparableMap::SeparableMap(const View& src, const View& dst, const std::vector<T
       columns_(by_elements_ ? Taps(src.w * dst.block, spread(columns, dst.block)) : Taps(src.w, columns)),
       column_(by_elements_ ? 1 : src.block),
       lanes_(by_elements_ ? 1 : dst.block) {
+  steady_ = steady_columns();
   for (int64_t o = 0; o < columns_.dst; ++o) {
     int64_t low = columns_.src, high = 0;
     for (int64_t t = 0; t < columns_.count; ++t) {
@@ -147,6 +178,34 @@ SeparableMap::SeparableMap(const View& src, const View& dst, const std::vector<T
   buffer_ = (buffer_ + 15) / 16 * 16;
 }
 
+SeparableMap::Steady SeparableMap::steady_columns() const {
+  constexpr int64_t kMostPeriod = 4;
+  Steady longest;
+  if (by_elements_) return longest;
+  for (int64_t period = 1; period <= std::min(kMostPeriod, columns_.dst - 1); ++period) {
+    const auto step_at = [&](int64_t o) { return columns_.at(0, o + period) - columns_.at(0, o); };
+    const auto goes_on = [&](int64_t o, int64_t step) {
+      for (int64_t t = 0; t < columns_.count; ++t) {
+        if (columns_.at(t, o + period) != columns_.at(t, o) + step) return false;
+        if (columns_.weight_at(t, o + period) != columns_.weight_at(t, o)) return false;
+      }
+      return true;
+    };
+    Steady steady{.period = period};
+    for (int64_t begin = 0; begin + period < columns_.dst;) {
+      const int64_t step = step_at(begin);
+      int64_t o = begin;
+      while (o + period < columns_.dst && goes_on(o, step)) ++o;
+      if (o > begin && o + period - begin > steady.end - steady.begin) {
+        steady = {.begin = begin, .end = o + period, .period = period, .step = step};
+      }
+      begin = std::max(o, begin + 1);
+    }
+    if (steady.end - steady.begin > 2 * (longest.end - longest.begin)) longest = steady;
+  }
+  return longest;
+}
+
 // Whether there was something to do: a row that is nothing but another one stays where it is.
 template <class T>
 bool SeparableMap::combine(const T* src, int64_t oh, const Tile& tile, float* buffer) const {
@@ -164,19 +223,42 @@ bool SeparableMap::combine(const T* src, int64_t oh, const Tile& tile, float* bu
   return true;
 }
 
+// body(begin, end, is_steady) for the columns before the steady ones, for these, and for those behind.
+template <typename Body>
+void SeparableMap::for_parts(const Tile& tile, const Body& body) const {
+  const int64_t begin = std::clamp(steady_.begin, tile.begin, tile.end), end = std::clamp(steady_.end, begin, tile.end);
+  if (tile.begin < begin) body(tile.begin, begin, false);
+  if (begin < end) body(begin, end, true);
+  if (end < tile.end) body(end, tile.end, false);
+}
+
 template <class D>
 void SeparableMap::gather(const Tile& tile, const float* combined, D* dst, int64_t stride) const {
-  const int64_t taps = columns_.count, row = columns_.dst, count = tile.end - tile.begin;
-  const int32_t* index = columns_.index.data() + tile.begin;
-  const float* weight = columns_.weight.data() + tile.begin;
+  const int64_t taps = columns_.count, row = columns_.dst;
   const auto first = static_cast<int32_t>(tile.src_begin);
   using std::integral_constant;
   const auto with_taps = [&](auto constant) {
     constexpr int kTaps = constant();
     const auto pixels = [&](auto block) {
-      gather_pixels<D, block(), kTaps>(combined, first, index, weight, taps, row, dst, count, lanes_, column_, stride);
+      for_parts(tile, [&](int64_t begin, int64_t end, bool is_steady) {
+        const int32_t* index = columns_.index.data() + begin;
+        const float* weight = columns_.weight.data() + begin;
+        D* to = dst + (begin - tile.begin) * stride;
+        if constexpr (kTaps > 0) {
+          if (is_steady) {
+            gather_steady<D, block(), kTaps>(combined, first, index, weight, row, steady_.period,
+                                             steady_.step * column_, to, end - begin, lanes_, column_, stride);
+            return;
+          }
+        }
+        gather_pixels<D, block(), kTaps>(combined, first, index, weight, taps, row, to, end - begin, lanes_, column_,
+                                         stride);
+      });
     };
-    if (by_elements_) return gather_elements<D, kTaps>(combined, first, index, weight, taps, row, dst, count);
+    if (by_elements_) {
+      return gather_elements<D, kTaps>(combined, first, columns_.index.data() + tile.begin,
+                                       columns_.weight.data() + tile.begin, taps, row, dst, tile.end - tile.begin);
+    }
     switch (lanes_) {
       case 8: return pixels(integral_constant<int, 8>());
       case 16: return pixels(integral_constant<int, 16>());
@@ -225,9 +307,11 @@ void SeparableMap::make_normalized(const T* src, int64_t oh, int64_t ow, int64_t
         const auto row = [&](int64_t t) { return src + rows_.at(t, oh) * src_.stride_h + tile.src_begin * column_; };
         rows->combine(row(0), row(1), rows_.weight_at(0, oh), rows_.weight_at(1, oh),
                       (tile.src_end - tile.src_begin) * column_, period, k, buffer);
-        rows->gather(buffer, static_cast<int32_t>(tile.src_begin), columns_.index.data() + tile.begin,
-                     columns_.weight.data() + tile.begin, columns_.dst, lanes_, tile.end - tile.begin,
-                     dst + (tile.begin - ow) * stride, stride);
+        for_parts(tile, [&](int64_t begin, int64_t end, bool is_steady) {
+          rows->gather(buffer, static_cast<int32_t>(tile.src_begin), columns_.index.data() + begin,
+                       columns_.weight.data() + begin, columns_.dst, lanes_, is_steady ? steady_.period : end - begin,
+                       steady_.step * column_, end - begin, dst + (begin - ow) * stride, stride);
+        });
         continue;
       }
     }

@@ -44,8 +44,16 @@ class SeparableMap {
     int64_t begin, end;          // columns of dst
     int64_t src_begin, src_end;  // columns of src that they need
   };
+  // Columns of dst, of which each `period` have the weights of those before them, and what they need `step` columns
+  // further on in src.
+  struct Steady {
+    int64_t begin = 0, end = 0, period = 1, step = 0;
+  };
+  [[nodiscard]] Steady steady_columns() const;
   template <class T>
   bool combine(const T* src, int64_t oh, const Tile& tile, float* buffer) const;
+  template <typename Body>
+  void for_parts(const Tile& tile, const Body& body) const;
   template <class D>
   void gather(const Tile& tile, const float* combined, D* dst, int64_t stride) const;
 
@@ -53,6 +61,7 @@ class SeparableMap {
   bool by_elements_;  // columns are elements, not pixels: where few channels lie side by side
   Taps rows_, columns_;
   int64_t column_, lanes_;  // elements of a column of src, and of dst
+  Steady steady_;
   std::vector<Tile> tiles_;
   std::vector<int32_t> low_, high_;  // of each column of dst, the columns of src that it needs
   int64_t buffer_ = 0;
