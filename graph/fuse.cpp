@@ -380,6 +380,32 @@ void fuse_pointwise_gradients(Graph& graph, const OpTable& table) {
   drop_nodes(graph, dropped);
 }
 
+void fuse_casts(Graph& graph) {
+  const std::vector<int> uses = count_uses(graph);
+  std::vector<bool> dropped(graph.nodes.size(), false);
+  const auto type = [&](ValueId id) { return graph.type(id).dtype; };
+  const auto drop = [&](const Node& node) { dropped[static_cast<std::size_t>(&node - graph.nodes.data())] = true; };
+  for (Node& node : graph.nodes) {
+    if (node.op->casts && !node.attrs.has("to") && node.inputs.size() == 1) {
+      const Node* cast = sole_producer(graph, uses, node.inputs[0], "Cast");
+      if (cast == nullptr || type(cast->inputs[0]) != DType::bf16 || type(node.inputs[0]) != DType::f32) continue;
+      node.inputs[0] = cast->inputs[0];
+      node.attrs.set("to", cast->attrs.integer("to"));
+      drop(*cast);
+    } else if (node.op->name == "Cast") {
+      const int32_t producer = graph.value(node.inputs[0]).producer;
+      if (producer < 0 || uses[at(node.inputs[0])] != 1) continue;
+      Node& function = graph.nodes[static_cast<std::size_t>(producer)];
+      const bool is_f32 = type(function.inputs[0]) == DType::f32 && type(node.inputs[0]) == DType::f32;
+      if (!function.op->casts || !is_f32 || type(node.outputs[0]) != DType::bf16) continue;
+      function.outputs = node.outputs;
+      function.attrs.set("to", node.attrs.integer("to"));
+      drop(node);
+    }
+  }
+  drop_nodes(graph, dropped);
+}
+
 void fuse_normalizations(Graph& graph, const OpTable& table) {
   normalize_while_reading(graph, table);
   split_statistics(graph, table);

@@ -41,4 +41,8 @@ void fuse_pointwise_gradients(Graph& graph, const OpTable& table);
 // statistics read leaves both to make of the small image what they need.
 void fuse_normalizations(Graph& graph, const OpTable& table);
 
+// To be run after differentiate(). A Cast of what an elementwise function alone reads goes into that function, and so
+// does a Cast that alone reads what one makes in f32.
+void fuse_casts(Graph& graph);
+
 }  // namespace hourglass

@@ -153,6 +153,8 @@ struct OpDef {
   bool by_type = false;
   // The inputs that may be bf16 (bit i: input i), all of them together; the others stay f32. 0: computes in f32 only.
   uint32_t bf16_inputs = 0;
+  // Computes in f32 and writes the float type that its attribute `to` (ONNX's number of it) says.
+  bool casts = false;
   // out = A·in for fixed attributes: the harness checks <Ax, y> = <x, A'y>.
   bool linear = false;
   // The op that computes output 0 once more, for little more than the time to write it: this one, or one that takes

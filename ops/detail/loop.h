@@ -51,6 +51,11 @@ HG_CLONES void widen(const T* from, int64_t count, float* to) {
 }
 
 template <class T>
+HG_CLONES void narrow(const float* from, int64_t count, T* to) {
+  for (int64_t i = 0; i < count; ++i) store(to + i, from[i]);
+}
+
+template <class T>
 HG_CLONES void add_run(const T* from, T* to, int64_t count) {
   for (int64_t i = 0; i < count; ++i) store(to + i, load(to + i) + load(from + i));
 }

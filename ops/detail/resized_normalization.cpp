@@ -58,11 +58,6 @@ HG_CLONES void apply_row(const float* square, const float* columns, float row, i
   }
 }
 
-template <class T>
-HG_CLONES void narrow(const float* from, int64_t count, T* to) {
-  for (int64_t i = 0; i < count; ++i) store(to + i, from[i]);
-}
-
 std::vector<float> sums_of(const std::vector<TapList>& lists, int64_t repeat) {
   std::vector<float> sums;
   for (const TapList& list : lists) {
