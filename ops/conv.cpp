@@ -833,6 +833,9 @@ std::span<const OpDef> conv_ops() {
                "1x17x35x29 1x33x35x29 | pads=[1,1,1,1] weights_shape=[33,17,3,3] with_bias=1 band_rows=8",
                "2x3x19x11 2x8x19x11 | pads=[1,1,1,1] pad_mode=reflect weights_shape=[8,3,3,3] with_bias=1 band_rows=4",
                "1x17x30x9 1x9x15x5 | pads=[1,1,1,1] pad_mode=edge strides=[2,2] weights_shape=[9,17,3,3] band_rows=4",
+               // Wider than oneDNN's kernels may be by AMX.
+               "1x32x9x390 1x32x9x390 | group=2 pads=[1,1,1,1] weights_shape=[32,16,3,3]",
+               "1x17x19x390 1x16x19x390 | pads=[1,1,1,1] weights_shape=[16,17,3,3] band_rows=9",
                "1x48x52x50 1x48x52x50 | pads=[1,1,1,1] pad_mode=reflect weights_shape=[48,48,3,3]",
                "2x5x13x9 2x7x13x10 | pads=[2,1,0,2] pad_mode=edge weights_shape=[7,5,3,3]",
                "1x36x19x70 1x132x19x70 | pads=[1,1,1,1] weights_shape=[132,36,3,3]",
