@@ -34,6 +34,7 @@ nlohmann::ordered_json to_json(const StepProfile& step, const Peak& peak) {
           {"seconds_low", step.seconds.low},
           {"seconds_high", step.seconds.high},
           {"seconds_alone", step.alone},
+          {"seconds_onednn", step.onednn},
           {"flops", step.flops},
           {"bytes", step.bytes},
           {"share_of_peak", share_of_peak(step, peak)}};

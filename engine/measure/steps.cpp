@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "engine/measure/onednn_floor.h"
 #include "graph/op.h"
 #include "graph/precision.h"
 #include "ops/table.h"
@@ -125,7 +126,11 @@ Profile profile_iterations(Fit& fit, int64_t iterations) {
 void time_convolutions(Fit& fit, std::vector<StepProfile>& steps, int64_t times) {
   for (StepProfile& step : steps) {
     if (step.flops <= 0) continue;
-    step.alone = spread_of(fit.plan().time_primitives(static_cast<std::size_t>(step.step), times)).median;
+    Plan& plan = fit.plan();
+    step.alone = spread_of(plan.time_primitives(static_cast<std::size_t>(step.step), times)).median;
+    const Node& node = plan.graph().nodes[static_cast<std::size_t>(step.info.node)];
+    step.onednn = time_onednn_convolution(plan.graph(), node, plan.threads(), times);
+    if (step.onednn == 0) step.onednn = step.alone;
   }
 }
 

@@ -24,7 +24,8 @@ struct StepProfile {
   Spread seconds;     // over the iterations
   double flops = 0;   // as Work says; none for a reorder
   double bytes = 0;
-  double alone = 0;  // see time_convolutions()
+  double alone = 0;   // see time_convolutions()
+  double onednn = 0;  // see time_convolutions()
 };
 
 struct Profile {
@@ -38,7 +39,8 @@ Profile profile_iterations(Fit& fit, int64_t iterations);
 
 // Fills in `alone` for convolutions and matrix products: the seconds of their primitives without anything around them,
 // the median of `times` runs one after another. Their sum is the convolution floor: what the iteration would take
-// were all else free.
+// were all else free. And `onednn`: the same of what oneDNN itself has for the convolution, whatever the plan does;
+// `alone` where it has nothing.
 void time_convolutions(Fit& fit, std::vector<StepProfile>& steps, int64_t times);
 
 // Medians summed by op; reorders under "Reorder".
