@@ -38,7 +38,7 @@ DType from_dnnl(DataType type) {
 }
 
 dnnl::engine make_engine() {
-  const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  dnnl::engine engine(dnnl::engine::kind::cpu, 0);
 #if DNNL_VERSION_MAJOR < 3
   // oneDNN 2.6 looks reorders up in a std::map, by operator[] and without a lock: the first descriptor for a pair of
   // types writes to it. After one of each nothing does.
