@@ -280,7 +280,7 @@ dnnl::convolution_backward_data::primitive_desc make_convolution_backward_data(c
 }
 
 #if DNNL_VERSION_MAJOR < 3
-// oneDNN 2.6's kernel by AMX adds to the 3 KiB in front of the gradient where rows are long: seen from 360 columns on,
+// oneDNN 2.6's kernel by AMX adds to the 3 KiB in front of the gradient where rows are long: seen from 352 columns on,
 // not up to 350, with kernels of 3x3.
 static bool breaks_by_amx(const ConvolutionSpec& spec) {
   constexpr int64_t kMostColumns = 256;
