@@ -102,15 +102,13 @@ void require_same_type(const TensorType& a, const TensorType& b, std::string_vie
   }
 }
 
-bool resizes(const Attrs& attrs) { return !attrs.floats("scales").empty() || !attrs.ints("sizes").empty(); }
-
 // Of the first image, as it is normalised.
 TensorType resized_source(const Attrs& attrs, const TensorType& src) {
-  return resizes(attrs) ? TensorType{src.dtype, detail::resized_shape(attrs, src.shape)} : src;
+  return detail::resizes(attrs) ? TensorType{src.dtype, detail::resized_shape(attrs, src.shape)} : src;
 }
 
 void check_resizing(const Attrs& attrs, const Shape& src) {
-  if (!resizes(attrs)) return;
+  if (!detail::resizes(attrs)) return;
   const Shape resized = detail::resized_shape(attrs, src);
   constexpr int64_t kMost = detail::SeparableMap::kMostChannels;
   if (attrs.real("alpha") != 1) fail("a source that is resized has no activation, alpha is {}", attrs.real("alpha"));
@@ -302,7 +300,7 @@ void reference_grad_src(ReferenceContext& ctx) {
 // The source as BatchNormalization makes it.
 HostTensor normalized_source(const ReferenceContext& ctx) {
   std::vector<HostTensor> resized;
-  if (resizes(ctx.attrs)) resized = evaluate_reference(*op_table().find("Resize"), ctx.attrs, {ctx.inputs[0]});
+  if (detail::resizes(ctx.attrs)) resized = evaluate_reference(*op_table().find("Resize"), ctx.attrs, {ctx.inputs[0]});
   std::vector<const HostTensor*> inputs{resized.empty() ? ctx.inputs[0] : resized.data()};
   const bool has_second = ctx.inputs.size() > detail::kSecondInput && ctx.inputs[detail::kSecondInput] != nullptr;
   if (has_second) inputs.push_back(ctx.inputs[detail::kSecondInput]);
@@ -445,7 +443,7 @@ TensorType normalized_source(const PlanContext& ctx) {
 detail::SourceNormalization normalization_of(const PlanContext& ctx) {
   detail::SourceNormalization result{.first_channels = ctx.in(0).shape[1],
                                      .alpha = static_cast<float>(ctx.node.attrs.real("alpha"))};
-  if (resizes(ctx.node.attrs)) result.resized = {ctx.in(0).shape, ctx.node.attrs};
+  if (detail::resizes(ctx.node.attrs)) result.resized = {ctx.in(0).shape, ctx.node.attrs};
   return result;
 }
 

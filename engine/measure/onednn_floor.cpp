@@ -9,14 +9,14 @@
 #include "engine/measure/statistics.h"
 #include "engine/runtime/team.h"
 #include "graph/op.h"
+#include "ops/detail/convolution.h"
 #include "ops/detail/onednn.h"
 #include "ops/detail/resize_taps.h"
-#include "ops/detail/window.h"
 
 namespace hourglass {
 namespace {
 
-enum class Direction : uint8_t { forward, grad_src, grad_weights };
+using detail::Direction;
 
 struct Operands {
   Direction direction = Direction::forward;
@@ -26,10 +26,7 @@ struct Operands {
 // What is read at input 0, resized where the node does that, with the channels that the weights want.
 TensorType source_of(const Graph& graph, const Node& node, const Shape& weights) {
   TensorType type = graph.type(node.inputs[0]);
-  const auto given = [&](const char* name) { return node.attrs.has(name); };
-  const bool resizes = (given("scales") && !node.attrs.floats("scales").empty()) ||
-                       (given("sizes") && !node.attrs.ints("sizes").empty());
-  const Shape shape = resizes ? detail::resized_shape(node.attrs, type.shape) : type.shape;
+  const Shape shape = detail::resizes(node.attrs) ? detail::resized_shape(node.attrs, type.shape) : type.shape;
   type.shape = Shape{shape[0], weights[1] * node.attrs.integer("group"), shape[2], shape[3]};
   return type;
 }

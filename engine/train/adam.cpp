@@ -22,10 +22,6 @@ HG_CLONES void update(float* p, const float* g, float* m, float* v, int64_t coun
   }
 }
 
-HG_CLONES void round(const float* p, int64_t count, detail::BFloat16* copies) {
-  for (int64_t i = 0; i < count; ++i) detail::store(copies + i, p[i]);
-}
-
 }  // namespace
 
 void Adam::add(float* parameters, const float* gradients, int64_t count, detail::BFloat16* copies) {
@@ -51,7 +47,7 @@ void Adam::step() noexcept {
     const Chunk& chunk = chunks_[static_cast<std::size_t>(i)];
     update(chunk.parameters, chunk.gradients, first_.data() + chunk.offset, second_.data() + chunk.offset, chunk.count,
            factors);
-    if (chunk.copies != nullptr) round(chunk.parameters, chunk.count, chunk.copies);
+    if (chunk.copies != nullptr) detail::narrow(chunk.parameters, chunk.count, chunk.copies);
   });
 }
 

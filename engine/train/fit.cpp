@@ -166,9 +166,7 @@ void Fit::draw_parameters() {
 void Fit::copy_parameters() {
   for (const ValueId id : parameters_) {
     auto* copies = static_cast<detail::BFloat16*>(plan_.bf16_copy(id));
-    for (int64_t i = 0; copies != nullptr && i < plan_.padded_elements(id); ++i) {
-      detail::store(copies + i, plan_.data(id)[i]);
-    }
+    if (copies != nullptr) detail::narrow(plan_.data(id), plan_.padded_elements(id), copies);
   }
 }
 

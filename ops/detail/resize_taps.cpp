@@ -163,6 +163,11 @@ TapList taps_of(const Attrs& attrs, const AxisMap& map, int64_t o) {
 
 }  // namespace
 
+bool resizes(const Attrs& attrs) {
+  return (attrs.has("scales") && !attrs.floats("scales").empty()) ||
+         (attrs.has("sizes") && !attrs.ints("sizes").empty());
+}
+
 bool crops(const Attrs& attrs) { return attrs.string("coordinate_transformation_mode") == "tf_crop_and_resize"; }
 
 std::vector<AttrSpec> resize_attrs(const char* coordinates, const char* nearest, const std::vector<AttrSpec>& more) {

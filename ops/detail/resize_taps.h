@@ -21,6 +21,8 @@ Shape resized_shape(const Attrs& attrs, const Shape& src);
 std::vector<TapList> taps_of_axis(const Attrs& attrs, const Shape& src, int axis);
 // For each output of the axis, whether it lies outside of the part that tf_crop_and_resize sees: it has no taps then.
 std::vector<bool> outside_of_axis(const Attrs& attrs, const Shape& src, int axis);
+// Whether a node that may resize what it reads does so: its attributes are Resize's too, and say to what.
+bool resizes(const Attrs& attrs);
 // Whether it sees a part only.
 bool crops(const Attrs& attrs);
 
