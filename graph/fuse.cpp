@@ -75,20 +75,13 @@ std::string_view with_statistics(const Node& node) {
   return is_plain_conv || node.op->name == "FusedConv" ? "FusedConv" : "";
 }
 
-void set_producers(Graph& graph) {
-  for (Value& value : graph.values) value.producer = -1;
-  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
-    for (const ValueId id : graph.nodes[n].outputs) graph.value(id).producer = static_cast<int32_t>(n);
-  }
-}
-
 void drop_nodes(Graph& graph, const std::vector<bool>& dropped) {
   std::vector<Node> kept;
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
     if (!dropped[n]) kept.push_back(std::move(graph.nodes[n]));
   }
   graph.nodes = std::move(kept);
-  set_producers(graph);
+  graph.find_producers();
 }
 
 }  // namespace
@@ -302,7 +295,7 @@ void split_statistics(Graph& graph, const OpTable& table) {
       graph.nodes.back().outputs = {node.outputs[i]};
     }
   }
-  set_producers(graph);
+  graph.find_producers();
 }
 
 // Who wrote what statistics are taken of takes them while writing.
@@ -376,32 +369,6 @@ void fuse_pointwise_gradients(Graph& graph, const OpTable& table) {
     if (other.valid()) inputs.push_back(other);
     node.inputs = std::move(inputs);
     node.op = table.find("PointwiseBatchNormalizationGrad");
-  }
-  drop_nodes(graph, dropped);
-}
-
-void fuse_casts(Graph& graph) {
-  const std::vector<int> uses = count_uses(graph);
-  std::vector<bool> dropped(graph.nodes.size(), false);
-  const auto type = [&](ValueId id) { return graph.type(id).dtype; };
-  const auto drop = [&](const Node& node) { dropped[static_cast<std::size_t>(&node - graph.nodes.data())] = true; };
-  for (Node& node : graph.nodes) {
-    if (node.op->casts && !node.attrs.has("to") && node.inputs.size() == 1) {
-      const Node* cast = sole_producer(graph, uses, node.inputs[0], "Cast");
-      if (cast == nullptr || type(cast->inputs[0]) != DType::bf16 || type(node.inputs[0]) != DType::f32) continue;
-      node.inputs[0] = cast->inputs[0];
-      node.attrs.set("to", cast->attrs.integer("to"));
-      drop(*cast);
-    } else if (node.op->name == "Cast") {
-      const int32_t producer = graph.value(node.inputs[0]).producer;
-      if (producer < 0 || uses[at(node.inputs[0])] != 1) continue;
-      Node& function = graph.nodes[static_cast<std::size_t>(producer)];
-      const bool is_f32 = type(function.inputs[0]) == DType::f32 && type(node.inputs[0]) == DType::f32;
-      if (!function.op->casts || !is_f32 || type(node.outputs[0]) != DType::bf16) continue;
-      function.outputs = node.outputs;
-      function.attrs.set("to", node.attrs.integer("to"));
-      drop(node);
-    }
   }
   drop_nodes(graph, dropped);
 }

@@ -13,6 +13,13 @@ std::vector<ValueId> Graph::all(ValueKind kind) const {
   return ids;
 }
 
+void Graph::find_producers() {
+  for (Value& value : values) value.producer = -1;
+  for (std::size_t n = 0; n < nodes.size(); ++n) {
+    for (const ValueId id : nodes[n].outputs) value(id).producer = static_cast<int32_t>(n);
+  }
+}
+
 ValueId Graph::find(std::string_view value_name) const {
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (values[i].name == value_name) return {static_cast<int32_t>(i)};
@@ -108,7 +115,7 @@ std::string to_string(const Graph& graph) {
   for (const ValueId id : graph.inputs) line("input", id);
   for (const ValueId id : graph.all(ValueKind::parameter)) line("parameter", id);
   for (const ValueId id : graph.all(ValueKind::constant)) line("constant", id);
-  for (const Node& node : graph.nodes) {
+  const auto node_line = [&](const Node& node, std::string_view indent) {
     std::vector<std::string> ins, outs, attrs, types;
     for (const ValueId id : node.inputs) ins.push_back(id.valid() ? graph.value(id).name : "-");
     for (const ValueId id : node.outputs) {
@@ -116,8 +123,12 @@ std::string to_string(const Graph& graph) {
       types.push_back(fmt::format("{}:{}", graph.type(id).dtype, graph.shape(id)));
     }
     for (const auto& [name, value] : node.attrs.all()) attrs.push_back(fmt::format("{}={}", name, to_string(value)));
-    text += fmt::format("  {} = {}({}){} -> {}\n", fmt::join(outs, ", "), node.op->name, fmt::join(ins, ", "),
+    text += fmt::format("{}{} = {}({}){} -> {}\n", indent, fmt::join(outs, ", "), node.op->name, fmt::join(ins, ", "),
                         attrs.empty() ? "" : fmt::format(" {{{}}}", fmt::join(attrs, " ")), fmt::join(types, ", "));
+  };
+  for (const Node& node : graph.nodes) {
+    node_line(node, "  ");
+    for (const Node& part : node.body) node_line(part, "    ");
   }
   for (const ValueId id : graph.outputs) line("output", id);
   return text;

@@ -67,6 +67,9 @@ struct Node {
   Attrs attrs;
   std::vector<ValueId> inputs;  // kNoValue for an optional input that is not given
   std::vector<ValueId> outputs;
+  // For a node that graph/fuse.h's fuse_elementwise() made of others: those, in order. Values that only they read are
+  // nobody's outputs.
+  std::vector<Node> body = {};
 };
 
 class Graph {
@@ -85,6 +88,8 @@ class Graph {
   // All values of one kind, in order of creation.
   [[nodiscard]] std::vector<ValueId> all(ValueKind kind) const;
   [[nodiscard]] std::vector<ValueId> parameters() const { return all(ValueKind::parameter); }
+  // Sets every Value::producer, after a pass has moved or dropped nodes.
+  void find_producers();
   // kNoValue when there is none.
   [[nodiscard]] ValueId find(std::string_view value_name) const;
 };
@@ -121,7 +126,7 @@ class GraphBuilder {
   std::map<std::string, int, std::less<>> taken_;
 };
 
-// A readable dump, one line per value and node:
+// A readable dump, one line per value and node, those of a body indented below theirs:
 //   %12 up3/conv = Conv(%8, weights, bias) {pads=[1,1,1,1]} -> f32:1x128x64x64
 std::string to_string(const Graph& graph);
 

@@ -123,6 +123,19 @@ struct ToOnnxContext {
   std::function<std::string(std::string_view hint, HostTensor)> constant;
 };
 
+// A row of an operand in f32: element i is data[i * step]. The step is 1, or 0 where one number stands for all.
+struct RowSource {
+  const float* data;
+  int64_t step;
+};
+// Elements [0, count) of an elementwise op in f32, from one RowSource per input. dst may be one of the sources.
+using Row = std::function<void(const RowSource* src, float* dst, int64_t count)>;
+// A sum over all elements, a row at a time: finish(sum of the rows' sums, number of elements).
+struct RowSum {
+  std::function<double(const float* src, int64_t count)> sum;
+  std::function<double(double sum, double count)> finish;
+};
+
 struct OpDef {
   std::string_view name;
   // The oldest opset of the ONNX op that is understood.
@@ -147,14 +160,16 @@ struct OpDef {
   std::string_view no_gradient = {};
   // Null for ops that only fold (Shape, Gather of integers, ...).
   KernelPlan (*plan)(PlanContext&) = nullptr;
+  // For an op of one output whose element i is a function of the inputs' elements i, where an input has the output's
+  // shape or is one number; and for one that sums up all elements where it makes one number. See fuse_elementwise().
+  Row (*row)(const Attrs&, std::size_t inputs) = nullptr;
+  RowSum (*row_sum)() = nullptr;
   void (*reference)(ReferenceContext&) = nullptr;
   // The outputs' values depend on the inputs' types only (Shape, Size): the importer folds it whatever the inputs hold,
   // and `reference` gets inputs without values.
   bool by_type = false;
   // The inputs that may be bf16 (bit i: input i), all of them together; the others stay f32. 0: computes in f32 only.
   uint32_t bf16_inputs = 0;
-  // Computes in f32 and writes the float type that its attribute `to` (ONNX's number of it) says.
-  bool casts = false;
   // out = A·in for fixed attributes: the harness checks <Ax, y> = <x, A'y>.
   bool linear = false;
   // The op that computes output 0 once more, for little more than the time to write it: this one, or one that takes

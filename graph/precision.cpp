@@ -119,11 +119,8 @@ bool lower_input_to_bf16(Graph& graph, ValueId input) {
   if (reader->op->name != "Cast" || graph.type(lowered).dtype != DType::bf16) return false;
   graph.value(input).type.dtype = DType::bf16;
   graph.nodes.erase(reader);
-  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
-    std::replace(graph.nodes[n].inputs.begin(), graph.nodes[n].inputs.end(), lowered, input);
-    for (const ValueId id : graph.nodes[n].outputs) graph.value(id).producer = static_cast<int32_t>(n);
-  }
-  graph.value(lowered).producer = -1;
+  for (Node& node : graph.nodes) std::replace(node.inputs.begin(), node.inputs.end(), lowered, input);
+  graph.find_producers();
   return true;
 }
 

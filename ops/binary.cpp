@@ -313,6 +313,13 @@ KernelPlan plan(PlanContext& ctx) {
   return result;
 }
 
+template <class F>
+Row rows(const Attrs&, std::size_t) {
+  return [](const RowSource* src, float* dst, int64_t count) {
+    detail::row<F>(src[0].data, src[0].step, src[1].data, src[1].step, dst, count);
+  };
+}
+
 // --- older opsets ---
 
 void normalize_prelu(NormalizeContext& ctx) {
@@ -336,6 +343,7 @@ OpDef public_op(std::string_view name, void (*vjp)(VjpContext&), Cases cases) {
           .infer = infer,
           .vjp = vjp,
           .plan = plan<F>,
+          .row = rows<F>,
           .reference = reference<F>,
           .bf16_inputs = 0b11,
           .cases = std::move(cases)};
@@ -349,6 +357,7 @@ OpDef internal_op(std::string_view name, Cases cases) {
           .max_inputs = 2,
           .infer = infer,
           .plan = plan<F>,
+          .row = rows<F>,
           .reference = reference<F>,
           .bf16_inputs = 0b11,
           .cases = std::move(cases)};

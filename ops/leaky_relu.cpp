@@ -92,6 +92,18 @@ KernelPlan plan_backward(PlanContext& ctx) {
   return plan;
 }
 
+Row forward_rows(const Attrs& attrs, std::size_t) {
+  return [alpha = static_cast<float>(alpha_of(attrs))](const RowSource* src, float* dst, int64_t count) {
+    forward_row(src[0].data, dst, count, alpha);
+  };
+}
+
+Row backward_rows(const Attrs& attrs, std::size_t) {
+  return [alpha = static_cast<float>(alpha_of(attrs))](const RowSource* src, float* dst, int64_t count) {
+    backward_row(src[0].data, src[1].data, dst, count, alpha);
+  };
+}
+
 }  // namespace
 
 std::span<const OpDef> leaky_relu_ops() {
@@ -101,6 +113,7 @@ std::span<const OpDef> leaky_relu_ops() {
        .infer = infer_same,
        .vjp = vjp,
        .plan = plan_forward,
+       .row = forward_rows,
        .reference = reference_forward,
        .bf16_inputs = 0b1,
        .again = "LeakyRelu",
@@ -109,6 +122,7 @@ std::span<const OpDef> leaky_relu_ops() {
        .infer = infer_same,
        .vjp = vjp,
        .plan = plan_forward,
+       .row = forward_rows,
        .reference = reference_forward,
        .bf16_inputs = 0b1,
        .again = "Relu",
@@ -120,6 +134,7 @@ std::span<const OpDef> leaky_relu_ops() {
        .attrs = {{"alpha", 0.01}},
        .infer = infer_same,
        .plan = plan_backward,
+       .row = backward_rows,
        .reference = reference_backward,
        .bf16_inputs = 0b11,
        .cases = {"1x8x5x7 1x8x5x7 | alpha=0.2"}},

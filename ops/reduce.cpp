@@ -361,6 +361,15 @@ KernelPlan plan(PlanContext& ctx) {
   return result;
 }
 
+template <class K>
+RowSum row_sum() {
+  return {.sum = [](const float* src, int64_t count) { return reduce_row<K>(src, count); }, .finish = K::finish};
+}
+
+// Null for a reduction that is no sum.
+template <class K>
+constexpr auto kRowSum = std::is_base_of_v<Sum, K> ? row_sum<K> : nullptr;
+
 std::vector<ValueId> lower_log_sum(LowerContext& ctx) {
   return {ctx.add("Log", {ctx.add("ReduceSum", {ctx.node.inputs[0]}, ctx.node.attrs)})};
 }
@@ -379,6 +388,7 @@ OpDef reduce(std::string_view name, bool linear, int axes_input_since, Cases cas
           .infer = infer<Axes::given>,
           .vjp = vjp<K, Axes::given>,
           .plan = plan<K, Axes::given>,
+          .row_sum = kRowSum<K>,
           .reference = reference<K, Axes::given>,
           .bf16_inputs = 0b1,
           .linear = linear,

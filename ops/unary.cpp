@@ -1,13 +1,8 @@
 // dst = f(src), element by element.      ONNX ops of the same names.      src, dst: any shape
 //   diff_src = diff_dst * f'(s), where s is dst if f' is a function of dst (then the forward pass may overwrite its
 //   input, and nothing but the output is kept for the backward pass), else src.
-// `to` is not ONNX's, graph/fuse.h sets it: the float type that is written, where it is not the one that is read. An
-// image of few channels is then channels-last in bf16, as convolutions want it, and row-major in f32, as whoever
-// compares or shows images does.
 //
 // The functions are in ops/detail/unary_functions.h.
-#include <optional>
-
 #include "graph/error.h"
 #include "ops/detail/elementwise.h"
 #include "ops/detail/unary_functions.h"
@@ -17,21 +12,10 @@ namespace {
 
 using namespace unary;
 
-constexpr int64_t kFloat = 1, kBFloat16 = 16;  // ONNX's TensorProto.DataType
-
-TensorType result_type(const InferContext& ctx) {
-  TensorType type = *ctx.inputs[0];
-  if (!ctx.attrs.has("to")) return type;
-  const int64_t to = ctx.attrs.integer("to");
-  if (to != kFloat && to != kBFloat16) fail("to = {}, expected {} (f32) or {} (bf16)", to, kFloat, kBFloat16);
-  type.dtype = to == kFloat ? DType::f32 : DType::bf16;
-  return type;
-}
-
 template <class F>
 void infer(InferContext& ctx) {
   F{ctx.attrs};  // checks the attributes
-  ctx.outputs.push_back(result_type(ctx));
+  ctx.outputs.push_back(*ctx.inputs[0]);
 }
 
 template <class F>
@@ -40,20 +24,13 @@ void infer_grad(InferContext& ctx) {
     fail("diff_dst is {}:{}, the saved tensor {}:{}", ctx.inputs[0]->dtype, ctx.shape(0), ctx.inputs[1]->dtype,
          ctx.shape(1));
   }
-  ctx.outputs.push_back(result_type(ctx));
+  ctx.outputs.push_back(*ctx.inputs[0]);
 }
 
 template <class F>
 void vjp(VjpContext& ctx) {
   const ValueId saved = F(ctx.node.attrs).from_dst() ? ctx.out(0) : ctx.in(0);
-  Attrs attrs = ctx.node.attrs;
-  attrs.erase("to");
-  const int64_t from = ctx.b.graph().type(ctx.in(0)).dtype == DType::bf16 ? kBFloat16 : kFloat;
-  const auto in_source_type = [&](ValueId id) {
-    return ctx.node.attrs.has("to") ? ctx.b.add("Cast", {id}, {{"to", from}}) : id;
-  };
-  ctx.set_grad(
-      0, ctx.b.add(F::kGrad, {in_source_type(ctx.grad_out()), in_source_type(saved)}, attrs, ctx.node.name + "/grad"));
+  ctx.set_grad(0, ctx.b.add(F::kGrad, {ctx.grad_out(), saved}, ctx.node.attrs, ctx.node.name + "/grad"));
 }
 void vjp_zero(VjpContext&) {}
 
@@ -103,127 +80,20 @@ void with_choice_made(const F& f, const Body& body) {
   }
 }
 
-// Where the two types differ: floats, some elements at a time.
-constexpr int64_t kPiece = 1024;
-
-template <int kChannels>
-HG_CLONES void split_row(const float* x, int64_t count, float* planes, int64_t plane) {
-  for (int c = 0; c < kChannels; ++c) {
-    for (int64_t i = 0; i < count; ++i) planes[c * plane + i] = x[i * kChannels + c];
-  }
-}
-
-template <int kChannels>
-HG_CLONES void join_row(const float* planes, int64_t count, float* x, int64_t plane) {
-  for (int64_t i = 0; i < count; ++i) {
-    for (int c = 0; c < kChannels; ++c) x[i * kChannels + c] = planes[c * plane + i];
-  }
-}
-
-// An image of few channels whose pixels are bf16 and channels-last on the one side, and planes of f32 on the other.
-class Planes {
- public:
-  static constexpr int64_t kMostChannels = 4;
-
-  // Nothing where it is no image, or has more channels.
-  static std::optional<Planes> of(const TensorType& type) {
-    if (type.shape.rank() != 4 || type.shape[1] < 1 || type.shape[1] > kMostChannels) return {};
-    return Planes(type.shape);
-  }
-
-  // body(pixels, plane, count): `count` pixels, the offset of the first of them, and that of its first channel's place
-  // in the planes.
-  template <typename Body>
-  void run(const Body& body) const {
-    const int64_t piece = kPiece / channels_, pieces = (plane_ + piece - 1) / piece;
-    detail::parallel_for(images_ * pieces, [&](int64_t i) {
-      const int64_t image = i / pieces, first = i % pieces * piece;
-      body((image * plane_ + first) * channels_, image * plane_ * channels_ + first, std::min(piece, plane_ - first));
-    });
-  }
-  void split(const float* x, int64_t count, float* planes) const {
-    with_channels([&](auto n) { split_row<n()>(x, count, planes, plane_); });
-  }
-  void join(const float* planes, int64_t count, float* x) const {
-    with_channels([&](auto n) { join_row<n()>(planes, count, x, plane_); });
-  }
-  [[nodiscard]] int64_t channels() const { return channels_; }
-
- private:
-  explicit Planes(const Shape& shape) : images_(shape[0]), channels_(shape[1]), plane_(shape[2] * shape[3]) {}
-
-  template <typename Body>
-  void with_channels(const Body& body) const {
-    switch (channels_) {
-      case 1: return body(std::integral_constant<int, 1>());
-      case 2: return body(std::integral_constant<int, 2>());
-      case 3: return body(std::integral_constant<int, 3>());
-      default: return body(std::integral_constant<int, 4>());
-    }
-  }
-  int64_t images_, channels_, plane_;
-};
-
-bool is_channels_last(const MemoryDesc& desc) {
-  return detail::is_viewable(desc) && detail::view_of(desc).is_channels_last();
-}
-
-// body(source, destination), null pointers of the types that the node reads and writes.
-template <typename Body>
-void with_types(const PlanContext& ctx, const Body& body) {
-  for (const TensorType* type : {&ctx.in(0), &ctx.out()}) {
-    if (type->dtype != DType::f32 && type->dtype != DType::bf16) {
-      fail("kernels compute with f32 or bf16; found {}: insert a Cast", type->dtype);
-    }
-  }
-  detail::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* source) {
-    detail::with_element(ctx.out().dtype == DType::bf16, [&](auto* destination) { body(source, destination); });
-  });
-}
-
 template <class F>
 KernelPlan plan_forward(PlanContext& ctx) {
+  detail::require_one_float_type(ctx);
   const MemoryDesc desc = detail::elementwise_layout(ctx.src[0], ctx.in(0));
   const F f(ctx.node.attrs);
   const detail::ElementWalk walk(desc, f.value(0.0F) == 0);
-  const bool widens = ctx.in(0).dtype == DType::bf16 && ctx.out().dtype == DType::f32;
-  const std::optional<Planes> planes = widens && is_channels_last(desc) ? Planes::of(ctx.in(0)) : std::nullopt;
-  KernelPlan plan{.src = {desc},
-                  .dst = {planes ? detail::plain(ctx.out()) : detail::with_type(desc, ctx.out())},
-                  .implementation = "loop",
-                  .kernel = nullptr};
-  if (ctx.in(0).dtype == ctx.out().dtype) plan.in_place = {{0, 0}};
-  with_types(ctx, [&](auto* source, auto* destination) {
-    using S = std::remove_pointer_t<decltype(source)>;
-    using D = std::remove_pointer_t<decltype(destination)>;
+  KernelPlan plan{.src = {desc}, .dst = {desc}, .in_place = {{0, 0}}, .implementation = "loop", .kernel = nullptr};
+  detail::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
     with_choice_made(f, [&](const auto& function) {
-      plan.kernel = loop_kernel([walk, function, planes](const Addresses& at) {
-        const auto* src = static_cast<const S*>(at.src[0]);
-        auto* dst = static_cast<D*>(at.dst[0]);
-        if constexpr (std::is_same_v<S, detail::BFloat16> && std::is_same_v<D, float>) {
-          if (planes) {
-            return planes->run([&](int64_t pixels, int64_t plane, int64_t count) {
-              float x[kPiece];
-              const int64_t n = count * planes->channels();
-              detail::widen(src + pixels, n, x);
-              forward_row(x, x, n, function);
-              planes->split(x, count, dst + plane);
-            });
-          }
-        }
-        walk.run(dst, [&](int64_t i, int64_t count) {
-          if constexpr (std::is_same_v<S, D>) {
-            forward_row(src + i, dst + i, count, function);
-          } else {
-            float x[kPiece];
-            for (const int64_t end = i + count; i < end; i += kPiece) {
-              const int64_t n = std::min(kPiece, end - i);
-              detail::widen(src + i, n, x);
-              forward_row(x, x, n, function);
-              detail::narrow(x, n, dst + i);
-            }
-          }
-        });
+      plan.kernel = loop_kernel([walk, function](const Addresses& at) {
+        const auto* src = static_cast<const T*>(at.src[0]);
+        auto* dst = static_cast<T*>(at.dst[0]);
+        walk.run(dst, [&](int64_t i, int64_t count) { forward_row(src + i, dst + i, count, function); });
       });
     });
   });
@@ -232,55 +102,49 @@ KernelPlan plan_forward(PlanContext& ctx) {
 
 template <class F>
 KernelPlan plan_backward(PlanContext& ctx) {
+  detail::require_one_float_type(ctx);
   const MemoryDesc desc = detail::elementwise_layout(ctx.src[1], ctx.in(1));
   const F f(ctx.node.attrs);
   // In the padding lanes diff_dst is zero, but the slope may be infinite there (Log, Sqrt).
   const detail::ElementWalk walk(desc, 0 * f.slope(0.0F) == 0);
-  const bool narrows = ctx.in(0).dtype == DType::f32 && ctx.out().dtype == DType::bf16;
-  const std::optional<Planes> planes = narrows && detail::is_plain(desc) ? Planes::of(ctx.out()) : std::nullopt;
-  KernelPlan plan{.src = {desc, desc},
-                  .dst = {planes ? detail::with_tag(ctx.out(), detail::Tag::nhwc) : detail::with_type(desc, ctx.out())},
-                  .implementation = "loop",
-                  .kernel = nullptr};
-  if (ctx.in(0).dtype == ctx.out().dtype) plan.in_place = {{0, 0}, {0, 1}};
-  with_types(ctx, [&](auto* source, auto* destination) {
-    using S = std::remove_pointer_t<decltype(source)>;
-    using D = std::remove_pointer_t<decltype(destination)>;
+  KernelPlan plan{
+      .src = {desc, desc}, .dst = {desc}, .in_place = {{0, 0}, {0, 1}}, .implementation = "loop", .kernel = nullptr};
+  detail::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
     with_choice_made(f, [&](const auto& function) {
-      plan.kernel = loop_kernel([walk, function, planes](const Addresses& at) {
-        const auto* diff_dst = static_cast<const S*>(at.src[0]);
-        const auto* saved = static_cast<const S*>(at.src[1]);
-        auto* diff_src = static_cast<D*>(at.dst[0]);
-        if constexpr (std::is_same_v<S, float> && std::is_same_v<D, detail::BFloat16>) {
-          if (planes) {
-            return planes->run([&](int64_t pixels, int64_t plane, int64_t count) {
-              float dy[kPiece], x[kPiece];
-              const int64_t n = count * planes->channels();
-              planes->join(diff_dst + plane, count, dy);
-              planes->join(saved + plane, count, x);
-              backward_row(dy, x, dy, n, function);
-              detail::narrow(dy, n, diff_src + pixels);
-            });
-          }
-        }
+      plan.kernel = loop_kernel([walk, function](const Addresses& at) {
+        const auto* diff_dst = static_cast<const T*>(at.src[0]);
+        const auto* saved = static_cast<const T*>(at.src[1]);
+        auto* diff_src = static_cast<T*>(at.dst[0]);
         walk.run(diff_src, [&](int64_t i, int64_t count) {
-          if constexpr (std::is_same_v<S, D>) {
-            backward_row(diff_dst + i, saved + i, diff_src + i, count, function);
-          } else {
-            float dy[kPiece], x[kPiece];
-            for (const int64_t end = i + count; i < end; i += kPiece) {
-              const int64_t n = std::min(kPiece, end - i);
-              detail::widen(diff_dst + i, n, dy);
-              detail::widen(saved + i, n, x);
-              backward_row(dy, x, dy, n, function);
-              detail::narrow(dy, n, diff_src + i);
-            }
-          }
+          backward_row(diff_dst + i, saved + i, diff_src + i, count, function);
         });
       });
     });
   });
   return plan;
+}
+
+template <class F>
+Row forward_rows(const Attrs& attrs, std::size_t) {
+  Row row;
+  with_choice_made(F(attrs), [&](const auto& function) {
+    row = [function](const RowSource* src, float* dst, int64_t count) {
+      forward_row(src[0].data, dst, count, function);
+    };
+  });
+  return row;
+}
+
+template <class F>
+Row backward_rows(const Attrs& attrs, std::size_t) {
+  Row row;
+  with_choice_made(F(attrs), [&](const auto& function) {
+    row = [function](const RowSource* src, float* dst, int64_t count) {
+      backward_row(src[0].data, src[1].data, dst, count, function);
+    };
+  });
+  return row;
 }
 
 using Cases = std::vector<std::string_view>;
@@ -292,6 +156,7 @@ OpDef forward(Cases cases, std::vector<AttrSpec> attrs = {}) {
           .infer = infer<F>,
           .vjp = vjp<F>,
           .plan = plan_forward<F>,
+          .row = forward_rows<F>,
           .reference = reference<F>,
           .bf16_inputs = 0b1,
           .cases = std::move(cases)};
@@ -303,6 +168,7 @@ OpDef flat(Cases cases) {
           .infer = infer<F>,
           .vjp = vjp_zero,
           .plan = plan_forward<F>,
+          .row = forward_rows<F>,
           .reference = reference<F>,
           .bf16_inputs = 0b1,
           .cases = std::move(cases)};
@@ -317,6 +183,7 @@ OpDef backward(Cases cases, std::vector<AttrSpec> attrs = {}) {
           .attrs = std::move(attrs),
           .infer = infer_grad<F>,
           .plan = plan_backward<F>,
+          .row = backward_rows<F>,
           .reference = reference_grad<F>,
           .bf16_inputs = 0b11,
           .cases = std::move(cases)};
@@ -326,9 +193,9 @@ OpDef backward(Cases cases, std::vector<AttrSpec> attrs = {}) {
 void normalize_old(NormalizeContext& ctx) { ctx.attrs.erase("consumed_inputs"); }
 
 std::vector<OpDef> make_table() {
-  const Cases signed_cases = {"1x8x5x7", "2x17x6x3@-4..4", "13@-9..9", "scalar", "1x3x9x200 | to=1"};
+  const Cases signed_cases = {"1x8x5x7", "2x17x6x3@-4..4", "13@-9..9", "scalar"};
   const Cases positive_cases = {"1x8x5x7@0.5..2", "2x17x6x3@0.1..4", "13@1..20"};
-  const Cases grad_cases = {"1x8x5x7 1x8x5x7", "2x17x6x3 2x17x6x3", "13 13@-2..2", "1x3x9x200 1x3x9x200 | to=16"};
+  const Cases grad_cases = {"1x8x5x7 1x8x5x7", "2x17x6x3 2x17x6x3", "13 13@-2..2"};
   const Cases positive_grad_cases = {"1x8x5x7 1x8x5x7@0.5..2", "2x17x6x3 2x17x6x3@0.3..2"};
   const std::vector<AttrSpec> elu = {{"alpha", 1.0}};
   const std::vector<AttrSpec> selu = {{"alpha", 1.67326319217681884765625}, {"gamma", 1.05070102214813232421875}};
@@ -394,8 +261,6 @@ std::vector<OpDef> make_table() {
     if (!op.internal) op.normalize = normalize_old;
     if (op.name == "Clip") op.const_inputs = {{1, "min", 11}, {2, "max", 11}};
     op.linear = op.name == "Neg";
-    op.casts = true;
-    op.attrs.push_back(AttrSpec::optional("to", AttrKind::integer));
   }
   return ops;
 }

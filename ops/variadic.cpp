@@ -208,6 +208,14 @@ KernelPlan plan(PlanContext& ctx) {
 }
 
 template <class F>
+Row rows(const Attrs&, std::size_t inputs) {
+  return [inputs](const RowSource* src, float* dst, int64_t count) {
+    for (std::size_t k = 0; k < inputs; ++k) gather_row<F>(src[k].data, src[k].step, dst, count, k == 0);
+    if (std::is_same_v<F, Mean>) store_row(dst, dst, count, factor_for<F>(inputs));
+  };
+}
+
+template <class F>
 OpDef variadic(std::string_view name, void (*vjp)(VjpContext&)) {
   return {.name = name,
           .min_inputs = 1,
@@ -216,6 +224,7 @@ OpDef variadic(std::string_view name, void (*vjp)(VjpContext&)) {
           .infer = infer,
           .vjp = vjp,
           .plan = plan<F>,
+          .row = rows<F>,
           .reference = reference<F>,
           .bf16_inputs = ~0U,
           .cases = {"1x8x5x7", "2x17x6x3 2x17x6x3", "2x17x6x3 2x17x6x3 2x17x6x3", "2x17x6x3 scalar", "1 2x17x6x3",

@@ -70,9 +70,9 @@ Fit::Compiled Fit::compile(const Problem& problem, const OpTable& table, const F
   fuse_resized_gradients(d.graph, graph.nodes.size(), table);
   constexpr int64_t kWorthIt = 1 << 20;  // bytes; smaller values are few megabytes in all
   recompute(d.graph, table, graph.nodes.size(), kWorthIt);
-  fuse_casts(d.graph);
   fuse_pointwise_gradients(d.graph, table);
   fuse_normalizations(d.graph, table);
+  fuse_elementwise(d.graph, table);
   PlanOptions plan_options{.threads = options.threads,
                            .policy = options.policy,
                            .output_like = {},

@@ -348,32 +348,4 @@ TEST_CASE("an image that is enlarged for a normalised convolution is never made"
   }
 }
 
-TEST_CASE("a function reads bf16 and writes f32 where a Cast stood between, and its gradient the other way round") {
-  for (const std::string read_twice : {"", "the cast", "the gradient"}) {
-    CAPTURE(read_twice);
-    Graph graph;
-    GraphBuilder b(graph, op_table());
-    const auto cast = [&](ValueId id, int64_t to) { return b.add("Cast", {id}, {{"to", to}}); };
-    const ValueId x = b.input("x", {DType::f32, Shape{1, 3, 4, 5}}), wide = cast(b.add("Neg", {cast(x, 16)}), 1);
-    const ValueId image = b.add("Sigmoid", {wide});
-    const ValueId loss = b.add("ReduceSum", {b.add("Mul", {image, image})}, {{"keepdims", int64_t{0}}});
-    graph.outputs = {image};
-    if (read_twice == "the cast") graph.outputs.push_back(wide);
-    Differentiated d = differentiate(graph, op_table(), loss, {x});
-    const auto grad = std::find_if(d.graph.nodes.begin(), d.graph.nodes.end(),
-                                   [](const Node& node) { return node.op->name == "SigmoidGrad"; });
-    REQUIRE(grad != d.graph.nodes.end());
-    if (read_twice == "the gradient") d.graph.outputs.push_back(grad->outputs[0]);
-
-    HostTensor given(DType::f32, Shape{1, 3, 4, 5});
-    for (std::size_t i = 0; i < given.values.size(); ++i) given.values[i] = 0.1 * static_cast<double>(i) - 3;
-    const std::vector<ValueId> wanted{d.loss, d.gradients[0], image};
-    const std::vector<HostTensor> expected = evaluate(d.graph, {{x, given}}, wanted);
-    CHECK(count(d.graph, "Cast") == 4);  // of x, of what Sigmoid reads, and their gradients
-    fuse_casts(d.graph);
-    CHECK(count(d.graph, "Cast") == (read_twice.empty() ? 2 : 3));
-    check_equal(evaluate(d.graph, {{x, given}}, wanted), expected);
-  }
-}
-
 }  // namespace hourglass::test

@@ -1,0 +1,404 @@
+// Internal: Elementwise computes Node::body, elementwise ops of images of one shape, the Casts between them, and sums
+// over them to one number: a piece of the image at a time, in f32, so that what one makes for another stays in the
+// cache.
+//   Inputs are such images, f32 or bf16, and numbers. graph/fuse.h: fuse_elementwise() makes these nodes.
+//
+// Images of few channels may be channels-last on the one side, as convolutions want them, and row-major on the other,
+// as whoever compares or shows images does: a piece is then some pixels, and its rows are their channels.
+#include <omp.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <map>
+#include <optional>
+
+#include "ops/detail/elementwise.h"
+
+namespace hourglass::ops {
+namespace {
+
+constexpr int64_t kMostChannels = 4;     // of images that are split into planes
+constexpr int64_t kPiece = 2048;         // elements
+constexpr std::size_t kMostSources = 8;  // of a part, see fuse_elementwise()
+
+template <int kChannels>
+HG_CLONES void split_row(const float* x, int64_t count, float* planes, int64_t plane) {
+  for (int c = 0; c < kChannels; ++c) {
+    for (int64_t i = 0; i < count; ++i) planes[c * plane + i] = x[i * kChannels + c];
+  }
+}
+
+template <int kChannels>
+HG_CLONES void join_row(const float* planes, int64_t plane, int64_t count, float* x) {
+  for (int64_t i = 0; i < count; ++i) {
+    for (int c = 0; c < kChannels; ++c) x[i * kChannels + c] = planes[c * plane + i];
+  }
+}
+
+template <typename Body>
+void with_channels(int64_t channels, const Body& body) {
+  switch (channels) {
+    case 2: return body(std::integral_constant<int, 2>());
+    case 3: return body(std::integral_constant<int, 3>());
+    default: return body(std::integral_constant<int, 4>());
+  }
+}
+
+bool is_channels_last(const MemoryDesc& desc) {
+  return detail::is_viewable(desc) && detail::view_of(desc).is_channels_last();
+}
+
+// Where an operand of a row lies.
+struct Place {
+  enum class Kind : uint8_t { source, destination, row, number } kind = Kind::row;
+  std::size_t index = 0;  // the input, the output, the row in scratch, which of the numbers
+};
+
+// An image that is bf16 or channels-last in memory goes by way of a row in scratch.
+struct Transfer {
+  std::size_t image;  // the input or output
+  std::size_t row;
+  bool is_bf16, is_interleaved;
+};
+
+struct Number {
+  std::size_t input;
+  bool is_bf16;
+};
+
+struct Instruction {
+  std::vector<Place> sources;
+  Row row = {};            // none for a sum
+  Place destination = {};  // of the row
+  std::size_t sum = 0;     // which sum
+};
+
+struct Sum {
+  RowSum functions;
+  std::size_t output;
+  bool is_bf16;
+};
+
+// `count` pixels from `first` on, of the image whose elements start at `image`.
+struct Piece {
+  int64_t image, first, count;
+};
+
+class Program {
+ public:
+  void run(const Addresses& at) const {
+    char* scratch = static_cast<char*>(at.scratch);
+    auto* numbers = reinterpret_cast<float*>(scratch);
+    auto* of_pieces = reinterpret_cast<double*>(scratch + numbers_bytes());
+    char* threads = scratch + numbers_bytes() + sums_bytes();
+    for (std::size_t k = 0; k < numbers_.size(); ++k) {
+      detail::with_element(numbers_[k].is_bf16, [&](auto* element) {
+        numbers[k] = detail::load(static_cast<decltype(element)>(at.src[numbers_[k].input]));
+      });
+    }
+    const int64_t pieces = pieces_per_image(), sums = static_cast<int64_t>(sums_.size());
+    detail::parallel_for(images_ * pieces, [&](int64_t i) {
+      const int64_t first = i % pieces * piece_;
+      const Piece piece{i / pieces * channels_ * plane_, first, std::min(piece_, plane_ - first)};
+      char* mine = threads + static_cast<std::size_t>(omp_get_thread_num()) * thread_bytes();
+      run_piece(at, numbers, piece, reinterpret_cast<float*>(mine), of_pieces + i * sums);
+    });
+    for (int64_t s = 0; s < sums; ++s) {
+      const Sum& sum = sums_[static_cast<std::size_t>(s)];
+      double total = 0;
+      for (int64_t i = 0; i < images_ * pieces; ++i) total += of_pieces[i * sums + s];
+      const double result = sum.functions.finish(total, static_cast<double>(images_ * channels_ * plane_));
+      detail::with_element(sum.is_bf16, [&](auto* element) {
+        detail::store(static_cast<decltype(element)>(at.dst[sum.output]), static_cast<float>(result));
+      });
+    }
+  }
+
+  [[nodiscard]] std::size_t scratch_bytes() const {
+    return numbers_bytes() + sums_bytes() + static_cast<std::size_t>(omp_get_max_threads()) * thread_bytes();
+  }
+
+ private:
+  friend class Compiler;
+
+  void run_piece(const Addresses& at, const float* numbers, const Piece& piece, float* rows, double* sums) const {
+    for (const Transfer& load : loads_) {
+      detail::with_element(load.is_bf16, [&](auto* element) {
+        fetch(static_cast<decltype(element)>(at.src[load.image]), load, piece, rows);
+      });
+    }
+    std::fill(sums, sums + sums_.size(), 0.0);
+    for (int64_t c = 0; c < channels_; ++c) {
+      const int64_t in_memory = piece.image + c * plane_ + piece.first;
+      const auto address = [&](const Place& place) -> float* {
+        switch (place.kind) {
+          case Place::Kind::source: return static_cast<float*>(at.src[place.index]) + in_memory;
+          case Place::Kind::destination: return static_cast<float*>(at.dst[place.index]) + in_memory;
+          case Place::Kind::row: return row_of(rows, place.index) + c * piece_;
+          case Place::Kind::number: break;
+        }
+        return nullptr;
+      };
+      for (const Instruction& instruction : instructions_) {
+        std::array<RowSource, kMostSources> sources;
+        for (std::size_t k = 0; k < instruction.sources.size(); ++k) {
+          const Place& place = instruction.sources[k];
+          const bool is_number = place.kind == Place::Kind::number;
+          sources[k] = is_number ? RowSource{numbers + place.index, 0} : RowSource{address(place), 1};
+        }
+        if (instruction.row) {
+          instruction.row(sources.data(), address(instruction.destination), piece.count);
+        } else {
+          sums[instruction.sum] += sums_[instruction.sum].functions.sum(sources[0].data, piece.count);
+        }
+      }
+    }
+    for (const Transfer& store : stores_) {
+      detail::with_element(store.is_bf16, [&](auto* element) {
+        put(rows, store, piece, static_cast<decltype(element)>(at.dst[store.image]));
+      });
+    }
+  }
+
+  // Channels-last pixels pass through the row behind the last one.
+  template <class T>
+  void fetch(const T* from, const Transfer& load, const Piece& piece, float* rows) const {
+    float* to = row_of(rows, load.row);
+    if (load.is_interleaved) {
+      float* pixels = row_of(rows, rows_);
+      detail::widen(from + piece.image + piece.first * channels_, piece.count * channels_, pixels);
+      with_channels(channels_, [&](auto n) { split_row<n()>(pixels, piece.count, to, piece_); });
+      return;
+    }
+    for (int64_t c = 0; c < channels_; ++c) {
+      detail::widen(from + piece.image + c * plane_ + piece.first, piece.count, to + c * piece_);
+    }
+  }
+
+  template <class T>
+  void put(float* rows, const Transfer& store, const Piece& piece, T* to) const {
+    const float* from = row_of(rows, store.row);
+    if (store.is_interleaved) {
+      float* pixels = row_of(rows, rows_);
+      with_channels(channels_, [&](auto n) { join_row<n()>(from, piece_, piece.count, pixels); });
+      detail::narrow(pixels, piece.count * channels_, to + piece.image + piece.first * channels_);
+      return;
+    }
+    for (int64_t c = 0; c < channels_; ++c) {
+      detail::narrow(from + c * piece_, piece.count, to + piece.image + c * plane_ + piece.first);
+    }
+  }
+
+  static float* row_of(float* rows, std::size_t row) { return rows + row * kPiece; }
+  [[nodiscard]] int64_t pieces_per_image() const { return (plane_ + piece_ - 1) / piece_; }
+
+  // Scratch: the numbers, each piece's sums, each thread's rows.
+  static std::size_t in_lines(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
+  [[nodiscard]] std::size_t numbers_bytes() const { return in_lines(numbers_.size() * sizeof(float)); }
+  [[nodiscard]] std::size_t sums_bytes() const {
+    return in_lines(static_cast<std::size_t>(images_ * pieces_per_image()) * sums_.size() * sizeof(double));
+  }
+  [[nodiscard]] std::size_t thread_bytes() const { return (rows_ + 1) * kPiece * sizeof(float); }
+
+  // Images of `channels` planes of `plane` elements, of which a piece has `piece`; one of one channel where their order
+  // in memory does not matter.
+  int64_t images_ = 1, channels_ = 1, plane_ = 0, piece_ = kPiece;
+  std::size_t rows_ = 0;  // of kPiece floats
+  std::vector<Number> numbers_;
+  std::vector<Transfer> loads_, stores_;
+  std::vector<Instruction> instructions_;
+  std::vector<Sum> sums_;
+};
+
+class Compiler {
+ public:
+  explicit Compiler(const PlanContext& ctx) : ctx_(ctx), node_(ctx.node), shape_(shape_of_images(ctx)) {
+    find_layouts();
+    for (std::size_t i = 0; i < node_.inputs.size(); ++i) place_input(i);
+    for (std::size_t k = 0; k < node_.body.size(); ++k) {
+      for (const ValueId id : node_.body[k].inputs) last_read_[id] = k;
+    }
+    for (const ValueId id : node_.outputs) last_read_[id] = node_.body.size();
+    for (std::size_t k = 0; k < node_.body.size(); ++k) {
+      compile(k);
+      free_rows_behind(k);
+    }
+    for (std::size_t o = 0; o < node_.outputs.size(); ++o) find_in_place(o);
+  }
+
+  [[nodiscard]] KernelPlan plan() const {
+    std::vector<std::string_view> ops;
+    for (const Node& part : node_.body) {
+      if (part.op->name != "Cast") ops.push_back(part.op->name);
+    }
+    return {.src = src_,
+            .dst = dst_,
+            .scratch_bytes = program_.scratch_bytes(),
+            .in_place = in_place_,
+            .implementation = fmt::format("loop of {}", fmt::join(ops, ", ")),
+            .kernel = loop_kernel([program = program_](const Addresses& at) { program.run(at); })};
+  }
+
+ private:
+  static const Shape& shape_of_images(const PlanContext& ctx) {
+    const Shape* largest = &ctx.in(0).shape;
+    for (std::size_t i = 1; i < ctx.node.inputs.size(); ++i) {
+      if (ctx.in(i).shape.elements() > largest->elements()) largest = &ctx.in(i).shape;
+    }
+    return *largest;
+  }
+
+  [[nodiscard]] bool is_image(ValueId id) const { return ctx_.graph.shape(id) == shape_; }
+  [[nodiscard]] bool is_bf16(ValueId id) const { return ctx_.graph.type(id).dtype == DType::bf16; }
+  [[nodiscard]] bool is_interleaved(const MemoryDesc& desc) const {
+    return program_.channels_ > 1 && !detail::is_plain(desc);
+  }
+
+  void find_layouts() {
+    // The input that sets the layout: one that a kernel made, if there is one.
+    std::size_t major = node_.inputs.size();
+    const auto is_computed = [&](std::size_t i) {
+      return ctx_.graph.value(node_.inputs[i]).kind == ValueKind::computed;
+    };
+    for (std::size_t i = 0; i < node_.inputs.size(); ++i) {
+      const bool is_better = major == node_.inputs.size() || (is_computed(i) && !is_computed(major));
+      if (is_image(node_.inputs[i]) && is_better) major = i;
+    }
+    MemoryDesc wanted = detail::elementwise_layout(ctx_.src[major], ctx_.in(major));
+    if (detail::has_padding(wanted)) wanted = detail::plain(ctx_.in(major));
+
+    const auto in_planes = [](const MemoryDesc& desc) { return detail::is_plain(desc) || is_channels_last(desc); };
+    const bool few = shape_.rank() == 4 && shape_[1] > 1 && shape_[1] <= kMostChannels && in_planes(wanted);
+    if (few) {
+      program_.images_ = shape_[0];
+      program_.channels_ = shape_[1];
+      program_.piece_ = kPiece / shape_[1];
+    }
+    program_.plane_ = shape_.elements() / (program_.images_ * program_.channels_);
+
+    for (std::size_t i = 0; i < node_.inputs.size(); ++i) {
+      const bool as_given = few && in_planes(ctx_.src[i]);
+      const bool as_wanted = !few && is_image(node_.inputs[i]);
+      src_.push_back(as_given    ? ctx_.src[i]
+                     : as_wanted ? detail::with_type(wanted, ctx_.in(i))
+                                 : detail::plain(ctx_.in(i)));
+    }
+    for (std::size_t o = 0; o < node_.outputs.size(); ++o) {
+      const ValueId id = node_.outputs[o];
+      const auto& leaving = ctx_.graph.outputs;
+      const bool leaves = std::find(leaving.begin(), leaving.end(), id) != leaving.end();
+      const bool as_wanted = is_image(id) && !(few && leaves);
+      dst_.push_back(as_wanted ? detail::with_type(wanted, ctx_.out(o)) : detail::plain(ctx_.out(o)));
+    }
+  }
+
+  void place_input(std::size_t i) {
+    const ValueId id = node_.inputs[i];
+    if (!is_image(id)) {
+      places_[id] = {Place::Kind::number, program_.numbers_.size()};
+      program_.numbers_.push_back({i, is_bf16(id)});
+    } else if (is_bf16(id) || is_interleaved(src_[i])) {
+      const Transfer load{i, take_row(), is_bf16(id), is_interleaved(src_[i])};
+      program_.loads_.push_back(load);
+      places_[id] = {Place::Kind::row, load.row};
+    } else {
+      places_[id] = {Place::Kind::source, i};
+    }
+  }
+
+  std::size_t take_row() {
+    if (free_rows_.empty()) return program_.rows_++;
+    const std::size_t row = free_rows_.back();
+    free_rows_.pop_back();
+    return row;
+  }
+
+  // Rows that nothing behind part k of the body reads, nor an output is stored from.
+  void free_rows_behind(std::size_t k) {
+    std::vector<bool> in_use(program_.rows_, false);
+    for (const auto& [id, place] : places_) {
+      if (place.kind == Place::Kind::row && last_read_.at(id) > k) in_use[place.index] = true;
+    }
+    free_rows_.clear();
+    for (std::size_t row = 0; row < in_use.size(); ++row) {
+      if (!in_use[row]) free_rows_.push_back(row);
+    }
+  }
+
+  // Which of the outputs the value is.
+  [[nodiscard]] std::optional<std::size_t> output_of(ValueId id) const {
+    const auto found = std::find(node_.outputs.begin(), node_.outputs.end(), id);
+    if (found == node_.outputs.end()) return std::nullopt;
+    return static_cast<std::size_t>(found - node_.outputs.begin());
+  }
+
+  void compile(std::size_t k) {
+    const Node& part = node_.body[k];
+    const ValueId made = part.outputs[0];
+    const std::optional<std::size_t> output = output_of(made);
+    Instruction instruction;
+    for (const ValueId id : part.inputs) instruction.sources.push_back(places_.at(id));
+    if (part.op->row_sum != nullptr) {
+      instruction.sum = program_.sums_.size();
+      program_.sums_.push_back({part.op->row_sum(), *output, is_bf16(made)});
+      program_.instructions_.push_back(std::move(instruction));
+      return;
+    }
+    const bool is_written = output && !is_bf16(made) && !is_interleaved(dst_[*output]);
+    const bool is_cast = part.op->name == "Cast";
+    if (is_cast && !is_written && instruction.sources[0].kind == Place::Kind::row) {
+      places_[made] = instruction.sources[0];
+    } else {
+      places_[made] = is_written ? Place{Place::Kind::destination, *output} : Place{Place::Kind::row, take_row()};
+      instruction.row = is_cast ? Row(copy_row) : part.op->row(part.attrs, part.inputs.size());
+      instruction.destination = places_[made];
+      program_.instructions_.push_back(std::move(instruction));
+    }
+    if (output && !is_written) {
+      program_.stores_.push_back({*output, places_[made].index, is_bf16(made), is_interleaved(dst_[*output])});
+    }
+  }
+
+  // An output takes over the memory of an input that is not read behind the part that writes.
+  void find_in_place(std::size_t o) {
+    const ValueId out = node_.outputs[o];
+    if (!is_image(out)) return;
+    std::size_t writer = node_.body.size();
+    for (std::size_t k = 0; k < node_.body.size() && places_.at(out).kind == Place::Kind::destination; ++k) {
+      if (node_.body[k].outputs[0] == out) writer = k;
+    }
+    for (std::size_t i = 0; i < node_.inputs.size(); ++i) {
+      const ValueId in = node_.inputs[i];
+      const bool is_read_before = places_.at(in).kind == Place::Kind::row || last_read_.at(in) <= writer;
+      if (src_[i] == dst_[o] && is_read_before) in_place_.emplace_back(static_cast<int>(o), static_cast<int>(i));
+    }
+  }
+
+  static void copy_row(const RowSource* src, float* dst, int64_t count) {
+    std::memcpy(dst, src[0].data, static_cast<std::size_t>(count) * sizeof(float));
+  }
+
+  const PlanContext& ctx_;
+  const Node& node_;
+  const Shape& shape_;
+  std::vector<MemoryDesc> src_, dst_;
+  std::vector<std::pair<int, int>> in_place_;
+  std::map<ValueId, Place> places_;
+  std::map<ValueId, std::size_t> last_read_;  // the part of the body; its size for what is stored behind all of them
+  std::vector<std::size_t> free_rows_;
+  Program program_;
+};
+
+KernelPlan plan(PlanContext& ctx) { return Compiler(ctx).plan(); }
+
+}  // namespace
+
+std::span<const OpDef> elementwise_ops() {
+  static const OpDef ops[] = {
+      {.name = "Elementwise", .internal = true, .max_inputs = 1 << 20, .plan = plan},
+  };
+  return ops;
+}
+
+}  // namespace hourglass::ops
