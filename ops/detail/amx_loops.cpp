@@ -206,6 +206,19 @@ void pair(const void* const* pixels, int64_t count, int64_t channels, uint32_t* 
   }
 }
 
+void pair_rows(const uint16_t* rows, int64_t row, int64_t channels, int64_t count, uint32_t* words) {
+  for (int64_t k = 0; k < count; k += kPixels) {
+    const int64_t rest = count - k;
+    const __mmask32 mask = rest >= kPixels ? 0xffffffffU : (1U << rest) - 1U;
+    __m512i r[kLanes];
+    for (int64_t c = 0; c < kLanes; ++c) {
+      r[c] = c < channels ? _mm512_maskz_loadu_epi16(mask, rows + c * row + k) : _mm512_setzero_si512();
+    }
+    transpose_words(r);
+    for (int64_t i = 0; i < kLanes && 2 * i < rest; ++i) _mm512_storeu_si512(words + (k / 2 + i) * kLanes, r[i]);
+  }
+}
+
 // Linux gives tiles to a process that asks, once: Documentation/arch/x86/xstate.rst.
 bool may_use_tiles() {
   constexpr long kRequestPermission = 0x1023, kTileData = 18;
@@ -215,7 +228,7 @@ bool may_use_tiles() {
 }  // namespace
 
 const AmxLoops* amx_loops() {
-  static constexpr AmxLoops kLoops{begin, end, add_products, multiply_pixels, transpose, pair};
+  static constexpr AmxLoops kLoops{begin, end, add_products, multiply_pixels, transpose, pair, pair_rows};
   static const bool may = may_use_tiles();
   return may ? &kLoops : nullptr;
 }

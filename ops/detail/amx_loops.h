@@ -57,6 +57,9 @@ struct AmxLoops {
   // `count` pixels (an even number), two to a word, 16 channels to a row, as a product's right side has them; from 16
   // channels to the next 16 it is `column` words.
   void (*pair)(const void* const* pixels, int64_t count, int64_t channels, uint32_t* words, int64_t column);
+  // The same from rows of one channel each, `row` elements apart: of up to 16 channels, `count` pixels (an even
+  // number). Lanes behind the last channel get zeros.
+  void (*pair_rows)(const uint16_t* rows, int64_t row, int64_t channels, int64_t count, uint32_t* words);
 };
 
 // Null where the compiler can't make them, or the system does not let this process use tiles.

@@ -50,6 +50,26 @@ struct Product {
   [[nodiscard]] int64_t panel() const { return row.taps * steps * kTile; }  // words
 };
 
+// Rows of a panel are pairs of k; a row that is half full belongs to those that are.
+uint32_t* panel_row(uint32_t* panel, int64_t k) { return panel + (k + 1) / 2 * kLanes; }
+
+// Weights of up to 16 channels with `count` outputs each, to k = first to first + count of a panel.
+void pair_weights(const AmxLoops& loops, const uint16_t* weights, int64_t count, int64_t channels, int64_t first,
+                  uint32_t* panel) {
+  if (count % 2 == 0) {
+    loops.pair_rows(weights, count, channels, count, panel + first / 2 * kLanes);
+    return;
+  }
+  for (int64_t k = 0; k < count; ++k) {
+    const int64_t at = first + k;
+    for (int64_t c = 0; c < kLanes; ++c) {
+      uint32_t& word = panel[at / 2 * kLanes + c];
+      const uint32_t value = c < channels ? weights[c * count + k] : 0;
+      word = at % 2 == 0 ? value : word | value << 16;
+    }
+  }
+}
+
 struct Layout {
   Convolution conv;
   const AmxLoops* loops = nullptr;
@@ -63,7 +83,7 @@ struct Layout {
   // Rows of the padding, and for each of the image's rows which of them it shows.
   Dims border_rows;
   std::vector<Dims> shown;
-  std::size_t zeros = 0, borders = 0, rows = 0, outer = 0, sums = 0, part_bytes = 0;
+  std::size_t borders = 0, rows = 0, outer = 0, sums = 0, part_bytes = 0;
 
   // Of the pixels that one phase of columns has beside the image, at most.
   [[nodiscard]] int64_t outer_elements() const { return (static_cast<int64_t>(columns.size()) - src.w) * src.c; }
@@ -119,26 +139,20 @@ class TileGradSrc final : public ConvolutionKernel {
   void pack_weights() const {
     const Layout& l = *layout_;
     const int64_t stride_h = l.conv.window.h.stride, stride_w = l.conv.window.w.stride;
+    const int64_t panels = up(l.src.c, kLanes) / kLanes, of_tap = l.dst.c * l.src.c;
     const auto* weights = static_cast<const uint16_t*>(at_.src[1]);
-    const char* zeros = scratch(l.zeros);
-    std::fill_n(scratch(l.zeros), l.src.c * 2, '\0');
-    parallel_for(static_cast<int64_t>(l.products.size()) * l.slots, [&](int64_t i) {
-      const Product& p = l.products[static_cast<std::size_t>(i / l.slots)];
-      const int64_t m = i % l.slots;
+    parallel_for(static_cast<int64_t>(l.products.size()) * l.slots * panels, [&](int64_t i) {
+      const Product& p = l.products[static_cast<std::size_t>(i / panels / l.slots)];
+      const int64_t m = i / panels % l.slots, first = i % panels * kLanes;
       if (m >= p.row.taps) return;
-      auto* words = reinterpret_cast<uint32_t*>(scratch(p.weights)) + m * p.steps * kTile;
-      for (int64_t step = 0; step < p.steps; ++step) {
-        std::array<const void*, kStep> channels;
-        for (int64_t j = 0; j < kStep; ++j) {
-          const int64_t k = step * kStep + j, pixel = k / l.dst.c;
-          const int64_t tap =
-              p.row.tap(m, stride_h) * l.conv.window.w.kernel + p.column.tap(p.column.taps - 1 - pixel, stride_w);
-          channels[static_cast<std::size_t>(j)] = pixel < p.column.taps
-                                                      ? weights + (tap * l.dst.c + k % l.dst.c) * l.src.c
-                                                      : static_cast<const void*>(zeros);
-        }
-        l.loops->pair(channels.data(), kStep, l.src.c, words + step * kTile, p.panel());
+      auto* panel = reinterpret_cast<uint32_t*>(scratch(p.weights)) + i % panels * p.panel() + m * p.steps * kTile;
+      const int64_t channels = std::min(kLanes, l.src.c - first);
+      for (int64_t pixel = 0; pixel < p.column.taps; ++pixel) {
+        const int64_t tap =
+            p.row.tap(m, stride_h) * l.conv.window.w.kernel + p.column.tap(p.column.taps - 1 - pixel, stride_w);
+        pair_weights(*l.loops, weights + tap * of_tap + first * l.dst.c, l.dst.c, channels, pixel * l.dst.c, panel);
       }
+      std::fill(panel_row(panel, p.column.taps * l.dst.c), panel + p.steps * kTile, 0U);
     });
   }
 
@@ -284,7 +298,6 @@ std::optional<KernelPlan> plan_tile_grad_src(const Convolution& conv) {
     }
   }
   l.row = up(std::max(l.row, (l.margin + l.dst.w) * l.dst.c), kStep);
-  l.zeros = offsets.add(bytes(l.src.c, sizeof(uint16_t)));
   l.borders = offsets.add(bytes(static_cast<int64_t>(l.border_rows.size()) * l.src.w * l.src.c, sizeof(BFloat16)));
   Offsets of_part;
   l.rows = offsets.end() + of_part.add(bytes(l.slots * l.row, sizeof(uint16_t)));
@@ -293,10 +306,7 @@ std::optional<KernelPlan> plan_tile_grad_src(const Convolution& conv) {
   l.part_bytes = of_part.end();
   if (weights_bytes > kTileWeightsBytes || l.part_bytes > kTilePartBytes) return std::nullopt;
 
-  // [KH][KW][OC][C]
-  const auto& s = conv.weights.shape;
-  const MemoryDesc weights({s[0], s[1], s[2], s[3]}, to_dnnl(DType::bf16), {s[1], 1, s[3] * s[0] * s[1], s[0] * s[1]});
-  KernelPlan plan{.src = {dst, weights},
+  KernelPlan plan{.src = {dst, with_tag(conv.weights, Tag::hwio)},
                   .dst = {src},
                   .scratch_bytes = offsets.end() + of_part.end() * static_cast<std::size_t>(l.parts),
                   .implementation = "tiles:avx512_core_amx_bf16",
