@@ -165,20 +165,23 @@ void reference_backward(ReferenceContext& ctx) {
 
 constexpr int64_t kSerial = 16384;  // elements
 
-// `scratch` has a buffer for each worker.
+// `scratch` has a buffer for each thread.
 template <class T>
-void run_map(const SeparableMap& map, int64_t workers, const WrittenStatistics& statistics, const Addresses& at) {
+void run_map(const SeparableMap& map, int64_t parts, const WrittenStatistics& statistics, const Addresses& at) {
   const auto* src = static_cast<const T*>(at.src[0]);
   auto* dst = static_cast<T*>(at.dst[0]);
   const View &from = map.src(), &to = map.dst();
   const int64_t total = to.n * to.groups * to.h;
-  detail::parallel_for(workers, [&](int64_t worker) {
-    float* buffer = static_cast<float*>(at.scratch) + worker * map.buffer_floats();
-    for (int64_t row = total * worker / workers; row < total * (worker + 1) / workers; ++row) {
-      const int64_t oh = row % to.h, group = row / to.h % to.groups, n = row / to.h / to.groups;
-      T* out = dst + to.offset(n, group, oh, 0);
-      map.make_row(src + from.offset(n, group, 0, 0), oh, buffer, out);
-      statistics.add(at, out, to.w);
+  detail::parallel_parts(parts, [&](int64_t thread, const auto& take) {
+    float* buffer = static_cast<float*>(at.scratch) + thread * map.buffer_floats();
+    for (int64_t part = take(); part >= 0; part = take()) {
+      for (int64_t row = total * part / parts; row < total * (part + 1) / parts; ++row) {
+        const int64_t oh = row % to.h, group = row / to.h % to.groups, n = row / to.h / to.groups;
+        T* out = dst + to.offset(n, group, oh, 0);
+        map.make_row(src + from.offset(n, group, 0, 0), oh, buffer, out);
+        statistics.add(at, part, out, to.w);
+      }
+      statistics.end_part(at, part);
     }
   });
 }
@@ -189,10 +192,11 @@ KernelPlan plan_map(const MemoryDesc& src_desc, const MemoryDesc& dst_desc, cons
                     std::optional<double> epsilon = {}) {
   const View dst = detail::view_of(dst_desc);
   const auto map = std::make_shared<const SeparableMap>(detail::view_of(src_desc), dst, rows, columns);
-  const int64_t workers = dst.n * dst.groups * dst.h * dst.w * dst.block < kSerial ? 1 : omp_get_max_threads();
+  const int64_t lines = dst.n * dst.groups * dst.h,
+                parts = lines * dst.w * dst.block < kSerial ? 1 : detail::parts_of(lines);
   detail::Offsets offsets;
-  offsets.add(static_cast<std::size_t>(workers * map->buffer_floats()) * sizeof(float));
-  const WrittenStatistics statistics(type, epsilon, offsets);
+  offsets.add(static_cast<std::size_t>(omp_get_max_threads() * map->buffer_floats()) * sizeof(float));
+  const WrittenStatistics statistics(type, epsilon, parts, offsets);
   KernelPlan plan{.src = {src_desc},
                   .dst = {dst_desc},
                   .scratch_bytes = offsets.end(),
@@ -201,9 +205,9 @@ KernelPlan plan_map(const MemoryDesc& src_desc, const MemoryDesc& dst_desc, cons
   statistics.add_to(plan);
   detail::with_element(type.dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
-    plan.kernel = loop_kernel([map, workers, statistics](const Addresses& at) {
+    plan.kernel = loop_kernel([map, parts, statistics](const Addresses& at) {
       statistics.begin(at);
-      run_map<T>(*map, workers, statistics, at);
+      run_map<T>(*map, parts, statistics, at);
       statistics.end(at);
     });
   });

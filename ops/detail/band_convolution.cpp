@@ -246,8 +246,12 @@ class BandKernel final : public Kernel {
       copy_rows(part(p.dst_view, l.dst_part), 0, 0, dst(), band.image, band.dst_begin, band.dst_rows);
     }
     if (l.statistics.wanted()) {
-      parallel_for(band.dst_rows, [&](int64_t i) {
-        l.statistics.add(at_, row_address(dst(), band.image, band.dst_begin + i), l.conv.window.w.dst);
+      const int64_t parts = parts_of(l.conv.window.h.dst);
+      parallel_for(parts, [&](int64_t part) {
+        for (int64_t i = band.dst_rows * part / parts; i < band.dst_rows * (part + 1) / parts; ++i) {
+          l.statistics.add(at_, part, row_address(dst(), band.image, band.dst_begin + i), l.conv.window.w.dst);
+        }
+        if (b + 1 == l.bands.size()) l.statistics.end_part(at_, part);
       });
     }
     if (l.conv.direction == Direction::grad_src && !l.src_in_place) fold(b);
@@ -445,7 +449,7 @@ std::optional<KernelPlan> plan_band_convolution(const PlanContext& ctx, const Co
     l.weights_sum = offsets.add(primitive.weights.get_size());
   }
   if (sums && conv.has_bias) l.bias_part = offsets.add(l.bias.get_size());
-  l.statistics = WrittenStatistics(conv.dst, conv.statistics, offsets);
+  l.statistics = WrittenStatistics(conv.dst, conv.statistics, parts_of(conv.window.h.dst), offsets);
   if (conv.normalized) {
     l.normalized.emplace(conv);
     l.coefficients = offsets.add(l.normalized->coefficient_bytes());

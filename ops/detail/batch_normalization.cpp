@@ -460,8 +460,8 @@ void normalize_apply(const Normalization& normalization, const NormalizationAppl
   const auto* src = static_cast<const T*>(at.src);
   auto* dst = static_cast<T*>(at.dst);
   set_coefficients(walk, scratch, at.scale, at.bias, at.mean, at.inv_std);
-  parallel_for(walk.workers, [&](int64_t worker) {
-    walk.for_share(worker, walk.workers, 0, walk.v.groups, [&](int64_t group, int64_t offset, int64_t pixels) {
+  walk.for_parts([&](int64_t worker, int64_t part) {
+    walk.for_share(part, walk.parts, 0, walk.v.groups, [&](int64_t group, int64_t offset, int64_t pixels) {
       normalize_row(src + offset, slice.target(dst, worker, offset), slice.step(), pixels * walk.v.block, walk.period,
                     scratch.of(group), normalization.alpha);
       slice.store(dst, worker, offset, pixels);
@@ -676,11 +676,13 @@ void cut_finer(NormalizationWalk& walk) {
 void cut_alike(NormalizationWalk& a, NormalizationWalk& b) {
   const int64_t grain = std::lcm(a.period / a.v.block, b.period / b.v.block);
   const int64_t pixels = std::max(grain, std::min(a.chunk_pixels, b.chunk_pixels) / grain * grain);
-  const int64_t workers = std::max(a.workers, b.workers), splits = std::max(a.splits, b.splits);
+  const int64_t workers = std::max(a.workers, b.workers), parts = std::max(a.parts, b.parts),
+                splits = std::max(a.splits, b.splits);
   for (NormalizationWalk* walk : {&a, &b}) {
     walk->chunk_pixels = pixels;
     walk->chunks = (walk->row_pixels + pixels - 1) / pixels;
     walk->workers = workers;
+    walk->parts = parts;
     walk->splits = splits;
   }
 }
@@ -736,25 +738,24 @@ void PixelNormalizer::run(const T* src, int64_t pixels, const float* coefficient
 
 // Each thread has its channels' sums, in double, and the sums of what was added since they were: in float, around the
 // mean of the pixels that were folded before. Of the first ones, a mean of some of them serves, as in add_moments().
-struct MomentSums::Thread {
+struct MomentSums::Part {
   double *sums, *squares;  // folded
   double* both;            // of all channels: sum and square, in turn
   float *shift, *sum, *square;
   int64_t* pixels;  // that the float sums are of, and all
 };
 
-MomentSums::MomentSums(int64_t channels, int64_t threads)
-    : channels_(channels), period_(loop_period(channels)), threads_(threads) {}
+MomentSums::MomentSums(int64_t channels, int64_t parts)
+    : channels_(channels), period_(loop_period(channels)), parts_(parts) {}
 
-std::size_t MomentSums::thread_bytes() const {
+std::size_t MomentSums::part_bytes() const {
   const std::size_t bytes = static_cast<std::size_t>(4 * channels_) * sizeof(double) + 2 * sizeof(int64_t) +
                             static_cast<std::size_t>(3 * period_) * sizeof(float);
   return (bytes + 63) / 64 * 64;
 }
 
-MomentSums::Thread MomentSums::thread(void* scratch, int64_t index) const {
-  auto* sums =
-      reinterpret_cast<double*>(static_cast<char*>(scratch) + static_cast<std::size_t>(index) * thread_bytes());
+MomentSums::Part MomentSums::part_at(void* scratch, int64_t index) const {
+  auto* sums = reinterpret_cast<double*>(static_cast<char*>(scratch) + static_cast<std::size_t>(index) * part_bytes());
   auto* pixels = reinterpret_cast<int64_t*>(sums + 4 * channels_);
   auto* shift = reinterpret_cast<float*>(pixels + 2);
   return {sums, sums + channels_, sums + 2 * channels_, shift, shift + period_, shift + 2 * period_, pixels};
@@ -763,48 +764,48 @@ MomentSums::Thread MomentSums::thread(void* scratch, int64_t index) const {
 void MomentSums::clear(void* scratch) const { std::fill_n(static_cast<char*>(scratch), scratch_bytes(), '\0'); }
 
 template <class T>
-void MomentSums::add(void* scratch, int64_t index, const T* pixels, int64_t count) const {
-  const Thread t = thread(scratch, index);
-  if (t.pixels[1] == 0) {
+void MomentSums::add(void* scratch, int64_t part, const T* pixels, int64_t count) const {
+  const Part p = part_at(scratch, part);
+  if (p.pixels[1] == 0) {
     const int64_t some = std::min(count, kFirst);
-    sum_row(pixels, some * channels_, period_, t.sum);
-    fold_row(t.sum, period_, channels_, t.sums);
+    sum_row(pixels, some * channels_, period_, p.sum);
+    fold_row(p.sum, period_, channels_, p.sums);
     for (int64_t j = 0; j < period_; ++j) {
-      t.shift[j] = static_cast<float>(t.sums[j % channels_] / static_cast<double>(some));
-      t.sum[j] = 0;
+      p.shift[j] = static_cast<float>(p.sums[j % channels_] / static_cast<double>(some));
+      p.sum[j] = 0;
     }
   }
-  add_moments_row(pixels, count * channels_, period_, t.shift, t.sum, t.square);
-  t.pixels[0] += count;
-  t.pixels[1] += count;
+  add_moments_row(pixels, count * channels_, period_, p.shift, p.sum, p.square);
+  p.pixels[0] += count;
+  p.pixels[1] += count;
   // While there are few, each mean is of as many pixels as are then summed around it.
-  if (t.pixels[0] * channels_ >= kChunk || 2 * t.pixels[0] >= t.pixels[1]) fold(t);
+  if (p.pixels[0] * channels_ >= kChunk || 2 * p.pixels[0] >= p.pixels[1]) fold(p);
 }
 
+void MomentSums::end_part(void* scratch, int64_t part) const { fold(part_at(scratch, part)); }
+
 // The float sums to the double ones; the next are taken around these pixels' mean.
-void MomentSums::fold(const Thread& t) const {
-  if (t.pixels[0] == 0) return;
-  fold_row(t.sum, period_, channels_, t.sums);
-  fold_row(t.square, period_, channels_, t.squares);
-  const auto count = static_cast<double>(t.pixels[0]);
+void MomentSums::fold(const Part& p) const {
+  if (p.pixels[0] == 0) return;
+  fold_row(p.sum, period_, channels_, p.sums);
+  fold_row(p.square, period_, channels_, p.squares);
+  const auto count = static_cast<double>(p.pixels[0]);
   for (int64_t c = 0; c < channels_; ++c) {
-    const auto shift = static_cast<double>(t.shift[c]);
-    add_sums(count, shift, t.sums[c], t.squares[c], t.both + 2 * c);
-    for (int64_t j = c; j < period_; j += channels_) t.shift[j] = static_cast<float>(shift + t.sums[c] / count);
+    const auto shift = static_cast<double>(p.shift[c]);
+    add_sums(count, shift, p.sums[c], p.squares[c], p.both + 2 * c);
+    for (int64_t j = c; j < period_; j += channels_) p.shift[j] = static_cast<float>(shift + p.sums[c] / count);
   }
-  std::fill_n(t.sum, period_, 0.0F);
-  std::fill_n(t.square, period_, 0.0F);
-  t.pixels[0] = 0;
+  std::fill_n(p.sum, period_, 0.0F);
+  std::fill_n(p.square, period_, 0.0F);
+  p.pixels[0] = 0;
 }
 
 void MomentSums::finish(void* scratch, double epsilon, float* mean, float* inv_std) const {
-  const Thread all = thread(scratch, 0);
-  for (int64_t i = 0; i < threads_; ++i) {
-    const Thread t = thread(scratch, i);
-    fold(t);
-    if (i == 0) continue;
-    for (int64_t c = 0; c < 2 * channels_; ++c) all.both[c] += t.both[c];
-    all.pixels[1] += t.pixels[1];
+  const Part all = part_at(scratch, 0);
+  for (int64_t i = 1; i < parts_; ++i) {
+    const Part p = part_at(scratch, i);
+    for (int64_t c = 0; c < 2 * channels_; ++c) all.both[c] += p.both[c];
+    all.pixels[1] += p.pixels[1];
   }
   for (int64_t c = 0; c < channels_; ++c) {
     const Statistics statistics(all.both[2 * c], all.both[2 * c + 1], static_cast<double>(all.pixels[1]), epsilon);

@@ -39,16 +39,17 @@ inline int64_t loop_period(int64_t block) {
 template <class T>
 void sum_periods(const T* src, int64_t count, int64_t period, float* sum);
 
-// How a tensor is cut. The numbers of workers and splits are fixed in plan(), so the sums don't depend on how many
-// threads turn up.
+// How a tensor is cut. The numbers of parts and splits are fixed in plan(), so the sums don't depend on which threads
+// take them.
 struct NormalizationWalk {
   View v;
   int64_t rows, row_pixels;      // of one image's channel group; one row when the plane is dense
   int64_t chunk_pixels, chunks;  // of a row
   int64_t period;                // of the coefficient vectors
-  int64_t workers;
-  int64_t splits;  // of a group: 1 or `workers`
-  int64_t batch;   // groups
+  int64_t workers;               // threads, or 1 where that is enough
+  int64_t parts;                 // of what they share
+  int64_t splits;                // of a group: 1 or `parts`
+  int64_t batch;                 // groups
 
   NormalizationWalk(const View& view, int64_t bytes_per_element) : v(view) {
     const bool dense = v.stride_h == v.w * v.block;
@@ -62,8 +63,9 @@ struct NormalizationWalk {
     chunks = (row_pixels + chunk_pixels - 1) / chunk_pixels;
     const int64_t group_bytes = std::max<int64_t>(group_elements * bytes_per_element, 1);
     workers = group_elements * v.groups < kSerial ? 1 : omp_get_max_threads();
+    parts = workers == 1 ? 1 : kPartsPerThread * workers;
     const bool even = v.groups % workers == 0 || v.groups >= 8 * workers;
-    splits = even && group_bytes <= kOwnBytes ? 1 : workers;
+    splits = even && group_bytes <= kOwnBytes ? 1 : parts;
     batch = std::max<int64_t>(1, kBatchBytes / group_bytes);
   }
   [[nodiscard]] int64_t chunk_elements() const { return chunk_pixels * v.block; }  // at most
@@ -88,6 +90,15 @@ struct NormalizationWalk {
     }
   }
 
+  // fn(worker, part) for all parts; a worker has one at a time.
+  template <typename Function>
+  void for_parts(const Function& fn) const {
+    if (workers == 1) return fn(0, 0);
+    parallel_parts(parts, [&](int64_t worker, const auto& take) {
+      for (int64_t part = take(); part >= 0; part = take()) fn(worker, part);
+    });
+  }
+
   // For batches [first, last) of groups: reduce(worker, split, first, last) for every split, then finish(first, last)
   // once, then apply(worker, split, first, last) for every split.
   template <typename Reduce, typename Finish, typename Apply>
@@ -102,17 +113,11 @@ struct NormalizationWalk {
       });
       return;
     }
-#pragma omp parallel
-    {
-      const int64_t me = omp_get_thread_num(), threads = omp_get_num_threads();
-      for (int64_t first = 0; first < v.groups; first += batch) {
-        const int64_t last = std::min(first + batch, v.groups);
-        for (int64_t split = me; split < splits; split += threads) reduce(split, split, first, last);
-#pragma omp barrier
-#pragma omp single
-        finish(first, last);
-        for (int64_t split = me; split < splits; split += threads) apply(split, split, first, last);
-      }
+    for (int64_t first = 0; first < v.groups; first += batch) {
+      const int64_t last = std::min(first + batch, v.groups);
+      for_parts([&](int64_t worker, int64_t split) { reduce(worker, split, first, last); });
+      finish(first, last);
+      for_parts([&](int64_t worker, int64_t split) { apply(worker, split, first, last); });
     }
   }
 };
@@ -209,25 +214,26 @@ std::size_t pointwise_scratch_bytes(const Normalization& normalization, int64_t 
 // The statistics of channels-last pixels, for kernels that take them while they write.
 class MomentSums {
  public:
-  // For threads [0, threads).
-  MomentSums(int64_t channels, int64_t threads);
+  // For parts [0, parts) of the pixels.
+  MomentSums(int64_t channels, int64_t parts);
 
-  [[nodiscard]] std::size_t scratch_bytes() const { return static_cast<std::size_t>(threads_) * thread_bytes(); }
-  // In turn: clear(); add() of every pixel, by any thread with its own index; finish(). The same pixels by the same
-  // threads in the same order give the same bytes.
+  [[nodiscard]] std::size_t scratch_bytes() const { return static_cast<std::size_t>(parts_) * part_bytes(); }
+  // In turn: clear(); add() of every pixel, of each part by one thread, and end_part() behind its last; finish(). The
+  // same parts in the same order give the same bytes, whatever the threads.
   void clear(void* scratch) const;
   template <class T>
-  void add(void* scratch, int64_t index, const T* pixels, int64_t count) const;
+  void add(void* scratch, int64_t part, const T* pixels, int64_t count) const;
+  void end_part(void* scratch, int64_t part) const;
   void finish(void* scratch, double epsilon, float* mean, float* inv_std) const;
 
  private:
   static constexpr int64_t kFirst = 64;  // pixels whose mean is the first to be summed around
-  struct Thread;
-  [[nodiscard]] Thread thread(void* scratch, int64_t index) const;
-  [[nodiscard]] std::size_t thread_bytes() const;
-  void fold(const Thread& t) const;
+  struct Part;
+  [[nodiscard]] Part part_at(void* scratch, int64_t index) const;
+  [[nodiscard]] std::size_t part_bytes() const;
+  void fold(const Part& p) const;
 
-  int64_t channels_, period_, threads_;
+  int64_t channels_, period_, parts_;
 };
 
 // Normalises runs of channels-last pixels for kernels that make what they read; each thread calls run() for itself.

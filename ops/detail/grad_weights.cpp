@@ -17,10 +17,11 @@ namespace {
 constexpr int64_t kLanes = 16;
 // A band has about so many pixels, in at most so many rows: AMX keeps a tile of sums in its register for all of them.
 constexpr int64_t kBandPixels = 512;
-// A thread's sums; those of 128 to 128 channels, 3x3, are the largest that it was measured with.
-constexpr int64_t kSumsBytes = 1 << 20;
-// All that a thread puts aside. Filters that reach over hundreds of rows would need more.
-constexpr std::size_t kPartBytes = 16 << 20;
+// A part's sums; those of 128 to 128 channels, 3x3, are the largest that it was measured with. A thread has several
+// parts where theirs are no more than this together.
+constexpr int64_t kSumsBytes = 1 << 20, kPartsSumsBytes = 256 << 10;
+// What a thread puts aside else. Filters that reach over hundreds of rows would need more.
+constexpr std::size_t kThreadBytes = 16 << 20;
 
 std::size_t bytes_of(int64_t words) { return static_cast<std::size_t>(words) * 4; }
 
@@ -47,15 +48,19 @@ struct Layout {
   // gradient.
   std::vector<Dims> src_places;
   Dims dst_places;
-  // Offsets into scratch memory: of each part, and of all.
-  std::size_t src_rows = 0, dst_rows = 0, sums = 0, bias_row = 0, bias = 0, slot_list = 0, pixel_list = 0;
-  std::size_t part_bytes = 0, zeros = 0;
+  // Offsets into scratch memory: of each thread, and of all; sums are those of each part.
+  std::size_t src_rows = 0, dst_rows = 0, bias_row = 0, slot_list = 0, pixel_list = 0;
+  std::size_t thread_bytes = 0, sums = 0, zeros = 0;
   // A normalised source: its rows, one at a time or, where they are the form of the products, all that a band touches;
   // and the place of a row that becomes one.
   std::size_t normal_rows = 0, normal_buffer = 0, coefficients = 0;
   std::size_t normal_row_bytes = 0;
 
   [[nodiscard]] std::size_t slot_bytes() const { return products->src_bytes(); }
+  // Of a part: its products and, behind them, its bias.
+  [[nodiscard]] int64_t part_floats() const {
+    return up(products->sums_floats() + (conv.has_bias ? dst.c : 0), kLanes);
+  }
   [[nodiscard]] int64_t taps() const { return static_cast<int64_t>(products->sides().taps.size()); }
   [[nodiscard]] std::size_t zero_bytes() const {
     return static_cast<std::size_t>(std::max(src.c, dst.c)) * size_of(conv.src.dtype);
@@ -71,16 +76,19 @@ class GradWeightsKernel final : public ConvolutionKernel {
     const Layout& l = *layout_;
     std::fill_n(scratch<char>(0, l.zeros), l.zero_bytes(), '\0');
     if (l.normalized) l.normalized->set_coefficients(at_, scratch<float>(0, l.coefficients));
-    parallel_for(l.parts, [&](int64_t part) {
-      Part mine(*this, part);
+    parallel_parts(l.parts, [&](int64_t thread, const auto& take) {
+      Rows mine(*this, thread);
       l.products->begin();
       const int64_t rows = l.dst.n * l.dst.h;
-      const int64_t end = rows * (part + 1) / l.parts;
-      for (int64_t row = rows * part / l.parts; row < end;) {
-        const int64_t first = row % l.dst.h;
-        const int64_t count = std::min({l.band, l.dst.h - first, end - row});
-        mine.add_band(row / l.dst.h, first, count);
-        row += count;
+      for (int64_t part = take(); part >= 0; part = take()) {
+        mine.begin_part(part);
+        const int64_t end = rows * (part + 1) / l.parts;
+        for (int64_t row = rows * part / l.parts; row < end;) {
+          const int64_t first = row % l.dst.h;
+          const int64_t count = std::min({l.band, l.dst.h - first, end - row});
+          mine.add_band(row / l.dst.h, first, count);
+          row += count;
+        }
       }
       l.products->end();
     });
@@ -89,10 +97,14 @@ class GradWeightsKernel final : public ConvolutionKernel {
 
  private:
   template <typename T>
-  [[nodiscard]] T* scratch(int64_t part, std::size_t offset) const {
-    return reinterpret_cast<T*>(static_cast<char*>(at_.scratch) + static_cast<std::size_t>(part) * layout_->part_bytes +
-                                offset);
+  [[nodiscard]] T* scratch(int64_t thread, std::size_t offset) const {
+    return reinterpret_cast<T*>(static_cast<char*>(at_.scratch) +
+                                static_cast<std::size_t>(thread) * layout_->thread_bytes + offset);
   }
+  [[nodiscard]] float* sums_of(int64_t part) const {
+    return scratch<float>(0, layout_->sums) + part * layout_->part_floats();
+  }
+  [[nodiscard]] float* bias_of(int64_t part) const { return sums_of(part) + layout_->products->sums_floats(); }
   [[nodiscard]] const float* coefficients() const {
     return alone() ? nullptr : scratch<float>(0, layout_->coefficients);
   }
@@ -102,20 +114,23 @@ class GradWeightsKernel final : public ConvolutionKernel {
            static_cast<std::size_t>(view.offset(n, 0, h, 0)) * size_of(layout_->conv.src.dtype);
   }
 
-  // A thread's share of the rows.
-  class Part {
+  // The rows that a thread has, band by band.
+  class Rows {
    public:
-    Part(const GradWeightsKernel& kernel, int64_t index) : kernel_(kernel), l_(*kernel.layout_), index_(index) {
-      std::fill_n(sums(), l_.products->sums_floats(), 0.0F);
-      if (l_.conv.has_bias) std::fill_n(kernel_.scratch<float>(index, l_.bias), l_.dst.c, 0.0F);
+    Rows(const GradWeightsKernel& kernel, int64_t thread) : kernel_(kernel), l_(*kernel.layout_), thread_(thread) {}
+
+    void begin_part(int64_t part) {
+      part_ = part;
+      std::fill_n(sums(), l_.part_floats(), 0.0F);
     }
 
     void add_band(int64_t image, int64_t first, int64_t count) {
-      if (image != image_) put_until_ = 0;
-      image_ = image;
       const WindowAxis& h = l_.conv.window.h;
+      if (image != image_ || first < first_) put_until_ = 0;
+      image_ = image;
+      first_ = first;
       const int64_t begin = first * h.stride, end = (first + count - 1) * h.stride + h.extent();
-      const char** src = kernel_.scratch<const char*>(index_, l_.slot_list);
+      const char** src = kernel_.scratch<const char*>(thread_, l_.slot_list);
       for (int64_t row = begin; row < end; ++row) {
         const bool read = (row - begin) % h.stride < h.extent();
         src[row - begin] = read ? source(row) : nullptr;
@@ -127,11 +142,11 @@ class GradWeightsKernel final : public ConvolutionKernel {
     }
 
    private:
-    [[nodiscard]] float* sums() const { return kernel_.scratch<float>(index_, l_.sums); }
+    [[nodiscard]] float* sums() const { return kernel_.sums_of(part_); }
 
     const void* const* pixels(const char* row, const Dims& places) {
       const char* zeros = kernel_.scratch<char>(0, l_.zeros);
-      const void** pixels = kernel_.scratch<const void*>(index_, l_.pixel_list);
+      const void** pixels = kernel_.scratch<const void*>(thread_, l_.pixel_list);
       if (row == nullptr) {
         std::fill_n(pixels, places.size(), zeros);
       } else {
@@ -147,7 +162,7 @@ class GradWeightsKernel final : public ConvolutionKernel {
       const auto slot = static_cast<std::size_t>(row % l_.slots);
       if (l_.products->src_in_place())
         return l_.normalized && row < put_until_ ? normal_row(slot) : image_row(at, slot);
-      char* to = kernel_.scratch<char>(index_, l_.src_rows + slot * l_.slot_bytes());
+      char* to = kernel_.scratch<char>(thread_, l_.src_rows + slot * l_.slot_bytes());
       if (row < put_until_) return to;
       const char* from = image_row(at, 0);
       for (std::size_t phase = 0; phase < l_.src_places.size(); ++phase) {
@@ -161,35 +176,35 @@ class GradWeightsKernel final : public ConvolutionKernel {
       if (!l_.normalized) return kernel_.row(l_.src, 0, image_, at);
       char* to = normal_row(slot);
       l_.normalized->read(kernel_.at_, kernel_.coefficients(), image_, at, 0, l_.src.w, to,
-                          kernel_.scratch<char>(index_, l_.normal_buffer));
+                          kernel_.scratch<char>(thread_, l_.normal_buffer));
       return to;
     }
     [[nodiscard]] char* normal_row(std::size_t slot) const {
-      return kernel_.scratch<char>(index_, l_.normal_rows + slot * l_.normal_row_bytes);
+      return kernel_.scratch<char>(thread_, l_.normal_rows + slot * l_.normal_row_bytes);
     }
     const char* gradient(int64_t row, int64_t place) {
       const char* from = kernel_.row(l_.dst, 1, image_, row);
       if (l_.conv.has_bias) add_to_bias(from);
       if (l_.products->dst_in_place()) return from;
       char* to =
-          kernel_.scratch<char>(index_, l_.dst_rows + static_cast<std::size_t>(place) * l_.products->dst_bytes());
+          kernel_.scratch<char>(thread_, l_.dst_rows + static_cast<std::size_t>(place) * l_.products->dst_bytes());
       l_.products->put_dst(pixels(from, l_.dst_places), to);
       return to;
     }
     void add_to_bias(const char* from) const {
-      auto* of_row = kernel_.scratch<float>(index_, l_.bias_row);
+      auto* of_row = kernel_.scratch<float>(thread_, l_.bias_row);
       const int64_t period = loop_period(l_.dst.c);
       with_element(l_.conv.dst.dtype == DType::bf16, [&](auto* element) {
         using T = std::remove_pointer_t<decltype(element)>;
         sum_periods(reinterpret_cast<const T*>(from), l_.dst.w * l_.dst.c, period, of_row);
       });
-      auto* bias = kernel_.scratch<float>(index_, l_.bias);
+      float* bias = kernel_.bias_of(part_);
       for (int64_t j = 0; j < period; j += l_.dst.c) add(of_row + j, bias, l_.dst.c);
     }
 
     const GradWeightsKernel& kernel_;
     const Layout& l_;
-    int64_t index_, image_ = -1, put_until_ = 0;
+    int64_t thread_, part_ = 0, image_ = -1, first_ = 0, put_until_ = 0;
   };
 
   // The parts' sums to the weights.
@@ -202,8 +217,8 @@ class GradWeightsKernel final : public ConvolutionKernel {
       const int64_t tap = i / rows, m = i % rows;
       for (int64_t n = 0; n < columns; n += kLanes) {
         const int64_t at = l.products->sums_at(tap, m, n), count = std::min(kLanes, columns - n);
-        float* sum = scratch<float>(0, l.sums) + at;
-        for (int64_t part = 1; part < l.parts; ++part) add(scratch<float>(part, l.sums) + at, sum, count);
+        float* sum = sums_of(0) + at;
+        for (int64_t part = 1; part < l.parts; ++part) add(sums_of(part) + at, sum, count);
         if (!sides.swapped) {
           std::copy_n(sum, count, weights + i * columns + n);
         } else {
@@ -213,8 +228,8 @@ class GradWeightsKernel final : public ConvolutionKernel {
     });
     if (!l.conv.has_bias) return;
     auto* bias = static_cast<float*>(at_.dst[1]);
-    std::copy_n(scratch<float>(0, l.bias), l.dst.c, bias);
-    for (int64_t part = 1; part < l.parts; ++part) add(scratch<float>(part, l.bias), bias, l.dst.c);
+    std::copy_n(bias_of(0), l.dst.c, bias);
+    for (int64_t part = 1; part < l.parts; ++part) add(bias_of(part), bias, l.dst.c);
   }
 
   std::shared_ptr<const Layout> layout_;
@@ -240,7 +255,8 @@ std::optional<KernelPlan> plan_grad_weights(const Convolution& conv) {
   if (sums_bytes > kSumsBytes) return std::nullopt;
   const auto& [h, w] = conv.window;
   const int64_t rows = l.dst.n * h.dst;
-  l.parts = std::min<int64_t>(omp_get_max_threads(), rows);
+  const int64_t parts = std::clamp<int64_t>(kPartsSumsBytes / std::max<int64_t>(sums_bytes, 1), 1, kPartsPerThread);
+  l.parts = std::min<int64_t>(parts * omp_get_max_threads(), rows);
   l.band = std::clamp<int64_t>(kBandPixels / w.dst, 1, std::min(h.dst, kBandRows));
   l.slots = (l.band - 1) * h.stride + h.extent();
   const auto element = static_cast<int64_t>(size_of(conv.src.dtype));
@@ -261,11 +277,7 @@ std::optional<KernelPlan> plan_grad_weights(const Convolution& conv) {
   Offsets offsets;
   l.src_rows = offsets.add(static_cast<std::size_t>(l.slots) * l.slot_bytes());
   l.dst_rows = offsets.add(static_cast<std::size_t>(l.band) * l.products->dst_bytes());
-  l.sums = offsets.add(static_cast<std::size_t>(sums_bytes));
-  if (conv.has_bias) {
-    l.bias_row = offsets.add(bytes_of(loop_period(l.dst.c)));
-    l.bias = offsets.add(bytes_of(l.dst.c));
-  }
+  if (conv.has_bias) l.bias_row = offsets.add(bytes_of(loop_period(l.dst.c)));
   l.slot_list = offsets.add(static_cast<std::size_t>(l.slots) * sizeof(void*));
   l.pixel_list = offsets.add(static_cast<std::size_t>(std::max(l.products->src_pixels(), l.products->dst_pixels())) *
                              sizeof(void*));
@@ -276,9 +288,12 @@ std::optional<KernelPlan> plan_grad_weights(const Convolution& conv) {
         offsets.add(static_cast<std::size_t>(l.products->src_in_place() ? l.slots : 1) * l.normal_row_bytes);
     l.normal_buffer = offsets.add(l.normal_row_bytes);
   }
-  l.part_bytes = offsets.end();
-  if (l.part_bytes > kPartBytes) return std::nullopt;
-  l.zeros = l.part_bytes * static_cast<std::size_t>(l.parts);
+  l.thread_bytes = offsets.end();
+  if (l.thread_bytes > kThreadBytes) return std::nullopt;
+  Offsets of_all;
+  of_all.add(l.thread_bytes * static_cast<std::size_t>(omp_get_max_threads()));
+  l.sums = of_all.add(bytes_of(l.parts * l.part_floats()));
+  l.zeros = of_all.end();
 
   KernelPlan plan{.src = {src, dst},
                   .dst = {with_tag(conv.weights, Tag::hwio)},

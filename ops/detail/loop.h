@@ -11,10 +11,13 @@
 // Lambdas and OpenMP regions are not cloned, so the arithmetic must be in the marked function.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
 #include <omp.h>
+
+#include "ops/detail/shares.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
     !defined(__SANITIZE_THREAD__)
@@ -60,25 +63,45 @@ HG_CLONES void add_run(const T* from, T* to, int64_t count) {
   for (int64_t i = 0; i < count; ++i) store(to + i, load(to + i) + load(from + i));
 }
 
-// body(i) for i in [0, count), split statically over the threads: the same count and threads give the same split.
-template <typename Body>
-void parallel_for(int64_t count, const Body& body) {
-#pragma omp parallel for schedule(static)
-  for (int64_t i = 0; i < count; ++i) body(i);
+// Parts into which parallel loops cut their work: a thread that is done takes over some that another one has not begun
+// (ops/detail/shares.h).
+constexpr int64_t kPartsPerThread = 16;
+inline int64_t parts_of(int64_t count) {
+  return std::min<int64_t>(count, kPartsPerThread * static_cast<int64_t>(omp_get_max_threads()));
 }
 
-// body(begin, end) once per thread, over contiguous shares of [0, count) whose borders are multiples of `grain`.
+// body(thread, take) once per thread of parts [0, parts): take() gives the thread its next part, or -1 when there is
+// none left. They come in order, one behind the other, but where a thread goes on with another one's. Which thread has
+// which part differs from run to run: sums that must not belong to parts.
 template <typename Body>
-void parallel_ranges(int64_t count, int64_t grain, const Body& body) {
-  const int64_t chunks = (count + grain - 1) / grain;
+void parallel_parts(int64_t parts, const Body& body) {
+  Shares shares(parts, omp_get_max_threads());
 #pragma omp parallel
   {
-    const int64_t threads = omp_get_num_threads();
     const int64_t me = omp_get_thread_num();
-    const int64_t begin = chunks * me / threads * grain;
-    const int64_t end = chunks * (me + 1) / threads * grain;
-    if (begin < end) body(begin, end < count ? end : count);
+    body(me, [&] { return shares.take(me); });
   }
+}
+
+// body(i) for i in [0, count), in parts.
+template <typename Body>
+void parallel_for(int64_t count, const Body& body) {
+  const int64_t parts = parts_of(count);
+  parallel_parts(parts, [&](int64_t, const auto& take) {
+    for (int64_t part = take(); part >= 0; part = take()) {
+      for (int64_t i = count * part / parts; i < count * (part + 1) / parts; ++i) body(i);
+    }
+  });
+}
+
+// body(begin, end) over ranges that together are [0, count), and whose borders are multiples of `grain`, in parts.
+template <typename Body>
+void parallel_ranges(int64_t count, int64_t grain, const Body& body) {
+  const int64_t chunks = (count + grain - 1) / grain, parts = parts_of(chunks);
+  parallel_for(parts, [&](int64_t part) {
+    const int64_t begin = chunks * part / parts * grain, end = chunks * (part + 1) / parts * grain;
+    body(begin, end < count ? end : count);
+  });
 }
 
 // Calls fn with a null pointer of the element type that a floating DType stands for: with_element(type, [&](auto* t)

@@ -67,7 +67,7 @@ struct Layout {
   const WinogradLoops* loops = nullptr;
   MultiplyFew few = nullptr;  // or the loops
   bool is_bf16 = false;
-  int64_t pixels = 0, chunk = 0;
+  int64_t pixels = 0, chunk = 0, parts = 1;
   int64_t channels = 0, columns = 0;    // of dst, and filled up
   int64_t src_channels = 0, depth = 0;  // and words of them
   bool in_place = false;                // the sums are dst
@@ -76,6 +76,7 @@ struct Layout {
   std::size_t source = 0, buffer = 0, wide = 0, sums = 0, thread_bytes = 0;
 
   [[nodiscard]] std::size_t element() const { return is_bf16 ? 2 : 4; }
+  [[nodiscard]] int64_t rows() const { return (pixels + kRows - 1) / kRows; }  // of products
 };
 
 class PointwiseKernel final : public ConvolutionKernel {
@@ -94,8 +95,12 @@ class PointwiseKernel final : public ConvolutionKernel {
   void run() noexcept override {
     const Layout& l = *layout_;
     prepare();
-    parallel_ranges(l.pixels, kRows, [&](int64_t begin, int64_t end) {
-      for (int64_t first = begin; first < end; first += l.chunk) convolve(first, std::min(l.chunk, end - first));
+    parallel_for(l.parts, [&](int64_t part) {
+      const int64_t begin = l.rows() * part / l.parts * kRows, end = l.rows() * (part + 1) / l.parts * kRows;
+      for (int64_t first = begin, last = std::min(end, l.pixels); first < last; first += l.chunk) {
+        convolve(part, first, std::min(l.chunk, last - first));
+      }
+      statistics().end_part(at_, part);
     });
     statistics().end(at_);
   }
@@ -147,7 +152,7 @@ class PointwiseKernel final : public ConvolutionKernel {
     }
   }
 
-  void convolve(int64_t first, int64_t count) const {
+  void convolve(int64_t part, int64_t first, int64_t count) const {
     const Layout& l = *layout_;
     const std::size_t mine = static_cast<std::size_t>(omp_get_thread_num()) * l.thread_bytes;
     auto* source = scratch<uint32_t>(l.source + mine);
@@ -161,7 +166,7 @@ class PointwiseKernel final : public ConvolutionKernel {
       multiply_panels(source, count, sums);
     }
     if (!l.in_place) store(sums, count, dst);
-    statistics().add(at_, dst, count);
+    statistics().add(at_, part, dst, count);
   }
 
   // bf16 by way of `wide`.
@@ -234,6 +239,7 @@ std::optional<KernelPlan> plan_pointwise(const Convolution& conv) {
   l.is_bf16 = is_bf16;
   const Shape& shape = conv.dst.shape;
   l.pixels = shape[0] * shape[2] * shape[3];
+  l.parts = parts_of(l.rows());
   l.channels = channels;
   l.columns = few != nullptr ? few_columns : up(channels, kLanes);
   l.src_channels = src_channels;
@@ -248,7 +254,7 @@ std::optional<KernelPlan> plan_pointwise(const Convolution& conv) {
   l.weights = offsets.add(bytes((few != nullptr ? src_channels : l.depth) * l.columns * 4));
   l.bias = offsets.add(bytes(l.columns * 4));
   l.coefficients = offsets.add(l.normalized.coefficient_bytes());
-  l.statistics = WrittenStatistics(conv.dst, conv.statistics, offsets);
+  l.statistics = WrittenStatistics(conv.dst, conv.statistics, l.parts, offsets);
   Offsets of_thread;
   l.source = offsets.end() + of_thread.add(bytes(l.chunk * pixel_bytes));
   l.buffer = offsets.end() + of_thread.add(bytes(l.chunk * pixel_bytes));

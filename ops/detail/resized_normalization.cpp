@@ -78,7 +78,8 @@ ResizedNormalization::ResizedNormalization(const Attrs& attrs, const Shape& z, s
     : z_(channels_last(z)),
       whole_(channels_last(with_channels(resized_shape(attrs, z), channels.value_or(z[1])))),
       period_(loop_period(z[1])),
-      workers_(std::min<int64_t>(omp_get_max_threads(), z[0] * z[2])),
+      parts_(parts_of(z[0] * z[2])),
+      workers_(omp_get_max_threads()),
       square_([&] {
         const auto square = [&](int axis) {
           const std::vector<TapList> taps = taps_of_axis(attrs, z, axis);
@@ -94,25 +95,25 @@ ResizedNormalization::ResizedNormalization(const Attrs& attrs, const Shape& z, s
   const auto floats = [](int64_t count) { return static_cast<std::size_t>(count) * sizeof(float); };
   Offsets vectors;
   for (int i = 0; i < kVectors; ++i) vectors.add(floats(period_));
+  sums_at_ = vectors.add(static_cast<std::size_t>(parts_ * 2 * z_.c) * sizeof(double));
   workers_at_ = vectors.end();
   Offsets offsets;
   offsets.add(floats(std::max(square_.buffer_floats(), transposed_ ? transposed_->buffer_floats() : 0)));
   row_at_ = offsets.add(floats(row_elements()));
   sum_at_ = offsets.add(floats(2 * period_));
-  sums_at_ = offsets.add(static_cast<std::size_t>(2 * z_.c) * sizeof(double));
   worker_bytes_ = offsets.end();
   end_ = workers_at_ + worker_bytes_ * static_cast<std::size_t>(workers_);
 }
 
-ResizedNormalization::Worker ResizedNormalization::worker(void* scratch, int64_t index) const {
-  char* at = static_cast<char*>(scratch) + workers_at_ + worker_bytes_ * static_cast<std::size_t>(index);
+ResizedNormalization::Worker ResizedNormalization::worker(void* scratch, int64_t thread, int64_t part) const {
+  char* at = static_cast<char*>(scratch) + workers_at_ + worker_bytes_ * static_cast<std::size_t>(thread);
   auto* sum = reinterpret_cast<float*>(at + sum_at_);
-  auto* sums = reinterpret_cast<double*>(at + sums_at_);
+  auto* sums = reinterpret_cast<double*>(static_cast<char*>(scratch) + sums_at_) + part * 2 * z_.c;
   return {reinterpret_cast<float*>(at), reinterpret_cast<float*>(at + row_at_), sum, sum + period_, sums, sums + z_.c};
 }
 
 float* ResizedNormalization::vector(void* scratch, Vector which) const {
-  return static_cast<float*>(scratch) + which * static_cast<int64_t>(workers_at_ / kVectors / sizeof(float));
+  return static_cast<float*>(scratch) + which * static_cast<int64_t>(sums_at_ / kVectors / sizeof(float));
 }
 
 void ResizedNormalization::set(void* scratch, Vector which, int64_t channel, double value) const {
@@ -123,18 +124,21 @@ void ResizedNormalization::set(void* scratch, Vector which, int64_t channel, dou
 template <typename Body>
 void ResizedNormalization::for_rows(void* scratch, const Body& body) const {
   const int64_t rows = z_.n * z_.h;
-  parallel_for(workers_, [&](int64_t index) {
-    const Worker w = worker(scratch, index);
-    for (int64_t row = rows * index / workers_; row < rows * (index + 1) / workers_; ++row) {
-      body(w, row / z_.h, row % z_.h);
+  parallel_parts(parts_, [&](int64_t thread, const auto& take) {
+    for (int64_t part = take(); part >= 0; part = take()) {
+      const Worker w = worker(scratch, thread, part);
+      for (int64_t row = rows * part / parts_; row < rows * (part + 1) / parts_; ++row) {
+        body(w, row / z_.h, row % z_.h);
+      }
     }
   });
 }
 
-// The sums that body() adds, of a row in float, to worker 0's sums of all.
+// The sums that body() adds, of a row in float, to part 0's sums of all.
 template <typename Body>
 void ResizedNormalization::sum_rows(void* scratch, const Body& body) const {
-  for (int64_t i = 0; i < workers_; ++i) std::fill_n(worker(scratch, i).sums, 2 * z_.c, 0.0);
+  double* all = worker(scratch, 0, 0).sums;
+  std::fill_n(all, parts_ * 2 * z_.c, 0.0);
   for_rows(scratch, [&](const Worker& w, int64_t image, int64_t row) {
     std::fill_n(w.sum, 2 * period_, 0.0F);
     body(w, image, row);
@@ -145,17 +149,15 @@ void ResizedNormalization::sum_rows(void* scratch, const Body& body) const {
       }
     }
   });
-  const Worker all = worker(scratch, 0);
-  for (int64_t i = 1; i < workers_; ++i) {
-    const double* sums = worker(scratch, i).sums;
-    for (int64_t c = 0; c < 2 * z_.c; ++c) all.sums[c] += sums[c];
+  for (int64_t i = 1; i < parts_; ++i) {
+    for (int64_t c = 0; c < 2 * z_.c; ++c) all[c] += all[i * 2 * z_.c + c];
   }
 }
 
 template <class T>
 void ResizedNormalization::take_statistics(const Statistics& at, double epsilon) const {
   const auto* z = static_cast<const T*>(at.z);
-  const Worker all = worker(at.scratch, 0);
+  const Worker all = worker(at.scratch, 0, 0);
   // Sums are taken around the mean of a row, so that they don't cancel.
   sum_periods(z, row_elements(), period_, all.sum);
   for (int64_t c = 0; c < z_.c; ++c) {
@@ -197,7 +199,7 @@ void ResizedNormalization::take_gradient(const Gradient& at) const {
                static_cast<T*>(at.others) + (image * whole_.h + first) * whole_.w * others, others, others,
                (last - first) * whole_.w);
   });
-  const Worker all = worker(at.scratch, 0);
+  const Worker all = worker(at.scratch, 0, 0);
   const auto count = static_cast<double>(whole_.n * whole_.h * whole_.w);
   for (int64_t c = 0; c < z_.c; ++c) {
     const auto inverse = static_cast<double>(at.inv_std[c]);

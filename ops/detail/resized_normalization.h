@@ -52,24 +52,24 @@ class ResizedNormalization {
   struct Worker {
     float *buffer, *row;      // what the maps want, and a row of theirs
     float *sum, *product;     // vectors
-    double *sums, *products;  // one per channel
+    double *sums, *products;  // of the part, one per channel
   };
-  [[nodiscard]] Worker worker(void* scratch, int64_t index) const;
+  [[nodiscard]] Worker worker(void* scratch, int64_t thread, int64_t part) const;
   [[nodiscard]] float* vector(void* scratch, Vector which) const;
   void set(void* scratch, Vector which, int64_t channel, double value) const;
-  // body(worker, image, row) for each row of z, always by the same worker.
+  // body(worker, image, row) for each row of z.
   template <typename Body>
   void for_rows(void* scratch, const Body& body) const;
   template <typename Body>
   void sum_rows(void* scratch, const Body& body) const;
   [[nodiscard]] int64_t row_elements() const { return z_.w * z_.c; }
 
-  View z_, whole_;  // whole: the image whose gradient is taken, as large as y
-  int64_t period_, workers_;
+  View z_, whole_;                          // whole: the image whose gradient is taken, as large as y
+  int64_t period_, parts_, workers_;        // workers: threads
   SeparableMap square_;                     // R^T R
   std::optional<SeparableMap> transposed_;  // R^T of the whole's first channels
   std::vector<float> rows_, columns_;       // r, of a row times of an element of each row
-  std::size_t workers_at_ = 0, sum_at_ = 0, row_at_ = 0, sums_at_ = 0, worker_bytes_ = 0, end_ = 0;
+  std::size_t sums_at_ = 0, workers_at_ = 0, sum_at_ = 0, row_at_ = 0, worker_bytes_ = 0, end_ = 0;
 };
 
 }  // namespace hourglass::detail

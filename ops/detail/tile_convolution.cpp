@@ -35,7 +35,7 @@ struct Layout {
   int64_t left_border = 0, right_border = 0;  // pixels of them that are not the image's
   int64_t parts = 1, slots = 1;
   bool reads_in_place = false;  // the products read the source itself
-  std::size_t weights = 0, zeros = 0, coefficients = 0, rows = 0, sums = 0, normal_buffer = 0, part_bytes = 0;
+  std::size_t weights = 0, zeros = 0, coefficients = 0, rows = 0, sums = 0, normal_buffer = 0, thread_bytes = 0;
 
   [[nodiscard]] int64_t run_channels() const { return runs[0].taps * src.c; }
   [[nodiscard]] int64_t panel() const { return static_cast<int64_t>(runs.size()) * run_steps * kTile; }  // words
@@ -51,19 +51,24 @@ class TileConvolution final : public ConvolutionKernel {
     pack_weights();
     statistics().begin(at_);
     if (l.normalized) l.normalized->set_coefficients(at_, reinterpret_cast<float*>(scratch(0, l.coefficients)));
-    parallel_for(l.parts, [&](int64_t part) {
+    parallel_parts(l.parts, [&](int64_t thread, const auto& take) {
       l.loops->begin();
       const int64_t rows = l.dst.n * l.dst.h;
       int64_t image = -1, put_until = 0;
-      for (int64_t row = rows * part / l.parts; row < rows * (part + 1) / l.parts; ++row) {
-        const WindowAxis& h = l.conv.window.h;
-        const int64_t begin = row % l.dst.h * h.stride, end = begin + h.extent();
-        if (row / l.dst.h != image) put_until = 0;
-        image = row / l.dst.h;
-        for (int64_t i = std::max(begin, put_until); i < end && !l.reads_in_place; ++i) put_row(part, image, i);
-        put_until = end;
-        convolve_row(part, image, row % l.dst.h);
-        statistics().add(at_, static_cast<const uint16_t*>(at_.dst[0]) + row * l.dst.w * l.dst.c, l.dst.w);
+      for (int64_t part = take(), next = 0; part >= 0; part = take()) {
+        if (part < next) image = -1;
+        next = part + 1;
+        for (int64_t row = rows * part / l.parts; row < rows * next / l.parts; ++row) {
+          const WindowAxis& h = l.conv.window.h;
+          const int64_t begin = row % l.dst.h * h.stride, end = begin + h.extent();
+          if (row / l.dst.h != image) put_until = 0;
+          image = row / l.dst.h;
+          for (int64_t i = std::max(begin, put_until); i < end && !l.reads_in_place; ++i) put_row(thread, image, i);
+          put_until = end;
+          convolve_row(thread, image, row % l.dst.h);
+          statistics().add(at_, part, static_cast<const uint16_t*>(at_.dst[0]) + row * l.dst.w * l.dst.c, l.dst.w);
+        }
+        statistics().end_part(at_, part);
       }
       l.loops->end();
     });
@@ -71,11 +76,11 @@ class TileConvolution final : public ConvolutionKernel {
   }
 
  private:
-  [[nodiscard]] char* scratch(int64_t part, std::size_t offset) const {
-    return static_cast<char*>(at_.scratch) + static_cast<std::size_t>(part) * layout_->part_bytes + offset;
+  [[nodiscard]] char* scratch(int64_t thread, std::size_t offset) const {
+    return static_cast<char*>(at_.scratch) + static_cast<std::size_t>(thread) * layout_->thread_bytes + offset;
   }
-  [[nodiscard]] uint16_t* slot(int64_t part, int64_t row) const {
-    return reinterpret_cast<uint16_t*>(scratch(part, layout_->rows)) + row % layout_->slots * layout_->row;
+  [[nodiscard]] uint16_t* slot(int64_t thread, int64_t row) const {
+    return reinterpret_cast<uint16_t*>(scratch(thread, layout_->rows)) + row % layout_->slots * layout_->row;
   }
 
   [[nodiscard]] const WrittenStatistics& statistics() const {
@@ -105,10 +110,10 @@ class TileConvolution final : public ConvolutionKernel {
   }
 
   // A row of the source with its borders, counted from the padding's first.
-  void put_row(int64_t part, int64_t image, int64_t row) const {
+  void put_row(int64_t thread, int64_t image, int64_t row) const {
     const Layout& l = *layout_;
     const WindowAxis &h = l.conv.window.h, &w = l.conv.window.w;
-    uint16_t* to = slot(part, row);
+    uint16_t* to = slot(thread, row);
     const int64_t from = border_source(l.conv.border, row - h.pad_begin, h.src);
     // What is filled up must be finite: it is multiplied by zero.
     if (from == kOutside) {
@@ -117,7 +122,7 @@ class TileConvolution final : public ConvolutionKernel {
     }
     const auto put = [&](int64_t column, int64_t count, uint16_t* pixels) {
       if (l.normalized) {
-        l.normalized->read(at_, coefficients(), image, from, column, count, pixels, scratch(part, l.normal_buffer));
+        l.normalized->read(at_, coefficients(), image, from, column, count, pixels, scratch(thread, l.normal_buffer));
       } else {
         std::copy_n(static_cast<const uint16_t*>(at_.src[0]) + l.src.offset(image, 0, from, column), count * l.src.c,
                     pixels);
@@ -138,14 +143,14 @@ class TileConvolution final : public ConvolutionKernel {
     std::fill_n(to + l.places * l.src.c, l.row - l.places * l.src.c, uint16_t{0});
   }
 
-  void convolve_row(int64_t part, int64_t image, int64_t row) const {
+  void convolve_row(int64_t thread, int64_t image, int64_t row) const {
     const Layout& l = *layout_;
     const int64_t begin = row * l.conv.window.h.stride;
     std::array<const uint16_t*, kMostTileRuns> left;
     std::array<const uint32_t*, kMostTileRuns> right;
     for (std::size_t i = 0; i < l.runs.size(); ++i) {
       left[i] = l.reads_in_place ? static_cast<const uint16_t*>(at_.src[0]) + l.src.offset(image, 0, begin, 0)
-                                 : slot(part, begin + l.runs[i].row) + l.runs[i].place;
+                                 : slot(thread, begin + l.runs[i].row) + l.runs[i].place;
       right[i] =
           reinterpret_cast<const uint32_t*>(scratch(0, l.weights)) + static_cast<int64_t>(i) * l.run_steps * kTile;
     }
@@ -162,7 +167,7 @@ class TileConvolution final : public ConvolutionKernel {
          .inner_end = l.dst.w,
          .dst = static_cast<uint16_t*>(at_.dst[0]) + l.dst.offset(image, 0, row, 0),
          .dst_row = l.dst.c,
-         .sums = reinterpret_cast<float*>(scratch(part, l.sums))});
+         .sums = reinterpret_cast<float*>(scratch(thread, l.sums))});
   }
 
   std::shared_ptr<const Layout> layout_;
@@ -207,7 +212,7 @@ std::optional<KernelPlan> plan_tile_convolution(const Convolution& conv) {
   const int64_t reach = (up(w.dst, kLanes) - 1) * l.pitch + l.runs.back().place + l.run_steps * kStep;
   l.row = up(std::max(reach, l.places * l.src.c), kStep);
   l.slots = h.extent();
-  l.parts = std::min<int64_t>(omp_get_max_threads(), l.dst.n * h.dst);
+  l.parts = parts_of(l.dst.n * h.dst);
   // Whole tiles read nothing beyond it.
   l.reads_in_place =
       h.is_pointwise() && w.is_pointwise() && !conv.normalized && l.src.c % kStep == 0 && w.dst % kLanes == 0;
@@ -217,21 +222,21 @@ std::optional<KernelPlan> plan_tile_convolution(const Convolution& conv) {
   const std::size_t weights_bytes = bytes(up(l.dst.c, kLanes) / kLanes * l.panel(), sizeof(uint32_t));
   l.weights = offsets.add(weights_bytes);
   l.zeros = offsets.add(bytes(l.dst.c, sizeof(uint16_t)));
-  l.statistics = WrittenStatistics(conv.dst, conv.statistics, offsets);
+  l.statistics = WrittenStatistics(conv.dst, conv.statistics, l.parts, offsets);
   if (conv.normalized) {
     l.normalized.emplace(conv);
     l.coefficients = offsets.add(l.normalized->coefficient_bytes());
   }
-  Offsets of_part;
-  l.rows = offsets.end() + of_part.add(l.reads_in_place ? 0 : bytes(l.slots * l.row, sizeof(uint16_t)));
-  l.sums = offsets.end() + of_part.add(bytes(AmxPixels::kSums, sizeof(float)));
-  if (conv.normalized) l.normal_buffer = offsets.end() + of_part.add(bytes(l.src.w * l.src.c, sizeof(uint16_t)));
-  l.part_bytes = of_part.end();
-  if (weights_bytes > kTileWeightsBytes || l.part_bytes > kTilePartBytes) return std::nullopt;
+  Offsets of_thread;
+  l.rows = offsets.end() + of_thread.add(l.reads_in_place ? 0 : bytes(l.slots * l.row, sizeof(uint16_t)));
+  l.sums = offsets.end() + of_thread.add(bytes(AmxPixels::kSums, sizeof(float)));
+  if (conv.normalized) l.normal_buffer = offsets.end() + of_thread.add(bytes(l.src.w * l.src.c, sizeof(uint16_t)));
+  l.thread_bytes = of_thread.end();
+  if (weights_bytes > kTileWeightsBytes || l.thread_bytes > kTileThreadBytes) return std::nullopt;
 
   KernelPlan plan{.src = {src, weights},
                   .dst = {dst},
-                  .scratch_bytes = offsets.end() + of_part.end() * static_cast<std::size_t>(l.parts),
+                  .scratch_bytes = offsets.end() + of_thread.end() * static_cast<std::size_t>(omp_get_max_threads()),
                   .implementation = "tiles:avx512_core_amx_bf16",
                   .kernel = nullptr};
   if (conv.has_bias) plan.src.push_back(plain({DType::f32, Shape{conv.weights.shape[0]}}));

@@ -19,7 +19,7 @@ const AmxLoops* tile_loops();
 
 // What kernels of tiles take: runs of memory that a product reads; bytes of all weights, which each row of the image
 // reads; and bytes of the rows that a thread keeps.
-constexpr std::size_t kMostTileRuns = 64, kTileWeightsBytes = 2 << 20, kTilePartBytes = 8 << 20;
+constexpr std::size_t kMostTileRuns = 64, kTileWeightsBytes = 2 << 20, kTileThreadBytes = 8 << 20;
 
 // For one group. Absent for f32, where the CPU has no AMX that oneDNN may use, and where weights, rows or taps are too
 // many.

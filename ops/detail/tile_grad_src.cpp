@@ -78,12 +78,12 @@ struct Layout {
   int64_t column_phases = 1;
   int64_t margin = 0;  // pixels of zeros before and behind a row of diff_dst
   int64_t row = 0;     // its elements, filled up
-  int64_t slots = 1, parts = 1;
+  int64_t slots = 1;
   Dims columns;  // where each padded column comes from
   // Rows of the padding, and for each of the image's rows which of them it shows.
   Dims border_rows;
   std::vector<Dims> shown;
-  std::size_t borders = 0, rows = 0, outer = 0, sums = 0, part_bytes = 0;
+  std::size_t borders = 0, rows = 0, outer = 0, sums = 0, thread_bytes = 0;
 
   // Of the pixels that one phase of columns has beside the image, at most.
   [[nodiscard]] int64_t outer_elements() const { return (static_cast<int64_t>(columns.size()) - src.w) * src.c; }
@@ -103,22 +103,27 @@ class TileGradSrc final : public ConvolutionKernel {
     const auto borders = static_cast<int64_t>(l.border_rows.size());
     for (int64_t image = 0; image < l.src.n; ++image) {
       if (borders > 0) {
-        parallel_for(std::min(l.parts, borders), [&](int64_t part) {
+        parallel_parts(borders, [&](int64_t thread, const auto& take) {
           l.loops->begin();
-          for (int64_t i = part; i < borders; i += l.parts) {
-            Rows rows(*this, part, image);
+          Rows rows(*this, thread, image);
+          for (int64_t i = take(); i >= 0; i = take()) {
             rows.make(l.border_rows[static_cast<std::size_t>(i)], border_row(i));
           }
           l.loops->end();
         });
       }
-      parallel_for(l.parts, [&](int64_t part) {
+      const int64_t parts = parts_of(l.src.h);
+      parallel_parts(parts, [&](int64_t thread, const auto& take) {
         l.loops->begin();
-        Rows rows(*this, part, image);
-        for (int64_t row = l.src.h * part / l.parts; row < l.src.h * (part + 1) / l.parts; ++row) {
-          auto* to = static_cast<BFloat16*>(at_.dst[0]) + l.src.offset(image, 0, row, 0);
-          rows.make(row + l.conv.window.h.pad_begin, to);
-          for (const int64_t i : l.shown[static_cast<std::size_t>(row)]) add_run(border_row(i), to, l.src.w * l.src.c);
+        Rows rows(*this, thread, image);
+        for (int64_t part = take(); part >= 0; part = take()) {
+          for (int64_t row = l.src.h * part / parts; row < l.src.h * (part + 1) / parts; ++row) {
+            auto* to = static_cast<BFloat16*>(at_.dst[0]) + l.src.offset(image, 0, row, 0);
+            rows.make(row + l.conv.window.h.pad_begin, to);
+            for (const int64_t i : l.shown[static_cast<std::size_t>(row)]) {
+              add_run(border_row(i), to, l.src.w * l.src.c);
+            }
+          }
         }
         l.loops->end();
       });
@@ -128,8 +133,8 @@ class TileGradSrc final : public ConvolutionKernel {
  private:
   [[nodiscard]] char* scratch(std::size_t offset) const { return static_cast<char*>(at_.scratch) + offset; }
   template <typename T>
-  [[nodiscard]] T* scratch(int64_t part, std::size_t offset) const {
-    return reinterpret_cast<T*>(scratch(static_cast<std::size_t>(part) * layout_->part_bytes + offset));
+  [[nodiscard]] T* scratch(int64_t thread, std::size_t offset) const {
+    return reinterpret_cast<T*>(scratch(static_cast<std::size_t>(thread) * layout_->thread_bytes + offset));
   }
   [[nodiscard]] BFloat16* border_row(int64_t i) const {
     return reinterpret_cast<BFloat16*>(scratch(layout_->borders)) + i * layout_->src.w * layout_->src.c;
@@ -156,20 +161,21 @@ class TileGradSrc final : public ConvolutionKernel {
     });
   }
 
-  // Rows of the padded source, one after another, of one image by one thread.
+  // Rows of the padded source, of one image by one thread: one after another, best in order.
   class Rows {
    public:
-    Rows(const TileGradSrc& kernel, int64_t part, int64_t image)
-        : kernel_(kernel), l_(*kernel.layout_), part_(part), image_(image) {}
+    Rows(const TileGradSrc& kernel, int64_t thread, int64_t image)
+        : kernel_(kernel), l_(*kernel.layout_), thread_(thread), image_(image) {}
 
     // Row `padded` to the W pixels of `to`, with what falls on the padding beside it.
     void make(int64_t padded, BFloat16* to) {
       const WindowAxis& h = l_.conv.window.h;
       const int64_t last = padded / h.stride;
+      if (last + 1 < put_until_) put_until_ = kNone;
       for (int64_t i = std::max(last - l_.slots + 1, put_until_); i <= last; ++i) put(i);
       put_until_ = last + 1;
       const Product* products = l_.products_of(padded);
-      auto* outer = kernel_.scratch<BFloat16>(part_, l_.outer);
+      auto* outer = kernel_.scratch<BFloat16>(thread_, l_.outer);
       for (int64_t i = 0; i < l_.column_phases; ++i) multiply(products[i], last, to, outer);
       if (kernel_.alone()) return;
       for (int64_t i = 0; i < l_.column_phases; ++i) fold(products[i], outer, to);
@@ -177,7 +183,7 @@ class TileGradSrc final : public ConvolutionKernel {
 
    private:
     [[nodiscard]] uint16_t* slot(int64_t row) const {
-      return kernel_.scratch<uint16_t>(part_, l_.rows) + (row + l_.slots) % l_.slots * l_.row;
+      return kernel_.scratch<uint16_t>(thread_, l_.rows) + (row + l_.slots) % l_.slots * l_.row;
     }
 
     // A row of diff_dst, zeros around it.
@@ -215,7 +221,7 @@ class TileGradSrc final : public ConvolutionKernel {
                                  .dst = reinterpret_cast<uint16_t*>(to + p.first * l_.src.c),
                                  .dst_row = l_.conv.window.w.stride * l_.src.c,
                                  .outer = reinterpret_cast<uint16_t*>(outer + p.column.rest * l_.outer_elements()),
-                                 .sums = kernel_.scratch<float>(part_, l_.sums)});
+                                 .sums = kernel_.scratch<float>(thread_, l_.sums)});
     }
     void fold(const Product& p, const BFloat16* outer, BFloat16* to) const {
       const int64_t channels = l_.src.c;
@@ -231,7 +237,8 @@ class TileGradSrc final : public ConvolutionKernel {
 
     const TileGradSrc& kernel_;
     const Layout& l_;
-    int64_t part_, image_, put_until_ = std::numeric_limits<int64_t>::min();
+    static constexpr int64_t kNone = std::numeric_limits<int64_t>::min();
+    int64_t thread_, image_, put_until_ = kNone;
   };
 
   std::shared_ptr<const Layout> layout_;
@@ -276,7 +283,6 @@ std::optional<KernelPlan> plan_tile_grad_src(const Convolution& conv) {
   for (const Phase& phase : row_phases) l.slots = std::max(l.slots, phase.taps);
   for (const Phase& phase : column_phases) l.margin = std::max(l.margin, phase.taps - 1);
   if (static_cast<std::size_t>(l.slots) > kMostTileRuns) return std::nullopt;
-  l.parts = std::min<int64_t>(omp_get_max_threads(), h.src);
 
   Offsets offsets;
   const auto bytes = [](int64_t count, std::size_t size) { return static_cast<std::size_t>(count) * size; };
@@ -299,16 +305,16 @@ std::optional<KernelPlan> plan_tile_grad_src(const Convolution& conv) {
   }
   l.row = up(std::max(l.row, (l.margin + l.dst.w) * l.dst.c), kStep);
   l.borders = offsets.add(bytes(static_cast<int64_t>(l.border_rows.size()) * l.src.w * l.src.c, sizeof(BFloat16)));
-  Offsets of_part;
-  l.rows = offsets.end() + of_part.add(bytes(l.slots * l.row, sizeof(uint16_t)));
-  l.outer = offsets.end() + of_part.add(bytes(l.column_phases * l.outer_elements(), sizeof(BFloat16)));
-  l.sums = offsets.end() + of_part.add(bytes(AmxPixels::kSums, sizeof(float)));
-  l.part_bytes = of_part.end();
-  if (weights_bytes > kTileWeightsBytes || l.part_bytes > kTilePartBytes) return std::nullopt;
+  Offsets of_thread;
+  l.rows = offsets.end() + of_thread.add(bytes(l.slots * l.row, sizeof(uint16_t)));
+  l.outer = offsets.end() + of_thread.add(bytes(l.column_phases * l.outer_elements(), sizeof(BFloat16)));
+  l.sums = offsets.end() + of_thread.add(bytes(AmxPixels::kSums, sizeof(float)));
+  l.thread_bytes = of_thread.end();
+  if (weights_bytes > kTileWeightsBytes || l.thread_bytes > kTileThreadBytes) return std::nullopt;
 
   KernelPlan plan{.src = {dst, with_tag(conv.weights, Tag::hwio)},
                   .dst = {src},
-                  .scratch_bytes = offsets.end() + of_part.end() * static_cast<std::size_t>(l.parts),
+                  .scratch_bytes = offsets.end() + of_thread.end() * static_cast<std::size_t>(omp_get_max_threads()),
                   .implementation = "tiles:avx512_core_amx_bf16",
                   .rounding = conv.border == Border::constant ? 0 : kBorderRoundingBf16,
                   .kernel = nullptr};

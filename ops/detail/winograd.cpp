@@ -140,6 +140,7 @@ struct Layout {
 
   [[nodiscard]] int64_t element() const { return static_cast<int64_t>(is_bf16 ? 2 : 4); }
   [[nodiscard]] int64_t tiles_of_image() const { return h.tiles * w.tiles; }
+  [[nodiscard]] int64_t blocks() const { return (tiles + block - 1) / block; }
   // Of one product, and how many of that width stand side by side.
   [[nodiscard]] int64_t width() const { return vectors_of(columns) * kLanes; }
   [[nodiscard]] int64_t panels() const { return (columns + width() - 1) / width(); }
@@ -306,9 +307,17 @@ class WinogradKernel final : public ConvolutionKernel {
     statistics().begin(at_);
     std::fill_n(scratch(l.zeros), up(l.in.c, kLanes) * l.element(), '\0');
     if (l.normalized) l.normalized->set_coefficients(at_, words<float>(l.coefficients));
-    parallel_ranges((l.tiles + l.block - 1) / l.block, 1, [&](int64_t begin, int64_t end) {
+    const int64_t blocks = l.blocks(), parts = parts_of(blocks);
+    parallel_parts(parts, [&](int64_t, const auto& take) {
       Strip strip;
-      for (int64_t b = begin; b < end; ++b) run_block(b * l.block, std::min(l.block, l.tiles - b * l.block), strip);
+      for (int64_t part = take(); part >= 0; part = take()) {
+        for (int64_t b = blocks * part / parts; b < blocks * (part + 1) / parts; ++b) {
+          const int64_t count = std::min(l.block, l.tiles - b * l.block);
+          run_block(b * l.block, count, strip);
+          add_statistics(part, b * l.block, count);
+        }
+        statistics().end_part(at_, part);
+      }
     });
     statistics().end(at_);
   }
@@ -337,18 +346,17 @@ class WinogradKernel final : public ConvolutionKernel {
                                std::min(width, l.out.c - column), bias, pixels);
       }
     }
-    add_statistics(first, count);
   }
 
   // Of tiles [first, first + count), rows of pixels that lie side by side.
-  void add_statistics(int64_t first, int64_t count) const {
+  void add_statistics(int64_t part, int64_t first, int64_t count) const {
     const Layout& l = *layout_;
     for (int64_t t = first, tiles = 0; statistics().wanted() && t < first + count; t += tiles) {
       const TileAt at(l, t);
       tiles = std::min(at.run, first + count - t);
       for (int64_t row = at.row; row < std::min(at.row + kOut, l.out.h); ++row) {
         const int64_t offset = l.out.offset(at.image, 0, row, at.column);
-        statistics().add(at_, static_cast<const char*>(at_.dst[0]) + offset * l.element(),
+        statistics().add(at_, part, static_cast<const char*>(at_.dst[0]) + offset * l.element(),
                          std::min(kOut * tiles, l.out.w - at.column));
       }
     }
@@ -437,9 +445,13 @@ class WinogradKernel final : public ConvolutionKernel {
     if (l.parts == 1) {
       for (int64_t first = 0; first < pairs; first += block) {
         const int64_t count = std::min(block, pairs - first);
-        parallel_ranges(count, l.normalized ? (l.strip + 1) / 2 : 1, [&](int64_t begin, int64_t end) {
+        const int64_t grain = l.normalized ? (l.strip + 1) / 2 : 1, runs = (count + grain - 1) / grain;
+        parallel_parts(runs, [&](int64_t, const auto& take) {
           Strip strip;
-          transform_pairs(whole, first + begin, end - begin, begin, strip);
+          for (int64_t run = take(); run >= 0; run = take()) {
+            const int64_t begin = run * grain;
+            transform_pairs(whole, first + begin, std::min(grain, count - begin), begin, strip);
+          }
         });
         parallel_for(kPoints * l.panels(), [&](int64_t i) { multiply_part(whole, i, depth(count), first > 0); });
       }
@@ -642,7 +654,7 @@ std::optional<KernelPlan> plan_winograd(const Convolution& conv) {
     l.thread_bytes = of_thread.end();
     offsets.add(of_thread.end() * bytes(l.threads));
   }
-  l.statistics = WrittenStatistics(conv.dst, conv.statistics, offsets);
+  l.statistics = WrittenStatistics(conv.dst, conv.statistics, parts_of(l.blocks()), offsets);
   if (conv.normalized) {
     l.normalized.emplace(conv);
     l.coefficients = offsets.add(l.normalized->coefficient_bytes());

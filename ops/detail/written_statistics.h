@@ -1,5 +1,5 @@
-// The statistics of what a kernel writes, for the BatchNormalization behind it: each thread adds its pixels while they
-// lie in its cache, so that no pass over memory is needed for them.
+// The statistics of what a kernel writes, for the BatchNormalization behind it: a thread adds its pixels while they lie
+// in its cache, so that no pass over memory is needed for them.
 #pragma once
 
 #include <optional>
@@ -18,12 +18,13 @@ void add_statistics(int64_t channels, bool is_bf16, KernelPlan& plan);
 class WrittenStatistics {
  public:
   WrittenStatistics() = default;
-  WrittenStatistics(const TensorType& dst, std::optional<double> epsilon, Offsets& scratch)
+  // Of parts [0, parts) of the pixels.
+  WrittenStatistics(const TensorType& dst, std::optional<double> epsilon, int64_t parts, Offsets& scratch)
       : is_bf16_(dst.dtype == DType::bf16) {
     if (!epsilon) return;
     epsilon_ = *epsilon;
     channels_ = dst.shape[1];
-    sums_.emplace(channels_, omp_get_max_threads());
+    sums_.emplace(channels_, parts);
     place_ = scratch.add(sums_->scratch_bytes());
   }
 
@@ -38,17 +39,20 @@ class WrittenStatistics {
     if (sums_) add_statistics(channels_, is_bf16_, plan);
   }
 
-  // In turn: begin(); add() of every pixel, `count` side by side, always by the same thread, best the one that has just
-  // written them; end().
+  // In turn: begin(); add() of every pixel, `count` side by side, of each part by one thread, best the one that has
+  // just written them, and end_part() behind its last; end().
   void begin(const Addresses& at) const {
     if (sums_) sums_->clear(scratch(at));
   }
-  void add(const Addresses& at, const void* pixels, int64_t count) const {
+  void add(const Addresses& at, int64_t part, const void* pixels, int64_t count) const {
     if (!sums_) return;
     with_element(is_bf16_, [&](auto* element) {
       using T = std::remove_pointer_t<decltype(element)>;
-      sums_->add(scratch(at), omp_get_thread_num(), static_cast<const T*>(pixels), count);
+      sums_->add(scratch(at), part, static_cast<const T*>(pixels), count);
     });
+  }
+  void end_part(const Addresses& at, int64_t part) const {
+    if (sums_) sums_->end_part(scratch(at), part);
   }
   void end(const Addresses& at) const {
     if (sums_) sums_->finish(scratch(at), epsilon_, static_cast<float*>(at.dst[1]), static_cast<float*>(at.dst[2]));

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <new>
+#include <thread>
 
 #include "engine/runtime/precision.h"
 #include "engine/train/adam.h"
@@ -79,9 +80,9 @@ struct CompiledGolden {
   [[nodiscard]] const std::string& name(std::size_t i) const { return golden.graph.value(golden.parameters[i]).name; }
 };
 
-Problem small_problem() {
+Problem small_problem(int64_t height = 32, int64_t width = 48) {
   Problem problem;
-  problem.graph = make_skip({.channels = {8, 16}, .skips = {4, 4}, .input_depth = 3}, 32, 48);
+  problem.graph = make_skip({.channels = {8, 16}, .skips = {4, 4}, .input_depth = 3}, height, width);
   problem.input = problem.graph.inputs[0];
   problem.image = problem.graph.outputs[0];
   GraphBuilder b(problem.graph, op_table());
@@ -161,6 +162,37 @@ TEST_CASE("the same seed and threads give the same bytes, another seed does not"
   options.seed = 6;
   Fit c(problem, op_table(), options);
   CHECK(losses_of(c, 12) != losses_of(a, 12));
+}
+
+// Which thread takes which part of a loop depends on who is faster; what comes out must not.
+TEST_CASE("threads that are held up give the same bytes") {
+  const Problem problem = small_problem(160, 176);
+  for (const Precision precision : {Precision::f32, Precision::bf16}) {
+    if (precision == Precision::bf16 && !has_native_bf16()) {
+      MESSAGE("in f32 only: this CPU has no bf16");
+      continue;
+    }
+    FitOptions options;
+    options.threads = 5;  // more than many a machine has CPUs: they wait for each other
+    options.precision = precision;
+    Fit a(problem, op_table(), options), b(problem, op_table(), options);
+    const std::vector<double> expected = losses_of(a, 6);
+    std::atomic<bool> done = false;
+    std::vector<std::thread> others;
+    for (int i = 0; i < 2; ++i) {
+      others.emplace_back([&] {
+        while (!done) std::this_thread::sleep_for(std::chrono::microseconds(50 + std::rand() % 200));
+      });
+      others.emplace_back([&] {
+        while (!done) continue;
+      });
+    }
+    CHECK(losses_of(b, 6) == expected);
+    done = true;
+    for (std::thread& other : others) other.join();
+    CHECK(a.average() == b.average());
+    for (const ValueId id : a.parameters()) CHECK(a.plan().read(id) == b.plan().read(id));
+  }
 }
 
 TEST_CASE("what a plan reads of the weights in bf16 follows them") {

@@ -1,0 +1,66 @@
+// Work divided among threads that are not equally fast: on a machine shared with others one thread is often a fifth
+// slower than the next, and who gets as much as the others is waited for.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+
+namespace hourglass::detail {
+
+// Each thread has a share of parts [0, count), which it takes in order from its first one on, so that it finds in its
+// cache what it left there in the loop before. One that is done takes over the second half of the largest share that
+// is left.
+class Shares {
+ public:
+  Shares(int64_t count, int64_t threads) : owners_(std::min(threads, kMostOwners)) {
+    for (int64_t i = 0; i < owners_; ++i) shares_[i].range = range(count * i / owners_, count * (i + 1) / owners_);
+  }
+
+  // A part that no thread has had, for thread `me`; -1 when there is none left.
+  int64_t take(int64_t me) {
+    const bool owns = me < owners_;
+    while (owns) {
+      uint64_t mine = at(me).load(std::memory_order_relaxed);
+      if (left(mine) == 0) break;
+      if (at(me).compare_exchange_weak(mine, range(begin(mine) + 1, end(mine)))) return begin(mine);
+    }
+    for (;;) {
+      int64_t from = 0;
+      uint64_t largest = 0;
+      for (int64_t i = 0; i < owners_; ++i) {
+        const uint64_t share = at(i).load(std::memory_order_relaxed);
+        if (left(share) <= left(largest)) continue;
+        from = i;
+        largest = share;
+      }
+      if (left(largest) == 0) return -1;
+      const int64_t first = owns ? begin(largest) + left(largest) / 2 : end(largest) - 1;
+      if (!at(from).compare_exchange_weak(largest, range(begin(largest), first))) continue;
+      // Nobody else writes to a share in which nothing is left.
+      if (owns) at(me).store(range(first + 1, end(largest)));
+      return first;
+    }
+  }
+
+ private:
+  static constexpr int64_t kMostOwners = 512;  // further threads take over part by part
+  // Begin and end in one word, each share in a cache line of its own.
+  struct alignas(64) Share {
+    uint64_t range;
+  };
+
+  static uint64_t range(int64_t begin, int64_t end) {
+    return static_cast<uint64_t>(begin) << 32 | static_cast<uint64_t>(end);
+  }
+  static int64_t begin(uint64_t range) { return static_cast<int64_t>(range >> 32); }
+  static int64_t end(uint64_t range) { return static_cast<int64_t>(range & 0xffffffff); }
+  static int64_t left(uint64_t range) { return end(range) - begin(range); }
+
+  std::atomic_ref<uint64_t> at(int64_t owner) { return std::atomic_ref<uint64_t>(shares_[owner].range); }
+
+  int64_t owners_;
+  Share shares_[kMostOwners];
+};
+
+}  // namespace hourglass::detail
