@@ -29,6 +29,14 @@ void add(const float* src, float* dst, int64_t count) {
   for (int64_t i = 0; i < count; ++i) dst[i] += src[i];
 }
 
+// To the first of the parts' sums, which are `stride` floats apart.
+HG_CLONES void add_parts(float* sums, int64_t count, int64_t stride, int64_t parts) {
+  for (int64_t part = 1; part < parts; ++part) {
+    const float* from = sums + part * stride;
+    for (int64_t i = 0; i < count; ++i) sums[i] += from[i];
+  }
+}
+
 // Where the pixels of a row lie: `zeros` for those outside.
 HG_CLONES void find_pixels(const char* row, const int64_t* places, int64_t count, const char* zeros,
                            const void** pixels) {
@@ -213,12 +221,16 @@ class GradWeightsKernel final : public ConvolutionKernel {
     const ProductSides& sides = l.products->sides();
     const int64_t rows = sides.left(), columns = sides.right();
     auto* weights = static_cast<float*>(at_.dst[0]);
+    if (l.parts > 1) {
+      parallel_ranges(l.part_floats(), kLanes, [&](int64_t begin, int64_t end) {
+        add_parts(sums_of(0) + begin, end - begin, l.part_floats(), l.parts);
+      });
+    }
     parallel_for(l.taps() * rows, [&](int64_t i) {
       const int64_t tap = i / rows, m = i % rows;
       for (int64_t n = 0; n < columns; n += kLanes) {
-        const int64_t at = l.products->sums_at(tap, m, n), count = std::min(kLanes, columns - n);
-        float* sum = sums_of(0) + at;
-        for (int64_t part = 1; part < l.parts; ++part) add(sums_of(part) + at, sum, count);
+        const float* sum = sums_of(0) + l.products->sums_at(tap, m, n);
+        const int64_t count = std::min(kLanes, columns - n);
         if (!sides.swapped) {
           std::copy_n(sum, count, weights + i * columns + n);
         } else {
@@ -226,10 +238,7 @@ class GradWeightsKernel final : public ConvolutionKernel {
         }
       }
     });
-    if (!l.conv.has_bias) return;
-    auto* bias = static_cast<float*>(at_.dst[1]);
-    std::copy_n(bias_of(0), l.dst.c, bias);
-    for (int64_t part = 1; part < l.parts; ++part) add(bias_of(part), bias, l.dst.c);
+    if (l.conv.has_bias) std::copy_n(bias_of(0), l.dst.c, static_cast<float*>(at_.dst[1]));
   }
 
   std::shared_ptr<const Layout> layout_;
