@@ -27,6 +27,7 @@
 #include "graph/error.h"
 #include "ops/detail/band_convolution.h"
 #include "ops/detail/bordered_grad_src.h"
+#include "ops/detail/doubled_convolution.h"
 #include "ops/detail/grad_weights.h"
 #include "ops/detail/normalized_source.h"
 #include "ops/detail/onednn.h"
@@ -453,6 +454,7 @@ std::optional<KernelPlan> plan_ours(const PlanContext& ctx, const detail::Convol
   if (attrs.integer("group") != 1) return std::nullopt;
   if (conv.band_rows == 0) {
     if (auto plan = detail::plan_winograd(conv)) return plan;
+    if (auto plan = detail::plan_doubled_convolution(conv)) return plan;
     if (auto plan = detail::plan_tile_convolution(conv)) return plan;
     if (auto plan = detail::plan_pointwise(conv)) return plan;
     if (auto plan = detail::plan_tile_grad_src(conv)) return plan;
@@ -733,6 +735,14 @@ std::span<const OpDef> conv_ops() {
                "1x16x10x17 8x16x3x3 16 16 16 16@0.5..2 | pads=[1,1,1,1] pad_mode=reflect mode=linear scales=[1,1,2,2] "
                "with_statistics=1",
                "2x48x7x9 48x48x3x3 48 48 48 48@0.5..2 - 48 | pads=[1,1,1,1] scales=[1,1,2,2]",
+               "2x16x21x20 24x16x3x3 16 16 16 16@0.5..2 | pads=[1,1,1,1] mode=linear scales=[1,1,2,2] "
+               "with_statistics=1",
+               "2x32x9x40 16x32x3x3 32 32 32 32@0.5..2 | pads=[1,1,1,1] pad_mode=edge mode=linear scales=[1,1,2,2] "
+               "with_statistics=1",
+               "1x5x37x9 7x5x3x3 5 5 5 5@0.5..2 | pads=[1,1,1,1] pad_mode=wrap scales=[1,1,2,2] with_statistics=1",
+               "1x16x12x12 8x16x5x5 16 16 16 16@0.5..2 | pads=[2,2,2,2] pad_mode=reflect mode=linear scales=[1,1,2,2]",
+               "1x40x11x16 40x40x3x3 40 40 40 40@0.5..2 | pads=[1,1,1,1] pad_mode=reflect mode=linear scales=[1,1,2,2] "
+               "coordinate_transformation_mode=align_corners",
                "1x128x3x31 24x132x3x3 132 132 132 132@0.5..2 1x4x6x61 | pads=[1,1,1,1] pad_mode=reflect mode=linear "
                "sizes=[1,128,6,61]",
                "1x3x9x7 5x5x1x1 5 5 5 5@0.5..2 1x2x20x15 | mode=cubic sizes=[1,3,20,15]",
