@@ -11,8 +11,24 @@ namespace {
 
 constexpr int64_t kSmall = 1024;  // elements; nodes of fewer take no time and no memory
 
-// Of a node in a group, as Elementwise's kernel takes them.
-constexpr std::size_t kMostInputs = 8;
+// Nodes on which no output depends: gradients of what is flat (Floor) are made and not read. Values keep their ids.
+void drop_unread(Graph& graph) {
+  std::vector<bool> is_read(graph.values.size(), false);
+  const auto mark = [&](ValueId id) {
+    if (id.valid()) is_read[static_cast<std::size_t>(id.index)] = true;
+  };
+  std::for_each(graph.outputs.begin(), graph.outputs.end(), mark);
+  std::vector<Node> kept;
+  for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
+    const auto is_wanted = [&](ValueId id) { return is_read[static_cast<std::size_t>(id.index)]; };
+    if (std::none_of(node->outputs.begin(), node->outputs.end(), is_wanted)) continue;
+    std::for_each(node->inputs.begin(), node->inputs.end(), mark);
+    kept.push_back(std::move(*node));
+  }
+  std::reverse(kept.begin(), kept.end());
+  graph.nodes = std::move(kept);
+  graph.find_producers();
+}
 
 class ElementwiseFusion {
  public:
@@ -53,7 +69,7 @@ class ElementwiseFusion {
     if (op.row_sum != nullptr && out.shape.elements() != 1) return nullptr;
     const Shape& shape = op.row_sum != nullptr ? graph_.shape(node.inputs[0]) : out.shape;
     if (shape.elements() < kSmall || !is_float(out.dtype)) return nullptr;
-    if (node.inputs.size() > kMostInputs) return nullptr;
+    if (node.inputs.size() > kMostRowSources) return nullptr;
     bool has_image = false;
     for (const ValueId id : node.inputs) {
       if (!id.valid() || !is_float(graph_.type(id).dtype)) return nullptr;
@@ -177,6 +193,9 @@ class ElementwiseFusion {
 
 }  // namespace
 
-void fuse_elementwise(Graph& graph, const OpTable& table) { ElementwiseFusion(graph, table).run(); }
+void fuse_elementwise(Graph& graph, const OpTable& table) {
+  drop_unread(graph);
+  ElementwiseFusion(graph, table).run();
+}
 
 }  // namespace hourglass

@@ -128,7 +128,9 @@ struct RowSource {
   const float* data;
   int64_t step;
 };
-// Elements [0, count) of an elementwise op in f32, from one RowSource per input. dst may be one of the sources.
+// Elements [0, count) of an elementwise op in f32, from one RowSource per input, of which there are no more than
+// kMostRowSources. dst may be any of the sources.
+inline constexpr std::size_t kMostRowSources = 8;
 using Row = std::function<void(const RowSource* src, float* dst, int64_t count)>;
 // A sum over all elements, a row at a time: finish(sum of the rows' sums, number of elements).
 struct RowSum {

@@ -18,9 +18,8 @@
 namespace hourglass::ops {
 namespace {
 
-constexpr int64_t kMostChannels = 4;     // of images that are split into planes
-constexpr int64_t kPiece = 2048;         // elements
-constexpr std::size_t kMostSources = 8;  // of a part, see fuse_elementwise()
+constexpr int64_t kMostChannels = 4;  // of images that are split into planes
+constexpr int64_t kPiece = 2048;      // elements
 
 template <int kChannels>
 HG_CLONES void split_row(const float* x, int64_t count, float* planes, int64_t plane) {
@@ -141,7 +140,7 @@ class Program {
         return nullptr;
       };
       for (const Instruction& instruction : instructions_) {
-        std::array<RowSource, kMostSources> sources;
+        std::array<RowSource, kMostRowSources> sources;
         for (std::size_t k = 0; k < instruction.sources.size(); ++k) {
           const Place& place = instruction.sources[k];
           const bool is_number = place.kind == Place::Kind::number;

@@ -210,8 +210,15 @@ KernelPlan plan(PlanContext& ctx) {
 template <class F>
 Row rows(const Attrs&, std::size_t inputs) {
   return [inputs](const RowSource* src, float* dst, int64_t count) {
-    for (std::size_t k = 0; k < inputs; ++k) gather_row<F>(src[k].data, src[k].step, dst, count, k == 0);
-    if (std::is_same_v<F, Mean>) store_row(dst, dst, count, factor_for<F>(inputs));
+    constexpr int64_t kTile = 512;
+    float acc[kTile];  // dst may be any of the sources
+    for (int64_t i = 0; i < count; i += kTile) {
+      const int64_t width = std::min(kTile, count - i);
+      for (std::size_t k = 0; k < inputs; ++k) {
+        gather_row<F>(src[k].data + i * src[k].step, src[k].step, acc, width, k == 0);
+      }
+      store_row(acc, dst + i, width, factor_for<F>(inputs));
+    }
   };
 }
 

@@ -736,7 +736,7 @@ void PixelNormalizer::run(const T* src, int64_t pixels, const float* coefficient
   copy_lanes(buffer, channels_, dst, stride_, channels_, pixels);
 }
 
-// Each thread has its channels' sums, in double, and the sums of what was added since they were: in float, around the
+// Each part has its channels' sums, in double, and the sums of what was added since they were: in float, around the
 // mean of the pixels that were folded before. Of the first ones, a mean of some of them serves, as in add_moments().
 struct MomentSums::Part {
   double *sums, *squares;  // folded

@@ -72,7 +72,6 @@ std::optional<DoubledAxis> doubled_axis(const WindowAxis& window, Border border,
     }
   }
   DoubledAxis axis;
-  axis.extent = extent;
   axis.low = first - middle;
   axis.reach = last - first + 1;
   // A wider reach would be more products than what it saves, and the middle ones may see no end.

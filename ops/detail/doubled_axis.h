@@ -14,7 +14,6 @@
 namespace hourglass::detail {
 
 struct DoubledAxis {
-  int64_t extent = 0;  // of the short axis; 2 * extent outputs
   int64_t low = 0, reach = 1;
   // [tap of the filter][element of the reach]. The first two are those of even and odd outputs; elements outside of the
   // axis repeat its first or last.

@@ -18,8 +18,9 @@ namespace hourglass::detail {
 namespace {
 
 constexpr int64_t kLanes = 16, kStep = 32, kTile = 256;
-// A part has at least so many rows of the source, where there are enough for the threads: each needs those around it.
-constexpr int64_t kRowsOfPart = 4;
+// Rows of the source that a part has, where there are enough for the threads: each part needs those around it, and
+// keeps all of them.
+constexpr int64_t kFewestRows = 4, kMostRows = 16;
 
 // to[i] = the sum over t of weights[t * stride] * from[t][i].
 template <class T>
@@ -34,13 +35,6 @@ HG_CLONES void mix(const T* const* from, const float* weights, int64_t stride, i
       const T* x = from[t] + begin;
       for (int64_t i = 0; i < n; ++i) to[begin + i] += w * load(x + i);
     }
-  }
-}
-
-// Lines of `count` elements, to lines `step` elements apart.
-HG_CLONES void round_lines(const float* from, int64_t lines, int64_t count, BFloat16* to, int64_t step) {
-  for (int64_t line = 0; line < lines; ++line) {
-    for (int64_t i = 0; i < count; ++i) store(to + line * step + i, from[line * count + i]);
   }
 }
 
@@ -165,7 +159,7 @@ class DoubledConvolution final : public ConvolutionKernel {
       for (const int64_t mixture : mixtures) {
         mix(from.data(), l.w.mixtures[static_cast<std::size_t>(mixture)].data() + k, l.w.reach, kernel, of_tap,
             element);
-        round_lines(element, l.src.c, l.dst.c, to, channels);
+        for (int64_t c = 0; c < l.src.c; ++c) narrow(element + c * l.dst.c, l.dst.c, to + c * channels);
         to += l.dst.c;
       }
     }
@@ -292,10 +286,10 @@ std::optional<KernelPlan> plan_doubled_convolution(const Convolution& conv) {
   // The last tile's pixels and steps reach beyond.
   l.row = up((up(l.src.w, kLanes) - 1) * l.src.c + l.steps * kStep, kStep);
   const int64_t lines = l.src.n * l.src.h;
-  l.parts = std::min(parts_of(lines), std::max<int64_t>(lines / kRowsOfPart, omp_get_max_threads()));
-  l.parts = std::min(l.parts, lines);
-  // And so do those of a column.
-  const int64_t places = up((lines + l.parts - 1) / l.parts, kLanes) + l.h.reach;
+  l.parts = std::clamp(kPartsPerThread * omp_get_max_threads(), lines / kMostRows, lines / kFewestRows);
+  l.parts = std::clamp<int64_t>(l.parts, std::min<int64_t>(omp_get_max_threads(), lines), lines);
+  // And so do those of a column, from any row of a part on.
+  const int64_t places = (lines + l.parts - 1) / l.parts + l.h.reach - 1 + kLanes - 1;
 
   Offsets offsets;
   const auto bytes = [](int64_t count, std::size_t size) { return static_cast<std::size_t>(count) * size; };

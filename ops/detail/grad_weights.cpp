@@ -265,7 +265,7 @@ std::optional<KernelPlan> plan_grad_weights(const Convolution& conv) {
   const auto& [h, w] = conv.window;
   const int64_t rows = l.dst.n * h.dst;
   const int64_t parts = std::clamp<int64_t>(kPartsSumsBytes / std::max<int64_t>(sums_bytes, 1), 1, kPartsPerThread);
-  l.parts = std::min<int64_t>(parts * omp_get_max_threads(), rows);
+  l.parts = std::min<int64_t>(parts * omp_get_max_threads(), parts_of(rows));
   l.band = std::clamp<int64_t>(kBandPixels / w.dst, 1, std::min(h.dst, kBandRows));
   l.slots = (l.band - 1) * h.stride + h.extent();
   const auto element = static_cast<int64_t>(size_of(conv.src.dtype));

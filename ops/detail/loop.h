@@ -67,7 +67,8 @@ HG_CLONES void add_run(const T* from, T* to, int64_t count) {
 // (ops/detail/shares.h).
 constexpr int64_t kPartsPerThread = 16;
 inline int64_t parts_of(int64_t count) {
-  return std::min<int64_t>(count, kPartsPerThread * static_cast<int64_t>(omp_get_max_threads()));
+  const int64_t threads = omp_get_max_threads();
+  return std::min<int64_t>(count, threads == 1 ? 1 : kPartsPerThread * threads);
 }
 
 // body(thread, take) once per thread of parts [0, parts): take() gives the thread its next part, or -1 when there is

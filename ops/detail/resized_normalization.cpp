@@ -79,7 +79,6 @@ ResizedNormalization::ResizedNormalization(const Attrs& attrs, const Shape& z, s
       whole_(channels_last(with_channels(resized_shape(attrs, z), channels.value_or(z[1])))),
       period_(loop_period(z[1])),
       parts_(parts_of(z[0] * z[2])),
-      workers_(omp_get_max_threads()),
       square_([&] {
         const auto square = [&](int axis) {
           const std::vector<TapList> taps = taps_of_axis(attrs, z, axis);
@@ -102,7 +101,7 @@ ResizedNormalization::ResizedNormalization(const Attrs& attrs, const Shape& z, s
   row_at_ = offsets.add(floats(row_elements()));
   sum_at_ = offsets.add(floats(2 * period_));
   worker_bytes_ = offsets.end();
-  end_ = workers_at_ + worker_bytes_ * static_cast<std::size_t>(workers_);
+  end_ = workers_at_ + worker_bytes_ * static_cast<std::size_t>(omp_get_max_threads());
 }
 
 ResizedNormalization::Worker ResizedNormalization::worker(void* scratch, int64_t thread, int64_t part) const {

@@ -64,8 +64,8 @@ class ResizedNormalization {
   void sum_rows(void* scratch, const Body& body) const;
   [[nodiscard]] int64_t row_elements() const { return z_.w * z_.c; }
 
-  View z_, whole_;                          // whole: the image whose gradient is taken, as large as y
-  int64_t period_, parts_, workers_;        // workers: threads
+  View z_, whole_;  // whole: the image whose gradient is taken, as large as y
+  int64_t period_, parts_;
   SeparableMap square_;                     // R^T R
   std::optional<SeparableMap> transposed_;  // R^T of the whole's first channels
   std::vector<float> rows_, columns_;       // r, of a row times of an element of each row

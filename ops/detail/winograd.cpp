@@ -446,11 +446,12 @@ class WinogradKernel final : public ConvolutionKernel {
       for (int64_t first = 0; first < pairs; first += block) {
         const int64_t count = std::min(block, pairs - first);
         const int64_t grain = l.normalized ? (l.strip + 1) / 2 : 1, runs = (count + grain - 1) / grain;
-        parallel_parts(runs, [&](int64_t, const auto& take) {
+        const int64_t shares = parts_of(runs);
+        parallel_parts(shares, [&](int64_t, const auto& take) {
           Strip strip;
-          for (int64_t run = take(); run >= 0; run = take()) {
-            const int64_t begin = run * grain;
-            transform_pairs(whole, first + begin, std::min(grain, count - begin), begin, strip);
+          for (int64_t share = take(); share >= 0; share = take()) {
+            const int64_t begin = runs * share / shares * grain, end = runs * (share + 1) / shares * grain;
+            transform_pairs(whole, first + begin, std::min(end, count) - begin, begin, strip);
           }
         });
         parallel_for(kPoints * l.panels(), [&](int64_t i) { multiply_part(whole, i, depth(count), first > 0); });

@@ -24,8 +24,9 @@ WindowAxis window(int64_t extent, int64_t kernel) {
 
 // The axis resized, its borders taken, and convolved; and the same by the mixtures.
 void check(const DoubledAxis& axis, const WindowAxis& w, Border border, const std::vector<TapList>& resize) {
+  const int64_t extent = w.src / 2;
   std::vector<double> x, filter;
-  for (int64_t i = 0; i < axis.extent; ++i) x.push_back(static_cast<double>(i * i % 17) - 5);
+  for (int64_t i = 0; i < extent; ++i) x.push_back(static_cast<double>(i * i % 17) - 5);
   for (int64_t k = 0; k < w.kernel; ++k) filter.push_back(static_cast<double>(k * k) - 1.5);
   for (int64_t o = 0; o < w.dst; ++o) {
     CAPTURE(o);
@@ -41,7 +42,7 @@ void check(const DoubledAxis& axis, const WindowAxis& w, Border border, const st
         axis.mixtures[static_cast<std::size_t>(axis.mixture_of[static_cast<std::size_t>(o)])];
     for (int64_t k = 0; k < w.kernel; ++k) {
       for (int64_t j = 0; j < axis.reach; ++j) {
-        const int64_t at = std::clamp<int64_t>(o / 2 + axis.low + j, 0, axis.extent - 1);
+        const int64_t at = std::clamp<int64_t>(o / 2 + axis.low + j, 0, extent - 1);
         got += filter[static_cast<std::size_t>(k)] *
                static_cast<double>(mixture[static_cast<std::size_t>(k * axis.reach + j)]) *
                x[static_cast<std::size_t>(at)];

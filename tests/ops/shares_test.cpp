@@ -10,8 +10,8 @@
 namespace hourglass::detail {
 namespace {
 
-// What each thread took, in order; thread `slow` waits before each part.
-std::vector<std::vector<int64_t>> taken(int64_t count, int64_t owners, int64_t threads, int64_t slow) {
+// What each thread took, in order.
+std::vector<std::vector<int64_t>> taken(int64_t count, int64_t owners, int64_t threads) {
   Shares shares(count, owners);
   std::vector<std::vector<int64_t>> parts(static_cast<std::size_t>(threads));
   std::vector<std::thread> team;
@@ -19,7 +19,6 @@ std::vector<std::vector<int64_t>> taken(int64_t count, int64_t owners, int64_t t
     team.emplace_back([&, me] {
       for (int64_t part = shares.take(me); part >= 0; part = shares.take(me)) {
         parts[static_cast<std::size_t>(me)].push_back(part);
-        if (me == slow) std::this_thread::sleep_for(std::chrono::milliseconds(2));
       }
     });
   }
@@ -46,28 +45,32 @@ TEST_CASE("every part is taken once, whatever the threads") {
       for (const int64_t count : {0, 1, 2, 7, 64, 1000}) {
         CAPTURE(threads);
         CAPTURE(count);
-        check_each_once(taken(count, threads, threads, -1), count);
+        check_each_once(taken(count, threads, threads), count);
       }
     }
   }
   // More threads than have shares, and fewer.
-  check_each_once(taken(100, 600, 520, -1), 100);
-  check_each_once(taken(100, 4, 1, -1), 100);
-  check_each_once(taken(100, 2, 5, -1), 100);
+  check_each_once(taken(100, 600, 520), 100);
+  check_each_once(taken(100, 4, 1), 100);
+  check_each_once(taken(100, 2, 5), 100);
 }
 
 TEST_CASE("a thread takes its own share in order, and a slow one is relieved") {
   constexpr int64_t kCount = 64;
-  const std::vector<int64_t> alone = taken(kCount, 1, 1, -1)[0];
-  for (int64_t i = 0; i < kCount; ++i) CHECK(alone[static_cast<std::size_t>(i)] == i);
-
-  const std::vector<std::vector<int64_t>> both = taken(kCount, 2, 2, 1);
-  check_each_once(both, kCount);
-  REQUIRE(both[0].size() >= 32);
-  for (int64_t i = 0; i < 32; ++i) CHECK(both[0][static_cast<std::size_t>(i)] == i);
-  // It waits for as long as the other one would need for thousands.
-  CHECK(both[1].size() < 16);
-  if (!both[1].empty()) CHECK(both[1][0] >= 32);
+  Shares shares(kCount, 2);
+  // The first is four times as fast.
+  std::vector<std::vector<int64_t>> parts(2);
+  for (int64_t turn = 0;; ++turn) {
+    const int64_t me = turn % 5 == 4 ? 1 : 0, part = shares.take(me);
+    if (part < 0) break;
+    parts[static_cast<std::size_t>(me)].push_back(part);
+  }
+  check_each_once(parts, kCount);
+  REQUIRE(parts[0].size() == 52);
+  for (int64_t i = 0; i < 32; ++i) CHECK(parts[0][static_cast<std::size_t>(i)] == i);
+  // Of the 24 that the other one has left then, the second half, in order again.
+  for (int64_t i = 0; i < 12; ++i) CHECK(parts[0][static_cast<std::size_t>(32 + i)] == 52 + i);
+  for (int64_t i = 0; i < 10; ++i) CHECK(parts[1][static_cast<std::size_t>(i)] == 32 + i);
 }
 
 TEST_CASE("loops cover their ranges once") {
