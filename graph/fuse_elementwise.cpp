@@ -5,30 +5,12 @@
 
 #include "graph/fuse.h"
 #include "graph/op.h"
+#include "graph/passes.h"
 
 namespace hourglass {
 namespace {
 
 constexpr int64_t kSmall = 1024;  // elements; nodes of fewer take no time and no memory
-
-// Nodes on which no output depends: gradients of what is flat (Floor) are made and not read. Values keep their ids.
-void drop_unread(Graph& graph) {
-  std::vector<bool> is_read(graph.values.size(), false);
-  const auto mark = [&](ValueId id) {
-    if (id.valid()) is_read[static_cast<std::size_t>(id.index)] = true;
-  };
-  std::for_each(graph.outputs.begin(), graph.outputs.end(), mark);
-  std::vector<Node> kept;
-  for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
-    const auto is_wanted = [&](ValueId id) { return is_read[static_cast<std::size_t>(id.index)]; };
-    if (std::none_of(node->outputs.begin(), node->outputs.end(), is_wanted)) continue;
-    std::for_each(node->inputs.begin(), node->inputs.end(), mark);
-    kept.push_back(std::move(*node));
-  }
-  std::reverse(kept.begin(), kept.end());
-  graph.nodes = std::move(kept);
-  graph.find_producers();
-}
 
 class ElementwiseFusion {
  public:
@@ -194,7 +176,7 @@ class ElementwiseFusion {
 }  // namespace
 
 void fuse_elementwise(Graph& graph, const OpTable& table) {
-  drop_unread(graph);
+  drop_unread_nodes(graph);  // gradients of what is flat (Floor) are made and not read
   ElementwiseFusion(graph, table).run();
 }
 

@@ -40,21 +40,39 @@ void forward_identities(Graph& graph) {
   }
 }
 
+void drop_unread_nodes(Graph& graph) {
+  std::vector<bool> is_read(graph.values.size(), false);
+  const auto mark = [&](ValueId id) {
+    if (id.valid()) is_read[static_cast<std::size_t>(id.index)] = true;
+  };
+  std::for_each(graph.outputs.begin(), graph.outputs.end(), mark);
+  std::vector<Node> kept;
+  for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
+    const auto is_wanted = [&](ValueId id) { return is_read[static_cast<std::size_t>(id.index)]; };
+    if (std::none_of(node->outputs.begin(), node->outputs.end(), is_wanted)) continue;
+    std::for_each(node->inputs.begin(), node->inputs.end(), mark);
+    kept.push_back(std::move(*node));
+  }
+  std::reverse(kept.begin(), kept.end());
+  graph.nodes = std::move(kept);
+  graph.find_producers();
+}
+
 std::vector<ValueId> eliminate_dead_code(Graph& graph) {
   const auto at = [](ValueId id) { return static_cast<std::size_t>(id.index); };
+  drop_unread_nodes(graph);
   std::vector<bool> live(graph.values.size(), false);
-  std::vector<bool> needed(graph.nodes.size(), false);
-  for (const ValueId id : graph.inputs) live[at(id)] = true;
-  for (const ValueId id : graph.outputs) live[at(id)] = true;
-  for (std::size_t n = graph.nodes.size(); n-- > 0;) {
-    const Node& node = graph.nodes[n];
-    needed[n] = std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) { return live[at(id)]; });
-    if (!needed[n]) continue;
-    for (const ValueId id : node.inputs) {
+  const auto mark = [&](const std::vector<ValueId>& ids) {
+    for (const ValueId id : ids) {
       if (id.valid()) live[at(id)] = true;
     }
+  };
+  mark(graph.inputs);
+  mark(graph.outputs);
+  for (const Node& node : graph.nodes) {
+    mark(node.inputs);
     // An output that nobody reads stays: a node's outputs are its op's, all of them.
-    for (const ValueId id : node.outputs) live[at(id)] = true;
+    mark(node.outputs);
   }
 
   std::vector<ValueId> moved(graph.values.size(), kNoValue);
@@ -73,16 +91,10 @@ std::vector<ValueId> eliminate_dead_code(Graph& graph) {
   };
   renumber(graph.inputs);
   renumber(graph.outputs);
-  std::vector<Node> nodes;
-  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
-    if (!needed[n]) continue;
-    Node node = std::move(graph.nodes[n]);
+  for (Node& node : graph.nodes) {
     renumber(node.inputs);
     renumber(node.outputs);
-    for (const ValueId id : node.outputs) graph.value(id).producer = static_cast<int32_t>(nodes.size());
-    nodes.push_back(std::move(node));
   }
-  graph.nodes = std::move(nodes);
   return moved;
 }
 

@@ -7,6 +7,9 @@
 
 namespace hourglass {
 
+// Drops every node that no output depends on. Values keep their ids.
+void drop_unread_nodes(Graph& graph);
+
 // Drops every node, constant and parameter that no output depends on, and closes the gaps. Inputs stay, used or not.
 // Returns where each old value went: result[old.index], kNoValue for one that is gone.
 std::vector<ValueId> eliminate_dead_code(Graph& graph);

@@ -131,21 +131,32 @@ float factor_for(std::size_t operands) {
   return std::is_same_v<F, Mean> ? 1 / static_cast<float>(operands) : 1;
 }
 
+// A run of dst from operands that walk with it or stand still: operand(k) is where the k-th begins, and its step. dst
+// may be any of them.
+template <class F, class T, typename Operand>
+void gather_tiles(std::size_t operands, const Operand& operand, T* dst, int64_t count) {
+  constexpr int64_t kTile = 512;
+  float acc[kTile];
+  for (int64_t i = 0; i < count; i += kTile) {
+    const int64_t width = std::min(kTile, count - i);
+    for (std::size_t k = 0; k < operands; ++k) {
+      const auto [x, step] = operand(k);
+      gather_row<F>(x + i * step, step, acc, width, k == 0);
+    }
+    store_row(acc, dst + i, width, factor_for<F>(operands));
+  }
+}
+
 // Operands of dst's shape and single elements, in any layout.
 template <class F, class T>
 std::unique_ptr<Kernel> walk_kernel(const detail::ElementWalk& walk, const std::vector<int64_t>& steps) {
   return loop_kernel([=](const Addresses& at) {
     auto* dst = static_cast<T*>(at.dst[0]);
     walk.run(dst, [&](int64_t begin, int64_t count) {
-      constexpr int64_t kTile = 512;
-      float acc[kTile];
-      for (int64_t i = begin; i < begin + count; i += kTile) {
-        const int64_t width = std::min(kTile, begin + count - i);
-        for (std::size_t k = 0; k < steps.size(); ++k) {
-          gather_row<F>(static_cast<const T*>(at.src[k]) + i * steps[k], steps[k], acc, width, k == 0);
-        }
-        store_row(acc, dst + i, width, factor_for<F>(steps.size()));
-      }
+      const auto operand = [&](std::size_t k) {
+        return std::pair(static_cast<const T*>(at.src[k]) + begin * steps[k], steps[k]);
+      };
+      gather_tiles<F>(steps.size(), operand, dst + begin, count);
     });
   });
 }
@@ -210,15 +221,8 @@ KernelPlan plan(PlanContext& ctx) {
 template <class F>
 Row rows(const Attrs&, std::size_t inputs) {
   return [inputs](const RowSource* src, float* dst, int64_t count) {
-    constexpr int64_t kTile = 512;
-    float acc[kTile];  // dst may be any of the sources
-    for (int64_t i = 0; i < count; i += kTile) {
-      const int64_t width = std::min(kTile, count - i);
-      for (std::size_t k = 0; k < inputs; ++k) {
-        gather_row<F>(src[k].data + i * src[k].step, src[k].step, acc, width, k == 0);
-      }
-      store_row(acc, dst + i, width, factor_for<F>(inputs));
-    }
+    gather_tiles<F>(
+        inputs, [&](std::size_t k) { return src[k]; }, dst, count);
   };
 }
 
