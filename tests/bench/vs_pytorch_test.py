@@ -19,19 +19,19 @@ def main():
     table = subprocess.run([*command, "--precisions", "f32"], capture_output=True, text=True, check=True).stdout
     rows = [line.split() for line in table.splitlines() if line.startswith("small")]
     assert "PyTorch" in table and "oneDNN" in table, table
-    assert len(rows) == 1 and rows[0][1] == "f32", table
-    assert sum(cell.endswith("x") for cell in rows[0]) == 2, table
+    assert [row[1] for row in rows] == ["f32", "f32"], table  # with memory by default, and kept
+    assert all(sum(cell.endswith("x") for cell in row) == 2 for row in rows), table
 
     rows = json.loads(subprocess.run([*command, "--precisions", "f32", "--json"], capture_output=True, text=True,
                                      check=True).stdout)
-    assert rows[0]["speedup"] > 0 and rows[0]["memory_ratio"] > 0, rows
-    assert rows[0]["pytorch_bytes"] > 50 << 20, rows
+    assert [row["pytorch_memory"] for row in rows] == ["default", "keep"], rows
+    assert all(row["speedup"] > 0 and row["memory_ratio"] > 0 and row["pytorch_bytes"] > 50 << 20 for row in rows), rows
 
     # What can't be measured ends nothing else, and is said.
     refused = subprocess.run([*command, "--networks", "huge,small", "--precisions", "f32", "--json"],
                              capture_output=True, text=True, check=False)
     assert refused.returncode != 0 and "not measured: huge f32" in refused.stderr, refused
-    assert len(json.loads(refused.stdout)) == 1, refused
+    assert len(json.loads(refused.stdout)) == 2, refused
 
 
 if __name__ == "__main__":
