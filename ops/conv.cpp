@@ -33,6 +33,8 @@
 #include "ops/detail/onednn.h"
 #include "ops/detail/pointwise.h"
 #include "ops/detail/resize_taps.h"
+#include "ops/detail/stretched_convolution.h"
+#include "ops/detail/stretched_grad_weights.h"
 #include "ops/detail/tile_convolution.h"
 #include "ops/detail/tile_grad_src.h"
 #include "ops/detail/window.h"
@@ -453,6 +455,8 @@ std::optional<KernelPlan> plan_ours(const PlanContext& ctx, const detail::Convol
   const Attrs& attrs = ctx.node.attrs;
   if (attrs.integer("group") != 1) return std::nullopt;
   if (conv.band_rows == 0) {
+    if (auto plan = detail::plan_stretched_convolution(conv)) return plan;
+    if (auto plan = detail::plan_stretched_grad_weights(conv)) return plan;
     if (auto plan = detail::plan_winograd(conv)) return plan;
     if (auto plan = detail::plan_doubled_convolution(conv)) return plan;
     if (auto plan = detail::plan_tile_convolution(conv)) return plan;
@@ -741,6 +745,11 @@ std::span<const OpDef> conv_ops() {
                "with_statistics=1",
                "1x5x37x9 7x5x3x3 5 5 5 5@0.5..2 | pads=[1,1,1,1] pad_mode=wrap scales=[1,1,2,2] with_statistics=1",
                "1x16x12x12 8x16x5x5 16 16 16 16@0.5..2 | pads=[2,2,2,2] pad_mode=reflect mode=linear scales=[1,1,2,2]",
+               // By blurs: strips and their ends, several parts, panels that differ, both borders of either kind.
+               "1x16x34x150 80x20x3x3 20 20 20 20@0.5..2 1x4x68x300 80 | pads=[1,1,1,1] pad_mode=reflect mode=linear "
+               "scales=[1,1,2,2] with_statistics=1",
+               "3x6x9x11 5x8x3x3 8 8 8 8@0.5..2 3x2x18x22 | pads=[1,1,1,1] pad_mode=wrap mode=linear scales=[1,1,2,2]",
+               "1x2x8x8 70x2x3x3 2 2 2 2@0.5..2 | pads=[1,1,1,1] mode=linear scales=[1,1,2,2] with_statistics=1",
                "1x40x11x16 40x40x3x3 40 40 40 40@0.5..2 | pads=[1,1,1,1] pad_mode=reflect mode=linear scales=[1,1,2,2] "
                "coordinate_transformation_mode=align_corners",
                "1x128x3x31 24x132x3x3 132 132 132 132@0.5..2 1x4x6x61 | pads=[1,1,1,1] pad_mode=reflect mode=linear "
@@ -880,6 +889,15 @@ std::span<const OpDef> conv_ops() {
                "2x48x7x9 2x48x14x18 48 48 48 48@0.5..2 | pads=[1,1,1,1] weights_shape=[48,48,3,3] scales=[1,1,2,2]",
                "1x128x3x31 1x24x6x61 132 132 132 132@0.5..2 1x4x6x61 | pads=[1,1,1,1] weights_shape=[24,132,3,3] "
                "mode=linear sizes=[1,128,6,61]",
+               // By blurs: as FusedConv.
+               "1x16x34x300 1x80x68x600 20 20 20 20@0.5..2 1x4x68x600 | pads=[1,1,1,1] pad_mode=reflect "
+               "weights_shape=[80,20,3,3] mode=linear scales=[1,1,2,2]",
+               "3x6x9x11 3x5x18x22 8 8 8 8@0.5..2 3x2x18x22 | pads=[1,1,1,1] pad_mode=wrap weights_shape=[5,8,3,3] "
+               "mode=linear scales=[1,1,2,2]",
+               "1x2x8x8 1x70x16x16 2 2 2 2@0.5..2 | pads=[1,1,1,1] weights_shape=[70,2,3,3] mode=linear "
+               "scales=[1,1,2,2]",
+               "1x20x9x63 1x16x18x126 20 20 20 20@0.5..2 | pads=[1,1,1,1] pad_mode=edge weights_shape=[16,20,3,3] "
+               "scales=[1,1,2,2]",
                "1x3x9x7 1x5x20x15 5 5 5 5@0.5..2 1x2x20x15 | weights_shape=[5,5,1,1] mode=cubic sizes=[1,3,20,15]",
            }},
   };

@@ -275,12 +275,9 @@ std::optional<KernelPlan> plan_doubled_convolution(const Convolution& conv) {
   l.h = *rows;
   l.w = *columns;
   l.columns = l.w.exceptions();
-  Convolution of_small = conv;
-  of_small.src.shape = from;
-  of_small.normalized->resized.reset();
-  l.source.emplace(of_small);
+  l.source.emplace(conv, NormalizedSource::Of::small);
   const MemoryDesc dst = with_tag(conv.dst, Tag::nhwc);
-  l.src = view_of(with_tag(of_small.src, Tag::nhwc));
+  l.src = view_of(with_tag({conv.src.dtype, from}, Tag::nhwc));
   l.dst = view_of(dst);
   l.steps = up(l.w.reach * l.src.c, kStep) / kStep;
   // The last tile's pixels and steps reach beyond.

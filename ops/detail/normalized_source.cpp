@@ -71,32 +71,37 @@ TensorType joined(const TensorType& a, const TensorType& b) {
   return {a.dtype, Shape{a.shape[0], a.shape[1] + b.shape[1], a.shape[2], a.shape[3]}};
 }
 
-NormalizedSource::NormalizedSource(const Convolution& conv)
+NormalizedSource::NormalizedSource(const Convolution& conv, Of of)
     : channels_(conv.src.shape[1]), is_bf16_(conv.src.dtype == DType::bf16) {
   const Shape& whole = conv.src.shape;
+  const int64_t first = conv.normalized->first_channels;
   numbers_ = plain({DType::f32, Shape{whole[1]}});
   if (conv.direction == Direction::forward && conv.has_bias) {
     bias_ = plain({DType::f32, Shape{conv.weights.shape[0]}});
   }
   int64_t coefficients = 0;
-  const auto add = [&](std::size_t input, int64_t first, int64_t channels) {
+  const auto add = [&](std::size_t input, int64_t begin, int64_t channels) {
     const MemoryDesc desc = with_tag({conv.src.dtype, Shape{whole[0], channels, whole[2], whole[3]}}, Tag::nhwc);
-    const PixelNormalizer normalizer(channels, whole[1], conv.normalized->alpha);
-    parts_.push_back({input, desc, view_of(desc), first, normalizer, coefficients, nullptr});
+    const PixelNormalizer normalizer(channels, channels_, conv.normalized->alpha);
+    const int64_t place = of == Of::all ? begin : 0;
+    parts_.push_back({input, desc, view_of(desc), begin, place, normalizer, coefficients, nullptr});
     coefficients += normalizer.coefficient_floats();
   };
-  const int64_t first = conv.normalized->first_channels;
-  add(0, 0, first);
-  if (conv.normalized->resized) {
+  if (of == Of::small) channels_ = first;
+  if (of == Of::second) channels_ -= first;
+  if (of != Of::second) add(0, 0, first);
+  if (of != Of::second && conv.normalized->resized) {
     const auto& [from, attrs] = *conv.normalized->resized;
     Part& part = parts_[0];
     const View resized = part.view;
     part.desc = with_tag({conv.src.dtype, from}, Tag::nhwc);
     part.view = view_of(part.desc);
-    part.map = std::make_shared<const SeparableMap>(part.view, resized, taps_of_axis(attrs, from, 2),
-                                                    taps_of_axis(attrs, from, 3), true);
+    if (of == Of::all) {
+      part.map = std::make_shared<const SeparableMap>(part.view, resized, taps_of_axis(attrs, from, 2),
+                                                      taps_of_axis(attrs, from, 3), true);
+    }
   }
-  if (first < whole[1]) add(kSecondInput, first, whole[1] - first);
+  if (of != Of::small && first < whole[1]) add(kSecondInput, first, whole[1] - first);
 }
 
 std::vector<MemoryDesc> NormalizedSource::inputs(const MemoryDesc& other) const {
@@ -140,7 +145,7 @@ void NormalizedSource::read(const Addresses& at, const float* coefficients, int6
     for (const Part& part : parts_) {
       const auto* image = static_cast<const T*>(at.src[part.input]) + part.view.offset(n, 0, 0, 0);
       const auto* from = image + h * part.view.stride_h + w * part.view.stride_w;
-      auto* to = static_cast<T*>(dst) + part.first;
+      auto* to = static_cast<T*>(dst) + part.place;
       if (part.map != nullptr && coefficients == nullptr) {
         copy_resized(part, image, h, w, count, to, channels_);
       } else if (part.map != nullptr) {

@@ -18,11 +18,14 @@ TensorType joined(const TensorType& a, const TensorType& b);
 
 class NormalizedSource {
  public:
+  // What it reads: all, or one of the activations alone, the first as it is before it is resized.
+  enum class Of : uint8_t { all, small, second };
+
   // For conv.normalized, which must be given.
-  explicit NormalizedSource(const Convolution& conv);
+  explicit NormalizedSource(const Convolution& conv, Of of = Of::all);
 
   // The node's inputs: src, `other` (forward the weights, grad_weights diff_dst), scale, bias, mean, inv_std, the
-  // second activation and, forward with conv.has_bias, the convolution's bias. Activations are channels-last.
+  // second activation and, forward with conv.has_bias, the convolution's bias. Activations are channels-last. Of::all.
   [[nodiscard]] std::vector<MemoryDesc> inputs(const MemoryDesc& other) const;
 
   // What sums of products of it may be off by, of the largest: in bf16 each pixel is rounded.
@@ -40,7 +43,8 @@ class NormalizedSource {
     std::size_t input;  // of the node
     MemoryDesc desc;
     View view;
-    int64_t first;  // channel
+    int64_t first;  // channel of the numbers
+    int64_t place;  // and of what is made
     PixelNormalizer normalizer;
     int64_t coefficients;                     // offset
     std::shared_ptr<const SeparableMap> map;  // null for one that is not resized

@@ -2,25 +2,10 @@
 
 #include <doctest/doctest.h>
 
-#include "ops/detail/resize_taps.h"
+#include "tests/ops/doubling.h"
 
 namespace hourglass::detail {
 namespace {
-
-std::vector<TapList> doubling(int64_t extent, const char* mode, const char* coordinates = "half_pixel") {
-  Attrs attrs;
-  for (const AttrSpec& spec : resize_attrs("half_pixel", "round_prefer_floor", {})) {
-    if (spec.default_value) attrs.set(spec.name, *spec.default_value);
-  }
-  attrs.set("mode", std::string(mode));
-  attrs.set("coordinate_transformation_mode", std::string(coordinates));
-  attrs.set("scales", std::vector<double>{1, 1, 2, 2});
-  return taps_of_axis(attrs, {1, 1, extent, extent}, 2);
-}
-
-WindowAxis window(int64_t extent, int64_t kernel) {
-  return {.src = 2 * extent, .dst = 2 * extent, .kernel = kernel, .pad_begin = kernel / 2, .pad_end = kernel / 2};
-}
 
 // The axis resized, its borders taken, and convolved; and the same by the mixtures.
 void check(const DoubledAxis& axis, const WindowAxis& w, Border border, const std::vector<TapList>& resize) {
