@@ -156,7 +156,7 @@ void read_before_resize(const Node& resize, Node& node) {
 
 // Whose first image is resized: the nodes that read the result, where they are what can do without it.
 struct ResizedUsers {
-  Node *norm = nullptr, *norm_grad = nullptr, *resize_grad = nullptr, *grad_weights = nullptr;
+  Node *norm = nullptr, *norm_grad = nullptr, *resize_grad = nullptr, *grad_weights = nullptr, *grad_src = nullptr;
 };
 std::optional<ResizedUsers> resized_users(Graph& graph, const std::vector<std::vector<Node*>>& readers,
                                           const Node& resize, std::size_t forward_nodes) {
@@ -185,6 +185,12 @@ std::optional<ResizedUsers> resized_users(Graph& graph, const std::vector<std::v
                     of_grad[0]->op->name == "ResizeGrad";
   if (!fits) return std::nullopt;
   users.resize_grad = of_grad[0];
+  // What is passed back to norm's result.
+  const ValueId back = users.norm_grad->inputs[0];
+  const int32_t producer = graph.value(back).producer;
+  if (producer < 0 || readers[at(back)].size() != 1) return std::nullopt;
+  users.grad_src = &graph.nodes[static_cast<std::size_t>(producer)];
+  if (users.grad_src->op->name != "ConvGradSrc") return std::nullopt;
   return users;
 }
 
@@ -206,18 +212,29 @@ void fuse_resized_gradients(Graph& graph, std::size_t forward_nodes, const OpTab
     };
     const auto users = resized_users(graph, readers, resize, forward_nodes);
     if (!users || is_output(resize.outputs[0]) || is_output(users->norm->outputs[0]) ||
-        is_output(users->norm_grad->outputs[0])) {
+        is_output(users->norm_grad->outputs[0]) || is_output(users->norm_grad->inputs[0])) {
       continue;
     }
-    Node& norm = *users->norm_grad;
+    Node &norm = *users->norm_grad, &conv = *users->grad_src;
     const bool joins = norm.op->name == "ConcatBatchNormalizationGrad";
     const std::size_t numbers = joins ? 3 : 2;  // scale, bias, mean, inv_std
-    std::vector<ValueId> inputs{norm.inputs[0], resize.inputs[0]};
+    // The convolution's gradient becomes that of the image before it was resized, and that of the other.
+    conv.op = table.find("ConvResizeGradSrc");
+    conv.attrs.set("resized_from", graph.shape(resize.inputs[0]).dims());
+    for (const auto& [name, value] : resize.attrs.all()) conv.attrs.set(name, value);
+    const auto value_like = [&](ValueId id, const char* suffix) {
+      graph.values.push_back(
+          {.name = conv.name + suffix, .type = graph.type(id), .kind = ValueKind::computed, .init = {}, .data = {}});
+      return ValueId{static_cast<int32_t>(graph.values.size() - 1)};
+    };
+    conv.outputs = {value_like(resize.inputs[0], ".small")};
+    if (joins) conv.outputs.push_back(value_like(norm.inputs[2], ".other"));
+    std::vector<ValueId> inputs{conv.outputs[0], resize.inputs[0]};
     for (std::size_t i = numbers; i < numbers + 4; ++i) inputs.push_back(norm.inputs[i]);
     const std::size_t first = joins ? 2 : 1;  // diff_scale
     std::vector<ValueId> outputs{users->resize_grad->outputs[0], norm.outputs[first], norm.outputs[first + 1]};
     if (joins) {
-      inputs.push_back(norm.inputs[2]);
+      inputs.insert(inputs.end(), {norm.inputs[2], conv.outputs[1]});
       outputs.push_back(norm.outputs[1]);
     }
     norm.inputs = std::move(inputs);

@@ -629,24 +629,10 @@ KernelPlan plan_grad_weights(PlanContext& ctx) {
   return detail::behind_normalization(ctx.engine, conv, plan_grad_weights_of(inner, conv.src));
 }
 
-// The attributes of the convolution, and `more` behind them.
-std::vector<AttrSpec> attrs_with(std::vector<AttrSpec> more) {
-  std::vector<AttrSpec> attrs{{"kernel_shape", Dims{}},
-                              {"strides", Dims{}},
-                              {"pads", Dims{}},
-                              {"dilations", Dims{}},
-                              {"group", int64_t{1}},
-                              {"auto_pad", std::string("NOTSET")},
-                              AttrSpec::optional("pad_mode", AttrKind::string),
-                              AttrSpec::optional("band_rows", AttrKind::integer)};
-  attrs.insert(attrs.end(), more.begin(), more.end());
-  return attrs;
-}
-
 // Of a convolution whose source may be normalised, and resized before.
 std::vector<AttrSpec> attrs_with_source(std::vector<AttrSpec> more) {
   more.emplace_back("alpha", 1.0);
-  return attrs_with(detail::resize_attrs("half_pixel", "round_prefer_floor", more));
+  return detail::convolution_attrs(detail::resize_attrs("half_pixel", "round_prefer_floor", more));
 }
 
 }  // namespace
@@ -656,7 +642,7 @@ std::span<const OpDef> conv_ops() {
       {.name = "Conv",
        .min_inputs = 2,
        .max_inputs = 3,
-       .attrs = attrs_with({}),
+       .attrs = detail::convolution_attrs({}),
        .to_onnx = to_onnx,
        .infer = infer_forward,
        .vjp = vjp,
@@ -762,7 +748,7 @@ std::span<const OpDef> conv_ops() {
        .internal = true,
        .min_inputs = 2,
        .max_inputs = 2,
-       .attrs = attrs_with({AttrSpec::required("src_shape", AttrKind::ints)}),
+       .attrs = detail::convolution_attrs({AttrSpec::required("src_shape", AttrKind::ints)}),
        .to_onnx = grad_src_to_onnx,
        .infer = infer_grad_src,
        .vjp = vjp_grad_src,

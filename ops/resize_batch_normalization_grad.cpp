@@ -1,10 +1,12 @@
 // ResizeBatchNormalizationGrad: the gradient of BatchNormalization (or ConcatBatchNormalization) of a resized image,
 // and ResizeGrad of what it passes back.    Internal, made by graph/fuse.h; ops/batch_normalization.cpp and
 // ops/resize.cpp have the formulas, ops/detail/resized_normalization.h how the two become one.
-//   diff_dst: [N,A+B,OH,OW]; src: [N,A,H,W], which the node's attributes resize to [N,A,OH,OW]; scale, bias, mean,
-//   inv_std: [A+B]; other: [N,B,OH,OW], may be absent
+//   g: [N,A,H,W], ResizeGrad of what is passed back to the normalised image; src: [N,A,H,W], which the node's
+//   attributes resize to [N,A,OH,OW]; scale, bias, mean, inv_std: [A+B]; other: [N,B,OH,OW] and diff_other, what is
+//   passed back to it: may be absent
 //   outputs: diff_src, diff_scale, diff_bias and, with other, its gradient
-// There is no activation between the normalisation and diff_dst.
+// There is no activation behind the normalisation.
+#include <algorithm>
 #include <array>
 
 #include "graph/error.h"
@@ -17,52 +19,87 @@
 namespace hourglass::ops {
 namespace {
 
-constexpr std::size_t kOther = 6;
-constexpr double kRoundingBf16 = 1.0 / 128;  // the gradient is rounded before the mean is taken off, and again behind
+constexpr std::size_t kOther = 6, kDiffOther = 7;
+constexpr double kRoundingBf16 = 1.0 / 128;  // of what is passed back, before the mean is taken off
 
 void infer(InferContext& ctx) {
-  Shape whole = detail::resized_shape(ctx.attrs, ctx.shape(1));
+  const Shape whole = detail::resized_shape(ctx.attrs, ctx.shape(1));
   if (detail::crops(ctx.attrs)) fail("Resize sees a part of the image only, which is not supported here");
+  if (ctx.shape(0) != ctx.shape(1)) fail("g has shape {}, src {}", ctx.shape(0), ctx.shape(1));
+  int64_t channels = whole[1];
   if (ctx.has(kOther)) {
     const Shape& other = ctx.shape(kOther);
     const Shape expected{whole[0], other[1], whole[2], whole[3]};
     if (other != expected) fail("other has shape {}, expected {}", other, expected);
-    whole = Shape{whole[0], whole[1] + other[1], whole[2], whole[3]};
+    if (!ctx.has(kDiffOther) || ctx.shape(kDiffOther) != other) fail("other and diff_other come together");
+    channels += other[1];
   }
-  if (ctx.shape(0) != whole) fail("diff_dst has shape {}, expected {}", ctx.shape(0), whole);
   for (std::size_t i = 2; i < kOther; ++i) {
-    if (ctx.shape(i) != Shape{whole[1]}) fail("input {} has shape {}, expected {}", i, ctx.shape(i), Shape{whole[1]});
+    if (ctx.shape(i) != Shape{channels}) fail("input {} has shape {}, expected {}", i, ctx.shape(i), Shape{channels});
   }
   ctx.outputs = {*ctx.inputs[1], *ctx.inputs[2], *ctx.inputs[3]};
   if (ctx.has(kOther)) ctx.outputs.push_back(*ctx.inputs[kOther]);
 }
 
-// The ops that this one stands for.
+// The formulas of ops/detail/resized_normalization.h, with R and R^T as Resize and ResizeGrad make them.
 void reference(ReferenceContext& ctx) {
-  const bool has_other = ctx.inputs.size() > kOther;
-  const HostTensor& src = *ctx.inputs[1];
-  const HostTensor resized = std::move(evaluate_reference(*op_table().find("Resize"), ctx.attrs, {&src})[0]);
-  std::vector<const HostTensor*> inputs{ctx.inputs[0], &resized};
-  if (has_other) inputs.push_back(ctx.inputs[kOther]);
-  inputs.insert(inputs.end(), ctx.inputs.begin() + 2, ctx.inputs.begin() + kOther);
-  const OpDef& op = *op_table().find(has_other ? "ConcatBatchNormalizationGrad" : "BatchNormalizationGrad");
-  std::vector<HostTensor> grads = evaluate_reference(op, {{"alpha", 1.0}}, inputs);
+  const HostTensor &g = *ctx.inputs[0], &src = *ctx.inputs[1];
+  const std::vector<double>&scale = ctx.inputs[2]->values, &mean = ctx.inputs[4]->values,
+        &inv_std = ctx.inputs[5]->values;
+  const OpDef &resize = *op_table().find("Resize"), &resize_grad = *op_table().find("ResizeGrad");
   Attrs attrs = ctx.attrs;
   attrs.set("src_shape", src.shape.dims());
-  ctx.outputs[0] = std::move(evaluate_reference(*op_table().find("ResizeGrad"), attrs, {grads.data()})[0]);
-  for (std::size_t i = 1; i < 3; ++i) ctx.outputs[i] = std::move(grads[i + (has_other ? 1 : 0)]);
-  if (has_other) ctx.outputs[3] = std::move(grads[1]);
+  const auto square = [&](const HostTensor& image) {
+    const HostTensor resized = std::move(evaluate_reference(resize, ctx.attrs, {&image})[0]);
+    return std::move(evaluate_reference(resize_grad, attrs, {&resized})[0]);
+  };
+  HostTensor ones = src;
+  std::fill(ones.values.begin(), ones.values.end(), 1.0);
+  const HostTensor of_src = square(src), r = square(ones);
+  const Shape whole = detail::resized_shape(ctx.attrs, src.shape);
+  const auto count = static_cast<double>(whole[0] * whole[2] * whole[3]);
+  const auto channels = static_cast<std::size_t>(src.shape[1]),
+             plane = src.values.size() / channels / static_cast<std::size_t>(src.shape[0]);
+  const auto channel_of = [&](std::size_t i) { return i / plane % channels; };
+  std::vector<double>&diff_scale = ctx.outputs[1].values, &diff_bias = ctx.outputs[2].values;
+  for (std::size_t i = 0; i < g.values.size(); ++i) {
+    const std::size_t c = channel_of(i);
+    diff_bias[c] += g.values[i];
+    diff_scale[c] += inv_std[c] * g.values[i] * (src.values[i] - mean[c]);
+  }
+  for (std::size_t i = 0; i < g.values.size(); ++i) {
+    const std::size_t c = channel_of(i);
+    const double spread = (of_src.values[i] - mean[c] * r.values[i]) * inv_std[c] * diff_scale[c] / count;
+    ctx.outputs[0].values[i] = scale[c] * inv_std[c] * (g.values[i] - r.values[i] * diff_bias[c] / count - spread);
+  }
+  if (ctx.inputs.size() <= kOther) return;
+  std::vector<HostTensor> numbers;
+  for (std::size_t i = 2; i < kOther; ++i) {
+    const std::vector<double>& all = ctx.inputs[i]->values;
+    numbers.push_back({DType::f32, Shape{static_cast<int64_t>(all.size() - channels)},
+                       std::vector<double>(all.begin() + static_cast<std::ptrdiff_t>(channels), all.end())});
+  }
+  const OpDef& norm = *op_table().find("BatchNormalizationGrad");
+  const std::vector<HostTensor> grads = evaluate_reference(
+      norm, {{"alpha", 1.0}},
+      {ctx.inputs[kDiffOther], ctx.inputs[kOther], numbers.data(), &numbers[1], &numbers[2], &numbers[3]});
+  ctx.outputs[3] = grads[0];
+  for (std::size_t i = 1; i < 3; ++i) {
+    std::copy(grads[i].values.begin(), grads[i].values.end(),
+              ctx.outputs[i].values.begin() + static_cast<std::ptrdiff_t>(channels));
+  }
 }
 
 KernelPlan plan(PlanContext& ctx) {
-  const TensorType &whole = ctx.in(0), &src = ctx.in(1);
+  const TensorType& src = ctx.in(1);
   const MemoryDesc small = detail::with_tag(src, detail::Tag::nhwc);
-  const auto resized = std::make_shared<const detail::ResizedNormalization>(ctx.node.attrs, src.shape, whole.shape[1]);
+  const auto resized = std::make_shared<const detail::ResizedNormalization>(ctx.node.attrs, src.shape);
   detail::Offsets offsets;
   offsets.add(resized->scratch_bytes());
-  KernelPlan plan{.src = {detail::with_tag(whole, detail::Tag::nhwc), small},
+  KernelPlan plan{.src = {small, small},
                   .dst = {small},
                   .scratch_bytes = 0,
+                  .in_place = {{0, 0}},
                   .implementation = "loop",
                   .rounding = src.dtype == DType::bf16 ? kRoundingBf16 : 0,
                   .kernel = nullptr};
@@ -72,8 +109,9 @@ KernelPlan plan(PlanContext& ctx) {
   std::size_t other_scratch = 0;
   if (ctx.has(kOther)) {
     const MemoryDesc desc = detail::with_tag(ctx.in(kOther), detail::Tag::nhwc);
-    plan.src.push_back(desc);
+    plan.src.insert(plan.src.end(), 2, desc);
     plan.dst.push_back(desc);
+    plan.in_place.emplace_back(3, kDiffOther);
     const std::size_t element = size_of(src.dtype);
     other.emplace(detail::Normalization{.walk = {detail::view_of(desc), 2 * static_cast<int64_t>(element)}});
     other_scratch = offsets.add(other->scratch_bytes(element));
@@ -86,7 +124,7 @@ KernelPlan plan(PlanContext& ctx) {
       std::array<const float*, kOther> in{};
       for (std::size_t i = 2; i < kOther; ++i) in[i] = static_cast<const float*>(at.src[i]);
       auto *diff_scale = static_cast<float*>(at.dst[1]), *diff_bias = static_cast<float*>(at.dst[2]);
-      resized->take_gradient<T>({.diff_dst = at.src[0],
+      resized->take_gradient<T>({.g = at.src[0],
                                  .z = at.src[1],
                                  .scale = in[2],
                                  .mean = in[4],
@@ -94,10 +132,9 @@ KernelPlan plan(PlanContext& ctx) {
                                  .diff_z = at.dst[0],
                                  .diff_scale = diff_scale,
                                  .diff_bias = diff_bias,
-                                 .others = other ? at.dst[3] : nullptr,
                                  .scratch = at.scratch});
       if (!other) return;
-      detail::normalize_backward<T>(*other, {.diff_dst = at.dst[3],
+      detail::normalize_backward<T>(*other, {.diff_dst = at.src[kDiffOther],
                                              .src = at.src[kOther],
                                              .scale = in[2] + channels,
                                              .bias = in[3] + channels,
@@ -119,18 +156,18 @@ std::span<const OpDef> resize_batch_normalization_grad_ops() {
       {.name = "ResizeBatchNormalizationGrad",
        .internal = true,
        .min_inputs = 6,
-       .max_inputs = 7,
+       .max_inputs = 8,
        .attrs = detail::resize_attrs("half_pixel", "round_prefer_floor", {}),
        .infer = infer,
        .plan = plan,
        .reference = reference,
-       .bf16_inputs = 0b1000011,
-       .cases = {"1x8x10x14 1x8x5x7 8 8 8 8@0.5..2 | mode=linear scales=[1,1,2,2]",
-                 "2x20x18x8 2x17x9x4 20 20 20 20@0.5..2 2x3x18x8 | scales=[1,1,2,2]",
-                 "1x3x11x9 1x3x7x5 3 3 3 3@0.5..2 | mode=linear scales=[1,1,1.7,1.8]",
-                 "2x7x10x10 2x5x5x5 7 7 7 7@0.5..2 2x2x10x10 | mode=cubic scales=[1,1,2,2]",
-                 "1x36x80x72 1x32x40x36 36 36 36 36@0.5..2 1x4x80x72 | mode=linear scales=[1,1,2,2]",
-                 "1x132x9x40 1x128x5x20 132 132 132 132@0.5..2 1x4x9x40 | "
+       .bf16_inputs = 0b11000011,
+       .cases = {"1x8x5x7 1x8x5x7 8 8 8 8@0.5..2 | mode=linear scales=[1,1,2,2]",
+                 "2x17x9x4 2x17x9x4 20 20 20 20@0.5..2 2x3x18x8 2x3x18x8 | scales=[1,1,2,2]",
+                 "1x3x7x5 1x3x7x5 3 3 3 3@0.5..2 | mode=linear scales=[1,1,1.7,1.8]",
+                 "2x5x5x5 2x5x5x5 7 7 7 7@0.5..2 2x2x10x10 2x2x10x10 | mode=cubic scales=[1,1,2,2]",
+                 "1x32x40x36 1x32x40x36 36 36 36 36@0.5..2 1x4x80x72 1x4x80x72 | mode=linear scales=[1,1,2,2]",
+                 "1x128x5x20 1x128x5x20 132 132 132 132@0.5..2 1x4x9x40 1x4x9x40 | "
                  "mode=linear sizes=[1,128,9,40] coordinate_transformation_mode=align_corners"}},
   };
   return ops;

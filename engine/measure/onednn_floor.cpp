@@ -38,6 +38,9 @@ std::optional<Operands> operands_of(const Graph& graph, const Node& node) {
     return Operands{Direction::forward, source_of(graph, node, in(1).shape), in(1), out};
   }
   if (node.op->name == "ConvGradSrc") return Operands{Direction::grad_src, out, in(1), in(0)};
+  if (node.op->name == "ConvResizeGradSrc") {
+    return Operands{Direction::grad_src, {out.dtype, Shape(node.attrs.ints("src_shape"))}, in(1), in(0)};
+  }
   if (node.op->name == "ConvGradWeights") {
     return Operands{Direction::grad_weights, source_of(graph, node, out.shape), out, in(1)};
   }

@@ -23,7 +23,9 @@ double flops_of(const Graph& graph, const Node& node) {
            static_cast<double>(graph.shape(dst).elements());
   };
   if (node.op->name == "Conv" || node.op->name == "FusedConv") return work(node.inputs[1], node.outputs[0]);
-  if (node.op->name == "ConvGradSrc") return work(node.inputs[1], node.inputs[0]);
+  if (node.op->name == "ConvGradSrc" || node.op->name == "ConvResizeGradSrc") {
+    return work(node.inputs[1], node.inputs[0]);
+  }
   if (node.op->name == "ConvGradWeights") return work(node.outputs[0], node.inputs[1]);
   if (node.op->name == "MatMul") {
     const int64_t terms = graph.shape(node.inputs[0])[node.attrs.integer("trans_a") != 0 ? -2 : -1];

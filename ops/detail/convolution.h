@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <vector>
 
 #include "graph/attrs.h"
 #include "ops/detail/border.h"
@@ -12,6 +13,20 @@
 namespace hourglass::detail {
 
 enum class Direction : uint8_t { forward, grad_src, grad_weights };
+
+// The attributes of a convolution, and `more` behind them.
+inline std::vector<AttrSpec> convolution_attrs(const std::vector<AttrSpec>& more) {
+  std::vector<AttrSpec> attrs{{"kernel_shape", Dims{}},
+                              {"strides", Dims{}},
+                              {"pads", Dims{}},
+                              {"dilations", Dims{}},
+                              {"group", int64_t{1}},
+                              {"auto_pad", std::string("NOTSET")},
+                              AttrSpec::optional("pad_mode", AttrKind::string),
+                              AttrSpec::optional("band_rows", AttrKind::integer)};
+  attrs.insert(attrs.end(), more.begin(), more.end());
+  return attrs;
+}
 
 // Inputs of FusedConv and ConvGradWeights where the source is normalised, behind src and the weights or diff_dst; the
 // last is the convolution's own bias.

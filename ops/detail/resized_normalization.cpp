@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "ops/detail/batch_normalization.h"
-#include "ops/detail/box.h"
 #include "ops/detail/onednn.h"
 #include "ops/detail/resize_taps.h"
 
@@ -30,30 +29,31 @@ HG_CLONES void add_moments(const T* z, const float* square, const float* columns
 }
 
 template <class T>
-HG_CLONES void add_products(const float* g, const T* z, int64_t count, int64_t period, const float* __restrict center,
+HG_CLONES void add_products(const T* g, const T* z, int64_t count, int64_t period, const float* __restrict center,
                             float* __restrict sum, float* __restrict product) {
   for (int64_t i = 0; i < count; i += period) {
     const int64_t n = std::min(period, count - i);
 #pragma omp simd
     for (int64_t j = 0; j < n; ++j) {
-      sum[j] += g[i + j];
-      product[j] += g[i + j] * (load(z + i + j) - center[j]);
+      const float x = load(g + i + j);
+      sum[j] += x;
+      product[j] += x * (load(z + i + j) - center[j]);
     }
   }
 }
 
-// g becomes the gradient of z.
+// diff may be g.
 template <class T>
 HG_CLONES void apply_row(const float* square, const float* columns, float row, int64_t count, int64_t period,
                          const float* __restrict center, const float* __restrict factor, const float* __restrict slope,
-                         const float* __restrict constant, T* g) {
+                         const float* __restrict constant, const T* g, T* diff) {
   for (int64_t i = 0; i < count; i += period) {
     const int64_t n = std::min(period, count - i);
 #pragma omp simd
     for (int64_t j = 0; j < n; ++j) {
       const float r = row * columns[i + j];
       const float d = square[i + j] - center[j] * r;
-      store(g + i + j, factor[j] * load(g + i + j) + (slope[j] * d + constant[j] * r));
+      store(diff + i + j, factor[j] * load(g + i + j) + (slope[j] * d + constant[j] * r));
     }
   }
 }
@@ -70,13 +70,13 @@ std::vector<float> sums_of(const std::vector<TapList>& lists, int64_t repeat) {
 
 View channels_last(const Shape& shape) { return view_of(with_tag({DType::f32, shape}, Tag::nhwc)); }
 
-Shape with_channels(const Shape& shape, int64_t channels) { return {shape[0], channels, shape[2], shape[3]}; }
+double elements_of_channel(const Shape& shape) { return static_cast<double>(shape[0] * shape[2] * shape[3]); }
 
 }  // namespace
 
-ResizedNormalization::ResizedNormalization(const Attrs& attrs, const Shape& z, std::optional<int64_t> channels)
+ResizedNormalization::ResizedNormalization(const Attrs& attrs, const Shape& z)
     : z_(channels_last(z)),
-      whole_(channels_last(with_channels(resized_shape(attrs, z), channels.value_or(z[1])))),
+      count_(elements_of_channel(resized_shape(attrs, z))),
       period_(loop_period(z[1])),
       parts_(parts_of(z[0] * z[2])),
       square_([&] {
@@ -88,7 +88,6 @@ ResizedNormalization::ResizedNormalization(const Attrs& attrs, const Shape& z, s
       }()) {
   const std::vector<TapList> rows = transposed(taps_of_axis(attrs, z, 2), z[2]),
                              columns = transposed(taps_of_axis(attrs, z, 3), z[3]);
-  if (channels) transposed_.emplace(whole_, z_, rows, columns);
   rows_ = sums_of(rows, 1);
   columns_ = sums_of(columns, z[1]);
   const auto floats = [](int64_t count) { return static_cast<std::size_t>(count) * sizeof(float); };
@@ -97,7 +96,7 @@ ResizedNormalization::ResizedNormalization(const Attrs& attrs, const Shape& z, s
   sums_at_ = vectors.add(static_cast<std::size_t>(parts_ * 2 * z_.c) * sizeof(double));
   workers_at_ = vectors.end();
   Offsets offsets;
-  offsets.add(floats(std::max(square_.buffer_floats(), transposed_ ? transposed_->buffer_floats() : 0)));
+  offsets.add(floats(square_.buffer_floats()));
   row_at_ = offsets.add(floats(row_elements()));
   sum_at_ = offsets.add(floats(2 * period_));
   worker_bytes_ = offsets.end();
@@ -171,49 +170,38 @@ void ResizedNormalization::take_statistics(const Statistics& at, double epsilon)
     add_moments(from + row * z_.stride_h, w.row, columns_.data(), rows_[static_cast<std::size_t>(row)], row_elements(),
                 period_, center, w.sum, w.product);
   });
-  const auto count = static_cast<double>(whole_.n * whole_.h * whole_.w);
   for (int64_t c = 0; c < z_.c; ++c) {
-    const double mean = all.sums[c] / count;  // around the center
+    const double mean = all.sums[c] / count_;  // around the center
     at.mean[c] = static_cast<float>(static_cast<double>(center[c]) + mean);
-    at.inv_std[c] = static_cast<float>(1 / std::sqrt(std::max(all.products[c] / count - mean * mean, 0.0) + epsilon));
+    at.inv_std[c] = static_cast<float>(1 / std::sqrt(std::max(all.products[c] / count_ - mean * mean, 0.0) + epsilon));
   }
 }
 
 template <class T>
 void ResizedNormalization::take_gradient(const Gradient& at) const {
-  const auto *diff_dst = static_cast<const T*>(at.diff_dst), *z = static_cast<const T*>(at.z);
+  const auto *g = static_cast<const T*>(at.g), *z = static_cast<const T*>(at.z);
   auto* diff_z = static_cast<T*>(at.diff_z);
-  const int64_t others = whole_.c - z_.c;
   for (int64_t c = 0; c < z_.c; ++c) set(at.scratch, kCenter, c, static_cast<double>(at.mean[c]));
   const float* center = vector(at.scratch, kCenter);
   sum_rows(at.scratch, [&](const Worker& w, int64_t image, int64_t row) {
     const int64_t offset = z_.offset(image, 0, row, 0);
-    transposed_->make_row(diff_dst + whole_.offset(image, 0, 0, 0), row, w.buffer, w.row);
-    add_products(w.row, z + offset, row_elements(), period_, center, w.sum, w.product);
-    narrow(w.row, row_elements(), diff_z + offset);
-    if (others == 0) return;
-    // About where the map has just read.
-    const int64_t first = whole_.h * row / z_.h, last = whole_.h * (row + 1) / z_.h;
-    copy_lanes(diff_dst + whole_.offset(image, 0, first, 0) + z_.c, whole_.c,
-               static_cast<T*>(at.others) + (image * whole_.h + first) * whole_.w * others, others, others,
-               (last - first) * whole_.w);
+    add_products(g + offset, z + offset, row_elements(), period_, center, w.sum, w.product);
   });
   const Worker all = worker(at.scratch, 0, 0);
-  const auto count = static_cast<double>(whole_.n * whole_.h * whole_.w);
   for (int64_t c = 0; c < z_.c; ++c) {
     const auto inverse = static_cast<double>(at.inv_std[c]);
     const double factor = static_cast<double>(at.scale[c]) * inverse;
     at.diff_bias[c] = static_cast<float>(all.sums[c]);
     at.diff_scale[c] = static_cast<float>(all.products[c] * inverse);
     set(at.scratch, kFactor, c, factor);
-    set(at.scratch, kSlope, c, -factor * inverse * inverse * all.products[c] / count);
-    set(at.scratch, kConstant, c, -factor * all.sums[c] / count);
+    set(at.scratch, kSlope, c, -factor * inverse * inverse * all.products[c] / count_);
+    set(at.scratch, kConstant, c, -factor * all.sums[c] / count_);
   }
   for_rows(at.scratch, [&](const Worker& w, int64_t image, int64_t row) {
     square_.make_row(z + z_.offset(image, 0, 0, 0), row, w.buffer, w.row);
     apply_row(w.row, columns_.data(), rows_[static_cast<std::size_t>(row)], row_elements(), period_, center,
               vector(at.scratch, kFactor), vector(at.scratch, kSlope), vector(at.scratch, kConstant),
-              diff_z + z_.offset(image, 0, row, 0));
+              g + z_.offset(image, 0, row, 0), diff_z + z_.offset(image, 0, row, 0));
   });
 }
 

@@ -3,13 +3,12 @@
 // With z the image, y = R z the resized one, and the weights of every output of R adding up to 1 (R 1 = 1):
 //   sum(y) = sum(r * z), r = R^T 1        sum(y * y) = sum(z * R^T R z)
 // so y's statistics need no y. Nor does the gradient of z, R^T of what BatchNormalization passes back: with
-// g = R^T diff_dst, and the formulas of ops/batch_normalization.cpp,
+// g = R^T diff_dst, as who makes diff_dst gives it, and the formulas of ops/batch_normalization.cpp,
 //   diff_bias = sum(g)    diff_scale = inv_std * sum(g * (z - mean))    M = elements of a channel of y
 //   diff_z = scale * inv_std * (g - r * diff_bias / M - (R^T R z - mean * r) * inv_std * diff_scale / M)
 #pragma once
 
 #include <cstddef>
-#include <optional>
 #include <vector>
 
 #include "graph/attrs.h"
@@ -20,9 +19,8 @@ namespace hourglass::detail {
 
 class ResizedNormalization {
  public:
-  // Of z [N,C,H,W], channels-last, by Resize with these attributes, which must not crop. `channels` are those of the
-  // image whose gradient is taken, of which z's are the first; none for statistics alone.
-  ResizedNormalization(const Attrs& attrs, const Shape& z, std::optional<int64_t> channels = {});
+  // Of z [N,C,H,W], channels-last, by Resize with these attributes, which must not crop.
+  ResizedNormalization(const Attrs& attrs, const Shape& z);
 
   [[nodiscard]] std::size_t scratch_bytes() const { return end_; }
 
@@ -35,15 +33,13 @@ class ResizedNormalization {
   void take_statistics(const Statistics& at, double epsilon) const;
 
   struct Gradient {
-    const void *diff_dst = nullptr, *z = nullptr;
+    const void *g = nullptr, *z = nullptr;
     const float *scale = nullptr, *mean = nullptr, *inv_std = nullptr;
     void* diff_z = nullptr;
     float *diff_scale = nullptr, *diff_bias = nullptr;
-    // Where the channels of diff_dst behind z's go, as an image of their own; null where there are none.
-    void* others = nullptr;
     void* scratch = nullptr;
   };
-  // diff_z may not lie where z or diff_dst does.
+  // diff_z may lie where g does, not where z does.
   template <class T>
   void take_gradient(const Gradient& at) const;
 
@@ -64,11 +60,11 @@ class ResizedNormalization {
   void sum_rows(void* scratch, const Body& body) const;
   [[nodiscard]] int64_t row_elements() const { return z_.w * z_.c; }
 
-  View z_, whole_;  // whole: the image whose gradient is taken, as large as y
+  View z_;
+  double count_;  // elements of a channel of y
   int64_t period_, parts_;
-  SeparableMap square_;                     // R^T R
-  std::optional<SeparableMap> transposed_;  // R^T of the whole's first channels
-  std::vector<float> rows_, columns_;       // r, of a row times of an element of each row
+  SeparableMap square_;                // R^T R
+  std::vector<float> rows_, columns_;  // r, of a row times of an element of each row
   std::size_t sums_at_ = 0, workers_at_ = 0, sum_at_ = 0, row_at_ = 0, worker_bytes_ = 0, end_ = 0;
 };
 

@@ -7,21 +7,22 @@
 namespace hourglass::detail {
 namespace {
 
-bool are_alike(const TapList& a, const TapList& b) {
-  constexpr double kRounding = 1e-6;
-  std::map<int64_t, double> difference;
-  for (const auto& [element, weight] : a) difference[element] += weight;
-  for (const auto& [element, weight] : b) difference[element] -= weight;
-  for (const auto& [element, weight] : difference) {
-    if (std::abs(weight) > kRounding) return false;
-  }
-  return true;
+constexpr double kRounding = 1e-6;
+
+TapList difference(const TapList& a, const TapList& b) {
+  std::map<int64_t, double> weights;
+  for (const auto& [element, weight] : a) weights[element] += weight;
+  for (const auto& [element, weight] : b) weights[element] -= weight;
+  std::erase_if(weights, [](const auto& entry) { return std::abs(entry.second) <= kRounding; });
+  return {weights.begin(), weights.end()};
 }
 
 }  // namespace
 
-bool StretchedAxis::ends_differ() const {
-  return !are_alike(padded.front(), blurred.front()) || !are_alike(padded.back(), blurred.back());
+bool StretchedAxis::ends_differ() const { return !missing(false).empty() || !missing(true).empty(); }
+
+TapList StretchedAxis::missing(bool at_end) const {
+  return at_end ? difference(padded.back(), blurred.back()) : difference(padded.front(), blurred.front());
 }
 
 std::optional<StretchedAxis> stretched_axis(const WindowAxis& window, Border border, const std::vector<TapList>& resize,
@@ -51,7 +52,7 @@ std::optional<StretchedAxis> stretched_axis(const WindowAxis& window, Border bor
       made.emplace_back(element, axis.blur[static_cast<std::size_t>(2 + d)]);
     }
     const bool inside = position >= 0 && position < 2 * extent;
-    if (inside && !are_alike(axis.padded.back(), made)) return std::nullopt;
+    if (inside && !difference(axis.padded.back(), made).empty()) return std::nullopt;
   }
   return axis;
 }

@@ -28,6 +28,8 @@ struct StretchedAxis {
   std::vector<TapList> blurred = {};  // and as the blur makes them; the same but for the first and the last
 
   [[nodiscard]] bool ends_differ() const;
+  // What the window sees at the first or the last of them less what the blur makes there.
+  [[nodiscard]] TapList missing(bool at_end) const;
 };
 
 // `window` and `border` are those of the resized axis, and `resize` says what its elements are made of. Absent where it

@@ -6,6 +6,7 @@
 #include "ops/detail/loop.h"
 #include "ops/detail/offsets.h"
 #include "ops/detail/onednn.h"
+#include "ops/detail/stretched_gradient.h"
 #include "ops/detail/stretched_source.h"
 #include "ops/detail/view.h"
 #include "ops/detail/winograd.h"
@@ -23,35 +24,6 @@ constexpr int64_t kVectors = 4, kRows = 24;
 constexpr int64_t kBlurredBytes = 128 << 10;
 // A part's sums; a thread has several parts where theirs are no more than this together.
 constexpr int64_t kSumsBytes = 1 << 20, kPartsSumsBytes = 256 << 10;
-
-// to[i] = the sum over t of weights[t] * from[t][i].
-template <class T>
-HG_CLONES void mix_four(const T* const* from, const float* weights, int64_t count, float* to) {
-  const float w0 = weights[0], w1 = weights[1], w2 = weights[2], w3 = weights[3];
-  const T *x0 = from[0], *x1 = from[1], *x2 = from[2], *x3 = from[3];
-  for (int64_t i = 0; i < count; ++i) {
-    to[i] = w0 * load(x0 + i) + w1 * load(x1 + i) + w2 * load(x2 + i) + w3 * load(x3 + i);
-  }
-}
-template <class T>
-HG_CLONES void scale(const T* from, float factor, int64_t count, float* to) {
-  for (int64_t i = 0; i < count; ++i) to[i] = factor * load(from + i);
-}
-template <class T>
-HG_CLONES void add_scaled(const T* from, float factor, int64_t count, float* to) {
-  for (int64_t i = 0; i < count; ++i) to[i] += factor * load(from + i);
-}
-
-// Every second pixel: `channels` of pixel i are the sum over t of weights[t] * those of pixel 2 * i + t.
-HG_CLONES void mix_pixels(const float* from, int64_t pixel, const float* weights, int64_t count, int64_t channels,
-                          float* to, int64_t width) {
-  const float w0 = weights[0], w1 = weights[1], w2 = weights[2], w3 = weights[3];
-  for (int64_t i = 0; i < count; ++i) {
-    const float *x0 = from + 2 * i * pixel, *x1 = x0 + pixel, *x2 = x1 + pixel, *x3 = x2 + pixel;
-    float* y = to + i * width;
-    for (int64_t c = 0; c < channels; ++c) y[c] = w0 * x0[c] + w1 * x1[c] + w2 * x2[c] + w3 * x3[c];
-  }
-}
 
 // Two pixels of floats to words of pairs of bf16.
 HG_CLONES void pair_pixels(const float* low, const float* high, int64_t count, uint32_t* words) {
@@ -76,6 +48,7 @@ struct Layout {
   const WinogradLoops* loops = nullptr;
   bool is_bf16 = false;
   std::optional<StretchedSource> source;
+  std::optional<StretchedGradient> gradient;
   View dst;
   int64_t first = 0, second = 0;  // channels
   int64_t width = 0, panels = 0;  // of columns: dst's channels
@@ -274,40 +247,14 @@ class StretchedGradWeights final : public ConvolutionKernel {
       return words<uint32_t>(l_.blurred) + (panel * 2 + phase) * l_.depth(l_.strip) * l_.width;
     }
 
-    // Even and odd pixels of row r of the blurred gradient, from 2 * column_ on. False where it is zero.
+    // Even and odd pixels of row r of the blurred gradient, of the strip's columns. False where it is zero.
     bool blur(int64_t r) const {
-      const int64_t pixels = 2 * count_ + 3, left = 2 * column_ - 1;
-      const int64_t from = std::max<int64_t>(left, 0), to = std::min(left + pixels, l_.dst.w);
       auto* mixed = words<float>(l_.mixed);
-      std::array<int64_t, 4> lines = {};
-      std::array<float, 4> weights = {};
-      std::size_t terms = 0;
-      for (int64_t d = -2; d <= 1; ++d) {
-        const float weight = source_.h().blur[static_cast<std::size_t>(2 + d)];
-        if (weight == 0 || r - d < 0 || r - d >= l_.dst.h) continue;
-        lines[terms] = r - d;
-        weights[terms++] = weight;
-      }
-      if (terms == 0 || from >= to) return false;
-      std::fill_n(mixed, (from - left) * l_.dst.c, 0.0F);
-      std::fill_n(mixed + (to - left) * l_.dst.c, (left + pixels - to) * l_.dst.c, 0.0F);
-      with_element(l_.is_bf16, [&](auto* element) {
-        using T = std::remove_pointer_t<decltype(element)>;
-        std::array<const T*, 4> rows = {};
-        for (std::size_t i = 0; i < terms; ++i) rows[i] = reinterpret_cast<const T*>(gradient(lines[i], from));
-        float* at = mixed + (from - left) * l_.dst.c;
-        const int64_t count = (to - from) * l_.dst.c;
-        if (terms == 4) return mix_four(rows.data(), weights.data(), count, at);
-        scale(rows[0], weights[0], count, at);
-        for (std::size_t i = 1; i < terms; ++i) add_scaled(rows[i], weights[i], count, at);
-      });
-      const auto& b = source_.w().blur;
-      const std::array<float, 4> back = {b[3], b[2], b[1], b[0]};
+      if (!l_.gradient->blur_columns(kernel_.at_.src[1], image_, r, column_, count_, mixed)) return false;
       for (int64_t panel = 0; panel < l_.panels; ++panel) {
         for (int64_t phase = 0; phase < 2; ++phase) {
           auto* floats = l_.is_bf16 ? words<float>(l_.floats) : reinterpret_cast<float*>(blurred(panel, phase));
-          mix_pixels(mixed + phase * l_.dst.c + panel * l_.width, l_.dst.c, back.data(), count_, l_.real_columns(panel),
-                     floats, l_.width);
+          l_.gradient->blur_row(mixed, phase, count_, panel * l_.width, l_.real_columns(panel), floats, l_.width);
           if (l_.is_bf16) pair(floats, count_, blurred(panel, phase));
         }
       }
@@ -452,6 +399,7 @@ std::optional<KernelPlan> plan_stretched_grad_weights(const Convolution& conv) {
   l.is_bf16 = conv.src.dtype == DType::bf16;
   const MemoryDesc dst = with_tag(conv.dst, Tag::nhwc);
   l.dst = view_of(dst);
+  l.gradient.emplace(l.source->h(), l.source->w(), l.dst, l.is_bf16);
   l.first = l.source->channels();
   l.second = l.source->second_channels();
   l.width = std::min(kVectors * kLanes, up(l.dst.c, kLanes));
@@ -478,7 +426,7 @@ std::optional<KernelPlan> plan_stretched_grad_weights(const Convolution& conv) {
   l.second_rows = add(4 * 2 * (2 * l.strip + 3) * l.second);
   if (l.is_bf16) l.second_pairs = add(4 * 2 * (l.strip + 2) * second_words);
   if (l.is_bf16) l.pairs = add((l.strip + 2) * first_words);
-  l.mixed = add((2 * l.strip + 3) * l.dst.c);
+  l.mixed = add(l.gradient->mixed_floats(l.strip));
   l.blurred = add(l.panels * 2 * l.depth(l.strip) * l.width);
   l.plain_row = add((2 * l.strip + 2) * l.width);
   if (l.is_bf16) l.floats = add((l.strip + 1) * l.width);

@@ -18,7 +18,7 @@ constexpr int64_t kSides = 4;
 
 }  // namespace
 
-std::optional<StretchedSource> StretchedSource::of(const Convolution& conv, Offsets& scratch) {
+std::optional<StretchedAxes> stretched_axes(const Convolution& conv) {
   if (!conv.normalized || !conv.normalized->resized || conv.src.shape.elements() == 0) return std::nullopt;
   const int64_t first = conv.normalized->first_channels, second = conv.src.shape[1] - first;
   if (conv.src.dtype == DType::bf16 && (first % 2 != 0 || second % 2 != 0)) return std::nullopt;
@@ -26,12 +26,18 @@ std::optional<StretchedSource> StretchedSource::of(const Convolution& conv, Offs
   auto h = stretched_axis(conv.window.h, conv.border, taps_of_axis(attrs, from, 2), from[2]);
   auto w = stretched_axis(conv.window.w, conv.border, taps_of_axis(attrs, from, 3), from[3]);
   if (!h || !w) return std::nullopt;
-  return StretchedSource(conv, std::move(*h), std::move(*w), scratch);
+  return StretchedAxes{std::move(*h), std::move(*w)};
 }
 
-StretchedSource::StretchedSource(const Convolution& conv, StretchedAxis h, StretchedAxis w, Offsets& scratch)
-    : h_(std::move(h)),
-      w_(std::move(w)),
+std::optional<StretchedSource> StretchedSource::of(const Convolution& conv, Offsets& scratch) {
+  auto axes = stretched_axes(conv);
+  if (!axes) return std::nullopt;
+  return StretchedSource(conv, std::move(*axes), scratch);
+}
+
+StretchedSource::StretchedSource(const Convolution& conv, StretchedAxes axes, Offsets& scratch)
+    : h_(std::move(axes.h)),
+      w_(std::move(axes.w)),
       border_(conv.border),
       small_(conv, NormalizedSource::Of::small),
       channels_(conv.normalized->first_channels),
@@ -105,22 +111,16 @@ void StretchedSource::make_row_of_frame(int64_t image, Side side, float* buffer,
 
 template <class T>
 void StretchedSource::make_column_of_frame(int64_t image, Side side, float* buffer, T* to) const {
-  const auto at_end = [&](const std::vector<TapList>& lists) {
-    return side == Side::left ? lists.front() : lists.back();
-  };
+  const TapList missing = w_.missing(side == Side::right);
   const int64_t column = h_.extent * channels_, line = (2 * h_.extent + 2) * channels_;
   float *mixed = buffer, *sums = mixed + column;
   auto* pixels = reinterpret_cast<T*>(sums + line);
   std::fill_n(buffer, column + line, 0.0F);
   for (int64_t i = 0; i < h_.extent; ++i) {
-    const auto mix = [&](const TapList& list, float sign) {
-      for (const auto& [element, weight] : list) {
-        read(image, i, element, 1, pixels);
-        add_scaled(pixels, sign * static_cast<float>(weight), channels_, mixed + i * channels_);
-      }
-    };
-    mix(at_end(w_.padded), 1);
-    mix(at_end(w_.blurred), -1);
+    for (const auto& [element, weight] : missing) {
+      read(image, i, element, 1, pixels);
+      add_scaled(pixels, static_cast<float>(weight), channels_, mixed + i * channels_);
+    }
   }
   for (std::size_t j = 1; j + 1 < h_.padded.size(); ++j) {
     for (const auto& [element, weight] : h_.padded[j]) {

@@ -11,10 +11,16 @@
 
 namespace hourglass::detail {
 
+// Of the source of a convolution, as conv.normalized says it is resized. Absent where it is not, or not so; in bf16 the
+// channels of both activations are even, as products of pairs want them.
+struct StretchedAxes {
+  StretchedAxis h, w;
+};
+std::optional<StretchedAxes> stretched_axes(const Convolution& conv);
+
 class StretchedSource {
  public:
-  // Absent where the source is not resized, or not so. In bf16 the channels of both activations are even, as products
-  // of pairs want them.
+  // Absent where the axes are.
   static std::optional<StretchedSource> of(const Convolution& conv, Offsets& scratch);
 
   [[nodiscard]] const StretchedAxis& h() const { return h_; }
@@ -38,7 +44,7 @@ class StretchedSource {
   [[nodiscard]] const void* frame(int64_t image, Side side) const;
 
  private:
-  StretchedSource(const Convolution& conv, StretchedAxis h, StretchedAxis w, Offsets& scratch);
+  StretchedSource(const Convolution& conv, StretchedAxes axes, Offsets& scratch);
 
   template <class T>
   void make_row_of_frame(int64_t image, Side side, float* buffer, T* to) const;

@@ -1,0 +1,18 @@
+// The gradient of the source of a convolution with 3x3 taps, whose first channels are an image that was resized to
+// twice its size: of that image as it was before, and of the other channels. The adjoint of
+// ops/detail/stretched_convolution.h but for the normalisation: the gradient is blurred, and a pixel of the small image
+// gets nine products from it, a quarter of those of the large image's four pixels, whose gradients are never made.
+#pragma once
+
+#include <optional>
+
+#include "ops/detail/convolution.h"
+
+namespace hourglass::detail {
+
+// conv.normalized says what is resized. Inputs: diff_dst and the weights; outputs: the gradients of the small image
+// and, where there are more channels, of those. Absent where the source is not resized so, where there are no products
+// for the CPU and the type, and for other channels whose border lies at the far end (wrap).
+std::optional<KernelPlan> plan_stretched_grad_src(const Convolution& conv);
+
+}  // namespace hourglass::detail
