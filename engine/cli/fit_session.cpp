@@ -1,10 +1,10 @@
 #include "engine/cli/fit_session.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <sstream>
 
 #include "engine/cli/command_text.h"
+#include "engine/cli/same_file.h"
 #include "engine/cli/settings.h"
 #include "engine/cli/version.h"
 #include "graph/error.h"
@@ -12,11 +12,6 @@
 
 namespace hourglass::cli {
 namespace {
-
-std::string absolute(const std::string& path) {
-  std::error_code ignored;
-  return std::filesystem::weakly_canonical(path, ignored).string();
-}
 
 std::string versions() {
   std::string text = version_text();
@@ -46,9 +41,10 @@ nlohmann::ordered_json step_values(const RestoreStep& step, const std::string& s
 }  // namespace
 
 bool written_by(const Archive& checkpoint, const std::string& path) {
+  const std::string sought = canonical_path(path);
   std::istringstream lines(checkpoint.text("outputs"));
   for (std::string line; std::getline(lines, line);) {
-    if (line == absolute(path)) return true;
+    if (line == sought) return true;
   }
   return false;
 }
@@ -80,7 +76,7 @@ FitSession::FitSession(const FitArguments& arguments, const TaskRun& what, const
     } catch (const Error& error) {
       throw error.within(arguments.resume);
     }
-    if (checkpoint.path == arguments.resume) checkpoint_.adopt();
+    if (same_file(checkpoint.path, arguments.resume)) checkpoint_.adopt();
   }
   const auto may_overwrite = [&](const std::string& path) {
     return arguments.force || (arguments.resumed && !path.empty() && written_by(*arguments.resumed, path));
@@ -101,7 +97,7 @@ void FitSession::put_away(Progress& progress) {
   for (const FitObserver* observer : observers_) observer->save(archive);
   std::string outputs;
   for (const std::string& path : {arguments_.output, arguments_.history, arguments_.report, arguments_.profile}) {
-    if (!path.empty()) outputs += absolute(path) + "\n";
+    if (!path.empty()) outputs += canonical_path(path) + "\n";
   }
   archive.put("outputs", outputs);
   try {

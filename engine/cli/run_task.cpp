@@ -7,6 +7,7 @@
 #include "engine/cli/live_report.h"
 #include "engine/cli/network_option.h"
 #include "engine/cli/progress.h"
+#include "engine/cli/same_file.h"
 #include "engine/image/file.h"
 #include "engine/image/metrics.h"
 #include "engine/image/read_image.h"
@@ -60,7 +61,7 @@ std::string checkpoint_path(const FitArguments& arguments) {
     if (arguments.output == "-" || (fs::exists(status) && !fs::is_regular_file(status))) return {};
     path = arguments.output + ".ckpt";
   }
-  if (path == arguments.resume) return path;
+  if (same_file(path, arguments.resume)) return path;
   if (!arguments.force && fs::is_regular_file(path)) {
     fail("{0}: exists already: an earlier run was not finished. --resume {0} goes on with it, --force begins anew",
          path);

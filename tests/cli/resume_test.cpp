@@ -56,6 +56,18 @@ struct Fixture {
   }
 };
 
+// The current folder, while it lives.
+class InFolder {
+ public:
+  explicit InFolder(const std::string& path) { std::filesystem::current_path(path); }
+  ~InFolder() { std::filesystem::current_path(before_); }
+  InFolder(const InFolder&) = delete;
+  InFolder& operator=(const InFolder&) = delete;
+
+ private:
+  std::filesystem::path before_ = std::filesystem::current_path();
+};
+
 void check_ok(const Run& result) {
   CAPTURE(result.err);
   CHECK(result.exit_code == 0);
@@ -137,6 +149,28 @@ TEST_CASE_FIXTURE(Fixture, "a signal ends the run early, keeps the result, and s
     }
     CHECK(folder.names() == Names{"in.jpg"});
   }
+}
+
+TEST_CASE_FIXTURE(Fixture, "a run goes on over its files, however they are named") {
+  const InFolder here(folder.string());
+  const Names settings{"--threads", "1", "--iterations", "400", "--stop", "none"};
+  const auto interrupted = [&](Names arguments) {
+    arguments.insert(arguments.end(), settings.begin(), settings.end());
+    const Run result = run_and_signal(arguments, SIGINT, "\n1/400  ");
+    CAPTURE(result.err);
+    REQUIRE(result.exit_code == 130);
+    return result.err;
+  };
+  // Bare names, the default one among them.
+  const std::string advice = "to go on: hourglass restore in.jpg -o in.restored.png --resume in.restored.png.ckpt\n";
+  CHECK_CONTAINS(interrupted({"restore", "in.jpg"}), advice);
+  check_ok(run({"restore", "in.jpg", "-o", "in.restored.png", "--resume", "in.restored.png.ckpt"}));
+  interrupted({"restore", "in.jpg", "-o", "out.png", "--history", "out.csv", "--checkpoint", "run.ckpt"});
+  const std::string link = folder / "link";
+  std::filesystem::create_directory_symlink(folder.string(), link);
+  check_ok(run({"restore", "in.jpg", "-o", "./out.png", "--history", "link/out.csv", "--resume", "run.ckpt",
+                "--checkpoint", "./run.ckpt"}));
+  CHECK(folder.names() == Names{"in.jpg", "in.restored.png", "link", "out.csv", "out.png"});
 }
 
 TEST_CASE_FIXTURE(Fixture, "a second signal ends the program at once, and the last checkpoint is whole") {
