@@ -28,7 +28,7 @@ class FitSession {
   // Throws Error.
   void close(Progress& progress);
 
-  // SIGINT or SIGTERM when one has ended run(), else 0.
+  // SIGINT, SIGTERM or SIGHUP when one has ended run(), else 0.
   [[nodiscard]] int signal() const { return interrupt_.signal(); }
   // Of all iterations, those of the run's earlier parts included.
   [[nodiscard]] const RunLog& log() const { return log_; }

@@ -1,9 +1,14 @@
-// Ctrl-C and SIGTERM: the first asks the running work to finish its step and save, the second ends the program.
+// Ctrl-C, SIGTERM and SIGHUP: the first asks the running work to finish its step and save; another, half a second later
+// or more, ends the program.
 #pragma once
+
+#include <signal.h>  // sigaction is POSIX
+
+#include <array>
 
 namespace hourglass::cli {
 
-// Installs the handlers while it lives.
+// Installs the handlers while it lives, but none for a signal that the program was started to ignore.
 class InterruptGuard {
  public:
   InterruptGuard();
@@ -11,8 +16,12 @@ class InterruptGuard {
   InterruptGuard(const InterruptGuard&) = delete;
   InterruptGuard& operator=(const InterruptGuard&) = delete;
 
-  // SIGINT or SIGTERM once one has come, else 0.
+  // SIGINT, SIGTERM or SIGHUP once one has come, else 0.
   [[nodiscard]] int signal() const;
+
+ private:
+  static constexpr std::array kSignals{SIGINT, SIGTERM, SIGHUP};
+  std::array<struct sigaction, kSignals.size()> before_{};
 };
 
 }  // namespace hourglass::cli

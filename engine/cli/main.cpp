@@ -24,7 +24,7 @@ constexpr const char* kFooter = R"(Examples:
 
 'hourglass COMMAND --help' explains a command. Inputs are JPEG or PNG, told apart by their content; '-' stands for
 standard input or output. Exit codes: 0 done, 1 an error (nothing was written), 2 a wrong command line,
-130 interrupted, 143 terminated.)";
+129 hung up, 130 interrupted, 143 terminated.)";
 
 // Every command registers itself here.
 void add_commands(CLI::App& app, Action& action) {

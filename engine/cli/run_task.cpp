@@ -1,6 +1,7 @@
 #include "engine/cli/run_task.h"
 
-#include <csignal>
+#include <signal.h>  // SIGHUP is POSIX
+
 #include <filesystem>
 
 #include "engine/cli/fit_session.h"
@@ -279,7 +280,9 @@ ExitCode run_task(FitArguments& arguments, const TaskRun& what) {
   if (!result.interrupted) return ExitCode::ok;
   progress.say("stopped early, as asked: the result is what had been reached");
   if (!session.resume_command().empty()) progress.say("to go on: " + session.resume_command());
-  return session.signal() == SIGTERM ? ExitCode::terminated : ExitCode::interrupted;
+  return session.signal() == SIGTERM  ? ExitCode::terminated
+         : session.signal() == SIGHUP ? ExitCode::hung_up
+                                      : ExitCode::interrupted;
 }
 
 }  // namespace hourglass::cli

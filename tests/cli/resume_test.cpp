@@ -175,15 +175,43 @@ TEST_CASE_FIXTURE(Fixture, "a run goes on over its files, however they are named
 
 TEST_CASE_FIXTURE(Fixture, "a second signal ends the program at once, and the last checkpoint is whole") {
   // An iteration takes longer than the signals are apart.
+  write_file_atomically(input, encode_jpeg(make_picture(640, 640, 3), {.quality = 10}), true);
+  const Run result = run_and_signal_when(
+      command("out", {"--model", "standard", "--threads", "1", "--iterations", "100000", "--checkpoint", checkpoint,
+                      "--checkpoint-every", "0"}),
+      SIGINT, [&] { return reached() >= 2; }, 2, 600);
+  CHECK(result.exit_code == 130);
+  CHECK(!std::filesystem::exists(folder / "out.png"));
+  CHECK(reached() >= 2);
+  check_fails(run({"restore", input, "-o", folder / "new.png", "--resume", checkpoint, "--iterations", "5"}), 1,
+              "was begun with --iterations 100000");
+}
+
+TEST_CASE_FIXTURE(Fixture, "two signals in quick succession are one") {
+  // As timeout(1) sends them, to the program and to its group. An iteration takes longer than they are apart.
   write_file_atomically(input, encode_jpeg(make_picture(192, 192, 3), {.quality = 10}), true);
   const Run result = run_and_signal_when(
       command("out", {"--model", "medium", "--threads", "1", "--iterations", "100000", "--checkpoint", checkpoint,
                       "--checkpoint-every", "0"}),
-      SIGINT, [&] { return reached() >= 2; }, 2);
-  CHECK(result.exit_code == 130);
-  CHECK(reached() >= 2);
-  check_fails(run({"restore", input, "-o", folder / "new.png", "--resume", checkpoint, "--iterations", "5"}), 1,
-              "was begun with --iterations 100000");
+      SIGTERM, [&] { return reached() >= 2; }, 2);
+  CAPTURE(result.err);
+  CHECK(result.exit_code == 143);
+  CHECK_CONTAINS(result.err, "to go on: ");
+  CHECK(std::filesystem::exists(folder / "out.png"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "a terminal that goes ends the run early, unless the run is to ignore that") {
+  const auto before = ::signal(SIGHUP, SIG_DFL);
+  const Names settings{"--threads", "1", "--iterations", "400", "--stop", "none", "--force"};
+  const Run hung_up = run_and_signal(command("out", settings), SIGHUP, "\n1/400  ");
+  ::signal(SIGHUP, SIG_IGN);
+  const Run ignored = run_and_signal(command("out", settings), SIGHUP, "\n1/400  ");
+  ::signal(SIGHUP, before);
+  CAPTURE(hung_up.err);
+  CHECK(hung_up.exit_code == 129);
+  CHECK_CONTAINS(hung_up.err, "to go on: ");
+  CAPTURE(ignored.err);
+  CHECK(ignored.exit_code == 0);
 }
 
 TEST_CASE_FIXTURE(Fixture, "a short run leaves no checkpoint") {

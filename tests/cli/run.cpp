@@ -35,7 +35,16 @@ pid_t start(const std::vector<std::string>& arguments, const std::string& in, co
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
   pid_t child = 0;
-  const int error = ::posix_spawn(&child, HOURGLASS_PROGRAM, &actions, nullptr, argv.data(), environ);
+  // A shell may have the tests, in the background, ignore Ctrl-C.
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t defaults;
+  sigemptyset(&defaults);
+  sigaddset(&defaults, SIGINT);
+  posix_spawnattr_setsigdefault(&attributes, &defaults);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+  const int error = ::posix_spawn(&child, HOURGLASS_PROGRAM, &actions, &attributes, argv.data(), environ);
+  posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   REQUIRE(error == 0);
   return child;
@@ -60,7 +69,7 @@ Run run(const std::vector<std::string>& arguments, const std::string& stdin_path
 namespace {
 
 Run signalled(const std::vector<std::string>& arguments, int signal,
-              const std::function<bool(const std::string& err)>& when, int times) {
+              const std::function<bool(const std::string& err)>& when, int times, int pause) {
   const TemporaryFolder folder;
   const std::string out = folder / "out", err = folder / "err";
   const pid_t child = start(arguments, "/dev/null", out, err);
@@ -70,7 +79,7 @@ Run signalled(const std::vector<std::string>& arguments, int signal,
   for (int i = 0; i < times; ++i) {
     REQUIRE(::kill(child, signal) == 0);
     // One that is still pending would swallow the next.
-    if (i + 1 < times) ::usleep(20000);
+    if (i + 1 < times) ::usleep(static_cast<useconds_t>(pause) * 1000);
   }
   const int exit_code = exit_code_of(child);
   return {.exit_code = exit_code, .out = slurp(out), .err = slurp(err)};
@@ -80,13 +89,13 @@ Run signalled(const std::vector<std::string>& arguments, int signal,
 
 Run run_and_signal(const std::vector<std::string>& arguments, int signal, const std::string& when) {
   return signalled(
-      arguments, signal, [&](const std::string& err) { return err.find(when) != std::string::npos; }, 1);
+      arguments, signal, [&](const std::string& err) { return err.find(when) != std::string::npos; }, 1, 0);
 }
 
 Run run_and_signal_when(const std::vector<std::string>& arguments, int signal, const std::function<bool()>& when,
-                        int times) {
+                        int times, int pause) {
   return signalled(
-      arguments, signal, [&](const std::string&) { return when(); }, times);
+      arguments, signal, [&](const std::string&) { return when(); }, times, pause);
 }
 
 std::string last_line(const std::string& text) {

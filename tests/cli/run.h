@@ -20,9 +20,9 @@ Run run(const std::vector<std::string>& arguments, const std::string& stdin_path
 
 // Sends the signal as soon as stderr holds the text.
 Run run_and_signal(const std::vector<std::string>& arguments, int signal, const std::string& when);
-// The same as soon as `when()` is true, `times` times in short succession.
+// The same as soon as `when()` is true, `times` times, `pause` milliseconds apart.
 Run run_and_signal_when(const std::vector<std::string>& arguments, int signal, const std::function<bool()>& when,
-                        int times = 1);
+                        int times = 1, int pause = 20);
 
 // Without its line end: of --json, the result.
 std::string last_line(const std::string& text);
