@@ -7,6 +7,7 @@
 
 #include "engine/cli/bench_fit.h"
 #include "engine/cli/commands.h"
+#include "engine/cli/output.h"
 #include "engine/cli/profile.h"
 #include "engine/measure/statistics.h"
 #include "engine/measure/steps.h"
@@ -63,7 +64,7 @@ ExitCode run(const Arguments& a) {
     json["arena_bytes"] = plan.arena_bytes();
     json["persistent_bytes"] = plan.persistent_bytes();
     json["peak_rss_bytes"] = peak_rss_bytes();
-    fmt::print("{}\n", json.dump());
+    fmt::print("{}\n", json_text(json));
     return ExitCode::ok;
   }
   const Spread spread = spread_of(seconds);

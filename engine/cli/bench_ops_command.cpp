@@ -4,6 +4,7 @@
 #include "engine/cli/bench_fit.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/network_option.h"
+#include "engine/cli/output.h"
 #include "engine/measure/machine.h"
 #include "engine/measure/steps.h"
 
@@ -62,7 +63,7 @@ ExitCode run(const Arguments& a) {
                                 {"seconds", profile.seconds.median}};
     json["steps"] = nlohmann::ordered_json::array();
     for (const StepProfile& step : profile.steps) json["steps"].push_back(to_json(step, peak));
-    fmt::print("{}\n", json.dump());
+    fmt::print("{}\n", json_text(json));
     return ExitCode::ok;
   }
   fmt::print("{}\n", describe(machine));

@@ -6,6 +6,7 @@
 
 #include "engine/cli/bench_fit.h"
 #include "engine/cli/commands.h"
+#include "engine/cli/output.h"
 #include "engine/cli/progress.h"
 #include "engine/cli/scaling_figure.h"
 #include "engine/image/file.h"
@@ -192,7 +193,7 @@ ExitCode run_scaling(const Arguments& a, const Machine& machine, const std::vect
     nlohmann::ordered_json json = head(a, machine);
     json["rows"] = json_of(rows);
     if (law) json["serial_fraction"] = law->serial_fraction;
-    fmt::print("{}\n", json.dump());
+    fmt::print("{}\n", json_text(json));
     return ExitCode::ok;
   }
   fmt::print("{}\n", describe(machine));
@@ -291,7 +292,7 @@ ExitCode run_throughput(const Arguments& a, const Machine& machine, int cpus, Pr
   }
   write_files(a, machine, csv, throughput_figure(points));
   if (a.json) {
-    fmt::print("{}\n", json.dump());
+    fmt::print("{}\n", json_text(json));
     return ExitCode::ok;
   }
   fmt::print("{}\n", describe(machine));

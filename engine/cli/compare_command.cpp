@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/cli/commands.h"
+#include "engine/cli/output.h"
 #include "engine/image/metrics.h"
 #include "engine/image/read_image.h"
 #include "graph/error.h"
@@ -47,7 +48,7 @@ ExitCode run(const Options& options) {
   if (options.json) {
     const nlohmann::ordered_json json = {
         {"psnr", result.psnr}, {"psnr_y", result.psnr_y}, {"psnr_b", result.psnr_b}, {"ssim", result.ssim}};
-    fmt::print("{}\n", json.dump());  // infinity becomes null
+    fmt::print("{}\n", json_text(json));  // infinity becomes null
   } else {
     fmt::print("PSNR    {:.3f} dB\nPSNR-Y  {:.3f} dB\nPSNR-B  {:.3f} dB\nSSIM    {:.5f}\n", result.psnr, result.psnr_y,
                result.psnr_b, result.ssim);

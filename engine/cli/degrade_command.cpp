@@ -10,6 +10,7 @@
 #include "engine/cli/commands.h"
 #include "engine/cli/compress_options.h"
 #include "engine/cli/fit_options.h"
+#include "engine/cli/output.h"
 #include "engine/image/file.h"
 #include "engine/image/jpeg.h"
 #include "engine/image/metrics.h"
@@ -184,11 +185,7 @@ ExitCode run(Options& options) {
                                                        : make_jpeg(options, decoded, input.size());
   // Where the image itself goes to stdout, the report makes way.
   std::FILE* to = options.output == "-" ? stderr : stdout;
-  if (options.json) {
-    fmt::print(to, "{}\n", report.json.dump());
-  } else {
-    fmt::print(to, "{}: {}\n", options.output, report.text);
-  }
+  print_to(to, (options.json ? json_text(report.json) : options.output + ": " + report.text) + "\n");
   return ExitCode::ok;
 }
 

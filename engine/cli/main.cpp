@@ -8,6 +8,7 @@
 #include <new>
 
 #include "engine/cli/commands.h"
+#include "engine/cli/output.h"
 #include "engine/cli/version.h"
 #include "graph/error.h"
 
@@ -41,7 +42,15 @@ void add_commands(CLI::App& app, Action& action) {
 }
 
 ExitCode report(ExitCode code, std::string_view text) {
-  fmt::print(stderr, "hourglass: {}\n", text);
+  print_to(stderr, fmt::format("hourglass: {}\n", text));
+  return code;
+}
+
+constexpr const char* kCannotPrint = "standard output: cannot write";
+
+// A full disk behind stdout shows when it is flushed.
+ExitCode flushed(ExitCode code) {
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) fail(kCannotPrint);
   return code;
 }
 
@@ -55,7 +64,7 @@ ExitCode run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help_or_version) {
-    return static_cast<ExitCode>(app.exit(help_or_version));
+    return flushed(static_cast<ExitCode>(app.exit(help_or_version)));
   } catch (const CLI::ParseError& error) {
     const auto chosen = app.get_subcommands();
     if (chosen.empty() && !app.remaining().empty())
@@ -64,10 +73,7 @@ ExitCode run(int argc, char** argv) {
     return report(ExitCode::usage, fmt::format("{}\nTry 'hourglass {}--help'.", error.what(),
                                                chosen.empty() ? "" : chosen.front()->get_name() + " "));
   }
-  const ExitCode code = action();
-  // A full disk behind stdout shows when it is flushed.
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) fail("standard output: cannot write");
-  return code;
+  return flushed(action());
 }
 
 // Threads that wait for each other spin, then sleep. libgomp's default, 300 000 turns, is longer than the program's
@@ -82,12 +88,13 @@ void spin_briefly(char** argv) {
 
 }  // namespace
 
-void warn(std::string_view text) { fmt::print(stderr, "hourglass: warning: {}\n", text); }
+void warn(std::string_view text) { print_to(stderr, fmt::format("hourglass: warning: {}\n", text)); }
 
 }  // namespace hourglass::cli
 
 int main(int argc, char** argv) {
   using namespace hourglass::cli;
+  fill_standard_streams();
   spin_briefly(argv);
   ExitCode code = ExitCode::error;
   try {
@@ -97,7 +104,9 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     code = report(ExitCode::error, "out of memory");
   } catch (const std::exception& error) {
-    code = report(ExitCode::error, fmt::format("unexpected: {}", error.what()));
+    // What is printed where nothing can be written is thrown too.
+    const bool printing = std::ferror(stdout) != 0;
+    code = report(ExitCode::error, printing ? kCannotPrint : fmt::format("unexpected: {}", error.what()));
   }
   return static_cast<int>(code);
 }

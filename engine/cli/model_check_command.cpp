@@ -7,6 +7,7 @@
 #include "engine/cli/commands.h"
 #include "engine/cli/model_check.h"
 #include "engine/cli/network_option.h"
+#include "engine/cli/output.h"
 #include "engine/cli/size_option.h"
 #include "graph/error.h"
 #include "graph/op.h"
@@ -104,7 +105,7 @@ void print_json(const std::string& name, const ModelCheck& check) {
                                        {"notes", check.notes},
                                        {"nodes", std::move(nodes)},
                                        {"parameters", std::move(parameters)}};
-  fmt::print("{}\n", json.dump());
+  fmt::print("{}\n", json_text(json));
 }
 
 void print_ops() {

@@ -10,6 +10,7 @@
 
 #include "engine/cli/commands.h"
 #include "engine/cli/network_option.h"
+#include "engine/cli/output.h"
 #include "engine/cli/size_option.h"
 #include "engine/image/file.h"
 #include "engine/restore/energy.h"
@@ -181,8 +182,8 @@ ExitCode run_make(const MakeOptions& options) {
   const std::string bytes = export_onnx(graph, {.dynamic_size = true});
   write_file_atomically(options.output, bytes_of(bytes), options.force);
   // Where the file itself goes to stdout, the report makes way.
-  fmt::print(options.output == "-" ? stderr : stdout, "{}: {} parameters, {} bytes\n", options.output,
-             cost_of(graph).parameters, bytes.size());
+  print_to(options.output == "-" ? stderr : stdout,
+           fmt::format("{}: {} parameters, {} bytes\n", options.output, cost_of(graph).parameters, bytes.size()));
   return ExitCode::ok;
 }
 
@@ -340,7 +341,7 @@ void print_json(const Info& info) {
                                        {"precision", name_of(info.precision)},
                                        {"peak_bytes", info.peak_bytes},
                                        {"layers", std::move(layers)}};
-  fmt::print("{}\n", json.dump());
+  fmt::print("{}\n", json_text(json));
 }
 
 ExitCode run_info(const InfoOptions& options) {

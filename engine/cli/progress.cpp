@@ -6,6 +6,8 @@
 
 #include <cmath>
 
+#include "engine/cli/output.h"
+
 namespace hourglass::cli {
 namespace {
 
@@ -78,8 +80,7 @@ void Progress::show_json(const ProgressPoint& point) {
     object["seconds_left"] = {point.may_stop_early ? 0.0 : range->low, range->high};
   }
   if (!point.values.is_null()) object.update(point.values);
-  fmt::print(options_.json, "{}\n", object.dump());
-  std::fflush(options_.json);
+  print_to(options_.json, json_text(object) + "\n");
 }
 
 void Progress::show_line(const ProgressPoint& point) {
@@ -96,22 +97,21 @@ void Progress::show_line(const ProgressPoint& point) {
     const std::string with_bar =
         fmt::format("{} {}", bar(static_cast<double>(point.done) / static_cast<double>(point.total)), line);
     if (with_bar.size() <= room) line = with_bar;
-    fmt::print(stderr, "\r\x1b[K{}", std::string_view(line).substr(0, room));
-    std::fflush(stderr);
+    print_to(stderr, "\r\x1b[K" + line.substr(0, room));
     line_open_ = true;
   } else {
-    fmt::print(stderr, "{}\n", line);
+    print_to(stderr, line + "\n");
   }
 }
 
 void Progress::say(const std::string& text) {
   if (options_.quiet) return;
   finish();
-  fmt::print(stderr, "{}\n", text);
+  print_to(stderr, text + "\n");
 }
 
 void Progress::finish() {
-  if (line_open_) fmt::print(stderr, "\n");
+  if (line_open_) print_to(stderr, "\n");
   line_open_ = false;
 }
 

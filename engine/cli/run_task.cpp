@@ -7,6 +7,7 @@
 #include "engine/cli/fit_session.h"
 #include "engine/cli/live_report.h"
 #include "engine/cli/network_option.h"
+#include "engine/cli/output.h"
 #include "engine/cli/progress.h"
 #include "engine/cli/same_file.h"
 #include "engine/image/file.h"
@@ -230,7 +231,7 @@ void print_json(const FitArguments& arguments, const TaskRun& what, const Restor
     json["psnr_degraded"] = *quality.before;
     json["psnr_restored"] = *quality.after;
   }
-  fmt::print(json_stream(arguments), "{}\n", json.dump());
+  print_to(json_stream(arguments), json_text(json) + "\n");
 }
 
 }  // namespace

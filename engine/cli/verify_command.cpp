@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/cli/commands.h"
+#include "engine/cli/output.h"
 #include "engine/image/read_image.h"
 #include "engine/restore/jpeg_task.h"
 #include "graph/error.h"
@@ -41,7 +42,7 @@ ExitCode run(const Options& options) {
   if (options.json) {
     const nlohmann::ordered_json json = {
         {"coefficients", check.coefficients}, {"same", check.same}, {"share", check.share()}};
-    fmt::print("{}\n", json.dump());
+    fmt::print("{}\n", json_text(json));
   } else {
     fmt::print("{} of {} coefficients ({:.3f} %) come out as in {}\n", check.same, check.coefficients,
                100 * check.share(), options.jpeg);

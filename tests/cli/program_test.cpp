@@ -1,7 +1,11 @@
 // The program's frame: help, versions, exit codes.
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
+#include "engine/image/file.h"
+#include "engine/image/read_image.h"
 #include "tests/cli/run.h"
+#include "tests/temporary_folder.h"
 
 namespace hourglass::test {
 
@@ -45,6 +49,58 @@ TEST_CASE("output that cannot be written is an error") {
   check_fails(run({"compare", image, image}, {}, "/dev/full"), 1, "standard output");
   check_fails(run({"degrade", image, "--quality", "50", "-o", "-"}, {}, "/dev/full"), 1, "standard output");
   check_fails(run({"degrade", image, "--quality", "50", "-o", "/dev/full"}), 1, "No space left");
+  for (const char* out : {"/dev/full", "closed"}) {
+    check_fails(run({"--help"}, {}, out), 1, "standard output: cannot write");
+    check_fails(run({"restore", "--help"}, {}, out), 1, "standard output: cannot write");
+    check_fails(run({"--version"}, {}, out), 1, "standard output: cannot write");
+    check_fails(run({"model", "check", "standard", "--json"}, {}, out), 1, "standard output: cannot write");
+  }
+  // The result is there all the same.
+  const TemporaryFolder folder;
+  const Run fit =
+      run({"restore", image, "-o", folder / "out.png", "--json", "-q", "--iterations", "2", "--threads", "1"}, {},
+          "/dev/full");
+  check_fails(fit, 1, "standard output: cannot write");
+  CHECK(folder.names() == std::vector<std::string>{"out.png"});
+}
+
+TEST_CASE("messages that cannot be written end nothing") {
+  const std::string image = data_path("camera.png");
+  for (const char* err : {"/dev/full", "closed"}) {
+    if (std::string(err) == "/dev/full" && !std::filesystem::exists(err)) continue;
+    CAPTURE(err);
+    const TemporaryFolder folder;
+    CHECK(run({"frobnicate"}, {}, {}, err).exit_code == 2);
+    CHECK(run({"compare", image, folder / "none"}, {}, {}, err).exit_code == 1);
+    const std::vector<std::string> fit{"restore", image,       "--history", folder / "out.csv", "--iterations",
+                                       "2",       "--threads", "1",         "--json",           "--verbose"};
+    std::vector<std::string> to_file = fit, to_stdout = fit;
+    to_file.insert(to_file.end(), {"-o", folder / "out.png"});
+    CHECK(run(to_file, {}, {}, err).exit_code == 0);
+    to_stdout.insert(to_stdout.end(), {"-o", "-", "--force"});
+    CHECK(run(to_stdout, {}, folder / "stdout.png", err).exit_code == 0);
+    CHECK(run({"degrade", image, "--quality", "50", "-o", "-"}, {}, folder / "out.jpg", err).exit_code == 0);
+    CHECK(run({"model", "make", "-o", "-"}, {}, folder / "out.onnx", err).exit_code == 0);
+    CHECK(folder.names() == std::vector<std::string>{"out.csv", "out.jpg", "out.onnx", "out.png", "stdout.png"});
+    CHECK(read_image(folder / "stdout.png").image.width == 128);
+    // What is opened does not take the place of the stream.
+    const std::vector<uint8_t> history = read_file(folder / "out.csv");
+    CHECK(std::string(history.begin(), history.end()).find("camera.png") == std::string::npos);
+  }
+}
+
+TEST_CASE("file names that are no UTF-8") {
+  const TemporaryFolder folder;
+  const std::string name = "\xff\xfe.png";
+  std::filesystem::copy_file(data_path("camera.png"), folder / name);
+  const Run result = run({"restore", folder / name, "-o", folder / ("out" + name), "--report", folder / "out.html",
+                          "--json", "--iterations", "2", "--threads", "1"});
+  CAPTURE(result.err);
+  CHECK(result.exit_code == 0);
+  CHECK(nlohmann::json::parse(last_line(result.out)).at("iterations") == 2);
+  const Run holes = run({"degrade", folder / name, "-o", folder / ("holes" + name), "--drop", "0.5", "--json"});
+  CHECK(holes.exit_code == 0);
+  CHECK(nlohmann::json::parse(holes.out).contains("mask"));
 }
 
 }  // namespace hourglass::test

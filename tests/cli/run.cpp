@@ -29,8 +29,15 @@ pid_t start(const std::vector<std::string>& arguments, const std::string& in, co
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, in.c_str(), O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out.c_str(), O_WRONLY | O_CREAT, 0600);
-  posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, err.c_str(), O_WRONLY | O_CREAT, 0600);
+  const auto open = [&](int fd, const std::string& path) {
+    if (path == "closed") {
+      posix_spawn_file_actions_addclose(&actions, fd);
+    } else {
+      posix_spawn_file_actions_addopen(&actions, fd, path.c_str(), O_WRONLY | O_CREAT, 0600);
+    }
+  };
+  open(STDOUT_FILENO, out);
+  open(STDERR_FILENO, err);
   std::vector<char*> argv = {const_cast<char*>("hourglass")};
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
@@ -58,12 +65,16 @@ int exit_code_of(pid_t child) {
 
 }  // namespace
 
-Run run(const std::vector<std::string>& arguments, const std::string& stdin_path, const std::string& stdout_path) {
+Run run(const std::vector<std::string>& arguments, const std::string& stdin_path, const std::string& stdout_path,
+        const std::string& stderr_path) {
   const TemporaryFolder folder;
   const std::string in = stdin_path.empty() ? "/dev/null" : stdin_path;
-  const std::string out = stdout_path.empty() ? folder / "out" : stdout_path, err = folder / "err";
+  const std::string out = stdout_path.empty() ? folder / "out" : stdout_path;
+  const std::string err = stderr_path.empty() ? folder / "err" : stderr_path;
   const int exit_code = exit_code_of(start(arguments, in, out, err));
-  return {.exit_code = exit_code, .out = stdout_path.empty() ? slurp(out) : std::string(), .err = slurp(err)};
+  return {.exit_code = exit_code,
+          .out = stdout_path.empty() ? slurp(out) : std::string(),
+          .err = stderr_path.empty() ? slurp(err) : std::string()};
 }
 
 namespace {

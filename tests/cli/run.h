@@ -14,9 +14,10 @@ struct Run {
   std::string out, err;
 };
 
-// stdin_path: a file for standard input, empty for none. stdout_path: where standard output goes instead of Run::out.
+// stdin_path: a file for standard input, empty for none. stdout_path, stderr_path: where these go instead of Run::out
+// and Run::err; "closed" for nowhere.
 Run run(const std::vector<std::string>& arguments, const std::string& stdin_path = {},
-        const std::string& stdout_path = {});
+        const std::string& stdout_path = {}, const std::string& stderr_path = {});
 
 // Sends the signal as soon as stderr holds the text.
 Run run_and_signal(const std::vector<std::string>& arguments, int signal, const std::string& when);

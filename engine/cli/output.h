@@ -1,0 +1,22 @@
+// What the program prints, and how it bears that it can't.
+#pragma once
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+namespace hourglass::cli {
+
+// Prints a text that is no reason to end the work when it can't be printed. On stdout it shows at the end, in ferror();
+// on stderr it is lost.
+void print_to(std::FILE* stream, std::string_view text);
+
+// On one line. File names and a network's names may be no UTF-8: what is none becomes U+FFFD.
+std::string json_text(const nlohmann::ordered_json& json);
+
+// Puts something into the places of standard streams that are closed, with which reading and writing fails: the next
+// file that is opened would stand there otherwise, and get the messages.
+void fill_standard_streams();
+
+}  // namespace hourglass::cli
