@@ -8,11 +8,13 @@
 #include "engine/cli/commands.h"
 #include "engine/cli/output.h"
 #include "engine/cli/progress.h"
+#include "engine/cli/same_file.h"
 #include "engine/cli/scaling_figure.h"
 #include "engine/image/file.h"
 #include "engine/measure/machine.h"
 #include "engine/measure/scaling.h"
 #include "graph/error.h"
+#include "models/builtin.h"
 
 namespace hourglass::cli {
 namespace {
@@ -305,10 +307,11 @@ ExitCode run_throughput(const Arguments& a, const Machine& machine, int cpus, Pr
 }
 
 ExitCode run(const Arguments& a) {
+  const std::string model = find_builtin(a.network.model) == nullptr ? a.network.model : std::string();
+  check_distinct({{"--model", model}}, {{"--csv", a.csv}, {"--plot", a.plot}});
   for (const std::string* path : {&a.csv, &a.plot}) {
     if (!path->empty()) check_writable(*path, a.force);
   }
-  if (!a.csv.empty() && a.csv == a.plot) fail("{}: is both the --csv and the --plot", a.csv);
   Progress progress({.quiet = a.quiet});
   const Machine machine = this_machine();
   const std::set<int> sorted(a.threads.begin(), a.threads.end());

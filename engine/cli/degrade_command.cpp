@@ -11,6 +11,7 @@
 #include "engine/cli/compress_options.h"
 #include "engine/cli/fit_options.h"
 #include "engine/cli/output.h"
+#include "engine/cli/same_file.h"
 #include "engine/image/file.h"
 #include "engine/image/jpeg.h"
 #include "engine/image/metrics.h"
@@ -164,13 +165,14 @@ void resolve_mask(Options& options) {
     if (options.output == "-") fail("--drop to standard output needs --mask: where the mask goes");
     options.mask = std::filesystem::path(options.output).replace_extension(".mask.png").string();
   }
-  check_writable(options.mask, options.force);
-  if (options.mask == options.output) fail("{}: is both the --output and the --mask", options.output);
 }
 
 ExitCode run(Options& options) {
-  check_writable(options.output, options.force);
   if (options.drop) resolve_mask(options);
+  check_distinct({{"input", options.input}, {"--degradation", options.degradation}},
+                 {{"--output", options.output}, {"--mask", options.mask}});
+  check_writable(options.output, options.force);
+  if (options.drop) check_writable(options.mask, options.force);
   const std::vector<uint8_t> input = read_file(options.input);
   DecodedImage decoded = decode_image(input, options.input);
   for (const std::string& text : decoded.warnings) warn(fmt::format("{}: {}", options.input, text));

@@ -57,6 +57,7 @@ ExitCode run(Arguments& arguments) {
   const QualityChoice choice = compress(original.image, arguments.compress, {}, file.size());
 
   const ExperimentFolder folder{fit.output};
+  folder.check_original(name);
   // What stands outside of the folder is not ours.
   for (const std::string* path : {&fit.report, &fit.profile}) {
     if (std::filesystem::exists(*path)) check_writable(*path, fit.force);

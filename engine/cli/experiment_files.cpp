@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "engine/cli/same_file.h"
 #include "engine/image/metrics.h"
 #include "engine/image/read_image.h"
 #include "graph/error.h"
@@ -34,6 +35,18 @@ void ExperimentFolder::prepare(bool overwrite) const {
   for (const fs::directory_entry& entry : fs::directory_iterator(path / kSnapshots)) {
     const std::string name = entry.path().filename().string();
     if (name.starts_with("iteration_") && name.ends_with(".png")) fs::remove(entry.path());
+  }
+}
+
+void ExperimentFolder::check_original(const std::string& original) const {
+  std::vector<NamedFile> outputs;
+  for (const char* name : {"compressed.jpg", "restored.png", "history.csv", "contact_sheet.png", "trend.svg",
+                           "trend.png", "path.svg", "path.png", "report.html", kCheckpoint}) {
+    outputs.emplace_back(std::string("experiment's ") + name, file(name));
+  }
+  check_distinct({{"input", original}}, outputs);
+  if (fs::path(canonical_path(original)).parent_path() == canonical_path(file(kSnapshots))) {
+    fail("{}: lies in the folder of the experiment's snapshots: move it to another one", original);
   }
 }
 

@@ -20,6 +20,8 @@ struct ExperimentFolder {
   std::filesystem::path path;
 
   [[nodiscard]] std::string file(const std::string& name) const { return (path / name).string(); }
+  // Throws Error where the original would be lost to one of the experiment's files.
+  void check_original(const std::string& original) const;
   // Creates it, and removes the snapshots and the checkpoint of an earlier experiment. Throws Error when it holds
   // anything and `overwrite` is false.
   void prepare(bool overwrite) const;

@@ -51,7 +51,8 @@ ExitCode run(Arguments& a) {
     if (!a.iterations_given) fit.options.iterations = kLargeHolesIterations;
   }
   if (!fit.input_noise) fit.input_noise = a.large_holes ? 0 : 0.03;
-  return run_task(fit, {.task = *task, .input = input, .suffix = kSuffix, .verb = "filled"});
+  return run_task(fit,
+                  {.task = *task, .input = input, .suffix = kSuffix, .verb = "filled", .inputs = {{"--mask", a.mask}}});
 }
 
 }  // namespace

@@ -61,7 +61,8 @@ ExitCode run_operator(Arguments& arguments) {
                         .input = input,
                         .suffix = kSuffix,
                         .verb = "restored",
-                        .details = {{"degradation", arguments.degradation}}});
+                        .details = {{"degradation", arguments.degradation}},
+                        .inputs = {{"--degradation", arguments.degradation}}});
 }
 
 ExitCode run(Arguments& arguments) {

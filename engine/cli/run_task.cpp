@@ -18,6 +18,7 @@
 #include "engine/runtime/cpus.h"
 #include "engine/runtime/precision.h"
 #include "graph/error.h"
+#include "models/builtin.h"
 #include "ops/table.h"
 
 namespace hourglass::cli {
@@ -36,35 +37,40 @@ bool is_ours(const FitArguments& arguments, const std::string& path) {
   return arguments.resumed && written_by(*arguments.resumed, path);
 }
 
-void check_outputs(const FitArguments& arguments) {
-  const std::pair<const char*, const std::string&> files[] = {{"--output", arguments.output},
-                                                              {"--history", arguments.history},
-                                                              {"--report", arguments.report},
-                                                              {"--profile", arguments.profile},
-                                                              {"--checkpoint", arguments.checkpoint}};
-  for (const auto& [option, path] : files) {
-    if (path.empty()) continue;
-    // What stands at the checkpoint's place is looked at later.
-    if (&path != &arguments.checkpoint) check_writable(path, arguments.force || is_ours(arguments, path));
-    for (const auto& [earlier, other] : files) {
-      if (&other == &path) break;
-      if (other == path) fail("{}: is both the {} and the {}", path, earlier, option);
-    }
-  }
-}
-
 // Where the run is put away: where it is told, where it came from, or beside an output that is a file.
 std::string checkpoint_path(const FitArguments& arguments) {
   namespace fs = std::filesystem;
-  std::string path = arguments.checkpoint.empty() ? arguments.resume : arguments.checkpoint;
-  if (path.empty()) {
-    std::error_code ignored;
-    const fs::file_status status = fs::status(arguments.output, ignored);
-    if (arguments.output == "-" || (fs::exists(status) && !fs::is_regular_file(status))) return {};
-    path = arguments.output + ".ckpt";
+  const std::string& told = arguments.checkpoint.empty() ? arguments.resume : arguments.checkpoint;
+  if (!told.empty()) return told;
+  std::error_code ignored;
+  const fs::file_status status = fs::status(arguments.output, ignored);
+  if (arguments.output == "-" || (fs::exists(status) && !fs::is_regular_file(status))) return {};
+  return arguments.output + ".ckpt";
+}
+
+void check_outputs(const FitArguments& arguments, const TaskRun& what) {
+  const std::vector<NamedFile> outputs{{"--output", arguments.output},
+                                       {"--history", arguments.history},
+                                       {"--report", arguments.report},
+                                       {"--profile", arguments.profile}};
+  std::vector<NamedFile> inputs{{"input", what.original}, {"input", arguments.input}};
+  inputs.emplace_back("--reference", arguments.reference);
+  if (find_builtin(arguments.model) == nullptr) inputs.emplace_back("--model", arguments.model);
+  inputs.insert(inputs.end(), what.inputs.begin(), what.inputs.end());
+  std::vector<NamedFile> all = outputs;
+  all.emplace_back(arguments.checkpoint.empty() ? "checkpoint" : "--checkpoint", checkpoint_path(arguments));
+  check_distinct(inputs, all);
+  // A run may be put away where it came from.
+  check_distinct({{"--resume", arguments.resume}}, outputs);
+  for (const auto& [option, path] : outputs) {
+    if (!path.empty()) check_writable(path, arguments.force || is_ours(arguments, path));
   }
-  if (same_file(path, arguments.resume)) return path;
-  if (!arguments.force && fs::is_regular_file(path)) {
+}
+
+std::string checked_checkpoint_path(const FitArguments& arguments) {
+  const std::string path = checkpoint_path(arguments);
+  if (path.empty() || same_file(path, arguments.resume)) return path;
+  if (!arguments.force && std::filesystem::is_regular_file(path)) {
     fail("{0}: exists already: an earlier run was not finished. --resume {0} goes on with it, --force begins anew",
          path);
   }
@@ -243,7 +249,7 @@ std::string kind_of(const DecodedImage& input) {
 
 ExitCode run_task(FitArguments& arguments, const TaskRun& what) {
   if (arguments.output.empty()) arguments.output = default_output(arguments.input, what.suffix);
-  check_outputs(arguments);
+  check_outputs(arguments, what);
   resolve(arguments, what);
   const Image& sought = what.task.baseline();
   const InputKind input = arguments.options.fit.input;
@@ -261,7 +267,7 @@ ExitCode run_task(FitArguments& arguments, const TaskRun& what) {
     arguments.options.profile = true;
   }
   FitSession session(arguments, what, network.make,
-                     {.path = checkpoint_path(arguments),
+                     {.path = checked_checkpoint_path(arguments),
                       .on_request = !arguments.checkpoint.empty(),
                       .every_seconds = arguments.checkpoint_every},
                      observers);

@@ -8,6 +8,7 @@
 #include "engine/cli/exit_code.h"
 #include "engine/cli/fit_observer.h"
 #include "engine/cli/fit_options.h"
+#include "engine/cli/same_file.h"
 #include "engine/image/decoded_image.h"
 #include "engine/image/jpeg.h"
 #include "engine/restore/task.h"
@@ -23,6 +24,7 @@ struct TaskRun {
   const JpegCoefficients* jpeg = nullptr;                             // what the report shows the cells of
   std::string original = {};                 // the file that the command was given, where that is not the input
   std::vector<FitObserver*> observers = {};  // besides the report
+  std::vector<NamedFile> inputs = {};        // files of the command's own options, such as a mask
 };
 
 // "gray JPEG", "colour JPEG" or "PNG".

@@ -3,9 +3,19 @@
 #include <filesystem>
 #include <system_error>
 
+#include "graph/error.h"
+
 namespace hourglass::cli {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+void refuse(const NamedFile& file, const NamedFile& earlier) {
+  fail("{}: is both the {} and the {}: name another file", file.second, earlier.first, file.first);
+}
+
+}  // namespace
 
 std::string canonical_path(const std::string& path) {
   if (path == "-") return path;
@@ -23,6 +33,20 @@ bool same_file(const std::string& a, const std::string& b) {
   if (a == "-" || b == "-") return false;
   std::error_code error;
   return fs::equivalent(a, b, error) && !error;  // hard links
+}
+
+void check_distinct(const std::vector<NamedFile>& inputs, const std::vector<NamedFile>& outputs) {
+  for (auto output = outputs.begin(); output != outputs.end(); ++output) {
+    std::error_code ignored;
+    if (fs::is_regular_file(output->second, ignored)) {
+      for (const NamedFile& input : inputs) {
+        if (same_file(input.second, output->second)) refuse(*output, input);
+      }
+    }
+    for (auto earlier = outputs.begin(); earlier != output; ++earlier) {
+      if (same_file(earlier->second, output->second)) refuse(*output, *earlier);
+    }
+  }
 }
 
 }  // namespace hourglass::cli

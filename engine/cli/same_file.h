@@ -2,6 +2,8 @@
 #pragma once
 
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace hourglass::cli {
 
@@ -10,5 +12,12 @@ std::string canonical_path(const std::string& path);
 
 // Whether both name the same file, or would once it is there.
 bool same_file(const std::string& a, const std::string& b);
+
+// What the user knows it by, "--history" or "input", and its path; an empty path stands for none.
+using NamedFile = std::pair<std::string, std::string>;
+
+// Throws Error where an output would take the place of an input or of another output, however they are spelled. Streams
+// and devices may be read and written.
+void check_distinct(const std::vector<NamedFile>& inputs, const std::vector<NamedFile>& outputs);
 
 }  // namespace hourglass::cli

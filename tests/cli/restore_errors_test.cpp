@@ -49,6 +49,49 @@ TEST_CASE_FIXTURE(Fixture, "restore refuses a run that does not fit into the mem
   fails({input, "--memory-limit", "much"}, 2, {"--memory-limit"}, 2);
 }
 
+TEST_CASE_FIXTURE(Fixture, "no output takes the place of an input or of another output") {
+  const auto refuses = [&](const std::vector<std::string>& options, const std::string& text) {
+    std::vector<std::string> arguments{input, "--force"};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    const std::vector<uint8_t> before = read_file(input);
+    fails(arguments, 1, {text});
+    CHECK(read_file(input) == before);
+  };
+  const std::string same = folder / "./in.jpg", link = folder / "link.jpg", hard = folder / "hard.jpg";
+  std::filesystem::create_symlink(input, link);
+  std::filesystem::create_hard_link(input, hard);
+  for (const std::string& name : {input, same, link, hard}) {
+    refuses({"-o", name}, "is both the input and the --output: name another file");
+    for (const std::string option : {"--history", "--report", "--profile", "--checkpoint"}) {
+      refuses({"-o", output, option, name}, name + ": is both the input and the " + option);
+    }
+  }
+  save(folder / "reference.png", encode_png(make_picture(24, 16, 3)));
+  refuses({"-o", folder / "reference.png", "--reference", folder / "./reference.png"},
+          "is both the --reference and the --output");
+  save(folder / "net.onnx", small_model().bytes());
+  refuses({"-o", output, "--model", folder / "net.onnx", "--history", folder / "./net.onnx"},
+          "is both the --model and the --history");
+  refuses({"-o", output, "--history", folder / "./out.png"}, "is both the --output and the --history");
+  refuses({"-o", output, "--history", folder / "out.png.ckpt"}, "is both the --history and the checkpoint");
+
+  const std::string mask = folder / "mask.png";
+  save(mask, encode_png(make_picture(24, 16, 1)));
+  check_fails(run({"inpaint", input, "--mask", mask, "-o", folder / "./mask.png", "--force"}), 1,
+              "is both the --mask and the --output");
+  check_fails(run({"degrade", input, "-o", link, "--quality", "5", "--force"}), 1,
+              "is both the input and the --output");
+  check_fails(run({"degrade", input, "-o", output, "--drop", "0.5", "--mask", same, "--force"}), 1,
+              "is both the input and the --mask");
+  check_fails(run({"degrade", input, "-o", output, "--drop", "0.5", "--mask", folder / "./out.png"}), 1,
+              "is both the --output and the --mask");
+  save(folder / "restored.png", encode_png(make_picture(24, 16, 3)));
+  check_fails(run({"experiment", folder / "restored.png", "-o", folder.string(), "--quality", "5", "--force"}), 1,
+              "is both the input and the experiment's restored.png");
+  // What is no file can be both.
+  CHECK(run({"degrade", "-", "-o", "-", "--quality", "20"}, input, "/dev/null").exit_code == 0);
+}
+
 TEST_CASE_FIXTURE(Fixture, "restore refuses images that it can't read") {
   fails({folder / "missing.jpg"}, 1, {"missing.jpg: no such file"});
   fails({folder.string()}, 1, {"is a folder"});
