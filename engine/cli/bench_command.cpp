@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/cli/bench_fit.h"
+#include "engine/cli/command_text.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/output.h"
 #include "engine/cli/profile.h"
@@ -69,10 +70,10 @@ ExitCode run(const Arguments& a) {
   }
   const Spread spread = spread_of(seconds);
   fmt::print(
-      "{} {} {} on {} threads: {:.2f} ms per iteration (median of {}, quartiles {:.2f} to {:.2f}), {:.1f} MiB planned, "
+      "{} {} {} on {}: {:.2f} ms per iteration (median of {}, quartiles {:.2f} to {:.2f}), {:.1f} MiB planned, "
       "{:.1f} MiB peak\n",
-      a.network.model, a.network.size, precision_name(a.network), plan.threads(), spread.median * 1e3, seconds.size(),
-      spread.low * 1e3, spread.high * 1e3,
+      a.network.model, a.network.size, precision_name(a.network), counted(plan.threads(), "thread"),
+      spread.median * 1e3, seconds.size(), spread.low * 1e3, spread.high * 1e3,
       static_cast<double>(plan.arena_bytes() + plan.persistent_bytes()) / (1 << 20),
       static_cast<double>(peak_rss_bytes()) / (1 << 20));
   if (a.profile) print_profile(*fit, a.iterations);

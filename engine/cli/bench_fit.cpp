@@ -1,5 +1,6 @@
 #include "engine/cli/bench_fit.h"
 
+#include "engine/cli/fit_options.h"
 #include "engine/cli/network_option.h"
 #include "engine/restore/energy.h"
 #include "ops/table.h"
@@ -14,8 +15,9 @@ void add_network_options(CLI::App& command, BenchNetwork& network) {
       ->capture_default_str();
   command
       .add_option("--memory-limit", network.memory_limit,
-                  "What the fit may hold, as 4G or 800M; one that needs more is refused (default: no limit)")
-      ->transform(CLI::AsSizeValue(false));
+                  "What the fit may hold, as 4G or 800M (a number alone: bytes); one that needs more is refused "
+                  "(default: no limit)")
+      ->transform(memory_size());
 }
 
 std::string precision_name(const BenchNetwork& network) {

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "engine/cli/bench_fit.h"
+#include "engine/cli/command_text.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/output.h"
 #include "engine/cli/progress.h"
@@ -199,9 +200,9 @@ ExitCode run_scaling(const Arguments& a, const Machine& machine, const std::vect
     return ExitCode::ok;
   }
   fmt::print("{}\n", describe(machine));
-  fmt::print("{} {} {}: medians and quartiles over {} rounds, each through all thread counts\n\n", a.network.model,
+  fmt::print("{} {} {}: medians and quartiles over {}, each through all thread counts\n\n", a.network.model,
              a.mode == Mode::weak ? "from " + a.network.size + " per thread" : a.network.size,
-             precision_name(a.network), a.timing.rounds);
+             precision_name(a.network), counted(a.timing.rounds, "round"));
   fmt::print("{:>7}  {:>11}  {:>28}  {:>8}  {:>8}  {:>10}  {:>9}\n", "threads", "size", "ms per iteration", "it/s",
              a.mode == Mode::weak ? "pixels/s" : "speed-up", "efficiency", "memory");
   for (const Row& row : rows) {
@@ -263,7 +264,8 @@ void print_splits(const Arguments& a, const std::vector<Split>& splits, int cpus
   const Split& best = *std::max_element(splits.begin(), splits.end(),
                                         [](const auto& x, const auto& y) { return x.rate.median < y.rate.median; });
   if (best.instances == 1) {
-    fmt::print("\nMost images per hour: one at a time on all {} threads, --threads {} (the default).\n", cpus, cpus);
+    fmt::print("\nMost images per hour: one at a time on {}, --threads {} (the default).\n",
+               cpus == 1 ? "the one thread" : fmt::format("all {} threads", cpus), cpus);
   } else {
     fmt::print("\nMost images per hour: {} at a time with --threads {} each, as in\n", best.instances, best.threads);
     fmt::print("  ls *.jpg | xargs -P {} -n 1 hourglass restore --threads {} -q\n", best.instances, best.threads);
@@ -298,10 +300,9 @@ ExitCode run_throughput(const Arguments& a, const Machine& machine, int cpus, Pr
     return ExitCode::ok;
   }
   fmt::print("{}\n", describe(machine));
-  fmt::print(
-      "{} {} {}: {} CPUs divided, medians and quartiles over {} rounds of {:.3g} s; an image is {} iterations\n\n",
-      a.network.model, a.network.size, precision_name(a.network), cpus, a.timing.rounds, a.seconds / a.timing.rounds,
-      a.image_iterations);
+  fmt::print("{} {} {}: {} divided, medians and quartiles over {} of {:.3g} s; an image is {} iterations\n\n",
+             a.network.model, a.network.size, precision_name(a.network), counted(cpus, "CPU"),
+             counted(a.timing.rounds, "round"), a.seconds / a.timing.rounds, a.image_iterations);
   print_splits(a, splits, cpus);
   return ExitCode::ok;
 }
@@ -322,8 +323,8 @@ ExitCode run(const Arguments& a) {
   }
   if (threads.empty()) threads = default_thread_counts(machine.available);
   if (threads.back() > machine.available) {
-    progress.say(fmt::format("note: {} threads share {} CPUs: what is over that measures the sharing", threads.back(),
-                             machine.available));
+    progress.say(fmt::format("note: {} threads share {}: what is over that measures the sharing", threads.back(),
+                             counted(machine.available, "CPU")));
   }
   return run_scaling(a, machine, threads, progress);
 }
@@ -345,8 +346,11 @@ void add_bench_threads_command(CLI::App& bench, Action& action) {
       "  hourglass bench threads --model net.onnx --size 512x512 --threads 1,2,4,8 --plot threads.svg\n"
       "  hourglass bench threads --mode throughput --model small --size 1024x768");
   add_network_options(*command, a.network);
-  command->add_option("--mode", a.mode, "strong, weak or throughput")
-      ->transform(CLI::CheckedTransformer(kModes))
+  // By name: CLI11 takes an enumeration for a number.
+  command
+      ->add_option_function<std::string>(
+          "--mode", [&a](const std::string& name) { a.mode = kModes.at(name); }, "What is measured: see below")
+      ->check(CLI::IsMember({"strong", "weak", "throughput"}))
       ->default_str("strong");
   command->add_option("--threads", a.threads, "Counts, as in 1,2,4; default: powers of two up to the CPUs available")
       ->delimiter(',')

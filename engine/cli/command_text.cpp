@@ -16,6 +16,10 @@ std::string quoted(const std::string& text) {
   return result + "'";
 }
 
+std::string counted(int64_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
 bool is_flag(const CLI::Option& option) { return option.get_expected_max() == 0; }
 
 std::vector<const CLI::Option*> named_options(const CLI::App& command) {

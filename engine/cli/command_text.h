@@ -26,4 +26,7 @@ std::string command_text(const CLI::App& command, const std::vector<std::string>
 // As a POSIX shell reads it back.
 std::string quoted(const std::string& text);
 
+// "1 thread", "2 threads".
+std::string counted(int64_t count, std::string_view noun);
+
 }  // namespace hourglass::cli

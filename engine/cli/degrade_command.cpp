@@ -211,8 +211,7 @@ void add_degrade_command(CLI::App& app, Action& action) {
   const auto [quality, ratio, subsampling] = add_compress_options(*command, *how, options->compress);
   CLI::Option* noise = how->add_option("--noise", options->noise,
                                        "Normal noise of this standard deviation, in grey levels of 255, clamped")
-                           ->check(CLI::PositiveNumber)
-                           ->check(finite());
+                           ->check(positive());
   CLI::Option* drop = how->add_option("--drop", options->drop, "Pixels are made black with this probability")
                           ->check(CLI::Validator(check_share, "in (0, 1)"));
   CLI::Option* downscale = how->add_option("--downscale", options->downscale, "Smaller by this factor: 2, 4 or 8")
@@ -224,7 +223,9 @@ void add_degrade_command(CLI::App& app, Action& action) {
   const auto only_with = [](CLI::Option* option, std::initializer_list<CLI::Option*> excluded) {
     for (CLI::Option* other : excluded) option->excludes(other);
   };
-  command->add_option("--seed", options->seed, "Of the noise and the holes")->capture_default_str();
+  command->add_option("--seed", options->seed, "Of the noise and the holes")
+      ->check(whole_number())
+      ->capture_default_str();
   only_with(command->add_option("--mask", options->mask,
                                 "For --drop, the mask to write: white = kept (default: OUTPUT with .mask.png)"),
             {quality, ratio, noise, downscale, degradation});

@@ -126,7 +126,7 @@ void add_experiment_command(CLI::App& app, Action& action) {
   command
       ->add_option("--snapshots", a.snapshots, "Iterations to keep a picture of; later ones than the run's count not")
       ->delimiter(',')
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   command->callback([arguments, &action] { action = [arguments] { return run(*arguments); }; });
 }

@@ -1,6 +1,8 @@
 #include "engine/cli/fit_options.h"
 
+#include <charconv>
 #include <cmath>
+#include <limits>
 
 #include "engine/cli/checkpoint_file.h"
 #include "engine/cli/network_option.h"
@@ -10,16 +12,72 @@
 
 namespace hourglass::cli {
 
-CLI::Validator finite() {
-  return {[](const std::string& text) -> std::string {
+namespace {
+
+CLI::Validator number_that(bool (*is)(double), const std::string& expected, const std::string& type) {
+  return {[is, expected](const std::string& text) -> std::string {
             double value = 0;
-            if (CLI::detail::lexical_cast(text, value) && std::isfinite(value)) return {};
-            return "expected a finite number, got " + text;
+            if (CLI::detail::lexical_cast(text, value) && std::isfinite(value) && is(value)) return {};
+            return "expected " + expected + ", got " + text;
+          },
+          type};
+}
+
+}  // namespace
+
+CLI::Validator finite() {
+  return number_that([](double) { return true; }, "a finite number", "");
+}
+
+CLI::Validator positive() {
+  return number_that([](double value) { return value > 0; }, "a number above 0", "POSITIVE");
+}
+
+CLI::Validator non_negative() {
+  return number_that([](double value) { return value >= 0; }, "0 or a number above it", "NONNEGATIVE");
+}
+
+CLI::Validator whole_number() {
+  return {[](const std::string& text) -> std::string {
+            uint64_t value = 0;
+            const char* end = text.data() + text.size();
+            const auto [rest, error] = std::from_chars(text.data(), end, value);
+            if (error == std::errc() && rest == end) return {};
+            return fmt::format("expected a whole number from 0 to {}, got {}", std::numeric_limits<uint64_t>::max(),
+                               text);
           },
           ""};
 }
 
+CLI::Validator memory_size() {
+  return {[](std::string& text) -> std::string {
+            const std::string refusal = "expected a size as 800M, 1.5G or a number of bytes, got " + text;
+            double number = 0;
+            const char* end = text.data() + text.size();
+            const auto [rest, error] = std::from_chars(text.data(), end, number, std::chars_format::fixed);
+            if (error != std::errc() || !std::isfinite(number) || number < 0) return refusal;
+            std::string unit = CLI::detail::to_lower(std::string(rest, end));
+            std::erase(unit, ' ');
+            // M, MB and MiB are one here.
+            if (unit.ends_with("b")) unit.pop_back();
+            if (unit.size() == 2 && unit[1] == 'i') unit.pop_back();
+            const std::size_t power = unit.empty() ? 0 : std::string_view("kmgtpe").find(unit) + 1;
+            const double bytes = number * std::pow(1024.0, static_cast<double>(power));
+            constexpr double kTooMany = 0x1p63;
+            if (unit.size() > 1 || (!unit.empty() && power == 0) || !(bytes < kTooMany)) return refusal;
+            text = fmt::format("{}", static_cast<uint64_t>(bytes));
+            return {};
+          },
+          "SIZE"};
+}
+
 namespace {
+
+// A comma in what is chosen from would make CLI11's list of it hard to read.
+std::string check_optimize(const std::string& text) {
+  if (text == "net" || text == "input" || text == "net,input" || text == "input,net") return {};
+  return "expected one of: net / input / net,input; got " + text;
+}
 
 void add_file_options(CLI::App& command, FitArguments& a) {
   const auto add = [&](CLI::Option* option) { option->group(kFilesGroup); };
@@ -33,8 +91,7 @@ void add_file_options(CLI::App& command, FitArguments& a) {
                          "Where to put the run away while it goes on (default: OUTPUT.ckpt, for runs of more than two "
                          "minutes); removed when it ends well"));
   add(command.add_option("--checkpoint-every", a.checkpoint_every, "Seconds from one checkpoint to the next")
-          ->check(CLI::NonNegativeNumber)
-          ->check(finite())
+          ->check(non_negative())
           ->capture_default_str());
   add(command.add_option("--resume", a.resume, "Goes on from a checkpoint, with its settings"));
   add(command.add_flag("--force", a.force, "Overwrite files that exist"));
@@ -93,14 +150,12 @@ void add_fit_options(CLI::App& command, FitArguments& a, const FitHelp& help) {
       ->check(CLI::IsMember({"constant", "cosine"}))
       ->capture_default_str();
   command.add_option("--learning-rate", a.options.fit.adam.learning_rate, "Adam's step")
-      ->check(CLI::PositiveNumber)
-      ->check(finite())
+      ->check(positive())
       ->capture_default_str();
   command
       .add_option("--input-noise", a.input_noise,
                   "Standard deviation of each iteration's noise on the input; default: " + help.input_noise_default)
-      ->check(CLI::NonNegativeNumber)
-      ->check(finite());
+      ->check(non_negative());
   command
       .add_option("--input", a.network_input,
                   "What the network makes its image of: noise, or meshgrid (each pixel's x and y)")
@@ -110,11 +165,12 @@ void add_fit_options(CLI::App& command, FitArguments& a, const FitHelp& help) {
       ->check(CLI::IsMember({"uniform", "normal"}))
       ->capture_default_str();
   command.add_option("--optimize", a.optimize, "What is fitted: net (the weights), input, or net,input")
-      ->check(CLI::IsMember({"net", "input", "net,input", "input,net"}))
+      ->check(CLI::Validator(check_optimize, ""))
       ->capture_default_str();
   command.add_option("--bit-depth", a.bit_depth, "Of the PNG: 8 or 16 (default: as the input)")
       ->check(CLI::IsMember({8, 16}));
   command.add_option("--seed", a.options.fit.seed, "Of all random numbers; the same seed gives the same result")
+      ->check(whole_number())
       ->capture_default_str();
   command.add_option("--threads", a.options.fit.threads, "0: all CPUs this process may use")
       ->check(CLI::Range(0, 4096))
@@ -124,8 +180,9 @@ void add_fit_options(CLI::App& command, FitArguments& a, const FitHelp& help) {
       ->capture_default_str();
   command
       .add_option("--memory-limit", a.options.fit.memory_limit,
-                  "What the fit may hold, as 4G or 800M; one that needs more is refused (default: no limit)")
-      ->transform(CLI::AsSizeValue(false));
+                  "What the fit may hold, as 4G or 800M (a number alone: bytes); one that needs more is refused "
+                  "(default: no limit)")
+      ->transform(memory_size());
   add_stop_options(command, a.stop);
   add_file_options(command, a);
   a.command = &command;

@@ -49,7 +49,13 @@ void add_fit_options(CLI::App& command, FitArguments& arguments, const FitHelp& 
 // Once run_task() has resolved them.
 std::vector<std::pair<std::string, std::string>> values_in_force(const FitArguments& arguments);
 
-// CLI11's range checks let NaN and infinity pass: a validator that does not.
+// CLI11's range checks let NaN and infinity pass, and speak of 1.8e308: validators that do not.
 CLI::Validator finite();
+CLI::Validator positive();
+CLI::Validator non_negative();
+// A whole number that an uint64_t holds: CLI11 takes -1 for the largest.
+CLI::Validator whole_number();
+// For transform(): "800M", "1.5G" or a number of bytes, as bytes.
+CLI::Validator memory_size();
 
 }  // namespace hourglass::cli

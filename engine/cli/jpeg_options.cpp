@@ -19,8 +19,7 @@ void add_jpeg_options(CLI::App& command, JpegArguments& a) {
       ->check(finite())
       ->capture_default_str();
   command.add_option("--tv", a.task.total_variation, "Weight of the image's total variation beside the energy")
-      ->check(CLI::NonNegativeNumber)
-      ->check(finite())
+      ->check(non_negative())
       ->capture_default_str();
   command
       .add_option(

@@ -109,7 +109,7 @@ ReportPage LiveReport::page(const Image& after, const RunLog& log) const {
   ReportPage page;
   const std::string& named = what_.original.empty() ? arguments_.input : what_.original;
   page.title = std::filesystem::path(named).filename().string();
-  page.lead = fmt::format("A {} of {}x{}, {} by the network {}.", kind_of(what_.input), before.width, before.height,
+  page.lead = fmt::format("A {} of {}x{}, {} by the network {}.", kind_of(what_), before.width, before.height,
                           what_.verb, std::filesystem::path(arguments_.model).filename().string());
   page.before = before_;
   page.after = picture_of(after, what_.input.metadata.icc_profile);

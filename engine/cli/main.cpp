@@ -54,6 +54,16 @@ ExitCode flushed(ExitCode code) {
   return code;
 }
 
+// "bench threads ", the command that was chosen and the one in it; empty for none.
+std::string chosen_names(const CLI::App& app) {
+  std::string names;
+  // Option groups are commands without a name.
+  for (const CLI::App* chosen : app.get_subcommands()) {
+    if (!chosen->get_name().empty()) names += chosen->get_name() + " " + chosen_names(*chosen);
+  }
+  return names;
+}
+
 ExitCode run(int argc, char** argv) {
   CLI::App app(kDescription, "hourglass");
   app.footer(kFooter);
@@ -70,8 +80,7 @@ ExitCode run(int argc, char** argv) {
     if (chosen.empty() && !app.remaining().empty())
       return report(ExitCode::usage, fmt::format("there is no command or option '{}'\nTry 'hourglass --help'.",
                                                  app.remaining().front()));
-    return report(ExitCode::usage, fmt::format("{}\nTry 'hourglass {}--help'.", error.what(),
-                                               chosen.empty() ? "" : chosen.front()->get_name() + " "));
+    return report(ExitCode::usage, fmt::format("{}\nTry 'hourglass {}--help'.", error.what(), chosen_names(app)));
   }
   return flushed(action());
 }

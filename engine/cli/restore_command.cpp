@@ -62,6 +62,7 @@ ExitCode run_operator(Arguments& arguments) {
                         .suffix = kSuffix,
                         .verb = "restored",
                         .details = {{"degradation", arguments.degradation}},
+                        .kind = is_npy(bytes) ? "measurement" : "",
                         .inputs = {{"--degradation", arguments.degradation}}});
 }
 

@@ -242,7 +242,9 @@ void print_json(const FitArguments& arguments, const TaskRun& what, const Restor
 
 }  // namespace
 
-std::string kind_of(const DecodedImage& input) {
+std::string kind_of(const TaskRun& what) {
+  if (!what.kind.empty()) return what.kind;
+  const DecodedImage& input = what.input;
   if (input.format == ImageFormat::png) return "PNG";
   return input.image.channels == 1 ? "gray JPEG" : "colour JPEG";
 }
@@ -272,8 +274,8 @@ ExitCode run_task(FitArguments& arguments, const TaskRun& what) {
                       .every_seconds = arguments.checkpoint_every},
                      observers);
   for (const std::string& warning : what.input.warnings) progress.say("warning: " + arguments.input + ": " + warning);
-  progress.say(fmt::format("{}: {} {}x{}", arguments.input, kind_of(what.input), what.input.image.width,
-                           what.input.image.height));
+  progress.say(
+      fmt::format("{}: {} {}x{}", arguments.input, kind_of(what), what.input.image.width, what.input.image.height));
   for (const std::string& note : *network.notes) progress.say("note: " + arguments.model + ": " + note);
   const RestoreResult result = session.run(progress);
   progress.finish();

@@ -24,11 +24,12 @@ struct TaskRun {
   const JpegCoefficients* jpeg = nullptr;                             // what the report shows the cells of
   std::string original = {};                 // the file that the command was given, where that is not the input
   std::vector<FitObserver*> observers = {};  // besides the report
+  std::string kind = {};                     // of an input that is no image, "measurement"
   std::vector<NamedFile> inputs = {};        // files of the command's own options, such as a mask
 };
 
-// "gray JPEG", "colour JPEG" or "PNG".
-std::string kind_of(const DecodedImage& input);
+// "gray JPEG", "colour JPEG", "PNG", or what the command says.
+std::string kind_of(const TaskRun& what);
 
 // What can be refused is refused before the fit starts. Throws Error.
 ExitCode run_task(FitArguments& arguments, const TaskRun& what);

@@ -28,14 +28,12 @@ void add_stop_options(CLI::App& command, StopArguments& a) {
           "(with --stop-at), none, or auto (discrepancy where it can be, else none)")
       ->check(CLI::IsMember({"auto", "none", "discrepancy", "wmv", "emv", "iteration", "energy"}))
       ->capture_default_str();
-  command.add_option("--stop-at", a.at, "The iteration or the energy to stop at")
-      ->check(CLI::PositiveNumber)
-      ->check(finite());
+  command.add_option("--stop-at", a.at, "The iteration or the energy to stop at")->check(positive());
   command.add_option("--stop-start", a.options.start, "wmv, emv: the first iteration that counts")
-      ->check(CLI::NonNegativeNumber)
+      ->check(non_negative())
       ->capture_default_str();
   command.add_option("--patience", a.options.patience, "wmv, emv: iterations without a new minimum before stopping")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   command.add_option("--window", a.options.window, "wmv: iterations whose variance is taken")
       ->check(CLI::Range(int64_t{2}, int64_t{1000000}))

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <charconv>
+#include <cmath>
 #include <cstring>
 #include <string_view>
 
@@ -81,6 +82,9 @@ Array decode_npy(std::span<const uint8_t> bytes) {
     array.values.push_back(f64   ? static_cast<float>(std::bit_cast<double>(bits))
                            : f32 ? std::bit_cast<float>(static_cast<uint32_t>(bits))
                                  : static_cast<float>(bits));
+    if (!std::isfinite(array.values.back())) {
+      fail("holds {} as element {}, counted from 0: expected finite float32 numbers", array.values.back(), i);
+    }
   }
   return array;
 }

@@ -64,10 +64,10 @@ Machine this_machine() {
 std::string describe(const Machine& machine) {
   const std::string quota =
       machine.limits.quota > 0 ? fmt::format("{:.3g}", machine.limits.quota) : std::string("none");
-  return fmt::format("{}, {} of {} CPUs (affinity {}, cgroup quota {}), {:.1f} GiB\noneDNN {} using {}, {}",
-                     machine.cpu, machine.available, machine.limits.online, machine.limits.affinity, quota,
-                     static_cast<double>(machine.memory_bytes) / (1 << 30), machine.onednn, machine.isa,
-                     machine.openmp);
+  return fmt::format("{}, {} of {} CPU{} (affinity {}, cgroup quota {}), {:.1f} GiB\noneDNN {} using {}, {}",
+                     machine.cpu, machine.available, machine.limits.online, machine.limits.online == 1 ? "" : "s",
+                     machine.limits.affinity, quota, static_cast<double>(machine.memory_bytes) / (1 << 30),
+                     machine.onednn, machine.isa, machine.openmp);
 }
 
 }  // namespace hourglass

@@ -132,8 +132,11 @@ std::size_t Fit::planned_bytes(const Problem& problem, const OpTable& table, con
   const std::size_t bytes = bytes_of(problem, compile(problem, table, options, /*allocate=*/false));
   constexpr std::size_t kMiB = 1 << 20;
   if (options.memory_limit > 0 && bytes > options.memory_limit) {
+    const std::size_t limit = options.memory_limit;
     fail("the fit needs {} MiB, the limit is {}: take a smaller network, bf16 where the CPU has it, or a smaller image",
-         (bytes + kMiB - 1) / kMiB, options.memory_limit / kMiB);
+         (bytes + kMiB - 1) / kMiB,
+         limit < kMiB ? fmt::format("{} bytes", limit)
+                      : fmt::format("{:g}", static_cast<double>(limit) / static_cast<double>(kMiB)));
   }
   return bytes;
 }

@@ -479,7 +479,8 @@ std::optional<KernelPlan> plan_band_convolution(const PlanContext& ctx, const Co
   }
   plan.scratch_bytes = offsets.end();
   if (l.normalized) plan.rounding = std::max(plan.rounding, l.normalized->rounding());
-  plan.implementation = fmt::format("{} in {} bands", primitive.implementation, l.bands.size());
+  plan.implementation =
+      fmt::format("{} in {} band{}", primitive.implementation, l.bands.size(), l.bands.size() == 1 ? "" : "s");
   plan.kernel = std::make_unique<BandKernel>(std::move(layout), ctx.engine);
   return plan;
 }

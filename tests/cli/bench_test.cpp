@@ -60,6 +60,14 @@ TEST_CASE("bench threads: strong scaling as JSON and CSV") {
   check_fails(bench({"threads", "--threads", "1", "--csv", csv}), 1, "--force");
 }
 
+TEST_CASE("bench threads: modes have names") {
+  const Run help = run({"bench", "threads", "--help"});
+  CHECK_CONTAINS(help.out, "--mode TEXT:{strong,weak,throughput}=strong");
+  for (const char* mode : {"0", "1", "fast"}) {
+    check_fails(bench({"threads", "--mode", mode}), 2, "{strong,weak,throughput}");
+  }
+}
+
 TEST_CASE("bench threads: what it was measured on, and plots") {
   const TemporaryFolder folder;
   const std::string plot = folder / "threads.svg";
@@ -88,7 +96,10 @@ TEST_CASE("bench threads: what it was measured on, and plots") {
   const Run splits = bench({"threads", "--mode", "throughput", "--threads", "2", "--seconds", "0.02", "--rounds", "2",
                             "--plot", folder / "splits.svg", "--csv", folder / "splits.csv", "-q"});
   CHECK(splits.exit_code == 0);
-  CHECK_CONTAINS(splits.out, "medians and quartiles over 2 rounds");
+  CHECK_CONTAINS(splits.out, "2 CPUs divided, medians and quartiles over 2 rounds");
+  const Run single = bench({"threads", "--mode", "throughput", "--threads", "1", "--seconds", "0.02", "--rounds", "1"});
+  CHECK_CONTAINS(single.out, "1 CPU divided, medians and quartiles over 1 round of");
+  CHECK_CONTAINS(bench({"iteration", "--threads", "1", "--iterations", "1"}).out, " on 1 thread: ");
   CHECK(svg_paths(folder / "splits.svg") > 10);
 }
 

@@ -46,7 +46,11 @@ struct Fixture {
 
 TEST_CASE_FIXTURE(Fixture, "restore refuses a run that does not fit into the memory it may have") {
   fails({input, "--memory-limit", "1M"}, 1, {"the fit needs ", " MiB, the limit is 1: take a smaller network"});
-  fails({input, "--memory-limit", "much"}, 2, {"--memory-limit"}, 2);
+  fails({input, "--memory-limit", "1.5MiB"}, 1, {"MiB, the limit is 1.5: take"});
+  fails({input, "--memory-limit", "100"}, 1, {"MiB, the limit is 100 bytes: take"});
+  for (const char* wrong : {"much", "-1", "-1G", "nan", "5Q", "1.5GX", "1M2", "99999E", "G"}) {
+    fails({input, "--memory-limit", wrong}, 2, {"--memory-limit", "expected a size as 800M, 1.5G or a number of"}, 2);
+  }
 }
 
 TEST_CASE_FIXTURE(Fixture, "no output takes the place of an input or of another output") {
@@ -192,6 +196,18 @@ TEST_CASE_FIXTURE(Fixture, "restore refuses options that mean nothing") {
       {"--input-noise", "-1"}, {"--seed", "many"},    {"--learning-rate", "nan"}, {"--input-noise", "inf"},
       {"--half-width", "nan"}};
   for (const auto& options : wrong) fails({input, options[0], options[1]}, 2, {options[0]}, 2);
+  for (const char* seed : {"-1", "18446744073709551616", "1.5"}) {
+    fails({input, std::string("--seed=") + seed}, 2, {"--seed"}, 2);
+  }
+  fails({input, "--seed", "-1"}, 2, {"expected a whole number from 0 to 18446744073709551615, got -1"}, 2);
+  fails({input, "--learning-rate", "0"}, 2, {"--learning-rate: expected a number above 0, got 0"}, 2);
+  fails({input, "--input-noise", "-1"}, 2, {"--input-noise: expected 0 or a number above it, got -1"}, 2);
+  fails({input, "--optimize", "all"}, 2, {"expected one of: net / input / net,input; got all"}, 2);
+  const Run largest = run({"restore", input, "-o", output, "--seed", "18446744073709551615", "--memory-limit", "1.5G",
+                           "--optimize", "net,input", "--iterations", "2", "--threads", "1"});
+  CAPTURE(largest.err);
+  CHECK(largest.exit_code == 0);
+  std::filesystem::remove(output);
   const Run iterations = run({"restore", input, "--iterations", "0"});
   check_fails(iterations, 2, "--iterations");
   check_fails(run({"restore"}), 2, "Try 'hourglass restore --help'");

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <bit>
+#include <limits>
 
 #include "graph/error.h"
 
@@ -76,6 +77,10 @@ TEST_CASE("arrays that are refused") {
   CHECK(says(refusal(file(header("<f4", "(-1,)"), {})), "damaged, or empty"));
   CHECK(says(refusal(file(header("<f4", "3"), {})), "shape is damaged"));
   CHECK(says(refusal(file("{}", {})), "has no 'descr'"));
+  const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
+  CHECK(says(refusal(file(header("<f4", "(2,)"), bytes_of<float>({1, nan}))), "holds nan as element 1"));
+  CHECK(says(refusal(file(header("<f4", "(2,)"), bytes_of<float>({-infinity, 1}))), "holds -inf as element 0"));
+  CHECK(says(refusal(file(header("<f8", "(1,)"), bytes_of<double>({1e300}))), "holds inf as element 0"));
   // Cut short anywhere: refused, nothing worse.
   const std::vector<uint8_t> whole = file(header("<f4", "(2,)"), bytes_of<float>({1, 2}));
   for (std::size_t size = 0; size < whole.size(); ++size) {
