@@ -13,11 +13,13 @@
 // ConvGradWeights: diff_weights[oc,ic,kh,kw] = sum over n,oh,ow of src * diff_dst; diff_bias[oc] = sum of diff_dst
 //   With scale, bias, mean, inv_std and alpha, src is made of the node's as FusedConv does it.
 //
-// Kernels, where the CPU can: for 3x3 filters Winograd's algorithm (ops/detail/winograd.h); for gradients of weights
-// otherwise, products of pixels (ops/detail/grad_weights.h); in bf16, forward and for the source's gradient, products
-// of tiles (ops/detail/tile_convolution.h, tile_grad_src.h); pointwise ones of a normalised source
-// (ops/detail/pointwise.h). Else oneDNN's direct convolution: on the whole image, with its border beside
-// (ops/detail/bordered_grad_src.h), or band by band (ops/detail/band_convolution.h) where padding is not zero.
+// Kernels, where the CPU can: for 3x3 filters of what is resized to twice its size, convolutions that changed places
+// with the blur (ops/detail/stretched_convolution.h, stretched_grad_weights.h); for other 3x3 filters Winograd's
+// algorithm (ops/detail/winograd.h); for gradients of weights otherwise, products of pixels
+// (ops/detail/grad_weights.h); in bf16, forward and for the source's gradient, products of tiles
+// (ops/detail/tile_convolution.h, tile_grad_src.h); pointwise ones of a normalised source (ops/detail/pointwise.h).
+// Else oneDNN's direct convolution: on the whole image, with its border beside (ops/detail/bordered_grad_src.h), or
+// band by band (ops/detail/band_convolution.h) where padding is not zero.
 //
 // Weights take whatever layout oneDNN chooses, except that grouped weights stay row-major in the graph: oneDNN sees
 // them as 5-D [group,OC/group,C/group,KH,KW], which no 4-D blocked descriptor can say, so the kernel itself reorders

@@ -218,6 +218,7 @@ std::span<const OpDef> conv_resize_grad_src_ops() {
            .bf16_inputs = 0b11,
            .cases =
                {
+                   // NOLINTNEXTLINE(bugprone-suspicious-missing-comma): long cases
                    "1x8x20x16 8x8x3x3 | pads=[1,1,1,1] pad_mode=reflect src_shape=[1,8,20,16] resized_from=[1,8,10,8] "
                    "mode=linear scales=[1,1,2,2]",
                    "2x16x18x22 16x20x3x3 | pads=[1,1,1,1] pad_mode=edge src_shape=[2,20,18,22] "
