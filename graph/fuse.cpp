@@ -148,10 +148,14 @@ bool resizes_for_conv(const Graph& graph, const Node& node) {
          dst[3] >= src[3] && src[1] <= kMostResizedChannels;
 }
 
+void add_attrs(const Node& from, Node& to) {
+  for (const auto& [name, value] : from.attrs.all()) to.attrs.set(name, value);
+}
+
 // `node` reads what `resize` reads, and resizes it.
 void read_before_resize(const Node& resize, Node& node) {
   node.inputs[0] = resize.inputs[0];
-  for (const auto& [name, value] : resize.attrs.all()) node.attrs.set(name, value);
+  add_attrs(resize, node);
 }
 
 // Whose first image is resized: the nodes that read the result, where they are what can do without it.
@@ -221,7 +225,7 @@ void fuse_resized_gradients(Graph& graph, std::size_t forward_nodes, const OpTab
     // The convolution's gradient becomes that of the image before it was resized, and that of the other.
     conv.op = table.find("ConvResizeGradSrc");
     conv.attrs.set("resized_from", graph.shape(resize.inputs[0]).dims());
-    for (const auto& [name, value] : resize.attrs.all()) conv.attrs.set(name, value);
+    add_attrs(resize, conv);
     const auto value_like = [&](ValueId id, const char* suffix) {
       graph.values.push_back(
           {.name = conv.name + suffix, .type = graph.type(id), .kind = ValueKind::computed, .init = {}, .data = {}});

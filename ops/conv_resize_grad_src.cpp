@@ -108,9 +108,9 @@ class OneAfterTheOther final : public Kernel {
     const detail::View &whole = map_.src(), &small = map_.dst();
     const auto* from = reinterpret_cast<const T*>(scratch(places_.image));
     const int64_t others = whole.c - small.c;
-    detail::parallel_parts(detail::parts_of(small.n * small.h), [&](int64_t thread, const auto& take) {
+    const int64_t rows = small.n * small.h, parts = detail::parts_of(rows);
+    detail::parallel_parts(parts, [&](int64_t thread, const auto& take) {
       auto* buffer = reinterpret_cast<float*>(scratch(places_.buffers)) + thread * map_.buffer_floats();
-      const int64_t rows = small.n * small.h, parts = detail::parts_of(rows);
       for (int64_t part = take(); part >= 0; part = take()) {
         for (int64_t i = rows * part / parts; i < rows * (part + 1) / parts; ++i) {
           const int64_t image = i / small.h, row = i % small.h;

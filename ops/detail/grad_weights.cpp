@@ -29,14 +29,6 @@ void add(const float* src, float* dst, int64_t count) {
   for (int64_t i = 0; i < count; ++i) dst[i] += src[i];
 }
 
-// To the first of the parts' sums, which are `stride` floats apart.
-HG_CLONES void add_parts(float* sums, int64_t count, int64_t stride, int64_t parts) {
-  for (int64_t part = 1; part < parts; ++part) {
-    const float* from = sums + part * stride;
-    for (int64_t i = 0; i < count; ++i) sums[i] += from[i];
-  }
-}
-
 // Where the pixels of a row lie: `zeros` for those outside.
 HG_CLONES void find_pixels(const char* row, const int64_t* places, int64_t count, const char* zeros,
                            const void** pixels) {

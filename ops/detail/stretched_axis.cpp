@@ -19,12 +19,6 @@ TapList difference(const TapList& a, const TapList& b) {
 
 }  // namespace
 
-bool StretchedAxis::ends_differ() const { return !missing(false).empty() || !missing(true).empty(); }
-
-TapList StretchedAxis::missing(bool at_end) const {
-  return at_end ? difference(padded.back(), blurred.back()) : difference(padded.front(), blurred.front());
-}
-
 std::optional<StretchedAxis> stretched_axis(const WindowAxis& window, Border border, const std::vector<TapList>& resize,
                                             int64_t extent) {
   constexpr int64_t kFewest = 8;
@@ -54,6 +48,8 @@ std::optional<StretchedAxis> stretched_axis(const WindowAxis& window, Border bor
     const bool inside = position >= 0 && position < 2 * extent;
     if (inside && !difference(axis.padded.back(), made).empty()) return std::nullopt;
   }
+  axis.missing = {difference(axis.padded.front(), axis.blurred.front()),
+                  difference(axis.padded.back(), axis.blurred.back())};
   return axis;
 }
 

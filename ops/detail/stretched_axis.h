@@ -6,7 +6,7 @@
 //   stretched[2i] = short[i], stretched[2i + 1] = 0;  resized[t] = sum over d of blur[2 + d] * stretched[t + d]
 //   convolved[2i] = w1 * short[i], convolved[2i + 1] = w0 * short[i] + w2 * short[i + 1];  dst = blur of convolved
 // Beyond its ends the short axis repeats its first and last element, so the resized axis goes on there in its own way
-// and not as its border says: what the border holds besides is added apart, as `ends` tell.
+// and not as its border says: what the border holds besides, `missing`, is added apart.
 #pragma once
 
 #include <array>
@@ -26,10 +26,10 @@ struct StretchedAxis {
   std::vector<TapList> padded =
       {};  // of elements of the short axis: positions -1 to 2 * extent, as the window sees them
   std::vector<TapList> blurred = {};  // and as the blur makes them; the same but for the first and the last
+  // What the window sees at the first and at the last of them less what the blur makes there.
+  std::array<TapList, 2> missing = {};
 
-  [[nodiscard]] bool ends_differ() const;
-  // What the window sees at the first or the last of them less what the blur makes there.
-  [[nodiscard]] TapList missing(bool at_end) const;
+  [[nodiscard]] bool ends_differ() const { return !missing[0].empty() || !missing[1].empty(); }
 };
 
 // `window` and `border` are those of the resized axis, and `resize` says what its elements are made of. Absent where it

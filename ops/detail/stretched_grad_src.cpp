@@ -33,11 +33,6 @@ constexpr int64_t kSides = 4;
 constexpr std::array<int64_t, 3> kColumns = {2, 0, 1};
 
 template <class T>
-HG_CLONES void add_scaled(const float* from, float factor, int64_t count, T* to) {
-  for (int64_t i = 0; i < count; ++i) store(to + i, load(to + i) + factor * from[i]);
-}
-
-template <class T>
 HG_CLONES void add_two(const float* a, float of_a, const float* b, float of_b, int64_t count, T* to) {
   for (int64_t i = 0; i < count; ++i) store(to + i, load(to + i) + (of_a * a[i] + of_b * b[i]));
 }
@@ -212,13 +207,13 @@ class StretchedGradSrc final : public ConvolutionKernel {
     // Whether row r of the blurred gradient is not zero; then it is in the ring: its even pixels from first_ on, its
     // odd ones from the one before that.
     bool blur(int64_t r) {
+      bool& is_there = is_there_[static_cast<std::size_t>(r & 3)];
       if (r > have_) {
         have_ = r;
         auto* mixed = words<float>(l_.mixed);
         const int64_t count = count_ + 1;
-        is_there_[static_cast<std::size_t>(r & 3)] =
-            l_.gradient->blur_columns(kernel_.at_.src[0], image_, r, first_ - 1, count, mixed);
-        for (int64_t phase = 0; phase < 2 && is_there_[static_cast<std::size_t>(r & 3)]; ++phase) {
+        is_there = l_.gradient->blur_columns(kernel_.at_.src[0], image_, r, first_ - 1, count, mixed);
+        for (int64_t phase = 0; phase < 2 && is_there; ++phase) {
           uint32_t* to = blurred(r, phase);
           const float* from = mixed + (phase == 0 ? 2 * l_.dst.c : 0);
           const int64_t pixels = phase == 0 ? count - 1 : count;
@@ -227,7 +222,7 @@ class StretchedGradSrc final : public ConvolutionKernel {
           if (l_.is_bf16) narrow(floats, pixels * l_.dst.c, reinterpret_cast<BFloat16*>(to));
         }
       }
-      return is_there_[static_cast<std::size_t>(r & 3)];
+      return is_there;
     }
 
     void add_small(int64_t i) {
@@ -373,9 +368,10 @@ class StretchedGradSrc final : public ConvolutionKernel {
           multiply(line + (first + 2 - k) * l.words, weights, l.columns_of(panel), l.words, count, sums, k > 0);
         }
         store_pixels(sums, l.columns_of(panel), count, l.real_columns(panel), frame + panel * l.width, l.small.c);
-        for (int64_t i = 0; i < count; ++i)
+        for (int64_t i = 0; i < count; ++i) {
           spread(is_row, along, first + i, frame + i * l.small.c + panel * l.width, l.real_columns(panel),
                  to + panel * l.width);
+        }
       }
     }
   }
@@ -410,7 +406,7 @@ class StretchedGradSrc final : public ConvolutionKernel {
         };
         const float padded = weight_of(h.padded), blurred = weight_of(h.blurred), *from = side(image, end);
         if (padded != 0 || blurred != 0) add_two(from, padded, from + line, -blurred, line, to);
-        for (const auto& [at, weight] : w.missing(end == 1)) {
+        for (const auto& [at, weight] : w.missing[static_cast<std::size_t>(end)]) {
           add_scaled(side(image, 2 + end) + row * c, static_cast<float>(weight), c, to + at * c);
         }
       }

@@ -35,14 +35,6 @@ HG_CLONES void pair_pixels(const float* low, const float* high, int64_t count, u
   }
 }
 
-// To the first of the parts' sums, which are `stride` floats apart.
-HG_CLONES void add_parts(float* sums, int64_t count, int64_t stride, int64_t parts) {
-  for (int64_t part = 1; part < parts; ++part) {
-    const float* from = sums + part * stride;
-    for (int64_t i = 0; i < count; ++i) sums[i] += from[i];
-  }
-}
-
 struct Layout {
   Convolution conv;
   const WinogradLoops* loops = nullptr;

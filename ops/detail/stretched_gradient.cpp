@@ -20,10 +20,6 @@ template <class T>
 HG_CLONES void scale(const T* from, float factor, int64_t count, float* to) {
   for (int64_t i = 0; i < count; ++i) to[i] = factor * load(from + i);
 }
-template <class T>
-HG_CLONES void add_scaled(const T* from, float factor, int64_t count, float* to) {
-  for (int64_t i = 0; i < count; ++i) to[i] += factor * load(from + i);
-}
 
 // Every second pixel: `channels` of pixel i are the sum over t of weights[t] * those of pixel 2 * i + t.
 HG_CLONES void mix_pixels(const float* from, int64_t pixel, const float* weights, int64_t count, int64_t channels,

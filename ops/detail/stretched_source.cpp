@@ -9,11 +9,6 @@
 namespace hourglass::detail {
 namespace {
 
-template <class T>
-HG_CLONES void add_scaled(const T* from, float factor, int64_t count, float* to) {
-  for (int64_t i = 0; i < count; ++i) to[i] += factor * load(from + i);
-}
-
 constexpr int64_t kSides = 4;
 
 }  // namespace
@@ -111,7 +106,7 @@ void StretchedSource::make_row_of_frame(int64_t image, Side side, float* buffer,
 
 template <class T>
 void StretchedSource::make_column_of_frame(int64_t image, Side side, float* buffer, T* to) const {
-  const TapList missing = w_.missing(side == Side::right);
+  const TapList& missing = w_.missing[side == Side::right ? 1 : 0];
   const int64_t column = h_.extent * channels_, line = (2 * h_.extent + 2) * channels_;
   float *mixed = buffer, *sums = mixed + column;
   auto* pixels = reinterpret_cast<T*>(sums + line);
