@@ -9,6 +9,12 @@ namespace hourglass::detail {
 // The next multiple of `grain`.
 inline int64_t up(int64_t count, int64_t grain) { return (count + grain - 1) / grain * grain; }
 
+// Of so many, cut into as few pieces of at most `most` as will do: how many each has, but for the last.
+inline int64_t even_piece(int64_t count, int64_t most) {
+  const int64_t pieces = (count + most - 1) / most;
+  return (count + pieces - 1) / pieces;
+}
+
 class Offsets {
  public:
   // Room for that many bytes, from a multiple of 64 on.

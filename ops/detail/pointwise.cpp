@@ -15,8 +15,8 @@ namespace hourglass::detail {
 namespace {
 
 constexpr int64_t kLanes = 16;
-// Columns, and steps of depth, of one product: the weights that it reads stay in the first-level cache.
-constexpr int64_t kWidth = 64, kDepth = 72;
+// Columns of one product.
+constexpr int64_t kWidth = 64;
 // With fewer channels in the source, a pass of its own is no slower; but see multiply_few().
 constexpr int64_t kFewest = 32;
 // The pixels at a time stay in the second-level cache; a multiple of the rows of sums that stay in registers.
@@ -182,19 +182,17 @@ class PointwiseKernel final : public ConvolutionKernel {
     const Layout& l = *layout_;
     for (int64_t column = 0; column < l.columns; column += kWidth) {
       const int64_t width = std::min(kWidth, l.columns - column);
-      for (int64_t k = 0; k < l.depth; k += kDepth) {
-        l.loops->multiply(l.is_bf16, {.a = source + k,
-                                      .a_row = l.depth,
-                                      .a_step = 1,
-                                      .b = scratch<uint32_t>(l.weights) + column * l.depth + k * width,
-                                      .b_step = width,
-                                      .c = sums + column,
-                                      .c_row = l.columns,
-                                      .rows = count,
-                                      .vectors = width / kLanes,
-                                      .depth = std::min(kDepth, l.depth - k),
-                                      .add = k > 0});
-      }
+      multiply_in_pieces(*l.loops, l.is_bf16,
+                         {.a = source,
+                          .a_row = l.depth,
+                          .a_step = 1,
+                          .b = scratch<uint32_t>(l.weights) + column * l.depth,
+                          .b_step = width,
+                          .c = sums + column,
+                          .c_row = l.columns,
+                          .rows = count,
+                          .vectors = width / kLanes,
+                          .depth = l.depth});
     }
   }
 

@@ -18,8 +18,8 @@ namespace {
 using Side = StretchedSource::Side;
 
 constexpr int64_t kLanes = 16;
-// Vectors of columns, and words of depth, of one product: the weights that it reads stay in the first-level cache.
-constexpr int64_t kVectors = 4, kDepth = 72;
+// Vectors of columns of one product.
+constexpr int64_t kVectors = 4;
 // Rows of what is convolved, blurred along themselves, that an output is made of.
 constexpr int64_t kRing = 4;
 // A strip's ring stays in a thread's second-level cache, beside the weights.
@@ -159,19 +159,18 @@ class StretchedConvolution final : public ConvolutionKernel {
   };
   // Of `count` pixels to sums that are `row` floats apart.
   void multiply(const Product& p, int64_t columns, int64_t count, float* sums, int64_t row, bool add) const {
-    for (int64_t k = 0; k < p.depth; k += kDepth) {
-      layout_->loops->multiply(layout_->is_bf16, {.a = p.pixels + k,
-                                                  .a_row = p.step,
-                                                  .a_step = 1,
-                                                  .b = p.weights + k * columns,
-                                                  .b_step = columns,
-                                                  .c = sums,
-                                                  .c_row = row,
-                                                  .rows = count,
-                                                  .vectors = columns / kLanes,
-                                                  .depth = std::min(kDepth, p.depth - k),
-                                                  .add = add || k > 0});
-    }
+    multiply_in_pieces(*layout_->loops, layout_->is_bf16,
+                       {.a = p.pixels,
+                        .a_row = p.step,
+                        .a_step = 1,
+                        .b = p.weights,
+                        .b_step = columns,
+                        .c = sums,
+                        .c_row = row,
+                        .rows = count,
+                        .vectors = columns / kLanes,
+                        .depth = p.depth,
+                        .add = add});
   }
 
   // Some rows of a strip. `r` counts rows of what is convolved, of the stretched image, and `t` those of dst.
@@ -329,8 +328,7 @@ std::optional<KernelPlan> plan_stretched_convolution(const Convolution& conv) {
 
   const int64_t threads = omp_get_max_threads(), h = l.source->h().extent, w = l.source->w().extent;
   const int64_t most = std::max<int64_t>(kRingBytes / (kRing * 2 * l.panels * l.width * 4), kLanes);
-  l.strips = (w + most - 1) / most;
-  l.strip = (w + l.strips - 1) / l.strips;
+  l.strip = even_piece(w, most);
   l.strips = (w + l.strip - 1) / l.strip;
   const int64_t columns = l.dst.n * l.strips;
   l.row_parts = std::clamp(kPartsPerThread * threads / columns, std::max<int64_t>(h / kMostRows, 1),

@@ -16,8 +16,8 @@ namespace hourglass::detail {
 namespace {
 
 constexpr int64_t kLanes = 16;
-// Vectors of columns, and words of depth, of one product: the weights that it reads stay in the first-level cache.
-constexpr int64_t kVectors = 4, kDepth = 72;
+// Vectors of columns of one product.
+constexpr int64_t kVectors = 4;
 // Rows that an output is made of, of the blurred gradient and of the products for the other channels; one more than
 // inside, for those at the ends.
 constexpr int64_t kRing = 4;
@@ -153,19 +153,18 @@ class StretchedGradSrc final : public ConvolutionKernel {
                 float* sums, bool add) const {
     constexpr int64_t kWidth = kVectors * kLanes;
     for (int64_t column = 0; column < columns; column += kWidth) {
-      for (int64_t k = 0; k < depth; k += kDepth) {
-        layout_->loops->multiply(layout_->is_bf16, {.a = pixels + k,
-                                                    .a_row = layout_->words,
-                                                    .a_step = 1,
-                                                    .b = weights + k * columns + column,
-                                                    .b_step = columns,
-                                                    .c = sums + column,
-                                                    .c_row = columns,
-                                                    .rows = count,
-                                                    .vectors = std::min(kWidth, columns - column) / kLanes,
-                                                    .depth = std::min(kDepth, depth - k),
-                                                    .add = add || k > 0});
-      }
+      multiply_in_pieces(*layout_->loops, layout_->is_bf16,
+                         {.a = pixels,
+                          .a_row = layout_->words,
+                          .a_step = 1,
+                          .b = weights + column,
+                          .b_step = columns,
+                          .c = sums + column,
+                          .c_row = columns,
+                          .rows = count,
+                          .vectors = std::min(kWidth, columns - column) / kLanes,
+                          .depth = depth,
+                          .add = add});
     }
   }
 
@@ -453,8 +452,7 @@ std::optional<KernelPlan> plan_stretched_grad_src(const Convolution& conv) {
   const int64_t threads = omp_get_max_threads(), h = l.small.h, w = l.small.w;
   const int64_t pixel_bytes = kRing * 2 * (l.words + up(l.columns, kLanes)) * 4;
   const int64_t most = std::max<int64_t>(kRingBytes / pixel_bytes, kLanes);
-  l.strips = (w + most - 1) / most;
-  l.strip = (w + l.strips - 1) / l.strips;
+  l.strip = even_piece(w, most);
   l.strips = (w + l.strip - 1) / l.strip;
   const int64_t columns = l.dst.n * l.strips;
   l.row_parts = std::clamp<int64_t>((kPartsPerThread * threads + columns - 1) / columns, 1, (h + 3) / 4);

@@ -401,8 +401,7 @@ std::optional<KernelPlan> plan_stretched_grad_weights(const Convolution& conv) {
 
   const int64_t threads = omp_get_max_threads(), w = l.source->w().extent + 2;
   const int64_t most = std::max<int64_t>(kBlurredBytes / (4 * l.panels * l.width * 4), kLanes);
-  l.strips = (w + most - 1) / most;
-  l.strip = up((w + l.strips - 1) / l.strips, 2);
+  l.strip = up(even_piece(w, most), 2);
   l.strips = (w + l.strip - 1) / l.strip;
   const int64_t parts = std::clamp<int64_t>(kPartsSumsBytes / sums_bytes, 1, kPartsPerThread);
   l.parts = std::min(parts * threads, parts_of(l.dst.n * l.strips * l.lines()));

@@ -26,8 +26,8 @@ constexpr int64_t kOwnSumsBytes = 320 << 10;
 constexpr int64_t kRing = kTile + kOut;
 // Those of one strip stay in a thread's second-level cache.
 constexpr int64_t kStripBytes = 160 << 10;
-// Vectors of columns, and steps of depth, of one product: they stay in the first-level cache.
-constexpr int64_t kVectors = 4, kDepth = 72;
+// Vectors of columns of one product.
+constexpr int64_t kVectors = 4;
 
 // Transformed values are rounded to bf16: the results of noise are off by 1.1 % of their standard deviation (RMS).
 constexpr double kRoundingBf16 = 1.0 / 32;
@@ -39,12 +39,6 @@ int64_t point_stride(int64_t words) { return (up(words, kLanes) / kLanes | 1) * 
 int64_t vectors_of(int64_t columns) {
   const int64_t all = columns / kLanes;
   return all <= kVectors ? all : all % kVectors == 0 || all % 3 != 0 ? kVectors : 3;
-}
-
-// Depth in even pieces of at most kDepth.
-int64_t depth_of(int64_t depth) {
-  const int64_t pieces = (depth + kDepth - 1) / kDepth;
-  return (depth + pieces - 1) / pieces;
 }
 
 // Pixels of a row of so many tiles' sources.
@@ -364,22 +358,18 @@ class WinogradKernel final : public ConvolutionKernel {
 
   void multiply_block(const uint32_t* in_words, float* products, int64_t count, int64_t column, int64_t width) const {
     const Layout& l = *layout_;
-    const int64_t piece = depth_of(l.depth);
     for (int64_t p = 0; p < kPoints; ++p) {
-      for (int64_t k = 0; k < l.depth; k += piece) {
-        l.loops->multiply(l.is_bf16,
-                          {.a = in_words + p * l.in_point + k,
-                           .a_row = l.in_row,
-                           .a_step = 1,
-                           .b = words<uint32_t>(l.weights) + p * l.weights_point + column * l.depth + k * width,
-                           .b_step = width,
-                           .c = products + p * l.product_point,
-                           .c_row = l.out_row,
-                           .rows = count,
-                           .vectors = width / kLanes,
-                           .depth = std::min(piece, l.depth - k),
-                           .add = k > 0});
-      }
+      multiply_in_pieces(*l.loops, l.is_bf16,
+                         {.a = in_words + p * l.in_point,
+                          .a_row = l.in_row,
+                          .a_step = 1,
+                          .b = words<uint32_t>(l.weights) + p * l.weights_point + column * l.depth,
+                          .b_step = width,
+                          .c = products + p * l.product_point,
+                          .c_row = l.out_row,
+                          .rows = count,
+                          .vectors = width / kLanes,
+                          .depth = l.depth});
     }
   }
 
@@ -510,7 +500,8 @@ class WinogradKernel final : public ConvolutionKernel {
     constexpr int64_t kRows = 24;
     const int64_t width = l.width(), panels = l.panels();
     const int64_t p = index / panels, column = index % panels * width;
-    const int64_t piece = depth_of(depth);
+    // All rows with a piece of the right side, which is in the cache then.
+    const int64_t piece = even_piece(depth, kProductDepth);
     for (int64_t k = 0; k < depth; k += piece) {
       for (int64_t row = 0; row < l.in.c; row += kRows) {
         l.loops->multiply(l.is_bf16, {.a = part.in_words + p * l.in_point + k * l.in_row + row,
@@ -582,6 +573,18 @@ const WinogradLoops* winograd_loops(DType type) {
   return has_isa(dnnl::cpu_isa::avx512_core_bf16) && !better ? winograd_avx512() : nullptr;
 }
 
+void multiply_in_pieces(const WinogradLoops& loops, bool is_bf16, const WinogradProduct& product) {
+  const int64_t piece = even_piece(product.depth, kProductDepth);
+  WinogradProduct p = product;
+  for (int64_t k = 0; k < product.depth; k += piece) {
+    p.depth = std::min(piece, product.depth - k);
+    loops.multiply(is_bf16, p);
+    p.a += piece * p.a_step;
+    p.b += piece * p.b_step;
+    p.add = true;
+  }
+}
+
 std::optional<KernelPlan> plan_winograd(const Convolution& conv) {
   const WinogradLoops* loops = is_supported(conv) ? winograd_loops(conv.src.dtype) : nullptr;
   if (loops == nullptr || !has_enough_channels(conv, *loops)) return std::nullopt;
@@ -622,7 +625,7 @@ std::optional<KernelPlan> plan_winograd(const Convolution& conv) {
     if (apart) l.parts = std::min(l.threads, (l.tiles + 1) / 2);
     const int64_t mine = (l.tiles + l.parts - 1) / l.parts;
     const int64_t wanted = apart ? std::max<int64_t>((kBlockBytes - sums_bytes) / tile_bytes, 32)
-                                 : std::max(kChunkBytes / tile_bytes, 2 * kDepth);
+                                 : std::max(kChunkBytes / tile_bytes, 2 * kProductDepth);
     const int64_t blocks = (mine + wanted - 1) / wanted;
     l.block = up((mine + blocks - 1) / blocks, 2);
     l.depth = l.is_bf16 ? l.block / 2 : l.block;

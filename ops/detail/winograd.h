@@ -15,8 +15,14 @@
 namespace hourglass::detail {
 
 struct WinogradLoops;
+struct WinogradProduct;
 // The loops for `type` on this CPU, as far as oneDNN may use it. Null where there are none, or where AMX is faster.
 const WinogradLoops* winograd_loops(DType type);
+
+// Words of depth of a product whose right side, of four vectors a row, stays in the first-level cache.
+constexpr int64_t kProductDepth = 72;
+// The product, in even pieces of at most so much depth: the sums are the same.
+void multiply_in_pieces(const WinogradLoops& loops, bool is_bf16, const WinogradProduct& product);
 
 // Absent where the convolution is of another kind, the CPU lacks AVX2 (for bf16: AVX512_BF16), or something
 // else is faster.
