@@ -736,6 +736,8 @@ std::span<const OpDef> conv_ops() {
                // By blurs: strips and their ends, several parts, panels that differ, both borders of either kind.
                "1x16x34x150 80x20x3x3 20 20 20 20@0.5..2 1x4x68x300 80 | pads=[1,1,1,1] pad_mode=reflect mode=linear "
                "scales=[1,1,2,2] with_statistics=1",
+               "1x48x9x85 80x52x3x3 52 52 52 52@0.5..2 1x4x18x170 80 | pads=[1,1,1,1] pad_mode=reflect mode=linear "
+               "scales=[1,1,2,2] with_statistics=1",
                "3x6x9x11 5x8x3x3 8 8 8 8@0.5..2 3x2x18x22 | pads=[1,1,1,1] pad_mode=wrap mode=linear scales=[1,1,2,2]",
                "1x2x8x8 70x2x3x3 2 2 2 2@0.5..2 | pads=[1,1,1,1] mode=linear scales=[1,1,2,2] with_statistics=1",
                "1x40x11x16 40x40x3x3 40 40 40 40@0.5..2 | pads=[1,1,1,1] pad_mode=reflect mode=linear scales=[1,1,2,2] "
@@ -880,6 +882,8 @@ std::span<const OpDef> conv_ops() {
                // By blurs: as FusedConv.
                "1x16x34x300 1x80x68x600 20 20 20 20@0.5..2 1x4x68x600 | pads=[1,1,1,1] pad_mode=reflect "
                "weights_shape=[80,20,3,3] mode=linear scales=[1,1,2,2]",
+               "1x48x9x85 1x80x18x170 52 52 52 52@0.5..2 1x4x18x170 | pads=[1,1,1,1] pad_mode=reflect "
+               "weights_shape=[80,52,3,3] mode=linear scales=[1,1,2,2]",
                "3x6x9x11 3x5x18x22 8 8 8 8@0.5..2 3x2x18x22 | pads=[1,1,1,1] pad_mode=wrap weights_shape=[5,8,3,3] "
                "mode=linear scales=[1,1,2,2]",
                "1x2x8x8 1x70x16x16 2 2 2 2@0.5..2 | pads=[1,1,1,1] weights_shape=[70,2,3,3] mode=linear "

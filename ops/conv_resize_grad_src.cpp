@@ -226,6 +226,8 @@ std::span<const OpDef> conv_resize_grad_src_ops() {
                    "scales=[1,1,2,2]",
                    "1x20x68x300 20x74x3x3 | pads=[1,1,1,1] pad_mode=reflect src_shape=[1,74,68,300] "
                    "resized_from=[1,70,34,150] mode=linear scales=[1,1,2,2]",
+                   "1x48x18x170 48x84x3x3 | pads=[1,1,1,1] pad_mode=reflect src_shape=[1,84,18,170] "
+                   "resized_from=[1,80,9,85] mode=linear scales=[1,1,2,2]",
                    "1x130x16x514 130x12x3x3 | pads=[1,1,1,1] src_shape=[1,12,16,514] resized_from=[1,4,8,257] "
                    "mode=linear "
                    "scales=[1,1,2,2]",

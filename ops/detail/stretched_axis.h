@@ -2,7 +2,7 @@
 //
 // Resizing is a blur of the stretched axis, which has zeros between the elements, and a blur and a convolution may
 // change places: what is convolved then is mostly zeros. Along both axes an output of the convolution is made of 9 / 4
-// products instead of 9, and those are of the small image.
+// products instead of 9, and those are of the small image; with ops/detail/stretched_points.h of 25 / 16.
 //   stretched[2i] = short[i], stretched[2i + 1] = 0;  resized[t] = sum over d of blur[2 + d] * stretched[t + d]
 //   convolved[2i] = w1 * short[i], convolved[2i + 1] = w0 * short[i] + w2 * short[i + 1];  dst = blur of convolved
 // Beyond its ends the short axis repeats its first and last element, so the resized axis goes on there in its own way

@@ -6,6 +6,7 @@
 #include "ops/detail/loop.h"
 #include "ops/detail/offsets.h"
 #include "ops/detail/onednn.h"
+#include "ops/detail/stretched_points.h"
 #include "ops/detail/stretched_source.h"
 #include "ops/detail/view.h"
 #include "ops/detail/winograd.h"
@@ -16,6 +17,7 @@ namespace hourglass::detail {
 namespace {
 
 using Side = StretchedSource::Side;
+using Point = StretchedPoint;
 
 constexpr int64_t kLanes = 16;
 // Vectors of columns of one product.
@@ -26,12 +28,6 @@ constexpr int64_t kRing = 4;
 constexpr int64_t kRingBytes = 224 << 10;
 // Rows of the small image that a part has: it makes one and a third more than those.
 constexpr int64_t kFewestRows = 16, kMostRows = 64;
-
-// The filter's taps, 3 * kh + kw, in the order in which their weights lie: what is multiplied with pixels side by side
-// lies side by side.
-constexpr std::array<int64_t, 9> kTaps = {4, 3, 5, 1, 7, 0, 2, 6, 8};
-// And where each of them lies.
-constexpr std::array<int64_t, 9> kPlaces = {5, 3, 6, 1, 0, 2, 7, 4, 8};
 
 // to[i] = the sum over t of blur[t] * from[i + t * step].
 HG_CLONES void blur_row(const float* from, int64_t step, const float* blur, int64_t count, float* to) {
@@ -69,14 +65,15 @@ struct Layout {
   int64_t row_parts = 1, parts = 1;
   std::size_t weights = 0, bias = 0;
   // Of each thread.
-  std::size_t rows = 0, second_rows = 0, convolved = 0, ring = 0, sums = 0, thread_bytes = 0;
+  std::size_t rows = 0, second_rows = 0, convolved = 0, middles = 0, shared = 0, ring = 0, sums = 0, thread_bytes = 0;
 
   [[nodiscard]] std::size_t element() const { return is_bf16 ? 2 : 4; }
   [[nodiscard]] int64_t columns(int64_t panel) const { return std::min(width, up(dst.c, kLanes) - panel * width); }
-  // Of one panel: all taps of the small image, then all of the second activation, row by row of the filter.
-  [[nodiscard]] int64_t panel_words() const { return 9 * (words + second_words) * width; }
-  // Pixels of a row of the small image that a strip needs, and what they are convolved to.
+  // Of one panel: filters of the small image, then all taps of the second activation, row by row of the filter.
+  [[nodiscard]] int64_t panel_words() const { return (kStretchedProducts * words + 9 * second_words) * width; }
+  // Pixels of a row of the small image that a strip needs, those of their differences, and what they are convolved to.
   [[nodiscard]] int64_t row_pixels() const { return strip + 2; }
+  [[nodiscard]] int64_t line_words() const { return 2 * row_pixels() * words; }
   [[nodiscard]] int64_t convolved_pixels() const { return 2 * strip + 3; }
   [[nodiscard]] int64_t row_floats() const { return 2 * strip * width; }  // of one panel
 };
@@ -116,29 +113,29 @@ class StretchedConvolution final : public ConvolutionKernel {
   [[nodiscard]] uint32_t* panel(int64_t index) const {
     return words<uint32_t>(0, layout_->weights) + index * layout_->panel_words();
   }
-  // Weights of a tap of the small image.
-  [[nodiscard]] const uint32_t* tap(int64_t index, int64_t tap) const {
+  // Of the small image.
+  [[nodiscard]] uint32_t* filter(int64_t index, int64_t product) const {
     const Layout& l = *layout_;
-    return panel(index) + kPlaces[static_cast<std::size_t>(tap)] * l.words * l.columns(index);
+    return panel(index) + product * l.words * l.columns(index);
   }
-  // And of a row of the filter of the second activation.
-  [[nodiscard]] const uint32_t* second_taps(int64_t index, int64_t kh) const {
+  // A row of taps of the second activation.
+  [[nodiscard]] uint32_t* second_taps(int64_t index, int64_t kh) const {
     const Layout& l = *layout_;
-    return panel(index) + (9 * l.words + 3 * kh * l.second_words) * l.columns(index);
+    return panel(index) + (kStretchedProducts * l.words + 3 * kh * l.second_words) * l.columns(index);
   }
 
   void pack_weights() const {
     const Layout& l = *layout_;
     const int64_t first = l.source->channels(), second = l.source->second_channels();
     parallel_for(l.panels * 9, [&](int64_t i) {
-      const int64_t index = i / 9, place = i % 9, columns = l.columns(index);
+      const int64_t index = i / 9, tap = i % 9, columns = l.columns(index);
       const int64_t channels = std::min(columns, l.dst.c - index * l.width);
-      const auto pack = [&](int64_t from_tap, int64_t from, int64_t count, uint32_t* to) {
+      const auto pack = [&](int64_t from, int64_t count, uint32_t* to) {
         const auto* weights = static_cast<const char*>(at_.src[1]);
         for (int64_t c = 0; c < count; c += 2) {
           const void* lines[2];
           for (int64_t j = 0; j < 2; ++j) {
-            const int64_t line = from_tap * (first + second) + from + std::min(c + j, count - 1);
+            const int64_t line = tap * (first + second) + from + std::min(c + j, count - 1);
             lines[j] = weights + static_cast<std::size_t>(line * l.dst.c) * l.element();
           }
           const int64_t lines_count = l.is_bf16 ? 2 : std::min<int64_t>(2, count - c);
@@ -146,8 +143,18 @@ class StretchedConvolution final : public ConvolutionKernel {
                         to + (l.is_bf16 ? c / 2 : c) * columns, columns);
         }
       };
-      pack(kTaps[static_cast<std::size_t>(place)], 0, first, panel(index) + place * l.words * columns);
-      pack(place, first, second, panel(index) + (9 * l.words + place * l.second_words) * columns);
+      pack(0, first, filter(index, product_of_tap(tap)));
+      pack(first, second, second_taps(index, tap / 3) + tap % 3 * l.second_words * columns);
+    });
+    with_element(l.is_bf16, [&](auto* element) {
+      using T = std::remove_pointer_t<decltype(element)>;
+      constexpr int64_t kPerWord = 4 / sizeof(T);
+      for (int64_t index = 0; index < l.panels; ++index) {
+        const int64_t elements = l.words * l.columns(index) * kPerWord;
+        parallel_ranges(elements, kLanes, [&](int64_t begin, int64_t end) {
+          add_taps_of_middles(reinterpret_cast<T*>(filter(index, 0)), elements, begin, end);
+        });
+      }
     });
   }
 
@@ -157,8 +164,9 @@ class StretchedConvolution final : public ConvolutionKernel {
     const uint32_t* weights;
     int64_t depth;
   };
-  // Of `count` pixels to sums that are `row` floats apart.
-  void multiply(const Product& p, int64_t columns, int64_t count, float* sums, int64_t row, bool add) const {
+  // Of `count` pixels to sums that are `row` floats apart, with more sums that are added to them.
+  void multiply(const Product& p, int64_t columns, int64_t count, float* sums, int64_t row,
+                const WinogradProduct::Addend& more = {}, const WinogradProduct::Addend& and_more = {}) const {
     multiply_in_pieces(*layout_->loops, layout_->is_bf16,
                        {.a = p.pixels,
                         .a_row = p.step,
@@ -170,7 +178,11 @@ class StretchedConvolution final : public ConvolutionKernel {
                         .rows = count,
                         .vectors = columns / kLanes,
                         .depth = p.depth,
-                        .add = add});
+                        .more = {more, and_more}});
+  }
+  // To sums that are there.
+  void multiply_and_add(const Product& p, int64_t columns, int64_t count, float* sums) const {
+    multiply(p, columns, count, sums, columns, {sums, columns});
   }
 
   // Some rows of a strip. `r` counts rows of what is convolved, of the stretched image, and `t` those of dst.
@@ -187,24 +199,51 @@ class StretchedConvolution final : public ConvolutionKernel {
           count_(std::min(l_.strip, source_.w().extent - column_)) {}
 
     void run() {
-      const int64_t h = source_.h().extent, index = part_ % l_.row_parts;
-      const int64_t begin = 2 * (h * index / l_.row_parts), end = 2 * (h * (index + 1) / l_.row_parts);
+      // Two rows of the small image share products.
+      const int64_t h = source_.h().extent, pairs = (h + 1) / 2, index = part_ % l_.row_parts;
+      const int64_t begin = 4 * (pairs * index / l_.row_parts);
+      const int64_t end = std::min(4 * (pairs * (index + 1) / l_.row_parts), 2 * h);
       have_ = begin / 2 - 2;
       have_second_ = begin - 2;
       for (int64_t r = begin - 2; r <= end; ++r) {
-        for (int64_t panel = 0; panel < l_.panels; ++panel) convolve(r, panel);
+        convolve(r);
         if (r > begin) finish(r - 1);
       }
     }
 
    private:
-    // Row of the small image, from the pixel before the strip's first to the one behind its last.
+    // Row of the small image, from the pixel before the strip's first to the one behind its last; behind it the
+    // differences of its pixels.
     const uint32_t* row(int64_t row) {
       const auto place = [&](int64_t i) {
-        return kernel_.words<uint32_t>(thread_, l_.rows) + (i & 1) * 2 * l_.row_pixels() * l_.words;
+        return kernel_.words<uint32_t>(thread_, l_.rows) + (i & 1) * l_.line_words();
       };
-      for (; have_ < row; ++have_) source_.read(image_, have_ + 1, column_ - 1, count_ + 2, place(have_ + 1));
+      for (; have_ < row; ++have_) {
+        uint32_t* to = place(have_ + 1);
+        source_.read(image_, have_ + 1, column_ - 1, count_ + 2, to);
+        add_differences(to);
+      }
       return place(row);
+    }
+    void add_differences(uint32_t* line) const {
+      if (!columns_share(l_.words)) return;
+      with_element(l_.is_bf16, [&](auto* element) {
+        using T = std::remove_pointer_t<decltype(element)>;
+        differences_beside(reinterpret_cast<const T*>(line), source_.channels(), count_ + 1,
+                           reinterpret_cast<T*>(line + l_.row_pixels() * l_.words));
+      });
+    }
+    // Row a less row b, likewise.
+    const uint32_t* difference(int64_t a, int64_t b) {
+      row(std::max(a, b));
+      uint32_t* to = kernel_.words<uint32_t>(thread_, l_.rows) + 2 * l_.line_words();
+      with_element(l_.is_bf16, [&](auto* element) {
+        using T = std::remove_pointer_t<decltype(element)>;
+        subtract(reinterpret_cast<const T*>(row(a)), reinterpret_cast<const T*>(row(b)),
+                 (count_ + 2) * source_.channels(), reinterpret_cast<T*>(to));
+      });
+      add_differences(to);
+      return to;
     }
     // Of the second activation, from the pixel before the outputs' first on.
     const uint32_t* second_row(int64_t row) {
@@ -220,25 +259,57 @@ class StretchedConvolution final : public ConvolutionKernel {
       return kernel_.words<float>(thread_, l_.ring) + ((r & 3) * l_.panels + panel) * l_.row_floats();
     }
 
-    // Row r to the ring: its products, blurred along the row. Even columns first, one behind the outputs' last.
-    void convolve(int64_t r, int64_t panel) {
-      const int64_t columns = l_.columns(panel), step = 2 * columns, i = (r - (r & 1)) / 2;
-      auto* even = kernel_.words<float>(thread_, l_.convolved);
-      float* odd = even + columns;
-      const auto add = [&](const uint32_t* pixels, int64_t tap, bool also) {
-        const uint32_t* weights = kernel_.tap(panel, tap);
-        const uint32_t* weights_beside = kernel_.tap(panel, tap - 1);
-        kernel_.multiply({pixels, l_.words, weights, l_.words}, columns, count_ + 2, even, step, also);
-        kernel_.multiply({pixels, l_.words, weights_beside, 2 * l_.words}, columns, count_ + 1, odd, step, also);
+    // The products of a line of the small image with the filters of a point: even and odd columns in turn, from one
+    // even column before the outputs' on. `shared`, of the same form, is added where it is not null.
+    void multiply_line(const uint32_t* line, Point h, int64_t panel, const float* shared, float* to) const {
+      using Addend = WinogradProduct::Addend;
+      const int64_t columns = l_.columns(panel), step = 2 * columns, words = l_.words, odd = count_ + 1;
+      const auto product = [&](const uint32_t* pixels, int64_t pixels_step, Point w, int64_t depth) {
+        return Product{pixels, pixels_step * words, kernel_.filter(panel, product_index(h, w)), depth * words};
       };
-      if ((r & 1) == 0) {
-        add(row(i), 4, false);
-      } else {
-        const uint32_t* below = row(i + 1);
-        add(row(i), 1, false);
-        add(below, 7, true);
+      const auto of_shared = [&](int64_t column, int64_t row) {
+        return shared == nullptr ? Addend{} : Addend{shared + column * columns, row};
+      };
+      kernel_.multiply(product(line, 1, Point::even, 1), columns, count_ + 2, to, step, of_shared(0, step));
+      if (!columns_share(words)) {
+        return kernel_.multiply(product(line, 1, Point::before, 2), columns, odd, to + columns, step,
+                                of_shared(1, step));
       }
-      blur_row(even, columns, source_.w().blur.data(), 2 * count_ * columns, ring(r, panel));
+      auto* middles = kernel_.words<float>(thread_, l_.middles);
+      const uint32_t* beside = line + l_.row_pixels() * words;
+      const Addend middle{middles, columns};
+      kernel_.multiply(product(line + words, 2, Point::middle, 1), columns, (odd + 1) / 2, middles, columns);
+      kernel_.multiply(product(beside, 2, Point::before, 1), columns, (odd + 1) / 2, to + columns, 2 * step, middle,
+                       of_shared(1, 2 * step));
+      kernel_.multiply(product(beside + words, 2, Point::behind, 1), columns, odd / 2, to + columns + step, 2 * step,
+                       middle, of_shared(3, 2 * step));
+    }
+
+    // Row r to the ring: its products, blurred along the row.
+    void convolve(int64_t r) {
+      const int64_t i = (r - (r & 1)) / 2;
+      const bool is_even = (r & 1) == 0, is_before = (i & 1) != 0;
+      const auto shared = [&](int64_t panel) {
+        return kernel_.words<float>(thread_, l_.shared) + panel * l_.convolved_pixels() * l_.width;
+      };
+      const uint32_t* line = nullptr;
+      if (is_even) {
+        line = row(i);
+      } else if (is_before) {
+        line = difference(i, i + 1);
+        for (int64_t panel = 0; panel < l_.panels; ++panel) {
+          multiply_line(row(i + 1), Point::middle, panel, nullptr, shared(panel));
+        }
+      } else {
+        line = difference(i + 1, i);
+      }
+      auto* convolved = kernel_.words<float>(thread_, l_.convolved);
+      for (int64_t panel = 0; panel < l_.panels; ++panel) {
+        const Point h = is_even ? Point::even : is_before ? Point::before : Point::behind;
+        multiply_line(line, h, panel, is_even ? nullptr : shared(panel), convolved);
+        const int64_t columns = l_.columns(panel);
+        blur_row(convolved, columns, source_.w().blur.data(), 2 * count_ * columns, ring(r, panel));
+      }
     }
 
     // Row t of dst, whose rows of the ring are there.
@@ -268,8 +339,8 @@ class StretchedConvolution final : public ConvolutionKernel {
       if (words == 0) return;
       second_row(t + 1);
       for (int64_t kh = 0; kh < 3; ++kh) {
-        kernel_.multiply({second_row(t - 1 + kh), words, kernel_.second_taps(panel, kh), 3 * words}, columns,
-                         2 * count_, sums, columns, true);
+        kernel_.multiply_and_add({second_row(t - 1 + kh), words, kernel_.second_taps(panel, kh), 3 * words}, columns,
+                                 2 * count_, sums);
       }
     }
 
@@ -278,9 +349,9 @@ class StretchedConvolution final : public ConvolutionKernel {
       const int64_t columns = l_.columns(panel), words = l_.words, last = 2 * count_ - 1;
       const auto add = [&](const void* line, int64_t position, int64_t tap, int64_t output, int64_t count) {
         if (line == nullptr) return;
-        kernel_.multiply(
-            {static_cast<const uint32_t*>(line) + (position + 1) * words, words, kernel_.tap(panel, tap), words},
-            columns, count, sums + output * columns, columns, true);
+        kernel_.multiply_and_add({static_cast<const uint32_t*>(line) + (position + 1) * words, words,
+                                  kernel_.filter(panel, product_of_tap(tap)), words},
+                                 columns, count, sums + output * columns);
       };
       for (int64_t k = 0; k < 3; ++k) {
         if (t == 0) add(source_.frame(image_, Side::top), 2 * column_ + k - 1, k, 0, 2 * count_);
@@ -328,12 +399,12 @@ std::optional<KernelPlan> plan_stretched_convolution(const Convolution& conv) {
 
   const int64_t threads = omp_get_max_threads(), h = l.source->h().extent, w = l.source->w().extent;
   const int64_t most = std::max<int64_t>(kRingBytes / (kRing * 2 * l.panels * l.width * 4), kLanes);
-  l.strip = even_piece(w, most);
+  l.strip = up(even_piece(w, most), 2);
   l.strips = (w + l.strip - 1) / l.strip;
   const int64_t columns = l.dst.n * l.strips;
   l.row_parts = std::clamp(kPartsPerThread * threads / columns, std::max<int64_t>(h / kMostRows, 1),
                            std::max<int64_t>(h / kFewestRows, 1));
-  l.row_parts = std::clamp((threads + columns - 1) / columns, l.row_parts, h);
+  l.row_parts = std::clamp((threads + columns - 1) / columns, l.row_parts, (h + 1) / 2);
   l.parts = columns * l.row_parts;
 
   const auto bytes = [](int64_t words) { return static_cast<std::size_t>(words) * 4; };
@@ -342,9 +413,11 @@ std::optional<KernelPlan> plan_stretched_convolution(const Convolution& conv) {
   l.statistics = WrittenStatistics(conv.dst, conv.statistics, l.parts, offsets);
   Offsets of_thread;
   const auto add = [&](int64_t words) { return offsets.end() + of_thread.add(bytes(words)); };
-  l.rows = add(2 * 2 * l.row_pixels() * l.words);
+  l.rows = add(3 * l.line_words());
   l.second_rows = add(4 * 2 * 2 * l.row_pixels() * l.second_words);
   l.convolved = add(l.convolved_pixels() * l.width);
+  l.middles = add((l.strip / 2 + 1) * l.width);
+  l.shared = add(l.panels * l.convolved_pixels() * l.width);
   l.ring = add(kRing * l.panels * l.row_floats());
   l.sums = add(l.row_floats());
   l.thread_bytes = of_thread.end();

@@ -1,6 +1,7 @@
 // Convolution forward of a source that is normalised and then resized to twice its size, with 3x3 taps: the order of
-// convolution and blur changed as ops/detail/stretched_axis.h says. As many products as Winograd's algorithm takes and
-// nothing to transform; neither the resized nor the stretched image is ever made.
+// convolution and blur changed as ops/detail/stretched_axis.h says. No more products than Winograd's algorithm takes,
+// and fewer where neighbours share them (ops/detail/stretched_points.h), with hardly anything to transform; neither the
+// resized nor the stretched image is ever made.
 #pragma once
 
 #include <optional>

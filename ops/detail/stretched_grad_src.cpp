@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "ops/detail/loop.h"
 #include "ops/detail/offsets.h"
 #include "ops/detail/onednn.h"
 #include "ops/detail/stretched_gradient.h"
+#include "ops/detail/stretched_points.h"
 #include "ops/detail/stretched_source.h"
 #include "ops/detail/view.h"
 #include "ops/detail/winograd.h"
@@ -15,6 +17,8 @@
 namespace hourglass::detail {
 namespace {
 
+using Point = StretchedPoint;
+
 constexpr int64_t kLanes = 16;
 // Vectors of columns of one product.
 constexpr int64_t kVectors = 4;
@@ -22,15 +26,11 @@ constexpr int64_t kVectors = 4;
 // inside, for those at the ends.
 constexpr int64_t kRing = 4;
 // A strip's rings stay in a thread's second-level cache, beside the weights.
-constexpr int64_t kRingBytes = 160 << 10;
+constexpr int64_t kRingBytes = 320 << 10;
 // What is rounded before the frame is added to it.
 constexpr double kRoundingBf16 = 1.0 / 128;
 // Sides of the frame: top and bottom, left and right.
 constexpr int64_t kSides = 4;
-
-// The taps of one row of the filter, in the order of the pixels that a pixel of the small image gets from: the odd ones
-// before and behind it, and its own.
-constexpr std::array<int64_t, 3> kColumns = {2, 0, 1};
 
 template <class T>
 HG_CLONES void add_two(const float* a, float of_a, const float* b, float of_b, int64_t count, T* to) {
@@ -72,14 +72,17 @@ struct Layout {
   int64_t strip = 1, strips = 1, row_parts = 1, parts = 1;
   std::size_t weights = 0, second_weights = 0, frames = 0;
   // Of each thread.
-  std::size_t mixed = 0, floats = 0, ring = 0, sums = 0, second_ring = 0, second_sums = 0, line = 0, thread_bytes = 0;
+  std::size_t mixed = 0, floats = 0, ring = 0, differences = 0, middles = 0, shared = 0, sums = 0, second_ring = 0,
+              second_sums = 0, line = 0, thread_bytes = 0;
 
   [[nodiscard]] std::size_t element() const { return is_bf16 ? 2 : 4; }
   [[nodiscard]] int64_t columns_of(int64_t panel) const { return std::min(width, up(small.c, kLanes) - panel * width); }
   [[nodiscard]] int64_t real_columns(int64_t panel) const { return std::min(width, small.c - panel * width); }
-  [[nodiscard]] int64_t panel_words() const { return 9 * words * width; }
-  // Pixels of a row that a strip has, both ends and the one before them too.
-  [[nodiscard]] int64_t row_pixels() const { return strip + 3; }
+  [[nodiscard]] int64_t panel_words() const { return kStretchedProducts * words * width; }
+  // Pixels of a row that a strip has, both ends and the two before them too.
+  [[nodiscard]] int64_t row_pixels() const { return strip + 4; }
+  // Of a line of the blurred gradient: even pixels, odd ones, and the differences of those.
+  [[nodiscard]] int64_t line_words() const { return 3 * row_pixels() * words; }
   [[nodiscard]] int64_t second_pixels() const { return 2 * strip + 4; }
   // Of one side: two lines along a row or one along a column, and the line of the frame itself.
   [[nodiscard]] int64_t frame_floats() const { return (2 * std::max(dst.h, dst.w) + 2) * small.c; }
@@ -114,10 +117,13 @@ class StretchedGradSrc final : public ConvolutionKernel {
     return static_cast<const char*>(at_.src[0]) +
            static_cast<std::size_t>(l.dst.offset(image, 0, row, column)) * l.element();
   }
-  // Transposed weights of one row of the filter, those of kColumns from `place` on.
-  [[nodiscard]] uint32_t* taps(int64_t panel, int64_t kh, int64_t place) const {
+  // Transposed. Before the middle stands the filter's last tap, behind it the first.
+  [[nodiscard]] uint32_t* filter(int64_t panel, int64_t product) const {
     const Layout& l = *layout_;
-    return words<uint32_t>(0, l.weights) + panel * l.panel_words() + (3 * kh + place) * l.words * l.columns_of(panel);
+    return words<uint32_t>(0, l.weights) + panel * l.panel_words() + product * l.words * l.columns_of(panel);
+  }
+  [[nodiscard]] uint32_t* filter_of_tap(int64_t panel, int64_t tap) const {
+    return filter(panel, product_of_tap(8 - tap));
   }
 
   void pack_weights() const {
@@ -141,30 +147,46 @@ class StretchedGradSrc final : public ConvolutionKernel {
           auto* to = words<T>(0, l.second_weights) + tap * l.second.c * kPerWord;
           return transpose(tap, l.small.c, l.second.c, to, up(l.columns, kLanes));
         }
-        const auto place = std::find(kColumns.begin(), kColumns.end(), tap % 3) - kColumns.begin();
-        transpose(tap, panel * l.width, l.real_columns(panel), reinterpret_cast<T*>(taps(panel, tap / 3, place)),
+        transpose(tap, panel * l.width, l.real_columns(panel), reinterpret_cast<T*>(filter_of_tap(panel, tap)),
                   l.columns_of(panel));
       });
+      for (int64_t panel = 0; panel < l.panels; ++panel) {
+        const int64_t elements = l.words * l.columns_of(panel) * kPerWord;
+        parallel_ranges(elements, kLanes, [&](int64_t begin, int64_t end) {
+          add_taps_of_middles(reinterpret_cast<T*>(filter(panel, 0)), elements, begin, end);
+        });
+      }
     });
   }
 
-  // sums (+)= of `count` pixels, l.words apart, with `depth` words of each.
-  void multiply(const uint32_t* pixels, const uint32_t* weights, int64_t columns, int64_t depth, int64_t count,
-                float* sums, bool add) const {
+  struct Product {
+    const uint32_t* pixels;
+    int64_t step;  // words from a pixel to the next
+    const uint32_t* weights;
+    int64_t depth;
+  };
+  struct Sums {
+    float* at;
+    int64_t row;
+  };
+  // Of `count` pixels, to sums: to those that are there, and to more.
+  void multiply(const Product& p, int64_t columns, int64_t count, const Sums& sums, bool add,
+                const WinogradProduct::Addend& more = {}) const {
     constexpr int64_t kWidth = kVectors * kLanes;
     for (int64_t column = 0; column < columns; column += kWidth) {
       multiply_in_pieces(*layout_->loops, layout_->is_bf16,
-                         {.a = pixels,
-                          .a_row = layout_->words,
+                         {.a = p.pixels,
+                          .a_row = p.step,
                           .a_step = 1,
-                          .b = weights + column,
+                          .b = p.weights + column,
                           .b_step = columns,
-                          .c = sums + column,
-                          .c_row = columns,
+                          .c = sums.at + column,
+                          .c_row = sums.row,
                           .rows = count,
                           .vectors = std::min(kWidth, columns - column) / kLanes,
-                          .depth = depth,
-                          .add = add});
+                          .depth = p.depth,
+                          .add = add,
+                          .more = {{more.at == nullptr ? nullptr : more.at + column, more.row}}});
     }
   }
 
@@ -178,9 +200,9 @@ class StretchedGradSrc final : public ConvolutionKernel {
           image_(part / (l_.strips * l_.row_parts)),
           begin_(part / l_.row_parts % l_.strips * l_.strip),
           end_(std::min(begin_ + l_.strip, l_.small.w)),
-          rows_begin_(l_.small.h * (part % l_.row_parts) / l_.row_parts),
-          rows_end_(l_.small.h * (part % l_.row_parts + 1) / l_.row_parts),
-          first_(begin_ == 0 ? -1 : begin_),
+          rows_begin_(first_row(part % l_.row_parts)),
+          rows_end_(std::min(first_row(part % l_.row_parts + 1), l_.small.h)),
+          first_(begin_ == 0 ? -2 : begin_),
           count_((end_ == l_.small.w ? end_ + 1 : end_) - first_) {}
 
     void run() {
@@ -198,60 +220,117 @@ class StretchedGradSrc final : public ConvolutionKernel {
       return kernel_.words<T>(thread_, offset);
     }
 
+    // Two rows share products.
+    [[nodiscard]] int64_t first_row(int64_t row_part) const {
+      return 2 * ((l_.small.h + 1) / 2 * row_part / l_.row_parts);
+    }
+
     // ---- the small image
 
-    [[nodiscard]] uint32_t* blurred(int64_t r, int64_t phase) const {
-      return words<uint32_t>(l_.ring) + ((r & 3) * 2 + phase) * l_.row_pixels() * l_.words;
+    // A line of the blurred gradient: its even pixels from first_ on, its odd ones from the one before that, and the
+    // differences of those.
+    [[nodiscard]] uint32_t* odd_pixels(uint32_t* line) const { return line + l_.row_pixels() * l_.words; }
+    [[nodiscard]] uint32_t* differences(uint32_t* line) const { return line + 2 * l_.row_pixels() * l_.words; }
+    void add_differences(uint32_t* line) const {
+      if (!columns_share(l_.words)) return;
+      with_element(l_.is_bf16, [&](auto* element) {
+        using T = std::remove_pointer_t<decltype(element)>;
+        differences_beside(reinterpret_cast<const T*>(odd_pixels(line)), l_.dst.c, count_,
+                           reinterpret_cast<T*>(differences(line)));
+      });
     }
-    // Whether row r of the blurred gradient is not zero; then it is in the ring: its even pixels from first_ on, its
-    // odd ones from the one before that.
-    bool blur(int64_t r) {
-      bool& is_there = is_there_[static_cast<std::size_t>(r & 3)];
-      if (r > have_) {
-        have_ = r;
-        auto* mixed = words<float>(l_.mixed);
-        const int64_t count = count_ + 1;
-        is_there = l_.gradient->blur_columns(kernel_.at_.src[0], image_, r, first_ - 1, count, mixed);
-        for (int64_t phase = 0; phase < 2 && is_there; ++phase) {
-          uint32_t* to = blurred(r, phase);
-          const float* from = mixed + (phase == 0 ? 2 * l_.dst.c : 0);
-          const int64_t pixels = phase == 0 ? count - 1 : count;
-          auto* floats = l_.is_bf16 ? words<float>(l_.floats) : reinterpret_cast<float*>(to);
-          l_.gradient->blur_row(from, phase, pixels, 0, l_.dst.c, floats, l_.dst.c);
-          if (l_.is_bf16) narrow(floats, pixels * l_.dst.c, reinterpret_cast<BFloat16*>(to));
-        }
+
+    // Row r. Those before it are in the ring.
+    uint32_t* blurred(int64_t r) {
+      uint32_t* line = words<uint32_t>(l_.ring) + (r & 3) * l_.line_words();
+      if (r <= have_) return line;
+      have_ = r;
+      auto* mixed = words<float>(l_.mixed);
+      if (!l_.gradient->blur_columns(kernel_.at_.src[0], image_, r, first_ - 1, count_ + 1, mixed)) {
+        std::fill_n(line, l_.line_words(), uint32_t{0});
+        return line;
       }
-      return is_there;
+      for (int64_t phase = 0; phase < 2; ++phase) {
+        uint32_t* to = phase == 0 ? line : odd_pixels(line);
+        const float* from = mixed + (phase == 0 ? 2 * l_.dst.c : 0);
+        const int64_t pixels = phase == 0 ? count_ : count_ + 1;
+        auto* floats = l_.is_bf16 ? words<float>(l_.floats) : reinterpret_cast<float*>(to);
+        l_.gradient->blur_row(from, phase, pixels, 0, l_.dst.c, floats, l_.dst.c);
+        if (l_.is_bf16) narrow(floats, pixels * l_.dst.c, reinterpret_cast<BFloat16*>(to));
+      }
+      add_differences(line);
+      return line;
+    }
+    // Row a less row b.
+    uint32_t* difference(int64_t a, int64_t b) {
+      uint32_t *from = blurred(a), *less = blurred(b), *to = words<uint32_t>(l_.differences);
+      with_element(l_.is_bf16, [&](auto* element) {
+        using T = std::remove_pointer_t<decltype(element)>;
+        const auto less_pixels = [&](uint32_t* x, uint32_t* y, int64_t pixels, uint32_t* z) {
+          subtract(reinterpret_cast<const T*>(x), reinterpret_cast<const T*>(y), pixels * l_.dst.c,
+                   reinterpret_cast<T*>(z));
+        };
+        less_pixels(from, less, count_, to);
+        less_pixels(odd_pixels(from), odd_pixels(less), count_ + 1, odd_pixels(to));
+      });
+      add_differences(to);
+      return to;
+    }
+
+    struct Line {
+      const uint32_t* at;
+      Point h;
+    };
+    // The products of lines with the filters of their points, and `shared`, of the same form, where it is not null.
+    template <typename Lines>
+    void multiply_lines(const Lines& lines, int64_t panel, const float* shared, float* sums) const {
+      using Addend = WinogradProduct::Addend;
+      const int64_t columns = l_.columns_of(panel), words = l_.words, befores = (count_ + 1) / 2;
+      const int64_t odd = l_.row_pixels(), beside = 2 * odd;
+      auto* middles = this->words<float>(l_.middles);
+      for (std::size_t i = 0; i < lines.size(); ++i) {
+        const bool add = i > 0, is_last = i + 1 == lines.size();
+        const auto multiply = [&](int64_t pixel, int64_t step, Point w, int64_t depth, int64_t count, const Sums& to,
+                                  bool also, const Addend& more) {
+          kernel_.multiply({lines[i].at + pixel * words, step * words,
+                            kernel_.filter(panel, product_index(lines[i].h, w)), depth * words},
+                           columns, count, to, also, more);
+        };
+        multiply(0, 1, Point::even, 1, count_, {sums, columns}, add, add ? Addend{} : Addend{shared, columns});
+        if (!columns_share(words)) {
+          multiply(odd, 1, Point::before, 2, count_, {sums, columns}, true, {});
+          continue;
+        }
+        const Addend middle{is_last ? middles : nullptr, columns};
+        multiply(odd + 1, 2, Point::middle, 1, befores, {middles, columns}, add, {});
+        multiply(beside, 2, Point::before, 1, befores, {sums, 2 * columns}, true, middle);
+        multiply(beside + 1, 2, Point::behind, 1, count_ / 2, {sums + columns, 2 * columns}, true, middle);
+      }
     }
 
     void add_small(int64_t i) {
-      const bool is_first = i == 0, is_last = i == l_.small.h - 1;
-      // The row of the filter that meets each row of the blurred gradient; beyond the ends the image repeats itself.
-      std::array<std::pair<int64_t, int64_t>, 7> terms;
+      // Beyond its ends the image repeats itself.
+      const bool is_first = i == 0, is_last = i == l_.small.h - 1, is_even = i % 2 == 0;
+      std::array<Line, 6> all;
       std::size_t count = 0;
-      const auto add = [&](int64_t r, int64_t kh) { terms[count++] = {r, kh}; };
-      if (is_first) add(-2, 1);
-      if (is_first) add(-1, 0);
-      add(2 * i - 1, 2);
-      add(2 * i, 1);
-      add(2 * i + 1, 0);
-      if (is_last) add(2 * i + 1, 2);
-      if (is_last) add(2 * i + 2, 1);
-      for (std::size_t t = 0; t < count; ++t) blur(terms[t].first);
+      if (is_first) all[count++] = {blurred(-2), Point::even};
+      if (is_first) all[count++] = {blurred(-1), Point::behind};
+      blurred(2 * i - 1);
+      all[count++] = {blurred(2 * i), Point::even};
+      const uint32_t* last = blurred(2 * i + 1);
+      all[count++] = is_even ? Line{difference(2 * i - 1, 2 * i + 1), Point::before}
+                             : Line{difference(2 * i + 1, 2 * i - 1), Point::behind};
+      if (is_last) all[count++] = {last, Point::before};
+      if (is_last) all[count++] = {blurred(2 * i + 2), Point::even};
+      const std::span<const Line> lines(all.data(), count);
       for (int64_t panel = 0; panel < l_.panels; ++panel) {
         const int64_t columns = l_.columns_of(panel);
+        float* shared = words<float>(l_.shared) + panel * l_.row_pixels() * l_.width;
+        if (is_even) multiply_lines(std::array{Line{last, Point::middle}}, panel, nullptr, shared);
         auto* sums = words<float>(l_.sums);
-        bool more = false;
-        for (std::size_t t = 0; t < count; ++t) {
-          const auto [r, kh] = terms[t];
-          if (!blur(r)) continue;
-          kernel_.multiply(blurred(r, 1), kernel_.taps(panel, kh, 0), columns, 2 * l_.words, count_, sums, more);
-          kernel_.multiply(blurred(r, 0), kernel_.taps(panel, kh, 2), columns, l_.words, count_, sums, true);
-          more = true;
-        }
-        if (!more) std::fill_n(sums, count_ * columns, 0.0F);
+        multiply_lines(lines, panel, shared, sums);
         float* inside = sums + (begin_ - first_) * columns;
-        if (first_ < begin_) add_scaled(sums, 1, columns, inside);
+        if (first_ < begin_) add_scaled(inside - columns, 1, columns, inside);
         if (first_ + count_ > end_) {
           add_scaled(inside + (end_ - begin_) * columns, 1, columns, inside + (end_ - 1 - begin_) * columns);
         }
@@ -277,9 +356,9 @@ class StretchedGradSrc final : public ConvolutionKernel {
         const int64_t from = std::max<int64_t>(left, 0), to = std::min(right, l_.dst.w);
         float* sums = place(row);
         std::fill_n(sums, (from - left) * columns, 0.0F);
-        kernel_.multiply(reinterpret_cast<const uint32_t*>(kernel_.gradient(image_, row, from)),
-                         kernel_.words<uint32_t>(0, l_.second_weights), columns, l_.words, to - from,
-                         sums + (from - left) * columns, false);
+        kernel_.multiply({reinterpret_cast<const uint32_t*>(kernel_.gradient(image_, row, from)), l_.words,
+                          kernel_.words<uint32_t>(0, l_.second_weights), l_.words},
+                         columns, to - from, {sums + (from - left) * columns, columns}, false);
         std::fill_n(sums + (to - left) * columns, (right - to) * columns, 0.0F);
       }
       return place(t);
@@ -328,7 +407,6 @@ class StretchedGradSrc final : public ConvolutionKernel {
     int64_t thread_, image_, begin_, end_, rows_begin_, rows_end_;
     int64_t first_, count_;               // with the pixels beyond the ends
     int64_t have_ = 0, have_second_ = 0;  // the last rows that were made
-    std::array<bool, kRing> is_there_ = {};
   };
 
   // ---- the frame of the small image: the adjoint of StretchedSource's
@@ -363,8 +441,9 @@ class StretchedGradSrc final : public ConvolutionKernel {
       for (int64_t panel = 0; panel < l.panels; ++panel) {
         for (int64_t k = 0; k < 3; ++k) {
           // Position p is tap k's of the output p + 1 - k.
-          const uint32_t* weights = is_row ? tap_of(panel, tap, k) : tap_of(panel, k, tap);
-          multiply(line + (first + 2 - k) * l.words, weights, l.columns_of(panel), l.words, count, sums, k > 0);
+          const uint32_t* weights = filter_of_tap(panel, is_row ? 3 * tap + k : 3 * k + tap);
+          multiply({line + (first + 2 - k) * l.words, l.words, weights, l.words}, l.columns_of(panel), count,
+                   {sums, l.columns_of(panel)}, k > 0);
         }
         store_pixels(sums, l.columns_of(panel), count, l.real_columns(panel), frame + panel * l.width, l.small.c);
         for (int64_t i = 0; i < count; ++i) {
@@ -373,9 +452,6 @@ class StretchedGradSrc final : public ConvolutionKernel {
         }
       }
     }
-  }
-  [[nodiscard]] const uint32_t* tap_of(int64_t panel, int64_t kh, int64_t kw) const {
-    return taps(panel, kh, std::find(kColumns.begin(), kColumns.end(), kw) - kColumns.begin());
   }
   void spread(bool is_row, const StretchedAxis& along, int64_t position, const float* from, int64_t channels,
               float* to) const {
@@ -450,9 +526,9 @@ std::optional<KernelPlan> plan_stretched_grad_src(const Convolution& conv) {
   l.columns = 9 * second;
 
   const int64_t threads = omp_get_max_threads(), h = l.small.h, w = l.small.w;
-  const int64_t pixel_bytes = kRing * 2 * (l.words + up(l.columns, kLanes)) * 4;
+  const int64_t pixel_bytes = kRing * (3 * l.words + 2 * up(l.columns, kLanes)) * 4;
   const int64_t most = std::max<int64_t>(kRingBytes / pixel_bytes, kLanes);
-  l.strip = even_piece(w, most);
+  l.strip = up(even_piece(w, most), 2);
   l.strips = (w + l.strip - 1) / l.strip;
   const int64_t columns = l.dst.n * l.strips;
   l.row_parts = std::clamp<int64_t>((kPartsPerThread * threads + columns - 1) / columns, 1, (h + 3) / 4);
@@ -467,7 +543,10 @@ std::optional<KernelPlan> plan_stretched_grad_src(const Convolution& conv) {
   const auto add = [&](int64_t words) { return offsets.end() + of_thread.add(bytes(words)); };
   l.mixed = add(l.gradient->mixed_floats(l.row_pixels()));
   if (l.is_bf16) l.floats = add(l.row_pixels() * l.dst.c);
-  l.ring = add(kRing * 2 * l.row_pixels() * l.words);
+  l.ring = add(kRing * l.line_words());
+  l.differences = add(l.line_words());
+  l.middles = add((l.row_pixels() / 2 + 1) * l.width);
+  l.shared = add(l.panels * l.row_pixels() * l.width);
   l.sums = add(l.row_pixels() * l.width);
   l.second_ring = add(kRing * l.second_pixels() * up(l.columns, kLanes));
   l.second_sums = add((l.second_pixels() + 2) * second);

@@ -1,6 +1,7 @@
 // The gradient of the weights of a convolution with 3x3 taps whose source is normalised and then resized to twice its
 // size: the adjoint of ops/detail/stretched_convolution.h. The gradient is blurred, and products are of the small image
-// and, for each tap, one pixel in four of that: a quarter of those of the convolution as it stands.
+// and, for each tap, one pixel in four of that: a quarter of those of the convolution as it stands, or 25 / 144 where
+// neighbours share them (ops/detail/stretched_points.h).
 #pragma once
 
 #include <optional>

@@ -582,6 +582,7 @@ void multiply_in_pieces(const WinogradLoops& loops, bool is_bf16, const Winograd
     p.a += piece * p.a_step;
     p.b += piece * p.b_step;
     p.add = true;
+    for (WinogradProduct::Addend& more : p.more) more = {};
   }
 }
 

@@ -11,8 +11,14 @@
 
 namespace hourglass::detail {
 
-// C[m][n] (+)= sum over k of A[m][k] * B[k][n]. Addresses in words; n runs over whole vectors of 16.
+// C[m][n] (+)= sum over k of A[m][k] * B[k][n], and more that is added to it, where there is. Addresses in words; n
+// runs over whole vectors of 16.
 struct WinogradProduct {
+  struct Addend {
+    const float* at = nullptr;
+    int64_t row = 0;  // from m to m + 1
+  };
+
   const uint32_t* a = nullptr;
   int64_t a_row = 0, a_step = 0;  // from m to m + 1, and from k to k + 1
   const uint32_t* b = nullptr;
@@ -21,6 +27,7 @@ struct WinogradProduct {
   int64_t c_row = 0;
   int64_t rows = 0, vectors = 0, depth = 0;
   bool add = false;
+  Addend more[2] = {};
 };
 
 // Pixels are addresses of their first channel; channels lie side by side. is_bf16 says what the image holds, and the

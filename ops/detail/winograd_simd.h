@@ -312,6 +312,15 @@ struct WinogradSimd {
 #pragma GCC unroll 4
       for (int j = 0; j < kVectors; ++j) sums[i][j] = p.add ? Isa::load(c + i * p.c_row + j * kLanes) : Isa::set(0);
     }
+    for (const WinogradProduct::Addend& more : p.more) {
+      if (more.at == nullptr) continue;
+      const float* from = more.at + row * more.row + column;
+#pragma GCC unroll 16
+      for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+        for (int j = 0; j < kVectors; ++j) sums[i][j] = add(sums[i][j], Isa::load(from + i * more.row + j * kLanes));
+      }
+    }
     const uint32_t* a = p.a + row * p.a_row;
     const uint32_t* b = p.b + column;
     for (int64_t k = 0; k < p.depth; ++k) {
