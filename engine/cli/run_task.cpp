@@ -1,6 +1,7 @@
 #include "engine/cli/run_task.h"
 
 #include <signal.h>  // SIGHUP is POSIX
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -62,13 +63,18 @@ void check_outputs(const FitArguments& arguments, const TaskRun& what) {
   check_distinct(inputs, all);
   // A run may be put away where it came from.
   check_distinct({{"--resume", arguments.resume}}, outputs);
+  if (arguments.json) {
+    for (const auto& [option, path] : outputs) {
+      if (path == "-" && option != "--output") fail("{} - and --json both go to standard output: name a file", option);
+    }
+  }
   for (const auto& [option, path] : outputs) {
     if (!path.empty()) check_writable(path, arguments.force || is_ours(arguments, path));
   }
 }
 
 std::string checked_checkpoint_path(const FitArguments& arguments) {
-  const std::string path = checkpoint_path(arguments);
+  std::string path = checkpoint_path(arguments);
   if (path.empty() || same_file(path, arguments.resume)) return path;
   if (!arguments.force && std::filesystem::is_regular_file(path)) {
     fail("{0}: exists already: an earlier run was not finished. --resume {0} goes on with it, --force begins anew",
@@ -152,7 +158,7 @@ int choose_at_once(const FitArguments& arguments, const Task& task, const Networ
 }
 
 void write_png_of(const FitArguments& arguments, const TaskRun& what, const RestoreResult& result,
-                  const std::string& record) {
+                  const std::string& record, const std::string& path, bool overwrite) {
   Metadata metadata = what.input.metadata;
   constexpr const char* kKeyword = "hourglass";
   std::erase_if(metadata.text, [&](const auto& entry) { return entry.first == kKeyword; });
@@ -160,7 +166,27 @@ void write_png_of(const FitArguments& arguments, const TaskRun& what, const Rest
   PngOptions png;
   png.bit_depth = arguments.options.bit_depth;
   png.metadata = &metadata;
-  write_png(arguments.output, result.finished.image, png, arguments.force || is_ours(arguments, arguments.output));
+  write_png(path, result.finished.image, png, overwrite);
+}
+
+// Where its place turns out to be full, taken or gone, the result goes to the folder for temporary files: hours may
+// have gone into it.
+void write_result(const FitArguments& arguments, const TaskRun& what, const RestoreResult& result,
+                  const std::string& record) {
+  namespace fs = std::filesystem;
+  const bool overwrite = arguments.force || is_ours(arguments, arguments.output);
+  try {
+    write_png_of(arguments, what, result, record, arguments.output, overwrite);
+  } catch (const Error& error) {
+    std::string instead;
+    try {
+      instead = (fs::temp_directory_path() / fmt::format("hourglass-{}.png", ::getpid())).string();
+      write_png_of(arguments, what, result, record, instead, false);
+    } catch (const std::exception&) {
+      throw error;  // what is wrong in the first place
+    }
+    fail("{}; the result is in {}", error.what(), instead);
+  }
 }
 
 // PSNR to the original, where it is known.
@@ -280,7 +306,7 @@ ExitCode run_task(FitArguments& arguments, const TaskRun& what) {
   const RestoreResult result = session.run(progress);
   progress.finish();
 
-  write_png_of(arguments, what, result, session.record());
+  write_result(arguments, what, result, session.record());
   session.close(progress);
   for (FitObserver* observer : observers) observer->on_result(result, session.log());
   const Quality quality = measure(arguments, what, result);

@@ -186,7 +186,12 @@ void write_file_atomically(const std::string& path, std::span<const uint8_t> byt
 }
 
 void check_writable(const std::string& path, bool overwrite) {
-  if (path != "-") look_at(path, overwrite);
+  if (path == "-") return;
+  const Target target = look_at(path, overwrite);
+  if (target.special) return;
+  int fd = -1;
+  const TemporaryFile temporary(create_beside(target, path, fd));
+  const Descriptor file(fd);
 }
 
 }  // namespace hourglass

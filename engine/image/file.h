@@ -27,8 +27,8 @@ std::vector<uint8_t> read_file(const std::string& path, std::size_t max_bytes = 
 // the link.
 void write_file_atomically(const std::string& path, std::span<const uint8_t> bytes, bool overwrite);
 
-// Throws the Error that write_file_atomically would, as far as that can be known before there is anything to write:
-// call it before long work.
+// Throws the Error that write_file_atomically would, as far as that can be known before there is anything to write: a
+// temporary file is made and removed. Call it before long work.
 void check_writable(const std::string& path, bool overwrite);
 
 }  // namespace hourglass

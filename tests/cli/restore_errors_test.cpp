@@ -176,9 +176,16 @@ TEST_CASE_FIXTURE(Fixture, "restore refuses places that it can't write to, befor
   }
   if (std::filesystem::exists("/dev/full")) {
     // Found out only at the end, after the progress.
+    ::setenv("TMPDIR", folder.string().c_str(), 1);
     const Run full = run({"restore", input, "-q", "-o", "/dev/full", "--iterations", "1", "--threads", "1"});
+    ::unsetenv("TMPDIR");
     check_fails(full, 1, "/dev/full: cannot write: No space left");
+    const std::size_t at = full.err.find(folder.string());
+    REQUIRE(at != std::string::npos);
+    CHECK(read_image(full.err.substr(at, full.err.find('\n', at) - at)).image.width == 24);
   }
+  fails({input, "-o", folder / (std::string(248, 'a') + ".png")}, 1, {"cannot create the file"});
+  fails({input, "-o", output, "--json", "--history", "-"}, 1, {"--history - and --json both go to standard output"});
 }
 
 #if defined(__x86_64__)

@@ -43,6 +43,7 @@ TEST_CASE("an existing file is replaced only on demand") {
   CHECK_CONTAINS(error_of([&] { check_writable(folder / "a", false); }), "exists already");
   CHECK(read_file(folder / "a") == kOld);
   check_writable(folder / "a", true);
+  CHECK(folder.names().size() == 1);
   write_file_atomically(folder / "a", kNew, true);
   CHECK(read_file(folder / "a") == kNew);
   CHECK(folder.names().size() == 1);
