@@ -156,7 +156,7 @@ RestoreResult FitSession::run(Progress& progress) {
   if (what_.jpeg != nullptr && what_.task.baseline().plane_size() > kLarge) {
     progress.say("the fit has ended; the result is being finished");
   }
-  return restoration_.result();
+  return restoration_.finish();
 }
 
 void FitSession::close(Progress& progress) {

@@ -155,7 +155,16 @@ Image Restoration::average() const {
   return average;
 }
 
-RestoreResult Restoration::result() const {
+RestoreResult Restoration::result() const { return finished(summary(), average()); }
+
+RestoreResult Restoration::finish() {
+  RestoreResult result = summary();
+  Image image = average();
+  for (Lane& lane : lanes_) lane.run.reset();
+  return finished(std::move(result), std::move(image));
+}
+
+RestoreResult Restoration::summary() const {
   if (total_ == 0) fail("there is no result before the first iteration");
   Plan& plan = lanes_.front().run->fit().plan();
   RestoreResult result;
@@ -166,11 +175,15 @@ RestoreResult Restoration::result() const {
       std::count_if(plan.steps().begin(), plan.steps().end(), [](const StepInfo& step) { return step.node < 0; }));
   if (options_.profile) result.op_seconds = op_seconds(plan);
   result.iterations = total_;
-  result.seconds = seconds();
   result.interrupted = !done();
   result.stopped_early = stopped_early_;
+  return result;
+}
+
+RestoreResult Restoration::finished(RestoreResult result, Image average) const {
   omp_set_num_threads(threads_in_all());  // the lanes' threads have their own number
-  result.finished = task_.finish(average(), levels_of(options_.bit_depth));
+  result.finished = task_.finish(std::move(average), levels_of(options_.bit_depth));
+  result.seconds = seconds();
   return result;
 }
 

@@ -2,7 +2,7 @@
 //
 //   Restoration restoration(*task, network, table, options);
 //   while (!restoration.done()) restoration.round();
-//   const RestoreResult result = restoration.result();
+//   const RestoreResult result = restoration.finish();
 //
 // restore() (restore.h) is this loop. Of the fits of `runs` so many are in hand as `at_once` says, each with its share
 // of the threads, in a thread of its own; when one ends, the next begins in its place. The steps and the result are the
@@ -52,6 +52,8 @@ class Restoration {
   [[nodiscard]] Image average() const;
   // What the task makes of that average.
   [[nodiscard]] RestoreResult result() const;
+  // The same, without the fits, whose memory is free for it. Nothing but done() and seconds() may be called behind it.
+  RestoreResult finish();
 
   // Everything that a Restoration of the same task, network and options needs to go on as if nothing had happened.
   void save(Archive& archive);
@@ -68,6 +70,8 @@ class Restoration {
   // Does work(lane's number) in each lane's own thread, all at the same time.
   void in_lanes(const std::function<void(std::size_t)>& work);
   void begin_run(Lane& lane, int index);
+  [[nodiscard]] RestoreResult summary() const;  // all but what takes the time
+  [[nodiscard]] RestoreResult finished(RestoreResult result, Image average) const;
   [[nodiscard]] int threads_in_all() const;
 
   const Task& task_;

@@ -11,7 +11,7 @@ RestoreResult restore(const Task& task, const NetworkFactory& make, const OpTabl
   while (go_on && !restoration.done()) {
     for (const RestoreStep& step : restoration.round()) go_on = on_step(step) && go_on;
   }
-  return restoration.result();
+  return restoration.finish();
 }
 
 }  // namespace hourglass

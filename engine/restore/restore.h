@@ -53,8 +53,8 @@ struct RestoreStep {
 
 struct RestoreResult {
   Finished finished;
-  int64_t iterations = 0;  // over all runs
-  double seconds = 0;
+  int64_t iterations = 0;      // over all runs
+  double seconds = 0;          // since the first iteration began, the finishing step too, pauses not counted
   bool interrupted = false;    // ended before its runs had
   bool stopped_early = false;  // the stopping rule ended a run before its last iteration
   int64_t canvas_width = 0, canvas_height = 0;

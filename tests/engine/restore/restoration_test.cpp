@@ -94,6 +94,10 @@ TEST_CASE("put away and taken up at any time, a restoration ends with the same b
       CHECK(result.iterations == expected.iterations);
       const bool same = result.finished.image.pixels == expected.finished.image.pixels;
       CHECK(same);
+      const RestoreResult last = second.finish();
+      CHECK(last.iterations == expected.iterations);
+      const bool same_without_fits = last.finished.image.pixels == expected.finished.image.pixels;
+      CHECK(same_without_fits);
     }
   }
 }
