@@ -146,16 +146,9 @@ class StretchedConvolution final : public ConvolutionKernel {
       pack(0, first, filter(index, product_of_tap(tap)));
       pack(first, second, second_taps(index, tap / 3) + tap % 3 * l.second_words * columns);
     });
-    with_element(l.is_bf16, [&](auto* element) {
-      using T = std::remove_pointer_t<decltype(element)>;
-      constexpr int64_t kPerWord = 4 / sizeof(T);
-      for (int64_t index = 0; index < l.panels; ++index) {
-        const int64_t elements = l.words * l.columns(index) * kPerWord;
-        parallel_ranges(elements, kLanes, [&](int64_t begin, int64_t end) {
-          add_taps_of_middles(reinterpret_cast<T*>(filter(index, 0)), elements, begin, end);
-        });
-      }
-    });
+    for (int64_t index = 0; index < l.panels; ++index) {
+      add_taps_of_middles(l.is_bf16, filter(index, 0), l.words * l.columns(index));
+    }
   }
 
   struct Product {
@@ -227,21 +220,13 @@ class StretchedConvolution final : public ConvolutionKernel {
     }
     void add_differences(uint32_t* line) const {
       if (!columns_share(l_.words)) return;
-      with_element(l_.is_bf16, [&](auto* element) {
-        using T = std::remove_pointer_t<decltype(element)>;
-        differences_beside(reinterpret_cast<const T*>(line), source_.channels(), count_ + 1,
-                           reinterpret_cast<T*>(line + l_.row_pixels() * l_.words));
-      });
+      differences_beside(l_.is_bf16, line, source_.channels(), count_ + 1, line + l_.row_pixels() * l_.words);
     }
     // Row a less row b, likewise.
     const uint32_t* difference(int64_t a, int64_t b) {
       row(std::max(a, b));
       uint32_t* to = kernel_.words<uint32_t>(thread_, l_.rows) + 2 * l_.line_words();
-      with_element(l_.is_bf16, [&](auto* element) {
-        using T = std::remove_pointer_t<decltype(element)>;
-        subtract(reinterpret_cast<const T*>(row(a)), reinterpret_cast<const T*>(row(b)),
-                 (count_ + 2) * source_.channels(), reinterpret_cast<T*>(to));
-      });
+      subtract(l_.is_bf16, row(a), row(b), (count_ + 2) * source_.channels(), to);
       add_differences(to);
       return to;
     }

@@ -150,13 +150,10 @@ class StretchedGradSrc final : public ConvolutionKernel {
         transpose(tap, panel * l.width, l.real_columns(panel), reinterpret_cast<T*>(filter_of_tap(panel, tap)),
                   l.columns_of(panel));
       });
-      for (int64_t panel = 0; panel < l.panels; ++panel) {
-        const int64_t elements = l.words * l.columns_of(panel) * kPerWord;
-        parallel_ranges(elements, kLanes, [&](int64_t begin, int64_t end) {
-          add_taps_of_middles(reinterpret_cast<T*>(filter(panel, 0)), elements, begin, end);
-        });
-      }
     });
+    for (int64_t panel = 0; panel < l.panels; ++panel) {
+      add_taps_of_middles(l.is_bf16, filter(panel, 0), l.words * l.columns_of(panel));
+    }
   }
 
   struct Product {
@@ -232,12 +229,9 @@ class StretchedGradSrc final : public ConvolutionKernel {
     [[nodiscard]] uint32_t* odd_pixels(uint32_t* line) const { return line + l_.row_pixels() * l_.words; }
     [[nodiscard]] uint32_t* differences(uint32_t* line) const { return line + 2 * l_.row_pixels() * l_.words; }
     void add_differences(uint32_t* line) const {
-      if (!columns_share(l_.words)) return;
-      with_element(l_.is_bf16, [&](auto* element) {
-        using T = std::remove_pointer_t<decltype(element)>;
-        differences_beside(reinterpret_cast<const T*>(odd_pixels(line)), l_.dst.c, count_,
-                           reinterpret_cast<T*>(differences(line)));
-      });
+      if (columns_share(l_.words)) {
+        differences_beside(l_.is_bf16, odd_pixels(line), l_.dst.c, count_, differences(line));
+      }
     }
 
     // Row r. Those before it are in the ring.
@@ -264,15 +258,8 @@ class StretchedGradSrc final : public ConvolutionKernel {
     // Row a less row b.
     uint32_t* difference(int64_t a, int64_t b) {
       uint32_t *from = blurred(a), *less = blurred(b), *to = words<uint32_t>(l_.differences);
-      with_element(l_.is_bf16, [&](auto* element) {
-        using T = std::remove_pointer_t<decltype(element)>;
-        const auto less_pixels = [&](uint32_t* x, uint32_t* y, int64_t pixels, uint32_t* z) {
-          subtract(reinterpret_cast<const T*>(x), reinterpret_cast<const T*>(y), pixels * l_.dst.c,
-                   reinterpret_cast<T*>(z));
-        };
-        less_pixels(from, less, count_, to);
-        less_pixels(odd_pixels(from), odd_pixels(less), count_ + 1, odd_pixels(to));
-      });
+      subtract(l_.is_bf16, from, less, count_ * l_.dst.c, to);
+      subtract(l_.is_bf16, odd_pixels(from), odd_pixels(less), (count_ + 1) * l_.dst.c, odd_pixels(to));
       add_differences(to);
       return to;
     }

@@ -1,8 +1,8 @@
 // The gradient of the source of a convolution with 3x3 taps, whose first channels are an image that was resized to
 // twice its size: of that image as it was before, and of the other channels. The adjoint of
 // ops/detail/stretched_convolution.h but for the normalisation: the gradient is blurred, and a pixel of the small image
-// gets nine products from it, or 25 / 4 where neighbours share them (ops/detail/stretched_points.h), instead of 36 by way
-// of the large image's four pixels, whose gradients are never made.
+// gets nine products from it, or 25 / 4 where neighbours share them (ops/detail/stretched_points.h), instead of 36 by
+// way of the large image's four pixels, whose gradients are never made.
 #pragma once
 
 #include <optional>

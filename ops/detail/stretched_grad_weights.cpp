@@ -244,12 +244,7 @@ class StretchedGradWeights final : public ConvolutionKernel {
     Line line_of(int64_t slot) const {
       char* pixels = line_at(slot);
       char* beside = pixels + static_cast<std::size_t>(l_.row_pixels() * l_.first) * l_.element();
-      if (columns_share(l_.words())) {
-        with_element(l_.is_bf16, [&](auto* element) {
-          using T = std::remove_pointer_t<decltype(element)>;
-          differences_beside(reinterpret_cast<const T*>(pixels), l_.first, count_, reinterpret_cast<T*>(beside));
-        });
-      }
+      if (columns_share(l_.words())) differences_beside(l_.is_bf16, pixels, l_.first, count_, beside);
       Line line = {};
       uint32_t* to = words<uint32_t>(l_.row_pairs) + slot * l_.pair_words();
       for (std::size_t i = 0; i < kStretchedPoints; ++i) {
@@ -279,11 +274,7 @@ class StretchedGradWeights final : public ConvolutionKernel {
     // Row a less row b.
     Line difference(int64_t a, int64_t b) {
       row(std::max(a, b));
-      with_element(l_.is_bf16, [&](auto* element) {
-        using T = std::remove_pointer_t<decltype(element)>;
-        subtract(reinterpret_cast<const T*>(line_at(a & 1)), reinterpret_cast<const T*>(line_at(b & 1)),
-                 (count_ + 2) * l_.first, reinterpret_cast<T*>(line_at(2)));
-      });
+      subtract(l_.is_bf16, line_at(a & 1), line_at(b & 1), (count_ + 2) * l_.first, line_at(2));
       return line_of(2);
     }
 

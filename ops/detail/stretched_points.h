@@ -12,8 +12,6 @@
 #include <array>
 #include <cstdint>
 
-#include "ops/detail/loop.h"
-
 namespace hourglass::detail {
 
 // What is multiplied along an axis: the taps w1, w0, w2 and w0 + w2.
@@ -57,45 +55,15 @@ constexpr void for_each_product_of_tap(int64_t tap, const F& f) {
   along(tap / 3, [&](StretchedPoint h) { along(tap % 3, [&](StretchedPoint w) { f(product_index(h, w)); }); });
 }
 
-template <class T>
-HG_CLONES void subtract(const T* a, const T* b, int64_t count, T* to) {
-  for (int64_t i = 0; i < count; ++i) store(to + i, load(a + i) - load(b + i));
-}
+// Of f32 or bf16: to[i] = a[i] - b[i].
+void subtract(bool is_bf16, const void* a, const void* b, int64_t count, void* to);
 
 // `count` pixels of a row that begins before a middle: pixel p less the middle beside it, to[p] = row[p] - row[p + 1]
 // and, behind the middle, row[p + 1] - row[p].
-template <class T>
-HG_CLONES void differences_beside(const T* row, int64_t channels, int64_t count, T* to) {
-  for (int64_t p = 0; p < count; ++p) {
-    const T* middle = row + (p | 1) * channels;
-    const T* beside = row + (p % 2 == 0 ? p : p + 1) * channels;
-    T* at = to + p * channels;
-    for (int64_t c = 0; c < channels; ++c) store(at + c, load(beside + c) - load(middle + c));
-  }
-}
+void differences_beside(bool is_bf16, const void* row, int64_t channels, int64_t count, void* to);
 
-// Filters of the points that are sums of taps, from those of the taps alone: products[product_index()], `count`
-// elements each, `stride` elements apart.
-template <class T>
-HG_CLONES void add_taps_of_middles(T* filters, int64_t stride, int64_t begin, int64_t end) {
-  for (int64_t product = 0; product < kStretchedProducts; ++product) {
-    const auto h = static_cast<StretchedPoint>(product / kStretchedPoints);
-    const auto w = static_cast<StretchedPoint>(product % kStretchedPoints);
-    if (h != StretchedPoint::middle && w != StretchedPoint::middle) continue;
-    const T* taps[4];
-    int64_t count = 0;
-    for_each_tap_of(h, w, [&](StretchedPoint of_h, StretchedPoint of_w) {
-      taps[count++] = filters + product_index(of_h, of_w) * stride;
-    });
-    T* to = filters + product * stride;
-    if (count == 2) {
-      for (int64_t i = begin; i < end; ++i) store(to + i, load(taps[0] + i) + load(taps[1] + i));
-    } else {
-      for (int64_t i = begin; i < end; ++i) {
-        store(to + i, load(taps[0] + i) + load(taps[1] + i) + (load(taps[2] + i) + load(taps[3] + i)));
-      }
-    }
-  }
-}
+// Filters of the points that are sums of taps, from those of the taps alone; filter product_index() begins `words`
+// words behind the one before. By all threads.
+void add_taps_of_middles(bool is_bf16, uint32_t* filters, int64_t words);
 
 }  // namespace hourglass::detail

@@ -23,7 +23,7 @@ std::array<float, kStretchedProducts> filters() {
   for (int64_t tap = 0; tap < 9; ++tap) {
     all[static_cast<std::size_t>(product_of_tap(tap))] = kFilter[static_cast<std::size_t>(tap)];
   }
-  add_taps_of_middles(all.data(), 1, 0, 1);
+  add_taps_of_middles(false, reinterpret_cast<uint32_t*>(all.data()), 1);
   return all;
 }
 
@@ -45,7 +45,7 @@ float of_line(const std::vector<float>& line, Point h, bool odd, int64_t j) {
   const auto at = static_cast<std::size_t>(j - kFirst);
   if (!odd) return filter(Point::even) * line[at];
   std::vector<float> beside(kExtent - 1);
-  differences_beside(line.data(), 1, kExtent - 1, beside.data());
+  differences_beside(false, line.data(), 1, kExtent - 1, beside.data());
   const float middle = filter(Point::middle) * line[at | 1];
   return middle + filter(at % 2 == 0 ? Point::before : Point::behind) * beside[at];
 }
@@ -60,7 +60,7 @@ TEST_CASE("five products make four elements of what is convolved, along both axe
   };
   const auto difference = [&](int64_t a, int64_t b) {
     std::vector<float> line(kExtent);
-    subtract(row(a).data(), row(b).data(), kExtent, line.data());
+    subtract(false, row(a).data(), row(b).data(), kExtent, line.data());
     return line;
   };
   for (int64_t i = -1; i < 4; ++i) {
