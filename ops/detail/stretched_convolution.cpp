@@ -82,11 +82,14 @@ class StretchedConvolution final : public ConvolutionKernel {
  public:
   explicit StretchedConvolution(std::shared_ptr<const Layout> layout)
       : layout_(std::move(layout)), source_(*layout_->source) {}
-  void bind(const Addresses& at, const dnnl::stream&) override { at_ = at; }
+  void bind(const Addresses& at, const dnnl::stream&) override {
+    at_ = at;
+    source_.bind(at);
+  }
 
   void run() noexcept override {
     const Layout& l = *layout_;
-    source_.prepare(at_, alone());
+    source_.prepare(alone());
     pack_weights();
     auto* bias = words<float>(0, l.bias);
     std::fill_n(bias, l.panels * l.width, 0.0F);

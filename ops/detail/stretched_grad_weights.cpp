@@ -103,11 +103,14 @@ class StretchedGradWeights final : public ConvolutionKernel {
  public:
   explicit StretchedGradWeights(std::shared_ptr<const Layout> layout)
       : layout_(std::move(layout)), source_(*layout_->source) {}
-  void bind(const Addresses& at, const dnnl::stream&) override { at_ = at; }
+  void bind(const Addresses& at, const dnnl::stream&) override {
+    at_ = at;
+    source_.bind(at);
+  }
 
   void run() noexcept override {
     const Layout& l = *layout_;
-    source_.prepare(at_, alone());
+    source_.prepare(alone());
     const int64_t all = l.dst.n * l.strips * l.pairs_of_lines();
     parallel_parts(l.parts, [&](int64_t thread, const auto& take) {
       for (int64_t part = take(); part >= 0; part = take()) {

@@ -56,11 +56,10 @@ std::size_t StretchedSource::line_elements() const {
   return static_cast<std::size_t>((2 * std::max(h_.extent, w_.extent) + 2) * channels_);
 }
 
-void StretchedSource::prepare(const Addresses& at, bool as_is) {
-  at_ = at;
+void StretchedSource::prepare(bool as_is) {
   as_is_ = as_is;
-  small_.set_coefficients(at, reinterpret_cast<float*>(scratch(small_coefficients_)));
-  if (second_) second_->set_coefficients(at, reinterpret_cast<float*>(scratch(second_coefficients_)));
+  small_.set_coefficients(at_, reinterpret_cast<float*>(scratch(small_coefficients_)));
+  if (second_) second_->set_coefficients(at_, reinterpret_cast<float*>(scratch(second_coefficients_)));
   if (!has_frame_) return;
   parallel_for(images_ * kSides, [&](int64_t i) {
     with_element(element_ == 2, [&](auto* element) {
@@ -77,7 +76,7 @@ void StretchedSource::prepare(const Addresses& at, bool as_is) {
 // What the window sees less what the blur makes, of rows that are mixed along the other axis.
 template <class T>
 void StretchedSource::make_row_of_frame(int64_t image, Side side, float* buffer, T* to) const {
-  const auto at_end = [&](const std::vector<TapList>& lists) {
+  const auto at_end = [&](const std::vector<TapList>& lists) -> const TapList& {
     return side == Side::top ? lists.front() : lists.back();
   };
   const int64_t row = w_.extent * channels_, line = (2 * w_.extent + 2) * channels_;

@@ -28,9 +28,10 @@ class StretchedSource {
   [[nodiscard]] int64_t channels() const { return channels_; }                // of the small image
   [[nodiscard]] int64_t second_channels() const { return second_channels_; }  // or 0
 
-  // Sets the coefficients and the frames of all images. Once, by all threads, before anything is read; with `as_is`
-  // nothing is normalised, for Kernel::run_primitives().
-  void prepare(const Addresses& at, bool as_is);
+  void bind(const Addresses& at) { at_ = at; }
+  // Sets the coefficients and the frames of all images. Once a run, by all threads, before anything is read; with
+  // `as_is` nothing is normalised, for Kernel::run_primitives().
+  void prepare(bool as_is);
 
   // `count` pixels of a row from `column` on, to pixels side by side, where there is room for `count` more behind them.
   // Rows and columns of the small image go on beyond its ends with the first and the last.
