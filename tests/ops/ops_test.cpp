@@ -2,12 +2,9 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
-#include <new>
 
 #include "graph/autodiff.h"
 #include "graph/error.h"
@@ -16,36 +13,8 @@
 #include "ops/detail/onednn.h"
 #include "ops/detail/view.h"
 #include "ops/table.h"
+#include "tests/allocations.h"
 #include "tests/ops/case.h"
-
-namespace {
-
-// Counted while `counting` is on.
-std::atomic<bool> counting{false};
-std::atomic<int> allocations{0};
-
-void* allocate(std::size_t bytes, std::size_t alignment) {
-  if (counting) ++allocations;
-  void* memory = alignment <= alignof(std::max_align_t)
-                     ? std::malloc(bytes)
-                     : std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-
-}  // namespace
-
-void* operator new(std::size_t bytes) { return allocate(bytes, 0); }
-void* operator new[](std::size_t bytes) { return allocate(bytes, 0); }
-void* operator new(std::size_t bytes, std::align_val_t alignment) {
-  return allocate(bytes, static_cast<std::size_t>(alignment));
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
 
 namespace hourglass::test {
 namespace {
@@ -139,12 +108,9 @@ class KernelRun {
     at.scratch = scratch_->data();
     scratch_->fill_nan();
     plan_.kernel->bind(at, stream_);
-    allocations = 0;
-    counting = is_ours(plan_.implementation);
-    plan_.kernel->run();
-    counting = false;
+    const int allocated = allocations([&] { plan_.kernel->run(); });
     CAPTURE(plan_.implementation);
-    CHECK(allocations == 0);
+    if (is_ours(plan_.implementation)) CHECK(allocated == 0);
     stream_.wait();
     for (auto& buffer : copies) CHECK(buffer.guards_intact());
     for (auto& buffer : dst_) CHECK(buffer.guards_intact());

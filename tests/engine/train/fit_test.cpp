@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <cstdlib>
-#include <new>
 #include <thread>
 
 #include "engine/runtime/precision.h"
@@ -19,38 +17,8 @@
 #include "models/builder.h"
 #include "ops/detail/loop.h"
 #include "ops/table.h"
+#include "tests/allocations.h"
 #include "tests/models/golden.h"
-
-namespace {
-
-// Allocations of at least this many bytes are counted while `counting` is on. oneDNN builds small argument maps at
-// each execution; no tensor of these tests' networks is smaller than this.
-constexpr std::size_t kTensorBytes = 2048;
-std::atomic<bool> counting{false};
-std::atomic<int> large_allocations{0};
-
-void* allocate(std::size_t bytes, std::size_t alignment) {
-  if (counting && bytes >= kTensorBytes) ++large_allocations;
-  void* memory = alignment <= alignof(std::max_align_t)
-                     ? std::malloc(bytes)
-                     : std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-
-}  // namespace
-
-void* operator new(std::size_t bytes) { return allocate(bytes, 0); }
-void* operator new[](std::size_t bytes) { return allocate(bytes, 0); }
-void* operator new(std::size_t bytes, std::align_val_t alignment) {
-  return allocate(bytes, static_cast<std::size_t>(alignment));
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
 
 namespace hourglass::test {
 namespace {
@@ -367,17 +335,14 @@ TEST_CASE("an iteration allocates no tensor") {
   options.threads = 2;
   Fit fit(small_problem(), op_table(), options);
   losses_of(fit, 2);
+  // oneDNN builds small argument maps at each execution; no tensor of this network is smaller than this.
+  constexpr std::size_t kTensorBytes = 2048;
   // The counter works: this one is seen.
-  large_allocations = 0;
-  counting = true;
-  { const std::vector<char> probe(kTensorBytes); }
-  counting = false;
-  CHECK(large_allocations == 1);
-  large_allocations = 0;
-  counting = true;
-  for (int i = 0; i < 5; ++i) fit.step();
-  counting = false;
-  CHECK(large_allocations == 0);
+  CHECK(allocations([&] { const std::vector<char> probe(kTensorBytes); }, kTensorBytes) == 1);
+  const auto iterate = [&] {
+    for (int i = 0; i < 5; ++i) fit.step();
+  };
+  CHECK(allocations(iterate, kTensorBytes) == 0);
 }
 
 TEST_CASE("a fit keeps to its memory limit or is refused") {
