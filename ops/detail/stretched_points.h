@@ -19,8 +19,8 @@ enum class StretchedPoint : uint8_t { even, before, behind, middle };
 constexpr int64_t kStretchedPoints = 4;
 constexpr int64_t kStretchedProducts = kStretchedPoints * kStretchedPoints;  // along both axes
 
-// Whether columns share products, and not only rows: with pixels of so many words. Products of less depth take longer
-// to begin and to end than to multiply.
+// Whether columns share products, and not only rows: with pixels of so many words. With 8 or 16
+// gradients of weights were slower by a tenth to two fifths.
 constexpr bool columns_share(int64_t depth) { return depth >= 24; }
 
 // Where a tap stands alone.
