@@ -154,31 +154,13 @@ class StretchedConvolution final : public ConvolutionKernel {
     }
   }
 
-  struct Product {
-    const uint32_t* pixels;
-    int64_t step;  // words from a pixel to the next
-    const uint32_t* weights;
-    int64_t depth;
-  };
-  // Of `count` pixels to sums that are `row` floats apart, with more sums that are added to them.
-  void multiply(const Product& p, int64_t columns, int64_t count, float* sums, int64_t row,
+  void multiply(const PixelProduct& product, int64_t count, float* sums, int64_t row,
                 const WinogradProduct::Addend& more = {}, const WinogradProduct::Addend& and_more = {}) const {
-    multiply_in_pieces(*layout_->loops, layout_->is_bf16,
-                       {.a = p.pixels,
-                        .a_row = p.step,
-                        .a_step = 1,
-                        .b = p.weights,
-                        .b_step = columns,
-                        .c = sums,
-                        .c_row = row,
-                        .rows = count,
-                        .vectors = columns / kLanes,
-                        .depth = p.depth,
-                        .more = {more, and_more}});
+    multiply_pixels(*layout_->loops, layout_->is_bf16, product, count, sums, row, more, and_more);
   }
   // To sums that are there.
-  void multiply_and_add(const Product& p, int64_t columns, int64_t count, float* sums) const {
-    multiply(p, columns, count, sums, columns, {sums, columns});
+  void multiply_and_add(const PixelProduct& product, int64_t count, float* sums) const {
+    multiply(product, count, sums, product.columns, {sums, product.columns});
   }
 
   // Some rows of a strip. `r` counts rows of what is convolved, of the stretched image, and `t` those of dst.
@@ -253,50 +235,40 @@ class StretchedConvolution final : public ConvolutionKernel {
       using Addend = WinogradProduct::Addend;
       const int64_t columns = l_.columns(panel), step = 2 * columns, words = l_.words, odd = count_ + 1;
       const auto product = [&](const uint32_t* pixels, int64_t pixels_step, Point w, int64_t depth) {
-        return Product{pixels, pixels_step * words, kernel_.filter(panel, product_index(h, w)), depth * words};
+        return PixelProduct{pixels, pixels_step * words, kernel_.filter(panel, product_index(h, w)), depth * words,
+                            columns};
       };
       const auto of_shared = [&](int64_t column, int64_t row) {
         return shared == nullptr ? Addend{} : Addend{shared + column * columns, row};
       };
-      kernel_.multiply(product(line, 1, Point::even, 1), columns, count_ + 2, to, step, of_shared(0, step));
+      kernel_.multiply(product(line, 1, Point::even, 1), count_ + 2, to, step, of_shared(0, step));
       if (!columns_share(words)) {
-        return kernel_.multiply(product(line, 1, Point::before, 2), columns, odd, to + columns, step,
-                                of_shared(1, step));
+        return kernel_.multiply(product(line, 1, Point::before, 2), odd, to + columns, step, of_shared(1, step));
       }
       auto* middles = kernel_.words<float>(thread_, l_.middles);
       const uint32_t* beside = line + l_.row_pixels() * words;
       const Addend middle{middles, columns};
-      kernel_.multiply(product(line + words, 2, Point::middle, 1), columns, (odd + 1) / 2, middles, columns);
-      kernel_.multiply(product(beside, 2, Point::before, 1), columns, (odd + 1) / 2, to + columns, 2 * step, middle,
+      kernel_.multiply(product(line + words, 2, Point::middle, 1), (odd + 1) / 2, middles, columns);
+      kernel_.multiply(product(beside, 2, Point::before, 1), (odd + 1) / 2, to + columns, 2 * step, middle,
                        of_shared(1, 2 * step));
-      kernel_.multiply(product(beside + words, 2, Point::behind, 1), columns, odd / 2, to + columns + step, 2 * step,
-                       middle, of_shared(3, 2 * step));
+      kernel_.multiply(product(beside + words, 2, Point::behind, 1), odd / 2, to + columns + step, 2 * step, middle,
+                       of_shared(3, 2 * step));
     }
 
     // Row r to the ring: its products, blurred along the row.
     void convolve(int64_t r) {
       const int64_t i = (r - (r & 1)) / 2;
-      const bool is_even = (r & 1) == 0, is_before = (i & 1) != 0;
       const auto shared = [&](int64_t panel) {
         return kernel_.words<float>(thread_, l_.shared) + panel * l_.convolved_pixels() * l_.width;
       };
-      const uint32_t* line = nullptr;
-      if (is_even) {
-        line = row(i);
-      } else if (is_before) {
-        line = difference(i, i + 1);
-        for (int64_t panel = 0; panel < l_.panels; ++panel) {
-          multiply_line(row(i + 1), Point::middle, panel, nullptr, shared(panel));
-        }
-      } else {
-        line = difference(i + 1, i);
-      }
+      const bool is_even = (r & 1) == 0;
+      const Point h = is_even ? Point::even : (i & 1) != 0 ? Point::before : Point::behind;
+      const uint32_t* line = is_even ? row(i) : h == Point::before ? difference(i, i + 1) : difference(i + 1, i);
       auto* convolved = kernel_.words<float>(thread_, l_.convolved);
       for (int64_t panel = 0; panel < l_.panels; ++panel) {
-        const Point h = is_even ? Point::even : is_before ? Point::before : Point::behind;
+        if (h == Point::before) multiply_line(row(i + 1), Point::middle, panel, nullptr, shared(panel));
         multiply_line(line, h, panel, is_even ? nullptr : shared(panel), convolved);
-        const int64_t columns = l_.columns(panel);
-        blur_row(convolved, columns, source_.w().blur.data(), 2 * count_ * columns, ring(r, panel));
+        blur_row(convolved, l_.columns(panel), source_.w().blur.data(), 2 * count_ * l_.columns(panel), ring(r, panel));
       }
     }
 
@@ -327,7 +299,7 @@ class StretchedConvolution final : public ConvolutionKernel {
       if (words == 0) return;
       second_row(t + 1);
       for (int64_t kh = 0; kh < 3; ++kh) {
-        kernel_.multiply_and_add({second_row(t - 1 + kh), words, kernel_.second_taps(panel, kh), 3 * words}, columns,
+        kernel_.multiply_and_add({second_row(t - 1 + kh), words, kernel_.second_taps(panel, kh), 3 * words, columns},
                                  2 * count_, sums);
       }
     }
@@ -338,8 +310,8 @@ class StretchedConvolution final : public ConvolutionKernel {
       const auto add = [&](const void* line, int64_t position, int64_t tap, int64_t output, int64_t count) {
         if (line == nullptr) return;
         kernel_.multiply_and_add({static_cast<const uint32_t*>(line) + (position + 1) * words, words,
-                                  kernel_.filter(panel, product_of_tap(tap)), words},
-                                 columns, count, sums + output * columns);
+                                  kernel_.filter(panel, product_of_tap(tap)), words, columns},
+                                 count, sums + output * columns);
       };
       for (int64_t k = 0; k < 3; ++k) {
         if (t == 0) add(source_.frame(image_, Side::top), 2 * column_ + k - 1, k, 0, 2 * count_);

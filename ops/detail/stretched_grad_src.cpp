@@ -20,7 +20,7 @@ namespace {
 using Point = StretchedPoint;
 
 constexpr int64_t kLanes = 16;
-// Vectors of columns of one product.
+// Vectors of columns of one panel.
 constexpr int64_t kVectors = 4;
 // Rows that an output is made of, of the blurred gradient and of the products for the other channels; one more than
 // inside, for those at the ends.
@@ -156,35 +156,9 @@ class StretchedGradSrc final : public ConvolutionKernel {
     }
   }
 
-  struct Product {
-    const uint32_t* pixels;
-    int64_t step;  // words from a pixel to the next
-    const uint32_t* weights;
-    int64_t depth;
-  };
-  struct Sums {
-    float* at;
-    int64_t row;
-  };
-  // Of `count` pixels, to sums: to those that are there, and to more.
-  void multiply(const Product& p, int64_t columns, int64_t count, const Sums& sums, bool add,
-                const WinogradProduct::Addend& more = {}) const {
-    constexpr int64_t kWidth = kVectors * kLanes;
-    for (int64_t column = 0; column < columns; column += kWidth) {
-      multiply_in_pieces(*layout_->loops, layout_->is_bf16,
-                         {.a = p.pixels,
-                          .a_row = p.step,
-                          .a_step = 1,
-                          .b = p.weights + column,
-                          .b_step = columns,
-                          .c = sums.at + column,
-                          .c_row = sums.row,
-                          .rows = count,
-                          .vectors = std::min(kWidth, columns - column) / kLanes,
-                          .depth = p.depth,
-                          .add = add,
-                          .more = {{more.at == nullptr ? nullptr : more.at + column, more.row}}});
-    }
+  void multiply(const PixelProduct& product, int64_t count, float* sums, int64_t row,
+                const WinogradProduct::Addend& more = {}, const WinogradProduct::Addend& and_more = {}) const {
+    multiply_pixels(*layout_->loops, layout_->is_bf16, product, count, sums, row, more, and_more);
   }
 
   // Some rows of a strip of the small image.
@@ -276,22 +250,22 @@ class StretchedGradSrc final : public ConvolutionKernel {
       const int64_t odd = l_.row_pixels(), beside = 2 * odd;
       auto* middles = this->words<float>(l_.middles);
       for (std::size_t i = 0; i < lines.size(); ++i) {
-        const bool add = i > 0, is_last = i + 1 == lines.size();
-        const auto multiply = [&](int64_t pixel, int64_t step, Point w, int64_t depth, int64_t count, const Sums& to,
-                                  bool also, const Addend& more) {
-          kernel_.multiply({lines[i].at + pixel * words, step * words,
-                            kernel_.filter(panel, product_index(lines[i].h, w)), depth * words},
-                           columns, count, to, also, more);
+        const bool is_last = i + 1 == lines.size();
+        const auto product = [&](int64_t pixel, int64_t step, Point w, int64_t depth) {
+          return PixelProduct{lines[i].at + pixel * words, step * words,
+                              kernel_.filter(panel, product_index(lines[i].h, w)), depth * words, columns};
         };
-        multiply(0, 1, Point::even, 1, count_, {sums, columns}, add, add ? Addend{} : Addend{shared, columns});
+        kernel_.multiply(product(0, 1, Point::even, 1), count_, sums, columns, {i == 0 ? shared : sums, columns});
         if (!columns_share(words)) {
-          multiply(odd, 1, Point::before, 2, count_, {sums, columns}, true, {});
+          kernel_.multiply(product(odd, 1, Point::before, 2), count_, sums, columns, {sums, columns});
           continue;
         }
         const Addend middle{is_last ? middles : nullptr, columns};
-        multiply(odd + 1, 2, Point::middle, 1, befores, {middles, columns}, add, {});
-        multiply(beside, 2, Point::before, 1, befores, {sums, 2 * columns}, true, middle);
-        multiply(beside + 1, 2, Point::behind, 1, count_ / 2, {sums + columns, 2 * columns}, true, middle);
+        kernel_.multiply(product(odd + 1, 2, Point::middle, 1), befores, middles, columns,
+                         {i == 0 ? nullptr : middles, columns});
+        kernel_.multiply(product(beside, 2, Point::before, 1), befores, sums, 2 * columns, {sums, 2 * columns}, middle);
+        kernel_.multiply(product(beside + 1, 2, Point::behind, 1), count_ / 2, sums + columns, 2 * columns,
+                         {sums + columns, 2 * columns}, middle);
       }
     }
 
@@ -344,8 +318,8 @@ class StretchedGradSrc final : public ConvolutionKernel {
         float* sums = place(row);
         std::fill_n(sums, (from - left) * columns, 0.0F);
         kernel_.multiply({reinterpret_cast<const uint32_t*>(kernel_.gradient(image_, row, from)), l_.words,
-                          kernel_.words<uint32_t>(0, l_.second_weights), l_.words},
-                         columns, to - from, {sums + (from - left) * columns, columns}, false);
+                          kernel_.words<uint32_t>(0, l_.second_weights), l_.words, columns},
+                         to - from, sums + (from - left) * columns, columns);
         std::fill_n(sums + (to - left) * columns, (right - to) * columns, 0.0F);
       }
       return place(t);
@@ -429,8 +403,8 @@ class StretchedGradSrc final : public ConvolutionKernel {
         for (int64_t k = 0; k < 3; ++k) {
           // Position p is tap k's of the output p + 1 - k.
           const uint32_t* weights = filter_of_tap(panel, is_row ? 3 * tap + k : 3 * k + tap);
-          multiply({line + (first + 2 - k) * l.words, l.words, weights, l.words}, l.columns_of(panel), count,
-                   {sums, l.columns_of(panel)}, k > 0);
+          multiply({line + (first + 2 - k) * l.words, l.words, weights, l.words, l.columns_of(panel)}, count, sums,
+                   l.columns_of(panel), {k > 0 ? sums : nullptr, l.columns_of(panel)});
         }
         store_pixels(sums, l.columns_of(panel), count, l.real_columns(panel), frame + panel * l.width, l.small.c);
         for (int64_t i = 0; i < count; ++i) {

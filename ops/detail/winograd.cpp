@@ -586,6 +586,28 @@ void multiply_in_pieces(const WinogradLoops& loops, bool is_bf16, const Winograd
   }
 }
 
+void multiply_pixels(const WinogradLoops& loops, bool is_bf16, const PixelProduct& product, int64_t count, float* sums,
+                     int64_t row, const WinogradProduct::Addend& more, const WinogradProduct::Addend& and_more) {
+  constexpr int64_t kWidth = kVectors * kLanes;
+  const auto from = [](const WinogradProduct::Addend& addend, int64_t column) {
+    return WinogradProduct::Addend{addend.at == nullptr ? nullptr : addend.at + column, addend.row};
+  };
+  for (int64_t column = 0; column < product.columns; column += kWidth) {
+    multiply_in_pieces(loops, is_bf16,
+                       {.a = product.pixels,
+                        .a_row = product.step,
+                        .a_step = 1,
+                        .b = product.weights + column,
+                        .b_step = product.columns,
+                        .c = sums + column,
+                        .c_row = row,
+                        .rows = count,
+                        .vectors = std::min(kWidth, product.columns - column) / kLanes,
+                        .depth = product.depth,
+                        .more = {from(more, column), from(and_more, column)}});
+  }
+}
+
 std::optional<KernelPlan> plan_winograd(const Convolution& conv) {
   const WinogradLoops* loops = is_supported(conv) ? winograd_loops(conv.src.dtype) : nullptr;
   if (loops == nullptr || !has_enough_channels(conv, *loops)) return std::nullopt;

@@ -11,11 +11,10 @@
 #include <optional>
 
 #include "ops/detail/convolution.h"
+#include "ops/detail/winograd_loops.h"
 
 namespace hourglass::detail {
 
-struct WinogradLoops;
-struct WinogradProduct;
 // The loops for `type` on this CPU, as far as oneDNN may use it. Null where there are none, or where AMX is faster.
 const WinogradLoops* winograd_loops(DType type);
 
@@ -23,6 +22,19 @@ const WinogradLoops* winograd_loops(DType type);
 constexpr int64_t kProductDepth = 72;
 // The product, in even pieces of at most so much depth: the sums are the same.
 void multiply_in_pieces(const WinogradLoops& loops, bool is_bf16, const WinogradProduct& product);
+
+// Pixels side by side, each a row of words, and weights that lie row by row.
+struct PixelProduct {
+  const uint32_t* pixels;
+  int64_t step;  // words from a pixel to the next
+  const uint32_t* weights;
+  int64_t depth, columns;
+};
+// Of `count` pixels, to sums that are `row` floats apart: their products and more sums, those that are there among them
+// or not.
+void multiply_pixels(const WinogradLoops& loops, bool is_bf16, const PixelProduct& product, int64_t count, float* sums,
+                     int64_t row, const WinogradProduct::Addend& more = {},
+                     const WinogradProduct::Addend& and_more = {});
 
 // Absent where the convolution is of another kind, the CPU lacks AVX2 (for bf16: AVX512_BF16), or something
 // else is faster.
