@@ -179,9 +179,10 @@ void add_fit_options(CLI::App& command, FitArguments& a, const FitHelp& help) {
       ->check(CLI::IsMember({"auto", "f32", "bf16"}))
       ->capture_default_str();
   command
-      .add_option("--memory-limit", a.options.fit.memory_limit,
-                  "What the fit may hold, as 4G or 800M (a number alone: bytes); one that needs more is refused "
-                  "(default: no limit). The program holds about 120 bytes for each of the image's pixels besides")
+      .add_option(
+          "--memory-limit", a.options.fit.memory_limit,
+          "What the fit may hold, as 4G or 800M (a number alone: bytes); one that needs more is refused "
+          "(default: no limit). The program holds some 40 MiB and 130 bytes for each of the image's pixels besides")
       ->transform(memory_size());
   add_stop_options(command, a.stop);
   add_file_options(command, a);
