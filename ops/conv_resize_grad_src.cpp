@@ -11,7 +11,7 @@
 #include "ops/detail/box.h"
 #include "ops/detail/offsets.h"
 #include "ops/detail/onednn.h"
-#include "ops/detail/resize_taps.h"
+#include "ops/geometry/resize_taps.h"
 #include "ops/detail/separable_map.h"
 #include "ops/detail/stretched_grad_src.h"
 #include "ops/table.h"

@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "graph/error.h"
-#include "ops/detail/window.h"
+#include "ops/geometry/window.h"
 
 namespace hourglass::ops {
 namespace {

@@ -7,7 +7,7 @@
 #include <numeric>
 
 #include "graph/error.h"
-#include "ops/detail/border.h"
+#include "ops/geometry/padding_mode.h"
 #include "ops/detail/loop.h"
 #include "ops/detail/onednn.h"
 #include "ops/detail/view.h"

@@ -14,7 +14,7 @@
 #include "ops/detail/filled.h"
 #include "ops/detail/loop.h"
 #include "ops/detail/onednn.h"
-#include "ops/detail/resize_taps.h"
+#include "ops/geometry/resize_taps.h"
 #include "ops/detail/resized_normalization.h"
 #include "ops/detail/separable_map.h"
 #include "ops/detail/view.h"

@@ -12,7 +12,7 @@
 #include "graph/error.h"
 #include "ops/detail/batch_normalization.h"
 #include "ops/detail/onednn.h"
-#include "ops/detail/resize_taps.h"
+#include "ops/geometry/resize_taps.h"
 #include "ops/detail/resized_normalization.h"
 #include "ops/table.h"
 

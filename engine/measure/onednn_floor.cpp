@@ -11,7 +11,7 @@
 #include "graph/op.h"
 #include "ops/detail/convolution.h"
 #include "ops/detail/onednn.h"
-#include "ops/detail/resize_taps.h"
+#include "ops/geometry/resize_taps.h"
 
 namespace hourglass {
 namespace {

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "graph/shape.h"
-#include "ops/detail/border.h"
+#include "ops/geometry/padding_mode.h"
 #include "ops/detail/view.h"
-#include "ops/detail/window.h"
+#include "ops/geometry/window.h"
 
 namespace hourglass::detail {
 

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "graph/attrs.h"
-#include "ops/detail/border.h"
-#include "ops/detail/window.h"
+#include "ops/geometry/padding_mode.h"
+#include "ops/geometry/window.h"
 #include "ops/kernel.h"
 
 namespace hourglass::detail {

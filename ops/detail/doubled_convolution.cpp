@@ -9,7 +9,7 @@
 #include "ops/detail/normalized_source.h"
 #include "ops/detail/offsets.h"
 #include "ops/detail/onednn.h"
-#include "ops/detail/resize_taps.h"
+#include "ops/geometry/resize_taps.h"
 #include "ops/detail/tile_convolution.h"
 #include "ops/detail/view.h"
 #include "ops/detail/written_statistics.h"

@@ -7,7 +7,7 @@
 #include "ops/detail/loop.h"
 #include "ops/detail/offsets.h"
 #include "ops/detail/onednn.h"
-#include "ops/detail/resize_taps.h"
+#include "ops/geometry/resize_taps.h"
 
 namespace hourglass::detail {
 namespace {

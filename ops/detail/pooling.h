@@ -8,7 +8,7 @@
 
 #include "ops/detail/loop.h"
 #include "ops/detail/view.h"
-#include "ops/detail/window.h"
+#include "ops/geometry/window.h"
 
 namespace hourglass::detail {
 

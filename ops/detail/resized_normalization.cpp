@@ -5,7 +5,7 @@
 
 #include "ops/detail/batch_normalization.h"
 #include "ops/detail/onednn.h"
-#include "ops/detail/resize_taps.h"
+#include "ops/geometry/resize_taps.h"
 
 namespace hourglass::detail {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "ops/detail/bf16_rows.h"
 #include "ops/detail/loop.h"
-#include "ops/detail/taps.h"
+#include "ops/geometry/taps.h"
 #include "ops/detail/view.h"
 
 namespace hourglass::detail {

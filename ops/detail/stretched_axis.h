@@ -14,9 +14,9 @@
 #include <optional>
 #include <vector>
 
-#include "ops/detail/border.h"
-#include "ops/detail/taps.h"
-#include "ops/detail/window.h"
+#include "ops/geometry/padding_mode.h"
+#include "ops/geometry/taps.h"
+#include "ops/geometry/window.h"
 
 namespace hourglass::detail {
 

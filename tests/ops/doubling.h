@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "ops/detail/resize_taps.h"
-#include "ops/detail/window.h"
+#include "ops/geometry/resize_taps.h"
+#include "ops/geometry/window.h"
 
 namespace hourglass::detail {
 

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "ops/detail/window.h"
+#include "ops/geometry/window.h"
 
 #include "graph/error.h"
 

@@ -1,4 +1,4 @@
-#include "ops/detail/resize_taps.h"
+#include "ops/geometry/resize_taps.h"
 
 #include <algorithm>
 #include <cmath>

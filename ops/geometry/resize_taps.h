@@ -7,7 +7,7 @@
 
 #include "graph/attrs.h"
 #include "graph/shape.h"
-#include "ops/detail/taps.h"
+#include "ops/geometry/taps.h"
 
 namespace hourglass::detail {
 
