@@ -21,7 +21,7 @@
 #include "engine/measure/machine.h"
 #include "engine/measure/steps.h"
 #include "graph/error.h"
-#include "ops/detail/onednn.h"
+#include "ops/memory/onednn.h"
 #include "ops/table.h"
 #include "tests/ops/case.h"
 

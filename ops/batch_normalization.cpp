@@ -15,7 +15,7 @@
 
 #include "graph/error.h"
 #include "ops/detail/batch_normalization.h"
-#include "ops/detail/onednn.h"
+#include "ops/memory/onednn.h"
 
 namespace hourglass::ops {
 namespace {

@@ -11,8 +11,8 @@
 #include "graph/error.h"
 #include "ops/detail/batch_normalization.h"
 #include "ops/detail/normalized_source.h"
-#include "ops/detail/offsets.h"
-#include "ops/detail/onednn.h"
+#include "ops/memory/scratch_layout.h"
+#include "ops/memory/onednn.h"
 #include "ops/table.h"
 
 namespace hourglass::ops {

@@ -32,7 +32,7 @@
 #include "ops/detail/doubled_convolution.h"
 #include "ops/detail/grad_weights.h"
 #include "ops/detail/normalized_source.h"
-#include "ops/detail/onednn.h"
+#include "ops/memory/onednn.h"
 #include "ops/detail/pointwise.h"
 #include "ops/geometry/resize_taps.h"
 #include "ops/detail/stretched_convolution.h"

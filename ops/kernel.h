@@ -5,7 +5,7 @@
 // memory it needs, which outputs may overwrite which inputs, and a Kernel. bind() is called once with the final
 // addresses; run() is called once per iteration and neither allocates, throws nor locks.
 //
-// Layouts are oneDNN memory descriptors. Our own loops see 4-D activations through ops/detail/view.h.
+// Layouts are oneDNN memory descriptors. Our own loops see 4-D activations through ops/memory/view.h.
 #pragma once
 
 #include <dnnl.hpp>

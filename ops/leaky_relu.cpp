@@ -3,8 +3,8 @@
 //   pass may overwrite its input.  (alpha <= 0 keeps src instead.)
 // Relu is LeakyRelu with alpha = 0.                         ONNX Relu-14
 #include "ops/detail/loop.h"
-#include "ops/detail/onednn.h"
-#include "ops/detail/view.h"
+#include "ops/memory/onednn.h"
+#include "ops/memory/view.h"
 
 namespace hourglass::ops {
 namespace {

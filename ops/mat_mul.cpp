@@ -8,7 +8,7 @@
 #include "graph/error.h"
 #include "ops/detail/elementwise.h"
 #include "ops/detail/nest.h"
-#include "ops/detail/onednn.h"
+#include "ops/memory/onednn.h"
 
 #include <algorithm>
 

@@ -9,7 +9,7 @@
 // Each of the first three is a batch normalisation of src in another shape: what shares statistics becomes a channel.
 #include "graph/error.h"
 #include "graph/op.h"
-#include "ops/detail/filled.h"
+#include "ops/memory/filled.h"
 
 namespace hourglass::ops {
 namespace {

@@ -9,8 +9,8 @@
 #include "graph/error.h"
 #include "ops/geometry/padding_mode.h"
 #include "ops/detail/loop.h"
-#include "ops/detail/onednn.h"
-#include "ops/detail/view.h"
+#include "ops/memory/onednn.h"
+#include "ops/memory/view.h"
 
 namespace hourglass::ops {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "graph/error.h"
 #include "ops/detail/batch_normalization.h"
-#include "ops/detail/onednn.h"
+#include "ops/memory/onednn.h"
 #include "ops/table.h"
 
 namespace hourglass::ops {

@@ -11,13 +11,13 @@
 // gathered by source pixel: no two threads add to one number.
 //   Keys, Cubic convolution interpolation for digital image processing, IEEE ASSP 1981, eq. 15.
 #include "graph/error.h"
-#include "ops/detail/filled.h"
+#include "ops/memory/filled.h"
 #include "ops/detail/loop.h"
-#include "ops/detail/onednn.h"
+#include "ops/memory/onednn.h"
 #include "ops/geometry/resize_taps.h"
 #include "ops/detail/resized_normalization.h"
 #include "ops/detail/separable_map.h"
-#include "ops/detail/view.h"
+#include "ops/memory/view.h"
 #include "ops/detail/written_statistics.h"
 
 namespace hourglass::ops {

@@ -11,7 +11,7 @@
 
 #include "graph/error.h"
 #include "ops/detail/batch_normalization.h"
-#include "ops/detail/onednn.h"
+#include "ops/memory/onednn.h"
 #include "ops/geometry/resize_taps.h"
 #include "ops/detail/resized_normalization.h"
 #include "ops/table.h"

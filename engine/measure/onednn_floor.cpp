@@ -10,7 +10,7 @@
 #include "engine/runtime/team.h"
 #include "graph/op.h"
 #include "ops/detail/convolution.h"
-#include "ops/detail/onednn.h"
+#include "ops/memory/onednn.h"
 #include "ops/geometry/resize_taps.h"
 
 namespace hourglass {

@@ -12,7 +12,7 @@
 #include "engine/runtime/memory.h"
 #include "engine/runtime/team.h"
 #include "graph/error.h"
-#include "ops/detail/onednn.h"
+#include "ops/memory/onednn.h"
 
 namespace hourglass {
 namespace {

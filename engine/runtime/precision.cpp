@@ -1,6 +1,6 @@
 #include "engine/runtime/precision.h"
 
-#include "ops/detail/onednn.h"
+#include "ops/memory/onednn.h"
 
 namespace hourglass {
 

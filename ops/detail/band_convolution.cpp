@@ -6,8 +6,8 @@
 #include "ops/detail/bands.h"
 #include "ops/detail/loop.h"
 #include "ops/detail/normalized_source.h"
-#include "ops/detail/offsets.h"
-#include "ops/detail/onednn.h"
+#include "ops/memory/scratch_layout.h"
+#include "ops/memory/onednn.h"
 #include "ops/detail/written_statistics.h"
 
 namespace hourglass::detail {

@@ -11,7 +11,7 @@
 
 #include "graph/shape.h"
 #include "ops/geometry/padding_mode.h"
-#include "ops/detail/view.h"
+#include "ops/memory/view.h"
 #include "ops/geometry/window.h"
 
 namespace hourglass::detail {

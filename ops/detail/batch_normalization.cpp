@@ -4,7 +4,7 @@
 
 #include "ops/detail/bf16_rows.h"
 #include "ops/detail/box.h"
-#include "ops/detail/onednn.h"
+#include "ops/memory/onednn.h"
 
 namespace hourglass::detail {
 namespace {

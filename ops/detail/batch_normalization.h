@@ -12,7 +12,7 @@
 #include <omp.h>
 
 #include "ops/detail/loop.h"
-#include "ops/detail/view.h"
+#include "ops/memory/view.h"
 
 namespace hourglass::detail {
 

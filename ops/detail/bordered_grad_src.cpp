@@ -5,9 +5,9 @@
 
 #include "ops/detail/band_convolution.h"
 #include "ops/detail/loop.h"
-#include "ops/detail/offsets.h"
-#include "ops/detail/onednn.h"
-#include "ops/detail/view.h"
+#include "ops/memory/scratch_layout.h"
+#include "ops/memory/onednn.h"
+#include "ops/memory/view.h"
 
 namespace hourglass::detail {
 namespace {

@@ -6,7 +6,7 @@
 #include <array>
 
 #include "ops/detail/loop.h"
-#include "ops/detail/view.h"
+#include "ops/memory/view.h"
 
 namespace hourglass::detail {
 

@@ -7,11 +7,11 @@
 #include "ops/detail/doubled_axis.h"
 #include "ops/detail/loop.h"
 #include "ops/detail/normalized_source.h"
-#include "ops/detail/offsets.h"
-#include "ops/detail/onednn.h"
+#include "ops/memory/scratch_layout.h"
+#include "ops/memory/onednn.h"
 #include "ops/geometry/resize_taps.h"
 #include "ops/detail/tile_convolution.h"
-#include "ops/detail/view.h"
+#include "ops/memory/view.h"
 #include "ops/detail/written_statistics.h"
 
 namespace hourglass::detail {

@@ -9,7 +9,7 @@
 #include <algorithm>
 
 #include "ops/detail/loop.h"
-#include "ops/detail/view.h"
+#include "ops/memory/view.h"
 
 namespace hourglass::detail {
 

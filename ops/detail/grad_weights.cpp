@@ -6,10 +6,10 @@
 #include "ops/detail/batch_normalization.h"
 #include "ops/detail/loop.h"
 #include "ops/detail/normalized_source.h"
-#include "ops/detail/offsets.h"
-#include "ops/detail/onednn.h"
+#include "ops/memory/scratch_layout.h"
+#include "ops/memory/onednn.h"
 #include "ops/detail/products.h"
-#include "ops/detail/view.h"
+#include "ops/memory/view.h"
 
 namespace hourglass::detail {
 namespace {

@@ -5,8 +5,8 @@
 #include "graph/error.h"
 #include "ops/detail/box.h"
 #include "ops/detail/loop.h"
-#include "ops/detail/offsets.h"
-#include "ops/detail/onednn.h"
+#include "ops/memory/scratch_layout.h"
+#include "ops/memory/onednn.h"
 #include "ops/geometry/resize_taps.h"
 
 namespace hourglass::detail {

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "ops/detail/loop.h"
-#include "ops/detail/view.h"
+#include "ops/memory/view.h"
 #include "ops/geometry/window.h"
 
 namespace hourglass::detail {

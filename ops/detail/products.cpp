@@ -4,8 +4,8 @@
 
 #include "ops/detail/amx_loops.h"
 #include "ops/detail/loop.h"
-#include "ops/detail/offsets.h"
-#include "ops/detail/onednn.h"
+#include "ops/memory/scratch_layout.h"
+#include "ops/memory/onednn.h"
 #include "ops/detail/tile_convolution.h"
 #include "ops/detail/winograd.h"
 #include "ops/detail/winograd_loops.h"

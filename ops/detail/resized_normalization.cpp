@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "ops/detail/batch_normalization.h"
-#include "ops/detail/onednn.h"
+#include "ops/memory/onednn.h"
 #include "ops/geometry/resize_taps.h"
 
 namespace hourglass::detail {

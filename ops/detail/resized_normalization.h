@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "graph/attrs.h"
-#include "ops/detail/offsets.h"
+#include "ops/memory/scratch_layout.h"
 #include "ops/detail/separable_map.h"
 
 namespace hourglass::detail {

@@ -10,7 +10,7 @@
 #include "ops/detail/bf16_rows.h"
 #include "ops/detail/loop.h"
 #include "ops/geometry/taps.h"
-#include "ops/detail/view.h"
+#include "ops/memory/view.h"
 
 namespace hourglass::detail {
 

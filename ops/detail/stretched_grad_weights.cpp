@@ -4,12 +4,12 @@
 #include <array>
 
 #include "ops/detail/loop.h"
-#include "ops/detail/offsets.h"
-#include "ops/detail/onednn.h"
+#include "ops/memory/scratch_layout.h"
+#include "ops/memory/onednn.h"
 #include "ops/detail/stretched_gradient.h"
 #include "ops/detail/stretched_points.h"
 #include "ops/detail/stretched_source.h"
-#include "ops/detail/view.h"
+#include "ops/memory/view.h"
 #include "ops/detail/winograd.h"
 #include "ops/detail/winograd_loops.h"
 

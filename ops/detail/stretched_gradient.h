@@ -3,7 +3,7 @@
 #pragma once
 
 #include "ops/detail/stretched_axis.h"
-#include "ops/detail/view.h"
+#include "ops/memory/view.h"
 
 namespace hourglass::detail {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "ops/detail/loop.h"
-#include "ops/detail/onednn.h"
+#include "ops/memory/onednn.h"
 #include "ops/geometry/resize_taps.h"
 
 namespace hourglass::detail {

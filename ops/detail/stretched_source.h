@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "ops/detail/normalized_source.h"
-#include "ops/detail/offsets.h"
+#include "ops/memory/scratch_layout.h"
 #include "ops/detail/stretched_axis.h"
 
 namespace hourglass::detail {

@@ -6,9 +6,9 @@
 #include "ops/detail/amx_loops.h"
 #include "ops/detail/loop.h"
 #include "ops/detail/normalized_source.h"
-#include "ops/detail/offsets.h"
-#include "ops/detail/onednn.h"
-#include "ops/detail/view.h"
+#include "ops/memory/scratch_layout.h"
+#include "ops/memory/onednn.h"
+#include "ops/memory/view.h"
 #include "ops/detail/written_statistics.h"
 
 namespace hourglass::detail {

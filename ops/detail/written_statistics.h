@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "ops/detail/batch_normalization.h"
-#include "ops/detail/offsets.h"
-#include "ops/detail/onednn.h"
+#include "ops/memory/scratch_layout.h"
+#include "ops/memory/onednn.h"
 
 namespace hourglass::detail {
 

@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "graph/attrs.h"
-#include "ops/detail/onednn.h"
+#include "ops/memory/onednn.h"
 
 namespace hourglass::detail {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "graph/error.h"
-#include "ops/detail/onednn.h"
+#include "ops/memory/onednn.h"
 
 namespace hourglass::detail {
 namespace {

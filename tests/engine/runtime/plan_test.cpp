@@ -6,7 +6,7 @@
 
 #include "engine/runtime/cpus.h"
 #include "graph/error.h"
-#include "ops/detail/onednn.h"
+#include "ops/memory/onednn.h"
 #include "ops/table.h"
 
 namespace hourglass::test {

@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-#include "ops/detail/onednn.h"
+#include "ops/memory/onednn.h"
 
 namespace hourglass::detail {
 

@@ -1,4 +1,4 @@
-#include "ops/detail/onednn.h"
+#include "ops/memory/onednn.h"
 
 #include <algorithm>
 

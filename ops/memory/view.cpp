@@ -1,4 +1,4 @@
-#include "ops/detail/view.h"
+#include "ops/memory/view.h"
 
 #include "graph/error.h"
 
