@@ -5,10 +5,10 @@
 // Internal: GreaterMask(a, b) = 1, 1/2, 0 for a >, =, < b: the share of a maximum's gradient that a gets.
 //           EqualMask(a, b) = a == b.  PReluMask(x, slope) = d PRelu / dx.
 #include "graph/error.h"
-#include "ops/detail/broadcast.h"
-#include "ops/detail/elementwise.h"
-#include "ops/detail/math.h"
-#include "ops/detail/nest.h"
+#include "ops/loops/broadcast.h"
+#include "ops/loops/element_walk.h"
+#include "ops/loops/math.h"
+#include "ops/loops/strided_loop.h"
 
 namespace hourglass::ops {
 namespace {

@@ -4,8 +4,8 @@
 // Split
 //   diff_src = Concat of the diff_dst; where some outputs are unused, the sum of the others' SliceGrads.
 #include "graph/error.h"
-#include "ops/detail/box.h"
-#include "ops/detail/elementwise.h"
+#include "ops/loops/copy_box.h"
+#include "ops/loops/element_walk.h"
 
 #include <algorithm>
 #include <numeric>

@@ -8,7 +8,7 @@
 
 #include "graph/error.h"
 #include "ops/detail/batch_normalization.h"
-#include "ops/detail/box.h"
+#include "ops/loops/copy_box.h"
 #include "ops/memory/scratch_layout.h"
 #include "ops/memory/onednn.h"
 #include "ops/geometry/resize_taps.h"

@@ -3,7 +3,7 @@
 //   Unsqueeze (constant shapes and axes); Cast between f32 and bf16 (other casts fold).     ONNX ops of the same names.
 //   diff_src = diff_dst under src's shape or type.
 #include "graph/error.h"
-#include "ops/detail/elementwise.h"
+#include "ops/loops/element_walk.h"
 
 #include <array>
 #include <cmath>

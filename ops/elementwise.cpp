@@ -13,7 +13,7 @@
 #include <map>
 #include <optional>
 
-#include "ops/detail/elementwise.h"
+#include "ops/loops/element_walk.h"
 
 namespace hourglass::ops {
 namespace {

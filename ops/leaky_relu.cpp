@@ -2,7 +2,7 @@
 //   diff_src = diff_dst * (dst > 0 ? 1 : alpha), for alpha > 0 the sign of dst is the sign of src, so the forward
 //   pass may overwrite its input.  (alpha <= 0 keeps src instead.)
 // Relu is LeakyRelu with alpha = 0.                         ONNX Relu-14
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 #include "ops/memory/onednn.h"
 #include "ops/memory/view.h"
 

@@ -3,9 +3,9 @@
 //   Equal, Greater, GreaterOrEqual, Less, LessOrEqual, And, Or, Xor, Not, Mod: references only.
 //   Where: dst = condition ? x : y, all three broadcast.  dx = condition ? dy : 0, d y = condition ? 0 : dy.
 #include "graph/error.h"
-#include "ops/detail/broadcast.h"
-#include "ops/detail/elementwise.h"
-#include "ops/detail/nest.h"
+#include "ops/loops/broadcast.h"
+#include "ops/loops/element_walk.h"
+#include "ops/loops/strided_loop.h"
 
 #include <cmath>
 #include <functional>

@@ -6,8 +6,8 @@
 //   A MatMul and what else there is to do.
 // Kernel: oneDNN's matmul, on row-major tensors; a transposed one is the same memory with its strides swapped.
 #include "graph/error.h"
-#include "ops/detail/elementwise.h"
-#include "ops/detail/nest.h"
+#include "ops/loops/element_walk.h"
+#include "ops/loops/strided_loop.h"
 #include "ops/memory/onednn.h"
 
 #include <algorithm>

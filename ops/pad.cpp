@@ -8,7 +8,7 @@
 
 #include "graph/error.h"
 #include "ops/geometry/padding_mode.h"
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 #include "ops/memory/onednn.h"
 #include "ops/memory/view.h"
 

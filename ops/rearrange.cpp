@@ -6,8 +6,8 @@
 //   the channel or the pixel's place is the outer part of src's channel number.
 // ONNX ops of the same names; shape, repeats and perm are constants.
 #include "graph/error.h"
-#include "ops/detail/elementwise.h"
-#include "ops/detail/nest.h"
+#include "ops/loops/element_walk.h"
+#include "ops/loops/strided_loop.h"
 
 #include <algorithm>
 #include <numeric>

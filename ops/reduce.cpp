@@ -9,8 +9,8 @@
 // Every kernel accumulates in double and in an order that depends on the shape only, so a loss over millions of pixels
 // is exact to float and the same for any number of threads.
 #include "graph/error.h"
-#include "ops/detail/elementwise.h"
-#include "ops/detail/nest.h"
+#include "ops/loops/element_walk.h"
+#include "ops/loops/strided_loop.h"
 
 #include <algorithm>
 #include <cmath>

@@ -12,7 +12,7 @@
 //   Keys, Cubic convolution interpolation for digital image processing, IEEE ASSP 1981, eq. 15.
 #include "graph/error.h"
 #include "ops/memory/filled.h"
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 #include "ops/memory/onednn.h"
 #include "ops/geometry/resize_taps.h"
 #include "ops/detail/resized_normalization.h"

@@ -4,9 +4,9 @@
 #include <algorithm>
 
 #include "graph/error.h"
-#include "ops/detail/box.h"
-#include "ops/detail/elementwise.h"
-#include "ops/detail/nest.h"
+#include "ops/loops/copy_box.h"
+#include "ops/loops/element_walk.h"
+#include "ops/loops/strided_loop.h"
 
 namespace hourglass::ops {
 namespace {

@@ -4,7 +4,7 @@
 //
 // The functions are in ops/detail/unary_functions.h.
 #include "graph/error.h"
-#include "ops/detail/elementwise.h"
+#include "ops/loops/element_walk.h"
 #include "ops/detail/unary_functions.h"
 
 namespace hourglass::ops {

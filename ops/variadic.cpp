@@ -2,9 +2,9 @@
 //   d Sum = dy for each operand, d Mean = dy / n. Max and Min are chains of two operands, whose gradient the larger
 //   (smaller) one gets, and equal ones share.
 #include "graph/error.h"
-#include "ops/detail/broadcast.h"
-#include "ops/detail/elementwise.h"
-#include "ops/detail/nest.h"
+#include "ops/loops/broadcast.h"
+#include "ops/loops/element_walk.h"
+#include "ops/loops/strided_loop.h"
 
 namespace hourglass::ops {
 namespace {

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "graph/error.h"
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 
 namespace hourglass {
 namespace {

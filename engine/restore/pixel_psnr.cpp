@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 
 namespace hourglass {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 
 namespace hourglass {
 namespace {

@@ -11,7 +11,7 @@
 #include "graph/op.h"
 #include "graph/precision.h"
 #include "graph/recompute.h"
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 
 namespace hourglass {
 namespace {

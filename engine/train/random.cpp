@@ -4,7 +4,7 @@
 #include <bit>
 #include <cmath>
 
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 
 namespace hourglass {
 namespace {

@@ -4,7 +4,7 @@
 #include <map>
 
 #include "ops/detail/bands.h"
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 #include "ops/detail/normalized_source.h"
 #include "ops/memory/scratch_layout.h"
 #include "ops/memory/onednn.h"

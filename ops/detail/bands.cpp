@@ -4,7 +4,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 
 namespace hourglass::detail {
 namespace {

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "ops/detail/bf16_rows.h"
-#include "ops/detail/box.h"
+#include "ops/loops/copy_box.h"
 #include "ops/memory/onednn.h"
 
 namespace hourglass::detail {

@@ -11,7 +11,7 @@
 
 #include <omp.h>
 
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 #include "ops/memory/view.h"
 
 namespace hourglass::detail {

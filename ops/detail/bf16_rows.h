@@ -1,5 +1,5 @@
 // Row loops over bf16 that round by an instruction, where the CPU has AVX512_BF16: rounding by integers, as in
-// ops/detail/loop.h, is a third of such a loop. Behind pointers, so that the build stays portable and the CPU decides
+// ops/loops/loop.h, is a third of such a loop. Behind pointers, so that the build stays portable and the CPU decides
 // while running.
 #pragma once
 

@@ -5,7 +5,7 @@
 
 #include "ops/detail/amx_loops.h"
 #include "ops/detail/doubled_axis.h"
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 #include "ops/detail/normalized_source.h"
 #include "ops/memory/scratch_layout.h"
 #include "ops/memory/onednn.h"

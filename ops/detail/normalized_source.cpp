@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "graph/error.h"
-#include "ops/detail/box.h"
-#include "ops/detail/loop.h"
+#include "ops/loops/copy_box.h"
+#include "ops/loops/loop.h"
 #include "ops/memory/scratch_layout.h"
 #include "ops/memory/onednn.h"
 #include "ops/geometry/resize_taps.h"

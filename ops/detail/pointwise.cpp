@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 #include "ops/detail/normalized_source.h"
 #include "ops/memory/scratch_layout.h"
 #include "ops/memory/onednn.h"

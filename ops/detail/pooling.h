@@ -6,7 +6,7 @@
 
 #include <string_view>
 
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 #include "ops/memory/view.h"
 #include "ops/geometry/window.h"
 

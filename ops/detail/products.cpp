@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "ops/detail/amx_loops.h"
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 #include "ops/memory/scratch_layout.h"
 #include "ops/memory/onednn.h"
 #include "ops/detail/tile_convolution.h"

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "ops/detail/bf16_rows.h"
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 #include "ops/geometry/taps.h"
 #include "ops/memory/view.h"
 

@@ -4,7 +4,7 @@
 #include <array>
 #include <span>
 
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 #include "ops/memory/scratch_layout.h"
 #include "ops/memory/onednn.h"
 #include "ops/detail/stretched_gradient.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 #include "ops/memory/scratch_layout.h"
 #include "ops/memory/onednn.h"
 #include "ops/detail/stretched_gradient.h"

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 
 namespace hourglass::detail {
 namespace {

@@ -1,6 +1,6 @@
 #include "ops/detail/stretched_points.h"
 
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 
 namespace hourglass::detail {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 #include "ops/memory/onednn.h"
 #include "ops/geometry/resize_taps.h"
 

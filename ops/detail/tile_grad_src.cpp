@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "ops/detail/amx_loops.h"
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 #include "ops/memory/scratch_layout.h"
 #include "ops/memory/onednn.h"
 #include "ops/detail/tile_convolution.h"

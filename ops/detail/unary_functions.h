@@ -1,12 +1,12 @@
 // The functions of ops/unary.cpp. One struct each holds f as value() and f' as slope(), as templates: in double they
-// are the reference (libm), in float the kernel (ops/detail/math.h). tests/ops/values_test.cpp pins their values.
+// are the reference (libm), in float the kernel (ops/loops/math.h). tests/ops/values_test.cpp pins their values.
 //
 // slope() takes dst where from_dst() says so, else src.
 #pragma once
 
 #include "graph/attrs.h"
 #include "graph/error.h"
-#include "ops/detail/math.h"
+#include "ops/loops/math.h"
 
 namespace hourglass::ops::unary {
 

@@ -5,7 +5,7 @@
 #include <random>
 
 #include "graph/error.h"
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 
 namespace hourglass::test {
 namespace {

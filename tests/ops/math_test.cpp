@@ -1,7 +1,7 @@
-// The float functions of ops/detail/math.h against libm in double.
+// The float functions of ops/loops/math.h against libm in double.
 #include <doctest/doctest.h>
 
-#include "ops/detail/math.h"
+#include "ops/loops/math.h"
 
 #include <limits>
 

@@ -9,7 +9,7 @@
 #include "graph/autodiff.h"
 #include "graph/error.h"
 #include "graph/evaluate.h"
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 #include "ops/memory/onednn.h"
 #include "ops/memory/view.h"
 #include "ops/table.h"

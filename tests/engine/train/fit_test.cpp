@@ -15,7 +15,7 @@
 #include "graph/error.h"
 #include "graph/fuse.h"
 #include "models/builder.h"
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 #include "ops/table.h"
 #include "tests/allocations.h"
 #include "tests/models/golden.h"

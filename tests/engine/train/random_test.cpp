@@ -7,7 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 
 namespace hourglass::test {
 namespace {

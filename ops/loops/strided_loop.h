@@ -8,7 +8,7 @@
 #include <array>
 
 #include "graph/shape.h"
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 
 namespace hourglass::detail {
 

@@ -17,7 +17,7 @@
 
 #include <omp.h>
 
-#include "ops/detail/shares.h"
+#include "ops/loops/work_stealing.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
     !defined(__SANITIZE_THREAD__)
@@ -79,7 +79,7 @@ HG_CLONES void add_parts(T* sums, int64_t count, int64_t stride, int64_t parts) 
 }
 
 // Parts into which parallel loops cut their work: a thread that is done takes over some that another one has not begun
-// (ops/detail/shares.h).
+// (ops/loops/work_stealing.h).
 constexpr int64_t kPartsPerThread = 16;
 inline int64_t parts_of(int64_t count) {
   const int64_t threads = omp_get_max_threads();

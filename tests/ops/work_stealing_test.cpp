@@ -1,11 +1,11 @@
-#include "ops/detail/shares.h"
+#include "ops/loops/work_stealing.h"
 
 #include <doctest/doctest.h>
 
 #include <thread>
 #include <vector>
 
-#include "ops/detail/loop.h"
+#include "ops/loops/loop.h"
 
 namespace hourglass::detail {
 namespace {

@@ -1,8 +1,8 @@
-#include "ops/detail/elementwise.h"
+#include "ops/loops/element_walk.h"
 
 #include "graph/error.h"
-#include "ops/detail/broadcast.h"
-#include "ops/detail/nest.h"
+#include "ops/loops/broadcast.h"
+#include "ops/loops/strided_loop.h"
 
 namespace hourglass::detail {
 

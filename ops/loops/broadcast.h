@@ -2,8 +2,8 @@
 #pragma once
 
 #include "graph/op.h"
-#include "ops/detail/loop.h"
-#include "ops/detail/math.h"
+#include "ops/loops/loop.h"
+#include "ops/loops/math.h"
 
 namespace hourglass::detail {
 
