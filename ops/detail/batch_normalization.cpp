@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "ops/detail/bf16_rows.h"
+#include "ops/simd/bf16_rows.h"
 #include "ops/loops/copy_box.h"
 #include "ops/memory/onednn.h"
 

@@ -8,7 +8,7 @@
 #include "ops/memory/onednn.h"
 #include "ops/detail/tile_convolution.h"
 #include "ops/detail/winograd.h"
-#include "ops/detail/winograd_loops.h"
+#include "ops/simd/winograd_loops.h"
 #include "ops/detail/written_statistics.h"
 
 namespace hourglass::detail {

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 
-#include "ops/detail/amx_loops.h"
+#include "ops/simd/amx.h"
 #include "ops/loops/loop.h"
 #include "ops/memory/scratch_layout.h"
 #include "ops/memory/onednn.h"
 #include "ops/detail/tile_convolution.h"
 #include "ops/detail/winograd.h"
-#include "ops/detail/winograd_loops.h"
+#include "ops/simd/winograd_loops.h"
 
 namespace hourglass::detail {
 namespace {

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "ops/detail/bf16_rows.h"
+#include "ops/simd/bf16_rows.h"
 #include "ops/loops/loop.h"
 #include "ops/geometry/taps.h"
 #include "ops/memory/view.h"

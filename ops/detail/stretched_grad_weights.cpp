@@ -11,7 +11,7 @@
 #include "ops/detail/stretched_source.h"
 #include "ops/memory/view.h"
 #include "ops/detail/winograd.h"
-#include "ops/detail/winograd_loops.h"
+#include "ops/simd/winograd_loops.h"
 
 namespace hourglass::detail {
 namespace {

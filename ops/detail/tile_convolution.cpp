@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "ops/detail/amx_loops.h"
+#include "ops/simd/amx.h"
 #include "ops/loops/loop.h"
 #include "ops/detail/normalized_source.h"
 #include "ops/memory/scratch_layout.h"

@@ -4,7 +4,7 @@
 #include <array>
 #include <limits>
 
-#include "ops/detail/amx_loops.h"
+#include "ops/simd/amx.h"
 #include "ops/loops/loop.h"
 #include "ops/memory/scratch_layout.h"
 #include "ops/memory/onednn.h"

@@ -9,7 +9,7 @@
 #include "ops/memory/onednn.h"
 #include "ops/detail/products.h"
 #include "ops/memory/view.h"
-#include "ops/detail/winograd_loops.h"
+#include "ops/simd/winograd_loops.h"
 #include "ops/detail/written_statistics.h"
 
 namespace hourglass::detail {

@@ -11,7 +11,7 @@
 #include <optional>
 
 #include "ops/detail/convolution.h"
-#include "ops/detail/winograd_loops.h"
+#include "ops/simd/winograd_loops.h"
 
 namespace hourglass::detail {
 

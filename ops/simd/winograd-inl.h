@@ -1,5 +1,5 @@
-// The loops of ops/detail/winograd_loops.h, written once for all instruction sets. Each of those has a file that
-// describes its vectors (ops/detail/winograd_avx2.cpp, winograd_avx512.cpp) and is compiled for it whatever the build
+// The loops of ops/simd/winograd_loops.h, written once for all instruction sets. Each of those has a file that
+// describes its vectors (ops/simd/gemm_avx2.cpp, winograd_avx512.cpp) and is compiled for it whatever the build
 // is for: nothing of it may be called without asking the CPU, and nothing may be included there whose inline functions
 // the rest of the program could get from it.
 //
@@ -12,7 +12,7 @@
 //   and with kHasBf16 a Bf16 that does what WinogradSimd::F32 does, and with pair(low, high, words) makes words of two.
 #pragma once
 
-#include "ops/detail/winograd_loops.h"
+#include "ops/simd/winograd_loops.h"
 
 namespace hourglass::detail {
 

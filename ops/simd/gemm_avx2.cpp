@@ -1,5 +1,5 @@
-// Compiled for AVX2 and FMA whatever the build is for, see ops/detail/winograd_simd.h.
-#include "ops/detail/winograd_loops.h"
+// Compiled for AVX2 and FMA whatever the build is for, see ops/simd/winograd-inl.h.
+#include "ops/simd/winograd_loops.h"
 
 #if !defined(__AVX2__) || !defined(__FMA__)
 
@@ -11,7 +11,7 @@ const WinogradLoops* winograd_avx2() { return nullptr; }
 
 #include <immintrin.h>
 
-#include "ops/detail/winograd_simd.h"
+#include "ops/simd/winograd-inl.h"
 
 namespace hourglass::detail {
 namespace {

@@ -1,5 +1,5 @@
-// Compiled for AVX-512 and AVX512_BF16 whatever the build is for, see ops/detail/winograd_simd.h.
-#include "ops/detail/winograd_loops.h"
+// Compiled for AVX-512 and AVX512_BF16 whatever the build is for, see ops/simd/winograd-inl.h.
+#include "ops/simd/winograd_loops.h"
 
 #if !defined(__AVX512F__) || !defined(__AVX512BW__) || !defined(__AVX512VL__) || !defined(__AVX512BF16__)
 
@@ -11,7 +11,7 @@ const WinogradLoops* winograd_avx512() { return nullptr; }
 
 #include <immintrin.h>
 
-#include "ops/detail/winograd_simd.h"
+#include "ops/simd/winograd-inl.h"
 
 namespace hourglass::detail {
 namespace {

@@ -1,6 +1,6 @@
-// Compiled for AVX512_BF16 whatever the build is for, see ops/detail/bf16_rows.h: nothing may be included here whose
+// Compiled for AVX512_BF16 whatever the build is for, see ops/simd/bf16_rows.h: nothing may be included here whose
 // inline functions the rest of the program could get from it.
-#include "ops/detail/bf16_rows.h"
+#include "ops/simd/bf16_rows.h"
 
 #if !defined(__AVX512F__) || !defined(__AVX512BW__) || !defined(__AVX512VL__) || !defined(__AVX512BF16__)
 

@@ -1,5 +1,5 @@
-// Compiled for AMX whatever the build is for, see ops/detail/amx_loops.h.
-#include "ops/detail/amx_loops.h"
+// Compiled for AMX whatever the build is for, see ops/simd/amx.h.
+#include "ops/simd/amx.h"
 
 #if !defined(__AMX_TILE__) || !defined(__AMX_BF16__) || !defined(__AVX512BF16__) || !defined(__linux__)
 
