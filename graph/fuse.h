@@ -28,7 +28,7 @@ void fuse_normalized_sources(Graph& graph, std::size_t forward_nodes);
 // without an activation (of one image, or as the first of two) in front of one Conv, and by the gradients of both, the
 // backward pass works on the small image alone: the Conv's gradient of its source passes through Resize's and back to
 // the small image at once, BatchNormalization's takes it from there, and the gradient of weights resizes what it reads.
-// See ops/conv_resize_grad_src.cpp and ops/detail/resized_normalization.h.
+// See ops/conv_resize_grad_src.cpp and ops/normalization/resized.h.
 void fuse_resized_gradients(Graph& graph, std::size_t forward_nodes, const OpTable& table);
 
 // To be run after differentiate(). Where a BatchNormalization's gradient reads nothing but the gradient of a pointwise

@@ -14,7 +14,7 @@
 #include <cmath>
 
 #include "graph/error.h"
-#include "ops/detail/batch_normalization.h"
+#include "ops/normalization/batch_normalization.h"
 #include "ops/memory/onednn.h"
 
 namespace hourglass::ops {

@@ -9,7 +9,7 @@
 #include <array>
 
 #include "graph/error.h"
-#include "ops/detail/batch_normalization.h"
+#include "ops/normalization/batch_normalization.h"
 #include "ops/detail/normalized_source.h"
 #include "ops/memory/scratch_layout.h"
 #include "ops/memory/onednn.h"

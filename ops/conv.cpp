@@ -41,7 +41,7 @@
 #include "ops/detail/tile_grad_src.h"
 #include "ops/geometry/window.h"
 #include "ops/detail/winograd.h"
-#include "ops/detail/written_statistics.h"
+#include "ops/normalization/written_statistics.h"
 #include "ops/table.h"
 
 namespace hourglass::ops {

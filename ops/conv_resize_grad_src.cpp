@@ -7,12 +7,12 @@
 #include <algorithm>
 
 #include "graph/error.h"
-#include "ops/detail/batch_normalization.h"
+#include "ops/normalization/batch_normalization.h"
 #include "ops/loops/copy_box.h"
 #include "ops/memory/scratch_layout.h"
 #include "ops/memory/onednn.h"
 #include "ops/geometry/resize_taps.h"
-#include "ops/detail/separable_map.h"
+#include "ops/resampling/separable_map.h"
 #include "ops/detail/stretched_grad_src.h"
 #include "ops/table.h"
 

@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "graph/error.h"
-#include "ops/detail/batch_normalization.h"
+#include "ops/normalization/batch_normalization.h"
 #include "ops/memory/onednn.h"
 #include "ops/table.h"
 

@@ -15,10 +15,10 @@
 #include "ops/loops/loop.h"
 #include "ops/memory/onednn.h"
 #include "ops/geometry/resize_taps.h"
-#include "ops/detail/resized_normalization.h"
-#include "ops/detail/separable_map.h"
+#include "ops/normalization/resized.h"
+#include "ops/resampling/separable_map.h"
 #include "ops/memory/view.h"
-#include "ops/detail/written_statistics.h"
+#include "ops/normalization/written_statistics.h"
 
 namespace hourglass::ops {
 namespace {

@@ -1,6 +1,6 @@
 // ResizeBatchNormalizationGrad: the gradient of BatchNormalization (or ConcatBatchNormalization) of a resized image,
 // and ResizeGrad of what it passes back.    Internal, made by graph/fuse.h; ops/batch_normalization.cpp and
-// ops/resize.cpp have the formulas, ops/detail/resized_normalization.h how the two become one.
+// ops/resize.cpp have the formulas, ops/normalization/resized.h how the two become one.
 //   g: [N,A,H,W], ResizeGrad of what is passed back to the normalised image; src: [N,A,H,W], which the node's
 //   attributes resize to [N,A,OH,OW]; scale, bias, mean, inv_std: [A+B]; other: [N,B,OH,OW] and diff_other, what is
 //   passed back to it: may be absent
@@ -10,10 +10,10 @@
 #include <array>
 
 #include "graph/error.h"
-#include "ops/detail/batch_normalization.h"
+#include "ops/normalization/batch_normalization.h"
 #include "ops/memory/onednn.h"
 #include "ops/geometry/resize_taps.h"
-#include "ops/detail/resized_normalization.h"
+#include "ops/normalization/resized.h"
 #include "ops/table.h"
 
 namespace hourglass::ops {
@@ -41,7 +41,7 @@ void infer(InferContext& ctx) {
   if (ctx.has(kOther)) ctx.outputs.push_back(*ctx.inputs[kOther]);
 }
 
-// The formulas of ops/detail/resized_normalization.h, with R and R^T as Resize and ResizeGrad make them.
+// The formulas of ops/normalization/resized.h, with R and R^T as Resize and ResizeGrad make them.
 void reference(ReferenceContext& ctx) {
   const HostTensor &g = *ctx.inputs[0], &src = *ctx.inputs[1];
   const std::vector<double>&scale = ctx.inputs[2]->values, &mean = ctx.inputs[4]->values,

@@ -8,7 +8,7 @@
 #include "ops/detail/normalized_source.h"
 #include "ops/memory/scratch_layout.h"
 #include "ops/memory/onednn.h"
-#include "ops/detail/written_statistics.h"
+#include "ops/normalization/written_statistics.h"
 
 namespace hourglass::detail {
 namespace {

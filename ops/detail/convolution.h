@@ -53,7 +53,7 @@ struct Convolution {
   Border border = Border::constant;
   TensorType src, weights, dst;  // or the gradients in their places
   bool has_bias = false;         // forward: bias is input bias_input(); grad_weights: diff_bias is output 1
-  // forward: outputs 1 and 2 are statistics of dst, with this epsilon; see ops/detail/written_statistics.h
+  // forward: outputs 1 and 2 are statistics of dst, with this epsilon; see ops/normalization/written_statistics.h
   std::optional<double> statistics = {};
   std::optional<SourceNormalization> normalized = {};  // forward and grad_weights
   int64_t band_rows = 0;                               // of dst, where it is computed band by band; 0: by the sizes

@@ -12,7 +12,7 @@
 #include "ops/geometry/resize_taps.h"
 #include "ops/detail/tile_convolution.h"
 #include "ops/memory/view.h"
-#include "ops/detail/written_statistics.h"
+#include "ops/normalization/written_statistics.h"
 
 namespace hourglass::detail {
 namespace {

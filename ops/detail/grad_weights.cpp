@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "ops/detail/batch_normalization.h"
+#include "ops/normalization/batch_normalization.h"
 #include "ops/loops/loop.h"
 #include "ops/detail/normalized_source.h"
 #include "ops/memory/scratch_layout.h"

@@ -7,9 +7,9 @@
 #include <memory>
 #include <vector>
 
-#include "ops/detail/batch_normalization.h"
+#include "ops/normalization/batch_normalization.h"
 #include "ops/detail/convolution.h"
-#include "ops/detail/separable_map.h"
+#include "ops/resampling/separable_map.h"
 
 namespace hourglass::detail {
 

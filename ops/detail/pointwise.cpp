@@ -9,7 +9,7 @@
 #include "ops/detail/tile_convolution.h"
 #include "ops/detail/winograd.h"
 #include "ops/simd/winograd_loops.h"
-#include "ops/detail/written_statistics.h"
+#include "ops/normalization/written_statistics.h"
 
 namespace hourglass::detail {
 namespace {

@@ -11,7 +11,7 @@
 #include "ops/memory/view.h"
 #include "ops/detail/winograd.h"
 #include "ops/simd/winograd_loops.h"
-#include "ops/detail/written_statistics.h"
+#include "ops/normalization/written_statistics.h"
 
 namespace hourglass::detail {
 namespace {

@@ -9,7 +9,7 @@
 #include "ops/memory/scratch_layout.h"
 #include "ops/memory/onednn.h"
 #include "ops/memory/view.h"
-#include "ops/detail/written_statistics.h"
+#include "ops/normalization/written_statistics.h"
 
 namespace hourglass::detail {
 namespace {

@@ -10,7 +10,7 @@
 #include "ops/detail/products.h"
 #include "ops/memory/view.h"
 #include "ops/simd/winograd_loops.h"
-#include "ops/detail/written_statistics.h"
+#include "ops/normalization/written_statistics.h"
 
 namespace hourglass::detail {
 namespace {

@@ -1,4 +1,4 @@
-#include "ops/detail/separable_map.h"
+#include "ops/resampling/separable_map.h"
 
 #include <algorithm>
 #include <type_traits>

@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "ops/detail/batch_normalization.h"
+#include "ops/normalization/batch_normalization.h"
 #include "ops/memory/scratch_layout.h"
 #include "ops/memory/onednn.h"
 

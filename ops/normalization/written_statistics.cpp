@@ -1,4 +1,4 @@
-#include "ops/detail/written_statistics.h"
+#include "ops/normalization/written_statistics.h"
 
 #include <algorithm>
 

@@ -1,9 +1,9 @@
-#include "ops/detail/resized_normalization.h"
+#include "ops/normalization/resized.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "ops/detail/batch_normalization.h"
+#include "ops/normalization/batch_normalization.h"
 #include "ops/memory/onednn.h"
 #include "ops/geometry/resize_taps.h"
 

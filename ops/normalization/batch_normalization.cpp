@@ -1,4 +1,4 @@
-#include "ops/detail/batch_normalization.h"
+#include "ops/normalization/batch_normalization.h"
 
 #include <cmath>
 
