@@ -10,7 +10,7 @@
 
 #include "graph/error.h"
 #include "ops/normalization/batch_normalization.h"
-#include "ops/detail/normalized_source.h"
+#include "ops/convolution/source.h"
 #include "ops/memory/scratch_layout.h"
 #include "ops/memory/onednn.h"
 #include "ops/table.h"

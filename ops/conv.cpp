@@ -14,12 +14,12 @@
 //   With scale, bias, mean, inv_std and alpha, src is made of the node's as FusedConv does it.
 //
 // Kernels, where the CPU can: for 3x3 filters of what is resized to twice its size, convolutions that changed places
-// with the blur (ops/detail/stretched_convolution.h, stretched_grad_weights.h); for other 3x3 filters Winograd's
-// algorithm (ops/detail/winograd.h); for gradients of weights otherwise, products of pixels
-// (ops/detail/grad_weights.h); in bf16, forward and for the source's gradient, products of tiles
-// (ops/detail/tile_convolution.h, tile_grad_src.h); pointwise ones of a normalised source (ops/detail/pointwise.h).
-// Else oneDNN's direct convolution: on the whole image, with its border beside (ops/detail/bordered_grad_src.h), or
-// band by band (ops/detail/band_convolution.h) where padding is not zero.
+// with the blur (ops/convolution/upsampled/blur_last_forward.h, stretched_grad_weights.h); for other 3x3 filters Winograd's
+// algorithm (ops/convolution/winograd.h); for gradients of weights otherwise, products of pixels
+// (ops/convolution/weight_gradient/kernel.h); in bf16, forward and for the source's gradient, products of tiles
+// (ops/convolution/amx_forward.h, tile_grad_src.h); pointwise ones of a normalised source (ops/convolution/pointwise.h).
+// Else oneDNN's direct convolution: on the whole image, with its border beside (ops/convolution/onednn_border.h), or
+// band by band (ops/convolution/onednn_bands.h) where padding is not zero.
 //
 // Weights take whatever layout oneDNN chooses, except that grouped weights stay row-major in the graph: oneDNN sees
 // them as 5-D [group,OC/group,C/group,KH,KW], which no 4-D blocked descriptor can say, so the kernel itself reorders
@@ -27,20 +27,20 @@
 #include <algorithm>
 
 #include "graph/error.h"
-#include "ops/detail/band_convolution.h"
-#include "ops/detail/bordered_grad_src.h"
-#include "ops/detail/doubled_convolution.h"
-#include "ops/detail/grad_weights.h"
-#include "ops/detail/normalized_source.h"
+#include "ops/convolution/onednn_bands.h"
+#include "ops/convolution/onednn_border.h"
+#include "ops/convolution/upsampled/phase_filters_amx.h"
+#include "ops/convolution/weight_gradient/kernel.h"
+#include "ops/convolution/source.h"
 #include "ops/memory/onednn.h"
-#include "ops/detail/pointwise.h"
+#include "ops/convolution/pointwise.h"
 #include "ops/geometry/resize_taps.h"
-#include "ops/detail/stretched_convolution.h"
-#include "ops/detail/stretched_grad_weights.h"
-#include "ops/detail/tile_convolution.h"
-#include "ops/detail/tile_grad_src.h"
+#include "ops/convolution/upsampled/blur_last_forward.h"
+#include "ops/convolution/upsampled/blur_last_grad_weights.h"
+#include "ops/convolution/amx_forward.h"
+#include "ops/convolution/amx_grad_src.h"
 #include "ops/geometry/window.h"
-#include "ops/detail/winograd.h"
+#include "ops/convolution/winograd.h"
 #include "ops/normalization/written_statistics.h"
 #include "ops/table.h"
 

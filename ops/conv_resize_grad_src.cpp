@@ -3,7 +3,7 @@
 //   diff_dst [N,OC,OH,OW], weights [OC,A+B,KH,KW]; attributes as ConvGradSrc's, with src_shape [N,A+B,H,W], and
 //   Resize's, by which resized_from [N,A,h,w] became [N,A,H,W]
 //   outputs: the gradients of the image before it was resized and, where B > 0, of the other channels
-// Kernels: by a blur of the gradient (ops/detail/stretched_grad_src.h), or one after the other.
+// Kernels: by a blur of the gradient (ops/convolution/upsampled/blur_last_grad_src.h), or one after the other.
 #include <algorithm>
 
 #include "graph/error.h"
@@ -13,7 +13,7 @@
 #include "ops/memory/onednn.h"
 #include "ops/geometry/resize_taps.h"
 #include "ops/resampling/separable_map.h"
-#include "ops/detail/stretched_grad_src.h"
+#include "ops/convolution/upsampled/blur_last_grad_src.h"
 #include "ops/table.h"
 
 namespace hourglass::ops {

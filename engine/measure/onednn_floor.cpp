@@ -9,7 +9,7 @@
 #include "engine/measure/statistics.h"
 #include "engine/runtime/team.h"
 #include "graph/op.h"
-#include "ops/detail/convolution.h"
+#include "ops/convolution/convolution.h"
 #include "ops/memory/onednn.h"
 #include "ops/geometry/resize_taps.h"
 

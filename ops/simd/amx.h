@@ -1,5 +1,5 @@
 // The products that AMX makes of bf16, with sums in f32, and what brings pixels into the form that they take: what
-// ops/detail/products.cpp, tile_convolution.cpp and their like call, behind pointers, so that the build stays portable
+// ops/convolution/weight_gradient/products.cpp, tile_convolution.cpp and their like call, behind pointers, so that the build stays portable
 // and the CPU decides while running.
 //
 // A tile is 16 rows of 64 bytes. A product of two tiles adds 32 values of k to sums[m][n], 16x16 of f32: a row of the

@@ -1,6 +1,6 @@
-// The arithmetic of Winograd's algorithm F(4x4, 3x3) for one instruction set: the loops that ops/detail/winograd.cpp
+// The arithmetic of Winograd's algorithm F(4x4, 3x3) for one instruction set: the loops that ops/convolution/winograd.cpp
 // calls, behind pointers, so that the build stays portable and the CPU decides while running.
-// ops/detail/products.cpp and pointwise.cpp use its products.
+// ops/convolution/weight_gradient/products.cpp and pointwise.cpp use its products.
 //
 // Everything between the transforms is counted in words of 32 bits: one f32, or two bf16 that a dot-product instruction
 // multiplies and adds at once. A transformed tensor is 36 matrices, one per point of the transform, `point` words

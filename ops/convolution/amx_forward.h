@@ -1,0 +1,28 @@
+// Convolution in bf16 by AMX (products of bf16, sums in f32), forward, for filters, strides, dilations and borders of
+// any kind.
+//
+// Channels-last, the taps of a row of the filter read one run of memory, from pixel to pixel a stride further: rows of
+// the image, copied once with their borders, are the products' left side. What fills a run up to whole steps is
+// multiplied by zero, so an infinity in the source makes NaN of its neighbours too. Weights are [KH][KW][C][OC].
+#pragma once
+
+#include <cstddef>
+#include <optional>
+
+#include "ops/convolution/convolution.h"
+
+namespace hourglass::detail {
+
+struct AmxLoops;
+// Null where the CPU has no AMX that oneDNN, and this process, may use.
+const AmxLoops* tile_loops();
+
+// What kernels of tiles take: runs of memory that a product reads; bytes of all weights, which each row of the image
+// reads; and bytes of the rows that a thread keeps.
+constexpr std::size_t kMostTileRuns = 64, kTileWeightsBytes = 2 << 20, kTileThreadBytes = 8 << 20;
+
+// For one group. Absent for f32, where the CPU has no AMX that oneDNN may use, and where weights, rows or taps are too
+// many.
+std::optional<KernelPlan> plan_tile_convolution(const Convolution& conv);
+
+}  // namespace hourglass::detail

@@ -1,0 +1,92 @@
+// What a convolution's kernel is planned from, in any of its three directions.
+#pragma once
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "graph/attrs.h"
+#include "ops/geometry/padding_mode.h"
+#include "ops/geometry/window.h"
+#include "ops/kernel.h"
+
+namespace hourglass::detail {
+
+enum class Direction : uint8_t { forward, grad_src, grad_weights };
+
+// The attributes of a convolution, and `more` behind them.
+inline std::vector<AttrSpec> convolution_attrs(const std::vector<AttrSpec>& more) {
+  std::vector<AttrSpec> attrs{{"kernel_shape", Dims{}},
+                              {"strides", Dims{}},
+                              {"pads", Dims{}},
+                              {"dilations", Dims{}},
+                              {"group", int64_t{1}},
+                              {"auto_pad", std::string("NOTSET")},
+                              AttrSpec::optional("pad_mode", AttrKind::string),
+                              AttrSpec::optional("band_rows", AttrKind::integer)};
+  attrs.insert(attrs.end(), more.begin(), more.end());
+  return attrs;
+}
+
+// Inputs of FusedConv and ConvGradWeights where the source is normalised, behind src and the weights or diff_dst; the
+// last is the convolution's own bias.
+constexpr std::size_t kScaleInput = 2, kBiasInput = 3, kMeanInput = 4, kInvStdInput = 5, kSecondInput = 6,
+                      kConvBiasInput = 7;
+
+// The source is not what input 0 holds, but what BatchNormalization and its activation make of it, and of input 6
+// behind its channels; see ops/convolution/source.h.
+struct SourceNormalization {
+  int64_t first_channels = 0;  // of input 0
+  float alpha = 1;             // the activation's
+  // Where input 0 is resized on the way: its shape, and Resize's attributes. There is no activation then.
+  struct Resizing {
+    Shape from;
+    Attrs attrs;
+  };
+  std::optional<Resizing> resized = {};
+};
+
+// Types and shapes as in the graph; weights are [OC,C,KH,KW], in one group.
+struct Convolution {
+  Direction direction = Direction::forward;
+  Window window;
+  Border border = Border::constant;
+  TensorType src, weights, dst;  // or the gradients in their places
+  bool has_bias = false;         // forward: bias is input bias_input(); grad_weights: diff_bias is output 1
+  // forward: outputs 1 and 2 are statistics of dst, with this epsilon; see ops/normalization/written_statistics.h
+  std::optional<double> statistics = {};
+  std::optional<SourceNormalization> normalized = {};  // forward and grad_weights
+  int64_t band_rows = 0;                               // of dst, where it is computed band by band; 0: by the sizes
+
+  [[nodiscard]] std::size_t bias_input() const { return normalized ? kConvBiasInput : 2; }
+};
+
+// What the gradient of a bf16 source may be off by, of the largest, next to its border: what falls on a border that is
+// not wide is rounded before it is added, and the sums may be.
+constexpr double kBorderRoundingBf16 = 1.0 / 128;
+// Whether a border shows so many pixels, perhaps one of them over and over, that what falls on it should be summed in
+// f32.
+inline bool has_wide_border(const Convolution& conv) {
+  constexpr int64_t kWide = 4;
+  const auto& [h, w] = conv.window;
+  return conv.border != Border::constant && std::max({h.pad_begin, h.pad_end, w.pad_begin, w.pad_end}) >= kWide;
+}
+
+// A convolution's kernel that may do more than that, to its source and its result on the way: run_primitives() leaves
+// that out.
+class ConvolutionKernel : public Kernel {
+ public:
+  void run_primitives() noexcept final {
+    alone_ = true;
+    run();
+    alone_ = false;
+  }
+
+ protected:
+  [[nodiscard]] bool alone() const { return alone_; }
+
+ private:
+  bool alone_ = false;
+};
+
+}  // namespace hourglass::detail

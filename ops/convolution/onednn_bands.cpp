@@ -1,0 +1,488 @@
+#include "ops/convolution/onednn_bands.h"
+
+#include <algorithm>
+#include <map>
+
+#include "ops/convolution/padded_bands.h"
+#include "ops/loops/loop.h"
+#include "ops/convolution/source.h"
+#include "ops/memory/scratch_layout.h"
+#include "ops/memory/onednn.h"
+#include "ops/normalization/written_statistics.h"
+
+namespace hourglass::detail {
+namespace {
+
+// A band is as large as a last-level cache takes: each costs up to three barriers between threads.
+constexpr int64_t kBandBytes = 8 << 20;
+
+// The candidates, best first. Measured with oneDNN 2.6 on AVX-512 with bf16 (Zen 4): channels-last is the fastest
+// forward; backward its kernels fall behind the blocked ones where both sides fill blocks of 16; with up to 8 channels
+// on a side, f32 does best with blocks of 8. On AVX2 (Zen 3) blocks of 8 are the fastest, for gradients of weights by
+// two to five times; SSE4.1 has gradients in plain layouts only. AMX is used with channels last alone: gradients of the
+// standard network in blocks take ten times as long (hourglass bench ops --model standard --precision bf16, Xeon with
+// AMX: 2720 ms an iteration against 609).
+std::vector<Tag> layouts(const Convolution& conv) {
+  const int64_t narrow = std::min(conv.src.shape[1], conv.dst.shape[1]);
+  const bool few = narrow > 4 && narrow <= 8 && conv.src.dtype == DType::f32;
+  const bool forward = conv.direction == Direction::forward;
+  if (few || (forward && !has_isa(dnnl::cpu_isa::avx512_core))) {
+    return {Tag::nChw8c, Tag::nhwc, Tag::nchw, Tag::any};
+  }
+  const bool by_amx = conv.src.dtype == DType::bf16 && has_isa(dnnl::cpu_isa::avx512_core_amx);
+  if (forward || narrow < 16 || by_amx) return {Tag::nhwc, Tag::nChw8c, Tag::nchw, Tag::any};
+  return {Tag::nChw16c, Tag::nChw8c, Tag::nhwc, Tag::nchw, Tag::any};
+}
+
+// The primitive of one size of band, behind the differences of the three directions.
+struct BandPrimitive {
+  dnnl::primitive primitive;
+  MemoryDesc src, weights, dst, scratchpad;
+  std::string implementation;
+  View src_view, dst_view;
+};
+
+template <typename Primitive, typename Desc>
+std::optional<BandPrimitive> finish(const Desc& desc, const MemoryDesc& src, const MemoryDesc& weights,
+                                    const MemoryDesc& dst) {
+  if (!is_viewable(src) || !is_viewable(dst)) return std::nullopt;
+  return BandPrimitive{.primitive = Primitive(desc),
+                       .src = src,
+                       .weights = weights,
+                       .dst = dst,
+                       .scratchpad = desc.scratchpad_desc(),
+                       .implementation = implementation_of(desc),
+                       .src_view = view_of(src),
+                       .dst_view = view_of(dst)};
+}
+
+std::optional<BandPrimitive> make_primitive(const dnnl::engine& engine, Direction direction,
+                                            const ConvolutionSpec& spec) {
+  switch (direction) {
+    case Direction::forward: {
+      const auto desc = make_convolution(engine, spec);
+      if (!desc) break;
+      return finish<dnnl::convolution_forward>(desc, desc.src_desc(), desc.weights_desc(), desc.dst_desc());
+    }
+    case Direction::grad_src: {
+      const auto desc = make_convolution_backward_data(engine, spec);
+      if (!desc) break;
+      return finish<dnnl::convolution_backward_data>(desc, desc.diff_src_desc(), desc.weights_desc(),
+                                                     desc.diff_dst_desc());
+    }
+    case Direction::grad_weights: {
+      const auto desc = make_convolution_backward_weights(engine, spec);
+      if (!desc) break;
+      return finish<dnnl::convolution_backward_weights>(desc, desc.src_desc(), desc.diff_weights_desc(),
+                                                        desc.diff_dst_desc());
+    }
+  }
+  return std::nullopt;
+}
+
+HG_CLONES void add_row(const float* src, float* dst, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) dst[i] += src[i];
+}
+
+// Whether rows of pixels follow each other.
+bool is_one_run(const View& v) { return v.is_channels_last() && v.stride_h == v.w * v.c; }
+
+int64_t overlap_of(const WindowAxis& h) { return std::max<int64_t>(0, h.extent() - h.stride); }
+
+// Everything that is decided in plan().
+struct Layout {
+  explicit Layout(Convolution convolution) : conv(std::move(convolution)), padding(conv.window, conv.border) {}
+
+  Convolution conv;
+  Tag layout = Tag::nhwc;  // of the bands
+  PaddedImage padding;
+  std::vector<Band> bands;
+  std::vector<BandPrimitive> primitives;                // one per size of band
+  std::vector<std::size_t> primitive_of;                // of each band
+  std::vector<std::vector<PaddedImage::Row>> complete;  // grad_src: of each band
+  MemoryDesc src, weights, dst, bias;                   // the graph's, as the kernel wants them
+  View src_view, dst_view;
+  std::optional<NormalizedSource> normalized;
+  WrittenStatistics statistics;
+  // Where the graph's own memory serves: no copy is made.
+  bool src_in_place = false, dst_in_place = false, weights_in_place = false;
+  // Offsets into scratch memory.
+  std::size_t scratchpad = 0, src_part = 0, dst_part = 0, left_over = 0, weights_part = 0, weights_sum = 0,
+              bias_part = 0;
+  // A normalised source: its coefficients, and of each thread a row and a buffer for it.
+  std::size_t coefficients = 0, normal_rows = 0, normal_row_bytes = 0;
+};
+
+class BandKernel final : public Kernel {
+ public:
+  BandKernel(std::shared_ptr<const Layout> layout, const dnnl::engine& engine)
+      : layout_(std::move(layout)), engine_(engine) {}
+
+  void bind(const Addresses& at, const dnnl::stream& stream) override {
+    stream_ = stream;
+    at_ = at;
+    memories_.clear();
+    arguments_.assign(layout_->bands.size(), {});
+    memories_.reserve(8 * layout_->bands.size() + 4);
+    for (std::size_t b = 0; b < layout_->bands.size(); ++b) bind_band(b);
+    const Layout& l = *layout_;
+    if (l.weights_in_place) return;
+    // The weights' gradient leaves the kernel's layout, weights enter it.
+    const MemoryDesc& inner = l.primitives[0].weights;
+    const bool leaves = l.conv.direction == Direction::grad_weights;
+    const auto reorder = leaves ? make_reorder(engine_, inner, l.weights) : make_reorder(engine_, l.weights, inner);
+    weights_reorder_ = dnnl::reorder(reorder);
+    reorder_arguments_.clear();
+    const auto add = [&](int index, const MemoryDesc& desc, void* address) {
+      if (desc.get_size() > 0) reorder_arguments_.push_back({index, remember(desc, address).get()});
+    };
+    add(leaves ? DNNL_ARG_FROM : DNNL_ARG_TO, inner, scratch(leaves ? l.weights_sum : l.weights_part));
+    add(leaves ? DNNL_ARG_TO : DNNL_ARG_FROM, l.weights, leaves ? at.dst[0] : at.src[1]);
+    add(DNNL_ARG_SCRATCHPAD, reorder.scratchpad_desc(), scratch(l.scratchpad));
+  }
+
+  void run() noexcept override {
+    const Layout& l = *layout_;
+    const bool gradient = l.conv.direction == Direction::grad_weights;
+    if (!l.weights_in_place && !gradient) execute(weights_reorder_, reorder_arguments_);
+    if (l.normalized) l.normalized->set_coefficients(at_, static_cast<float*>(scratch(l.coefficients)));
+    l.statistics.begin(at_);
+    for (std::size_t b = 0; b < l.bands.size(); ++b) run_band(b);
+    l.statistics.end(at_);
+    if (!l.weights_in_place && gradient) execute(weights_reorder_, reorder_arguments_);
+  }
+
+  // What bands copy is left out, and so is what they normalise.
+  void run_primitives() noexcept override {
+    const Layout& l = *layout_;
+    for (std::size_t b = 0; b < l.bands.size(); ++b) execute(l.primitives[l.primitive_of[b]].primitive, arguments_[b]);
+  }
+
+ private:
+  [[nodiscard]] void* scratch(std::size_t offset) const { return static_cast<char*>(at_.scratch) + offset; }
+
+  const dnnl::memory& remember(const MemoryDesc& desc, void* address) {
+    return memories_.emplace_back(desc, engine_, address);
+  }
+
+  void execute(const dnnl::primitive& primitive, const std::vector<dnnl_exec_arg_t>& arguments) noexcept {
+    dnnl_primitive_execute(primitive.get(), stream_.get(), static_cast<int>(arguments.size()), arguments.data());
+  }
+
+  // The graph's src (or diff_src) and dst (or diff_dst).
+  [[nodiscard]] Pixels src() const {
+    void* data = layout_->conv.direction == Direction::grad_src ? at_.dst[0] : at_.src[0];
+    return {.view = layout_->src_view, .type = layout_->conv.src.dtype, .data = data};
+  }
+  [[nodiscard]] Pixels dst() const {
+    void* data = nullptr;
+    switch (layout_->conv.direction) {
+      case Direction::forward: data = at_.dst[0]; break;
+      case Direction::grad_src: data = at_.src[0]; break;
+      case Direction::grad_weights: data = at_.src[1]; break;
+    }
+    return {.view = layout_->dst_view, .type = layout_->conv.dst.dtype, .data = data};
+  }
+  [[nodiscard]] Pixels part(const View& view, std::size_t offset) const {
+    return {.view = view, .type = layout_->conv.src.dtype, .data = scratch(offset)};
+  }
+  // Row `row` of image `n`, in place.
+  static void* row_address(const Pixels& pixels, int64_t n, int64_t row) {
+    return static_cast<char*>(pixels.data) +
+           static_cast<std::size_t>(pixels.view.offset(n, 0, row, 0)) * size_of(pixels.type);
+  }
+
+  void bind_band(std::size_t b) {
+    const Layout& l = *layout_;
+    const Band& band = l.bands[b];
+    const BandPrimitive& p = l.primitives[l.primitive_of[b]];
+    auto& arguments = arguments_[b];
+    const auto add = [&](int index, const MemoryDesc& desc, void* address) {
+      if (desc.get_size() > 0) arguments.push_back({index, remember(desc, address).get()});
+    };
+    void* src_data = l.src_in_place ? row_address(src(), band.image, band.src_begin) : scratch(l.src_part);
+    void* dst_data = l.dst_in_place ? row_address(dst(), band.image, band.dst_begin) : scratch(l.dst_part);
+    add(DNNL_ARG_SCRATCHPAD, p.scratchpad, scratch(l.scratchpad));
+    switch (l.conv.direction) {
+      case Direction::forward:
+        add(DNNL_ARG_SRC, p.src, src_data);
+        add(DNNL_ARG_DST, p.dst, dst_data);
+        add(DNNL_ARG_WEIGHTS, p.weights, l.weights_in_place ? at_.src[1] : scratch(l.weights_part));
+        if (l.conv.has_bias) add(DNNL_ARG_BIAS, l.bias, at_.src[l.conv.bias_input()]);
+        break;
+      case Direction::grad_src:
+        add(DNNL_ARG_DIFF_SRC, p.src, src_data);
+        add(DNNL_ARG_DIFF_DST, p.dst, dst_data);
+        add(DNNL_ARG_WEIGHTS, p.weights, l.weights_in_place ? at_.src[1] : scratch(l.weights_part));
+        break;
+      case Direction::grad_weights:
+        add(DNNL_ARG_SRC, p.src, src_data);
+        add(DNNL_ARG_DIFF_DST, p.dst, dst_data);
+        add(DNNL_ARG_DIFF_WEIGHTS, p.weights, b == 0 ? sum_weights() : scratch(l.weights_part));
+        if (l.conv.has_bias) add(DNNL_ARG_DIFF_BIAS, l.bias, b == 0 ? at_.dst[1] : scratch(l.bias_part));
+        break;
+    }
+  }
+
+  [[nodiscard]] void* sum_weights() const {
+    return layout_->weights_in_place ? at_.dst[0] : scratch(layout_->weights_sum);
+  }
+
+  void run_band(std::size_t b) noexcept {
+    const Layout& l = *layout_;
+    const Band& band = l.bands[b];
+    const BandPrimitive& p = l.primitives[l.primitive_of[b]];
+    const bool forward = l.conv.direction == Direction::forward;
+    if (l.normalized) {
+      l.padding.gather(src(), NormalizedRows(*this, band.image), band, part(p.src_view, l.src_part));
+    } else if (l.conv.direction != Direction::grad_src && !l.src_in_place) {
+      l.padding.gather(src(), band, part(p.src_view, l.src_part));
+    }
+    if (!forward && !l.dst_in_place) {
+      copy_rows(dst(), band.image, band.dst_begin, part(p.dst_view, l.dst_part), 0, 0, band.dst_rows);
+    }
+    execute(p.primitive, arguments_[b]);
+    if (forward && !l.dst_in_place) {
+      copy_rows(part(p.dst_view, l.dst_part), 0, 0, dst(), band.image, band.dst_begin, band.dst_rows);
+    }
+    if (l.statistics.wanted()) {
+      const int64_t parts = parts_of(l.conv.window.h.dst);
+      parallel_for(parts, [&](int64_t part) {
+        for (int64_t i = band.dst_rows * part / parts; i < band.dst_rows * (part + 1) / parts; ++i) {
+          l.statistics.add(at_, part, row_address(dst(), band.image, band.dst_begin + i), l.conv.window.w.dst);
+        }
+        if (b + 1 == l.bands.size()) l.statistics.end_part(at_, part);
+      });
+    }
+    if (l.conv.direction == Direction::grad_src && !l.src_in_place) fold(b);
+    if (l.conv.direction == Direction::grad_weights && b > 0) {
+      const auto add = [](void* part, void* sum, int64_t count) {
+        parallel_ranges(count, 4096, [&](int64_t begin, int64_t end) {
+          add_row(static_cast<const float*>(part) + begin, static_cast<float*>(sum) + begin, end - begin);
+        });
+      };
+      add(scratch(l.weights_part), sum_weights(), padded_elements(p.weights));
+      if (l.conv.has_bias) add(scratch(l.bias_part), at_.dst[1], l.conv.dst.shape[1]);
+    }
+  }
+
+  // An image's rows, each made by the thread that asks for it.
+  class NormalizedRows final : public PaddedImage::Rows {
+   public:
+    NormalizedRows(const BandKernel& kernel, int64_t image) : kernel_(kernel), image_(image) {}
+    [[nodiscard]] const void* row(int64_t row) const override { return kernel_.normalized_row(image_, row); }
+
+   private:
+    const BandKernel& kernel_;
+    int64_t image_;
+  };
+  [[nodiscard]] const void* normalized_row(int64_t image, int64_t row) const {
+    const Layout& l = *layout_;
+    const auto mine = static_cast<std::size_t>(2 * omp_get_thread_num()) * l.normal_row_bytes;
+    char* to = static_cast<char*>(scratch(l.normal_rows)) + mine;
+    l.normalized->read(at_, static_cast<const float*>(scratch(l.coefficients)), image, row, 0, l.conv.window.w.src, to,
+                       to + l.normal_row_bytes);
+    return to;
+  }
+
+  void fold(std::size_t b) noexcept {
+    const Layout& l = *layout_;
+    const Band& band = l.bands[b];
+    const Pixels made = part(l.primitives[l.primitive_of[b]].src_view, l.src_part);
+    const Pixels kept = left_over(made);
+    l.padding.fold(l.complete[b], made, kept, src(), band.image);
+    const bool goes_on = b + 1 < l.bands.size() && l.bands[b + 1].image == band.image;
+    if (goes_on && kept.view.h > 0) copy_rows(made, 0, band.src_rows - kept.view.h, kept, 0, 0, kept.view.h);
+  }
+
+  // Room for the rows that neighbouring bands share, laid out as the band is.
+  [[nodiscard]] Pixels left_over(const Pixels& band) const {
+    Pixels kept = band;
+    View& v = kept.view;
+    v.h = overlap_of(layout_->conv.window.h);
+    if (v.groups > 1) v.stride_g = v.h * v.w * v.block;
+    kept.data = scratch(layout_->left_over);
+    return kept;
+  }
+
+  std::shared_ptr<const Layout> layout_;
+  dnnl::engine engine_;
+  dnnl::stream stream_;
+  Addresses at_;
+  std::vector<dnnl::memory> memories_;
+  std::vector<std::vector<dnnl_exec_arg_t>> arguments_;
+  dnnl::primitive weights_reorder_;
+  std::vector<dnnl_exec_arg_t> reorder_arguments_;
+};
+
+// What the primitive computes on for a band of that size.
+ConvolutionSpec spec_of(const Convolution& conv, Tag layout, const Band& band,
+                        const std::optional<MemoryDesc>& weights) {
+  const Window& window = conv.window;
+  const bool gradient = conv.direction == Direction::grad_weights;
+  const int64_t columns = window.w.src + window.w.pad_begin + window.w.pad_end;
+  const auto activation = [&](int64_t channels, int64_t rows, int64_t width) {
+    return with_tag({conv.src.dtype, Shape{1, channels, rows, width}}, layout);
+  };
+  return {.src = activation(conv.src.shape[1], band.src_rows, columns),
+          .weights = weights ? *weights : any({gradient ? DType::f32 : conv.src.dtype, conv.weights.shape}),
+          .bias = conv.has_bias ? plain({DType::f32, Shape{conv.weights.shape[0]}}) : MemoryDesc(),
+          .dst = activation(conv.dst.shape[1], band.dst_rows, window.w.dst),
+          .strides = window.strides(),
+          .dilations = window.dilations(),
+          .padding_l = {0, 0},
+          .padding_r = {0, 0}};
+}
+
+int64_t band_rows(const Convolution& conv) {
+  if (conv.band_rows > 0) return conv.band_rows;
+  const auto& [h, w] = conv.window;
+  const auto bytes = static_cast<int64_t>(size_of(conv.src.dtype));
+  const int64_t row_bytes = bytes * (conv.src.shape[1] * w.src * h.stride + conv.dst.shape[1] * w.dst);
+  return std::max<int64_t>(8, kBandBytes / row_bytes);
+}
+
+// Cuts the image and makes the primitives; false when oneDNN has none, or the cut won't do.
+bool cut(const dnnl::engine& engine, int64_t rows, Layout& layout) {
+  const Convolution& conv = layout.conv;
+  layout.bands = cut_into_bands(conv.window.h, conv.src.shape[0], rows);
+  layout.primitives.clear();
+  layout.primitive_of.clear();
+  if (conv.direction == Direction::grad_src) {
+    layout.complete = layout.padding.completed_rows(layout.bands, overlap_of(conv.window.h));
+    if (layout.complete.empty()) return false;
+  }
+  std::map<std::pair<int64_t, int64_t>, std::size_t> known;
+  for (const Band& band : layout.bands) {
+    const auto [at, is_new] = known.try_emplace({band.src_rows, band.dst_rows}, layout.primitives.size());
+    if (is_new) {
+      std::optional<MemoryDesc> weights;
+      if (!layout.primitives.empty()) weights = layout.primitives[0].weights;
+      auto primitive = make_primitive(engine, conv.direction, spec_of(conv, layout.layout, band, weights));
+      if (!primitive) return false;
+      layout.primitives.push_back(std::move(*primitive));
+    }
+    layout.primitive_of.push_back(at->second);
+  }
+  return true;
+}
+
+}  // namespace
+
+bool prefers_channels_last(const Convolution& conv) { return layouts(conv).front() == Tag::nhwc; }
+
+bool prefers_bands(const Convolution& conv) {
+  if (conv.direction == Direction::forward) return false;
+  const int64_t narrow = std::min(conv.src.shape[1], conv.dst.shape[1]);
+  const bool is_1x1 = conv.window.h.kernel == 1 && conv.window.w.kernel == 1;
+  // What oneDNN's backward 1x1 kernels want of scratch memory for bf16 is several times the image.
+  if (is_1x1 && conv.src.dtype == DType::bf16) return true;
+  return conv.direction == Direction::grad_weights && narrow >= (is_1x1 ? 64 : 16);
+}
+
+std::optional<KernelPlan> plan_band_convolution(const PlanContext& ctx, const Convolution& conv) {
+  auto layout = std::make_shared<Layout>(conv);
+  Layout& l = *layout;
+  const auto can = [&](Tag layout) {
+    l.layout = layout;
+    return cut(ctx.engine, band_rows(conv), l) || cut(ctx.engine, conv.window.h.dst, l);
+  };
+  const auto can_fast = [&](Tag layout) { return can(layout) && !is_reference(l.primitives[0].implementation); };
+  const std::vector<Tag> candidates = layouts(conv);
+  if (std::none_of(candidates.begin(), candidates.end(), can_fast) &&
+      std::none_of(candidates.begin(), candidates.end(), can)) {
+    return std::nullopt;
+  }
+
+  const BandPrimitive& primitive = l.primitives[0];
+  const auto read = [&](std::size_t i, const TensorType& type) {
+    if (ctx.policy == LayoutPolicy::channels_last) return with_tag(type, Tag::nhwc);
+    return is_viewable(ctx.src[i]) ? ctx.src[i] : in_layout_of(primitive.src, type);
+  };
+  const auto write = [&](const MemoryDesc& like, const TensorType& type) {
+    const bool last = ctx.policy == LayoutPolicy::channels_last || conv.statistics;
+    return last ? with_tag(type, Tag::nhwc) : in_layout_of(like, type);
+  };
+  switch (conv.direction) {
+    case Direction::forward:
+      l.src = conv.normalized ? with_tag(conv.src, Tag::nhwc) : read(0, conv.src);
+      l.dst = write(primitive.dst, conv.dst);
+      break;
+    case Direction::grad_src:
+      l.src = write(primitive.src, conv.src);
+      l.dst = read(0, conv.dst);
+      break;
+    case Direction::grad_weights:
+      l.src = read(0, conv.src);
+      l.dst = read(1, conv.dst);
+      break;
+  }
+  l.src_view = view_of(l.src);
+  l.dst_view = view_of(l.dst);
+  if (conv.has_bias) l.bias = plain({DType::f32, Shape{conv.weights.shape[0]}});
+  const bool same_type = conv.weights.dtype == from_dnnl(blocking_of(primitive.weights).data_type);
+  l.weights = same_type ? primitive.weights : plain(conv.weights);
+  l.weights_in_place = same_type;
+  const bool padded =
+      conv.window.h.pad_begin + conv.window.h.pad_end + conv.window.w.pad_begin + conv.window.w.pad_end > 0;
+  // Without padding, overlapping gradients still have to be added up.
+  const bool adds = conv.direction == Direction::grad_src && overlap_of(conv.window.h) > 0 && l.bands.size() > 1;
+  l.src_in_place = !padded && !adds && !conv.normalized && is_one_run(l.src_view) && is_one_run(primitive.src_view);
+  l.dst_in_place = is_one_run(l.dst_view) && is_one_run(primitive.dst_view);
+
+  const auto largest = [&](const auto& bytes) {
+    std::size_t most = 0;
+    for (const BandPrimitive& p : l.primitives) most = std::max(most, bytes(p));
+    return most;
+  };
+  Offsets offsets;
+  l.scratchpad = offsets.add(largest([](const BandPrimitive& p) { return p.scratchpad.get_size(); }));
+  const std::size_t src_bytes = largest([](const BandPrimitive& p) { return p.src.get_size(); });
+  if (!l.src_in_place) l.src_part = offsets.add(src_bytes);
+  if (!l.dst_in_place) l.dst_part = offsets.add(largest([](const BandPrimitive& p) { return p.dst.get_size(); }));
+  if (adds) l.left_over = offsets.add(src_bytes);
+  const bool sums = conv.direction == Direction::grad_weights && l.bands.size() > 1;
+  if (sums || (!l.weights_in_place && conv.direction != Direction::grad_weights)) {
+    l.weights_part = offsets.add(primitive.weights.get_size());
+  }
+  if (!l.weights_in_place && conv.direction == Direction::grad_weights) {
+    l.weights_sum = offsets.add(primitive.weights.get_size());
+  }
+  if (sums && conv.has_bias) l.bias_part = offsets.add(l.bias.get_size());
+  l.statistics = WrittenStatistics(conv.dst, conv.statistics, parts_of(conv.window.h.dst), offsets);
+  if (conv.normalized) {
+    l.normalized.emplace(conv);
+    l.coefficients = offsets.add(l.normalized->coefficient_bytes());
+    l.normal_row_bytes = static_cast<std::size_t>(up(l.src_view.w * l.src_view.c, 64)) * size_of(conv.src.dtype);
+    l.normal_rows = offsets.add(2 * l.normal_row_bytes * static_cast<std::size_t>(omp_get_max_threads()));
+  }
+
+  KernelPlan plan;
+  switch (conv.direction) {
+    case Direction::forward:
+      plan.src = {l.src, l.weights};
+      plan.dst = {l.dst};
+      l.statistics.add_to(plan);
+      if (conv.has_bias) plan.src.push_back(l.bias);
+      if (l.normalized) plan.src = l.normalized->inputs(l.weights);
+      break;
+    case Direction::grad_src:
+      plan.src = {l.dst, l.weights};
+      plan.dst = {l.src};
+      if (!l.src_in_place && conv.src.dtype == DType::bf16) plan.rounding = kBorderRoundingBf16;
+      break;
+    case Direction::grad_weights:
+      plan.src = {l.src, l.dst};
+      plan.dst = {l.weights};
+      if (conv.has_bias) plan.dst.push_back(l.bias);
+      break;
+  }
+  plan.scratch_bytes = offsets.end();
+  if (l.normalized) plan.rounding = std::max(plan.rounding, l.normalized->rounding());
+  plan.implementation =
+      fmt::format("{} in {} band{}", primitive.implementation, l.bands.size(), l.bands.size() == 1 ? "" : "s");
+  plan.kernel = std::make_unique<BandKernel>(std::move(layout), ctx.engine);
+  return plan;
+}
+
+}  // namespace hourglass::detail

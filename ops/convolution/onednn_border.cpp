@@ -1,0 +1,303 @@
+#include "ops/convolution/onednn_border.h"
+
+#include <algorithm>
+#include <array>
+
+#include "ops/convolution/onednn_bands.h"
+#include "ops/loops/loop.h"
+#include "ops/memory/scratch_layout.h"
+#include "ops/memory/onednn.h"
+#include "ops/memory/view.h"
+
+namespace hourglass::detail {
+namespace {
+
+// Pixels that an image has for the strips to cost less than what bands copy. Measured with AMX, 32 to 64 channels:
+// 0.93 of the time at 128x128, 1.3 at 64x64. With 128 channels bands are faster, 85 and 105 ms of the standard
+// network's largest.
+constexpr int64_t kPixels = 128 * 128, kMostChannels = 64;
+
+// Lines, rows or columns, of the padding on one side of an axis, and the lines of diff_dst that reach them.
+struct Side {
+  int64_t begin = 0, count = 0;  // from the padding's first line on
+  int64_t dst_begin = 0, dst_count = 0;
+  int64_t crop_begin = 0, crop_end = 0;  // of the lines that those of diff_dst reach, the ones that aren't the side's
+};
+
+// Lines that windows reach, from the padding's first on.
+int64_t covered(const WindowAxis& axis) { return (axis.dst - 1) * axis.stride + axis.extent(); }
+
+Side side_before(const WindowAxis& axis) {
+  Side side{.count = std::min(axis.pad_begin, covered(axis))};
+  if (side.count <= 0) return {};
+  side.dst_count = std::min(axis.dst, (side.count - 1) / axis.stride + 1);
+  side.crop_end = (side.dst_count - 1) * axis.stride + axis.extent() - side.count;
+  return side;
+}
+Side side_behind(const WindowAxis& axis) {
+  Side side{.begin = axis.pad_begin + axis.src};
+  side.count = covered(axis) - side.begin;
+  if (side.count <= 0) return {};
+  side.dst_begin = std::max<int64_t>(0, (side.begin - axis.extent() + axis.stride) / axis.stride);
+  side.dst_count = axis.dst - side.dst_begin;
+  // No window may reach the first of them.
+  side.begin = std::max(side.begin, side.dst_begin * axis.stride);
+  side.count = covered(axis) - side.begin;
+  side.crop_begin = side.begin - side.dst_begin * axis.stride;
+  return side;
+}
+
+// The gradient of one side's padding: above and below of whole padded rows, left and right of the image's rows alone.
+struct Strip {
+  Side side;
+  bool is_rows = false;
+  dnnl::primitive primitive;
+  MemoryDesc src, dst, scratchpad;
+  int64_t src_row = 0, dst_row = 0;  // elements
+  std::size_t src_part = 0;          // in scratch memory; and of columns, which are copied:
+  std::size_t dst_part = 0;
+};
+
+struct Layout {
+  Convolution conv;
+  View src, dst;
+  dnnl::primitive primitive;  // of the image
+  MemoryDesc src_desc, dst_desc, weights, scratchpad;
+  std::vector<Strip> strips;
+  // Where padded columns come from; and for each row of the image the strips' rows that it shows on its border.
+  Dims columns;
+  struct Shown {
+    std::size_t strip;
+    int64_t row;
+  };
+  std::vector<std::vector<Shown>> shown;
+  std::size_t scratchpad_part = 0;
+};
+
+class BorderedGradSrc final : public Kernel {
+ public:
+  BorderedGradSrc(std::shared_ptr<const Layout> layout, const dnnl::engine& engine)
+      : layout_(std::move(layout)), engine_(engine) {}
+
+  void bind(const Addresses& at, const dnnl::stream& stream) override {
+    at_ = at;
+    stream_ = stream;
+    const Layout& l = *layout_;
+    memories_.clear();
+    strip_arguments_.clear();
+    memories_.reserve(4 * (1 + l.strips.size() * static_cast<std::size_t>(l.dst.n)));
+    arguments_ = arguments(l.src_desc, at.dst[0], l.dst_desc, at.src[0], l.scratchpad);
+    for (int64_t n = 0; n < l.dst.n; ++n) {
+      for (const Strip& strip : l.strips) {
+        char* dst = strip.is_rows ? dst_pixel(n, strip.side.dst_begin, 0) : scratch(strip.dst_part);
+        strip_arguments_.push_back(arguments(strip.src, scratch(strip.src_part), strip.dst, dst, strip.scratchpad));
+      }
+    }
+  }
+
+  void run() noexcept override {
+    execute(layout_->primitive, arguments_);
+    for (int64_t n = 0; n < layout_->dst.n; ++n) {
+      copy_columns(n);
+      run_strips(n);
+      with_element(layout_->conv.src.dtype == DType::bf16,
+                   [&](auto* element) { add_strips<std::remove_pointer_t<decltype(element)>>(n); });
+    }
+  }
+
+  void run_primitives() noexcept override {
+    execute(layout_->primitive, arguments_);
+    for (int64_t n = 0; n < layout_->dst.n; ++n) run_strips(n);
+  }
+
+ private:
+  using Arguments = std::vector<dnnl_exec_arg_t>;
+
+  [[nodiscard]] char* scratch(std::size_t offset) const { return static_cast<char*>(at_.scratch) + offset; }
+  [[nodiscard]] std::size_t element_bytes() const { return size_of(layout_->conv.src.dtype); }
+  [[nodiscard]] char* src_row(int64_t n, int64_t row) const {
+    return static_cast<char*>(at_.dst[0]) +
+           static_cast<std::size_t>(layout_->src.offset(n, 0, row, 0)) * element_bytes();
+  }
+  [[nodiscard]] char* dst_pixel(int64_t n, int64_t row, int64_t column) const {
+    return static_cast<char*>(const_cast<void*>(at_.src[0])) +
+           static_cast<std::size_t>(layout_->dst.offset(n, 0, row, column)) * element_bytes();
+  }
+
+  Arguments arguments(const MemoryDesc& src, void* src_data, const MemoryDesc& dst, void* dst_data,
+                      const MemoryDesc& scratchpad) {
+    Arguments arguments;
+    const auto add = [&](int index, const MemoryDesc& desc, void* data) {
+      if (desc.get_size() > 0) arguments.push_back({index, memories_.emplace_back(desc, engine_, data).get()});
+    };
+    add(DNNL_ARG_DIFF_SRC, src, src_data);
+    add(DNNL_ARG_DIFF_DST, dst, dst_data);
+    add(DNNL_ARG_WEIGHTS, layout_->weights, const_cast<void*>(at_.src[1]));
+    add(DNNL_ARG_SCRATCHPAD, scratchpad, scratch(layout_->scratchpad_part));
+    return arguments;
+  }
+  void execute(const dnnl::primitive& primitive, const Arguments& arguments) const noexcept {
+    dnnl_primitive_execute(primitive.get(), stream_.get(), static_cast<int>(arguments.size()), arguments.data());
+  }
+  void run_strips(int64_t n) const noexcept {
+    const std::vector<Strip>& strips = layout_->strips;
+    for (std::size_t i = 0; i < strips.size(); ++i) {
+      execute(strips[i].primitive, strip_arguments_[static_cast<std::size_t>(n) * strips.size() + i]);
+    }
+  }
+
+  void copy_columns(int64_t n) const noexcept {
+    parallel_for(layout_->dst.h, [&](int64_t row) {
+      for (const Strip& strip : layout_->strips) {
+        if (strip.is_rows) continue;
+        const std::size_t bytes = static_cast<std::size_t>(strip.dst_row) * element_bytes();
+        std::copy_n(dst_pixel(n, row, strip.side.dst_begin), bytes,
+                    scratch(strip.dst_part) + static_cast<std::size_t>(row) * bytes);
+      }
+    });
+  }
+
+  // Row by row of the image, so that each of its pixels is one thread's.
+  template <class T>
+  void add_strips(int64_t n) const noexcept {
+    const Layout& l = *layout_;
+    const int64_t channels = l.src.c;
+    const auto part = [&](const Strip& strip, int64_t row) {
+      return reinterpret_cast<const T*>(scratch(strip.src_part)) + row * strip.src_row;
+    };
+    parallel_for(l.src.h, [&](int64_t row) {
+      T* to = reinterpret_cast<T*>(src_row(n, row));
+      const auto add = [&](const T* from, int64_t padded_column) {
+        const int64_t column = l.columns[static_cast<std::size_t>(padded_column)];
+        if (column != kOutside) add_run(from, to + column * channels, channels);
+      };
+      for (const auto& [index, strip_row] : l.shown[static_cast<std::size_t>(row)]) {
+        const T* from = part(l.strips[index], strip_row);
+        const auto reached = static_cast<int64_t>(l.columns.size());
+        const int64_t begin = std::min(l.conv.window.w.pad_begin, reached), end = std::min(begin + l.src.w, reached);
+        for (int64_t i = 0; i < begin; ++i) add(from + i * channels, i);
+        add_run(from + begin * channels, to, (end - begin) * channels);
+        for (int64_t i = end; i < reached; ++i) add(from + i * channels, i);
+      }
+      for (const Strip& strip : l.strips) {
+        if (strip.is_rows) continue;
+        for (int64_t i = 0; i < strip.side.count; ++i) {
+          add(part(strip, row) + i * channels, strip.side.begin + i);
+        }
+      }
+    });
+  }
+
+  std::shared_ptr<const Layout> layout_;
+  dnnl::engine engine_;
+  dnnl::stream stream_;
+  Addresses at_;
+  std::vector<dnnl::memory> memories_;
+  Arguments arguments_;
+  std::vector<Arguments> strip_arguments_;  // image by image
+};
+
+MemoryDesc channels_last(DType type, int64_t n, int64_t channels, int64_t rows, int64_t columns) {
+  return with_tag({type, Shape{n, channels, rows, columns}}, Tag::nhwc);
+}
+
+// Above and below, or left and right. False where oneDNN has no kernel for it.
+bool make_strip(const dnnl::engine& engine, const Side& side, bool is_rows, Layout& l) {
+  if (side.count == 0) return true;
+  const Convolution& conv = l.conv;
+  const auto& [h, w] = conv.window;
+  const DType type = conv.src.dtype;
+  Strip strip;
+  strip.side = side;
+  strip.is_rows = is_rows;
+  ConvolutionSpec spec;
+  spec.weights = l.weights;
+  spec.strides = conv.window.strides();
+  spec.dilations = conv.window.dilations();
+  if (is_rows) {
+    spec.src = channels_last(type, 1, l.src.c, side.count, covered(w));
+    spec.dst = channels_last(type, 1, l.dst.c, side.dst_count, w.dst);
+    spec.padding_l = {side.crop_begin, 0};
+    spec.padding_r = {side.crop_end, 0};
+  } else {
+    spec.src = channels_last(type, 1, l.src.c, h.src, side.count);
+    spec.dst = channels_last(type, 1, l.dst.c, h.dst, side.dst_count);
+    spec.padding_l = {h.pad_begin, side.crop_begin};
+    spec.padding_r = {h.reach_end(), side.crop_end};
+  }
+  const auto desc = make_convolution_backward_data(engine, spec);
+  if (!desc || is_reference(implementation_of(desc))) return false;
+  strip.primitive = dnnl::convolution_backward_data(desc);
+  strip.src = spec.src;
+  strip.dst = spec.dst;
+  strip.scratchpad = desc.scratchpad_desc();
+  strip.src_row = l.src.c * (is_rows ? covered(w) : side.count);
+  strip.dst_row = l.dst.c * (is_rows ? w.dst : side.dst_count);
+  l.strips.push_back(std::move(strip));
+  return true;
+}
+
+}  // namespace
+
+std::optional<KernelPlan> plan_bordered_grad_src(const PlanContext& ctx, const Convolution& conv) {
+  if (conv.direction != Direction::grad_src || conv.border == Border::constant ||
+      conv.weights.dtype != conv.src.dtype || conv.dst.dtype != conv.src.dtype ||
+      conv.window.h.src * conv.window.w.src < kPixels || conv.src.shape[1] > kMostChannels ||
+      conv.dst.shape.elements() == 0 || has_wide_border(conv) || !prefers_channels_last(conv)) {
+    return std::nullopt;
+  }
+  auto layout = std::make_shared<Layout>();
+  Layout& l = *layout;
+  l.conv = conv;
+  const auto& [h, w] = conv.window;
+  l.src_desc = with_tag(conv.src, Tag::nhwc);
+  l.dst_desc = with_tag(conv.dst, Tag::nhwc);
+  l.src = view_of(l.src_desc);
+  l.dst = view_of(l.dst_desc);
+  const auto desc = make_convolution_backward_data(ctx.engine, {.src = l.src_desc,
+                                                                .weights = any(conv.weights),
+                                                                .bias = {},
+                                                                .dst = l.dst_desc,
+                                                                .strides = conv.window.strides(),
+                                                                .dilations = conv.window.dilations(),
+                                                                .padding_l = conv.window.padding_l(),
+                                                                .padding_r = conv.window.padding_r()});
+  if (!desc || is_reference(implementation_of(desc))) return std::nullopt;
+  l.primitive = dnnl::convolution_backward_data(desc);
+  l.weights = desc.weights_desc();
+  l.scratchpad = desc.scratchpad_desc();
+  for (const Side& side : {side_before(h), side_behind(h)}) {
+    if (!make_strip(ctx.engine, side, /*is_rows=*/true, l)) return std::nullopt;
+  }
+  for (const Side& side : {side_before(w), side_behind(w)}) {
+    if (!make_strip(ctx.engine, side, /*is_rows=*/false, l)) return std::nullopt;
+  }
+  for (int64_t i = 0; i < covered(w); ++i) l.columns.push_back(border_source(conv.border, i - w.pad_begin, w.src));
+  l.shown.resize(static_cast<std::size_t>(h.src));
+  for (std::size_t s = 0; s < l.strips.size(); ++s) {
+    const Strip& strip = l.strips[s];
+    for (int64_t i = 0; strip.is_rows && i < strip.side.count; ++i) {
+      const int64_t row = border_source(conv.border, strip.side.begin + i - h.pad_begin, h.src);
+      l.shown[static_cast<std::size_t>(row)].push_back({s, i});
+    }
+  }
+
+  Offsets offsets;
+  std::size_t scratchpad = l.scratchpad.get_size();
+  for (const Strip& strip : l.strips) scratchpad = std::max(scratchpad, strip.scratchpad.get_size());
+  l.scratchpad_part = offsets.add(scratchpad);
+  for (Strip& strip : l.strips) {
+    strip.src_part = offsets.add(strip.src.get_size());
+    if (!strip.is_rows) strip.dst_part = offsets.add(strip.dst.get_size());
+  }
+  KernelPlan plan{.src = {l.dst_desc, l.weights},
+                  .dst = {l.src_desc},
+                  .scratch_bytes = offsets.end(),
+                  .implementation = implementation_of(desc) + " and its border",
+                  .rounding = conv.src.dtype == DType::bf16 ? kBorderRoundingBf16 : 0,
+                  .kernel = nullptr};
+  plan.kernel = std::make_unique<BorderedGradSrc>(std::move(layout), ctx.engine);
+  return plan;
+}
+
+}  // namespace hourglass::detail

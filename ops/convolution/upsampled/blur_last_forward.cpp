@@ -1,0 +1,397 @@
+#include "ops/convolution/upsampled/blur_last_forward.h"
+
+#include <algorithm>
+#include <array>
+
+#include "ops/loops/loop.h"
+#include "ops/memory/scratch_layout.h"
+#include "ops/memory/onednn.h"
+#include "ops/convolution/upsampled/shared_taps.h"
+#include "ops/convolution/upsampled/source.h"
+#include "ops/memory/view.h"
+#include "ops/convolution/winograd.h"
+#include "ops/simd/winograd_loops.h"
+#include "ops/normalization/written_statistics.h"
+
+namespace hourglass::detail {
+namespace {
+
+using Side = StretchedSource::Side;
+using Point = StretchedPoint;
+
+constexpr int64_t kLanes = 16;
+// Vectors of columns of one product.
+constexpr int64_t kVectors = 4;
+// Rows of what is convolved, blurred along themselves, that an output is made of.
+constexpr int64_t kRing = 4;
+// A strip's ring stays in a thread's second-level cache, beside the weights.
+constexpr int64_t kRingBytes = 224 << 10;
+// Rows of the small image that a part has: it makes one and a third more than those.
+constexpr int64_t kFewestRows = 16, kMostRows = 64;
+
+// to[i] = the sum over t of blur[t] * from[i + t * step].
+HG_CLONES void blur_row(const float* from, int64_t step, const float* blur, int64_t count, float* to) {
+  const float b0 = blur[0], b1 = blur[1], b2 = blur[2], b3 = blur[3];
+  for (int64_t i = 0; i < count; ++i) {
+    to[i] = b0 * from[i] + b1 * from[i + step] + b2 * from[i + 2 * step] + b3 * from[i + 3 * step];
+  }
+}
+
+HG_CLONES void blur_rows(const float* const* from, const float* blur, int64_t count, float* to) {
+  const float b0 = blur[0], b1 = blur[1], b2 = blur[2], b3 = blur[3];
+  const float *x0 = from[0], *x1 = from[1], *x2 = from[2], *x3 = from[3];
+  for (int64_t i = 0; i < count; ++i) to[i] = b0 * x0[i] + b1 * x1[i] + b2 * x2[i] + b3 * x3[i];
+}
+
+// `channels` of pixels that are `width` apart, with their bias.
+template <class T>
+HG_CLONES void store_pixels(const float* sums, int64_t width, int64_t pixels, int64_t channels, const float* bias,
+                            T* dst, int64_t step) {
+  for (int64_t i = 0; i < pixels; ++i) {
+    for (int64_t c = 0; c < channels; ++c) store(dst + i * step + c, sums[i * width + c] + bias[c]);
+  }
+}
+
+struct Layout {
+  Convolution conv;
+  const WinogradLoops* loops = nullptr;
+  bool is_bf16 = false;
+  std::optional<StretchedSource> source;
+  WrittenStatistics statistics;
+  View dst;
+  int64_t width = 0, panels = 0;        // of columns: dst's channels
+  int64_t words = 0, second_words = 0;  // of a pixel
+  int64_t strip = 1, strips = 1;        // pixels of a row of the small image at a time
+  int64_t row_parts = 1, parts = 1;
+  std::size_t weights = 0, bias = 0;
+  // Of each thread.
+  std::size_t rows = 0, second_rows = 0, convolved = 0, middles = 0, shared = 0, ring = 0, sums = 0, thread_bytes = 0;
+
+  [[nodiscard]] std::size_t element() const { return is_bf16 ? 2 : 4; }
+  [[nodiscard]] int64_t columns(int64_t panel) const { return std::min(width, up(dst.c, kLanes) - panel * width); }
+  // Of one panel: filters of the small image, then all taps of the second activation, row by row of the filter.
+  [[nodiscard]] int64_t panel_words() const { return (kStretchedProducts * words + 9 * second_words) * width; }
+  // Pixels of a row of the small image that a strip needs, those of their differences, and what they are convolved to.
+  [[nodiscard]] int64_t row_pixels() const { return strip + 2; }
+  [[nodiscard]] int64_t line_words() const { return 2 * row_pixels() * words; }
+  [[nodiscard]] int64_t convolved_pixels() const { return 2 * strip + 3; }
+  [[nodiscard]] int64_t row_floats() const { return 2 * strip * width; }  // of one panel
+};
+
+class StretchedConvolution final : public ConvolutionKernel {
+ public:
+  explicit StretchedConvolution(std::shared_ptr<const Layout> layout)
+      : layout_(std::move(layout)), source_(*layout_->source) {}
+  void bind(const Addresses& at, const dnnl::stream&) override {
+    at_ = at;
+    source_.bind(at);
+  }
+
+  void run() noexcept override {
+    const Layout& l = *layout_;
+    source_.prepare(alone());
+    pack_weights();
+    auto* bias = words<float>(0, l.bias);
+    std::fill_n(bias, l.panels * l.width, 0.0F);
+    if (l.conv.has_bias) std::copy_n(static_cast<const float*>(at_.src[l.conv.bias_input()]), l.dst.c, bias);
+    statistics().begin(at_);
+    parallel_parts(l.parts, [&](int64_t thread, const auto& take) {
+      for (int64_t part = take(); part >= 0; part = take()) {
+        Part(*this, thread, part).run();
+        statistics().end_part(at_, part);
+      }
+    });
+    statistics().end(at_);
+  }
+
+ private:
+  template <class T>
+  [[nodiscard]] T* words(int64_t thread, std::size_t offset) const {
+    return reinterpret_cast<T*>(static_cast<char*>(at_.scratch) +
+                                static_cast<std::size_t>(thread) * layout_->thread_bytes + offset);
+  }
+  [[nodiscard]] const WrittenStatistics& statistics() const {
+    return alone() ? WrittenStatistics::none() : layout_->statistics;
+  }
+  [[nodiscard]] uint32_t* panel(int64_t index) const {
+    return words<uint32_t>(0, layout_->weights) + index * layout_->panel_words();
+  }
+  // Of the small image.
+  [[nodiscard]] uint32_t* filter(int64_t index, int64_t product) const {
+    const Layout& l = *layout_;
+    return panel(index) + product * l.words * l.columns(index);
+  }
+  // A row of taps of the second activation.
+  [[nodiscard]] uint32_t* second_taps(int64_t index, int64_t kh) const {
+    const Layout& l = *layout_;
+    return panel(index) + (kStretchedProducts * l.words + 3 * kh * l.second_words) * l.columns(index);
+  }
+
+  void pack_weights() const {
+    const Layout& l = *layout_;
+    const int64_t first = l.source->channels(), second = l.source->second_channels();
+    parallel_for(l.panels * 9, [&](int64_t i) {
+      const int64_t index = i / 9, tap = i % 9, columns = l.columns(index);
+      const int64_t channels = std::min(columns, l.dst.c - index * l.width);
+      const auto pack = [&](int64_t from, int64_t count, uint32_t* to) {
+        const auto* weights = static_cast<const char*>(at_.src[1]);
+        for (int64_t c = 0; c < count; c += 2) {
+          const void* lines[2];
+          for (int64_t j = 0; j < 2; ++j) {
+            const int64_t line = tap * (first + second) + from + std::min(c + j, count - 1);
+            lines[j] = weights + static_cast<std::size_t>(line * l.dst.c) * l.element();
+          }
+          const int64_t lines_count = l.is_bf16 ? 2 : std::min<int64_t>(2, count - c);
+          l.loops->pack(l.is_bf16, lines, lines_count, index * l.width, channels,
+                        to + (l.is_bf16 ? c / 2 : c) * columns, columns);
+        }
+      };
+      pack(0, first, filter(index, product_of_tap(tap)));
+      pack(first, second, second_taps(index, tap / 3) + tap % 3 * l.second_words * columns);
+    });
+    for (int64_t index = 0; index < l.panels; ++index) {
+      add_taps_of_middles(l.is_bf16, filter(index, 0), l.words * l.columns(index));
+    }
+  }
+
+  void multiply(const PixelProduct& product, int64_t count, float* sums, int64_t row,
+                const WinogradProduct::Addend& more = {}, const WinogradProduct::Addend& and_more = {}) const {
+    multiply_pixels(*layout_->loops, layout_->is_bf16, product, count, sums, row, more, and_more);
+  }
+  // To sums that are there.
+  void multiply_and_add(const PixelProduct& product, int64_t count, float* sums) const {
+    multiply(product, count, sums, product.columns, {sums, product.columns});
+  }
+
+  // Some rows of a strip. `r` counts rows of what is convolved, of the stretched image, and `t` those of dst.
+  class Part {
+   public:
+    Part(const StretchedConvolution& kernel, int64_t thread, int64_t part)
+        : kernel_(kernel),
+          l_(*kernel.layout_),
+          source_(kernel.source_),
+          thread_(thread),
+          part_(part),
+          image_(part / (l_.strips * l_.row_parts)),
+          column_(part / l_.row_parts % l_.strips * l_.strip),
+          count_(std::min(l_.strip, source_.w().extent - column_)) {}
+
+    void run() {
+      // Two rows of the small image share products.
+      const int64_t h = source_.h().extent, pairs = (h + 1) / 2, index = part_ % l_.row_parts;
+      const int64_t begin = 4 * (pairs * index / l_.row_parts);
+      const int64_t end = std::min(4 * (pairs * (index + 1) / l_.row_parts), 2 * h);
+      have_ = begin / 2 - 2;
+      have_second_ = begin - 2;
+      for (int64_t r = begin - 2; r <= end; ++r) {
+        convolve(r);
+        if (r > begin) finish(r - 1);
+      }
+    }
+
+   private:
+    // Row of the small image, from the pixel before the strip's first to the one behind its last; behind it the
+    // differences of its pixels.
+    const uint32_t* row(int64_t row) {
+      const auto place = [&](int64_t i) {
+        return kernel_.words<uint32_t>(thread_, l_.rows) + (i & 1) * l_.line_words();
+      };
+      for (; have_ < row; ++have_) {
+        uint32_t* to = place(have_ + 1);
+        source_.read(image_, have_ + 1, column_ - 1, count_ + 2, to);
+        add_differences(to);
+      }
+      return place(row);
+    }
+    void add_differences(uint32_t* line) const {
+      if (!columns_share(l_.words)) return;
+      differences_beside(l_.is_bf16, line, source_.channels(), count_ + 1, line + l_.row_pixels() * l_.words);
+    }
+    // Row a less row b, likewise.
+    const uint32_t* difference(int64_t a, int64_t b) {
+      row(std::max(a, b));
+      uint32_t* to = kernel_.words<uint32_t>(thread_, l_.rows) + 2 * l_.line_words();
+      subtract(l_.is_bf16, row(a), row(b), (count_ + 2) * source_.channels(), to);
+      add_differences(to);
+      return to;
+    }
+    // Of the second activation, from the pixel before the outputs' first on.
+    const uint32_t* second_row(int64_t row) {
+      const auto place = [&](int64_t i) {
+        return kernel_.words<uint32_t>(thread_, l_.second_rows) + (i & 3) * 2 * 2 * l_.row_pixels() * l_.second_words;
+      };
+      for (; have_second_ < row; ++have_second_) {
+        source_.read_second(image_, have_second_ + 1, 2 * column_ - 1, 2 * count_ + 2, place(have_second_ + 1));
+      }
+      return place(row);
+    }
+    [[nodiscard]] float* ring(int64_t r, int64_t panel) const {
+      return kernel_.words<float>(thread_, l_.ring) + ((r & 3) * l_.panels + panel) * l_.row_floats();
+    }
+
+    // The products of a line of the small image with the filters of a point: even and odd columns in turn, from one
+    // even column before the outputs' on. `shared`, of the same form, is added where it is not null.
+    void multiply_line(const uint32_t* line, Point h, int64_t panel, const float* shared, float* to) const {
+      using Addend = WinogradProduct::Addend;
+      const int64_t columns = l_.columns(panel), step = 2 * columns, words = l_.words, odd = count_ + 1;
+      const auto product = [&](const uint32_t* pixels, int64_t pixels_step, Point w, int64_t depth) {
+        return PixelProduct{pixels, pixels_step * words, kernel_.filter(panel, product_index(h, w)), depth * words,
+                            columns};
+      };
+      const auto of_shared = [&](int64_t column, int64_t row) {
+        return shared == nullptr ? Addend{} : Addend{shared + column * columns, row};
+      };
+      kernel_.multiply(product(line, 1, Point::even, 1), count_ + 2, to, step, of_shared(0, step));
+      if (!columns_share(words)) {
+        return kernel_.multiply(product(line, 1, Point::before, 2), odd, to + columns, step, of_shared(1, step));
+      }
+      auto* middles = kernel_.words<float>(thread_, l_.middles);
+      const uint32_t* beside = line + l_.row_pixels() * words;
+      const Addend middle{middles, columns};
+      kernel_.multiply(product(line + words, 2, Point::middle, 1), (odd + 1) / 2, middles, columns);
+      kernel_.multiply(product(beside, 2, Point::before, 1), (odd + 1) / 2, to + columns, 2 * step, middle,
+                       of_shared(1, 2 * step));
+      kernel_.multiply(product(beside + words, 2, Point::behind, 1), odd / 2, to + columns + step, 2 * step, middle,
+                       of_shared(3, 2 * step));
+    }
+
+    // Row r to the ring: its products, blurred along the row.
+    void convolve(int64_t r) {
+      const int64_t i = (r - (r & 1)) / 2;
+      const auto shared = [&](int64_t panel) {
+        return kernel_.words<float>(thread_, l_.shared) + panel * l_.convolved_pixels() * l_.width;
+      };
+      const bool is_even = (r & 1) == 0;
+      const Point h = is_even ? Point::even : (i & 1) != 0 ? Point::before : Point::behind;
+      const uint32_t* line = is_even ? row(i) : h == Point::before ? difference(i, i + 1) : difference(i + 1, i);
+      auto* convolved = kernel_.words<float>(thread_, l_.convolved);
+      for (int64_t panel = 0; panel < l_.panels; ++panel) {
+        if (h == Point::before) multiply_line(row(i + 1), Point::middle, panel, nullptr, shared(panel));
+        multiply_line(line, h, panel, is_even ? nullptr : shared(panel), convolved);
+        blur_row(convolved, l_.columns(panel), source_.w().blur.data(), 2 * count_ * l_.columns(panel), ring(r, panel));
+      }
+    }
+
+    // Row t of dst, whose rows of the ring are there.
+    void finish(int64_t t) {
+      const int64_t pixels = 2 * count_;
+      auto* dst = static_cast<char*>(kernel_.at_.dst[0]) +
+                  static_cast<std::size_t>(l_.dst.offset(image_, 0, t, 2 * column_)) * l_.element();
+      auto* sums = kernel_.words<float>(thread_, l_.sums);
+      for (int64_t panel = 0; panel < l_.panels; ++panel) {
+        const int64_t columns = l_.columns(panel);
+        const float* const from[4] = {ring(t - 2, panel), ring(t - 1, panel), ring(t, panel), ring(t + 1, panel)};
+        blur_rows(from, source_.h().blur.data(), pixels * columns, sums);
+        add_second(t, panel, sums);
+        add_frame(t, panel, sums);
+        const int64_t first = panel * l_.width;
+        with_element(l_.is_bf16, [&](auto* element) {
+          using T = std::remove_pointer_t<decltype(element)>;
+          store_pixels(sums, columns, pixels, std::min(columns, l_.dst.c - first),
+                       kernel_.words<float>(0, l_.bias) + first, reinterpret_cast<T*>(dst) + first, l_.dst.c);
+        });
+      }
+      kernel_.statistics().add(kernel_.at_, part_, dst, pixels);
+    }
+
+    void add_second(int64_t t, int64_t panel, float* sums) {
+      const int64_t columns = l_.columns(panel), words = l_.second_words;
+      if (words == 0) return;
+      second_row(t + 1);
+      for (int64_t kh = 0; kh < 3; ++kh) {
+        kernel_.multiply_and_add({second_row(t - 1 + kh), words, kernel_.second_taps(panel, kh), 3 * words, columns},
+                                 2 * count_, sums);
+      }
+    }
+
+    // What the border holds besides, for the outputs at the image's sides.
+    void add_frame(int64_t t, int64_t panel, float* sums) const {
+      const int64_t columns = l_.columns(panel), words = l_.words, last = 2 * count_ - 1;
+      const auto add = [&](const void* line, int64_t position, int64_t tap, int64_t output, int64_t count) {
+        if (line == nullptr) return;
+        kernel_.multiply_and_add({static_cast<const uint32_t*>(line) + (position + 1) * words, words,
+                                  kernel_.filter(panel, product_of_tap(tap)), words, columns},
+                                 count, sums + output * columns);
+      };
+      for (int64_t k = 0; k < 3; ++k) {
+        if (t == 0) add(source_.frame(image_, Side::top), 2 * column_ + k - 1, k, 0, 2 * count_);
+        if (t == l_.dst.h - 1) add(source_.frame(image_, Side::bottom), 2 * column_ + k - 1, 6 + k, 0, 2 * count_);
+        if (column_ == 0) add(source_.frame(image_, Side::left), t + k - 1, 3 * k, 0, 1);
+        if (2 * (column_ + count_) == l_.dst.w) add(source_.frame(image_, Side::right), t + k - 1, 3 * k + 2, last, 1);
+      }
+    }
+
+    const StretchedConvolution& kernel_;
+    const Layout& l_;
+    const StretchedSource& source_;
+    int64_t thread_, part_, image_, column_, count_;
+    int64_t have_ = 0, have_second_ = 0;  // the last rows that were read
+  };
+
+  std::shared_ptr<const Layout> layout_;
+  StretchedSource source_;
+  Addresses at_;
+};
+
+}  // namespace
+
+std::optional<KernelPlan> plan_stretched_convolution(const Convolution& conv) {
+  const WinogradLoops* loops = winograd_loops(conv.src.dtype);
+  if (conv.direction != Direction::forward || loops == nullptr || conv.dst.dtype != conv.src.dtype ||
+      conv.weights.dtype != conv.src.dtype) {
+    return std::nullopt;
+  }
+  Offsets offsets;
+  auto layout = std::make_shared<Layout>();
+  Layout& l = *layout;
+  l.source = StretchedSource::of(conv, offsets);
+  if (!l.source) return std::nullopt;
+  l.conv = conv;
+  l.loops = loops;
+  l.is_bf16 = conv.src.dtype == DType::bf16;
+  const MemoryDesc dst = with_tag(conv.dst, Tag::nhwc);
+  l.dst = view_of(dst);
+  const auto per_word = static_cast<int64_t>(4 / l.element());
+  l.words = l.source->channels() / per_word;
+  l.second_words = l.source->second_channels() / per_word;
+  l.width = std::min(kVectors * kLanes, up(l.dst.c, kLanes));
+  l.panels = (l.dst.c + l.width - 1) / l.width;
+
+  const int64_t threads = omp_get_max_threads(), h = l.source->h().extent, w = l.source->w().extent;
+  const int64_t most = std::max<int64_t>(kRingBytes / (kRing * 2 * l.panels * l.width * 4), kLanes);
+  l.strip = up(even_piece(w, most), 2);
+  l.strips = (w + l.strip - 1) / l.strip;
+  const int64_t columns = l.dst.n * l.strips;
+  l.row_parts = std::clamp(kPartsPerThread * threads / columns, std::max<int64_t>(h / kMostRows, 1),
+                           std::max<int64_t>(h / kFewestRows, 1));
+  l.row_parts = std::clamp((threads + columns - 1) / columns, l.row_parts, (h + 1) / 2);
+  l.parts = columns * l.row_parts;
+
+  const auto bytes = [](int64_t words) { return static_cast<std::size_t>(words) * 4; };
+  l.weights = offsets.add(bytes(l.panels * l.panel_words()));
+  l.bias = offsets.add(bytes(l.panels * l.width));
+  l.statistics = WrittenStatistics(conv.dst, conv.statistics, l.parts, offsets);
+  Offsets of_thread;
+  const auto add = [&](int64_t words) { return offsets.end() + of_thread.add(bytes(words)); };
+  l.rows = add(3 * l.line_words());
+  l.second_rows = add(4 * 2 * 2 * l.row_pixels() * l.second_words);
+  l.convolved = add(l.convolved_pixels() * l.width);
+  l.middles = add((l.strip / 2 + 1) * l.width);
+  l.shared = add(l.panels * l.convolved_pixels() * l.width);
+  l.ring = add(kRing * l.panels * l.row_floats());
+  l.sums = add(l.row_floats());
+  l.thread_bytes = of_thread.end();
+
+  const NormalizedSource all(conv);
+  KernelPlan plan{.src = all.inputs(with_tag(conv.weights, Tag::hwio)),
+                  .dst = {dst},
+                  .scratch_bytes = offsets.end() + l.thread_bytes * static_cast<std::size_t>(threads),
+                  .implementation = fmt::format("stretched:{}{}", loops->isa, l.is_bf16 ? "_bf16" : ""),
+                  .rounding = all.rounding(),
+                  .kernel = nullptr};
+  l.statistics.add_to(plan);
+  plan.kernel = std::make_unique<StretchedConvolution>(std::move(layout));
+  return plan;
+}
+
+}  // namespace hourglass::detail

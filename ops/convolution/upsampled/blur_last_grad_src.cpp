@@ -1,0 +1,528 @@
+#include "ops/convolution/upsampled/blur_last_grad_src.h"
+
+#include <algorithm>
+#include <array>
+#include <span>
+
+#include "ops/loops/loop.h"
+#include "ops/memory/scratch_layout.h"
+#include "ops/memory/onednn.h"
+#include "ops/convolution/upsampled/blurred_gradient.h"
+#include "ops/convolution/upsampled/shared_taps.h"
+#include "ops/convolution/upsampled/source.h"
+#include "ops/memory/view.h"
+#include "ops/convolution/winograd.h"
+#include "ops/simd/winograd_loops.h"
+
+namespace hourglass::detail {
+namespace {
+
+using Point = StretchedPoint;
+
+constexpr int64_t kLanes = 16;
+// Vectors of columns of one panel.
+constexpr int64_t kVectors = 4;
+// Rows that an output is made of, of the blurred gradient and of the products for the other channels; one more than
+// inside, for those at the ends.
+constexpr int64_t kRing = 4;
+// A strip's rings stay in a thread's second-level cache, beside the weights.
+constexpr int64_t kRingBytes = 320 << 10;
+// What is rounded before the frame is added to it.
+constexpr double kRoundingBf16 = 1.0 / 128;
+// Sides of the frame: top and bottom, left and right.
+constexpr int64_t kSides = 4;
+
+template <class T>
+HG_CLONES void add_two(const float* a, float of_a, const float* b, float of_b, int64_t count, T* to) {
+  for (int64_t i = 0; i < count; ++i) store(to + i, load(to + i) + (of_a * a[i] + of_b * b[i]));
+}
+
+// dst[i] = `channels` of pixels that are `width` apart.
+template <class T>
+HG_CLONES void store_pixels(const float* sums, int64_t width, int64_t pixels, int64_t channels, T* dst, int64_t step) {
+  for (int64_t i = 0; i < pixels; ++i) {
+    for (int64_t c = 0; c < channels; ++c) store(dst + i * step + c, sums[i * width + c]);
+  }
+}
+
+// sums[p][c] += for each tap of a row of the filter, channel c of the products of the pixel that it saw p from. Pixels
+// [0, count); products[0] are those of the pixel before p, `step` apart, in which those of the row's taps begin.
+// kChannels: what channels is, or 0 for any.
+template <int kChannels>
+HG_CLONES void add_taps(const float* products, int64_t step, int64_t count, int64_t channels, float* sums) {
+  if constexpr (kChannels > 0) channels = kChannels;
+  for (int64_t p = 0; p < count; ++p) {
+    const float *left = products + p * step + 2 * channels, *own = left + step - channels,
+                *right = own + step - channels;
+    for (int64_t c = 0; c < channels; ++c) sums[p * channels + c] += left[c] + own[c] + right[c];
+  }
+}
+
+struct Layout {
+  Convolution conv;
+  const WinogradLoops* loops = nullptr;
+  bool is_bf16 = false;
+  std::optional<StretchedAxes> axes;
+  std::optional<StretchedGradient> gradient;
+  View dst, small, second;  // dst: what the gradient is given of
+  bool has_frame = false;
+  int64_t width = 0, panels = 0;  // of columns: the small image's channels
+  int64_t words = 0;              // of a pixel of dst
+  int64_t columns = 0;            // of the products for the other channels: taps times those
+  int64_t strip = 1, strips = 1, row_parts = 1, parts = 1;
+  std::size_t weights = 0, second_weights = 0, frames = 0;
+  // Of each thread.
+  std::size_t mixed = 0, floats = 0, ring = 0, differences = 0, middles = 0, shared = 0, sums = 0, second_ring = 0,
+              second_sums = 0, line = 0, thread_bytes = 0;
+
+  [[nodiscard]] std::size_t element() const { return is_bf16 ? 2 : 4; }
+  [[nodiscard]] int64_t columns_of(int64_t panel) const { return std::min(width, up(small.c, kLanes) - panel * width); }
+  [[nodiscard]] int64_t real_columns(int64_t panel) const { return std::min(width, small.c - panel * width); }
+  [[nodiscard]] int64_t panel_words() const { return kStretchedProducts * words * width; }
+  // Pixels of a row that a strip has, both ends and the two before them too.
+  [[nodiscard]] int64_t row_pixels() const { return strip + 4; }
+  // Of a line of the blurred gradient: even pixels, odd ones, and the differences of those.
+  [[nodiscard]] int64_t line_words() const { return 3 * row_pixels() * words; }
+  [[nodiscard]] int64_t second_pixels() const { return 2 * strip + 4; }
+  // Of one side: two lines along a row or one along a column, and the line of the frame itself.
+  [[nodiscard]] int64_t frame_floats() const { return (2 * std::max(dst.h, dst.w) + 2) * small.c; }
+};
+
+class StretchedGradSrc final : public ConvolutionKernel {
+ public:
+  explicit StretchedGradSrc(std::shared_ptr<const Layout> layout) : layout_(std::move(layout)) {}
+  void bind(const Addresses& at, const dnnl::stream&) override { at_ = at; }
+
+  void run() noexcept override {
+    const Layout& l = *layout_;
+    pack_weights();
+    parallel_parts(l.parts, [&](int64_t thread, const auto& take) {
+      for (int64_t part = take(); part >= 0; part = take()) Part(*this, thread, part).run();
+    });
+    if (!l.has_frame) return;
+    parallel_parts(l.dst.n * kSides, [&](int64_t thread, const auto& take) {
+      for (int64_t i = take(); i >= 0; i = take()) make_side(thread, i / kSides, i % kSides);
+    });
+    parallel_for(l.small.n * l.small.h, [&](int64_t i) { add_sides(i / l.small.h, i % l.small.h); });
+  }
+
+ private:
+  template <class T>
+  [[nodiscard]] T* words(int64_t thread, std::size_t offset) const {
+    return reinterpret_cast<T*>(static_cast<char*>(at_.scratch) +
+                                static_cast<std::size_t>(thread) * layout_->thread_bytes + offset);
+  }
+  [[nodiscard]] const char* gradient(int64_t image, int64_t row, int64_t column) const {
+    const Layout& l = *layout_;
+    return static_cast<const char*>(at_.src[0]) +
+           static_cast<std::size_t>(l.dst.offset(image, 0, row, column)) * l.element();
+  }
+  // Transposed. Before the middle stands the filter's last tap, behind it the first.
+  [[nodiscard]] uint32_t* filter(int64_t panel, int64_t product) const {
+    const Layout& l = *layout_;
+    return words<uint32_t>(0, l.weights) + panel * l.panel_words() + product * l.words * l.columns_of(panel);
+  }
+  [[nodiscard]] uint32_t* filter_of_tap(int64_t panel, int64_t tap) const {
+    return filter(panel, product_of_tap(8 - tap));
+  }
+
+  void pack_weights() const {
+    const Layout& l = *layout_;
+    const int64_t channels = l.conv.src.shape[1];
+    with_element(l.is_bf16, [&](auto* element) {
+      using T = std::remove_pointer_t<decltype(element)>;
+      constexpr int64_t kPerWord = 4 / sizeof(T);
+      const auto* weights = static_cast<const T*>(at_.src[1]);
+      // Of channels [first, first + count) of a tap, to columns from `to` on.
+      const auto transpose = [&](int64_t tap, int64_t first, int64_t count, T* to, int64_t columns) {
+        for (int64_t c = 0; c < count; ++c) {
+          const T* from = weights + (tap * channels + first + c) * l.dst.c;
+          for (int64_t k = 0; k < l.dst.c; ++k) to[(k / kPerWord * columns + c) * kPerWord + k % kPerWord] = from[k];
+        }
+      };
+      parallel_for(9 * (l.panels + 1), [&](int64_t i) {
+        const int64_t tap = i % 9, panel = i / 9;
+        if (panel == l.panels) {
+          if (l.second.c == 0) return;
+          auto* to = words<T>(0, l.second_weights) + tap * l.second.c * kPerWord;
+          return transpose(tap, l.small.c, l.second.c, to, up(l.columns, kLanes));
+        }
+        transpose(tap, panel * l.width, l.real_columns(panel), reinterpret_cast<T*>(filter_of_tap(panel, tap)),
+                  l.columns_of(panel));
+      });
+    });
+    for (int64_t panel = 0; panel < l.panels; ++panel) {
+      add_taps_of_middles(l.is_bf16, filter(panel, 0), l.words * l.columns_of(panel));
+    }
+  }
+
+  void multiply(const PixelProduct& product, int64_t count, float* sums, int64_t row,
+                const WinogradProduct::Addend& more = {}, const WinogradProduct::Addend& and_more = {}) const {
+    multiply_pixels(*layout_->loops, layout_->is_bf16, product, count, sums, row, more, and_more);
+  }
+
+  // Some rows of a strip of the small image.
+  class Part {
+   public:
+    Part(const StretchedGradSrc& kernel, int64_t thread, int64_t part)
+        : kernel_(kernel),
+          l_(*kernel.layout_),
+          thread_(thread),
+          image_(part / (l_.strips * l_.row_parts)),
+          begin_(part / l_.row_parts % l_.strips * l_.strip),
+          end_(std::min(begin_ + l_.strip, l_.small.w)),
+          rows_begin_(first_row(part % l_.row_parts)),
+          rows_end_(std::min(first_row(part % l_.row_parts + 1), l_.small.h)),
+          first_(begin_ == 0 ? -2 : begin_),
+          count_((end_ == l_.small.w ? end_ + 1 : end_) - first_) {}
+
+    void run() {
+      have_ = 2 * rows_begin_ - 3;
+      have_second_ = 2 * rows_begin_ - 2;
+      for (int64_t i = rows_begin_; i < rows_end_; ++i) {
+        add_small(i);
+        for (int64_t q = 2 * i; q < 2 * i + 2 && l_.second.c > 0; ++q) add_second(q);
+      }
+    }
+
+   private:
+    template <class T>
+    [[nodiscard]] T* words(std::size_t offset) const {
+      return kernel_.words<T>(thread_, offset);
+    }
+
+    // Two rows share products.
+    [[nodiscard]] int64_t first_row(int64_t row_part) const {
+      return 2 * ((l_.small.h + 1) / 2 * row_part / l_.row_parts);
+    }
+
+    // ---- the small image
+
+    // A line of the blurred gradient: its even pixels from first_ on, its odd ones from the one before that, and the
+    // differences of those.
+    [[nodiscard]] uint32_t* odd_pixels(uint32_t* line) const { return line + l_.row_pixels() * l_.words; }
+    [[nodiscard]] uint32_t* differences(uint32_t* line) const { return line + 2 * l_.row_pixels() * l_.words; }
+    void add_differences(uint32_t* line) const {
+      if (columns_share(l_.words)) {
+        differences_beside(l_.is_bf16, odd_pixels(line), l_.dst.c, count_, differences(line));
+      }
+    }
+
+    // Row r. Those before it are in the ring.
+    uint32_t* blurred(int64_t r) {
+      uint32_t* line = words<uint32_t>(l_.ring) + (r & 3) * l_.line_words();
+      if (r <= have_) return line;
+      have_ = r;
+      auto* mixed = words<float>(l_.mixed);
+      if (!l_.gradient->blur_columns(kernel_.at_.src[0], image_, r, first_ - 1, count_ + 1, mixed)) {
+        std::fill_n(line, l_.line_words(), uint32_t{0});
+        return line;
+      }
+      for (int64_t phase = 0; phase < 2; ++phase) {
+        uint32_t* to = phase == 0 ? line : odd_pixels(line);
+        const float* from = mixed + (phase == 0 ? 2 * l_.dst.c : 0);
+        const int64_t pixels = phase == 0 ? count_ : count_ + 1;
+        auto* floats = l_.is_bf16 ? words<float>(l_.floats) : reinterpret_cast<float*>(to);
+        l_.gradient->blur_row(from, phase, pixels, 0, l_.dst.c, floats, l_.dst.c);
+        if (l_.is_bf16) narrow(floats, pixels * l_.dst.c, reinterpret_cast<BFloat16*>(to));
+      }
+      add_differences(line);
+      return line;
+    }
+    // Row a less row b.
+    uint32_t* difference(int64_t a, int64_t b) {
+      uint32_t *from = blurred(a), *less = blurred(b), *to = words<uint32_t>(l_.differences);
+      subtract(l_.is_bf16, from, less, count_ * l_.dst.c, to);
+      subtract(l_.is_bf16, odd_pixels(from), odd_pixels(less), (count_ + 1) * l_.dst.c, odd_pixels(to));
+      add_differences(to);
+      return to;
+    }
+
+    struct Line {
+      const uint32_t* at;
+      Point h;
+    };
+    // The products of lines with the filters of their points, and `shared`, of the same form, where it is not null.
+    template <typename Lines>
+    void multiply_lines(const Lines& lines, int64_t panel, const float* shared, float* sums) const {
+      using Addend = WinogradProduct::Addend;
+      const int64_t columns = l_.columns_of(panel), words = l_.words, befores = (count_ + 1) / 2;
+      const int64_t odd = l_.row_pixels(), beside = 2 * odd;
+      auto* middles = this->words<float>(l_.middles);
+      for (std::size_t i = 0; i < lines.size(); ++i) {
+        const bool is_last = i + 1 == lines.size();
+        const auto product = [&](int64_t pixel, int64_t step, Point w, int64_t depth) {
+          return PixelProduct{lines[i].at + pixel * words, step * words,
+                              kernel_.filter(panel, product_index(lines[i].h, w)), depth * words, columns};
+        };
+        kernel_.multiply(product(0, 1, Point::even, 1), count_, sums, columns, {i == 0 ? shared : sums, columns});
+        if (!columns_share(words)) {
+          kernel_.multiply(product(odd, 1, Point::before, 2), count_, sums, columns, {sums, columns});
+          continue;
+        }
+        const Addend middle{is_last ? middles : nullptr, columns};
+        kernel_.multiply(product(odd + 1, 2, Point::middle, 1), befores, middles, columns,
+                         {i == 0 ? nullptr : middles, columns});
+        kernel_.multiply(product(beside, 2, Point::before, 1), befores, sums, 2 * columns, {sums, 2 * columns}, middle);
+        kernel_.multiply(product(beside + 1, 2, Point::behind, 1), count_ / 2, sums + columns, 2 * columns,
+                         {sums + columns, 2 * columns}, middle);
+      }
+    }
+
+    void add_small(int64_t i) {
+      // Beyond its ends the image repeats itself.
+      const bool is_first = i == 0, is_last = i == l_.small.h - 1, is_even = i % 2 == 0;
+      std::array<Line, 6> all;
+      std::size_t count = 0;
+      if (is_first) all[count++] = {blurred(-2), Point::even};
+      if (is_first) all[count++] = {blurred(-1), Point::behind};
+      blurred(2 * i - 1);
+      all[count++] = {blurred(2 * i), Point::even};
+      const uint32_t* last = blurred(2 * i + 1);
+      all[count++] = is_even ? Line{difference(2 * i - 1, 2 * i + 1), Point::before}
+                             : Line{difference(2 * i + 1, 2 * i - 1), Point::behind};
+      if (is_last) all[count++] = {last, Point::before};
+      if (is_last) all[count++] = {blurred(2 * i + 2), Point::even};
+      const std::span<const Line> lines(all.data(), count);
+      for (int64_t panel = 0; panel < l_.panels; ++panel) {
+        const int64_t columns = l_.columns_of(panel);
+        float* shared = words<float>(l_.shared) + panel * l_.row_pixels() * l_.width;
+        if (is_even) multiply_lines(std::array{Line{last, Point::middle}}, panel, nullptr, shared);
+        auto* sums = words<float>(l_.sums);
+        multiply_lines(lines, panel, shared, sums);
+        float* inside = sums + (begin_ - first_) * columns;
+        if (first_ < begin_) add_scaled(inside - columns, 1, columns, inside);
+        if (first_ + count_ > end_) {
+          add_scaled(inside + (end_ - begin_) * columns, 1, columns, inside + (end_ - 1 - begin_) * columns);
+        }
+        with_element(l_.is_bf16, [&](auto* element) {
+          using T = std::remove_pointer_t<decltype(element)>;
+          auto* to = static_cast<T*>(kernel_.at_.dst[0]) + l_.small.offset(image_, 0, i, begin_) + panel * l_.width;
+          store_pixels(inside, columns, end_ - begin_, l_.real_columns(panel), to, l_.small.c);
+        });
+      }
+    }
+
+    // ---- the other channels
+
+    // Products of row t of the gradient, from the pixel before the strip's padded ones on; null outside of the image.
+    const float* products(int64_t t) {
+      if (t < 0 || t >= l_.dst.h) return nullptr;
+      const int64_t columns = up(l_.columns, kLanes);
+      const auto place = [&](int64_t row) {
+        return words<float>(l_.second_ring) + (row & 3) * l_.second_pixels() * columns;
+      };
+      for (have_second_ = std::max<int64_t>(have_second_, -1); have_second_ < t; ++have_second_) {
+        const int64_t row = have_second_ + 1, left = 2 * begin_ - 2, right = 2 * end_ + 2;
+        const int64_t from = std::max<int64_t>(left, 0), to = std::min(right, l_.dst.w);
+        float* sums = place(row);
+        std::fill_n(sums, (from - left) * columns, 0.0F);
+        kernel_.multiply({reinterpret_cast<const uint32_t*>(kernel_.gradient(image_, row, from)), l_.words,
+                          kernel_.words<uint32_t>(0, l_.second_weights), l_.words, columns},
+                         to - from, sums + (from - left) * columns, columns);
+        std::fill_n(sums + (to - left) * columns, (right - to) * columns, 0.0F);
+      }
+      return place(t);
+    }
+
+    void add_second(int64_t q) {
+      const int64_t channels = l_.second.c, columns = up(l_.columns, kLanes), pixels = 2 * (end_ - begin_);
+      auto* sums = words<float>(l_.second_sums);
+      std::fill_n(sums, (pixels + 2) * channels, 0.0F);
+      products(std::min(q + 1, l_.dst.h - 1));
+      // Row q, and the border's rows that show it.
+      const auto shows = [&](int64_t row) {
+        return row == q || ((row == -1 || row == l_.dst.h) && border_source(l_.conv.border, row, l_.dst.h) == q);
+      };
+      for (const int64_t row : {int64_t{-1}, q, l_.dst.h}) {
+        if (!shows(row)) continue;
+        for (int64_t kh = 0; kh < 3; ++kh) {
+          const float* from = products(row + 1 - kh);
+          if (from == nullptr) continue;
+          from += 3 * kh * channels;
+          switch (channels) {
+            case 4: add_taps<4>(from, columns, pixels + 2, channels, sums); break;
+            case 8: add_taps<8>(from, columns, pixels + 2, channels, sums); break;
+            default: add_taps<0>(from, columns, pixels + 2, channels, sums);
+          }
+        }
+      }
+      // The border's columns.
+      float* inside = sums + channels;
+      const auto fold = [&](int64_t column) {
+        const int64_t to = border_source(l_.conv.border, column, l_.dst.w);
+        if (to == kOutside) return;
+        add_scaled(inside + (column - 2 * begin_) * channels, 1, channels, inside + (to - 2 * begin_) * channels);
+      };
+      if (begin_ == 0) fold(-1);
+      if (end_ == l_.small.w) fold(l_.dst.w);
+      with_element(l_.is_bf16, [&](auto* element) {
+        using T = std::remove_pointer_t<decltype(element)>;
+        narrow(inside, pixels * channels,
+               static_cast<T*>(kernel_.at_.dst[1]) + l_.second.offset(image_, 0, q, 2 * begin_));
+      });
+    }
+
+    const StretchedGradSrc& kernel_;
+    const Layout& l_;
+    int64_t thread_, image_, begin_, end_, rows_begin_, rows_end_;
+    int64_t first_, count_;               // with the pixels beyond the ends
+    int64_t have_ = 0, have_second_ = 0;  // the last rows that were made
+  };
+
+  // ---- the frame of the small image: the adjoint of StretchedSource's
+
+  [[nodiscard]] float* side(int64_t image, int64_t side) const {
+    return words<float>(0, layout_->frames) + (image * kSides + side) * layout_->frame_floats();
+  }
+
+  // Of a row: what the elements of the small image's rows get, by `padded` and then by `blurred`; of a column: what its
+  // rows get.
+  void make_side(int64_t thread, int64_t image, int64_t which) const {
+    const Layout& l = *layout_;
+    const bool is_row = which < 2, is_end = which % 2 != 0;
+    const StretchedAxis& along = is_row ? l.axes->w : l.axes->h;
+    const int64_t extent = 2 * along.extent, tap = is_end ? 2 : 0;
+    // The gradient's pixels of that side, two zeros before and behind them.
+    auto* line = words<uint32_t>(thread, l.line);
+    std::fill_n(line, (extent + 4) * l.words, uint32_t{0});
+    const std::size_t pixel = static_cast<std::size_t>(l.words) * 4;
+    for (int64_t i = 0; i < extent; ++i) {
+      const int64_t last_row = is_end ? l.dst.h - 1 : 0, last_column = is_end ? l.dst.w - 1 : 0;
+      const char* from = is_row ? gradient(image, last_row, i) : gradient(image, i, last_column);
+      std::copy_n(from, pixel, reinterpret_cast<char*>(line + (i + 2) * l.words));
+    }
+    float *to = side(image, which), *frame = to + extent * l.small.c;
+    std::fill_n(to, l.frame_floats(), 0.0F);
+    auto* sums = words<float>(thread, l.sums);
+    // Positions -1 to extent; a column's ends are those of the rows.
+    const int64_t begin = is_row ? 0 : 1, end = is_row ? extent + 2 : extent + 1;
+    for (int64_t first = begin; first < end; first += l.strip) {
+      const int64_t count = std::min(l.strip, end - first);
+      for (int64_t panel = 0; panel < l.panels; ++panel) {
+        for (int64_t k = 0; k < 3; ++k) {
+          // Position p is tap k's of the output p + 1 - k.
+          const uint32_t* weights = filter_of_tap(panel, is_row ? 3 * tap + k : 3 * k + tap);
+          multiply({line + (first + 2 - k) * l.words, l.words, weights, l.words, l.columns_of(panel)}, count, sums,
+                   l.columns_of(panel), {k > 0 ? sums : nullptr, l.columns_of(panel)});
+        }
+        store_pixels(sums, l.columns_of(panel), count, l.real_columns(panel), frame + panel * l.width, l.small.c);
+        for (int64_t i = 0; i < count; ++i) {
+          spread(is_row, along, first + i, frame + i * l.small.c + panel * l.width, l.real_columns(panel),
+                 to + panel * l.width);
+        }
+      }
+    }
+  }
+  void spread(bool is_row, const StretchedAxis& along, int64_t position, const float* from, int64_t channels,
+              float* to) const {
+    const int64_t c = layout_->small.c;
+    const auto add = [&](const TapList& list, float* line) {
+      for (const auto& [element, weight] : list) {
+        add_scaled(from, static_cast<float>(weight), channels, line + element * c);
+      }
+    };
+    const auto at = static_cast<std::size_t>(position);
+    add(along.padded[at], to);
+    if (is_row) add(along.blurred[at], to + along.extent * c);
+  }
+
+  void add_sides(int64_t image, int64_t row) const {
+    const Layout& l = *layout_;
+    const auto &h = l.axes->h, &w = l.axes->w;
+    const int64_t c = l.small.c, line = l.small.w * c;
+    with_element(l.is_bf16, [&](auto* element) {
+      using T = std::remove_pointer_t<decltype(element)>;
+      auto* to = static_cast<T*>(at_.dst[0]) + l.small.offset(image, 0, row, 0);
+      for (int64_t end = 0; end < 2; ++end) {
+        const auto weight_of = [&](const std::vector<TapList>& lists) {
+          double sum = 0;
+          for (const auto& [at, weight] : end == 0 ? lists.front() : lists.back()) sum += at == row ? weight : 0;
+          return static_cast<float>(sum);
+        };
+        const float padded = weight_of(h.padded), blurred = weight_of(h.blurred), *from = side(image, end);
+        if (padded != 0 || blurred != 0) add_two(from, padded, from + line, -blurred, line, to);
+        for (const auto& [at, weight] : w.missing[static_cast<std::size_t>(end)]) {
+          add_scaled(side(image, 2 + end) + row * c, static_cast<float>(weight), c, to + at * c);
+        }
+      }
+    });
+  }
+
+  std::shared_ptr<const Layout> layout_;
+  Addresses at_;
+};
+
+}  // namespace
+
+std::optional<KernelPlan> plan_stretched_grad_src(const Convolution& conv) {
+  const WinogradLoops* loops = winograd_loops(conv.src.dtype);
+  if (conv.direction != Direction::grad_src || loops == nullptr || conv.dst.dtype != conv.src.dtype ||
+      conv.weights.dtype != conv.src.dtype) {
+    return std::nullopt;
+  }
+  auto layout = std::make_shared<Layout>();
+  Layout& l = *layout;
+  l.axes = stretched_axes(conv);
+  if (!l.axes) return std::nullopt;
+  l.conv = conv;
+  l.loops = loops;
+  l.is_bf16 = conv.src.dtype == DType::bf16;
+  const Shape& whole = conv.src.shape;
+  const int64_t first = conv.normalized->first_channels, second = whole[1] - first;
+  if (second > 0 && conv.border == Border::wrap) return std::nullopt;
+  const MemoryDesc dst = with_tag(conv.dst, Tag::nhwc);
+  const MemoryDesc small = with_tag({conv.src.dtype, conv.normalized->resized->from}, Tag::nhwc);
+  const MemoryDesc others = with_tag({conv.src.dtype, Shape{whole[0], second, whole[2], whole[3]}}, Tag::nhwc);
+  l.dst = view_of(dst);
+  l.small = view_of(small);
+  if (second > 0) l.second = view_of(others);
+  const auto per_word = static_cast<int64_t>(4 / l.element());
+  if (l.dst.c % per_word != 0) return std::nullopt;
+  l.words = l.dst.c / per_word;
+  l.gradient.emplace(l.axes->h, l.axes->w, l.dst, l.is_bf16);
+  l.has_frame = l.axes->h.ends_differ() || l.axes->w.ends_differ();
+  l.width = std::min(kVectors * kLanes, up(first, kLanes));
+  l.panels = (first + l.width - 1) / l.width;
+  l.columns = 9 * second;
+
+  const int64_t threads = omp_get_max_threads(), h = l.small.h, w = l.small.w;
+  const int64_t pixel_bytes = kRing * (3 * l.words + 2 * up(l.columns, kLanes)) * 4;
+  const int64_t most = std::max<int64_t>(kRingBytes / pixel_bytes, kLanes);
+  l.strip = up(even_piece(w, most), 2);
+  l.strips = (w + l.strip - 1) / l.strip;
+  const int64_t columns = l.dst.n * l.strips;
+  l.row_parts = std::clamp<int64_t>((kPartsPerThread * threads + columns - 1) / columns, 1, (h + 3) / 4);
+  l.parts = columns * l.row_parts;
+
+  const auto bytes = [](int64_t words) { return static_cast<std::size_t>(words) * 4; };
+  Offsets offsets;
+  l.weights = offsets.add(bytes(l.panels * l.panel_words()));
+  l.second_weights = offsets.add(bytes(l.words * up(l.columns, kLanes)));
+  if (l.has_frame) l.frames = offsets.add(bytes(l.dst.n * kSides * l.frame_floats()));
+  Offsets of_thread;
+  const auto add = [&](int64_t words) { return offsets.end() + of_thread.add(bytes(words)); };
+  l.mixed = add(l.gradient->mixed_floats(l.row_pixels()));
+  if (l.is_bf16) l.floats = add(l.row_pixels() * l.dst.c);
+  l.ring = add(kRing * l.line_words());
+  l.differences = add(l.line_words());
+  l.middles = add((l.row_pixels() / 2 + 1) * l.width);
+  l.shared = add(l.panels * l.row_pixels() * l.width);
+  l.sums = add(l.row_pixels() * l.width);
+  l.second_ring = add(kRing * l.second_pixels() * up(l.columns, kLanes));
+  l.second_sums = add((l.second_pixels() + 2) * second);
+  if (l.has_frame) l.line = add((std::max(l.dst.h, l.dst.w) + 4) * l.words);
+  l.thread_bytes = of_thread.end();
+
+  KernelPlan plan{.src = {dst, with_tag(conv.weights, Tag::hwio)},
+                  .dst = {small},
+                  .scratch_bytes = offsets.end() + l.thread_bytes * static_cast<std::size_t>(threads),
+                  .implementation = fmt::format("stretched:{}{}", loops->isa, l.is_bf16 ? "_bf16" : ""),
+                  .rounding = l.is_bf16 ? kRoundingBf16 : 0,
+                  .kernel = nullptr};
+  if (second > 0) plan.dst.push_back(others);
+  plan.kernel = std::make_unique<StretchedGradSrc>(std::move(layout));
+  return plan;
+}
+
+}  // namespace hourglass::detail

@@ -1,0 +1,563 @@
+#include "ops/convolution/upsampled/blur_last_grad_weights.h"
+
+#include <algorithm>
+#include <array>
+
+#include "ops/loops/loop.h"
+#include "ops/memory/scratch_layout.h"
+#include "ops/memory/onednn.h"
+#include "ops/convolution/upsampled/blurred_gradient.h"
+#include "ops/convolution/upsampled/shared_taps.h"
+#include "ops/convolution/upsampled/source.h"
+#include "ops/memory/view.h"
+#include "ops/convolution/winograd.h"
+#include "ops/simd/winograd_loops.h"
+
+namespace hourglass::detail {
+namespace {
+
+using Point = StretchedPoint;
+using Side = StretchedSource::Side;
+
+constexpr int64_t kLanes = 16;
+// Vectors of columns and rows of one product: its sums stay in registers for all of its depth.
+constexpr int64_t kVectors = 4, kRows = 24;
+// Of a strip, two lines of the blurred gradient stay in a thread's second-level cache beside the sums.
+constexpr int64_t kBlurredBytes = 128 << 10;
+// A part's sums; a thread has several parts where theirs are no more than this together.
+constexpr int64_t kSumsBytes = 2 << 20, kPartsSumsBytes = 448 << 10;
+
+// Two pixels of floats to words of pairs of bf16.
+HG_CLONES void pair_pixels(const float* low, const float* high, int64_t count, uint32_t* words) {
+  for (int64_t i = 0; i < count; ++i) {
+    BFloat16 l, h;
+    store(&l, low[i]);
+    store(&h, high[i]);
+    words[i] = static_cast<uint32_t>(l.bits) | static_cast<uint32_t>(h.bits) << 16;
+  }
+}
+
+// to[i] = the sum of so many of parts[.][i].
+HG_CLONES void add_floats(const float* const* parts, std::size_t count, int64_t elements, float* to) {
+  std::copy_n(parts[0], elements, to);
+  for (std::size_t part = 1; part < count; ++part) {
+    const float* from = parts[part];
+    for (int64_t i = 0; i < elements; ++i) to[i] += from[i];
+  }
+}
+
+HG_CLONES void pair_with_zero(const float* low, int64_t count, uint32_t* words) {
+  for (int64_t i = 0; i < count; ++i) {
+    BFloat16 l;
+    store(&l, low[i]);
+    words[i] = l.bits;
+  }
+}
+
+struct Layout {
+  Convolution conv;
+  const WinogradLoops* loops = nullptr;
+  bool is_bf16 = false;
+  std::optional<StretchedSource> source;
+  std::optional<StretchedGradient> gradient;
+  View dst;
+  int64_t first = 0, second = 0;  // channels
+  int64_t width = 0, panels = 0;  // of columns: dst's channels
+  int64_t strip = 1, strips = 1;  // pixels of a row of the small image, from -1 to its extent, at a time
+  int64_t parts = 1;
+  std::size_t sums = 0;
+  // Of each thread: rows of the sources and their differences, as they are and as products read them; the gradient,
+  // blurred along columns and then along rows, and as it is.
+  std::size_t rows = 0, row_pairs = 0, second_rows = 0, second_pairs = 0, pairs = 0, mixed = 0, blurred = 0,
+              middles = 0, right_pairs = 0, plain_row = 0;
+  std::size_t thread_bytes = 0;
+
+  [[nodiscard]] std::size_t element() const { return is_bf16 ? 2 : 4; }
+  [[nodiscard]] int64_t columns(int64_t panel) const { return std::min(width, up(dst.c, kLanes) - panel * width); }
+  [[nodiscard]] int64_t real_columns(int64_t panel) const { return std::min(width, dst.c - panel * width); }
+  [[nodiscard]] int64_t channels() const { return first + second; }
+  [[nodiscard]] int64_t words() const { return is_bf16 ? first / 2 : first; }  // of a pixel of the small image
+  // Of a part: [product][panel][channel][dst's channels] of the small image, then [tap] likewise of the second
+  // activation.
+  [[nodiscard]] int64_t sums_floats() const { return (kStretchedProducts * first + 9 * second) * panels * width; }
+  // Where they are, of one panel.
+  [[nodiscard]] int64_t sums_at(int64_t product, int64_t panel) const {
+    return (product * panels + panel) * first * width;
+  }
+  [[nodiscard]] int64_t second_sums_at(int64_t tap, int64_t panel) const {
+    return (kStretchedProducts * first * panels + (tap * panels + panel) * second) * width;
+  }
+  // Words that `pixels` are in depth: in bf16 two are one.
+  [[nodiscard]] int64_t depth(int64_t pixels) const { return is_bf16 ? (pixels + 1) / 2 : pixels; }
+  // Pairs of lines of the small image, from -1 on: those that share products.
+  [[nodiscard]] int64_t pairs_of_lines() const { return (source->h().extent + 3) / 2; }
+  [[nodiscard]] int64_t row_pixels() const { return strip + 2; }
+  // Of a line of the blurred gradient.
+  [[nodiscard]] int64_t blurred_floats() const { return panels * 2 * strip * width; }
+  // In bf16, of a line's pixels as products read them: those of all points.
+  [[nodiscard]] int64_t pairs_in_line() const { return 3 * depth(strip); }
+  [[nodiscard]] int64_t pair_words() const { return pairs_in_line() * up(first, kLanes); }
+};
+
+class StretchedGradWeights final : public ConvolutionKernel {
+ public:
+  explicit StretchedGradWeights(std::shared_ptr<const Layout> layout)
+      : layout_(std::move(layout)), source_(*layout_->source) {}
+  void bind(const Addresses& at, const dnnl::stream&) override {
+    at_ = at;
+    source_.bind(at);
+  }
+
+  void run() noexcept override {
+    const Layout& l = *layout_;
+    source_.prepare(alone());
+    const int64_t all = l.dst.n * l.strips * l.pairs_of_lines();
+    parallel_parts(l.parts, [&](int64_t thread, const auto& take) {
+      for (int64_t part = take(); part >= 0; part = take()) {
+        std::fill_n(sums_of(part), l.sums_floats(), 0.0F);
+        const int64_t end = all * (part + 1) / l.parts;
+        for (int64_t at = all * part / l.parts; at < end;) {
+          const int64_t pair = at % l.pairs_of_lines(), count = std::min(end - at, l.pairs_of_lines() - pair);
+          Run(*this, thread, part, at / l.pairs_of_lines()).add(pair, count);
+          at += count;
+        }
+      }
+    });
+    finish();
+  }
+
+ private:
+  template <class T>
+  [[nodiscard]] T* words(int64_t thread, std::size_t offset) const {
+    return reinterpret_cast<T*>(static_cast<char*>(at_.scratch) +
+                                static_cast<std::size_t>(thread) * layout_->thread_bytes + offset);
+  }
+  [[nodiscard]] float* sums_of(int64_t part) const {
+    return words<float>(0, layout_->sums) + part * layout_->sums_floats();
+  }
+
+  // Lines of one strip of an image, one after another.
+  class Run {
+   public:
+    Run(const StretchedGradWeights& kernel, int64_t thread, int64_t part, int64_t strip)
+        : kernel_(kernel),
+          l_(*kernel.layout_),
+          source_(kernel.source_),
+          thread_(thread),
+          sums_(kernel.sums_of(part)),
+          image_(strip / l_.strips),
+          column_(strip % l_.strips * l_.strip - 1),
+          count_(std::min(l_.strip, source_.w().extent + 1 - column_)),
+          begin_(std::max<int64_t>(2 * column_, 0)),
+          end_(std::min(2 * (column_ + count_), l_.dst.w)) {}
+
+    // Pairs [pair, pair + count) of lines of the small image.
+    void add(int64_t pair, int64_t count) {
+      const int64_t line = 2 * pair - 1;
+      have_ = line - 1;
+      have_second_ = std::max<int64_t>(2 * line, 0) - 2;
+      for (int64_t i = line; i < line + 2 * count; i += 2) {
+        add_pair(i);
+        add_rows(i);
+        add_rows(i + 1);
+      }
+    }
+
+   private:
+    template <class T>
+    [[nodiscard]] T* words(std::size_t offset) const {
+      return kernel_.words<T>(thread_, offset);
+    }
+    [[nodiscard]] const char* gradient(int64_t t, int64_t column) const {
+      return static_cast<const char*>(kernel_.at_.src[1]) +
+             static_cast<std::size_t>(l_.dst.offset(image_, 0, t, column)) * l_.element();
+    }
+
+    // As products read them: words from a pixel, or in bf16 from a pair of them, to the next.
+    struct Words {
+      const uint32_t* at;
+      int64_t step;
+    };
+    // sums (+)= of `depth` words of `channels` of pixels and of the panel's columns.
+    void multiply(const Words& left, int64_t channels, const Words& right, int64_t depth, int64_t panel,
+                  float* sums) const {
+      for (int64_t c = 0; c < channels; c += kRows) {
+        l_.loops->multiply(l_.is_bf16, {.a = left.at + c,
+                                        .a_row = 1,
+                                        .a_step = left.step,
+                                        .b = right.at,
+                                        .b_step = right.step,
+                                        .c = sums + c * l_.width,
+                                        .c_row = l_.width,
+                                        .rows = std::min(kRows, channels - c),
+                                        .vectors = l_.columns(panel) / kLanes,
+                                        .depth = depth,
+                                        .add = true});
+      }
+    }
+
+    // `count` pixels, `channels` each and `step` apart, as words: in bf16 in pairs, put into `to`.
+    const uint32_t* in_words(const void* pixels, int64_t channels, int64_t step, int64_t count, uint32_t* to) const {
+      if (!l_.is_bf16) return static_cast<const uint32_t*>(pixels);
+      const auto* from = static_cast<const uint16_t*>(pixels);
+      const int64_t row = up(channels, kLanes);
+      pack_all(
+          count, [&](int64_t i) { return from + std::min(i, count - 1) * step * channels; },
+          [&](const void* const* list, int64_t first, int64_t n) {
+            l_.loops->pack(true, list, n, 0, channels, to + first / 2 * row, row);
+          });
+      return to;
+    }
+    // pack(addresses, first, n) of all pixels, some at a time; in bf16 an even number of them.
+    template <typename Address, typename Pack>
+    void pack_all(int64_t count, const Address& address, const Pack& pack) const {
+      constexpr int64_t kAtATime = 64;
+      std::array<const void*, kAtATime> list;
+      for (int64_t first = 0; first < count; first += kAtATime) {
+        const int64_t n = std::min(kAtATime, (l_.is_bf16 ? up(count, 2) : count) - first);
+        for (int64_t i = 0; i < n; ++i) list[static_cast<std::size_t>(i)] = address(first + i);
+        pack(list.data(), first, n);
+      }
+    }
+    [[nodiscard]] int64_t pixel_words(int64_t channels) const { return l_.is_bf16 ? up(channels, kLanes) : channels; }
+
+    // Which of a line's pixels a point meets: every step-th from one on, or their differences, and how many.
+    struct Pixels {
+      bool are_differences;
+      int64_t first, step, count;
+    };
+    [[nodiscard]] Pixels pixels_of(Point point) const {
+      const bool share = columns_share(l_.words());
+      const int64_t half = (count_ + 1) / 2;
+      switch (point) {
+        case Point::even: break;
+        case Point::before: return share ? Pixels{true, 0, 2, half} : Pixels{false, 0, 1, count_};
+        case Point::behind: return share ? Pixels{true, 1, 2, count_ / 2} : Pixels{false, 1, 1, count_};
+        case Point::middle: return share ? Pixels{false, 1, 2, half} : Pixels{};
+      }
+      return {false, 0, 1, count_};
+    }
+    using Line = std::array<Words, kStretchedPoints>;
+
+    // Place of a line: of its pixels and of their differences.
+    [[nodiscard]] char* line_at(int64_t slot) const {
+      return words<char>(l_.rows) + static_cast<std::size_t>(slot * 2 * l_.row_pixels() * l_.first) * l_.element();
+    }
+    // What is in that place, of which the differences are still to be made.
+    Line line_of(int64_t slot) const {
+      char* pixels = line_at(slot);
+      char* beside = pixels + static_cast<std::size_t>(l_.row_pixels() * l_.first) * l_.element();
+      if (columns_share(l_.words())) differences_beside(l_.is_bf16, pixels, l_.first, count_, beside);
+      Line line = {};
+      uint32_t* to = words<uint32_t>(l_.row_pairs) + slot * l_.pair_words();
+      for (std::size_t i = 0; i < kStretchedPoints; ++i) {
+        const Pixels p = pixels_of(static_cast<Point>(i));
+        const char* from =
+            (p.are_differences ? beside : pixels) + static_cast<std::size_t>(p.first * l_.first) * l_.element();
+        if (!l_.is_bf16) {
+          line[i] = {reinterpret_cast<const uint32_t*>(from), p.step * l_.first};
+        } else if (i > 0 && from == pixels) {
+          line[i] = line[0];
+        } else {
+          line[i] = {in_words(from, l_.first, p.step, p.count, to), up(l_.first, kLanes)};
+          to += l_.depth(p.count) * up(l_.first, kLanes);
+        }
+      }
+      return line;
+    }
+    // Row of the small image, from the strip's first pixel on.
+    const Line& row(int64_t row) {
+      for (; have_ < row; ++have_) {
+        const int64_t i = have_ + 1;
+        source_.read(image_, i, column_, count_ + 2, line_at(i & 1));
+        lines_[static_cast<std::size_t>(i & 1)] = line_of(i & 1);
+      }
+      return lines_[static_cast<std::size_t>(row & 1)];
+    }
+    // Row a less row b.
+    Line difference(int64_t a, int64_t b) {
+      row(std::max(a, b));
+      subtract(l_.is_bf16, line_at(a & 1), line_at(b & 1), (count_ + 2) * l_.first, line_at(2));
+      return line_of(2);
+    }
+
+    // Lines i and i + 1 of the small image, with rows 2 * i to 2 * i + 3 of the blurred gradient.
+    void add_pair(int64_t i) {
+      float *even = blurred(0), *before = blurred(1), *behind = even;
+      if (!columns_share(l_.words())) {
+        // Then rows do not either: what shares the least has to be made into words the least often.
+        for (int64_t row = i; row < i + 2; ++row) {
+          if (blur(2 * row, even)) add_line(even, Point::even, this->row(row));
+          if (blur(2 * row + 1, even)) add_line(even, Point::before, this->row(row), &this->row(row + 1));
+        }
+        return;
+      }
+      if (blur(2 * i, even)) add_line(even, Point::even, row(i));
+      const bool is_before = blur(2 * i + 1, before);
+      if (is_before) add_line(before, Point::before, difference(i, i + 1));
+      if (blur(2 * i + 2, even)) add_line(even, Point::even, row(i + 1));
+      const bool is_behind = blur(2 * i + 3, behind);
+      if (is_behind) add_line(behind, Point::behind, difference(i + 2, i + 1));
+      if (is_before && is_behind) add_run(before, behind, l_.blurred_floats());
+      if (is_before || is_behind) add_line(is_behind ? behind : before, Point::middle, row(i + 1));
+    }
+
+    [[nodiscard]] float* blurred(int64_t index) const { return words<float>(l_.blurred) + index * l_.blurred_floats(); }
+    // Row r of the blurred gradient, of the strip's columns: of each panel even pixels and then odd ones. False where
+    // it is zero.
+    bool blur(int64_t r, float* to) const {
+      auto* mixed = words<float>(l_.mixed);
+      if (!l_.gradient->blur_columns(kernel_.at_.src[1], image_, r, column_, count_, mixed)) return false;
+      for (int64_t panel = 0; panel < l_.panels; ++panel) {
+        for (int64_t phase = 0; phase < 2; ++phase) {
+          l_.gradient->blur_row(mixed, phase, count_, panel * l_.width, l_.real_columns(panel),
+                                to + (2 * panel + phase) * l_.strip * l_.width, l_.width);
+        }
+      }
+      return true;
+    }
+
+    // The products of a line of the blurred gradient and one of the small image, for the filters of a point; and of
+    // another one for those behind.
+    void add_line(const float* gradient, Point h, const Line& line, const Line* behind = nullptr) const {
+      for (int64_t panel = 0; panel < l_.panels; ++panel) {
+        const Line right = gradient_line(gradient + 2 * panel * l_.strip * l_.width);
+        const auto add = [&](const Line& left, Point of_line) {
+          for (std::size_t i = 0; i < kStretchedPoints; ++i) {
+            const auto w = static_cast<Point>(i);
+            const int64_t count = pixels_of(w).count;
+            if (count == 0) continue;
+            multiply(left[i], l_.first, right[i], l_.depth(count), panel,
+                     sums_ + l_.sums_at(product_index(of_line, w), panel));
+          }
+        };
+        add(line, h);
+        if (behind != nullptr) add(*behind, Point::behind);
+      }
+    }
+
+    // A panel's even pixels, and of odd ones those that each point meets: their sums, which are made here, in the
+    // middle.
+    Line gradient_line(const float* even) const {
+      const float* odd = even + l_.strip * l_.width;
+      auto* middles = words<float>(l_.middles);
+      for (int64_t m = 0; m < pixels_of(Point::middle).count; ++m) {
+        const float* const beside[2] = {odd + 2 * m * l_.width, odd + (2 * m + 1) * l_.width};
+        add_floats(beside, 2 * m + 1 < count_ ? 2 : 1, l_.width, middles + m * l_.width);
+      }
+      Line line = {};
+      uint32_t* to = words<uint32_t>(l_.right_pairs);
+      for (std::size_t i = 0; i < kStretchedPoints; ++i) {
+        const auto point = static_cast<Point>(i);
+        const Pixels p = pixels_of(point);
+        const float* from = point == Point::even     ? even
+                            : point == Point::middle ? middles
+                            : p.step == 2            ? odd + p.first * l_.width
+                                                     : odd;
+        const int64_t step = (point == Point::middle ? 1 : p.step) * l_.width;
+        line[i] = {reinterpret_cast<const uint32_t*>(from), step};
+        if (!l_.is_bf16) continue;
+        if (point == Point::behind && p.step == 1) {
+          line[i] = line[i - 1];
+          continue;
+        }
+        line[i] = {to, l_.width};
+        for (int64_t k = 0; k < p.count; k += 2, to += l_.width) {
+          const float* low = from + k * step;
+          k + 1 < p.count ? pair_pixels(low, low + step, l_.width, to) : pair_with_zero(low, l_.width, to);
+        }
+      }
+      return line;
+    }
+
+    // An even number of pixels of the gradient, `step` elements apart, of one panel.
+    Words plain(const char* pixels, int64_t step, int64_t count, int64_t panel) const {
+      const int64_t columns = l_.real_columns(panel);
+      if (!l_.is_bf16 && columns % kLanes == 0) {
+        return {reinterpret_cast<const uint32_t*>(pixels) + panel * l_.width, step};
+      }
+      auto* to = words<uint32_t>(l_.plain_row);
+      pack_all(
+          count, [&](int64_t i) { return pixels + static_cast<std::size_t>(i * step) * l_.element(); },
+          [&](const void* const* list, int64_t first, int64_t n) {
+            l_.loops->pack(l_.is_bf16, list, n, panel * l_.width, columns,
+                           to + (l_.is_bf16 ? first / 2 : first) * l_.width, l_.width);
+          });
+      return {to, l_.width};
+    }
+
+    // Of the second activation, from the pixel that the first output's tap kw sees on.
+    const uint32_t* second_row(int64_t row, int64_t kw) {
+      const int64_t pixels = 2 * l_.strip + 3, all_words = (l_.strip + 2) * pixel_words(l_.second);
+      const auto place = [&](int64_t i) {
+        return words<char>(l_.second_rows) + static_cast<std::size_t>((i & 3) * 2 * pixels * l_.second) * l_.element();
+      };
+      const auto pairs = [&](int64_t i, int64_t by) {
+        return words<uint32_t>(l_.second_pairs) + ((i & 3) * 2 + by) * all_words;
+      };
+      for (; have_second_ < row; ++have_second_) {
+        const int64_t i = have_second_ + 1, count = end_ - begin_ + 2;
+        source_.read_second(image_, i, begin_ - 1, count, place(i));
+        if (!l_.is_bf16) continue;
+        in_words(place(i), l_.second, 1, count, pairs(i, 0));
+        in_words(place(i) + static_cast<std::size_t>(l_.second) * 2, l_.second, 1, count - 2, pairs(i, 1));
+      }
+      if (l_.is_bf16) return pairs(row, kw % 2) + kw / 2 * pixel_words(l_.second);
+      return reinterpret_cast<const uint32_t*>(place(row)) + kw * l_.second;
+    }
+
+    // Of a row of the small image, the gradient's rows as they are.
+    void add_rows(int64_t i) {
+      if (i < 0 || i >= source_.h().extent || begin_ >= end_) return;
+      add_columns_of_frame(2 * i);
+      for (int64_t t = 2 * i; t < 2 * i + 2; ++t) {
+        if (l_.second > 0 || t == 0 || t == l_.dst.h - 1) add_row(t);
+      }
+    }
+
+    // Row t of the gradient: with the second activation, and with the frame's rows.
+    void add_row(int64_t t) {
+      const int64_t count = end_ - begin_;
+      if (l_.second > 0) second_row(t + 1, 0);
+      for (int64_t panel = 0; panel < l_.panels; ++panel) {
+        const Words right = plain(gradient(t, begin_), l_.dst.c, count, panel);
+        const auto add = [&](const uint32_t* left, int64_t channels, int64_t sums) {
+          multiply({left, pixel_words(channels)}, channels, right, l_.depth(count), panel, sums_ + sums);
+        };
+        for (int64_t tap = 0; tap < 9 && l_.second > 0; ++tap) {
+          add(second_row(t + tap / 3 - 1, tap % 3), l_.second, l_.second_sums_at(tap, panel));
+        }
+        const auto add_frame = [&](Side side, int64_t first_tap) {
+          const auto* line = static_cast<const char*>(source_.frame(image_, side));
+          for (int64_t k = 0; k < 3 && line != nullptr; ++k) {
+            const char* pixels = line + static_cast<std::size_t>((begin_ + k) * l_.first) * l_.element();
+            add(in_words(pixels, l_.first, 1, count, words<uint32_t>(l_.pairs)), l_.first,
+                l_.sums_at(product_of_tap(first_tap + k), panel));
+          }
+        };
+        if (t == 0) add_frame(Side::top, 0);
+        if (t == l_.dst.h - 1) add_frame(Side::bottom, 6);
+      }
+    }
+
+    // Rows t and t + 1 of the gradient at the image's sides, with the frame's columns.
+    void add_columns_of_frame(int64_t t) {
+      const auto add = [&](Side side, int64_t column, int64_t first_tap) {
+        const auto* line = static_cast<const char*>(source_.frame(image_, side));
+        if (line == nullptr) return;
+        for (int64_t panel = 0; panel < l_.panels; ++panel) {
+          const Words right = plain(gradient(t, column), l_.dst.stride_h, 2, panel);
+          for (int64_t k = 0; k < 3; ++k) {
+            const uint32_t* left = in_words(line + static_cast<std::size_t>((t + k) * l_.first) * l_.element(),
+                                            l_.first, 1, 2, words<uint32_t>(l_.pairs));
+            multiply({left, pixel_words(l_.first)}, l_.first, right, l_.depth(2), panel,
+                     sums_ + l_.sums_at(product_of_tap(first_tap + 3 * k), panel));
+          }
+        }
+      };
+      if (begin_ == 0) add(Side::left, 0, 0);
+      if (end_ == l_.dst.w) add(Side::right, l_.dst.w - 1, 2);
+    }
+
+    const StretchedGradWeights& kernel_;
+    const Layout& l_;
+    const StretchedSource& source_;
+    int64_t thread_;
+    float* sums_;
+    int64_t image_, column_, count_;      // pixels of the small image
+    int64_t begin_, end_;                 // and of the gradient
+    int64_t have_ = 0, have_second_ = 0;  // the last rows that were read
+    std::array<Line, 2> lines_ = {};      // of the last two rows
+  };
+
+  // The parts' sums to the weights.
+  void finish() const {
+    const Layout& l = *layout_;
+    parallel_ranges(l.sums_floats(), kLanes, [&](int64_t begin, int64_t end) {
+      add_parts(sums_of(0) + begin, end - begin, l.sums_floats(), l.parts);
+    });
+    auto* weights = static_cast<float*>(at_.dst[0]);
+    const float* sums = sums_of(0);
+    parallel_for(9 * l.channels(), [&](int64_t i) {
+      const int64_t tap = i / l.channels(), channel = i % l.channels();
+      for (int64_t panel = 0; panel < l.panels; ++panel) {
+        std::array<const float*, 4> parts = {};
+        std::size_t count = 0;
+        if (channel < l.first) {
+          for_each_product_of_tap(
+              tap, [&](int64_t product) { parts[count++] = sums + l.sums_at(product, panel) + channel * l.width; });
+        } else {
+          parts[count++] = sums + l.second_sums_at(tap, panel) + (channel - l.first) * l.width;
+        }
+        add_floats(parts.data(), count, l.real_columns(panel), weights + i * l.dst.c + panel * l.width);
+      }
+    });
+  }
+
+  std::shared_ptr<const Layout> layout_;
+  StretchedSource source_;
+  Addresses at_;
+};
+
+}  // namespace
+
+std::optional<KernelPlan> plan_stretched_grad_weights(const Convolution& conv) {
+  const WinogradLoops* loops = winograd_loops(conv.src.dtype);
+  if (conv.direction != Direction::grad_weights || loops == nullptr || conv.has_bias ||
+      conv.dst.dtype != conv.src.dtype || conv.weights.dtype != DType::f32) {
+    return std::nullopt;
+  }
+  Offsets offsets;
+  auto layout = std::make_shared<Layout>();
+  Layout& l = *layout;
+  l.source = StretchedSource::of(conv, offsets);
+  if (!l.source) return std::nullopt;
+  l.conv = conv;
+  l.loops = loops;
+  l.is_bf16 = conv.src.dtype == DType::bf16;
+  const MemoryDesc dst = with_tag(conv.dst, Tag::nhwc);
+  l.dst = view_of(dst);
+  l.gradient.emplace(l.source->h(), l.source->w(), l.dst, l.is_bf16);
+  l.first = l.source->channels();
+  l.second = l.source->second_channels();
+  l.width = std::min(kVectors * kLanes, up(l.dst.c, kLanes));
+  l.panels = (l.dst.c + l.width - 1) / l.width;
+  const int64_t sums_bytes = l.sums_floats() * 4;
+  if (sums_bytes > kSumsBytes) return std::nullopt;
+
+  const int64_t threads = omp_get_max_threads(), w = l.source->w().extent + 2;
+  const int64_t most = std::max<int64_t>(kBlurredBytes / (4 * l.panels * l.width * 4), kLanes);
+  l.strip = up(even_piece(w, most), 2);
+  l.strips = (w + l.strip - 1) / l.strip;
+  const int64_t parts = std::clamp<int64_t>(kPartsSumsBytes / sums_bytes, 1, kPartsPerThread);
+  l.parts = std::min(parts * threads, parts_of(l.dst.n * l.strips * l.pairs_of_lines()));
+
+  const auto bytes = [](int64_t words) { return static_cast<std::size_t>(words) * 4; };
+  l.sums = offsets.add(bytes(l.parts * l.sums_floats()));
+  Offsets of_thread;
+  const auto add = [&](int64_t words) { return offsets.end() + of_thread.add(bytes(words)); };
+  const int64_t first_words = up(l.first, kLanes), second_words = up(l.second, kLanes);
+  l.rows = add(3 * 2 * l.row_pixels() * l.first);
+  if (l.is_bf16) l.row_pairs = add(3 * l.pair_words());
+  l.second_rows = add(4 * 2 * (2 * l.strip + 3) * l.second);
+  if (l.is_bf16) l.second_pairs = add(4 * 2 * (l.strip + 2) * second_words);
+  if (l.is_bf16) l.pairs = add((l.strip + 2) * first_words);
+  l.mixed = add(l.gradient->mixed_floats(l.strip));
+  l.blurred = add(2 * l.blurred_floats());
+  l.middles = add((l.strip / 2 + 1) * l.width);
+  if (l.is_bf16) l.right_pairs = add(l.pairs_in_line() * l.width);
+  l.plain_row = add((2 * l.strip + 2) * l.width);
+  l.thread_bytes = of_thread.end();
+
+  const NormalizedSource all(conv);
+  KernelPlan plan{.src = all.inputs(dst),
+                  .dst = {with_tag(conv.weights, Tag::hwio)},
+                  .scratch_bytes = offsets.end() + l.thread_bytes * static_cast<std::size_t>(threads),
+                  .implementation = fmt::format("stretched:{}{}", loops->isa, l.is_bf16 ? "_bf16" : ""),
+                  .rounding = all.rounding(),
+                  .kernel = nullptr};
+  plan.kernel = std::make_unique<StretchedGradWeights>(std::move(layout));
+  return plan;
+}
+
+}  // namespace hourglass::detail

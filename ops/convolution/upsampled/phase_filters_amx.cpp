@@ -1,0 +1,318 @@
+#include "ops/convolution/upsampled/phase_filters_amx.h"
+
+#include <algorithm>
+#include <array>
+
+#include "ops/simd/amx.h"
+#include "ops/convolution/upsampled/phase_filters_axis.h"
+#include "ops/loops/loop.h"
+#include "ops/convolution/source.h"
+#include "ops/memory/scratch_layout.h"
+#include "ops/memory/onednn.h"
+#include "ops/geometry/resize_taps.h"
+#include "ops/convolution/amx_forward.h"
+#include "ops/memory/view.h"
+#include "ops/normalization/written_statistics.h"
+
+namespace hourglass::detail {
+namespace {
+
+constexpr int64_t kLanes = 16, kStep = 32, kTile = 256;
+// Rows of the source that a part has, where there are enough for the threads: each part needs those around it, and
+// keeps all of them.
+constexpr int64_t kFewestRows = 4, kMostRows = 16;
+
+// to[i] = the sum over t of weights[t * stride] * from[t][i].
+template <class T>
+HG_CLONES void mix(const T* const* from, const float* weights, int64_t stride, int64_t terms, int64_t count,
+                   float* to) {
+  constexpr int64_t kBlock = 256;
+  for (int64_t begin = 0; begin < count; begin += kBlock) {
+    const int64_t n = std::min(kBlock, count - begin);
+    std::fill_n(to + begin, n, 0.0F);
+    for (int64_t t = 0; t < terms; ++t) {
+      const float w = weights[t * stride];
+      const T* x = from[t] + begin;
+      for (int64_t i = 0; i < n; ++i) to[begin + i] += w * load(x + i);
+    }
+  }
+}
+
+struct Layout {
+  Convolution conv;
+  const AmxLoops* loops = nullptr;
+  DoubledAxis h, w;
+  std::optional<NormalizedSource> source;  // of the small image
+  WrittenStatistics statistics;
+  View src, dst;                 // src: the small image
+  std::vector<int64_t> columns;  // of dst that have mixtures of their own
+  int64_t steps = 0;             // of the products with a row of the source
+  int64_t row = 0;               // elements of a row of the source with what stands beside it, filled up
+  int64_t parts = 1;
+  std::size_t weights = 0, coefficients = 0;
+  // Of each thread.
+  std::size_t rows = 0, sums = 0, normal_buffer = 0, mixed = 0, mixed_element = 0, lines = 0, thread_bytes = 0;
+
+  // Words of the panels of one row of the source, of both phases of the columns, and of one column's.
+  [[nodiscard]] int64_t panel() const { return h.reach * steps * kTile; }
+  [[nodiscard]] int64_t pair_words() const { return up(2 * dst.c, kLanes) / kLanes * panel(); }
+  [[nodiscard]] int64_t column_words() const { return up(dst.c, kLanes) / kLanes * panel(); }
+  // All that rows with the same mixture need.
+  [[nodiscard]] int64_t row_words() const {
+    return pair_words() + static_cast<int64_t>(columns.size()) * column_words();
+  }
+};
+
+class DoubledConvolution final : public ConvolutionKernel {
+ public:
+  explicit DoubledConvolution(std::shared_ptr<const Layout> layout) : layout_(std::move(layout)) {}
+  void bind(const Addresses& at, const dnnl::stream&) override { at_ = at; }
+
+  void run() noexcept override {
+    const Layout& l = *layout_;
+    pack_weights();
+    statistics().begin(at_);
+    l.source->set_coefficients(at_, reinterpret_cast<float*>(scratch(0, l.coefficients)));
+    parallel_parts(l.parts, [&](int64_t thread, const auto& take) {
+      l.loops->begin();
+      Rows have;
+      for (int64_t part = take(); part >= 0; part = take()) {
+        const int64_t all = l.src.n * l.src.h, end = all * (part + 1) / l.parts;
+        for (int64_t at = all * part / l.parts; at < end;) {
+          const int64_t row = at % l.src.h;
+          const Rows rows{at / l.src.h, row, std::min(end - at, l.src.h - row)};
+          put_rows(thread, rows, have);
+          have = rows;
+          for (int64_t phase = 0; phase < 2; ++phase) convolve(thread, rows, phase);
+          const auto* made = static_cast<const uint16_t*>(at_.dst[0]) + l.dst.offset(rows.image, 0, 2 * row, 0);
+          statistics().add(at_, part, made, 2 * rows.count * l.dst.w);
+          at += rows.count;
+        }
+        statistics().end_part(at_, part);
+      }
+      l.loops->end();
+    });
+    statistics().end(at_);
+  }
+
+ private:
+  [[nodiscard]] char* scratch(int64_t thread, std::size_t offset) const {
+    return static_cast<char*>(at_.scratch) + static_cast<std::size_t>(thread) * layout_->thread_bytes + offset;
+  }
+  // Rows [first, first + count) of the source of an image. With those around them that they are multiplied with, they
+  // lie one behind the other.
+  struct Rows {
+    int64_t image = -1, first = 0, count = 0;
+  };
+  [[nodiscard]] uint16_t* place(int64_t thread, int64_t i) const {
+    return reinterpret_cast<uint16_t*>(scratch(thread, layout_->rows)) + i * layout_->row;
+  }
+  [[nodiscard]] uint32_t* weights(int64_t mixture) const {
+    return reinterpret_cast<uint32_t*>(scratch(0, layout_->weights)) + mixture * layout_->row_words();
+  }
+  [[nodiscard]] const WrittenStatistics& statistics() const {
+    return alone() ? WrittenStatistics::none() : layout_->statistics;
+  }
+
+  // The filters that rows and columns of the result have, mixed from the given one, to panels of 16 output channels.
+  void pack_weights() const {
+    const Layout& l = *layout_;
+    parallel_parts(static_cast<int64_t>(l.h.mixtures.size()) * l.h.reach, [&](int64_t thread, const auto& take) {
+      for (int64_t item = take(); item >= 0; item = take()) {
+        const int64_t mixture = item / l.h.reach, k = item % l.h.reach;
+        mix_rows(thread, l.h.mixtures[static_cast<std::size_t>(mixture)].data() + k);
+        uint32_t* words = weights(mixture) + k * l.steps * kTile;
+        pack(thread, {0, 1}, words);
+        for (std::size_t i = 0; i < l.columns.size(); ++i) {
+          const int64_t column = l.w.mixture_of[static_cast<std::size_t>(l.columns[i])];
+          pack(thread, {column}, words + l.pair_words() + static_cast<int64_t>(i) * l.column_words());
+        }
+      }
+    });
+  }
+
+  // The filter's rows to one, whose taps are [KW][C][OC].
+  void mix_rows(int64_t thread, const float* mixture) const {
+    const Layout& l = *layout_;
+    const WindowAxis& h = l.conv.window.h;
+    const int64_t count = l.conv.window.w.kernel * l.src.c * l.dst.c;
+    std::array<const BFloat16*, kMostTileRuns> from;
+    for (int64_t tap = 0; tap < h.kernel; ++tap) {
+      from[static_cast<std::size_t>(tap)] = static_cast<const BFloat16*>(at_.src[1]) + tap * count;
+    }
+    mix(from.data(), mixture, l.h.reach, h.kernel, count, reinterpret_cast<float*>(scratch(thread, l.mixed)));
+  }
+
+  // That row's columns as `mixtures` say, side by side.
+  void pack(int64_t thread, std::initializer_list<int64_t> mixtures, uint32_t* words) const {
+    const Layout& l = *layout_;
+    const int64_t kernel = l.conv.window.w.kernel, of_tap = l.src.c * l.dst.c;
+    const int64_t channels = l.dst.c * static_cast<int64_t>(mixtures.size());
+    std::array<const float*, kMostTileRuns> from;
+    for (int64_t tap = 0; tap < kernel; ++tap) {
+      from[static_cast<std::size_t>(tap)] = reinterpret_cast<const float*>(scratch(thread, l.mixed)) + tap * of_tap;
+    }
+    auto* element = reinterpret_cast<float*>(scratch(thread, l.mixed_element));
+    auto* lines = reinterpret_cast<BFloat16*>(scratch(thread, l.lines));
+    for (int64_t k = 0; k < l.w.reach; ++k) {
+      BFloat16* to = lines + k * l.src.c * channels;
+      for (const int64_t mixture : mixtures) {
+        mix(from.data(), l.w.mixtures[static_cast<std::size_t>(mixture)].data() + k, l.w.reach, kernel, of_tap,
+            element);
+        for (int64_t c = 0; c < l.src.c; ++c) narrow(element + c * l.dst.c, l.dst.c, to + c * channels);
+        to += l.dst.c;
+      }
+    }
+    const int64_t made = l.w.reach * l.src.c;
+    std::fill(lines + made * channels, lines + l.steps * kStep * channels, BFloat16{0});
+    for (int64_t step = 0; step < l.steps; ++step) {
+      std::array<const void*, kStep> pixels;
+      for (int64_t j = 0; j < kStep; ++j) pixels[static_cast<std::size_t>(j)] = lines + (step * kStep + j) * channels;
+      l.loops->pair(pixels.data(), kStep, channels, words + step * kTile, l.panel());
+    }
+  }
+
+  // All that `rows` need; what the thread has of them moves.
+  void put_rows(int64_t thread, const Rows& rows, const Rows& have) const {
+    const Layout& l = *layout_;
+    const int64_t around = l.h.reach - 1;
+    const bool go_on = rows.image == have.image && rows.first == have.first + have.count;
+    if (go_on) std::copy_n(place(thread, have.count), around * l.row, place(thread, 0));
+    for (int64_t i = go_on ? around : 0; i < rows.count + around; ++i) {
+      put_row(rows.image, rows.first + l.h.low + i, place(thread, i), scratch(thread, l.normal_buffer));
+    }
+  }
+
+  // A row of the source, normalised; beside it, and above and below the image, what is next to there once more.
+  void put_row(int64_t image, int64_t row, uint16_t* to, void* buffer) const {
+    const Layout& l = *layout_;
+    const int64_t channels = l.src.c, before = -l.w.low, behind = l.w.reach - 1 - before;
+    uint16_t *inner = to + before * channels, *end = inner + l.src.w * channels;
+    const float* coefficients = alone() ? nullptr : reinterpret_cast<const float*>(scratch(0, l.coefficients));
+    l.source->read(at_, coefficients, image, std::clamp<int64_t>(row, 0, l.src.h - 1), 0, l.src.w, inner, buffer);
+    for (int64_t i = 0; i < before; ++i) std::copy_n(inner, channels, to + i * channels);
+    for (int64_t i = 0; i < behind; ++i) std::copy_n(end - channels, channels, end + i * channels);
+    // What is filled up must be finite: it is multiplied by zero.
+    std::fill(end + behind * channels, to + l.row, uint16_t{0});
+  }
+
+  // Every second row of the result, of `rows`. Columns with mixtures of their own are made again, those of as many rows
+  // as share one at a time.
+  void convolve(int64_t thread, const Rows& rows, int64_t phase) const {
+    const Layout& l = *layout_;
+    const auto mixture = [&](int64_t i) {
+      return l.h.mixture_of[static_cast<std::size_t>(2 * (rows.first + i) + phase)];
+    };
+    for (int64_t i = 0, end = 0; i < rows.count; i = end) {
+      while (end < rows.count && mixture(end) == mixture(i)) ++end;
+      const uint32_t* words = weights(mixture(i));
+      auto* to = static_cast<uint16_t*>(at_.dst[0]) + l.dst.offset(rows.image, 0, 2 * (rows.first + i) + phase, 0);
+      for (int64_t k = i; k < end; ++k) {
+        multiply(thread, place(thread, k), l.src.c, l.src.w, words, 2 * l.dst.c,
+                 {to + 2 * (k - i) * l.dst.stride_h, 2 * l.dst.c});
+      }
+      for (std::size_t c = 0; c < l.columns.size(); ++c) {
+        const int64_t column = l.columns[c];
+        multiply(thread, place(thread, i) + column / 2 * l.src.c, l.row, end - i,
+                 words + l.pair_words() + static_cast<int64_t>(c) * l.column_words(), l.dst.c,
+                 {to + column * l.dst.c, 2 * l.dst.stride_h});
+      }
+    }
+  }
+
+  // Pixels of the result, `step` elements apart.
+  struct Target {
+    uint16_t* pixels;
+    int64_t step;
+  };
+  // `channels` of each of `count` pixels, whose sources are `step` elements apart, from `src` on in its first row.
+  void multiply(int64_t thread, const uint16_t* src, int64_t step, int64_t count, const uint32_t* words,
+                int64_t channels, const Target& dst) const {
+    const Layout& l = *layout_;
+    std::array<const uint16_t*, kMostTileRuns> left;
+    std::array<const uint32_t*, kMostTileRuns> right;
+    for (int64_t k = 0; k < l.h.reach; ++k) {
+      left[static_cast<std::size_t>(k)] = src + k * l.row;
+      right[static_cast<std::size_t>(k)] = words + k * l.steps * kTile;
+    }
+    l.loops->multiply_pixels({.left = left.data(),
+                              .left_row = step,
+                              .right = right.data(),
+                              .right_column = l.panel(),
+                              .pieces = l.h.reach,
+                              .steps = l.steps,
+                              .pixels = count,
+                              .channels = channels,
+                              .inner_end = count,
+                              .dst = dst.pixels,
+                              .dst_row = dst.step,
+                              .sums = reinterpret_cast<float*>(scratch(thread, l.sums))});
+  }
+
+  std::shared_ptr<const Layout> layout_;
+  Addresses at_;
+};
+
+}  // namespace
+
+std::optional<KernelPlan> plan_doubled_convolution(const Convolution& conv) {
+  const auto& [h, w] = conv.window;
+  if (conv.direction != Direction::forward || !conv.normalized || !conv.normalized->resized ||
+      conv.normalized->first_channels != conv.src.shape[1] || conv.has_bias || conv.src.dtype != DType::bf16 ||
+      conv.dst.dtype != DType::bf16 || conv.weights.dtype != DType::bf16 || conv.src.shape.elements() == 0 ||
+      static_cast<std::size_t>(std::max(h.kernel, w.kernel)) > kMostTileRuns || tile_loops() == nullptr) {
+    return std::nullopt;
+  }
+  const auto& [from, attrs] = *conv.normalized->resized;
+  const auto rows = doubled_axis(h, conv.border, taps_of_axis(attrs, from, 2), from[2]);
+  const auto columns = doubled_axis(w, conv.border, taps_of_axis(attrs, from, 3), from[3]);
+  if (!rows || !columns) return std::nullopt;
+
+  auto layout = std::make_shared<Layout>();
+  Layout& l = *layout;
+  l.conv = conv;
+  l.loops = tile_loops();
+  l.h = *rows;
+  l.w = *columns;
+  l.columns = l.w.exceptions();
+  l.source.emplace(conv, NormalizedSource::Of::small);
+  const MemoryDesc dst = with_tag(conv.dst, Tag::nhwc);
+  l.src = view_of(with_tag({conv.src.dtype, from}, Tag::nhwc));
+  l.dst = view_of(dst);
+  l.steps = up(l.w.reach * l.src.c, kStep) / kStep;
+  // The last tile's pixels and steps reach beyond.
+  l.row = up((up(l.src.w, kLanes) - 1) * l.src.c + l.steps * kStep, kStep);
+  const int64_t lines = l.src.n * l.src.h;
+  l.parts = std::clamp(kPartsPerThread * omp_get_max_threads(), lines / kMostRows, lines / kFewestRows);
+  l.parts = std::clamp<int64_t>(l.parts, std::min<int64_t>(omp_get_max_threads(), lines), lines);
+  // And so do those of a column, from any row of a part on.
+  const int64_t places = (lines + l.parts - 1) / l.parts + l.h.reach - 1 + kLanes - 1;
+
+  Offsets offsets;
+  const auto bytes = [](int64_t count, std::size_t size) { return static_cast<std::size_t>(count) * size; };
+  const std::size_t weights_bytes = bytes(static_cast<int64_t>(l.h.mixtures.size()) * l.row_words(), sizeof(uint32_t));
+  l.weights = offsets.add(weights_bytes);
+  l.statistics = WrittenStatistics(conv.dst, conv.statistics, l.parts, offsets);
+  l.coefficients = offsets.add(l.source->coefficient_bytes());
+  Offsets of_thread;
+  l.rows = offsets.end() + of_thread.add(bytes(places * l.row, sizeof(uint16_t)));
+  l.sums = offsets.end() + of_thread.add(bytes(AmxPixels::kSums, sizeof(float)));
+  l.normal_buffer = offsets.end() + of_thread.add(bytes(l.src.w * l.src.c, sizeof(uint16_t)));
+  l.mixed = offsets.end() + of_thread.add(bytes(w.kernel * l.src.c * l.dst.c, sizeof(float)));
+  l.mixed_element = offsets.end() + of_thread.add(bytes(l.src.c * l.dst.c, sizeof(float)));
+  l.lines = offsets.end() + of_thread.add(bytes(l.steps * kStep * 2 * l.dst.c, sizeof(uint16_t)));
+  l.thread_bytes = of_thread.end();
+  if (weights_bytes > kTileWeightsBytes || l.thread_bytes > kTileThreadBytes) return std::nullopt;
+
+  KernelPlan plan{.src = l.source->inputs(with_tag(conv.weights, Tag::hwio)),
+                  .dst = {dst},
+                  .scratch_bytes = offsets.end() + of_thread.end() * static_cast<std::size_t>(omp_get_max_threads()),
+                  .implementation = "doubled tiles:avx512_core_amx_bf16",
+                  .rounding = l.source->rounding(),
+                  .kernel = nullptr};
+  l.statistics.add_to(plan);
+  plan.kernel = std::make_unique<DoubledConvolution>(std::move(layout));
+  return plan;
+}
+
+}  // namespace hourglass::detail

@@ -1,0 +1,104 @@
+#include "ops/convolution/upsampled/phase_filters_axis.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+namespace hourglass::detail {
+namespace {
+
+// Of one output: of each tap of the filter, the weights of the short axis' elements.
+using Mixture = std::vector<std::map<int64_t, double>>;
+
+Mixture mixture_of_output(const WindowAxis& window, Border border, const std::vector<TapList>& resize, int64_t output) {
+  Mixture mixture(static_cast<std::size_t>(window.kernel));
+  for (int64_t tap = 0; tap < window.kernel; ++tap) {
+    const int64_t from = border_source(border, window.position(output, tap), window.src);
+    if (from == kOutside) continue;
+    for (const auto& [element, weight] : resize[static_cast<std::size_t>(from)]) {
+      if (weight != 0) mixture[static_cast<std::size_t>(tap)][element] += weight;
+    }
+  }
+  return mixture;
+}
+
+// Moved by `by`, where elements outside of the axis are its first or last.
+Mixture moved(const Mixture& mixture, int64_t by, int64_t extent) {
+  Mixture result(mixture.size());
+  for (std::size_t tap = 0; tap < mixture.size(); ++tap) {
+    for (const auto& [element, weight] : mixture[tap]) {
+      result[tap][std::clamp<int64_t>(element + by, 0, extent - 1)] += weight;
+    }
+  }
+  return result;
+}
+
+bool are_alike(const Mixture& a, const Mixture& b) {
+  constexpr double kRounding = 1e-6;
+  for (std::size_t tap = 0; tap < a.size(); ++tap) {
+    std::map<int64_t, double> difference = a[tap];
+    for (const auto& [element, weight] : b[tap]) difference[element] -= weight;
+    for (const auto& [element, weight] : difference) {
+      if (std::abs(weight) > kRounding) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+std::vector<int64_t> DoubledAxis::exceptions() const {
+  std::vector<int64_t> outputs;
+  for (std::size_t o = 0; o < mixture_of.size(); ++o) {
+    if (mixture_of[o] > 1) outputs.push_back(static_cast<int64_t>(o));
+  }
+  return outputs;
+}
+
+std::optional<DoubledAxis> doubled_axis(const WindowAxis& window, Border border, const std::vector<TapList>& resize,
+                                        int64_t extent) {
+  constexpr int64_t kFewest = 8;
+  constexpr std::size_t kMostExceptions = 4;
+  if (window.stride != 1 || window.src != 2 * extent || window.dst != 2 * extent || extent < kFewest) return {};
+  const int64_t middle = extent / 2;
+  Mixture inner[2];
+  int64_t first = extent, last = -1;
+  for (int64_t phase = 0; phase < 2; ++phase) {
+    inner[phase] = mixture_of_output(window, border, resize, 2 * middle + phase);
+    for (const auto& tap : inner[phase]) {
+      if (tap.empty()) continue;
+      first = std::min(first, tap.begin()->first);
+      last = std::max(last, tap.rbegin()->first);
+    }
+  }
+  DoubledAxis axis;
+  axis.low = first - middle;
+  axis.reach = last - first + 1;
+  // A wider reach would be more products than what it saves, and the middle ones may see no end.
+  if (axis.reach > window.kernel || axis.low > 0 || first <= 0 || last >= extent - 1) return {};
+
+  const auto add = [&](const Mixture& mixture, int64_t begin) {
+    std::vector<float> weights(static_cast<std::size_t>(window.kernel * axis.reach), 0.0F);
+    for (std::size_t tap = 0; tap < mixture.size(); ++tap) {
+      for (const auto& [element, weight] : mixture[tap]) {
+        const int64_t at = element - begin;
+        if (at < 0 || at >= axis.reach) return false;
+        weights[tap * static_cast<std::size_t>(axis.reach) + static_cast<std::size_t>(at)] = static_cast<float>(weight);
+      }
+    }
+    axis.mixtures.push_back(std::move(weights));
+    return true;
+  };
+  for (const Mixture& mixture : inner) add(mixture, first);
+  for (int64_t output = 0; output < 2 * extent; ++output) {
+    const Mixture own = mixture_of_output(window, border, resize, output);
+    const int64_t phase = output % 2, shift = output / 2 - middle;
+    axis.mixture_of.push_back(phase);
+    if (are_alike(own, moved(inner[phase], shift, extent))) continue;
+    if (axis.mixtures.size() == 2 + kMostExceptions || !add(own, output / 2 + axis.low)) return {};
+    axis.mixture_of.back() = static_cast<int64_t>(axis.mixtures.size()) - 1;
+  }
+  return axis;
+}
+
+}  // namespace hourglass::detail
