@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "graph/error.h"
-#include "ops/detail/pooling.h"
+#include "ops/pooling.h"
 
 namespace hourglass::ops {
 namespace {

@@ -9,7 +9,7 @@
 #include <limits>
 
 #include "graph/error.h"
-#include "ops/detail/pooling.h"
+#include "ops/pooling.h"
 
 namespace hourglass::ops {
 namespace {

@@ -2,10 +2,10 @@
 //   diff_src = diff_dst * f'(s), where s is dst if f' is a function of dst (then the forward pass may overwrite its
 //   input, and nothing but the output is kept for the backward pass), else src.
 //
-// The functions are in ops/detail/unary_functions.h.
+// The functions are in ops/unary_functions.h.
 #include "graph/error.h"
 #include "ops/loops/element_walk.h"
-#include "ops/detail/unary_functions.h"
+#include "ops/unary_functions.h"
 
 namespace hourglass::ops {
 namespace {
