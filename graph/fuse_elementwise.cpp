@@ -3,7 +3,7 @@
 #include <optional>
 #include <queue>
 
-#include "graph/fuse.h"
+#include "graph/fuse_elementwise.h"
 #include "graph/op.h"
 #include "graph/passes.h"
 

@@ -67,7 +67,7 @@ struct Node {
   Attrs attrs;
   std::vector<ValueId> inputs;  // kNoValue for an optional input that is not given
   std::vector<ValueId> outputs;
-  // For a node that graph/fuse.h's fuse_elementwise() made of others: those, in order. Values that only they read are
+  // For a node that fuse_elementwise() made of others: those, in order. Values that only they read are
   // nobody's outputs.
   std::vector<Node> body = {};
 };

@@ -6,6 +6,9 @@
 #include <algorithm>
 
 #include "graph/error.h"
+#include "ops/loops/clones.h"
+#include "ops/loops/element.h"
+#include "ops/memory/view.h"
 #include "ops/pooling.h"
 
 namespace hourglass::ops {

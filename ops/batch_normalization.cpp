@@ -14,8 +14,11 @@
 #include <cmath>
 
 #include "graph/error.h"
-#include "ops/normalization/batch_normalization.h"
+#include "ops/loops/element.h"
 #include "ops/memory/onednn.h"
+#include "ops/memory/view.h"
+#include "ops/normalization/backward.h"
+#include "ops/normalization/forward.h"
 
 namespace hourglass::ops {
 namespace {

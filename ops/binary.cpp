@@ -6,9 +6,13 @@
 //           EqualMask(a, b) = a == b.  PReluMask(x, slope) = d PRelu / dx.
 #include "graph/error.h"
 #include "ops/loops/broadcast.h"
+#include "ops/loops/clones.h"
+#include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
 #include "ops/loops/math.h"
+#include "ops/loops/parallel.h"
 #include "ops/loops/strided_loop.h"
+#include "ops/memory/view.h"
 
 namespace hourglass::ops {
 namespace {

@@ -5,7 +5,10 @@
 //   diff_src = Concat of the diff_dst; where some outputs are unused, the sum of the others' SliceGrads.
 #include "graph/error.h"
 #include "ops/loops/copy_box.h"
+#include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
+#include "ops/loops/parallel.h"
+#include "ops/memory/view.h"
 
 #include <algorithm>
 #include <numeric>

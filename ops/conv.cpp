@@ -2,9 +2,9 @@
 //   dst[n,oc,oh,ow] = bias[oc] + sum over ic,kh,kw of src[n,ic,ih,iw] * weights[oc,ic,kh,kw],
 //   ih = oh * stride - pad_begin + kh * dilation (zero outside the source), ic within oc's group
 //   src [N,C,H,W], weights [OC,C/group,KH,KW], bias [OC] (optional, always f32), dst [N,OC,OH,OW]
-//   pad_mode (not ONNX's) says what stands outside the source instead of zero, as Pad's mode does: graph/fuse.cpp joins
-//   a Pad and its Conv so. band_rows sets how many rows of dst are computed at a time; 0 leaves it to the kernel.
-// FusedConv: Conv with what stands before and behind it, as graph/fuse.h joins them: src, weights and, where it
+//   pad_mode (not ONNX's) says what stands outside the source instead of zero, as Pad's mode does: ops/fused/fuse.cpp
+//   joins a Pad and its Conv so. band_rows sets how many rows of dst are computed at a time; 0 leaves it to the kernel.
+// FusedConv: Conv with what stands before and behind it, as ops/fused/fuse.h joins them: src, weights and, where it
 //   normalises, scale, bias, mean, inv_std (each [C]), src2 (optional) and the Conv's own bias (optional). The Conv is
 //   then of what BatchNormalizationApply (or with src2 ConcatBatchNormalizationApply) with alpha makes of src; with
 //   Resize's attributes, of src resized. Outputs: dst and, with_statistics, what BatchNormalizationStatistics says of
@@ -13,78 +13,25 @@
 // ConvGradWeights: diff_weights[oc,ic,kh,kw] = sum over n,oh,ow of src * diff_dst; diff_bias[oc] = sum of diff_dst
 //   With scale, bias, mean, inv_std and alpha, src is made of the node's as FusedConv does it.
 //
-// Kernels, where the CPU can: for 3x3 filters of what is resized to twice its size, convolutions that changed places
-// with the blur (ops/convolution/upsampled/blur_last_forward.h, stretched_grad_weights.h); for other 3x3 filters Winograd's
-// algorithm (ops/convolution/winograd.h); for gradients of weights otherwise, products of pixels
-// (ops/convolution/weight_gradient/kernel.h); in bf16, forward and for the source's gradient, products of tiles
-// (ops/convolution/amx_forward.h, tile_grad_src.h); pointwise ones of a normalised source (ops/convolution/pointwise.h).
-// Else oneDNN's direct convolution: on the whole image, with its border beside (ops/convolution/onednn_border.h), or
-// band by band (ops/convolution/onednn_bands.h) where padding is not zero.
-//
-// Weights take whatever layout oneDNN chooses, except that grouped weights stay row-major in the graph: oneDNN sees
-// them as 5-D [group,OC/group,C/group,KH,KW], which no 4-D blocked descriptor can say, so the kernel itself reorders
-// them (they are small) to and from the blocked form in its scratch memory.
+// Kernels: ops/convolution/choose.h lists them.
 #include <algorithm>
 
 #include "graph/error.h"
-#include "ops/convolution/onednn_bands.h"
-#include "ops/convolution/onednn_border.h"
-#include "ops/convolution/upsampled/phase_filters_amx.h"
-#include "ops/convolution/weight_gradient/kernel.h"
+#include "ops/convolution/choose.h"
 #include "ops/convolution/source.h"
-#include "ops/memory/onednn.h"
-#include "ops/convolution/pointwise.h"
 #include "ops/geometry/resize_taps.h"
-#include "ops/convolution/upsampled/blur_last_forward.h"
-#include "ops/convolution/upsampled/blur_last_grad_weights.h"
-#include "ops/convolution/amx_forward.h"
-#include "ops/convolution/amx_grad_src.h"
-#include "ops/geometry/window.h"
-#include "ops/convolution/winograd.h"
 #include "ops/normalization/written_statistics.h"
 #include "ops/table.h"
 
 namespace hourglass::ops {
 namespace {
 
-using detail::Argument;
+using detail::border_of;
+using detail::checked_window;
+using detail::Convolution;
+using detail::convolution_of;
+using detail::Direction;
 using detail::Window;
-using From = detail::Argument::From;
-
-Dims kernel_of(const Shape& weights) { return {weights[2], weights[3]}; }
-
-detail::Border border_of(const Attrs& attrs) {
-  return attrs.has("pad_mode") ? detail::border_of(attrs.string("pad_mode")) : detail::Border::constant;
-}
-
-// Everything that can be wrong about a convolution, and what it works on.
-Window checked_window(const Attrs& attrs, const Shape& src, const Shape& weights) {
-  if (src.rank() != 4 || weights.rank() != 4) {
-    fail("src is {} and weights are {}; only 2-D convolution is supported: src [N,C,H,W], weights [OC,C/group,KH,KW]",
-         src, weights);
-  }
-  const Dims& kernel_shape = attrs.ints("kernel_shape");
-  if (!kernel_shape.empty() && kernel_shape != kernel_of(weights)) {
-    fail("kernel_shape is [{}], the weights are {}", fmt::join(kernel_shape, ","), weights);
-  }
-  const int64_t group = attrs.integer("group");
-  if (group < 1) fail("group is {}, expected at least 1", group);
-  if (src[1] != weights[1] * group) {
-    fail("src {} has {} channels, weights {} in {} group(s) expect {}; check what feeds this node", src, src[1],
-         weights, group, weights[1] * group);
-  }
-  if (weights[0] == 0 || weights[0] % group != 0) {
-    fail("weights {} make {} channels, which {} groups do not divide", weights, weights[0], group);
-  }
-  const Window window = detail::window_of(attrs, src, kernel_of(weights));
-  const detail::Border border = border_of(attrs);
-  if (border != detail::Border::constant) {
-    if (group != 1) fail("pad_mode '{}' with {} groups is not supported", attrs.string("pad_mode"), group);
-    detail::check_border(border, window.h.pad_begin, window.h.pad_end, window.h.src, 2);
-    detail::check_border(border, window.w.pad_begin, window.w.pad_end, window.w.src, 3);
-  }
-  return window;
-}
 
 // ONNX knows zero padding only.
 bool to_onnx(ToOnnxContext& ctx) {
@@ -342,293 +289,46 @@ void reference_grad_weights(ReferenceContext& ctx) {
 
 // ---- kernels
 
-// How the weights look in the graph (4-D) and to oneDNN's choice `inner` (5-D when grouped).
-struct WeightsLayout {
-  MemoryDesc outer;  // the graph's value
-  MemoryDesc given;  // the same memory as oneDNN describes it
-  MemoryDesc inner;  // what the primitive takes
-  [[nodiscard]] bool needs_reorder() const { return given != inner; }
-};
-
-TensorType grouped(const TensorType& weights, int64_t group) {
-  const Shape& s = weights.shape;
-  if (group == 1) return weights;
-  return {weights.dtype, Shape{group, s[0] / group, s[1], s[2], s[3]}};
-}
-
-WeightsLayout weights_layout(const TensorType& weights, int64_t group, const MemoryDesc& inner) {
-  if (group == 1) return {.outer = inner, .given = inner, .inner = inner};
-  return {.outer = detail::plain(weights), .given = detail::plain(grouped(weights, group)), .inner = inner};
-}
-
-detail::ConvolutionSpec spec_of(const PlanContext& ctx, const TensorType& src, const TensorType& weights,
-                                const TensorType& dst) {
-  const Attrs& attrs = ctx.node.attrs;
-  const Window window = checked_window(attrs, src.shape, weights.shape);
-  const auto activation = [&](const TensorType& type) {
-    return ctx.policy == LayoutPolicy::channels_last ? detail::with_tag(type, detail::Tag::nhwc) : detail::any(type);
-  };
-  return {.src = activation(src),
-          .weights = detail::any(grouped(weights, attrs.integer("group"))),
-          .bias = {},
-          .dst = activation(dst),
-          .strides = window.strides(),
-          .dilations = window.dilations(),
-          .padding_l = window.padding_l(),
-          .padding_r = window.padding_r()};
-}
-
-// make(engine, spec), with layouts of oneDNN's choice where it has only a reference for those of the spec.
-template <typename Make>
-auto make_fast(const PlanContext& ctx, const detail::ConvolutionSpec& spec, const Make& make) {
-  auto desc = make(ctx.engine, spec);
-  if (!desc || !detail::is_reference(detail::implementation_of(desc))) return desc;
-  detail::ConvolutionSpec free = spec;
-  free.src = detail::any(spec.src);
-  free.dst = detail::any(spec.dst);
-  auto other = make(ctx.engine, free);
-  return other && !detail::is_reference(detail::implementation_of(other)) ? other : desc;
-}
-
-MemoryDesc bias_desc(int64_t channels) { return detail::plain({DType::f32, Shape{channels}}); }
-
-template <typename PrimitiveDesc>
-void require_implementation(const PrimitiveDesc& desc, DType type) {
-  if (!desc) {
-    fail("oneDNN has no {} convolution for this CPU{}", type, type == DType::bf16 ? "; compute in f32 instead" : "");
-  }
-}
-
-constexpr std::size_t kAlign = 64;
-std::size_t aligned(std::size_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
-
-// Forward and backward-data: the weights are input 1. Scratch memory: the larger of the scratchpads, then the blocked
-// weights.
-template <typename Primitive>
-void finish_with_weights_in(const PlanContext& ctx, const WeightsLayout& weights,
-                            const typename Primitive::primitive_desc& desc, std::vector<Argument> arguments,
-                            KernelPlan& plan) {
-  plan.implementation = detail::implementation_of(desc);
-  plan.scratch_bytes = desc.scratchpad_desc().get_size();
-  arguments.push_back({DNNL_ARG_SCRATCHPAD, From::scratchpad, 0, desc.scratchpad_desc()});
-  if (!weights.needs_reorder()) {
-    arguments.push_back({DNNL_ARG_WEIGHTS, From::src, 1, weights.given});
-    plan.kernel = detail::primitive_kernel(Primitive(desc), ctx.engine, std::move(arguments));
-    return;
-  }
-  const auto reorder = detail::make_reorder(ctx.engine, weights.given, weights.inner);
-  const std::size_t at = aligned(std::max(plan.scratch_bytes, reorder.scratchpad_desc().get_size()));
-  plan.scratch_bytes = at + weights.inner.get_size();
-  const Argument blocked{DNNL_ARG_WEIGHTS, From::scratch, static_cast<int64_t>(at), weights.inner};
-  arguments.push_back(blocked);
-  std::vector<std::unique_ptr<Kernel>> parts;
-  parts.push_back(detail::reorder_kernel(ctx.engine, reorder, {DNNL_ARG_FROM, From::src, 1, weights.given},
-                                         {DNNL_ARG_TO, From::scratch, blocked.index, weights.inner}));
-  parts.push_back(detail::primitive_kernel(Primitive(desc), ctx.engine, std::move(arguments)));
-  plan.kernel = sequence_kernel(std::move(parts));
-}
-
-detail::Convolution convolution_of(const PlanContext& ctx, detail::Direction direction, const TensorType& src,
-                                   const TensorType& weights, const TensorType& dst) {
-  const Attrs& attrs = ctx.node.attrs;
-  return {.direction = direction,
-          .window = checked_window(attrs, src.shape, weights.shape),
-          .border = border_of(attrs),
-          .src = src,
-          .weights = weights,
-          .dst = dst,
-          .band_rows = attrs.has("band_rows") ? attrs.integer("band_rows") : 0};
-}
-
 TensorType normalized_source(const PlanContext& ctx) {
   if (!ctx.has(detail::kScaleInput)) return ctx.in(0);
   const TensorType first = resized_source(ctx.node.attrs, ctx.in(0));
   return ctx.has(detail::kSecondInput) ? detail::joined(first, ctx.in(detail::kSecondInput)) : first;
 }
-detail::SourceNormalization normalization_of(const PlanContext& ctx) {
+std::optional<detail::SourceNormalization> normalization_of(const PlanContext& ctx) {
+  if (!ctx.has(detail::kScaleInput)) return std::nullopt;
   detail::SourceNormalization result{.first_channels = ctx.in(0).shape[1],
                                      .alpha = static_cast<float>(ctx.node.attrs.real("alpha"))};
   if (detail::resizes(ctx.node.attrs)) result.resized = {ctx.in(0).shape, ctx.node.attrs};
   return result;
 }
 
-// The plan by a kernel of ours or by bands of oneDNN's, where that is the way.
-std::optional<KernelPlan> plan_ours(const PlanContext& ctx, const detail::Convolution& conv) {
-  const Attrs& attrs = ctx.node.attrs;
-  if (attrs.integer("group") != 1) return std::nullopt;
-  if (conv.band_rows == 0) {
-    if (auto plan = detail::plan_stretched_convolution(conv)) return plan;
-    if (auto plan = detail::plan_stretched_grad_weights(conv)) return plan;
-    if (auto plan = detail::plan_winograd(conv)) return plan;
-    if (auto plan = detail::plan_doubled_convolution(conv)) return plan;
-    if (auto plan = detail::plan_tile_convolution(conv)) return plan;
-    if (auto plan = detail::plan_pointwise(conv)) return plan;
-    if (auto plan = detail::plan_tile_grad_src(conv)) return plan;
-    if (auto plan = detail::plan_bordered_grad_src(ctx, conv)) return plan;
-    if (conv.direction == detail::Direction::grad_weights) {
-      if (auto plan = detail::plan_grad_weights(conv)) return plan;
-    }
-  }
-  const bool has_border = conv.border != detail::Border::constant;
-  if (conv.normalized) {
-    // Bands copy what they read, with its border.
-    const bool copies = has_border && conv.direction == detail::Direction::forward;
-    return copies ? detail::plan_band_convolution(ctx, conv) : std::nullopt;
-  }
-  if (!has_border && !detail::prefers_bands(conv)) return std::nullopt;
-  auto plan = detail::plan_band_convolution(ctx, conv);
-  if (!plan && has_border) {
-    fail("oneDNN has no {} convolution for this CPU and pad_mode '{}'", conv.src.dtype, attrs.string("pad_mode"));
-  }
-  return plan;
-}
-
-// Of a source of type `src` that is there, at input 0. Inputs of the plan: src, weights and, with a bias, that.
-KernelPlan plan_forward_of(PlanContext& ctx, const TensorType& src, bool has_bias) {
-  detail::Convolution conv = convolution_of(ctx, detail::Direction::forward, src, ctx.in(1), ctx.out());
-  conv.has_bias = has_bias;
-  if (auto plan = plan_ours(ctx, conv)) return std::move(*plan);
-  detail::ConvolutionSpec spec = spec_of(ctx, src, ctx.in(1), ctx.out());
-  if (has_bias) spec.bias = bias_desc(ctx.out().shape[1]);
-  const auto desc = make_fast(ctx, spec, detail::make_convolution);
-  require_implementation(desc, ctx.in(0).dtype);
-  const WeightsLayout weights = weights_layout(ctx.in(1), ctx.node.attrs.integer("group"), desc.weights_desc());
-
-  KernelPlan plan;
-  plan.src = {desc.src_desc(), weights.outer};
-  plan.dst = {desc.dst_desc()};
-  if (has_bias) plan.src.push_back(spec.bias);
-  std::vector<Argument> arguments{{DNNL_ARG_SRC, From::src, 0, desc.src_desc()},
-                                  {DNNL_ARG_DST, From::dst, 0, desc.dst_desc()}};
-  if (has_bias) arguments.push_back({DNNL_ARG_BIAS, From::src, 2, spec.bias});
-  finish_with_weights_in<dnnl::convolution_forward>(ctx, weights, desc, std::move(arguments), plan);
-  return plan;
-}
-
 KernelPlan plan_forward(PlanContext& ctx) {
-  KernelPlan plan = plan_forward_of(ctx, ctx.in(0), ctx.has(2));
+  Convolution conv = convolution_of(ctx.node.attrs, Direction::forward, ctx.in(0), ctx.in(1), ctx.out());
+  conv.has_bias = ctx.has(2);
+  KernelPlan plan = detail::plan_convolution(ctx, conv);
   plan.src.resize(ctx.node.inputs.size());  // a bias that is not given
   return plan;
 }
 
-// In which a kernel is planned that reads what has been normalised.
-PlanContext context_behind_normalization(const PlanContext& ctx, const detail::Convolution& conv) {
-  const MemoryDesc made = detail::with_tag(conv.src, detail::Tag::nhwc);
-  return {ctx.graph, ctx.node, ctx.engine, {made, ctx.src[1]}, LayoutPolicy::channels_last};
-}
-
-// With the source there, and dst's statistics behind it, where no kernel does it all.
-KernelPlan plan_apart(PlanContext& ctx, const detail::Convolution& conv) {
-  PlanContext inner = conv.normalized ? context_behind_normalization(ctx, conv) : ctx;
-  KernelPlan plan = plan_forward_of(inner, conv.src, conv.has_bias);
-  if (conv.normalized) plan = detail::behind_normalization(ctx.engine, conv, std::move(plan));
-  if (conv.statistics) plan = detail::before_statistics(conv.dst, *conv.statistics, std::move(plan));
-  return plan;
-}
-
 KernelPlan plan_fused(PlanContext& ctx) {
-  detail::Convolution conv =
-      convolution_of(ctx, detail::Direction::forward, normalized_source(ctx), ctx.in(1), ctx.out());
+  Convolution conv = convolution_of(ctx.node.attrs, Direction::forward, normalized_source(ctx), ctx.in(1), ctx.out());
   conv.has_bias = ctx.has(detail::kConvBiasInput);
-  if (ctx.has(detail::kScaleInput)) conv.normalized = normalization_of(ctx);
+  conv.normalized = normalization_of(ctx);
   if (ctx.node.outputs.size() > 1) conv.statistics = ctx.node.attrs.real("epsilon");
-  if (auto plan = plan_ours(ctx, conv)) return std::move(*plan);
-  return plan_apart(ctx, conv);
-}
-
-// The gradient of a pointwise convolution's source is one with the weights transposed. oneDNN 2.6 has faster kernels
-// for that: 1.3 instead of 2.6 ms for 32 channels of bf16 at 512x512. Tiles of our own are slower than those unless
-// they work in place.
-KernelPlan plan_pointwise_grad_src(PlanContext& ctx) {
-  const TensorType& given = ctx.in(1);
-  const TensorType transposed{given.dtype, Shape{given.shape[1], given.shape[0], 1, 1}};
-  const auto desc = make_fast(ctx, spec_of(ctx, ctx.in(0), transposed, ctx.out()), detail::make_convolution);
-  require_implementation(desc, ctx.in(0).dtype);
-  const MemoryDesc weights = desc.weights_desc();
-  KernelPlan plan;
-  plan.src = {desc.src_desc(), weights.permute_axes({1, 0, 2, 3})};
-  plan.dst = {desc.dst_desc()};
-  finish_with_weights_in<dnnl::convolution_forward>(
-      ctx, {.outer = plan.src[1], .given = weights, .inner = weights}, desc,
-      {{DNNL_ARG_SRC, From::src, 0, desc.src_desc()}, {DNNL_ARG_DST, From::dst, 0, desc.dst_desc()}}, plan);
-  return plan;
+  return detail::plan_convolution(ctx, conv);
 }
 
 KernelPlan plan_grad_src(PlanContext& ctx) {
-  const detail::Convolution conv = convolution_of(ctx, detail::Direction::grad_src, ctx.out(), ctx.in(1), ctx.in(0));
-  const bool is_pointwise = conv.window.h.is_pointwise() && conv.window.w.is_pointwise();
-  if (is_pointwise && ctx.node.attrs.integer("group") == 1) {
-    if (conv.src.shape == conv.dst.shape) {
-      if (auto plan = detail::plan_tile_grad_src(conv)) return std::move(*plan);
-    }
-    return plan_pointwise_grad_src(ctx);
-  }
-  if (auto plan = plan_ours(ctx, conv)) return std::move(*plan);
-  const detail::ConvolutionSpec spec = spec_of(ctx, ctx.out(), ctx.in(1), ctx.in(0));
-  const auto desc = make_fast(ctx, spec, detail::make_convolution_backward_data);
-  require_implementation(desc, ctx.in(0).dtype);
-  const WeightsLayout weights = weights_layout(ctx.in(1), ctx.node.attrs.integer("group"), desc.weights_desc());
-
-  KernelPlan plan;
-  plan.src = {desc.diff_dst_desc(), weights.outer};
-  plan.dst = {desc.diff_src_desc()};
-  std::vector<Argument> arguments{{DNNL_ARG_DIFF_DST, From::src, 0, desc.diff_dst_desc()},
-                                  {DNNL_ARG_DIFF_SRC, From::dst, 0, desc.diff_src_desc()}};
-  finish_with_weights_in<dnnl::convolution_backward_data>(ctx, weights, desc, std::move(arguments), plan);
-  return plan;
-}
-
-// Of a source of type `src` that is there, at input 0.
-KernelPlan plan_grad_weights_of(PlanContext& ctx, const TensorType& src) {
-  detail::Convolution conv = convolution_of(ctx, detail::Direction::grad_weights, src, ctx.out(0), ctx.in(1));
-  const bool with_bias = conv.has_bias = ctx.node.outputs.size() > 1;
-  if (auto plan = plan_ours(ctx, conv)) return std::move(*plan);
-  detail::ConvolutionSpec spec = spec_of(ctx, src, ctx.out(0), ctx.in(1));
-  if (with_bias) spec.bias = bias_desc(ctx.in(1).shape[1]);
-  const auto desc = make_fast(ctx, spec, detail::make_convolution_backward_weights);
-  require_implementation(desc, ctx.in(0).dtype);
-  const WeightsLayout weights = weights_layout(ctx.out(0), ctx.node.attrs.integer("group"), desc.diff_weights_desc());
-
-  KernelPlan plan{.src = {desc.src_desc(), desc.diff_dst_desc()},
-                  .dst = {weights.outer},
-                  .scratch_bytes = desc.scratchpad_desc().get_size(),
-                  .implementation = detail::implementation_of(desc),
-                  .kernel = nullptr};
-  std::vector<Argument> arguments{{DNNL_ARG_SRC, From::src, 0, desc.src_desc()},
-                                  {DNNL_ARG_DIFF_DST, From::src, 1, desc.diff_dst_desc()},
-                                  {DNNL_ARG_SCRATCHPAD, From::scratchpad, 0, desc.scratchpad_desc()}};
-  if (with_bias) {
-    plan.dst.push_back(spec.bias);
-    arguments.push_back({DNNL_ARG_DIFF_BIAS, From::dst, 1, spec.bias});
-  }
-  using Primitive = dnnl::convolution_backward_weights;
-  if (!weights.needs_reorder()) {
-    arguments.push_back({DNNL_ARG_DIFF_WEIGHTS, From::dst, 0, weights.given});
-    plan.kernel = detail::primitive_kernel(Primitive(desc), ctx.engine, std::move(arguments));
-    return plan;
-  }
-  const auto reorder = detail::make_reorder(ctx.engine, weights.inner, weights.given);
-  const std::size_t at = aligned(std::max(plan.scratch_bytes, reorder.scratchpad_desc().get_size()));
-  plan.scratch_bytes = at + weights.inner.get_size();
-  arguments.push_back({DNNL_ARG_DIFF_WEIGHTS, From::scratch, static_cast<int64_t>(at), weights.inner});
-  std::vector<std::unique_ptr<Kernel>> parts;
-  parts.push_back(detail::primitive_kernel(Primitive(desc), ctx.engine, std::move(arguments)));
-  parts.push_back(detail::reorder_kernel(ctx.engine, reorder,
-                                         {DNNL_ARG_FROM, From::scratch, static_cast<int64_t>(at), weights.inner},
-                                         {DNNL_ARG_TO, From::dst, 0, weights.given}));
-  plan.kernel = sequence_kernel(std::move(parts));
-  return plan;
+  return detail::plan_convolution(ctx,
+                                  convolution_of(ctx.node.attrs, Direction::grad_src, ctx.out(), ctx.in(1), ctx.in(0)));
 }
 
 KernelPlan plan_grad_weights(PlanContext& ctx) {
-  if (!ctx.has(detail::kScaleInput)) return plan_grad_weights_of(ctx, ctx.in(0));
-  detail::Convolution conv =
-      convolution_of(ctx, detail::Direction::grad_weights, normalized_source(ctx), ctx.out(0), ctx.in(1));
+  Convolution conv =
+      convolution_of(ctx.node.attrs, Direction::grad_weights, normalized_source(ctx), ctx.out(0), ctx.in(1));
   conv.has_bias = ctx.node.outputs.size() > 1;
   conv.normalized = normalization_of(ctx);
-  if (auto plan = plan_ours(ctx, conv)) return std::move(*plan);
-  PlanContext inner = context_behind_normalization(ctx, conv);
-  return detail::behind_normalization(ctx.engine, conv, plan_grad_weights_of(inner, conv.src));
+  return detail::plan_convolution(ctx, conv);
 }
 
 // Of a convolution whose source may be normalised, and resized before.

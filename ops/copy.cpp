@@ -4,6 +4,7 @@
 //   diff_src = diff_dst under src's shape or type.
 #include "graph/error.h"
 #include "ops/loops/element_walk.h"
+#include "ops/loops/parallel.h"
 
 #include <array>
 #include <cmath>

@@ -1,7 +1,7 @@
 // Internal: Elementwise computes Node::body, elementwise ops of images of one shape, the Casts between them, and sums
 // over them to one number: a piece of the image at a time, in f32, so that what one makes for another stays in the
 // cache.
-//   Inputs are such images, f32 or bf16, and numbers. graph/fuse.h: fuse_elementwise() makes these nodes.
+//   Inputs are such images, f32 or bf16, and numbers. graph/fuse_elementwise.h makes these nodes.
 //
 // Images of few channels may be channels-last on the one side, as convolutions want them, and row-major on the other,
 // as whoever compares or shows images does: a piece is then some pixels, and its rows are their channels.
@@ -13,7 +13,11 @@
 #include <map>
 #include <optional>
 
+#include "ops/loops/clones.h"
+#include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
+#include "ops/loops/parallel.h"
+#include "ops/memory/view.h"
 
 namespace hourglass::ops {
 namespace {

@@ -2,7 +2,9 @@
 // indices' shape takes the axis' place.                           ONNX Gather.
 //   diff_src = GatherGrad: each slice of diff_dst added to where it came from, zero elsewhere.
 #include "graph/error.h"
+#include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
+#include "ops/loops/parallel.h"
 
 namespace hourglass::ops {
 namespace {

@@ -45,7 +45,13 @@ struct KernelPlan {
   std::size_t scratch_bytes = 0;
   // (output, input) pairs whose memory may be shared: run() then reads and writes the same address.
   std::vector<std::pair<int, int>> in_place = {};
-  std::string implementation;  // "jit:avx512_common", "loop"
+  // What runs: "loop"; oneDNN's name, "jit:avx512_common"; a convolution's kernel by its name in
+  // ops/convolution/choose.h and the instructions or oneDNN's name behind it, "winograd_forward:avx2".
+  std::string implementation;
+  // A convolution's kernel without oneDNN, which allocates nothing while it runs.
+  bool ours = false;
+  // The kernels that were asked before, best first, and why they declined: "winograd_forward: 3x3 with stride 1 only".
+  std::vector<std::string> declined = {};
   // What a result may be off by, of the largest, where that is more than the element type says: algorithms that round
   // on their way. 0: nothing more.
   double rounding = 0;

@@ -2,7 +2,9 @@
 //   diff_src = diff_dst * (dst > 0 ? 1 : alpha), for alpha > 0 the sign of dst is the sign of src, so the forward
 //   pass may overwrite its input.  (alpha <= 0 keeps src instead.)
 // Relu is LeakyRelu with alpha = 0.                         ONNX Relu-14
-#include "ops/loops/loop.h"
+#include "ops/loops/clones.h"
+#include "ops/loops/element.h"
+#include "ops/loops/parallel.h"
 #include "ops/memory/onednn.h"
 #include "ops/memory/view.h"
 

@@ -4,6 +4,7 @@
 //   Where: dst = condition ? x : y, all three broadcast.  dx = condition ? dy : 0, d y = condition ? 0 : dy.
 #include "graph/error.h"
 #include "ops/loops/broadcast.h"
+#include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
 #include "ops/loops/strided_loop.h"
 

@@ -9,6 +9,9 @@
 #include <limits>
 
 #include "graph/error.h"
+#include "ops/loops/clones.h"
+#include "ops/loops/element.h"
+#include "ops/memory/view.h"
 #include "ops/pooling.h"
 
 namespace hourglass::ops {

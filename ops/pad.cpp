@@ -8,7 +8,9 @@
 
 #include "graph/error.h"
 #include "ops/geometry/padding_mode.h"
-#include "ops/loops/loop.h"
+#include "ops/loops/clones.h"
+#include "ops/loops/element.h"
+#include "ops/loops/parallel.h"
 #include "ops/memory/onednn.h"
 #include "ops/memory/view.h"
 

@@ -6,9 +6,9 @@
 
 #include <string_view>
 
-#include "ops/loops/loop.h"
-#include "ops/memory/view.h"
 #include "ops/geometry/window.h"
+#include "ops/loops/parallel.h"
+#include "ops/memory/view.h"
 
 namespace hourglass::detail {
 

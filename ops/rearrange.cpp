@@ -6,7 +6,9 @@
 //   the channel or the pixel's place is the outer part of src's channel number.
 // ONNX ops of the same names; shape, repeats and perm are constants.
 #include "graph/error.h"
+#include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
+#include "ops/loops/parallel.h"
 #include "ops/loops/strided_loop.h"
 
 #include <algorithm>

@@ -9,8 +9,12 @@
 // Every kernel accumulates in double and in an order that depends on the shape only, so a loss over millions of pixels
 // is exact to float and the same for any number of threads.
 #include "graph/error.h"
+#include "ops/loops/clones.h"
+#include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
+#include "ops/loops/parallel.h"
 #include "ops/loops/strided_loop.h"
+#include "ops/memory/view.h"
 
 #include <algorithm>
 #include <cmath>

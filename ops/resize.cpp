@@ -5,20 +5,22 @@
 //   Outside the image the edge is repeated, or with exclude_outside the weights inside are scaled to a sum of 1; with
 //   tf_crop_and_resize, which sees the part [start, end] of the image, dst is extrapolation_value there.
 //   Upsample (ONNX 1 to 9) is Resize with x(o) = o / scale.
-// ResizeWithStatistics: with the outputs of BatchNormalizationStatistics of dst; made by graph/fuse.h.
-// ResizeStatistics: those alone, of a dst that is not stored; made by graph/fuse.h.
+// ResizeWithStatistics: with the outputs of BatchNormalizationStatistics of dst; made by ops/fused/fuse.h.
+// ResizeStatistics: those alone, of a dst that is not stored; made by ops/fused/fuse.h.
 // Linear in src, so the gradient is the transposed map, diff_src[h,w] = sum row[oh,h] * column[ow,w] * diff_dst[oh,ow],
 // gathered by source pixel: no two threads add to one number.
 //   Keys, Cubic convolution interpolation for digital image processing, IEEE ASSP 1981, eq. 15.
 #include "graph/error.h"
-#include "ops/memory/filled.h"
-#include "ops/loops/loop.h"
-#include "ops/memory/onednn.h"
 #include "ops/geometry/resize_taps.h"
-#include "ops/normalization/resized.h"
-#include "ops/resampling/separable_map.h"
+#include "ops/loops/element.h"
+#include "ops/loops/parallel.h"
+#include "ops/memory/filled.h"
+#include "ops/memory/onednn.h"
+#include "ops/memory/scratch_layout.h"
 #include "ops/memory/view.h"
+#include "ops/normalization/resized.h"
 #include "ops/normalization/written_statistics.h"
+#include "ops/resampling/separable_map.h"
 
 namespace hourglass::ops {
 namespace {

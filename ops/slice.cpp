@@ -5,8 +5,10 @@
 
 #include "graph/error.h"
 #include "ops/loops/copy_box.h"
+#include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
 #include "ops/loops/strided_loop.h"
+#include "ops/memory/view.h"
 
 namespace hourglass::ops {
 namespace {

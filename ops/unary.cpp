@@ -4,6 +4,8 @@
 //
 // The functions are in ops/unary_functions.h.
 #include "graph/error.h"
+#include "ops/loops/clones.h"
+#include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
 #include "ops/unary_functions.h"
 

@@ -3,7 +3,10 @@
 //   (smaller) one gets, and equal ones share.
 #include "graph/error.h"
 #include "ops/loops/broadcast.h"
+#include "ops/loops/clones.h"
+#include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
+#include "ops/loops/parallel.h"
 #include "ops/loops/strided_loop.h"
 
 namespace hourglass::ops {

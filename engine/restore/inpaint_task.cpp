@@ -5,7 +5,7 @@
 #include "engine/restore/energy.h"
 #include "engine/restore/pixel_psnr.h"
 #include "graph/error.h"
-#include "ops/loops/loop.h"
+#include "ops/loops/clones.h"
 
 namespace hourglass {
 namespace {

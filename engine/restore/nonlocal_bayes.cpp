@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "graph/error.h"
-#include "ops/loops/loop.h"
+#include "ops/loops/clones.h"
 
 namespace hourglass {
 namespace {

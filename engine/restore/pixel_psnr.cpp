@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "ops/loops/loop.h"
+#include "ops/loops/clones.h"
 
 namespace hourglass {
 

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ops/loops/loop.h"
+#include "ops/loops/clones.h"
+#include "ops/loops/element.h"
+#include "ops/loops/parallel.h"
 
 namespace hourglass {
 namespace {

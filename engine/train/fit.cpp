@@ -5,13 +5,10 @@
 
 #include "engine/runtime/team.h"
 #include "engine/train/random.h"
-#include "graph/autodiff.h"
 #include "graph/error.h"
-#include "graph/fuse.h"
-#include "graph/op.h"
-#include "graph/precision.h"
-#include "graph/recompute.h"
-#include "ops/loops/loop.h"
+#include "ops/loops/clones.h"
+#include "ops/loops/element.h"
+#include "ops/loops/parallel.h"
 
 namespace hourglass {
 namespace {
@@ -38,56 +35,21 @@ std::vector<float> meshgrid(const Shape& shape) {
 
 }  // namespace
 
-struct Fit::Compiled {
-  std::vector<ValueId> parameters, trained, gradients;
-  ValueId image;
-  Plan plan;
-};
-
-Fit::Compiled Fit::compile(const Problem& problem, const OpTable& table, const FitOptions& options, bool allocate) {
-  if (options.precision == Precision::bf16 && !has_native_bf16()) {
-    fail(
-        "bf16: this CPU has no bf16 arithmetic, or oneDNN may not use it; it would be emulated, slower than f32. "
-        "Compute in f32");
-  }
-  Graph graph = problem.graph;
-  graph.outputs = {problem.image, problem.loss};
-  fuse(graph, table);
-  graph.outputs = {problem.image};
-  ValueId image = problem.image;
-  if (options.precision == Precision::bf16) {
-    image = lower_to_bf16(graph, table, problem.input, image);
-    if (!options.optimize_input) lower_input_to_bf16(graph, problem.input);
-  }
-  const std::vector<ValueId> parameters = graph.parameters();
-  std::vector<ValueId> trained;
-  if (options.optimize_network) trained = parameters;
-  if (options.optimize_network && trained.empty()) fail("the network has no parameters to train");
-  if (options.optimize_input) trained.push_back(problem.input);
-  if (trained.empty()) fail("neither the network nor its input is to be optimized: nothing could be fitted");
-  Differentiated d = differentiate(graph, table, problem.loss, trained);
-  fuse_normalized_sources(d.graph, graph.nodes.size());
-  fuse_resized_gradients(d.graph, graph.nodes.size(), table);
-  constexpr int64_t kWorthIt = 1 << 20;  // bytes; smaller values are few megabytes in all
-  recompute(d.graph, table, graph.nodes.size(), kWorthIt);
-  fuse_pointwise_gradients(d.graph, table);
-  fuse_normalizations(d.graph, table);
-  fuse_elementwise(d.graph, table);
-  PlanOptions plan_options{.threads = options.threads,
-                           .policy = options.policy,
-                           .output_like = {},
-                           .given_bf16_copies = true,
-                           .allocate = allocate};
-  for (std::size_t i = 0; i < trained.size(); ++i) {
-    plan_options.output_like.emplace_back(d.gradients[i], trained[i]);
-  }
-  return {parameters, trained, d.gradients, image, Plan(std::move(d.graph), std::move(plan_options))};
+CompiledTraining Fit::compile(const Problem& problem, const OpTable& table, const FitOptions& options, bool allocate) {
+  return compile_training(
+      {.graph = problem.graph, .input = problem.input, .image = problem.image, .loss = problem.loss}, table,
+      {.train_parameters = options.optimize_network,
+       .train_input = options.optimize_input,
+       .precision = options.precision,
+       .threads = options.threads,
+       .policy = options.policy,
+       .allocate = allocate});
 }
 
 Fit::Fit(const Problem& problem, const OpTable& table, const FitOptions& options)
     : Fit(problem, compile_within_limit(problem, table, options), options) {}
 
-Fit::Fit(const Problem& problem, Compiled compiled, const FitOptions& options)
+Fit::Fit(const Problem& problem, CompiledTraining compiled, const FitOptions& options)
     : options_(options),
       input_(problem.input),
       loss_(problem.loss),
@@ -114,12 +76,12 @@ Fit::Fit(const Problem& problem, Compiled compiled, const FitOptions& options)
   average_.assign(static_cast<std::size_t>(image_shape_.elements()), 0.0F);
 }
 
-Fit::Compiled Fit::compile_within_limit(const Problem& problem, const OpTable& table, const FitOptions& options) {
+CompiledTraining Fit::compile_within_limit(const Problem& problem, const OpTable& table, const FitOptions& options) {
   if (options.memory_limit > 0) planned_bytes(problem, table, options);
   return compile(problem, table, options, /*allocate=*/true);
 }
 
-std::size_t Fit::bytes_of(const Problem& problem, const Compiled& compiled) {
+std::size_t Fit::bytes_of(const Problem& problem, const CompiledTraining& compiled) {
   const std::size_t input = static_cast<std::size_t>(compiled.plan.padded_elements(problem.input)) *
                             size_of(compiled.plan.graph().type(problem.input).dtype);
   int64_t floats = problem.graph.shape(problem.image).elements();

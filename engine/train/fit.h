@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/runtime/compile.h"
 #include "engine/runtime/plan.h"
 #include "engine/runtime/precision.h"
 #include "engine/train/adam.h"
@@ -99,11 +100,11 @@ class Fit {
   [[nodiscard]] const std::vector<ValueId>& gradients() const { return gradients_; }
 
  private:
-  struct Compiled;
-  Fit(const Problem& problem, Compiled compiled, const FitOptions& options);
-  static Compiled compile(const Problem& problem, const OpTable& table, const FitOptions& options, bool allocate);
-  static Compiled compile_within_limit(const Problem& problem, const OpTable& table, const FitOptions& options);
-  static std::size_t bytes_of(const Problem& problem, const Compiled& compiled);
+  Fit(const Problem& problem, CompiledTraining compiled, const FitOptions& options);
+  static CompiledTraining compile(const Problem& problem, const OpTable& table, const FitOptions& options,
+                                  bool allocate);
+  static CompiledTraining compile_within_limit(const Problem& problem, const OpTable& table, const FitOptions& options);
+  static std::size_t bytes_of(const Problem& problem, const CompiledTraining& compiled);
   void draw_parameters();
   // To their copies in bf16, which Adam keeps up to date from then on.
   void copy_parameters();

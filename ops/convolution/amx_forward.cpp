@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <array>
 
-#include "ops/simd/amx.h"
-#include "ops/loops/loop.h"
 #include "ops/convolution/source.h"
-#include "ops/memory/scratch_layout.h"
+#include "ops/loops/parallel.h"
 #include "ops/memory/onednn.h"
+#include "ops/memory/scratch_layout.h"
 #include "ops/memory/view.h"
 #include "ops/normalization/written_statistics.h"
+#include "ops/simd/amx.h"
 
 namespace hourglass::detail {
 namespace {
@@ -176,19 +176,12 @@ class TileConvolution final : public ConvolutionKernel {
 
 }  // namespace
 
-const AmxLoops* tile_loops() { return has_isa(dnnl::cpu_isa::avx512_core_amx) ? amx_loops() : nullptr; }
-
-std::optional<KernelPlan> plan_tile_convolution(const Convolution& conv) {
+Answer plan_amx_forward(const PlanContext&, const Convolution& conv) {
   const auto& [h, w] = conv.window;
-  if (conv.direction != Direction::forward || conv.src.dtype != DType::bf16 || conv.dst.dtype != DType::bf16 ||
-      conv.weights.dtype != DType::bf16 || conv.src.shape.elements() == 0 || conv.dst.shape.elements() == 0 ||
-      tile_loops() == nullptr) {
-    return std::nullopt;
-  }
   auto layout = std::make_shared<Layout>();
   Layout& l = *layout;
   l.conv = conv;
-  l.loops = tile_loops();
+  l.loops = amx_tiles();
   const MemoryDesc src = with_tag(conv.src, Tag::nhwc), dst = with_tag(conv.dst, Tag::nhwc);
   const MemoryDesc weights = with_tag(conv.weights, Tag::hwio);
   l.src = view_of(src);
@@ -202,7 +195,7 @@ std::optional<KernelPlan> plan_tile_convolution(const Convolution& conv) {
       l.runs.push_back({.row = i * h.dilation, .place = j * w.dilation * l.src.c, .tap = i * w.kernel + j, .taps = 1});
     }
   }
-  if (l.runs.size() > kMostTileRuns) return std::nullopt;
+  if (l.runs.size() > kMostTileRuns) return Declined{fmt::format("more than {} runs of taps", kMostTileRuns)};
   l.run_steps = up(l.run_channels(), kStep) / kStep;
   l.pitch = w.stride * l.src.c;
   l.places = (w.dst - 1) * w.stride + w.extent();
@@ -232,12 +225,13 @@ std::optional<KernelPlan> plan_tile_convolution(const Convolution& conv) {
   l.sums = offsets.end() + of_thread.add(bytes(AmxPixels::kSums, sizeof(float)));
   if (conv.normalized) l.normal_buffer = offsets.end() + of_thread.add(bytes(l.src.w * l.src.c, sizeof(uint16_t)));
   l.thread_bytes = of_thread.end();
-  if (weights_bytes > kTileWeightsBytes || l.thread_bytes > kTileThreadBytes) return std::nullopt;
+  if (weights_bytes > kTileWeightsBytes) return Declined{"more than 2 MiB of weights"};
+  if (l.thread_bytes > kTileThreadBytes) return Declined{"rows of more than 8 MiB a thread"};
 
   KernelPlan plan{.src = {src, weights},
                   .dst = {dst},
                   .scratch_bytes = offsets.end() + of_thread.end() * static_cast<std::size_t>(omp_get_max_threads()),
-                  .implementation = "tiles:avx512_core_amx_bf16",
+                  .implementation = "avx512_core_amx_bf16",
                   .kernel = nullptr};
   if (conv.has_bias) plan.src.push_back(plain({DType::f32, Shape{conv.weights.shape[0]}}));
   if (l.normalized) {

@@ -7,22 +7,16 @@
 #pragma once
 
 #include <cstddef>
-#include <optional>
 
 #include "ops/convolution/convolution.h"
 
 namespace hourglass::detail {
 
-struct AmxLoops;
-// Null where the CPU has no AMX that oneDNN, and this process, may use.
-const AmxLoops* tile_loops();
-
 // What kernels of tiles take: runs of memory that a product reads; bytes of all weights, which each row of the image
 // reads; and bytes of the rows that a thread keeps.
 constexpr std::size_t kMostTileRuns = 64, kTileWeightsBytes = 2 << 20, kTileThreadBytes = 8 << 20;
 
-// For one group. Absent for f32, where the CPU has no AMX that oneDNN may use, and where weights, rows or taps are too
-// many.
-std::optional<KernelPlan> plan_tile_convolution(const Convolution& conv);
+// Declines where weights, rows or taps are too many.
+Answer plan_amx_forward(const PlanContext& ctx, const Convolution& conv);
 
 }  // namespace hourglass::detail

@@ -4,12 +4,14 @@
 #include <array>
 #include <limits>
 
-#include "ops/simd/amx.h"
-#include "ops/loops/loop.h"
-#include "ops/memory/scratch_layout.h"
-#include "ops/memory/onednn.h"
 #include "ops/convolution/amx_forward.h"
+#include "ops/loops/element.h"
+#include "ops/loops/parallel.h"
+#include "ops/loops/rows.h"
+#include "ops/memory/onednn.h"
+#include "ops/memory/scratch_layout.h"
 #include "ops/memory/view.h"
+#include "ops/simd/amx.h"
 
 namespace hourglass::detail {
 namespace {
@@ -254,18 +256,20 @@ bool is_worth_it(const Convolution& conv) {
 
 }  // namespace
 
-std::optional<KernelPlan> plan_tile_grad_src(const Convolution& conv) {
+Answer plan_amx_grad_src(const PlanContext&, const Convolution& conv) {
   const auto& [h, w] = conv.window;
-  if (conv.direction != Direction::grad_src || conv.src.dtype != DType::bf16 || conv.dst.dtype != DType::bf16 ||
-      conv.weights.dtype != DType::bf16 || h.dilation != 1 || w.dilation != 1 || h.stride > kMostPhases ||
-      w.stride > kMostPhases || h.stride * w.stride > kMostPhases || conv.src.shape.elements() == 0 ||
-      conv.dst.shape.elements() == 0 || has_wide_border(conv) || !is_worth_it(conv) || tile_loops() == nullptr) {
-    return std::nullopt;
+  const bool is_pointwise = h.is_pointwise() && w.is_pointwise();
+  if (h.dilation != 1 || w.dilation != 1) return Declined{"dilated"};
+  if (h.stride > kMostPhases || w.stride > kMostPhases || h.stride * w.stride > kMostPhases) {
+    return Declined{fmt::format("strides of more than {} phases", kMostPhases)};
   }
+  if (has_wide_border(conv)) return Declined{"a border that shows many pixels"};
+  if (!is_worth_it(conv)) return Declined{"oneDNN is faster with so many channels, which fill no pair of tiles"};
+  if (is_pointwise && conv.src.shape != conv.dst.shape) return Declined{"pointwise, and not in place"};
   auto layout = std::make_shared<Layout>();
   Layout& l = *layout;
   l.conv = conv;
-  l.loops = tile_loops();
+  l.loops = amx_tiles();
   const MemoryDesc src = with_tag(conv.src, Tag::nhwc), dst = with_tag(conv.dst, Tag::nhwc);
   l.src = view_of(src);
   l.dst = view_of(dst);
@@ -282,7 +286,9 @@ std::optional<KernelPlan> plan_tile_grad_src(const Convolution& conv) {
   l.column_phases = static_cast<int64_t>(column_phases.size());
   for (const Phase& phase : row_phases) l.slots = std::max(l.slots, phase.taps);
   for (const Phase& phase : column_phases) l.margin = std::max(l.margin, phase.taps - 1);
-  if (static_cast<std::size_t>(l.slots) > kMostTileRuns) return std::nullopt;
+  if (static_cast<std::size_t>(l.slots) > kMostTileRuns) {
+    return Declined{fmt::format("more than {} rows of taps", kMostTileRuns)};
+  }
 
   Offsets offsets;
   const auto bytes = [](int64_t count, std::size_t size) { return static_cast<std::size_t>(count) * size; };
@@ -310,16 +316,17 @@ std::optional<KernelPlan> plan_tile_grad_src(const Convolution& conv) {
   l.outer = offsets.end() + of_thread.add(bytes(l.column_phases * l.outer_elements(), sizeof(BFloat16)));
   l.sums = offsets.end() + of_thread.add(bytes(AmxPixels::kSums, sizeof(float)));
   l.thread_bytes = of_thread.end();
-  if (weights_bytes > kTileWeightsBytes || l.thread_bytes > kTileThreadBytes) return std::nullopt;
+  if (weights_bytes > kTileWeightsBytes) return Declined{"more than 2 MiB of weights"};
+  if (l.thread_bytes > kTileThreadBytes) return Declined{"rows of more than 8 MiB a thread"};
 
   KernelPlan plan{.src = {dst, with_tag(conv.weights, Tag::hwio)},
                   .dst = {src},
                   .scratch_bytes = offsets.end() + of_thread.end() * static_cast<std::size_t>(omp_get_max_threads()),
-                  .implementation = "tiles:avx512_core_amx_bf16",
+                  .implementation = "avx512_core_amx_bf16",
                   .rounding = conv.border == Border::constant ? 0 : kBorderRoundingBf16,
                   .kernel = nullptr};
   // A row is copied before its place is written: 32 channels at 512x512 take 1.2 instead of 1.8 ms.
-  if (h.is_pointwise() && w.is_pointwise() && l.src.c == l.dst.c) plan.in_place = {{0, 0}};
+  if (is_pointwise && l.src.c == l.dst.c) plan.in_place = {{0, 0}};
   plan.kernel = std::make_unique<TileGradSrc>(std::move(layout));
   return plan;
 }

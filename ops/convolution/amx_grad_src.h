@@ -2,16 +2,13 @@
 // and the weights. What falls on the border is added to the pixels that it shows, row by row.
 #pragma once
 
-#include <optional>
-
 #include "ops/convolution/convolution.h"
 
 namespace hourglass::detail {
 
 // Inputs diff_dst and weights, output diff_src, channels-last. What fills a row up is multiplied by zero, so an
-// infinity in diff_dst makes NaN of its neighbours too. Empty where the CPU has no AMX, for another type, for
-// dilations, wide borders and strides of more than 64 phases, where weights, taps or rows are too many, and where
-// oneDNN is faster.
-std::optional<KernelPlan> plan_tile_grad_src(const Convolution& conv);
+// infinity in diff_dst makes NaN of its neighbours too. Declines dilations, wide borders, strides of more than 64
+// phases, too many weights, taps or rows, and where oneDNN is faster.
+Answer plan_amx_grad_src(const PlanContext& ctx, const Convolution& conv);
 
 }  // namespace hourglass::detail

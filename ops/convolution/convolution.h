@@ -3,9 +3,12 @@
 
 #include <algorithm>
 #include <optional>
+#include <string>
+#include <variant>
 #include <vector>
 
 #include "graph/attrs.h"
+#include "ops/convolution/source_inputs.h"
 #include "ops/geometry/padding_mode.h"
 #include "ops/geometry/window.h"
 #include "ops/kernel.h"
@@ -14,24 +17,14 @@ namespace hourglass::detail {
 
 enum class Direction : uint8_t { forward, grad_src, grad_weights };
 
-// The attributes of a convolution, and `more` behind them.
-inline std::vector<AttrSpec> convolution_attrs(const std::vector<AttrSpec>& more) {
-  std::vector<AttrSpec> attrs{{"kernel_shape", Dims{}},
-                              {"strides", Dims{}},
-                              {"pads", Dims{}},
-                              {"dilations", Dims{}},
-                              {"group", int64_t{1}},
-                              {"auto_pad", std::string("NOTSET")},
-                              AttrSpec::optional("pad_mode", AttrKind::string),
-                              AttrSpec::optional("band_rows", AttrKind::integer)};
-  attrs.insert(attrs.end(), more.begin(), more.end());
-  return attrs;
-}
+// The attributes of a convolution, and `more` behind them. pad_mode (not ONNX's) says what stands outside the source
+// instead of zero, as Pad's mode does; band_rows sets how many rows of dst are computed at a time.
+std::vector<AttrSpec> convolution_attrs(const std::vector<AttrSpec>& more);
 
-// Inputs of FusedConv and ConvGradWeights where the source is normalised, behind src and the weights or diff_dst; the
-// last is the convolution's own bias.
-constexpr std::size_t kScaleInput = 2, kBiasInput = 3, kMeanInput = 4, kInvStdInput = 5, kSecondInput = 6,
-                      kConvBiasInput = 7;
+// By those: what stands outside the source.
+Border border_of(const Attrs& attrs);
+// Throws Error for whatever can be wrong about a convolution. src [N,C,H,W], weights [OC,C/group,KH,KW].
+Window checked_window(const Attrs& attrs, const Shape& src, const Shape& weights);
 
 // The source is not what input 0 holds, but what BatchNormalization and its activation make of it, and of input 6
 // behind its channels; see ops/convolution/source.h.
@@ -46,20 +39,33 @@ struct SourceNormalization {
   std::optional<Resizing> resized = {};
 };
 
-// Types and shapes as in the graph; weights are [OC,C,KH,KW], in one group.
+// Types and shapes as in the graph; weights are [OC,C/group,KH,KW].
 struct Convolution {
   Direction direction = Direction::forward;
   Window window;
   Border border = Border::constant;
+  int64_t group = 1;
   TensorType src, weights, dst;  // or the gradients in their places
   bool has_bias = false;         // forward: bias is input bias_input(); grad_weights: diff_bias is output 1
   // forward: outputs 1 and 2 are statistics of dst, with this epsilon; see ops/normalization/written_statistics.h
   std::optional<double> statistics = {};
-  std::optional<SourceNormalization> normalized = {};  // forward and grad_weights
-  int64_t band_rows = 0;                               // of dst, where it is computed band by band; 0: by the sizes
+  // forward, grad_weights: src is made of the node's inputs as this says. grad_src: with `resized`, the gradient goes
+  // on to the image before it was resized and, output 1, to the channels beside it; the rest has no meaning.
+  std::optional<SourceNormalization> normalized = {};
+  int64_t band_rows = 0;  // of dst, where it is computed band by band; 0: by the sizes
 
   [[nodiscard]] std::size_t bias_input() const { return normalized ? kConvBiasInput : 2; }
 };
+
+// By a node's attributes, without bias, statistics and normalisation. Throws as checked_window().
+Convolution convolution_of(const Attrs& attrs, Direction direction, const TensorType& src, const TensorType& weights,
+                           const TensorType& dst);
+
+// Why a kernel does not serve a convolution: "stride 2", "more than 64 channels".
+struct Declined {
+  std::string reason;
+};
+using Answer = std::variant<Declined, KernelPlan>;
 
 // What the gradient of a bf16 source may be off by, of the largest, next to its border: what falls on a border that is
 // not wide is rounded before it is added, and the sums may be.

@@ -4,11 +4,14 @@
 #include <map>
 
 #include "ops/convolution/padded_bands.h"
-#include "ops/loops/loop.h"
 #include "ops/convolution/source.h"
-#include "ops/memory/scratch_layout.h"
+#include "ops/loops/clones.h"
+#include "ops/loops/parallel.h"
 #include "ops/memory/onednn.h"
+#include "ops/memory/scratch_layout.h"
+#include "ops/memory/view.h"
 #include "ops/normalization/written_statistics.h"
+#include "ops/simd/isa.h"
 
 namespace hourglass::detail {
 namespace {
@@ -26,10 +29,10 @@ std::vector<Tag> layouts(const Convolution& conv) {
   const int64_t narrow = std::min(conv.src.shape[1], conv.dst.shape[1]);
   const bool few = narrow > 4 && narrow <= 8 && conv.src.dtype == DType::f32;
   const bool forward = conv.direction == Direction::forward;
-  if (few || (forward && !has_isa(dnnl::cpu_isa::avx512_core))) {
+  if (few || (forward && !has(Isa::avx512))) {
     return {Tag::nChw8c, Tag::nhwc, Tag::nchw, Tag::any};
   }
-  const bool by_amx = conv.src.dtype == DType::bf16 && has_isa(dnnl::cpu_isa::avx512_core_amx);
+  const bool by_amx = conv.src.dtype == DType::bf16 && has(Isa::amx);
   if (forward || narrow < 16 || by_amx) return {Tag::nhwc, Tag::nChw8c, Tag::nchw, Tag::any};
   return {Tag::nChw16c, Tag::nChw8c, Tag::nhwc, Tag::nchw, Tag::any};
 }
@@ -367,10 +370,8 @@ bool cut(const dnnl::engine& engine, int64_t rows, Layout& layout) {
   return true;
 }
 
-}  // namespace
-
-bool prefers_channels_last(const Convolution& conv) { return layouts(conv).front() == Tag::nhwc; }
-
+// Whether bands are worth their copies for a convolution of a channels-last activation that needs none for its padding:
+// where blocked layouts are so much faster, or a whole image would take too much scratch memory.
 bool prefers_bands(const Convolution& conv) {
   if (conv.direction == Direction::forward) return false;
   const int64_t narrow = std::min(conv.src.shape[1], conv.dst.shape[1]);
@@ -380,7 +381,15 @@ bool prefers_bands(const Convolution& conv) {
   return conv.direction == Direction::grad_weights && narrow >= (is_1x1 ? 64 : 16);
 }
 
-std::optional<KernelPlan> plan_band_convolution(const PlanContext& ctx, const Convolution& conv) {
+}  // namespace
+
+bool prefers_channels_last(const Convolution& conv) { return layouts(conv).front() == Tag::nhwc; }
+
+Answer plan_onednn_bands(const PlanContext& ctx, const Convolution& conv) {
+  const bool has_border = conv.border != Border::constant;
+  // Bands copy what they read, with its border.
+  if (conv.normalized && !has_border) return Declined{"normalises only what it copies for its border"};
+  if (!has_border && !prefers_bands(conv)) return Declined{"the border is constant, and bands are no faster"};
   auto layout = std::make_shared<Layout>(conv);
   Layout& l = *layout;
   const auto can = [&](Tag layout) {
@@ -391,7 +400,7 @@ std::optional<KernelPlan> plan_band_convolution(const PlanContext& ctx, const Co
   const std::vector<Tag> candidates = layouts(conv);
   if (std::none_of(candidates.begin(), candidates.end(), can_fast) &&
       std::none_of(candidates.begin(), candidates.end(), can)) {
-    return std::nullopt;
+    return Declined{"oneDNN has no kernel, or the bands' gradients can't be folded"};
   }
 
   const BandPrimitive& primitive = l.primitives[0];

@@ -5,20 +5,15 @@
 //   so the same number of threads gives the same bytes.
 #pragma once
 
-#include <optional>
-
 #include "ops/convolution/convolution.h"
 
 namespace hourglass::detail {
 
-// Whether bands are worth their copies for a convolution of a channels-last activation that needs none for its padding:
-// where blocked layouts are so much faster, or a whole image would take too much scratch memory.
-bool prefers_bands(const Convolution& conv);
-
 // Whether no other layout of activations is faster for oneDNN's kernels here.
 bool prefers_channels_last(const Convolution& conv);
 
-// Absent when oneDNN has no implementation, or the bands' gradients can't be folded.
-std::optional<KernelPlan> plan_band_convolution(const PlanContext& ctx, const Convolution& conv);
+// Declines where the border is constant and bands are not worth their copies, where oneDNN has no implementation, and
+// where the bands' gradients can't be folded.
+Answer plan_onednn_bands(const PlanContext& ctx, const Convolution& conv);
 
 }  // namespace hourglass::detail

@@ -4,9 +4,11 @@
 #include <array>
 
 #include "ops/convolution/onednn_bands.h"
-#include "ops/loops/loop.h"
-#include "ops/memory/scratch_layout.h"
+#include "ops/loops/element.h"
+#include "ops/loops/parallel.h"
+#include "ops/loops/rows.h"
 #include "ops/memory/onednn.h"
+#include "ops/memory/scratch_layout.h"
 #include "ops/memory/view.h"
 
 namespace hourglass::detail {
@@ -239,13 +241,13 @@ bool make_strip(const dnnl::engine& engine, const Side& side, bool is_rows, Layo
 
 }  // namespace
 
-std::optional<KernelPlan> plan_bordered_grad_src(const PlanContext& ctx, const Convolution& conv) {
-  if (conv.direction != Direction::grad_src || conv.border == Border::constant ||
-      conv.weights.dtype != conv.src.dtype || conv.dst.dtype != conv.src.dtype ||
-      conv.window.h.src * conv.window.w.src < kPixels || conv.src.shape[1] > kMostChannels ||
-      conv.dst.shape.elements() == 0 || has_wide_border(conv) || !prefers_channels_last(conv)) {
-    return std::nullopt;
-  }
+Answer plan_onednn_border(const PlanContext& ctx, const Convolution& conv) {
+  if (conv.border == Border::constant) return Declined{"the border is constant"};
+  if (conv.dst.shape.elements() == 0) return Declined{"no elements"};
+  if (conv.window.h.src * conv.window.w.src < kPixels) return Declined{fmt::format("fewer than {} pixels", kPixels)};
+  if (conv.src.shape[1] > kMostChannels) return Declined{fmt::format("more than {} channels", kMostChannels)};
+  if (has_wide_border(conv)) return Declined{"a border that shows many pixels"};
+  if (!prefers_channels_last(conv)) return Declined{"oneDNN is faster in another layout"};
   auto layout = std::make_shared<Layout>();
   Layout& l = *layout;
   l.conv = conv;
@@ -262,15 +264,17 @@ std::optional<KernelPlan> plan_bordered_grad_src(const PlanContext& ctx, const C
                                                                 .dilations = conv.window.dilations(),
                                                                 .padding_l = conv.window.padding_l(),
                                                                 .padding_r = conv.window.padding_r()});
-  if (!desc || is_reference(implementation_of(desc))) return std::nullopt;
+  if (!desc || is_reference(implementation_of(desc))) return Declined{"oneDNN has no kernel"};
   l.primitive = dnnl::convolution_backward_data(desc);
   l.weights = desc.weights_desc();
   l.scratchpad = desc.scratchpad_desc();
   for (const Side& side : {side_before(h), side_behind(h)}) {
-    if (!make_strip(ctx.engine, side, /*is_rows=*/true, l)) return std::nullopt;
+    if (!make_strip(ctx.engine, side, /*is_rows=*/true, l))
+      return Declined{"oneDNN has no kernel for the rows of the border"};
   }
   for (const Side& side : {side_before(w), side_behind(w)}) {
-    if (!make_strip(ctx.engine, side, /*is_rows=*/false, l)) return std::nullopt;
+    if (!make_strip(ctx.engine, side, /*is_rows=*/false, l))
+      return Declined{"oneDNN has no kernel for the columns of the border"};
   }
   for (int64_t i = 0; i < covered(w); ++i) l.columns.push_back(border_source(conv.border, i - w.pad_begin, w.src));
   l.shown.resize(static_cast<std::size_t>(h.src));
@@ -293,7 +297,7 @@ std::optional<KernelPlan> plan_bordered_grad_src(const PlanContext& ctx, const C
   KernelPlan plan{.src = {l.dst_desc, l.weights},
                   .dst = {l.src_desc},
                   .scratch_bytes = offsets.end(),
-                  .implementation = implementation_of(desc) + " and its border",
+                  .implementation = implementation_of(desc),
                   .rounding = conv.src.dtype == DType::bf16 ? kBorderRoundingBf16 : 0,
                   .kernel = nullptr};
   plan.kernel = std::make_unique<BorderedGradSrc>(std::move(layout), ctx.engine);

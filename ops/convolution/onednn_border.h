@@ -3,14 +3,12 @@
 // as the padding, and added to the pixels that the border shows.
 #pragma once
 
-#include <optional>
-
 #include "ops/convolution/convolution.h"
 
 namespace hourglass::detail {
 
-// Inputs diff_dst and weights, output diff_src, channels-last. Empty where it can't, or where bands (see
-// ops/convolution/onednn_bands.h) are faster.
-std::optional<KernelPlan> plan_bordered_grad_src(const PlanContext& ctx, const Convolution& conv);
+// Inputs diff_dst and weights, output diff_src, channels-last. Declines where the border shows nothing, and where bands
+// (ops/convolution/onednn_bands.h) are faster: small images, many channels, layouts other than channels-last.
+Answer plan_onednn_border(const PlanContext& ctx, const Convolution& conv);
 
 }  // namespace hourglass::detail

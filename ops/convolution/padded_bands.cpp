@@ -4,7 +4,10 @@
 #include <cstring>
 #include <type_traits>
 
-#include "ops/loops/loop.h"
+#include "ops/loops/clones.h"
+#include "ops/loops/copy_box.h"
+#include "ops/loops/element.h"
+#include "ops/loops/parallel.h"
 
 namespace hourglass::detail {
 namespace {

@@ -11,8 +11,8 @@
 
 #include "graph/shape.h"
 #include "ops/geometry/padding_mode.h"
-#include "ops/memory/view.h"
 #include "ops/geometry/window.h"
+#include "ops/memory/view.h"
 
 namespace hourglass::detail {
 

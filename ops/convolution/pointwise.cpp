@@ -2,14 +2,15 @@
 
 #include <algorithm>
 
-#include "ops/loops/loop.h"
 #include "ops/convolution/source.h"
-#include "ops/memory/scratch_layout.h"
+#include "ops/loops/clones.h"
+#include "ops/loops/element.h"
+#include "ops/loops/parallel.h"
 #include "ops/memory/onednn.h"
-#include "ops/convolution/amx_forward.h"
-#include "ops/convolution/winograd.h"
-#include "ops/simd/winograd_loops.h"
+#include "ops/memory/scratch_layout.h"
 #include "ops/normalization/written_statistics.h"
+#include "ops/simd/gemm.h"
+#include "ops/simd/isa.h"
 
 namespace hourglass::detail {
 namespace {
@@ -47,6 +48,8 @@ HG_CLONES void multiply_few(const float* src, const float* weights, int64_t pixe
 }
 using MultiplyFew = void (*)(const float* src, const float* weights, int64_t pixels, float* sums);
 
+int64_t few_columns(int64_t channels) { return channels <= 4 ? 4 : channels <= 8 ? 8 : 16; }
+
 // For so many channels, those of dst filled up; null for others.
 MultiplyFew few_loop(int64_t src_channels, int64_t columns) {
   if (src_channels == 8) {
@@ -64,7 +67,7 @@ struct Layout {
   Convolution conv;
   NormalizedSource normalized;
   WrittenStatistics statistics;
-  const WinogradLoops* loops = nullptr;
+  const GemmLoops* loops = nullptr;
   MultiplyFew few = nullptr;  // or the loops
   bool is_bf16 = false;
   int64_t pixels = 0, chunk = 0, parts = 1;
@@ -213,23 +216,12 @@ class PointwiseKernel final : public ConvolutionKernel {
   std::vector<const void*> weight_rows_;
 };
 
-}  // namespace
+bool is_pointwise(const Convolution& conv) { return conv.window.h.is_pointwise() && conv.window.w.is_pointwise(); }
 
-std::optional<KernelPlan> plan_pointwise(const Convolution& conv) {
+// By `few` or, where that is null, by `loops`.
+KernelPlan plan_with(const Convolution& conv, MultiplyFew few, const GemmLoops* loops) {
   const bool is_bf16 = conv.src.dtype == DType::bf16;
-  if (!conv.normalized || conv.normalized->resized || conv.direction != Direction::forward ||
-      !conv.window.h.is_pointwise() || !conv.window.w.is_pointwise() || conv.src.shape.elements() == 0) {
-    return std::nullopt;
-  }
   const int64_t channels = conv.dst.shape[1], src_channels = conv.src.shape[1];
-  const int64_t few_columns = channels <= 4 ? 4 : channels <= 8 ? 8 : 16;
-  // AMX is as fast with a pass of its own.
-  const bool by_amx = is_bf16 && tile_loops() != nullptr;
-  const MultiplyFew few = channels <= 16 && !by_amx ? few_loop(src_channels, few_columns) : nullptr;
-  const WinogradLoops* loops = winograd_loops(conv.src.dtype);
-  if (few == nullptr && (loops == nullptr || (is_bf16 && src_channels % 2 != 0) || src_channels < kFewest)) {
-    return std::nullopt;
-  }
   auto layout = std::make_shared<Layout>(conv);
   Layout& l = *layout;
   l.loops = loops;
@@ -239,7 +231,7 @@ std::optional<KernelPlan> plan_pointwise(const Convolution& conv) {
   l.pixels = shape[0] * shape[2] * shape[3];
   l.parts = parts_of(l.rows());
   l.channels = channels;
-  l.columns = few != nullptr ? few_columns : up(channels, kLanes);
+  l.columns = few != nullptr ? few_columns(channels) : up(channels, kLanes);
   l.src_channels = src_channels;
   l.depth = is_bf16 ? l.src_channels / 2 : l.src_channels;
   l.in_place = !is_bf16 && l.columns == l.channels && !conv.has_bias;
@@ -264,13 +256,30 @@ std::optional<KernelPlan> plan_pointwise(const Convolution& conv) {
   KernelPlan plan{.src = l.normalized.inputs(with_tag(conv.weights, Tag::hwio)),
                   .dst = {with_tag(conv.dst, Tag::nhwc)},
                   .scratch_bytes = offsets.end(),
-                  .implementation = few != nullptr ? "products:loop"
-                                                   : fmt::format("products:{}{}", loops->isa, is_bf16 ? "_bf16" : ""),
+                  .implementation = few != nullptr ? "loop" : isa_of(*loops, conv.src.dtype),
                   .rounding = l.normalized.rounding(),
                   .kernel = nullptr};
   l.statistics.add_to(plan);
   plan.kernel = std::make_unique<PointwiseKernel>(std::move(layout));
   return plan;
+}
+
+}  // namespace
+
+Answer plan_pointwise_few(const PlanContext&, const Convolution& conv) {
+  const int64_t channels = conv.dst.shape[1];
+  if (!is_pointwise(conv)) return Declined{"pointwise only"};
+  const MultiplyFew few = channels <= 16 ? few_loop(conv.src.shape[1], few_columns(channels)) : nullptr;
+  if (few == nullptr) return Declined{"8 or 16 channels to at most 16 only"};
+  return plan_with(conv, few, nullptr);
+}
+
+Answer plan_pointwise_vector(const PlanContext&, const Convolution& conv) {
+  const int64_t src_channels = conv.src.shape[1];
+  if (!is_pointwise(conv)) return Declined{"pointwise only"};
+  if (src_channels < kFewest) return Declined{fmt::format("fewer than {} channels", kFewest)};
+  if (conv.src.dtype == DType::bf16 && src_channels % 2 != 0) return Declined{"an odd number of channels in bf16"};
+  return plan_with(conv, nullptr, gemm_loops(conv.src.dtype));
 }
 
 }  // namespace hourglass::detail

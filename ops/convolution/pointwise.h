@@ -5,15 +5,13 @@
 // channels-last, weights [1][1][C][OC].
 #pragma once
 
-#include <optional>
-
 #include "ops/convolution/convolution.h"
 
 namespace hourglass::detail {
 
-// For one group. Absent where the convolution is of another kind; where bf16 has AMX, which needs none of this; and,
-// but for 8 or 16 channels to at most 16, with few source channels or, in bf16, an odd number of them, and where the
-// CPU lacks AVX2 (for bf16: AVX512_BF16).
-std::optional<KernelPlan> plan_pointwise(const Convolution& conv);
+// 8 or 16 channels to at most 16: all weights in registers. Any CPU.
+Answer plan_pointwise_few(const PlanContext& ctx, const Convolution& conv);
+// By vector products. Declines few source channels and, in bf16, an odd number of them.
+Answer plan_pointwise_vector(const PlanContext& ctx, const Convolution& conv);
 
 }  // namespace hourglass::detail

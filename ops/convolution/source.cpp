@@ -3,11 +3,13 @@
 #include <algorithm>
 
 #include "graph/error.h"
-#include "ops/loops/copy_box.h"
-#include "ops/loops/loop.h"
-#include "ops/memory/scratch_layout.h"
-#include "ops/memory/onednn.h"
 #include "ops/geometry/resize_taps.h"
+#include "ops/loops/copy_box.h"
+#include "ops/loops/element.h"
+#include "ops/loops/parallel.h"
+#include "ops/memory/onednn.h"
+#include "ops/memory/scratch_layout.h"
+#include "ops/memory/view.h"
 
 namespace hourglass::detail {
 namespace {

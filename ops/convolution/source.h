@@ -7,8 +7,9 @@
 #include <memory>
 #include <vector>
 
-#include "ops/normalization/batch_normalization.h"
 #include "ops/convolution/convolution.h"
+#include "ops/memory/view.h"
+#include "ops/normalization/pixel_normalizer.h"
 #include "ops/resampling/separable_map.h"
 
 namespace hourglass::detail {

@@ -3,14 +3,15 @@
 #include <algorithm>
 #include <map>
 
-#include "ops/loops/loop.h"
 #include "ops/convolution/source.h"
-#include "ops/memory/scratch_layout.h"
+#include "ops/loops/parallel.h"
 #include "ops/memory/onednn.h"
-#include "ops/convolution/weight_gradient/products.h"
+#include "ops/memory/scratch_layout.h"
 #include "ops/memory/view.h"
-#include "ops/simd/winograd_loops.h"
 #include "ops/normalization/written_statistics.h"
+#include "ops/simd/gemm.h"
+#include "ops/simd/isa.h"
+#include "ops/simd/winograd_transforms.h"
 
 namespace hourglass::detail {
 namespace {
@@ -95,7 +96,8 @@ TiledAxis tile_gradient_axis(const WindowAxis& axis, Border border) {
 
 struct Layout {
   Convolution conv;
-  const WinogradLoops* loops = nullptr;
+  const GemmLoops* gemm = nullptr;
+  const WinogradTransforms* transforms = nullptr;
   bool is_bf16 = false;
   int64_t threads = 1;
   // The image that is read and its channels; what is written, or for a gradient of the weights the second one read.
@@ -279,20 +281,21 @@ class WinogradKernel final : public ConvolutionKernel {
     const Layout& l = *layout_;
     const bool forward = l.conv.direction == Direction::forward;
     const int64_t ic = l.conv.src.shape[1], oc = l.conv.dst.shape[1];
-    const WinogradLoops::Weights weights{.weights = at_.src[1],
-                                         .c_step = forward ? oc : 1,
-                                         .n_step = forward ? 1 : oc,
-                                         .tap_step = ic * oc,
-                                         .flip = !forward,
-                                         .c_count = forward ? ic : oc,
-                                         .n_count = forward ? oc : ic,
-                                         .columns = l.columns,
-                                         .width = l.width(),
-                                         .depth = l.depth,
-                                         .words = words<uint32_t>(l.weights),
-                                         .point = l.weights_point};
-    parallel_ranges(l.depth, 1,
-                    [&](int64_t begin, int64_t end) { l.loops->transform_weights(l.is_bf16, weights, begin, end); });
+    const WinogradTransforms::Weights weights{.weights = at_.src[1],
+                                              .c_step = forward ? oc : 1,
+                                              .n_step = forward ? 1 : oc,
+                                              .tap_step = ic * oc,
+                                              .flip = !forward,
+                                              .c_count = forward ? ic : oc,
+                                              .n_count = forward ? oc : ic,
+                                              .columns = l.columns,
+                                              .width = l.width(),
+                                              .depth = l.depth,
+                                              .words = words<uint32_t>(l.weights),
+                                              .point = l.weights_point};
+    parallel_ranges(l.depth, 1, [&](int64_t begin, int64_t end) {
+      l.transforms->transform_weights(l.is_bf16, weights, begin, end);
+    });
   }
 
   void run_tiles() const {
@@ -326,7 +329,7 @@ class WinogradKernel final : public ConvolutionKernel {
     for (int64_t t = 0; t < count; at.advance(l, first + ++t)) {
       const void* pixels[kPoints];
       find_source(strip, at, pixels);
-      l.loops->transform_src(l.is_bf16, pixels, l.in.c, in_words + t * l.in_row, l.in_point);
+      l.transforms->transform_src(l.is_bf16, pixels, l.in.c, in_words + t * l.in_row, l.in_point);
     }
     const int64_t width = l.width();
     for (int64_t column = 0; column < l.columns; column += width) {
@@ -336,8 +339,8 @@ class WinogradKernel final : public ConvolutionKernel {
       for (int64_t t = 0; t < count; at.advance(l, first + ++t)) {
         void* pixels[kOut * kOut];
         find_targets(at, pixels);
-        l.loops->transform_dst(l.is_bf16, products + t * l.out_row, l.product_point, column,
-                               std::min(width, l.out.c - column), bias, pixels);
+        l.transforms->transform_dst(l.is_bf16, products + t * l.out_row, l.product_point, column,
+                                    std::min(width, l.out.c - column), bias, pixels);
       }
     }
   }
@@ -359,7 +362,7 @@ class WinogradKernel final : public ConvolutionKernel {
   void multiply_block(const uint32_t* in_words, float* products, int64_t count, int64_t column, int64_t width) const {
     const Layout& l = *layout_;
     for (int64_t p = 0; p < kPoints; ++p) {
-      multiply_in_pieces(*l.loops, l.is_bf16,
+      multiply_in_pieces(*l.gemm, l.is_bf16,
                          {.a = in_words + p * l.in_point,
                           .a_row = l.in_row,
                           .a_step = 1,
@@ -407,7 +410,7 @@ class WinogradKernel final : public ConvolutionKernel {
       const char* border = scratch(l.border) + image * l.border_pixels * l.out.c * l.element();
       char* data = static_cast<char*>(at_.dst[0]) + image * l.out.stride_n * l.element();
       for (const Layout::Addition& a : l.additions[static_cast<std::size_t>(i / images)]) {
-        l.loops->add_pixel(l.is_bf16, border + a.from * l.element(), data + a.to * l.element(), l.out.c);
+        l.gemm->add_pixel(l.is_bf16, border + a.from * l.element(), data + a.to * l.element(), l.out.c);
       }
     });
   }
@@ -459,14 +462,14 @@ class WinogradKernel final : public ConvolutionKernel {
       });
       parallel_ranges(kPoints * l.product_point, kLanes, [&](int64_t begin, int64_t end) {
         for (int64_t i = 1; i < l.parts; ++i) {
-          l.loops->add_pixel(false, part(i).products + begin, whole.products + begin, end - begin);
+          l.gemm->add_pixel(false, part(i).products + begin, whole.products + begin, end - begin);
         }
       });
     }
     const int64_t oc = l.out.c;
     parallel_ranges(l.in.c, 1, [&](int64_t begin, int64_t end) {
-      l.loops->transform_grad(whole.products, l.product_point, l.columns, oc, static_cast<float*>(at_.dst[0]),
-                              l.in.c * oc, begin, end);
+      l.transforms->transform_grad(whole.products, l.product_point, l.columns, oc, static_cast<float*>(at_.dst[0]),
+                                   l.in.c * oc, begin, end);
     });
   }
 
@@ -489,8 +492,9 @@ class WinogradKernel final : public ConvolutionKernel {
                            static_cast<const char*>(at_.src[1]), scratch(l.zeros), diff + i * kOut * kOut);
       }
       const int64_t row = l.is_bf16 ? to + pair : 2 * (to + pair);
-      l.loops->transform_src_pair(l.is_bf16, src, l.in.c, part.in_words + row * l.in_row, l.in_point, l.in_row);
-      l.loops->transform_diff_pair(l.is_bf16, diff, l.out.c, part.out_words + row * l.out_row, l.out_point, l.out_row);
+      l.transforms->transform_src_pair(l.is_bf16, src, l.in.c, part.in_words + row * l.in_row, l.in_point, l.in_row);
+      l.transforms->transform_diff_pair(l.is_bf16, diff, l.out.c, part.out_words + row * l.out_row, l.out_point,
+                                        l.out_row);
     }
   }
 
@@ -501,20 +505,20 @@ class WinogradKernel final : public ConvolutionKernel {
     const int64_t width = l.width(), panels = l.panels();
     const int64_t p = index / panels, column = index % panels * width;
     // All rows with a piece of the right side, which is in the cache then.
-    const int64_t piece = even_piece(depth, kProductDepth);
+    const int64_t piece = even_piece(depth, kGemmDepth);
     for (int64_t k = 0; k < depth; k += piece) {
       for (int64_t row = 0; row < l.in.c; row += kRows) {
-        l.loops->multiply(l.is_bf16, {.a = part.in_words + p * l.in_point + k * l.in_row + row,
-                                      .a_row = 1,
-                                      .a_step = l.in_row,
-                                      .b = part.out_words + p * l.out_point + k * l.out_row + column,
-                                      .b_step = l.out_row,
-                                      .c = part.products + p * l.product_point + row * l.columns + column,
-                                      .c_row = l.columns,
-                                      .rows = std::min(kRows, l.in.c - row),
-                                      .vectors = std::min(width, l.columns - column) / kLanes,
-                                      .depth = std::min(piece, depth - k),
-                                      .add = add || k > 0});
+        l.gemm->multiply(l.is_bf16, {.a = part.in_words + p * l.in_point + k * l.in_row + row,
+                                     .a_row = 1,
+                                     .a_step = l.in_row,
+                                     .b = part.out_words + p * l.out_point + k * l.out_row + column,
+                                     .b_step = l.out_row,
+                                     .c = part.products + p * l.product_point + row * l.columns + column,
+                                     .c_row = l.columns,
+                                     .rows = std::min(kRows, l.in.c - row),
+                                     .vectors = std::min(width, l.columns - column) / kLanes,
+                                     .depth = std::min(piece, depth - k),
+                                     .add = add || k > 0});
       }
     }
   }
@@ -523,21 +527,17 @@ class WinogradKernel final : public ConvolutionKernel {
   Addresses at_;
 };
 
-bool is_supported(const Convolution& conv) {
+bool is_3x3(const Convolution& conv) {
   const auto fits = [](const WindowAxis& axis) {
     return axis.kernel == 3 && axis.stride == 1 && axis.dilation == 1 && axis.pad_begin >= 0 && axis.pad_end >= 0;
   };
-  const bool same_types = conv.src.dtype == conv.dst.dtype &&
-                          (conv.direction == Direction::grad_weights ? conv.weights.dtype == DType::f32
-                                                                     : conv.weights.dtype == conv.src.dtype);
-  return fits(conv.window.h) && fits(conv.window.w) && same_types &&
-         !(conv.direction == Direction::grad_weights && conv.has_bias);
+  return fits(conv.window.h) && fits(conv.window.w);
 }
 
 // With few channels, oneDNN's direct convolution is ahead on AVX2 (8 to 16 channels at 512x512, Zen 3: forward 21 ms
 // against 23, the source's gradient 17 against 25; hourglass bench ops --model small).
-bool has_enough_channels(const Convolution& conv, const WinogradLoops& loops) {
-  return &loops != winograd_avx2() || std::min(conv.src.shape[1], conv.dst.shape[1]) > 8;
+bool has_enough_channels(const Convolution& conv, const GemmLoops& loops) {
+  return &loops != gemm_avx2() || std::min(conv.src.shape[1], conv.dst.shape[1]) > 8;
 }
 
 // The border's pixels, by the row of the image that each is added to.
@@ -563,61 +563,16 @@ void list_additions(Layout& l) {
 
 }  // namespace
 
-const WinogradLoops* winograd_loops(DType type) {
-  if (type == DType::f32) {
-    if (has_isa(dnnl::cpu_isa::avx512_core)) return winograd_avx512();
-    return has_isa(dnnl::cpu_isa::avx2) ? winograd_avx2() : nullptr;
-  }
-  // AMX has eight times the multiplications of AVX512_BF16, Winograd's algorithm saves three of four.
-  const bool better = has_isa(dnnl::cpu_isa::avx512_core_amx);
-  return has_isa(dnnl::cpu_isa::avx512_core_bf16) && !better ? winograd_avx512() : nullptr;
-}
-
-void multiply_in_pieces(const WinogradLoops& loops, bool is_bf16, const WinogradProduct& product) {
-  const int64_t piece = even_piece(product.depth, kProductDepth);
-  WinogradProduct p = product;
-  for (int64_t k = 0; k < product.depth; k += piece) {
-    p.depth = std::min(piece, product.depth - k);
-    loops.multiply(is_bf16, p);
-    p.a += piece * p.a_step;
-    p.b += piece * p.b_step;
-    p.add = true;
-    for (WinogradProduct::Addend& more : p.more) more = {};
-  }
-}
-
-void multiply_pixels(const WinogradLoops& loops, bool is_bf16, const PixelProduct& product, int64_t count, float* sums,
-                     int64_t row, const WinogradProduct::Addend& more, const WinogradProduct::Addend& and_more) {
-  constexpr int64_t kWidth = kVectors * kLanes;
-  const auto from = [](const WinogradProduct::Addend& addend, int64_t column) {
-    return WinogradProduct::Addend{addend.at == nullptr ? nullptr : addend.at + column, addend.row};
-  };
-  for (int64_t column = 0; column < product.columns; column += kWidth) {
-    multiply_in_pieces(loops, is_bf16,
-                       {.a = product.pixels,
-                        .a_row = product.step,
-                        .a_step = 1,
-                        .b = product.weights + column,
-                        .b_step = product.columns,
-                        .c = sums + column,
-                        .c_row = row,
-                        .rows = count,
-                        .vectors = std::min(kWidth, product.columns - column) / kLanes,
-                        .depth = product.depth,
-                        .more = {from(more, column), from(and_more, column)}});
-  }
-}
-
-std::optional<KernelPlan> plan_winograd(const Convolution& conv) {
-  const WinogradLoops* loops = is_supported(conv) ? winograd_loops(conv.src.dtype) : nullptr;
-  if (loops == nullptr || !has_enough_channels(conv, *loops)) return std::nullopt;
-  if (conv.direction == Direction::grad_weights && has_narrow_products(conv.src.dtype, product_sides(conv))) {
-    return std::nullopt;
-  }
+Answer plan_winograd(const PlanContext&, const Convolution& conv) {
+  if (!is_3x3(conv)) return Declined{"3x3 with stride 1 only"};
+  if (conv.direction == Direction::grad_weights && conv.has_bias) return Declined{"a gradient of the bias"};
+  const GemmLoops* loops = gemm_loops(conv.src.dtype);
+  if (!has_enough_channels(conv, *loops)) return Declined{"on AVX2, more than 8 channels on both sides only"};
   auto layout = std::make_shared<Layout>();
   Layout& l = *layout;
   l.conv = conv;
-  l.loops = loops;
+  l.gemm = loops;
+  l.transforms = winograd_transforms(conv.src.dtype);
   l.is_bf16 = conv.src.dtype == DType::bf16;
   l.threads = omp_get_max_threads();
   const MemoryDesc src = with_tag(conv.src, Tag::nhwc), dst = with_tag(conv.dst, Tag::nhwc);
@@ -648,7 +603,7 @@ std::optional<KernelPlan> plan_winograd(const Convolution& conv) {
     if (apart) l.parts = std::min(l.threads, (l.tiles + 1) / 2);
     const int64_t mine = (l.tiles + l.parts - 1) / l.parts;
     const int64_t wanted = apart ? std::max<int64_t>((kBlockBytes - sums_bytes) / tile_bytes, 32)
-                                 : std::max(kChunkBytes / tile_bytes, 2 * kProductDepth);
+                                 : std::max(kChunkBytes / tile_bytes, 2 * kGemmDepth);
     const int64_t blocks = (mine + wanted - 1) / wanted;
     l.block = up((mine + blocks - 1) / blocks, 2);
     l.depth = l.is_bf16 ? l.block / 2 : l.block;
@@ -690,7 +645,7 @@ std::optional<KernelPlan> plan_winograd(const Convolution& conv) {
   }
 
   KernelPlan plan;
-  plan.implementation = fmt::format("winograd:{}{}", loops->isa, l.is_bf16 ? "_bf16" : "");
+  plan.implementation = isa_of(*loops, conv.src.dtype);
   if (l.is_bf16) plan.rounding = kRoundingBf16;
   plan.scratch_bytes = offsets.end();
   switch (conv.direction) {

@@ -8,36 +8,11 @@
 // same bytes.
 #pragma once
 
-#include <optional>
-
 #include "ops/convolution/convolution.h"
-#include "ops/simd/winograd_loops.h"
 
 namespace hourglass::detail {
 
-// The loops for `type` on this CPU, as far as oneDNN may use it. Null where there are none, or where AMX is faster.
-const WinogradLoops* winograd_loops(DType type);
-
-// Words of depth of a product whose right side, of four vectors a row, stays in the first-level cache.
-constexpr int64_t kProductDepth = 72;
-// The product, in even pieces of at most so much depth: the sums are the same.
-void multiply_in_pieces(const WinogradLoops& loops, bool is_bf16, const WinogradProduct& product);
-
-// Pixels side by side, each a row of words, and weights that lie row by row.
-struct PixelProduct {
-  const uint32_t* pixels;
-  int64_t step;  // words from a pixel to the next
-  const uint32_t* weights;
-  int64_t depth, columns;
-};
-// Of `count` pixels, to sums that are `row` floats apart: their products and more sums, those that are there among them
-// or not.
-void multiply_pixels(const WinogradLoops& loops, bool is_bf16, const PixelProduct& product, int64_t count, float* sums,
-                     int64_t row, const WinogradProduct::Addend& more = {},
-                     const WinogradProduct::Addend& and_more = {});
-
-// Absent where the convolution is of another kind, the CPU lacks AVX2 (for bf16: AVX512_BF16), or something
-// else is faster.
-std::optional<KernelPlan> plan_winograd(const Convolution& conv);
+// Declines other filters, strides and dilations, gradients of a bias, and on AVX2 few channels.
+Answer plan_winograd(const PlanContext& ctx, const Convolution& conv);
 
 }  // namespace hourglass::detail

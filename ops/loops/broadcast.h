@@ -2,7 +2,8 @@
 #pragma once
 
 #include "graph/op.h"
-#include "ops/loops/loop.h"
+#include "ops/loops/clones.h"
+#include "ops/loops/element.h"
 #include "ops/loops/math.h"
 
 namespace hourglass::detail {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "ops/loops/loop.h"
+#include "ops/loops/parallel.h"
 #include "ops/memory/view.h"
 
 namespace hourglass::detail {

@@ -8,7 +8,7 @@
 
 #include <algorithm>
 
-#include "ops/loops/loop.h"
+#include "ops/loops/parallel.h"
 #include "ops/memory/view.h"
 
 namespace hourglass::detail {

@@ -8,7 +8,8 @@
 #include <array>
 
 #include "graph/shape.h"
-#include "ops/loops/loop.h"
+#include "ops/loops/parallel.h"
+#include "ops/memory/scratch_layout.h"
 
 namespace hourglass::detail {
 

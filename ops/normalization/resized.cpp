@@ -3,9 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ops/normalization/batch_normalization.h"
-#include "ops/memory/onednn.h"
 #include "ops/geometry/resize_taps.h"
+#include "ops/loops/clones.h"
+#include "ops/loops/element.h"
+#include "ops/loops/parallel.h"
+#include "ops/memory/onednn.h"
+#include "ops/memory/view.h"
+#include "ops/normalization/rows.h"
 
 namespace hourglass::detail {
 namespace {
@@ -157,7 +161,7 @@ void ResizedNormalization::take_statistics(const Statistics& at, double epsilon)
   const auto* z = static_cast<const T*>(at.z);
   const Worker all = worker(at.scratch, 0, 0);
   // Sums are taken around the mean of a row, so that they don't cancel.
-  sum_periods(z, row_elements(), period_, all.sum);
+  sum_row(z, row_elements(), period_, all.sum);
   for (int64_t c = 0; c < z_.c; ++c) {
     double sum = 0;
     for (int64_t j = c; j < period_; j += z_.c) sum += static_cast<double>(all.sum[j]);

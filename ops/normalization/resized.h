@@ -13,6 +13,7 @@
 
 #include "graph/attrs.h"
 #include "ops/memory/scratch_layout.h"
+#include "ops/memory/view.h"
 #include "ops/resampling/separable_map.h"
 
 namespace hourglass::detail {

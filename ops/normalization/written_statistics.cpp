@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "ops/loops/element.h"
+#include "ops/memory/view.h"
+#include "ops/normalization/forward.h"
 #include "ops/table.h"
 
 namespace hourglass::detail {

@@ -5,9 +5,10 @@
 #include <optional>
 #include <vector>
 
-#include "ops/normalization/batch_normalization.h"
-#include "ops/memory/scratch_layout.h"
+#include "ops/loops/element.h"
 #include "ops/memory/onednn.h"
+#include "ops/memory/scratch_layout.h"
+#include "ops/normalization/moments.h"
 
 namespace hourglass::detail {
 

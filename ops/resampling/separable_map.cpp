@@ -1,4 +1,6 @@
 #include "ops/resampling/separable_map.h"
+#include "ops/loops/clones.h"
+#include "ops/loops/element.h"
 
 #include <algorithm>
 #include <type_traits>

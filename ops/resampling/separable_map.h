@@ -7,10 +7,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "ops/simd/bf16_rows.h"
-#include "ops/loops/loop.h"
 #include "ops/geometry/taps.h"
 #include "ops/memory/view.h"
+#include "ops/simd/bf16_rows.h"
 
 namespace hourglass::detail {
 

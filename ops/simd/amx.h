@@ -1,6 +1,6 @@
 // The products that AMX makes of bf16, with sums in f32, and what brings pixels into the form that they take: what
-// ops/convolution/weight_gradient/products.cpp, tile_convolution.cpp and their like call, behind pointers, so that the build stays portable
-// and the CPU decides while running.
+// ops/convolution/weight_gradient/amx.cpp, amx_forward.cpp and their like call, behind pointers, so that the build
+// stays portable and the CPU decides while running.
 //
 // A tile is 16 rows of 64 bytes. A product of two tiles adds 32 values of k to sums[m][n], 16x16 of f32: a row of the
 // left tile has the k of one m; a row of the right one has two k of 16 n, the two of each n in one word.
@@ -62,6 +62,8 @@ struct AmxLoops {
   void (*pair_rows)(const uint16_t* rows, int64_t row, int64_t channels, int64_t count, uint32_t* words);
 };
 
+// Those of this CPU, as far as oneDNN, and this process, may use AMX. Null where there are none.
+const AmxLoops* amx_tiles();
 // Null where the compiler can't make them, or the system does not let this process use tiles.
 const AmxLoops* amx_loops();
 

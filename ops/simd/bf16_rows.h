@@ -15,7 +15,7 @@ struct NormalizationCoefficients {
   const float *slope, *constant;          // backward: diff_src = factor * dz + slope * (src - center) + constant
 };
 
-// As normalize_row() and grad_apply_row() in ops/normalization/batch_normalization.cpp, with the same columns at a time.
+// As normalize_row() and grad_apply_row() in ops/normalization/rows.cpp, with the same columns at a time.
 struct Bf16Rows {
   void (*normalize)(const BFloat16* src, BFloat16* dst, int64_t step, int64_t count, int64_t period,
                     const NormalizationCoefficients& k, float alpha);
@@ -25,9 +25,9 @@ struct Bf16Rows {
   void (*grad_apply_wide)(const float* diff_dst, int64_t step, const BFloat16* src, BFloat16* diff_src, int64_t count,
                           int64_t period, const NormalizationCoefficients& k, float alpha);
   // The two halves of SeparableMap::make_normalized() for two taps each way and a multiple of 16 channels
-  // (ops/resampling/separable_map.h): rows a and b together, normalised; and pixels of that. Tap t of pixel o < period is
-  // pixel index[t * stride + o] - first of src; the pixels of the next period have the same weights, and their taps are
-  // src_step elements further on.
+  // (ops/resampling/separable_map.h): rows a and b together, normalised; and pixels of that. Tap t of pixel o < period
+  // is pixel index[t * stride + o] - first of src; the pixels of the next period have the same weights, and their taps
+  // are src_step elements further on.
   void (*combine)(const BFloat16* a, const BFloat16* b, float weight_a, float weight_b, int64_t count, int64_t period,
                   const NormalizationCoefficients& k, float* dst);
   void (*gather)(const float* src, int32_t first, const int32_t* index, const float* weight, int64_t stride,

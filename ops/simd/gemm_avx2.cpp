@@ -1,17 +1,19 @@
-// Compiled for AVX2 and FMA whatever the build is for, see ops/simd/winograd-inl.h.
-#include "ops/simd/winograd_loops.h"
+// Compiled for AVX2 and FMA whatever the build is for, see ops/simd/gemm-inl.h.
+#include "ops/simd/gemm.h"
+#include "ops/simd/winograd_transforms.h"
 
 #if !defined(__AVX2__) || !defined(__FMA__)
 
 namespace hourglass::detail {
-const WinogradLoops* winograd_avx2() { return nullptr; }
+const GemmLoops* gemm_avx2() { return nullptr; }
+const WinogradTransforms* winograd_transforms_avx2() { return nullptr; }
 }  // namespace hourglass::detail
 
 #else
 
 #include <immintrin.h>
 
-#include "ops/simd/winograd-inl.h"
+#include "ops/simd/winograd_transforms-inl.h"
 
 namespace hourglass::detail {
 namespace {
@@ -51,7 +53,8 @@ struct Avx2 {
 
 }  // namespace
 
-const WinogradLoops* winograd_avx2() { return WinogradSimd<Avx2>::loops(); }
+const GemmLoops* gemm_avx2() { return GemmSimd<Avx2>::loops(); }
+const WinogradTransforms* winograd_transforms_avx2() { return WinogradSimd<Avx2>::transforms(); }
 
 }  // namespace hourglass::detail
 

@@ -1,17 +1,19 @@
-// Compiled for AVX-512 and AVX512_BF16 whatever the build is for, see ops/simd/winograd-inl.h.
-#include "ops/simd/winograd_loops.h"
+// Compiled for AVX-512 and AVX512_BF16 whatever the build is for, see ops/simd/gemm-inl.h.
+#include "ops/simd/gemm.h"
+#include "ops/simd/winograd_transforms.h"
 
 #if !defined(__AVX512F__) || !defined(__AVX512BW__) || !defined(__AVX512VL__) || !defined(__AVX512BF16__)
 
 namespace hourglass::detail {
-const WinogradLoops* winograd_avx512() { return nullptr; }
+const GemmLoops* gemm_avx512() { return nullptr; }
+const WinogradTransforms* winograd_transforms_avx512() { return nullptr; }
 }  // namespace hourglass::detail
 
 #else
 
 #include <immintrin.h>
 
-#include "ops/simd/winograd-inl.h"
+#include "ops/simd/winograd_transforms-inl.h"
 
 namespace hourglass::detail {
 namespace {
@@ -77,7 +79,8 @@ struct Avx512 {
 
 }  // namespace
 
-const WinogradLoops* winograd_avx512() { return WinogradSimd<Avx512>::loops(); }
+const GemmLoops* gemm_avx512() { return GemmSimd<Avx512>::loops(); }
+const WinogradTransforms* winograd_transforms_avx512() { return WinogradSimd<Avx512>::transforms(); }
 
 }  // namespace hourglass::detail
 

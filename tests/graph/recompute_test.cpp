@@ -7,7 +7,7 @@
 
 #include "graph/autodiff.h"
 #include "graph/evaluate.h"
-#include "graph/fuse.h"
+#include "ops/fused/fuse.h"
 #include "ops/table.h"
 
 namespace hourglass::test {

@@ -5,7 +5,7 @@
 #include <random>
 
 #include "graph/error.h"
-#include "ops/loops/loop.h"
+#include "ops/loops/element.h"
 
 namespace hourglass::test {
 namespace {

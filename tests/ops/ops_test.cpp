@@ -9,7 +9,7 @@
 #include "graph/autodiff.h"
 #include "graph/error.h"
 #include "graph/evaluate.h"
-#include "ops/loops/loop.h"
+#include "ops/loops/element.h"
 #include "ops/memory/onednn.h"
 #include "ops/memory/view.h"
 #include "ops/table.h"
@@ -23,10 +23,8 @@ using detail::Tag;
 
 // Whether nothing of the kernel is oneDNN's, which allocates as it runs; nor Pad along any axis, which holds the
 // coordinates that it is at.
-bool is_ours(const std::string& implementation) {
-  const auto begins = [&](const char* with) { return implementation.rfind(with, 0) == 0; };
-  return (begins("loop") && !begins("loop:plain")) || begins("products") || begins("stretched") || begins("tiles") ||
-         begins("winograd");
+bool is_ours(const KernelPlan& plan) {
+  return plan.ours || (plan.implementation.starts_with("loop") && !plan.implementation.starts_with("loop:plain"));
 }
 
 // Aligned memory between two guard bands.
@@ -110,7 +108,7 @@ class KernelRun {
     plan_.kernel->bind(at, stream_);
     const int allocated = allocations([&] { plan_.kernel->run(); });
     CAPTURE(plan_.implementation);
-    if (is_ours(plan_.implementation)) CHECK(allocated == 0);
+    if (is_ours(plan_)) CHECK(allocated == 0);
     stream_.wait();
     for (auto& buffer : copies) CHECK(buffer.guards_intact());
     for (auto& buffer : dst_) CHECK(buffer.guards_intact());

@@ -5,7 +5,7 @@
 #include <thread>
 #include <vector>
 
-#include "ops/loops/loop.h"
+#include "ops/loops/parallel.h"
 
 namespace hourglass::detail {
 namespace {

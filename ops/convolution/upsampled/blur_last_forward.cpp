@@ -3,15 +3,17 @@
 #include <algorithm>
 #include <array>
 
-#include "ops/loops/loop.h"
-#include "ops/memory/scratch_layout.h"
-#include "ops/memory/onednn.h"
 #include "ops/convolution/upsampled/shared_taps.h"
 #include "ops/convolution/upsampled/source.h"
+#include "ops/loops/clones.h"
+#include "ops/loops/element.h"
+#include "ops/loops/parallel.h"
+#include "ops/memory/onednn.h"
+#include "ops/memory/scratch_layout.h"
 #include "ops/memory/view.h"
-#include "ops/convolution/winograd.h"
-#include "ops/simd/winograd_loops.h"
 #include "ops/normalization/written_statistics.h"
+#include "ops/simd/gemm.h"
+#include "ops/simd/isa.h"
 
 namespace hourglass::detail {
 namespace {
@@ -54,7 +56,7 @@ HG_CLONES void store_pixels(const float* sums, int64_t width, int64_t pixels, in
 
 struct Layout {
   Convolution conv;
-  const WinogradLoops* loops = nullptr;
+  const GemmLoops* loops = nullptr;
   bool is_bf16 = false;
   std::optional<StretchedSource> source;
   WrittenStatistics statistics;
@@ -154,8 +156,8 @@ class StretchedConvolution final : public ConvolutionKernel {
     }
   }
 
-  void multiply(const PixelProduct& product, int64_t count, float* sums, int64_t row,
-                const WinogradProduct::Addend& more = {}, const WinogradProduct::Addend& and_more = {}) const {
+  void multiply(const PixelProduct& product, int64_t count, float* sums, int64_t row, const Gemm::Addend& more = {},
+                const Gemm::Addend& and_more = {}) const {
     multiply_pixels(*layout_->loops, layout_->is_bf16, product, count, sums, row, more, and_more);
   }
   // To sums that are there.
@@ -232,7 +234,7 @@ class StretchedConvolution final : public ConvolutionKernel {
     // The products of a line of the small image with the filters of a point: even and odd columns in turn, from one
     // even column before the outputs' on. `shared`, of the same form, is added where it is not null.
     void multiply_line(const uint32_t* line, Point h, int64_t panel, const float* shared, float* to) const {
-      using Addend = WinogradProduct::Addend;
+      using Addend = Gemm::Addend;
       const int64_t columns = l_.columns(panel), step = 2 * columns, words = l_.words, odd = count_ + 1;
       const auto product = [&](const uint32_t* pixels, int64_t pixels_step, Point w, int64_t depth) {
         return PixelProduct{pixels, pixels_step * words, kernel_.filter(panel, product_index(h, w)), depth * words,
@@ -335,17 +337,13 @@ class StretchedConvolution final : public ConvolutionKernel {
 
 }  // namespace
 
-std::optional<KernelPlan> plan_stretched_convolution(const Convolution& conv) {
-  const WinogradLoops* loops = winograd_loops(conv.src.dtype);
-  if (conv.direction != Direction::forward || loops == nullptr || conv.dst.dtype != conv.src.dtype ||
-      conv.weights.dtype != conv.src.dtype) {
-    return std::nullopt;
-  }
+Answer plan_blur_last_forward(const PlanContext&, const Convolution& conv) {
+  const GemmLoops* loops = gemm_loops(conv.src.dtype);
   Offsets offsets;
   auto layout = std::make_shared<Layout>();
   Layout& l = *layout;
   l.source = StretchedSource::of(conv, offsets);
-  if (!l.source) return std::nullopt;
+  if (!l.source) return Declined{kNotDoubled};
   l.conv = conv;
   l.loops = loops;
   l.is_bf16 = conv.src.dtype == DType::bf16;
@@ -386,7 +384,7 @@ std::optional<KernelPlan> plan_stretched_convolution(const Convolution& conv) {
   KernelPlan plan{.src = all.inputs(with_tag(conv.weights, Tag::hwio)),
                   .dst = {dst},
                   .scratch_bytes = offsets.end() + l.thread_bytes * static_cast<std::size_t>(threads),
-                  .implementation = fmt::format("stretched:{}{}", loops->isa, l.is_bf16 ? "_bf16" : ""),
+                  .implementation = isa_of(*loops, conv.src.dtype),
                   .rounding = all.rounding(),
                   .kernel = nullptr};
   l.statistics.add_to(plan);

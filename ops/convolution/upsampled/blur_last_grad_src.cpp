@@ -4,15 +4,18 @@
 #include <array>
 #include <span>
 
-#include "ops/loops/loop.h"
-#include "ops/memory/scratch_layout.h"
-#include "ops/memory/onednn.h"
 #include "ops/convolution/upsampled/blurred_gradient.h"
 #include "ops/convolution/upsampled/shared_taps.h"
 #include "ops/convolution/upsampled/source.h"
+#include "ops/loops/clones.h"
+#include "ops/loops/element.h"
+#include "ops/loops/parallel.h"
+#include "ops/loops/rows.h"
+#include "ops/memory/onednn.h"
+#include "ops/memory/scratch_layout.h"
 #include "ops/memory/view.h"
-#include "ops/convolution/winograd.h"
-#include "ops/simd/winograd_loops.h"
+#include "ops/simd/gemm.h"
+#include "ops/simd/isa.h"
 
 namespace hourglass::detail {
 namespace {
@@ -60,7 +63,7 @@ HG_CLONES void add_taps(const float* products, int64_t step, int64_t count, int6
 
 struct Layout {
   Convolution conv;
-  const WinogradLoops* loops = nullptr;
+  const GemmLoops* loops = nullptr;
   bool is_bf16 = false;
   std::optional<StretchedAxes> axes;
   std::optional<StretchedGradient> gradient;
@@ -156,8 +159,8 @@ class StretchedGradSrc final : public ConvolutionKernel {
     }
   }
 
-  void multiply(const PixelProduct& product, int64_t count, float* sums, int64_t row,
-                const WinogradProduct::Addend& more = {}, const WinogradProduct::Addend& and_more = {}) const {
+  void multiply(const PixelProduct& product, int64_t count, float* sums, int64_t row, const Gemm::Addend& more = {},
+                const Gemm::Addend& and_more = {}) const {
     multiply_pixels(*layout_->loops, layout_->is_bf16, product, count, sums, row, more, and_more);
   }
 
@@ -245,7 +248,7 @@ class StretchedGradSrc final : public ConvolutionKernel {
     // The products of lines with the filters of their points, and `shared`, of the same form, where it is not null.
     template <typename Lines>
     void multiply_lines(const Lines& lines, int64_t panel, const float* shared, float* sums) const {
-      using Addend = WinogradProduct::Addend;
+      using Addend = Gemm::Addend;
       const int64_t columns = l_.columns_of(panel), words = l_.words, befores = (count_ + 1) / 2;
       const int64_t odd = l_.row_pixels(), beside = 2 * odd;
       auto* middles = this->words<float>(l_.middles);
@@ -455,22 +458,18 @@ class StretchedGradSrc final : public ConvolutionKernel {
 
 }  // namespace
 
-std::optional<KernelPlan> plan_stretched_grad_src(const Convolution& conv) {
-  const WinogradLoops* loops = winograd_loops(conv.src.dtype);
-  if (conv.direction != Direction::grad_src || loops == nullptr || conv.dst.dtype != conv.src.dtype ||
-      conv.weights.dtype != conv.src.dtype) {
-    return std::nullopt;
-  }
+Answer plan_blur_last_grad_src(const PlanContext&, const Convolution& conv) {
+  const GemmLoops* loops = gemm_loops(conv.src.dtype);
   auto layout = std::make_shared<Layout>();
   Layout& l = *layout;
   l.axes = stretched_axes(conv);
-  if (!l.axes) return std::nullopt;
+  if (!l.axes) return Declined{kNotDoubled};
   l.conv = conv;
   l.loops = loops;
   l.is_bf16 = conv.src.dtype == DType::bf16;
   const Shape& whole = conv.src.shape;
   const int64_t first = conv.normalized->first_channels, second = whole[1] - first;
-  if (second > 0 && conv.border == Border::wrap) return std::nullopt;
+  if (second > 0 && conv.border == Border::wrap) return Declined{"a border that wraps around other channels"};
   const MemoryDesc dst = with_tag(conv.dst, Tag::nhwc);
   const MemoryDesc small = with_tag({conv.src.dtype, conv.normalized->resized->from}, Tag::nhwc);
   const MemoryDesc others = with_tag({conv.src.dtype, Shape{whole[0], second, whole[2], whole[3]}}, Tag::nhwc);
@@ -478,7 +477,7 @@ std::optional<KernelPlan> plan_stretched_grad_src(const Convolution& conv) {
   l.small = view_of(small);
   if (second > 0) l.second = view_of(others);
   const auto per_word = static_cast<int64_t>(4 / l.element());
-  if (l.dst.c % per_word != 0) return std::nullopt;
+  if (l.dst.c % per_word != 0) return Declined{"an odd number of channels in bf16"};
   l.words = l.dst.c / per_word;
   l.gradient.emplace(l.axes->h, l.axes->w, l.dst, l.is_bf16);
   l.has_frame = l.axes->h.ends_differ() || l.axes->w.ends_differ();
@@ -517,7 +516,7 @@ std::optional<KernelPlan> plan_stretched_grad_src(const Convolution& conv) {
   KernelPlan plan{.src = {dst, with_tag(conv.weights, Tag::hwio)},
                   .dst = {small},
                   .scratch_bytes = offsets.end() + l.thread_bytes * static_cast<std::size_t>(threads),
-                  .implementation = fmt::format("stretched:{}{}", loops->isa, l.is_bf16 ? "_bf16" : ""),
+                  .implementation = isa_of(*loops, conv.src.dtype),
                   .rounding = l.is_bf16 ? kRoundingBf16 : 0,
                   .kernel = nullptr};
   if (second > 0) plan.dst.push_back(others);

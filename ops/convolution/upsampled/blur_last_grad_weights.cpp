@@ -3,15 +3,18 @@
 #include <algorithm>
 #include <array>
 
-#include "ops/loops/loop.h"
-#include "ops/memory/scratch_layout.h"
-#include "ops/memory/onednn.h"
 #include "ops/convolution/upsampled/blurred_gradient.h"
 #include "ops/convolution/upsampled/shared_taps.h"
 #include "ops/convolution/upsampled/source.h"
+#include "ops/loops/clones.h"
+#include "ops/loops/element.h"
+#include "ops/loops/parallel.h"
+#include "ops/loops/rows.h"
+#include "ops/memory/onednn.h"
+#include "ops/memory/scratch_layout.h"
 #include "ops/memory/view.h"
-#include "ops/convolution/winograd.h"
-#include "ops/simd/winograd_loops.h"
+#include "ops/simd/gemm.h"
+#include "ops/simd/isa.h"
 
 namespace hourglass::detail {
 namespace {
@@ -56,7 +59,7 @@ HG_CLONES void pair_with_zero(const float* low, int64_t count, uint32_t* words) 
 
 struct Layout {
   Convolution conv;
-  const WinogradLoops* loops = nullptr;
+  const GemmLoops* loops = nullptr;
   bool is_bf16 = false;
   std::optional<StretchedSource> source;
   std::optional<StretchedGradient> gradient;
@@ -501,17 +504,14 @@ class StretchedGradWeights final : public ConvolutionKernel {
 
 }  // namespace
 
-std::optional<KernelPlan> plan_stretched_grad_weights(const Convolution& conv) {
-  const WinogradLoops* loops = winograd_loops(conv.src.dtype);
-  if (conv.direction != Direction::grad_weights || loops == nullptr || conv.has_bias ||
-      conv.dst.dtype != conv.src.dtype || conv.weights.dtype != DType::f32) {
-    return std::nullopt;
-  }
+Answer plan_blur_last_grad_weights(const PlanContext&, const Convolution& conv) {
+  const GemmLoops* loops = gemm_loops(conv.src.dtype);
+  if (conv.has_bias) return Declined{"a gradient of the bias"};
   Offsets offsets;
   auto layout = std::make_shared<Layout>();
   Layout& l = *layout;
   l.source = StretchedSource::of(conv, offsets);
-  if (!l.source) return std::nullopt;
+  if (!l.source) return Declined{kNotDoubled};
   l.conv = conv;
   l.loops = loops;
   l.is_bf16 = conv.src.dtype == DType::bf16;
@@ -523,7 +523,7 @@ std::optional<KernelPlan> plan_stretched_grad_weights(const Convolution& conv) {
   l.width = std::min(kVectors * kLanes, up(l.dst.c, kLanes));
   l.panels = (l.dst.c + l.width - 1) / l.width;
   const int64_t sums_bytes = l.sums_floats() * 4;
-  if (sums_bytes > kSumsBytes) return std::nullopt;
+  if (sums_bytes > kSumsBytes) return Declined{"more than 2 MiB of sums"};
 
   const int64_t threads = omp_get_max_threads(), w = l.source->w().extent + 2;
   const int64_t most = std::max<int64_t>(kBlurredBytes / (4 * l.panels * l.width * 4), kLanes);
@@ -553,7 +553,7 @@ std::optional<KernelPlan> plan_stretched_grad_weights(const Convolution& conv) {
   KernelPlan plan{.src = all.inputs(dst),
                   .dst = {with_tag(conv.weights, Tag::hwio)},
                   .scratch_bytes = offsets.end() + l.thread_bytes * static_cast<std::size_t>(threads),
-                  .implementation = fmt::format("stretched:{}{}", loops->isa, l.is_bf16 ? "_bf16" : ""),
+                  .implementation = isa_of(*loops, conv.src.dtype),
                   .rounding = all.rounding(),
                   .kernel = nullptr};
   plan.kernel = std::make_unique<StretchedGradWeights>(std::move(layout));

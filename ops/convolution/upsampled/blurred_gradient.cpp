@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
-#include "ops/loops/loop.h"
+#include "ops/loops/clones.h"
+#include "ops/loops/element.h"
+#include "ops/loops/rows.h"
 
 namespace hourglass::detail {
 namespace {

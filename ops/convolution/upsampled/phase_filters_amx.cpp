@@ -3,16 +3,18 @@
 #include <algorithm>
 #include <array>
 
-#include "ops/simd/amx.h"
-#include "ops/convolution/upsampled/phase_filters_axis.h"
-#include "ops/loops/loop.h"
-#include "ops/convolution/source.h"
-#include "ops/memory/scratch_layout.h"
-#include "ops/memory/onednn.h"
-#include "ops/geometry/resize_taps.h"
 #include "ops/convolution/amx_forward.h"
+#include "ops/convolution/source.h"
+#include "ops/convolution/upsampled/phase_filters_axis.h"
+#include "ops/geometry/resize_taps.h"
+#include "ops/loops/clones.h"
+#include "ops/loops/element.h"
+#include "ops/loops/parallel.h"
+#include "ops/memory/onednn.h"
+#include "ops/memory/scratch_layout.h"
 #include "ops/memory/view.h"
 #include "ops/normalization/written_statistics.h"
+#include "ops/simd/amx.h"
 
 namespace hourglass::detail {
 namespace {
@@ -255,23 +257,22 @@ class DoubledConvolution final : public ConvolutionKernel {
 
 }  // namespace
 
-std::optional<KernelPlan> plan_doubled_convolution(const Convolution& conv) {
+Answer plan_phase_filters_amx(const PlanContext&, const Convolution& conv) {
   const auto& [h, w] = conv.window;
-  if (conv.direction != Direction::forward || !conv.normalized || !conv.normalized->resized ||
-      conv.normalized->first_channels != conv.src.shape[1] || conv.has_bias || conv.src.dtype != DType::bf16 ||
-      conv.dst.dtype != DType::bf16 || conv.weights.dtype != DType::bf16 || conv.src.shape.elements() == 0 ||
-      static_cast<std::size_t>(std::max(h.kernel, w.kernel)) > kMostTileRuns || tile_loops() == nullptr) {
-    return std::nullopt;
+  if (conv.normalized->first_channels != conv.src.shape[1]) return Declined{"a second image beside the resized one"};
+  if (conv.has_bias) return Declined{"a bias"};
+  if (static_cast<std::size_t>(std::max(h.kernel, w.kernel)) > kMostTileRuns) {
+    return Declined{fmt::format("a filter of more than {} taps a side", kMostTileRuns)};
   }
   const auto& [from, attrs] = *conv.normalized->resized;
   const auto rows = doubled_axis(h, conv.border, taps_of_axis(attrs, from, 2), from[2]);
   const auto columns = doubled_axis(w, conv.border, taps_of_axis(attrs, from, 3), from[3]);
-  if (!rows || !columns) return std::nullopt;
+  if (!rows || !columns) return Declined{"not resized to exactly twice its size, or the filter gets wider"};
 
   auto layout = std::make_shared<Layout>();
   Layout& l = *layout;
   l.conv = conv;
-  l.loops = tile_loops();
+  l.loops = amx_tiles();
   l.h = *rows;
   l.w = *columns;
   l.columns = l.w.exceptions();
@@ -302,12 +303,13 @@ std::optional<KernelPlan> plan_doubled_convolution(const Convolution& conv) {
   l.mixed_element = offsets.end() + of_thread.add(bytes(l.src.c * l.dst.c, sizeof(float)));
   l.lines = offsets.end() + of_thread.add(bytes(l.steps * kStep * 2 * l.dst.c, sizeof(uint16_t)));
   l.thread_bytes = of_thread.end();
-  if (weights_bytes > kTileWeightsBytes || l.thread_bytes > kTileThreadBytes) return std::nullopt;
+  if (weights_bytes > kTileWeightsBytes) return Declined{"more than 2 MiB of weights"};
+  if (l.thread_bytes > kTileThreadBytes) return Declined{"rows of more than 8 MiB a thread"};
 
   KernelPlan plan{.src = l.source->inputs(with_tag(conv.weights, Tag::hwio)),
                   .dst = {dst},
                   .scratch_bytes = offsets.end() + of_thread.end() * static_cast<std::size_t>(omp_get_max_threads()),
-                  .implementation = "doubled tiles:avx512_core_amx_bf16",
+                  .implementation = "avx512_core_amx_bf16",
                   .rounding = l.source->rounding(),
                   .kernel = nullptr};
   l.statistics.add_to(plan);

@@ -1,6 +1,8 @@
 #include "ops/convolution/upsampled/shared_taps.h"
 
-#include "ops/loops/loop.h"
+#include "ops/loops/clones.h"
+#include "ops/loops/element.h"
+#include "ops/loops/parallel.h"
 
 namespace hourglass::detail {
 namespace {

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
-#include "ops/loops/loop.h"
-#include "ops/memory/onednn.h"
 #include "ops/geometry/resize_taps.h"
+#include "ops/loops/element.h"
+#include "ops/loops/parallel.h"
+#include "ops/loops/rows.h"
+#include "ops/memory/onednn.h"
 
 namespace hourglass::detail {
 namespace {

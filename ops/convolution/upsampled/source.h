@@ -1,15 +1,21 @@
-// What a convolution of a doubled image reads when it is taken apart as ops/convolution/upsampled/blur_axis.h says: rows of the
-// small image, normalised; rows of the second activation, as the window sees them; and the frame, one pixel wide, of
-// what the border of the doubled image holds more than the blur makes there.
+// What a convolution of a doubled image reads when it is taken apart as ops/convolution/upsampled/blur_axis.h says:
+// rows of the small image, normalised; rows of the second activation, as the window sees them; and the frame, one pixel
+// wide, of what the border of the doubled image holds more than the blur makes there.
 #pragma once
 
 #include <optional>
 
 #include "ops/convolution/source.h"
-#include "ops/memory/scratch_layout.h"
 #include "ops/convolution/upsampled/blur_axis.h"
+#include "ops/memory/scratch_layout.h"
 
 namespace hourglass::detail {
+
+// What kernels of doubled images say of a source that is none.
+inline constexpr const char* kNotDoubled =
+    "no image resized to exactly twice its size in front of a 3x3 filter, of at least 8 pixels a side (bf16: and an "
+    "even "
+    "number of channels)";
 
 // Of the source of a convolution, as conv.normalized says it is resized. Absent where it is not, or not so; in bf16 the
 // channels of both activations are even, as products of pairs want them.

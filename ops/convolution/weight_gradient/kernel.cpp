@@ -3,13 +3,16 @@
 #include <algorithm>
 #include <array>
 
-#include "ops/normalization/batch_normalization.h"
-#include "ops/loops/loop.h"
 #include "ops/convolution/source.h"
-#include "ops/memory/scratch_layout.h"
-#include "ops/memory/onednn.h"
 #include "ops/convolution/weight_gradient/products.h"
+#include "ops/loops/clones.h"
+#include "ops/loops/element.h"
+#include "ops/loops/parallel.h"
+#include "ops/loops/rows.h"
+#include "ops/memory/onednn.h"
+#include "ops/memory/scratch_layout.h"
 #include "ops/memory/view.h"
+#include "ops/normalization/rows.h"
 
 namespace hourglass::detail {
 namespace {
@@ -196,7 +199,7 @@ class GradWeightsKernel final : public ConvolutionKernel {
       const int64_t period = loop_period(l_.dst.c);
       with_element(l_.conv.dst.dtype == DType::bf16, [&](auto* element) {
         using T = std::remove_pointer_t<decltype(element)>;
-        sum_periods(reinterpret_cast<const T*>(from), l_.dst.w * l_.dst.c, period, of_row);
+        sum_row(reinterpret_cast<const T*>(from), l_.dst.w * l_.dst.c, period, of_row);
       });
       float* bias = kernel_.bias_of(part_);
       for (int64_t j = 0; j < period; j += l_.dst.c) add(of_row + j, bias, l_.dst.c);
@@ -237,23 +240,16 @@ class GradWeightsKernel final : public ConvolutionKernel {
   Addresses at_;
 };
 
-}  // namespace
-
-std::optional<KernelPlan> plan_grad_weights(const Convolution& conv) {
-  if (conv.src.dtype != conv.dst.dtype || conv.weights.dtype != DType::f32 || conv.src.shape.elements() == 0 ||
-      conv.dst.shape.elements() == 0) {
-    return std::nullopt;
-  }
+Answer plan_with(const Convolution& conv, std::unique_ptr<const Products> products) {
   auto layout = std::make_shared<Layout>();
   Layout& l = *layout;
   l.conv = conv;
-  l.products = make_products(conv.src.dtype, product_sides(conv));
-  if (l.products == nullptr) return std::nullopt;
+  l.products = std::move(products);
   const MemoryDesc src = with_tag(conv.src, Tag::nhwc), dst = with_tag(conv.dst, Tag::nhwc);
   l.src = view_of(src);
   l.dst = view_of(dst);
   const int64_t sums_bytes = l.products->sums_floats() * static_cast<int64_t>(sizeof(float));
-  if (sums_bytes > kSumsBytes) return std::nullopt;
+  if (sums_bytes > kSumsBytes) return Declined{fmt::format("more than {} KiB of sums", kSumsBytes >> 10)};
   const auto& [h, w] = conv.window;
   const int64_t rows = l.dst.n * h.dst;
   const int64_t parts = std::clamp<int64_t>(kPartsSumsBytes / std::max<int64_t>(sums_bytes, 1), 1, kPartsPerThread);
@@ -290,7 +286,8 @@ std::optional<KernelPlan> plan_grad_weights(const Convolution& conv) {
     l.normal_buffer = offsets.add(l.normal_row_bytes);
   }
   l.thread_bytes = offsets.end();
-  if (l.thread_bytes > kThreadBytes) return std::nullopt;
+  if (l.thread_bytes > kThreadBytes)
+    return Declined{fmt::format("rows of more than {} MiB a thread", kThreadBytes >> 20)};
   Offsets of_all;
   of_all.add(l.thread_bytes * static_cast<std::size_t>(omp_get_max_threads()));
   l.sums = of_all.add(bytes_of(l.parts * l.part_floats()));
@@ -311,6 +308,31 @@ std::optional<KernelPlan> plan_grad_weights(const Convolution& conv) {
   }
   plan.kernel = std::make_unique<GradWeightsKernel>(std::move(layout));
   return plan;
+}
+
+}  // namespace
+
+Answer plan_narrow_1x1(const PlanContext&, const Convolution& conv) {
+  auto products = narrow_1x1_products(conv.src.dtype, product_sides(conv));
+  if (products == nullptr) return Declined{"pointwise, with at most 8 channels on a side only"};
+  return plan_with(conv, std::move(products));
+}
+
+Answer plan_narrow_3x3(const PlanContext&, const Convolution& conv) {
+  auto products = narrow_3x3_products(conv.src.dtype, product_sides(conv));
+  if (products == nullptr) return Declined{"nine taps, with at most 16 channels on both sides only"};
+  return plan_with(conv, std::move(products));
+}
+
+Answer plan_amx_grad_weights(const PlanContext&, const Convolution& conv) {
+  return plan_with(conv, amx_products(product_sides(conv)));
+}
+
+Answer plan_vector_grad_weights(const PlanContext&, const Convolution& conv) {
+  // oneDNN's direct convolution is ahead.
+  const bool is_1x1 = conv.window.h.kernel * conv.window.w.kernel == 1;
+  if (std::min(conv.src.shape[1], conv.dst.shape[1]) <= 8 && !is_1x1) return Declined{"at most 8 channels on a side"};
+  return plan_with(conv, vector_products(conv.src.dtype, product_sides(conv)));
 }
 
 }  // namespace hourglass::detail

@@ -8,16 +8,20 @@
 // the same bytes.
 #pragma once
 
-#include <optional>
-
 #include "ops/convolution/convolution.h"
 
 namespace hourglass::detail {
 
-// For one group and an f32 gradient. Absent where the weights are many or a band of rows is large, so that a thread's
-// part would leave its caches; with few channels on one side, unless the filter is pointwise; and where the CPU lacks
-// AVX2 (for bf16: AVX512_BF16). Few channels on both sides of a pointwise or 3x3 filter are always taken, those of 3x3
-// in bf16 by AMX where there is one.
-std::optional<KernelPlan> plan_grad_weights(const Convolution& conv);
+// By what the products are made of; ops/convolution/weight_gradient/products.h. All decline where the weights are many
+// or a band of rows is large, so that a thread's part would leave its caches.
+//
+// A few channels of a pointwise convolution, on either side: both sides stay where they are.
+Answer plan_narrow_1x1(const PlanContext& ctx, const Convolution& conv);
+// Few channels on both sides of a 3x3 filter.
+Answer plan_narrow_3x3(const PlanContext& ctx, const Convolution& conv);
+// By AMX.
+Answer plan_amx_grad_weights(const PlanContext& ctx, const Convolution& conv);
+// By vectors. Declines few channels on one side, unless the filter is pointwise.
+Answer plan_vector_grad_weights(const PlanContext& ctx, const Convolution& conv);
 
 }  // namespace hourglass::detail

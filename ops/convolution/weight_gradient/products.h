@@ -114,10 +114,12 @@ class Products {
   std::string name_;
 };
 
-// Whether make_products() has loops for these, with few channels on both sides, that Winograd's algorithm leaves them.
-bool has_narrow_products(DType type, const ProductSides& sides);
-
-// Null where the CPU has none for `type`, or something else is faster.
-std::unique_ptr<const Products> make_products(DType type, ProductSides sides);
+// One maker for each kind. The narrow ones are null for sides that they do not take.
+std::unique_ptr<const Products> narrow_1x1_products(DType type, ProductSides sides);
+std::unique_ptr<const Products> narrow_3x3_products(DType type, ProductSides sides);
+// Where the CPU has AMX.
+std::unique_ptr<const Products> amx_products(ProductSides sides);
+// Where gemm_loops() has them for `type`.
+std::unique_ptr<const Products> vector_products(DType type, ProductSides sides);
 
 }  // namespace hourglass::detail

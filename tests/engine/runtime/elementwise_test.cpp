@@ -8,7 +8,7 @@
 #include "engine/runtime/plan.h"
 #include "graph/autodiff.h"
 #include "graph/evaluate.h"
-#include "graph/fuse.h"
+#include "graph/fuse_elementwise.h"
 #include "ops/table.h"
 
 namespace hourglass::test {

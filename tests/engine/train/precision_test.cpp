@@ -13,7 +13,7 @@
 #include "graph/error.h"
 #include "graph/op.h"
 #include "graph/precision.h"
-#include "ops/loops/loop.h"
+#include "ops/loops/element.h"
 #include "ops/table.h"
 
 namespace hourglass::test {

@@ -20,7 +20,7 @@
 #include "engine/runtime/plan.h"
 #include "engine/train/adam.h"
 #include "graph/autodiff.h"
-#include "graph/fuse.h"
+#include "ops/fused/fuse.h"
 #include "graph/onnx_import.h"
 #include "ops/table.h"
 

@@ -7,7 +7,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include "ops/loops/loop.h"
+#include "ops/loops/element.h"
+#include "ops/loops/parallel.h"
 
 namespace hourglass::test {
 namespace {

@@ -1,5 +1,5 @@
 // ResizeBatchNormalizationGrad: the gradient of BatchNormalization (or ConcatBatchNormalization) of a resized image,
-// and ResizeGrad of what it passes back.    Internal, made by graph/fuse.h; ops/batch_normalization.cpp and
+// and ResizeGrad of what it passes back.    Internal, made by ops/fused/fuse.h; ops/batch_normalization.cpp and
 // ops/resize.cpp have the formulas, ops/normalization/resized.h how the two become one.
 //   g: [N,A,H,W], ResizeGrad of what is passed back to the normalised image; src: [N,A,H,W], which the node's
 //   attributes resize to [N,A,OH,OW]; scale, bias, mean, inv_std: [A+B]; other: [N,B,OH,OW] and diff_other, what is
@@ -10,9 +10,12 @@
 #include <array>
 
 #include "graph/error.h"
-#include "ops/normalization/batch_normalization.h"
-#include "ops/memory/onednn.h"
 #include "ops/geometry/resize_taps.h"
+#include "ops/loops/element.h"
+#include "ops/memory/onednn.h"
+#include "ops/memory/scratch_layout.h"
+#include "ops/memory/view.h"
+#include "ops/normalization/backward.h"
 #include "ops/normalization/resized.h"
 #include "ops/table.h"
 

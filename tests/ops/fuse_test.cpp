@@ -1,4 +1,4 @@
-#include "graph/fuse.h"
+#include "ops/fused/fuse.h"
 
 #include <doctest/doctest.h>
 

@@ -1,5 +1,4 @@
-// The kernels of BatchNormalization and of what is built from it: reductions over [N,C,H,W] per channel, and the
-// elementwise pass behind them, forward and backward. The definitions are in ops/batch_normalization.cpp.
+// How a normalisation goes over a tensor: which threads take which chunks of it, and in which order.
 //
 // Both directions are bound by memory. Channels don't mix, so the two passes go group of channels by group of channels:
 // the second one finds its data in the cache.
@@ -7,12 +6,12 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <numeric>
 
 #include <omp.h>
 
-#include "ops/loops/loop.h"
+#include "ops/loops/parallel.h"
 #include "ops/memory/view.h"
+#include "ops/normalization/rows.h"
 
 namespace hourglass::detail {
 
@@ -26,18 +25,6 @@ constexpr int64_t kSerial = 16384;
 // time. Both numbers keep the working set of all threads in a cache of 8 MB and more, as the second pass wants it.
 constexpr int64_t kOwnBytes = 4 << 20;
 constexpr int64_t kBatchBytes = 8 << 20;
-
-// Vectors of per-channel numbers have so many elements, in which `block` channels repeat: whole vectors of the CPU,
-// unless that is too long to be worth it.
-inline int64_t loop_period(int64_t block) {
-  int64_t period = std::lcm(block, int64_t{16});
-  if (period > 1024) period = block;
-  return period * ((63 + period) / period);
-}
-
-// sum[j] = the sum of the elements congruent to j, of whole pixels.
-template <class T>
-void sum_periods(const T* src, int64_t count, int64_t period, float* sum);
 
 // How a tensor is cut. The numbers of parts and splits are fixed in plan(), so the sums don't depend on which threads
 // take them.
@@ -150,113 +137,6 @@ struct Normalization {
     if (part.block % 16 == 0) n.walk.period = part.block;
     return n;
   }
-};
-
-// Pointers to parameters and statistics are those of the first channel that is normalised; pointers to a counterpart
-// are those of the whole it is in.
-
-struct NormalizationForward {
-  const void* src = nullptr;
-  const float *scale = nullptr, *bias = nullptr;
-  void* dst = nullptr;
-  float *mean = nullptr, *inv_std = nullptr;
-  void* scratch = nullptr;
-};
-template <class T>
-void normalize_forward(const Normalization& normalization, const NormalizationForward& at, double epsilon);
-
-struct NormalizationStatistics {
-  const void* src = nullptr;
-  float *mean = nullptr, *inv_std = nullptr;
-  void* scratch = nullptr;
-};
-template <class T>
-void normalization_statistics(const Normalization& normalization, const NormalizationStatistics& at, double epsilon);
-
-struct NormalizationApply {
-  const void* src = nullptr;
-  const float *scale = nullptr, *bias = nullptr, *mean = nullptr, *inv_std = nullptr;
-  void* dst = nullptr;
-  void* scratch = nullptr;
-};
-template <class T>
-void normalize_apply(const Normalization& normalization, const NormalizationApply& at);
-
-struct NormalizationBackward {
-  const void *diff_dst = nullptr, *src = nullptr;
-  const float *scale = nullptr, *bias = nullptr, *mean = nullptr, *inv_std = nullptr;
-  void* diff_src = nullptr;
-  float *diff_scale = nullptr, *diff_bias = nullptr;
-  void* scratch = nullptr;
-};
-template <class T>
-void normalize_backward(const Normalization& normalization, const NormalizationBackward& at);
-// Of two slices of the same counterpart, which is read once for both in each of the two passes. Their walks are cut
-// alike, and each has scratch memory of its own.
-template <class T>
-void normalize_backward(const Normalization& a, const NormalizationBackward& at_a, const Normalization& b,
-                        const NormalizationBackward& at_b);
-
-// A gradient that is never stored: what a pointwise convolution's gradient, diff_dst [N,H,W,channels], becomes behind
-// its weights [C][channels]; and, where there is one, the stored gradient added to it. All are channels-last.
-struct PointwiseGradient {
-  const void *diff_dst = nullptr, *weights = nullptr;
-  int64_t channels = 0;  // 1 to kMostInputs
-  static constexpr int64_t kMostInputs = 4;
-};
-// Of a channels-last normalization, whose NormalizationBackward::diff_dst is what is added, or null.
-template <class T>
-void normalize_backward(const Normalization& normalization, const NormalizationBackward& at,
-                        const PointwiseGradient& from);
-// What that one wants of NormalizationBackward::scratch.
-std::size_t pointwise_scratch_bytes(const Normalization& normalization, int64_t channels);
-
-// The statistics of channels-last pixels, for kernels that take them while they write.
-class MomentSums {
- public:
-  // For parts [0, parts) of the pixels.
-  MomentSums(int64_t channels, int64_t parts);
-
-  [[nodiscard]] std::size_t scratch_bytes() const { return static_cast<std::size_t>(parts_) * part_bytes(); }
-  // In turn: clear(); add() of every pixel, of each part by one thread, and end_part() behind its last; finish(). The
-  // same parts in the same order give the same bytes, whatever the threads.
-  void clear(void* scratch) const;
-  template <class T>
-  void add(void* scratch, int64_t part, const T* pixels, int64_t count) const;
-  void end_part(void* scratch, int64_t part) const;
-  void finish(void* scratch, double epsilon, float* mean, float* inv_std) const;
-
- private:
-  static constexpr int64_t kFirst = 64;  // pixels whose mean is the first to be summed around
-  struct Part;
-  [[nodiscard]] Part part_at(void* scratch, int64_t index) const;
-  [[nodiscard]] std::size_t part_bytes() const;
-  void fold(const Part& p) const;
-
-  int64_t channels_, period_, parts_;
-};
-
-// Normalises runs of channels-last pixels for kernels that make what they read; each thread calls run() for itself.
-class PixelNormalizer {
- public:
-  // Of pixels of `channels`; what they become lies `stride` elements apart.
-  PixelNormalizer(int64_t channels, int64_t stride, float alpha);
-
-  [[nodiscard]] int64_t period() const { return period_; }
-  // Center, factor and offset, vectors of a period each.
-  [[nodiscard]] int64_t coefficient_floats() const { return 3 * period_; }
-  // Of the first of the channels on.
-  void set_coefficients(const float* scale, const float* bias, const float* mean, const float* inv_std,
-                        float* coefficients) const;
-  // `buffer` has as many elements as src.
-  template <class T>
-  void run(const T* src, int64_t pixels, const float* coefficients, T* dst, T* buffer) const;
-
- private:
-  [[nodiscard]] bool is_direct() const { return stride_ == channels_ || period_ == channels_; }
-
-  int64_t channels_, stride_, period_;
-  float alpha_;
 };
 
 }  // namespace hourglass::detail

@@ -1,28 +1,30 @@
-// The loops of ops/simd/winograd_loops.h, written once for all instruction sets. Each of those has a file that
-// describes its vectors (ops/simd/gemm_avx2.cpp, winograd_avx512.cpp) and is compiled for it whatever the build
-// is for: nothing of it may be called without asking the CPU, and nothing may be included there whose inline functions
-// the rest of the program could get from it.
-//
-// An Isa has internal linkage, and says
-//   kName, kLanes (8 or 16 floats), kHasBf16, Vector, Mask;
-//   set(x), set_bits(x): the same bits in all lanes, fma(a, x, y) = a x + y, mul, add, sub;
-//   lanes(count): the first `count` lanes, 0 to all; load(p), load(p, mask) with zeros elsewhere, store(p, x),
-//   store(p, mask, x), gather(p, step, mask): every step-th float;
-//   rows_of(vectors): how many rows of so many vectors of sums stay in registers;
-//   and with kHasBf16 a Bf16 that does what WinogradSimd::F32 does, and with pair(low, high, words) makes words of two.
+// The transforms of ops/simd/winograd_transforms.h, written once for all instruction sets, as ops/simd/gemm-inl.h has
+// the products: the same rules hold for who includes it.
 #pragma once
 
-#include "ops/simd/winograd_loops.h"
+#include "ops/simd/gemm-inl.h"
+#include "ops/simd/winograd_transforms.h"
 
 namespace hourglass::detail {
 
 template <class Isa>
-struct WinogradSimd {
-  using Vector = typename Isa::Vector;
-  using Mask = typename Isa::Mask;
+struct WinogradSimd : GemmSimd<Isa> {
+  using Base = GemmSimd<Isa>;
+  using Base::add;
+  using Base::fma;
+  using Base::for_each_vector;
+  using Base::kGrain;
+  using Base::kLanes;
+  using Base::lanes;
+  using Base::mul;
+  using Base::sub;
+  using Base::with_element;
+  using typename Base::F32;
+  using typename Base::Mask;
+  using typename Base::Vector;
+  template <class E>
+  static constexpr bool is_f32 = Base::template is_f32<E>;
 
-  static constexpr int kLanes = Isa::kLanes;
-  static constexpr int kGrain = 16;  // words are filled up to so many
   static constexpr int kTile = 6, kOut = 4, kPoints = kTile * kTile;
 
   // The points of the transform are 0, +-kA, +-kB and infinity. These make bf16's rounding least visible: an RMS error
@@ -30,11 +32,6 @@ struct WinogradSimd {
   //   Winograd, Arithmetic complexity of computations, 1980; Lavin and Gray, CVPR 2016.
   static constexpr float kA = 0.70710678118654752F, kB = 1.4142135623730951F;  // squares 1/2 and 2
   static constexpr float kNormA = -2.0F / 3, kNormB = 1.0F / 6;  // 1 / product of the distances to other points
-
-  static Vector fma(float k, Vector x, Vector y) { return Isa::fma(Isa::set(k), x, y); }
-  static Vector mul(float k, Vector x) { return Isa::mul(Isa::set(k), x); }
-  static Vector add(Vector x, Vector y) { return Isa::add(x, y); }
-  static Vector sub(Vector x, Vector y) { return Isa::sub(x, y); }
 
   // ---- one dimension of the transforms
 
@@ -116,47 +113,10 @@ struct WinogradSimd {
     }
   }
 
-  // ---- elements
-
-  struct F32 {
-    static constexpr int64_t kBytes = 4;
-    static Vector load(const void* pixel, int64_t c, Mask mask) {
-      return Isa::load(static_cast<const float*>(pixel) + c, mask);
-    }
-    static void store(void* pixel, int64_t c, Mask mask, Vector x) {
-      Isa::store(static_cast<float*>(pixel) + c, mask, x);
-    }
-    static Vector gather(const void* base, int64_t step, Mask mask) {
-      return Isa::gather(static_cast<const float*>(base), step, mask);
-    }
-    static Vector dot(Vector sum, uint32_t a, Vector b) { return Isa::fma(Isa::set_bits(a), b, sum); }
-  };
-
-  // Calls f with F32 or Bf16.
-  template <typename F>
-  static void with_element(bool is_bf16, const F& f) {
-    if constexpr (Isa::kHasBf16) {
-      if (is_bf16) return f(typename Isa::Bf16());
-    }
-    f(F32());
-  }
-  template <class E>
-  static constexpr bool is_f32 = E::kBytes == 4;
-
-  static Mask lanes(int64_t count) { return Isa::lanes(count < 0 ? 0 : count > kLanes ? kLanes : count); }
-  // Calls f(c, mask) for all vectors of the words that `channels` take.
-  template <typename F>
-  static void for_each_vector(int64_t channels, const F& f) {
-    for (int64_t c = 0; c < (channels + kGrain - 1) / kGrain * kGrain; c += kLanes) f(c, lanes(channels - c));
-  }
-
-  static float* floats(uint32_t* words) { return reinterpret_cast<float*>(words); }
-  static const float* floats(const uint32_t* words) { return reinterpret_cast<const float*>(words); }
-
   // ---- transforms
 
   template <class E>
-  static void filter_points(const WinogradLoops::Weights& w, int64_t c, int64_t n, Vector points[kPoints]) {
+  static void filter_points(const WinogradTransforms::Weights& w, int64_t c, int64_t n, Vector points[kPoints]) {
     const int64_t count = c < w.c_count ? w.n_count - n : 0;
     const Mask mask = lanes(count);
     const char* base = static_cast<const char*>(w.weights) + (c * w.c_step + n * w.n_step) * E::kBytes;
@@ -170,7 +130,7 @@ struct WinogradSimd {
         [&](int p, Vector x) { points[p] = x; });
   }
 
-  static void transform_weights(bool is_bf16, const WinogradLoops::Weights& w, int64_t k_begin, int64_t k_end) {
+  static void transform_weights(bool is_bf16, const WinogradTransforms::Weights& w, int64_t k_begin, int64_t k_end) {
     with_element(is_bf16, [&](auto element) {
       using E = decltype(element);
       for (int64_t k = k_begin; k < k_end; ++k) {
@@ -181,7 +141,7 @@ struct WinogradSimd {
           Vector low[kPoints];
           if constexpr (is_f32<E>) {
             filter_points<E>(w, k, n, low);
-            for (int p = 0; p < kPoints; ++p) Isa::store(floats(words) + p * w.point, low[p]);
+            for (int p = 0; p < kPoints; ++p) Isa::store(Base::floats(words) + p * w.point, low[p]);
           } else {
             Vector high[kPoints];
             filter_points<E>(w, 2 * k, n, low);
@@ -219,7 +179,7 @@ struct WinogradSimd {
         };
         if constexpr (is_f32<E>) {
           for (int tile = 0; tile < 2; ++tile) {
-            run(tile, [&](int p, Vector x) { Isa::store(floats(words) + tile * row + c + p * point, x); });
+            run(tile, [&](int p, Vector x) { Isa::store(Base::floats(words) + tile * row + c + p * point, x); });
           }
         } else {
           Vector low[kPoints];
@@ -271,122 +231,10 @@ struct WinogradSimd {
     }
   }
 
-  static void pack(bool is_bf16, const void* const* pixels, int64_t count, int64_t first, int64_t channels,
-                   uint32_t* words, int64_t row) {
-    with_element(is_bf16, [&](auto element) {
-      using E = decltype(element);
-      for_each_vector(channels, [&](int64_t c, Mask mask) {
-        if constexpr (is_f32<E>) {
-          for (int64_t i = 0; i < count; ++i) {
-            Isa::store(floats(words) + i * row + c, E::load(pixels[i], first + c, mask));
-          }
-        } else {
-          for (int64_t i = 0; i < count; i += 2) {
-            E::pair(E::load(pixels[i], first + c, mask), E::load(pixels[i + 1], first + c, mask),
-                    words + i / 2 * row + c);
-          }
-        }
-      });
-    });
-  }
-
-  static void add_pixel(bool is_bf16, const void* src, void* dst, int64_t channels) {
-    with_element(is_bf16, [&](auto element) {
-      using E = decltype(element);
-      for (int64_t c = 0; c < channels; c += kLanes) {
-        const Mask mask = lanes(channels - c);
-        E::store(dst, c, mask, add(E::load(src, c, mask), E::load(dst, c, mask)));
-      }
-    });
-  }
-
-  // ---- products
-
-  // kRows x kVectors sums stay in registers.
-  template <class E, int kRows, int kVectors>
-  static void product_tile(const WinogradProduct& p, int64_t row, int64_t column) {
-    Vector sums[kRows][kVectors];
-    float* c = p.c + row * p.c_row + column;
-#pragma GCC unroll 16
-    for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 4
-      for (int j = 0; j < kVectors; ++j) sums[i][j] = p.add ? Isa::load(c + i * p.c_row + j * kLanes) : Isa::set(0);
-    }
-    for (const WinogradProduct::Addend& more : p.more) {
-      if (more.at == nullptr) continue;
-      const float* from = more.at + row * more.row + column;
-#pragma GCC unroll 16
-      for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 4
-        for (int j = 0; j < kVectors; ++j) sums[i][j] = add(sums[i][j], Isa::load(from + i * more.row + j * kLanes));
-      }
-    }
-    const uint32_t* a = p.a + row * p.a_row;
-    const uint32_t* b = p.b + column;
-    for (int64_t k = 0; k < p.depth; ++k) {
-      Vector right[kVectors];
-#pragma GCC unroll 4
-      for (int j = 0; j < kVectors; ++j) right[j] = Isa::load(floats(b) + j * kLanes);
-#pragma GCC unroll 16
-      for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 4
-        for (int j = 0; j < kVectors; ++j) sums[i][j] = E::dot(sums[i][j], a[i * p.a_row], right[j]);
-      }
-      a += p.a_step;
-      b += p.b_step;
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 4
-      for (int j = 0; j < kVectors; ++j) Isa::store(c + i * p.c_row + j * kLanes, sums[i][j]);
-    }
-  }
-
-  template <class E, int kVectors, int kRows>
-  static void product_rows(const WinogradProduct& p, int64_t row) {
-    for (int64_t column = 0; column < p.vectors * kGrain; column += kVectors * kLanes) {
-      product_tile<E, kRows, kVectors>(p, row, column);
-    }
-  }
-
-  template <class E, int kVectors, int kRows>
-  static void product_rest(const WinogradProduct& p, int64_t row, int64_t rows) {
-    if constexpr (kRows > 0) {
-      if (rows == kRows) return product_rows<E, kVectors, kRows>(p, row);
-      product_rest<E, kVectors, kRows - 1>(p, row, rows);
-    }
-  }
-
-  // kVectors at a time make all of the columns.
-  template <class E, int kVectors>
-  static void product(const WinogradProduct& p) {
-    constexpr int kRows = Isa::rows_of(kVectors);
-    int64_t row = 0;
-    for (; row + kRows <= p.rows; row += kRows) product_rows<E, kVectors, kRows>(p, row);
-    product_rest<E, kVectors, kRows - 1>(p, row, p.rows - row);
-  }
-
-  static void multiply(bool is_bf16, const WinogradProduct& p) {
-    with_element(is_bf16, [&](auto element) {
-      using E = decltype(element);
-      if constexpr (kLanes < kGrain) {
-        product<E, kGrain / kLanes>(p);
-      } else {
-        switch (p.vectors) {
-          case 1: return product<E, 1>(p);
-          case 2: return product<E, 2>(p);
-          case 3: return product<E, 3>(p);
-          default: return product<E, 4>(p);
-        }
-      }
-    });
-  }
-
-  static const WinogradLoops* loops() {
-    static const WinogradLoops loops{
-        Isa::kName,    transform_weights, transform_src, transform_src_pair, transform_diff_pair, multiply,
-        transform_dst, transform_grad,    pack,          add_pixel};
-    return &loops;
+  static const WinogradTransforms* transforms() {
+    static const WinogradTransforms transforms{transform_weights,   transform_src, transform_src_pair,
+                                               transform_diff_pair, transform_dst, transform_grad};
+    return &transforms;
   }
 };
 

@@ -1,34 +1,18 @@
-#include "graph/fuse.h"
+#include "ops/fused/fuse.h"
 
 #include <algorithm>
 #include <optional>
 
+#include "graph/matcher.h"
 #include "graph/op.h"
+#include "ops/convolution/source_inputs.h"
+#include "ops/normalization/backward.h"
+#include "ops/resampling/separable_map.h"
 
 namespace hourglass {
 namespace {
 
 std::size_t at(ValueId id) { return static_cast<std::size_t>(id.index); }
-
-// How many nodes and graph outputs read each value.
-std::vector<int> count_uses(const Graph& graph) {
-  std::vector<int> uses(graph.values.size(), 0);
-  for (const Node& node : graph.nodes) {
-    for (const ValueId id : node.inputs) {
-      if (id.valid()) ++uses[at(id)];
-    }
-  }
-  for (const ValueId id : graph.outputs) ++uses[at(id)];
-  return uses;
-}
-
-// The node that computes the value, when it is of the op and nothing else reads it.
-Node* sole_producer(Graph& graph, const std::vector<int>& uses, ValueId id, std::string_view op) {
-  const int32_t producer = graph.value(id).producer;
-  if (producer < 0 || uses[at(id)] != 1) return nullptr;
-  Node& node = graph.nodes[static_cast<std::size_t>(producer)];
-  return node.op->name == op && node.outputs[0] == id ? &node : nullptr;
-}
 
 // The Conv's pads once it also does what `pad` does; empty when it can't.
 Dims joined_pads(const Graph& graph, const Node& pad, const Node& conv) {
@@ -57,13 +41,18 @@ bool is_normalization(const Node& node) {
 }
 std::size_t images_of(const Node& norm) { return norm.inputs.size() - 2; }
 
-// `node`, whose source is what `norm` makes, reads what that one reads: {src, its other input, scale, bias, mean,
-// inv_std, a second image}.
-void read_before(const Node& norm, Node& node) {
+// `node`, whose source is what `norm` makes, reads what that one reads, and normalises it. `conv_bias` is a Conv's own.
+void read_before(const Node& norm, ValueId conv_bias, Node& node) {
   const std::size_t images = images_of(norm);
-  node.inputs = {norm.inputs[0],          node.inputs[1],  norm.inputs[images],
-                 norm.inputs[images + 1], norm.outputs[1], norm.outputs[2]};
-  if (images == 2) node.inputs.push_back(norm.inputs[1]);
+  node.inputs = SourceInputs{.src = norm.inputs[0],
+                             .other = node.inputs[1],
+                             .scale = norm.inputs[images],
+                             .bias = norm.inputs[images + 1],
+                             .mean = norm.outputs[1],
+                             .inv_std = norm.outputs[2],
+                             .second = images == 2 ? norm.inputs[1] : kNoValue,
+                             .conv_bias = conv_bias}
+                    .list();
   node.attrs.set("alpha", norm.attrs.real("alpha"));
 }
 
@@ -73,15 +62,6 @@ std::string_view with_statistics(const Node& node) {
   if (node.op->name == "Resize") return "ResizeWithStatistics";
   const bool is_plain_conv = node.op->name == "Conv" && node.inputs.size() == 2 && node.attrs.integer("group") == 1;
   return is_plain_conv || node.op->name == "FusedConv" ? "FusedConv" : "";
-}
-
-void drop_nodes(Graph& graph, const std::vector<bool>& dropped) {
-  std::vector<Node> kept;
-  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
-    if (!dropped[n]) kept.push_back(std::move(graph.nodes[n]));
-  }
-  graph.nodes = std::move(kept);
-  graph.find_producers();
 }
 
 }  // namespace
@@ -132,20 +112,18 @@ void fuse_normalized_sources(Graph& graph, std::size_t forward_nodes) {
     const int32_t producer = graph.value(node.inputs[0]).producer;
     if (producer < 0 || static_cast<std::size_t>(producer) >= forward_nodes) continue;
     const Node& norm = graph.nodes[static_cast<std::size_t>(producer)];
-    if (is_normalization(norm) && norm.outputs[0] == node.inputs[0]) read_before(norm, node);
+    if (is_normalization(norm) && norm.outputs[0] == node.inputs[0]) read_before(norm, kNoValue, node);
   }
 }
 
 namespace {
-
-constexpr int64_t kMostResizedChannels = 512;  // that FusedConv and ConvGradWeights take
 
 // Whether a Conv can resize what it reads as this node does.
 bool resizes_for_conv(const Graph& graph, const Node& node) {
   if (node.op->name != "Resize") return false;
   const Shape &src = graph.shape(node.inputs[0]), &dst = graph.shape(node.outputs[0]);
   return node.attrs.string("coordinate_transformation_mode") != "tf_crop_and_resize" && dst[2] >= src[2] &&
-         dst[3] >= src[3] && src[1] <= kMostResizedChannels;
+         dst[3] >= src[3] && src[1] <= detail::SeparableMap::kMostChannels;
 }
 
 void add_attrs(const Node& from, Node& to) {
@@ -201,12 +179,7 @@ std::optional<ResizedUsers> resized_users(Graph& graph, const std::vector<std::v
 }  // namespace
 
 void fuse_resized_gradients(Graph& graph, std::size_t forward_nodes, const OpTable& table) {
-  std::vector<std::vector<Node*>> readers(graph.values.size());
-  for (Node& node : graph.nodes) {
-    for (const ValueId id : node.inputs) {
-      if (id.valid()) readers[at(id)].push_back(&node);
-    }
-  }
+  const std::vector<std::vector<Node*>> readers = readers_of(graph);
   std::vector<bool> dropped(graph.nodes.size(), false);
   for (std::size_t n = 0; n < forward_nodes; ++n) {
     const Node& resize = graph.nodes[n];
@@ -283,14 +256,10 @@ void normalize_while_reading(Graph& graph, const OpTable& table) {
     Node* norm = sole_producer(graph, uses, node.inputs[0], "BatchNormalization");
     if (norm == nullptr) norm = sole_producer(graph, uses, node.inputs[0], "ConcatBatchNormalization");
     if (norm == nullptr) continue;
-    const ValueId bias = node.inputs.size() > 2 ? node.inputs[2] : ValueId();
+    const ValueId bias = node.inputs.size() > 2 ? node.inputs[2] : kNoValue;
     node.op = table.find("FusedConv");
-    read_before(*norm, node);
+    read_before(*norm, bias, node);
     complete_attrs(*node.op, node.attrs);
-    if (bias.valid()) {
-      node.inputs.resize(7);  // the second image may be absent
-      node.inputs.push_back(bias);
-    }
     norm->op = table.find("BatchNormalizationStatistics");
     norm->inputs.resize(images_of(*norm));
     norm->outputs.erase(norm->outputs.begin());
@@ -350,8 +319,6 @@ void take_statistics_while_writing(Graph& graph, const OpTable& table) {
 
 namespace {
 
-constexpr int64_t kFewChannels = 4;  // that PointwiseBatchNormalizationGrad takes
-
 // The node that makes the value, where that is the gradient of a pointwise convolution of few channels and nothing else
 // reads it.
 Node* pointwise_gradient(Graph& graph, const std::vector<int>& uses, ValueId id) {
@@ -361,7 +328,7 @@ Node* pointwise_gradient(Graph& graph, const std::vector<int>& uses, ValueId id)
   const Dims& strides = node->attrs.ints("strides");
   const bool steps_by_one = std::all_of(strides.begin(), strides.end(), [](int64_t s) { return s == 1; });
   const bool is_pointwise = steps_by_one && weights[2] == 1 && weights[3] == 1 && from[2] == to[2] && from[3] == to[3];
-  return is_pointwise && weights[0] <= kFewChannels ? node : nullptr;
+  return is_pointwise && weights[0] <= detail::PointwiseGradient::kMostInputs ? node : nullptr;
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // ConcatBatchNormalization: BatchNormalization of a Concat of two activations along their channels.    Internal, made
-// by graph/fuse.h; ops/batch_normalization.cpp has the formulas.
+// by ops/fused/fuse.h; ops/batch_normalization.cpp has the formulas.
 //   a: [N,A,H,W]; b: [N,B,H,W]; scale, bias, mean, inv_std: [A+B]; dst: [N,A+B,H,W].
 // The two are never stored side by side: each is normalised straight into its channels of dst, and in the gradient each
 // reads its channels of diff_dst and gets a diff of its own.
@@ -9,10 +9,13 @@
 #include <array>
 
 #include "graph/error.h"
-#include "ops/normalization/batch_normalization.h"
 #include "ops/convolution/source.h"
-#include "ops/memory/scratch_layout.h"
+#include "ops/loops/element.h"
 #include "ops/memory/onednn.h"
+#include "ops/memory/scratch_layout.h"
+#include "ops/memory/view.h"
+#include "ops/normalization/backward.h"
+#include "ops/normalization/forward.h"
 #include "ops/table.h"
 
 namespace hourglass::ops {

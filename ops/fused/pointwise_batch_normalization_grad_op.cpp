@@ -1,5 +1,5 @@
 // PointwiseBatchNormalizationGrad: BatchNormalizationGrad of a gradient that is never stored.    Internal, made by
-// graph/fuse.h; ops/batch_normalization.cpp has the formulas.
+// ops/fused/fuse.h; ops/batch_normalization.cpp has the formulas.
 //   diff_out: [N,O,H,W], O at most 4; weights: [O,C,1,1]; src: [N,C,H,W]; scale, bias, mean, inv_std: [C]; other:
 //   [N,C,H,W], may be absent
 //   diff_dst = the gradient of the source of a pointwise Conv with these weights, + other
@@ -7,8 +7,10 @@
 #include <algorithm>
 
 #include "graph/error.h"
-#include "ops/normalization/batch_normalization.h"
+#include "ops/loops/element.h"
 #include "ops/memory/onednn.h"
+#include "ops/memory/view.h"
+#include "ops/normalization/backward.h"
 #include "ops/table.h"
 
 namespace hourglass::ops {

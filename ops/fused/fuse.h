@@ -1,4 +1,5 @@
-// Rewrites that make a training graph cheaper and leave what it computes as it is, but for rounding.
+// Rewrites of convolutions, normalisations and resizes that make a training graph cheaper and leave what it computes as
+// it is, but for rounding. They make the internal ops of this folder. engine/runtime/compile.cpp has their order.
 #pragma once
 
 #include "graph/graph.h"
@@ -28,7 +29,7 @@ void fuse_normalized_sources(Graph& graph, std::size_t forward_nodes);
 // without an activation (of one image, or as the first of two) in front of one Conv, and by the gradients of both, the
 // backward pass works on the small image alone: the Conv's gradient of its source passes through Resize's and back to
 // the small image at once, BatchNormalization's takes it from there, and the gradient of weights resizes what it reads.
-// See ops/conv_resize_grad_src.cpp and ops/normalization/resized.h.
+// See ops/fused/conv_resize_grad_src_op.cpp and ops/normalization/resized.h.
 void fuse_resized_gradients(Graph& graph, std::size_t forward_nodes, const OpTable& table);
 
 // To be run after differentiate(). Where a BatchNormalization's gradient reads nothing but the gradient of a pointwise
@@ -41,12 +42,5 @@ void fuse_pointwise_gradients(Graph& graph, const OpTable& table);
 // BatchNormalization reads, it takes the statistics while it writes. A Resize whose result only such a Conv and its
 // statistics read leaves both to make of the small image what they need.
 void fuse_normalizations(Graph& graph, const OpTable& table);
-
-// To be run last. Drops what no output depends on. Elementwise functions of images of one shape that read each other,
-// with the Casts between them and the sums over them, become one node (Node::body has them), which computes all of them
-// a piece at a time: what they make for each other alone stays in the cache. The energy, its gradient and what stands
-// around them are such nodes, as are activations that a file spells out (x * sigmoid(x)). Between bf16 and bf16 nothing
-// is rounded then.
-void fuse_elementwise(Graph& graph, const OpTable& table);
 
 }  // namespace hourglass

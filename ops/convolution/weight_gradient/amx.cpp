@@ -1,0 +1,157 @@
+// Products by AMX tiles of bf16.
+#include "ops/convolution/weight_gradient/products.h"
+
+#include <algorithm>
+
+#include "ops/memory/scratch_layout.h"
+#include "ops/simd/amx.h"
+
+namespace hourglass::detail {
+namespace {
+
+constexpr int64_t kLanes = 16;
+
+std::size_t bytes_of(int64_t words) { return static_cast<std::size_t>(words) * 4; }
+
+// AMX: channels of the left side are rows of pixels.
+class TileProducts final : public Products {
+ public:
+  TileProducts(ProductSides sides, const AmxLoops& loops)
+      : Products(with_fewer_tiles(std::move(sides)), "avx512_core_amx_bf16"),
+        loops_(loops),
+        row_taps_(row_taps_of(s_)),
+        columns_(up(s_.right(), kLanes)),
+        width_(up(shifts_dst() ? s_.places : s_.width, kPixels)) {
+    // An odd number of cache lines, so that the rows of a tile don't meet in one set of a cache.
+    row_ = (up(width_ + s_.places - s_.width, kPixels) / kPixels | 1) * kPixels;
+    for (int64_t phase = 0; phase < s_.phases; ++phase) {
+      const bool leads = phase < row_taps_ && tap(phase).phase == phase && tap(phase).place == 0;
+      phases_lead_ = phases_lead_ && leads;
+    }
+    rows_ = up(row_taps_ * s_.left(), kLanes);
+  }
+
+  void begin() const override { loops_.begin(); }
+  void end() const override { loops_.end(); }
+  void add(const ProductRows& band, float* sums) const override {
+    for (int64_t m = 0; m < rows_; m += 2 * kLanes) {
+      for (int64_t n = 0; n < columns_; n += 2 * kLanes) {
+        for (int64_t i = 0; i < taps() / row_taps_; ++i) add_tile(band, i, m, n, sums);
+      }
+    }
+  }
+  [[nodiscard]] int64_t sums_floats() const override { return taps() / row_taps_ * rows_ * columns_; }
+  [[nodiscard]] int64_t sums_at(int64_t tap, int64_t left, int64_t right) const override {
+    const int64_t row = tap % row_taps_ * s_.left() + left;
+    return tile_at(tap / row_taps_, row, right) + row % kLanes * kLanes;
+  }
+
+ protected:
+  [[nodiscard]] std::size_t left_bytes() const override {
+    return bytes_of(std::max(shifts_dst() ? rows_ : 0, up(s_.left(), kLanes)) * row_ / 2);
+  }
+  // Room for the zeros behind the last channel of what is put last.
+  [[nodiscard]] std::size_t left_row_bytes() const override {
+    return bytes_of(std::max(rows_, begin_of(s_.phases - 1) + up(s_.left(), kLanes)) * row_ / 2);
+  }
+  [[nodiscard]] std::size_t right_bytes() const override { return bytes_of(width_ / 2 * columns_); }
+  [[nodiscard]] int64_t left_pixels() const override { return row_; }
+  [[nodiscard]] int64_t right_pixels() const override { return width_; }
+  void put_left(const void* const* pixels, char* to) const override {
+    auto* rows = reinterpret_cast<uint16_t*>(to);
+    loops_.transpose(pixels, row_, s_.left(), rows, row_);
+    if (!shifts_dst()) return;
+    // The other way round: what a pixel of the source meets for a further tap is the gradient some pixels before.
+    for (int64_t j = 1; j < row_taps_; ++j) {
+      uint16_t* shifted = rows + j * s_.left() * row_;
+      for (int64_t c = 0; c < s_.left(); ++c) {
+        std::fill_n(shifted + c * row_, tap(j).place, uint16_t{0});
+        std::copy_n(rows + c * row_, width_ - tap(j).place, shifted + c * row_ + tap(j).place);
+      }
+    }
+  }
+  // The taps of a row of the filter lie one below the other. A phase is put where its first tap is, or behind them all;
+  // the others are the same, some pixels further: copied once, a tile's rows are whole cache lines for all of them, and
+  // few channels of several taps fill one tile.
+  void put_left_phase(const void* const* pixels, int64_t phase, char* row) const override {
+    auto* rows = reinterpret_cast<uint16_t*>(row);
+    put_left(pixels, reinterpret_cast<char*>(rows + begin_of(phase) * row_));
+    if (phase + 1 < s_.phases) return;
+    for (int64_t j = phases_lead_ ? s_.phases : 0; j < row_taps_; ++j) {
+      const uint16_t* from = rows + begin_of(tap(j).phase) * row_ + tap(j).place;
+      uint16_t* to = rows + j * s_.left() * row_;
+      for (int64_t c = 0; c < s_.left(); ++c) std::copy_n(from + c * row_, width_, to + c * row_);
+    }
+  }
+  void put_right(const void* const* pixels, char* to) const override {
+    loops_.pair(pixels, width_, s_.right(), reinterpret_cast<uint32_t*>(to), width_ / 2 * kLanes);
+  }
+
+ private:
+  static constexpr int64_t kPixels = 32, kTile = 256;
+
+  static int64_t row_taps_of(const ProductSides& sides) {
+    return std::count_if(sides.taps.begin(), sides.taps.end(),
+                         [&](const ProductTap& tap) { return tap.row == sides.taps[0].row; });
+  }
+  // The taps go with the side with which they fill fewer tiles: the source's pixels of a tap are those of the first
+  // some pixels further, or the gradient's some before.
+  static ProductSides with_fewer_tiles(ProductSides sides) {
+    const int64_t taps = row_taps_of(sides);
+    const auto tiles = [&](int64_t with_taps, int64_t other) {
+      return up(taps * with_taps, kLanes) / kLanes * (up(other, kLanes) / kLanes);
+    };
+    if (taps > 1 && sides.column_stride == 1) {
+      sides.swapped = tiles(sides.dst_channels, sides.src_channels) < tiles(sides.src_channels, sides.dst_channels);
+    }
+    return sides;
+  }
+  [[nodiscard]] bool shifts_dst() const { return s_.swapped && row_taps_ > 1; }
+
+  [[nodiscard]] const ProductTap& tap(int64_t column) const { return s_.taps[static_cast<std::size_t>(column)]; }
+  // The row where a phase is put.
+  [[nodiscard]] int64_t begin_of(int64_t phase) const {
+    return phases_lead_ ? phase * s_.left() : rows_ + phase * up(s_.left(), kLanes);
+  }
+  // The tile of the filter's row `tap_row` that has row `row` and column `column`.
+  [[nodiscard]] int64_t tile_at(int64_t tap_row, int64_t row, int64_t column) const {
+    return tap_row * rows_ * columns_ + (row / kLanes * (columns_ / kLanes) + column / kLanes) * kTile;
+  }
+
+  // The products of rows m and columns n of the filter's row `tap_row`, up to two tiles of both.
+  void add_tile(const ProductRows& band, int64_t tap_row, int64_t m, int64_t n, float* sums) const {
+    const int64_t panel = width_ / 2 * kLanes;
+    const uint16_t* lefts[kBandRows];
+    const uint32_t* rights[kBandRows];
+    for (int64_t i = 0; i < band.count; ++i) {
+      const char* src = band.src[tap(tap_row * row_taps_).row + i * s_.row_stride];
+      const char* dst = band.dst[i];
+      lefts[i] = reinterpret_cast<const uint16_t*>(s_.swapped ? dst : src) + m * row_;
+      rights[i] = reinterpret_cast<const uint32_t*>(s_.swapped ? src : dst) + n / kLanes * panel;
+    }
+    loops_.add_products({.left = lefts,
+                         .left_row = row_,
+                         .right = rights,
+                         .right_column = panel,
+                         .pieces = band.count,
+                         .steps = width_ / kPixels,
+                         .rows = std::min<int64_t>(2, (rows_ - m) / kLanes),
+                         .columns = std::min<int64_t>(2, (columns_ - n) / kLanes),
+                         .sums = sums + tile_at(tap_row, m, n),
+                         .sums_row = columns_ / kLanes * kTile,
+                         .sums_column = kTile});
+  }
+
+  const AmxLoops& loops_;
+  int64_t row_taps_;  // taps of a row of the filter
+  int64_t columns_, width_, row_ = 0, rows_ = 0;
+  bool phases_lead_ = true;  // the first taps are those of the phases, in order and not shifted
+};
+
+}  // namespace
+
+std::unique_ptr<const Products> amx_products(ProductSides sides) {
+  return std::make_unique<TileProducts>(std::move(sides), *amx_tiles());
+}
+
+}  // namespace hourglass::detail

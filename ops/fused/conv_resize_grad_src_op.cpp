@@ -1,0 +1,127 @@
+// ConvResizeGradSrc: ConvGradSrc, and ResizeGrad of the first channels of what that makes.       Internal, made by
+// ops/fused/fuse.h where the source of a convolution is a resized image, or one beside another.
+//   diff_dst [N,OC,OH,OW], weights [OC,A+B,KH,KW]; attributes as ConvGradSrc's, with src_shape [N,A+B,H,W], and
+//   Resize's, by which resized_from [N,A,h,w] became [N,A,H,W]
+//   outputs: the gradients of the image before it was resized and, where B > 0, of the other channels
+// Kernels: ops/convolution/choose.h lists them.
+#include <algorithm>
+
+#include "graph/error.h"
+#include "ops/convolution/choose.h"
+#include "ops/geometry/resize_taps.h"
+#include "ops/table.h"
+
+namespace hourglass::ops {
+namespace {
+
+Shape with_channels(const Shape& shape, int64_t channels) { return {shape[0], channels, shape[2], shape[3]}; }
+
+// Those of them that the op has.
+Attrs attrs_of(const OpDef& op, const Attrs& attrs) {
+  Attrs result;
+  for (const AttrSpec& spec : op.attrs) {
+    const auto found = attrs.all().find(spec.name);
+    if (found != attrs.all().end()) result.set(found->first, found->second);
+  }
+  complete_attrs(op, result);
+  return result;
+}
+
+const OpDef& conv_op() { return *op_table().find("ConvGradSrc"); }
+
+void infer(InferContext& ctx) {
+  const Attrs attrs = attrs_of(conv_op(), ctx.attrs);
+  InferContext conv{attrs, ctx.inputs, {}};
+  conv_op().infer(conv);
+  const TensorType whole = conv.outputs[0];
+  const Shape small(ctx.attrs.ints("resized_from"));
+  if (small.rank() != 4) fail("resized_from is {}, expected [N,C,H,W]", small);
+  const Shape resized = detail::resized_shape(ctx.attrs, small);
+  if (detail::crops(ctx.attrs)) fail("Resize sees a part of the image only, which is not supported here");
+  if (resized[1] > whole.shape[1] || with_channels(resized, whole.shape[1]) != whole.shape) {
+    fail("{} is resized to {}, which is not the first channels of src {}", small, resized, whole.shape);
+  }
+  ctx.outputs.push_back({whole.dtype, small});
+  if (small[1] < whole.shape[1]) {
+    ctx.outputs.push_back({whole.dtype, with_channels(whole.shape, whole.shape[1] - small[1])});
+  }
+}
+
+// The ops that this one stands for.
+void reference(ReferenceContext& ctx) {
+  const HostTensor whole = std::move(evaluate_reference(conv_op(), attrs_of(conv_op(), ctx.attrs), ctx.inputs)[0]);
+  const Shape small(ctx.attrs.ints("resized_from"));
+  const auto plane = static_cast<std::ptrdiff_t>(whole.shape[2] * whole.shape[3]);
+  std::vector<double> values;
+  for (int64_t n = 0; n < whole.shape[0]; ++n) {
+    const auto begin = whole.values.begin() + n * whole.shape[1] * plane, middle = begin + small[1] * plane;
+    values.insert(values.end(), begin, middle);
+    if (ctx.outputs.size() < 2) continue;
+    const int64_t others = (whole.shape[1] - small[1]) * plane;
+    std::copy(middle, middle + others, ctx.outputs[1].values.begin() + n * others);
+  }
+  const HostTensor first(whole.dtype, with_channels(whole.shape, small[1]), std::move(values));
+  const OpDef& op = *op_table().find("ResizeGrad");
+  Attrs attrs = ctx.attrs;
+  attrs.set("src_shape", small.dims());
+  ctx.outputs[0] = std::move(evaluate_reference(op, attrs_of(op, attrs), {&first})[0]);
+}
+
+KernelPlan plan(PlanContext& ctx) {
+  const Attrs& attrs = ctx.node.attrs;
+  const Shape whole(attrs.ints("src_shape")), small(attrs.ints("resized_from"));
+  detail::Convolution conv =
+      detail::convolution_of(attrs, detail::Direction::grad_src, {ctx.in(0).dtype, whole}, ctx.in(1), ctx.in(0));
+  conv.normalized = detail::SourceNormalization{.first_channels = small[1]};
+  conv.normalized->resized = {small, attrs};
+  return detail::plan_convolution(ctx, conv);
+}
+
+}  // namespace
+
+std::span<const OpDef> conv_resize_grad_src_ops() {
+  static const OpDef ops[] =
+      {
+          {.name = "ConvResizeGradSrc",
+           .internal = true,
+           .min_inputs = 2,
+           .max_inputs = 2,
+           .attrs = detail::convolution_attrs(detail::resize_attrs(
+               "half_pixel", "round_prefer_floor",
+               {AttrSpec::required("src_shape", AttrKind::ints), AttrSpec::required("resized_from", AttrKind::ints)})),
+           .infer = infer,
+           .plan = plan,
+           .reference = reference,
+           .bf16_inputs = 0b11,
+           .cases =
+               {
+                   // NOLINTNEXTLINE(bugprone-suspicious-missing-comma): long cases
+                   "1x8x20x16 8x8x3x3 | pads=[1,1,1,1] pad_mode=reflect src_shape=[1,8,20,16] resized_from=[1,8,10,8] "
+                   "mode=linear scales=[1,1,2,2]",
+                   "2x16x18x22 16x20x3x3 | pads=[1,1,1,1] pad_mode=edge src_shape=[2,20,18,22] "
+                   "resized_from=[2,16,9,11] "
+                   "scales=[1,1,2,2]",
+                   "1x20x68x300 20x74x3x3 | pads=[1,1,1,1] pad_mode=reflect src_shape=[1,74,68,300] "
+                   "resized_from=[1,70,34,150] mode=linear scales=[1,1,2,2]",
+                   "1x48x18x170 48x84x3x3 | pads=[1,1,1,1] pad_mode=reflect src_shape=[1,84,18,170] "
+                   "resized_from=[1,80,9,85] mode=linear scales=[1,1,2,2]",
+                   "1x130x16x514 130x12x3x3 | pads=[1,1,1,1] src_shape=[1,12,16,514] resized_from=[1,4,8,257] "
+                   "mode=linear "
+                   "scales=[1,1,2,2]",
+                   "2x4x18x22 4x6x3x3 | pads=[1,1,1,1] pad_mode=wrap src_shape=[2,6,18,22] resized_from=[2,6,9,11] "
+                   "mode=linear scales=[1,1,2,2]",
+                   // By the ops that this one stands for.
+                   "2x4x18x22 4x6x3x3 | pads=[1,1,1,1] pad_mode=wrap src_shape=[2,6,18,22] resized_from=[2,4,9,11] "
+                   "mode=linear scales=[1,1,2,2]",
+                   "1x5x9x11 5x8x1x1 | src_shape=[1,8,9,11] resized_from=[1,3,5,7] mode=linear sizes=[1,3,9,11]",
+                   "1x7x12x10 7x9x5x5 | pads=[2,2,2,2] pad_mode=reflect src_shape=[1,9,12,10] resized_from=[1,9,6,5] "
+                   "mode=cubic scales=[1,1,2,2]",
+                   "1x16x10x20 16x36x3x3 | pads=[1,1,1,1] strides=[2,2] src_shape=[1,36,20,40] "
+                   "resized_from=[1,32,10,20] "
+                   "mode=linear scales=[1,1,2,2]",
+               }},
+      };
+  return ops;
+}
+
+}  // namespace hourglass::ops

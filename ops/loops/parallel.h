@@ -1,0 +1,56 @@
+// Loops whose work OpenMP's threads share: cut into parts that depend on the number of threads alone, so that sums that
+// belong to parts, and are combined in their order, do not depend on who is faster.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include <omp.h>
+
+#include "ops/loops/work_stealing.h"
+
+namespace hourglass::detail {
+
+// Parts into which parallel loops cut their work: a thread that is done takes over some that another one has not begun
+// (ops/loops/work_stealing.h).
+constexpr int64_t kPartsPerThread = 16;
+inline int64_t parts_of(int64_t count) {
+  const int64_t threads = omp_get_max_threads();
+  return std::min<int64_t>(count, threads == 1 ? 1 : kPartsPerThread * threads);
+}
+
+// body(thread, take) once per thread of parts [0, parts): take() gives the thread its next part, or -1 when there is
+// none left. They come in order, one behind the other, but where a thread goes on with another one's. Which thread has
+// which part differs from run to run: sums that must not belong to parts.
+template <typename Body>
+void parallel_parts(int64_t parts, const Body& body) {
+  Shares shares(parts, omp_get_max_threads());
+#pragma omp parallel
+  {
+    const int64_t me = omp_get_thread_num();
+    body(me, [&] { return shares.take(me); });
+  }
+}
+
+// body(i) for i in [0, count), in parts.
+template <typename Body>
+void parallel_for(int64_t count, const Body& body) {
+  const int64_t parts = parts_of(count);
+  parallel_parts(parts, [&](int64_t, const auto& take) {
+    for (int64_t part = take(); part >= 0; part = take()) {
+      for (int64_t i = count * part / parts; i < count * (part + 1) / parts; ++i) body(i);
+    }
+  });
+}
+
+// body(begin, end) over ranges that together are [0, count), and whose borders are multiples of `grain`, in parts.
+template <typename Body>
+void parallel_ranges(int64_t count, int64_t grain, const Body& body) {
+  const int64_t chunks = (count + grain - 1) / grain, parts = parts_of(chunks);
+  parallel_for(parts, [&](int64_t part) {
+    const int64_t begin = chunks * part / parts * grain, end = chunks * (part + 1) / parts * grain;
+    body(begin, end < count ? end : count);
+  });
+}
+
+}  // namespace hourglass::detail

@@ -1,0 +1,31 @@
+// Sums over rows of elements.
+#pragma once
+
+#include <cstdint>
+
+#include "ops/loops/clones.h"
+#include "ops/loops/element.h"
+
+namespace hourglass::detail {
+
+template <class T>
+HG_CLONES void add_run(const T* from, T* to, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) store(to + i, load(to + i) + load(from + i));
+}
+
+template <class From, class To>
+HG_CLONES void add_scaled(const From* from, float factor, int64_t count, To* to) {
+  for (int64_t i = 0; i < count; ++i) store(to + i, load(to + i) + factor * load(from + i));
+}
+
+// To the first of the parts' sums, which are `stride` floats apart. A template, as all of these, so that headers may
+// have it.
+template <class T>
+HG_CLONES void add_parts(T* sums, int64_t count, int64_t stride, int64_t parts) {
+  for (int64_t part = 1; part < parts; ++part) {
+    const T* from = sums + part * stride;
+    for (int64_t i = 0; i < count; ++i) store(sums + i, load(sums + i) + load(from + i));
+  }
+}
+
+}  // namespace hourglass::detail
