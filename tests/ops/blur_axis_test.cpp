@@ -1,4 +1,4 @@
-#include "ops/convolution/upsampled/blur_axis.h"
+#include "ops/convolution/upsampled/axis.h"
 
 #include <doctest/doctest.h>
 

@@ -1,8 +1,8 @@
-// The gradient of what a convolution of a doubled image makes (ops/convolution/upsampled/blur_axis.h), blurred: that of
+// The gradient of what a convolution of a doubled image makes (ops/convolution/upsampled/axis.h), blurred: that of
 // what was convolved before the blur. Its pixels of even and odd columns meet different taps, so they are made apart.
 #pragma once
 
-#include "ops/convolution/upsampled/blur_axis.h"
+#include "ops/convolution/upsampled/axis.h"
 #include "ops/memory/view.h"
 
 namespace hourglass::detail {

@@ -5,7 +5,7 @@
 
 #include "ops/convolution/amx_forward.h"
 #include "ops/convolution/source.h"
-#include "ops/convolution/upsampled/phase_filters_axis.h"
+#include "ops/convolution/upsampled/axis.h"
 #include "ops/geometry/resize_taps.h"
 #include "ops/loops/clones.h"
 #include "ops/loops/element.h"

@@ -1,4 +1,4 @@
-// Products that neighbours share: two odd elements of what is convolved (ops/convolution/upsampled/blur_axis.h) are
+// Products that neighbours share: two odd elements of what is convolved (ops/convolution/upsampled/axis.h) are
 // made of three products instead of four, and with the even ones five make four elements, along both axes 25 make 16
 // instead of 36.
 //   convolved[4m - 1] = w0 * short[2m - 1] + w2 * short[2m]     = before + middle

@@ -1,4 +1,4 @@
-// What a convolution of a doubled image reads when it is taken apart as ops/convolution/upsampled/blur_axis.h says:
+// What a convolution of a doubled image reads when it is taken apart as ops/convolution/upsampled/axis.h says:
 // rows of the small image, normalised; rows of the second activation, as the window sees them; and the frame, one pixel
 // wide, of what the border of the doubled image holds more than the blur makes there.
 #pragma once
@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "ops/convolution/source.h"
-#include "ops/convolution/upsampled/blur_axis.h"
+#include "ops/convolution/upsampled/axis.h"
 #include "ops/memory/scratch_layout.h"
 
 namespace hourglass::detail {

@@ -1,4 +1,4 @@
-#include "ops/convolution/upsampled/phase_filters_axis.h"
+#include "ops/convolution/upsampled/axis.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,6 +6,19 @@
 
 namespace hourglass::detail {
 namespace {
+
+// Weights that differ by less are the same.
+constexpr double kRounding = 1e-6;
+// An axis of fewer elements is too short: its ends would count.
+constexpr int64_t kFewest = 8;
+
+TapList difference(const TapList& a, const TapList& b) {
+  std::map<int64_t, double> weights;
+  for (const auto& [element, weight] : a) weights[element] += weight;
+  for (const auto& [element, weight] : b) weights[element] -= weight;
+  std::erase_if(weights, [](const auto& entry) { return std::abs(entry.second) <= kRounding; });
+  return {weights.begin(), weights.end()};
+}
 
 // Of one output: of each tap of the filter, the weights of the short axis' elements.
 using Mixture = std::vector<std::map<int64_t, double>>;
@@ -34,7 +47,6 @@ Mixture moved(const Mixture& mixture, int64_t by, int64_t extent) {
 }
 
 bool are_alike(const Mixture& a, const Mixture& b) {
-  constexpr double kRounding = 1e-6;
   for (std::size_t tap = 0; tap < a.size(); ++tap) {
     std::map<int64_t, double> difference = a[tap];
     for (const auto& [element, weight] : b[tap]) difference[element] -= weight;
@@ -47,6 +59,39 @@ bool are_alike(const Mixture& a, const Mixture& b) {
 
 }  // namespace
 
+std::optional<StretchedAxis> stretched_axis(const WindowAxis& window, Border border, const std::vector<TapList>& resize,
+                                            int64_t extent) {
+  const bool fits = window.kernel == 3 && window.stride == 1 && window.dilation == 1 && window.pad_begin == 1 &&
+                    window.pad_end == 1 && window.src == 2 * extent && window.dst == 2 * extent && extent >= kFewest;
+  if (!fits) return std::nullopt;
+
+  StretchedAxis axis{.extent = extent};
+  const int64_t middle = extent / 2;
+  for (int64_t phase = 0; phase < 2; ++phase) {
+    for (const auto& [element, weight] : resize[static_cast<std::size_t>(2 * middle + phase)]) {
+      const int64_t place = 2 + 2 * (element - middle) - phase;
+      if (weight == 0) continue;
+      if (place < 0 || place > 3) return std::nullopt;
+      axis.blur[static_cast<std::size_t>(place)] += static_cast<float>(weight);
+    }
+  }
+  for (int64_t position = -1; position <= 2 * extent; ++position) {
+    const int64_t from = border_source(border, position, 2 * extent);
+    axis.padded.push_back(from == kOutside ? TapList() : resize[static_cast<std::size_t>(from)]);
+    TapList& made = axis.blurred.emplace_back();
+    for (int64_t d = -2; d <= 1; ++d) {
+      if ((position + d) % 2 != 0) continue;
+      const int64_t element = std::clamp<int64_t>((position + d) / 2, 0, extent - 1);
+      made.emplace_back(element, axis.blur[static_cast<std::size_t>(2 + d)]);
+    }
+    const bool inside = position >= 0 && position < 2 * extent;
+    if (inside && !difference(axis.padded.back(), made).empty()) return std::nullopt;
+  }
+  axis.missing = {difference(axis.padded.front(), axis.blurred.front()),
+                  difference(axis.padded.back(), axis.blurred.back())};
+  return axis;
+}
+
 std::vector<int64_t> DoubledAxis::exceptions() const {
   std::vector<int64_t> outputs;
   for (std::size_t o = 0; o < mixture_of.size(); ++o) {
@@ -57,7 +102,6 @@ std::vector<int64_t> DoubledAxis::exceptions() const {
 
 std::optional<DoubledAxis> doubled_axis(const WindowAxis& window, Border border, const std::vector<TapList>& resize,
                                         int64_t extent) {
-  constexpr int64_t kFewest = 8;
   constexpr std::size_t kMostExceptions = 4;
   if (window.stride != 1 || window.src != 2 * extent || window.dst != 2 * extent || extent < kFewest) return {};
   const int64_t middle = extent / 2;
