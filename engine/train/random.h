@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "ops/detail/view.h"
+#include "ops/detail/activation_view.h"
 
 namespace hourglass {
 

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cmath>
 #include "ops/detail/loop.h"
+#include "ops/detail/onednn.h"
+#include "ops/detail/view.h"
 
 namespace hourglass::test {
 namespace {
