@@ -19,8 +19,8 @@
 #include "graph/error.h"
 #include "ops/convolution/choose.h"
 #include "ops/convolution/source.h"
+#include "ops/fused/statistics_outputs.h"
 #include "ops/geometry/resize_taps.h"
-#include "ops/normalization/written_statistics.h"
 #include "ops/table.h"
 
 namespace hourglass::ops {

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "graph/op.h"
+#include "ops/layout_policy.h"
 
 namespace hourglass {
 
@@ -56,12 +57,6 @@ struct KernelPlan {
   // on their way. 0: nothing more.
   double rounding = 0;
   std::unique_ptr<Kernel> kernel;
-};
-
-// How the planner may steer layouts.
-enum class LayoutPolicy : uint8_t {
-  any,            // let oneDNN choose (format_tag::any)
-  channels_last,  // activations NHWC throughout, filters [KH][KW][C][OC] where nothing else is better
 };
 
 class PlanContext {

@@ -25,7 +25,9 @@ std::string cpu_model() {
 }
 
 std::string isa_name() {
-  switch (dnnl::get_effective_cpu_isa()) {
+  const dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
+#if defined(__x86_64__)
+  switch (isa) {
     case dnnl::cpu_isa::sse41: return "sse41";
     case dnnl::cpu_isa::avx: return "avx";
     case dnnl::cpu_isa::avx2: return "avx2";
@@ -34,8 +36,11 @@ std::string isa_name() {
     case dnnl::cpu_isa::avx512_core_vnni: return "avx512_core_vnni";
     case dnnl::cpu_isa::avx512_core_bf16: return "avx512_core_bf16";
     case dnnl::cpu_isa::avx512_core_amx: return "avx512_core_amx";
-    default: return fmt::format("instruction set {:#x}", static_cast<unsigned>(dnnl::get_effective_cpu_isa()));
+    default: break;
   }
+#endif
+  // On aarch64 oneDNN answers with numbers that mean other sets than those of the names above, by version.
+  return fmt::format("instruction set {:#x}", static_cast<unsigned>(isa));
 }
 
 std::string openmp_runtime() {

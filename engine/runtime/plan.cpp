@@ -12,7 +12,9 @@
 #include "engine/runtime/memory.h"
 #include "engine/runtime/team.h"
 #include "graph/error.h"
+#include "ops/kernel.h"
 #include "ops/memory/onednn.h"
+#include "ops/memory/view.h"
 
 namespace hourglass {
 namespace {
@@ -415,7 +417,7 @@ std::vector<double> Plan::time_primitives(std::size_t step, int64_t times) {
 }
 void Plan::run_profiled(const std::function<void(std::size_t, double)>& on_step) { impl_->run_profiled(on_step); }
 float* Plan::data(ValueId id) const { return reinterpret_cast<float*>(impl_->buffer_of(id).address); }
-const MemoryDesc& Plan::layout(ValueId id) const { return impl_->buffer_of(id).desc; }
+detail::View Plan::view(ValueId id) const { return detail::view_of(impl_->buffer_of(id).desc); }
 int64_t Plan::padded_elements(ValueId id) const {
   return static_cast<int64_t>(impl_->buffer_of(id).bytes / size_of(impl_->graph_.type(id).dtype));
 }

@@ -19,8 +19,10 @@
 #include <utility>
 #include <vector>
 
+#include "engine/runtime/step_info.h"
 #include "graph/graph.h"
-#include "ops/kernel.h"
+#include "ops/geometry/activation_view.h"
+#include "ops/layout_policy.h"
 
 namespace hourglass {
 
@@ -32,18 +34,9 @@ struct PlanOptions {
   std::vector<std::pair<ValueId, ValueId>> output_like = {};
   // Whoever runs the plan keeps what it reads of its f32 parameters in bf16, at bf16_copy(): a Cast of one is no step.
   bool given_bf16_copies = false;
-  // false: a plan on paper, which holds no memory. It answers steps(), layout(), padded_elements(), arena_bytes() and
+  // false: a plan on paper, which holds no memory. It answers steps(), view(), padded_elements(), arena_bytes() and
   // persistent_bytes(); nothing may be written, read or run.
   bool allocate = true;
-};
-
-// One step of the plan, for reports: a node's kernel, or a reorder between layouts.
-struct StepInfo {
-  std::string name;            // node's name, or "reorder VALUE"
-  std::string op;              // node's op, or "Reorder"
-  std::string implementation;  // oneDNN's name for it, or "loop"
-  std::string layout;          // of the first output
-  int64_t node = -1;           // index into graph().nodes; -1 for a reorder
 };
 
 class Plan {
@@ -69,11 +62,12 @@ class Plan {
   // intermediate values without meaning until the next run().
   std::vector<double> time_primitives(std::size_t step, int64_t times);
 
-  // Where an input or parameter lies, in layout(id), with its padding: its address never changes.
+  // Where an input or parameter lies, in a layout of the plan's choice, with its padding: its address never changes.
   [[nodiscard]] float* data(ValueId id) const;
   // Elements at data(id), padding included.
   [[nodiscard]] int64_t padded_elements(ValueId id) const;
-  [[nodiscard]] const MemoryDesc& layout(ValueId id) const;
+  // Where each element of an image stands at data(id). Throws Error for a value that does not lie as images do.
+  [[nodiscard]] detail::View view(ValueId id) const;
   // With PlanOptions::given_bf16_copies: where a parameter's values must lie in bf16 before run(), in its layout and
   // with its padding; null where the plan reads it in f32 alone.
   [[nodiscard]] void* bf16_copy(ValueId parameter) const;

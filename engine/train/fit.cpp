@@ -155,7 +155,7 @@ void Fit::draw_noise() noexcept {
     const bool is_bf16 = plan_.graph().type(input_).dtype == DType::bf16;
     detail::with_element(is_bf16, [&](auto* element) {
       using T = std::remove_pointer_t<decltype(element)>;
-      add_normal_noise(detail::view_of(plan_.layout(input_)), reinterpret_cast<const T*>(base_input_.data()),
+      add_normal_noise(plan_.view(input_), reinterpret_cast<const T*>(base_input_.data()),
                        reinterpret_cast<T*>(plan_.data(input_)), static_cast<float>(options_.input_noise),
                        options_.seed, static_cast<uint32_t>(iteration_));
     });

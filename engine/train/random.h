@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "ops/memory/view.h"
+#include "ops/geometry/activation_view.h"
 
 namespace hourglass {
 

@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "graph/attrs.h"
-#include "ops/memory/onednn.h"
 
 namespace hourglass::detail {
 
@@ -50,11 +49,11 @@ struct Window {
   WindowAxis h, w;
 
   // As oneDNN takes them: a dilation of 0 is a dense kernel.
-  [[nodiscard]] dnnl::memory::dims strides() const { return {h.stride, w.stride}; }
-  [[nodiscard]] dnnl::memory::dims kernel() const { return {h.kernel, w.kernel}; }
-  [[nodiscard]] dnnl::memory::dims dilations() const { return {h.dilation - 1, w.dilation - 1}; }
-  [[nodiscard]] dnnl::memory::dims padding_l() const { return {h.pad_begin, w.pad_begin}; }
-  [[nodiscard]] dnnl::memory::dims padding_r() const { return {h.reach_end(), w.reach_end()}; }
+  [[nodiscard]] Dims strides() const { return {h.stride, w.stride}; }
+  [[nodiscard]] Dims kernel() const { return {h.kernel, w.kernel}; }
+  [[nodiscard]] Dims dilations() const { return {h.dilation - 1, w.dilation - 1}; }
+  [[nodiscard]] Dims padding_l() const { return {h.pad_begin, w.pad_begin}; }
+  [[nodiscard]] Dims padding_r() const { return {h.reach_end(), w.reach_end()}; }
 };
 
 // src: [N,C,H,W]; kernel: {KH, KW}. Throws Error for another rank, for attributes of the wrong length or range, and

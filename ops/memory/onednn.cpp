@@ -307,10 +307,14 @@ dnnl::convolution_backward_weights::primitive_desc make_convolution_backward_wei
 #endif
 }
 
-bool has_isa(dnnl::cpu_isa isa) {
+bool has_isa([[maybe_unused]] dnnl::cpu_isa isa) {
+#if defined(__x86_64__)
   // An instruction set's number has the bits of all that it includes; it is 0 where there are none to choose from.
   const auto needed = static_cast<unsigned>(isa);
   return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & needed) == needed;
+#else
+  return false;  // oneDNN on aarch64 answers with the same numbers, and means SVE
+#endif
 }
 
 bool computes_bf16(const dnnl::engine& engine) {

@@ -85,7 +85,7 @@ dnnl::convolution_backward_data::primitive_desc make_convolution_backward_data(c
 dnnl::convolution_backward_weights::primitive_desc make_convolution_backward_weights(const dnnl::engine& engine,
                                                                                      const ConvolutionSpec& spec);
 
-// Whether this CPU has `isa`, as far as oneDNN may use it.
+// Whether this CPU has `isa`, an instruction set of x86, as far as oneDNN may use it. Never on other architectures.
 bool has_isa(dnnl::cpu_isa isa);
 
 // Whether this CPU's oneDNN convolves bf16 at all.

@@ -5,7 +5,6 @@
 #include "ops/loops/element.h"
 #include "ops/memory/view.h"
 #include "ops/normalization/forward.h"
-#include "ops/table.h"
 
 namespace hourglass::detail {
 namespace {
@@ -60,18 +59,6 @@ KernelPlan before_statistics(const TensorType& type, double epsilon, KernelPlan 
   plan.kernel =
       std::make_unique<BeforeStatistics>(std::move(plan.kernel), dst, type.dtype == DType::bf16, epsilon, scratch);
   return plan;
-}
-
-void infer_written_statistics(InferContext& ctx) {
-  ctx.outputs.resize(3, {DType::f32, Shape{ctx.outputs[0].shape[1]}});
-}
-
-void reference_written_statistics(ReferenceContext& ctx) {
-  Attrs attrs;
-  attrs.set("epsilon", ctx.attrs.real("epsilon"));
-  const OpDef& op = *op_table().find("BatchNormalizationStatistics");
-  std::vector<HostTensor> statistics = evaluate_reference(op, attrs, {&ctx.outputs[0]});
-  std::move(statistics.begin(), statistics.end(), ctx.outputs.begin() + 1);
 }
 
 }  // namespace hourglass::detail

@@ -72,8 +72,4 @@ class WrittenStatistics {
 // For a kernel that can't: `plan`, whose output 0 is dst in any layout that is viewable, before a pass that takes them.
 KernelPlan before_statistics(const TensorType& dst, double epsilon, KernelPlan plan);
 
-// For the op: outputs 1 and 2, with output 0 and the attribute epsilon there.
-void infer_written_statistics(InferContext& ctx);
-void reference_written_statistics(ReferenceContext& ctx);
-
 }  // namespace hourglass::detail

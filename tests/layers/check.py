@@ -5,18 +5,36 @@
     engine/measure stands on engine/train and serves engine/cli.
     engine/image needs graph/error.h only and serves engine/restore; models/ builds on graph and ops.
 
-dnnl.hpp stands in no header outside ops/ and engine/runtime/, and ONNX's, protobuf's and cairo's in no header at all.
+Headers of oneDNN reach no header outside ops/, and no source outside ops/, engine/runtime/ and engine/measure/; those of
+ONNX, protobuf and cairo reach no header at all. That counts for what an included file includes in turn: a complaint
+names the file that opens the door, and the way from there to the library.
 
 usage: check.py ROOT
 """
+import posixpath
 import re
 import sys
+from collections import deque
 from pathlib import Path
+from typing import NamedTuple
 
 # What each layer may include besides itself; the longest matching folder wins.
 MAY_INCLUDE = {
     "graph": [],
-    "ops": ["graph"],
+    # What ops mean, and the rooms of their kernels.
+    "ops": ["graph", "ops/geometry", "ops/memory", "ops/loops", "ops/simd", "ops/resampling", "ops/normalization",
+            "ops/convolution", "ops/fused"],
+    "ops/geometry": ["graph"],
+    "ops/memory": ["graph", "ops/geometry", "ops/kernel.h"],
+    "ops/loops": ["graph", "ops/geometry", "ops/memory"],
+    # Behind pointers: files of one instruction set share no inline function with the program.
+    "ops/simd": ["graph/shape.h", "ops/memory/onednn.h", "ops/memory/scratch_layout.h"],
+    "ops/resampling": ["graph", "ops/geometry", "ops/memory", "ops/loops", "ops/simd"],
+    "ops/normalization": ["graph", "ops/geometry", "ops/memory", "ops/loops", "ops/simd", "ops/resampling",
+                          "ops/kernel.h"],
+    "ops/convolution": ["graph", "ops/geometry", "ops/memory", "ops/loops", "ops/simd", "ops/resampling",
+                        "ops/normalization", "ops/kernel.h"],
+    "ops/fused": ["graph", "ops"],
     "models": ["graph", "ops"],
     "engine/runtime": ["graph", "ops"],
     "engine/train": ["graph", "ops", "engine/runtime"],
@@ -27,10 +45,33 @@ MAY_INCLUDE = {
     "engine/cli": ["graph", "ops", "models", "engine/runtime", "engine/train", "engine/measure",
                    "engine/image", "engine/restore", "engine/report"],
 }
-DNNL = re.compile(r"(oneapi/dnnl/)?dnnl\w*\.h(pp)?$")
-DNNL_HEADERS_IN = ("ops", "engine/runtime")
-ONNX = re.compile(r"(onnx|google/protobuf)/|.*\.pb\.h$|onnx[\w.-]*\.h$")
-CAIRO = re.compile(r"cairo[\w-]*\.h$|fontconfig/")
+
+
+class Library(NamedTuple):
+    """Another project, and the folders (or files) whose headers and sources its headers may reach."""
+    name: str
+    include: re.Pattern
+    headers: tuple
+    sources: tuple
+
+    def may_reach(self, path):
+        return any(path == place or path.startswith(place + "/")
+                   for place in (self.headers if path.endswith(".h") else self.sources))
+
+    def where(self, path):
+        if path.endswith(".h"):
+            return f"{self.name} belongs in no header" + (f" outside {', '.join(self.headers)}" if self.headers else "")
+        return f"{self.name} belongs in no source outside {', '.join(self.sources)}"
+
+
+LIBRARIES = [
+    # The program's --version says which oneDNN runs.
+    Library("oneDNN", re.compile(r"(oneapi/dnnl/)?dnnl\w*\.h(pp)?$"),
+            headers=("ops",), sources=("ops", "engine/runtime", "engine/measure", "engine/cli/version.cpp")),
+    Library("ONNX or protobuf", re.compile(r"(onnx|google/protobuf)/|.*\.pb\.h$|onnx[\w.-]*\.h$"),
+            headers=(), sources=("graph",)),
+    Library("cairo", re.compile(r"(cairo/)?cairo[\w-]*\.h$|fontconfig/"), headers=(), sources=("engine/report",)),
+]
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 
 
@@ -40,19 +81,11 @@ def layer_of(path):
     return max(matches, key=len, default=None)
 
 
-def wrong(path, include):
-    """Why `path` must not include `include`; None when it may."""
-    layer = layer_of(path)
-    is_header = path.endswith(".h")
-    if is_header and DNNL.match(include) and layer not in DNNL_HEADERS_IN:
-        return "oneDNN belongs in no header outside ops/ and engine/runtime/"
-    if is_header and ONNX.match(include):
-        return "ONNX and protobuf belong in no header"
-    if is_header and CAIRO.match(include):
-        return "cairo belongs in no header"
+def wrong_layer(path, include):
+    """Why `path` must not include `include`, a path from the root; None when it may."""
     if include.startswith("tests/"):
         return "the library does not know its tests"
-    target = layer_of(include)
+    layer, target = layer_of(path), layer_of(include)
     if target is None or target == layer:
         return None
     for allowed in MAY_INCLUDE[layer]:
@@ -61,10 +94,49 @@ def wrong(path, include):
     return f"{layer}/ may include only {', '.join(MAY_INCLUDE[layer]) or 'itself'}"
 
 
+def includes_of(path, text, files):
+    """[(line number, what is included)], the path from the root where it is a file of ours."""
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        match = INCLUDE.match(line)
+        if match:
+            beside = posixpath.normpath(posixpath.join(posixpath.dirname(path), match[1]))
+            found.append((number, beside if beside in files and match[1] not in files else match[1]))
+    return found
+
+
+def way_to(library, start, includes):
+    """The shortest way from an included file to a header of the library: [start, ..., header]; None if there is none."""
+    queue, seen = deque([[start]]), {start}
+    while queue:
+        way = queue.popleft()
+        if library.include.match(way[-1]):
+            return way
+        for _, include in includes.get(way[-1], []):
+            if include not in seen:
+                seen.add(include)
+                queue.append(way + [include])
+    return None
+
+
+def wrong_library(library, path, include, includes):
+    """Why `path`, by including `include`, opens the library's door where it must stay shut; None when it does not."""
+    if library.may_reach(path):
+        return None
+    # A file of ours that must not reach the library either has a complaint of its own.
+    if include in includes and not library.may_reach(include):
+        return None
+    way = way_to(library, include, includes)
+    if way is None:
+        return None
+    through = f", which includes {', which includes '.join(way[1:])}" if len(way) > 1 else ""
+    return f"{include}{through}: {library.where(path)}"
+
+
 def check(root):
     """(complaints, number of includes looked at) for the tree at root."""
     root = Path(root)
-    complaints, seen = [], 0
+    complaints, texts = [], {}
     for top in sorted({layer.split("/")[0] for layer in MAY_INCLUDE}):
         for file in sorted((root / top).rglob("*")):
             path = file.relative_to(root).as_posix()
@@ -75,15 +147,19 @@ def check(root):
                 continue
             if file.suffix in (".hpp", ".cc"):
                 complaints.append(f"{path}: headers end in .h here, sources in .cpp")
-            for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-                found = INCLUDE.match(line)
-                if not found:
-                    continue
-                seen += 1
-                reason = wrong(path, found[1])
+            texts[path] = file.read_text(encoding="utf-8")
+    includes = {path: includes_of(path, text, texts) for path, text in texts.items()}
+    for path, found in includes.items():
+        for number, include in found:
+            reason = wrong_layer(path, include)
+            if reason:
+                complaints.append(f"{path}:{number}: includes {include}: {reason}")
+                continue
+            for library in LIBRARIES:
+                reason = wrong_library(library, path, include, includes)
                 if reason:
-                    complaints.append(f"{path}:{number}: includes {found[1]}: {reason}")
-    return complaints, seen
+                    complaints.append(f"{path}:{number}: includes {reason}")
+    return complaints, sum(len(found) for found in includes.values())
 
 
 def main():

@@ -9,7 +9,11 @@ from check import check
 GOOD = {
     "graph/a.cpp": ['"graph/a.h"', "<vector>", "<onnx/onnx_pb.h>"],
     "ops/detail/x.h": ["<dnnl.hpp>", '"graph/graph.h"'],
-    "engine/runtime/plan.h": ["<dnnl.hpp>", '"ops/kernel.h"'],
+    "ops/detail/y.h": ['"x.h"'],
+    "ops/kernel.h": ['"ops/detail/x.h"'],
+    "engine/runtime/plan.h": ['"graph/graph.h"', "<vector>"],
+    "engine/runtime/plan.cpp": ['"engine/runtime/plan.h"', '"ops/kernel.h"'],
+    "engine/measure/machine.cpp": ["<dnnl.hpp>"],
     "engine/image/jpeg.cpp": ['"graph/error.h"', "<jpeglib.h>"],
     "engine/restore/r.h": ['"engine/image/image.h"', '"engine/train/fit.h"'],
     "engine/report/canvas.cpp": ["<cairo.h>", '"engine/restore/r.h"'],
@@ -32,11 +36,29 @@ BAD = [
     ("engine/image/jpeg.h", '"engine/restore/r.h"'),
     ("engine/restore/r.cpp", '"engine/cli/options.h"'),
     ("engine/restore/r.h", "<dnnl.h>"),
+    ("engine/runtime/plan.h", "<dnnl.hpp>"),
+    ("engine/measure/machine.h", "<dnnl.hpp>"),
+    ("engine/cli/main.cpp", "<dnnl.hpp>"),
+    ("engine/cli/main.cpp", "<cairo.h>"),
+    ("models/builder.cpp", "<onnx/onnx_pb.h>"),
     ("engine/restore/r.cpp", '"engine/report/chart.h"'),
     ("engine/report/chart.cpp", '"engine/cli/options.h"'),
     ("engine/report/canvas.h", "<cairo-svg.h>"),
     ("models/builder.h", '"engine/runtime/plan.h"'),
     ("engine/new/x.h", "<vector>"),
+]
+
+
+# The same by way of other files: what is changed, the one file that opens the door, and how the complaint ends.
+BAD_BY_WAY_OF_OTHERS = [
+    ({"engine/runtime/plan.h": ['"ops/kernel.h"']}, "engine/runtime/plan.h",
+     "ops/kernel.h, which includes ops/detail/x.h, which includes dnnl.hpp: "),
+    ({"engine/train/fit.h": ['"ops/detail/x.h"']}, "engine/train/fit.h", "ops/detail/x.h, which includes dnnl.hpp: "),
+    ({"engine/report/chart.cpp": ['"ops/detail/y.h"']}, "engine/report/chart.cpp",
+     "ops/detail/y.h, which includes ops/detail/x.h, which includes dnnl.hpp: "),
+    # Not by its path from the root, as is the habit here.
+    ({"engine/train/fit.h": ['"../../ops/detail/x.h"']}, "engine/train/fit.h",
+     "ops/detail/x.h, which includes dnnl.hpp: "),
 ]
 
 
@@ -58,6 +80,22 @@ class Check(unittest.TestCase):
                 found = self.complaints({**GOOD, path: [include]})
                 self.assertEqual(len(found), 1, found)
                 self.assertIn(path, found[0])
+
+    def test_what_is_not_by_way_of_others(self):
+        # Who includes the file that opens the door is not named besides.
+        readers = {"engine/restore/r.cpp": ['"engine/runtime/plan.h"'], "engine/train/fit.cpp": ['"engine/train/fit.h"'],
+                   "engine/cli/profile.h": ['"engine/runtime/plan.h"', '"engine/train/fit.h"']}
+        self.assertEqual(self.complaints({**GOOD, **readers}), [])
+        for changed, path, end in BAD_BY_WAY_OF_OTHERS:
+            with self.subTest(changed=changed):
+                found = self.complaints({**GOOD, **readers, **changed})
+                self.assertEqual(len(found), 1, found)
+                self.assertTrue(found[0].startswith(path + ":"), found)
+                self.assertIn(end, found[0])
+
+    def test_circles_end(self):
+        circle = {"ops/a.h": ['"ops/b.h"'], "ops/b.h": ['"ops/a.h"'], "engine/cli/main.cpp": ['"ops/a.h"']}
+        self.assertEqual(self.complaints({**GOOD, **circle}), [])
 
 
 if __name__ == "__main__":

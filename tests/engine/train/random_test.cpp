@@ -9,6 +9,8 @@
 #include <cmath>
 #include "ops/loops/element.h"
 #include "ops/loops/parallel.h"
+#include "ops/memory/onednn.h"
+#include "ops/memory/view.h"
 
 namespace hourglass::test {
 namespace {
