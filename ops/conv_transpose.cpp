@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "graph/error.h"
+#include "graph/op.h"
 #include "ops/geometry/window.h"
 
 namespace hourglass::ops {
