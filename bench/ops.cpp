@@ -1,7 +1,7 @@
 // Each op's kernel alone, over and over: Google Benchmark over case strings (tests/ops/case.h).
 //
-// Without --cases the cases are of the sizes that networks have; with it, they are those that stand beside the ops and
-// drive their tests, which are small and show overheads. A name says op, type, layout and case, for --benchmark_filter:
+// Without --cases the cases are of the sizes that networks have; with it, they are those of the ops' tests
+// (tests/ops/cases), which are small and show overheads. A name says op, type, layout and case, for --benchmark_filter:
 //
 //   bench_ops --benchmark_filter=BatchNormalization.*/bf16
 //
@@ -194,7 +194,7 @@ void add_benchmarks(bool of_tests) {
   }
   for (const OpDef* op : op_table().all()) {
     if (op->plan == nullptr) continue;
-    for (const std::string_view text : op->cases) add_benchmark(*op, text);
+    for (const std::string& text : test::cases_of(*op)) add_benchmark(*op, text);
   }
 }
 

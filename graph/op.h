@@ -177,8 +177,6 @@ struct OpDef {
   // The op that computes output 0 once more, for little more than the time to write it: this one, or one that takes
   // this node's inputs and its other outputs. Empty: that is worth keeping, see graph/recompute.h.
   std::string_view again = {};
-  // Test and benchmark cases, see tests/ops/case.h: "1x8x5x7", "1x8x9x9 4x8x3x3 4 | pads=[1,1,1,1] group=2".
-  std::vector<std::string_view> cases = {};
 };
 
 // All ops by name. ops/table.h has the one that holds everything; tests may make their own.

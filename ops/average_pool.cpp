@@ -244,25 +244,7 @@ std::span<const OpDef> average_pool_ops() {
        .plan = plan_forward,
        .reference = reference_forward,
        .bf16_inputs = 0b1,
-       .linear = true,
-       .cases =
-           {
-               "1x8x6x8 | kernel_shape=[2,2] strides=[2,2]",
-               "2x17x7x9 | kernel_shape=[3,3] strides=[2,2] pads=[1,1,1,1]",
-               "2x17x7x9 | kernel_shape=[3,3] strides=[2,2] pads=[1,1,1,1] count_include_pad=1",
-               "1x3x5x7 | kernel_shape=[3,2] pads=[0,1,2,0] count_include_pad=1",
-               "1x70x6x6 | kernel_shape=[3,3] strides=[2,2] ceil_mode=1",
-               "1x9x6x6 | kernel_shape=[3,3] strides=[2,2] ceil_mode=1 count_include_pad=1",
-               "1x70x6x5 | kernel_shape=[2,2] strides=[2,2] pads=[1,0,1,1] ceil_mode=1 count_include_pad=1",
-               "1x16x9x8 | kernel_shape=[3,2] dilations=[2,3] pads=[1,0,1,0]",
-               "1x5x9x8 | kernel_shape=[2,2] dilations=[2,3] strides=[2,1] pads=[2,0,1,3] count_include_pad=1",
-               "1x4x5x6 | kernel_shape=[2,2] auto_pad=SAME_UPPER",
-               "1x4x5x6 | kernel_shape=[3,2] strides=[2,1] auto_pad=SAME_LOWER count_include_pad=1",
-               "1x4x5x6 | kernel_shape=[3,2] strides=[2,3] auto_pad=VALID",
-               "1x4x3x4 | kernel_shape=[3,4]",
-               "1x3x4x4 | kernel_shape=[1,1] pads=[1,1,1,1] count_include_pad=1",
-               "1x16x6x5 | kernel_shape=[2,2] pads=[3,0,0,2] count_include_pad=1",
-           }},
+       .linear = true},
       {.name = "AveragePoolGrad",
        .internal = true,
        .attrs = attrs_with({AttrSpec::required("src_shape", AttrKind::ints)}),
@@ -270,21 +252,7 @@ std::span<const OpDef> average_pool_ops() {
        .plan = plan_backward,
        .reference = reference_backward,
        .bf16_inputs = 0b1,
-       .linear = true,
-       .cases =
-           {
-               "1x8x3x4 | kernel_shape=[2,2] strides=[2,2] src_shape=[1,8,6,8]",
-               "2x17x4x5 | kernel_shape=[3,3] strides=[2,2] pads=[1,1,1,1] src_shape=[2,17,7,9]",
-               "2x17x4x5 | kernel_shape=[3,3] strides=[2,2] pads=[1,1,1,1] count_include_pad=1 src_shape=[2,17,7,9]",
-               "1x3x5x7 | kernel_shape=[3,2] pads=[0,1,2,0] count_include_pad=1 src_shape=[1,3,5,7]",
-               "1x70x3x3 | kernel_shape=[3,3] strides=[2,2] ceil_mode=1 src_shape=[1,70,6,6]",
-               "1x9x3x3 | kernel_shape=[3,3] strides=[2,2] ceil_mode=1 count_include_pad=1 src_shape=[1,9,6,6]",
-               "1x16x7x5 | kernel_shape=[3,2] dilations=[2,3] pads=[1,0,1,0] src_shape=[1,16,9,8]",
-               "1x5x5x8 | kernel_shape=[2,2] dilations=[2,3] strides=[2,1] pads=[2,0,1,3] count_include_pad=1 "
-               "src_shape=[1,5,9,8]",
-               "1x4x5x6 | kernel_shape=[2,2] auto_pad=SAME_UPPER src_shape=[1,4,5,6]",
-               "1x3x6x6 | kernel_shape=[1,1] pads=[1,1,1,1] count_include_pad=1 src_shape=[1,3,4,4]",
-           }},
+       .linear = true},
   };
   return ops;
 }

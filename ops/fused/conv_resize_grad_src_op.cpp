@@ -80,47 +80,19 @@ KernelPlan plan(PlanContext& ctx) {
 }  // namespace
 
 std::span<const OpDef> conv_resize_grad_src_ops() {
-  static const OpDef ops[] =
-      {
-          {.name = "ConvResizeGradSrc",
-           .internal = true,
-           .min_inputs = 2,
-           .max_inputs = 2,
-           .attrs = detail::convolution_attrs(detail::resize_attrs(
-               "half_pixel", "round_prefer_floor",
-               {AttrSpec::required("src_shape", AttrKind::ints), AttrSpec::required("resized_from", AttrKind::ints)})),
-           .infer = infer,
-           .plan = plan,
-           .reference = reference,
-           .bf16_inputs = 0b11,
-           .cases =
-               {
-                   // NOLINTNEXTLINE(bugprone-suspicious-missing-comma): long cases
-                   "1x8x20x16 8x8x3x3 | pads=[1,1,1,1] pad_mode=reflect src_shape=[1,8,20,16] resized_from=[1,8,10,8] "
-                   "mode=linear scales=[1,1,2,2]",
-                   "2x16x18x22 16x20x3x3 | pads=[1,1,1,1] pad_mode=edge src_shape=[2,20,18,22] "
-                   "resized_from=[2,16,9,11] "
-                   "scales=[1,1,2,2]",
-                   "1x20x68x300 20x74x3x3 | pads=[1,1,1,1] pad_mode=reflect src_shape=[1,74,68,300] "
-                   "resized_from=[1,70,34,150] mode=linear scales=[1,1,2,2]",
-                   "1x48x18x170 48x84x3x3 | pads=[1,1,1,1] pad_mode=reflect src_shape=[1,84,18,170] "
-                   "resized_from=[1,80,9,85] mode=linear scales=[1,1,2,2]",
-                   "1x130x16x514 130x12x3x3 | pads=[1,1,1,1] src_shape=[1,12,16,514] resized_from=[1,4,8,257] "
-                   "mode=linear "
-                   "scales=[1,1,2,2]",
-                   "2x4x18x22 4x6x3x3 | pads=[1,1,1,1] pad_mode=wrap src_shape=[2,6,18,22] resized_from=[2,6,9,11] "
-                   "mode=linear scales=[1,1,2,2]",
-                   // By the ops that this one stands for.
-                   "2x4x18x22 4x6x3x3 | pads=[1,1,1,1] pad_mode=wrap src_shape=[2,6,18,22] resized_from=[2,4,9,11] "
-                   "mode=linear scales=[1,1,2,2]",
-                   "1x5x9x11 5x8x1x1 | src_shape=[1,8,9,11] resized_from=[1,3,5,7] mode=linear sizes=[1,3,9,11]",
-                   "1x7x12x10 7x9x5x5 | pads=[2,2,2,2] pad_mode=reflect src_shape=[1,9,12,10] resized_from=[1,9,6,5] "
-                   "mode=cubic scales=[1,1,2,2]",
-                   "1x16x10x20 16x36x3x3 | pads=[1,1,1,1] strides=[2,2] src_shape=[1,36,20,40] "
-                   "resized_from=[1,32,10,20] "
-                   "mode=linear scales=[1,1,2,2]",
-               }},
-      };
+  static const OpDef ops[] = {
+      {.name = "ConvResizeGradSrc",
+       .internal = true,
+       .min_inputs = 2,
+       .max_inputs = 2,
+       .attrs = detail::convolution_attrs(detail::resize_attrs(
+           "half_pixel", "round_prefer_floor",
+           {AttrSpec::required("src_shape", AttrKind::ints), AttrSpec::required("resized_from", AttrKind::ints)})),
+       .infer = infer,
+       .plan = plan,
+       .reference = reference,
+       .bf16_inputs = 0b11},
+  };
   return ops;
 }
 

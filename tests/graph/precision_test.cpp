@@ -220,7 +220,7 @@ TEST_CASE("weights in two roles have a gradient: the terms meet in f32") {
 TEST_CASE("every op that takes bf16 has a gradient that does") {
   for (const OpDef* op : op_table().all()) {
     if (op->bf16_inputs == 0 || op->vjp == nullptr) continue;
-    for (const std::string_view text : op->cases) {
+    for (const std::string& text : cases_of(*op)) {
       CAPTURE(op->name);
       CAPTURE(text);
       try {

@@ -1,11 +1,15 @@
 #include "tests/ops/case.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <fstream>
 #include <random>
+#include <set>
 
 #include "graph/error.h"
 #include "ops/loops/element.h"
+#include "ops/table.h"
 
 namespace hourglass::test {
 namespace {
@@ -25,6 +29,24 @@ std::vector<std::string> split(std::string_view text, char separator) {
   return parts;
 }
 
+// All of the text as a number.
+template <typename Number>
+Number to_number(std::string_view text) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) {
+    fail("'{}' is not {}", text, std::is_integral_v<Number> ? "an integer" : "a number");
+  }
+  return value;
+}
+
+template <typename Number>
+std::vector<Number> to_numbers(std::string_view text, char separator) {
+  std::vector<Number> numbers;
+  for (const std::string& part : split(text, separator)) numbers.push_back(to_number<Number>(part));
+  return numbers;
+}
+
 CaseInput parse_input(std::string text) {
   CaseInput input;
   if (text == "-") {
@@ -35,8 +57,8 @@ CaseInput parse_input(std::string text) {
     const std::string range = text.substr(at + 1);
     const auto dots = range.find("..");
     if (dots == std::string::npos) fail("'{}' is not a range", range);
-    input.low = std::stod(range.substr(0, dots));
-    input.high = std::stod(range.substr(dots + 2));
+    input.low = to_number<double>(range.substr(0, dots));
+    input.high = to_number<double>(range.substr(dots + 2));
     input.avoid_zero = false;
     text.resize(at);
   }
@@ -52,11 +74,7 @@ CaseInput parse_input(std::string text) {
     if (!found) fail("'{}' is not an element type", name);
     text = text.substr(colon + 1);
   }
-  Dims dims;
-  if (text != "scalar") {
-    for (const std::string& extent : split(text, 'x')) dims.push_back(std::stoll(extent));
-  }
-  input.type.shape = Shape(std::move(dims));
+  input.type.shape = Shape(text == "scalar" ? Dims() : to_numbers<int64_t>(text, 'x'));
   return input;
 }
 
@@ -65,24 +83,15 @@ AttrValue parse_attr(const AttrSpec& spec, std::string text) {
   std::erase(text, '[');
   std::erase(text, ']');
   switch (spec.kind) {
-    case AttrKind::integer: return static_cast<int64_t>(std::stoll(text));
-    case AttrKind::real: return std::stod(text);
+    case AttrKind::integer: return to_number<int64_t>(text);
+    case AttrKind::real: return to_number<double>(text);
     case AttrKind::string: return text;
-    case AttrKind::ints: {
-      Dims values;
-      for (const std::string& part : split(text, ',')) values.push_back(std::stoll(part));
-      return values;
-    }
-    case AttrKind::floats: {
-      Floats values;
-      for (const std::string& part : split(text, ',')) values.push_back(std::stod(part));
-      return values;
-    }
+    case AttrKind::ints: return to_numbers<int64_t>(text, ',');
+    case AttrKind::floats: return to_numbers<double>(text, ',');
     case AttrKind::strings: return Strings(split(text, ','));
     case AttrKind::tensor: {
       const bool whole = text.find('.') == std::string::npos;
-      std::vector<double> values;
-      for (const std::string& part : split(text, ',')) values.push_back(std::stod(part));
+      std::vector<double> values = to_numbers<double>(text, ',');
       const Shape shape = is_list ? Shape{static_cast<int64_t>(values.size())} : Shape{};
       return std::make_shared<const HostTensor>(whole ? DType::i64 : DType::f32, shape, std::move(values));
     }
@@ -96,12 +105,51 @@ double round_to_bf16(double value) {
   return detail::load(&rounded);
 }
 
+// The cases of one file, added to the table's.
+void read_file(const std::filesystem::path& file, const OpTable& table, CaseTable& cases) {
+  std::ifstream in(file);
+  std::set<std::string> ops_of_file;
+  std::vector<const OpDef*> ops;  // of the lines that follow
+  std::string line;
+  for (int number = 1; std::getline(in, line); ++number) {
+    try {
+      if (line.empty() || line.starts_with('#')) continue;
+      if (line.starts_with('[')) {
+        if (!line.ends_with(']')) fail("expected [OP OP ...], found '{}'", line);
+        ops.clear();
+        for (const std::string& name : split(std::string_view(line).substr(1, line.size() - 2), ' ')) {
+          const OpDef* op = table.find(name);
+          if (op == nullptr) fail("there is no op '{}'", name);
+          ops.push_back(op);
+          if (ops_of_file.insert(name).second && !cases.try_emplace(name).second) {
+            fail("another file has cases of {} too", name);
+          }
+        }
+        continue;
+      }
+      if (ops.empty()) fail("expected [OP OP ...] before the first case, found '{}'", line);
+      for (const OpDef* op : ops) {
+        parse_case(*op, line);
+        cases.find(op->name)->second.push_back(line);
+      }
+    } catch (const Error& e) {
+      throw e.within(fmt::format("{}:{}", file.string(), number));
+    }
+  }
+  if (!in.eof()) fail("{}: can't be read", file.string());
+  if (ops_of_file.empty()) fail("{}: has no [OP OP ...]", file.string());
+}
+
 }  // namespace
 
 Case parse_case(const OpDef& op, std::string_view text) {
   Case result;
   const auto bar = text.find('|');
   for (const std::string& input : split(text.substr(0, bar), ' ')) result.inputs.push_back(parse_input(input));
+  const auto given = static_cast<int>(result.inputs.size());
+  if (given < op.min_inputs || given > op.max_inputs) {
+    fail("{} has {} to {} inputs, found {}", op.name, op.min_inputs, op.max_inputs, given);
+  }
   if (bar != std::string_view::npos) {
     for (const std::string& pair : split(text.substr(bar + 1), ' ')) {
       const auto equals = pair.find('=');
@@ -114,6 +162,34 @@ Case parse_case(const OpDef& op, std::string_view text) {
   }
   complete_attrs(op, result.attrs);
   return result;
+}
+
+CaseTable read_cases(const std::filesystem::path& folder, const OpTable& table) {
+  CaseTable cases;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() == ".txt") read_file(entry.path(), table, cases);
+  }
+  return cases;
+}
+
+std::vector<std::string_view> ops_without_cases(const OpTable& table, const CaseTable& cases) {
+  std::vector<std::string_view> names;
+  for (const OpDef* op : table.all()) {
+    const auto found = cases.find(op->name);
+    if (op->infer != nullptr && (found == cases.end() || found->second.empty())) names.push_back(op->name);
+  }
+  return names;
+}
+
+const CaseTable& all_cases() {
+  static const CaseTable cases = read_cases(HOURGLASS_TEST_CASES, op_table());
+  return cases;
+}
+
+const std::vector<std::string>& cases_of(const OpDef& op) {
+  static const std::vector<std::string> none;
+  const auto found = all_cases().find(op.name);
+  return found == all_cases().end() ? none : found->second;
 }
 
 Case in_bf16(const OpDef& op, const Case& c) {
