@@ -11,6 +11,7 @@
 // gathered by source pixel: no two threads add to one number.
 //   Keys, Cubic convolution interpolation for digital image processing, IEEE ASSP 1981, eq. 15.
 #include "graph/error.h"
+#include "ops/fused/statistics_outputs.h"
 #include "ops/geometry/resize_taps.h"
 #include "ops/loops/element.h"
 #include "ops/loops/parallel.h"
