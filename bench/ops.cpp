@@ -28,7 +28,7 @@
 namespace hourglass {
 namespace {
 
-using detail::Tag;
+using kernels::Tag;
 
 struct NetworkCase {
   std::string_view op, text;
@@ -92,15 +92,15 @@ class Memory {
 class KernelRun {
  public:
   KernelRun(const OpDef& op, const test::Case& c, Tag tag)
-      : builder_(graph_, op_table()), engine_(detail::make_engine()), stream_(engine_) {
+      : builder_(graph_, op_table()), engine_(kernels::make_engine()), stream_(engine_) {
     std::vector<ValueId> ids;
     std::vector<MemoryDesc> given;
     for (const test::CaseInput& input : c.inputs) {
       ids.push_back(input.given ? builder_.input("x", input.type) : kNoValue);
       const bool is_activation = input.given && input.type.shape.rank() == 4 && is_floating(input.type.dtype);
       given.push_back(!input.given    ? MemoryDesc()
-                      : is_activation ? detail::with_tag(input.type, tag)
-                                      : detail::plain(input.type));
+                      : is_activation ? kernels::with_tag(input.type, tag)
+                                      : kernels::plain(input.type));
     }
     builder_.add_all(op.name, ids, c.attrs);
     const Node& node = graph_.nodes.back();
@@ -122,7 +122,7 @@ class KernelRun {
   [[nodiscard]] Work work() const { return work_of(graph_, graph_.nodes.back()); }
   [[nodiscard]] std::string label() const {
     return plan_.dst.empty() ? plan_.implementation
-                             : fmt::format("{} {}", plan_.implementation, detail::describe(plan_.dst[0]));
+                             : fmt::format("{} {}", plan_.implementation, kernels::describe(plan_.dst[0]));
   }
 
  private:
@@ -131,7 +131,7 @@ class KernelRun {
   void load(const HostTensor& tensor, const MemoryDesc& desc, void* into) {
     if (tensor.values.empty()) return;
     const auto move = [&](auto values, DType dtype) {
-      const MemoryDesc plain = detail::plain({dtype, tensor.shape});
+      const MemoryDesc plain = kernels::plain({dtype, tensor.shape});
       dnnl::memory from(plain, engine_, values.data()), to(desc, engine_, into);
       dnnl::reorder(from, to).execute(stream_, from, to);
       stream_.wait();
@@ -169,7 +169,7 @@ void time_kernel(benchmark::State& state, const OpDef& op, std::string_view text
 }
 
 void add_benchmark(const OpDef& op, std::string_view text) {
-  static const bool has_bf16 = detail::computes_bf16(detail::make_engine());
+  static const bool has_bf16 = kernels::computes_bf16(kernels::make_engine());
   for (const bool bf16 : {false, true}) {
     if (bf16 && (op.bf16_inputs == 0 || !has_bf16)) continue;
     for (const Layout& layout : kLayouts) {

@@ -14,18 +14,18 @@
 namespace hourglass::ops {
 namespace {
 
-using detail::Argument;
-using detail::PoolRow;
-using detail::View;
-using detail::Window;
-using detail::WindowAxis;
-using From = detail::Argument::From;
+using kernels::Argument;
+using kernels::PoolRow;
+using kernels::View;
+using kernels::Window;
+using kernels::WindowAxis;
+using From = kernels::Argument::From;
 
 bool include_pad(const Attrs& attrs) { return attrs.integer("count_include_pad") != 0; }
 
 Window checked_window(const Attrs& attrs, const Shape& src) {
-  const Window window = detail::pooling_window(attrs, src);
-  if (!include_pad(attrs)) detail::require_source_in_every_window(window);
+  const Window window = kernels::pooling_window(attrs, src);
+  if (!include_pad(attrs)) kernels::require_source_in_every_window(window);
   return window;
 }
 
@@ -109,17 +109,17 @@ HG_CLONES void forward_row(const Pooling& p, PoolRow row, const T* src, T* dst) 
   for (int64_t ow = 0; ow < w.dst; ++ow) {
     const auto [kw0, kw1] = w.taps(ow);
     const float scale = 1.0F / static_cast<float>(rows * counted(w, ow, p.with_pads));
-    for (int64_t lane = 0; lane < p.src.block; lane += detail::kPoolLanes) {
-      const int64_t lanes = std::min(detail::kPoolLanes, p.src.block - lane);
-      float sum[detail::kPoolLanes] = {};
+    for (int64_t lane = 0; lane < p.src.block; lane += kernels::kPoolLanes) {
+      const int64_t lanes = std::min(kernels::kPoolLanes, p.src.block - lane);
+      float sum[kernels::kPoolLanes] = {};
       for (int64_t kh = kh0; kh < kh1; ++kh) {
         for (int64_t kw = kw0; kw < kw1; ++kw) {
           const T* s = src + p.src.offset(row.n, row.g, h.position(row.h, kh), w.position(ow, kw)) + lane;
-          for (int64_t i = 0; i < lanes; ++i) sum[i] += detail::load(s + i);
+          for (int64_t i = 0; i < lanes; ++i) sum[i] += kernels::load(s + i);
         }
       }
       T* d = dst + p.dst.offset(row.n, row.g, row.h, ow) + lane;
-      for (int64_t i = 0; i < lanes; ++i) detail::store(d + i, sum[i] * scale);
+      for (int64_t i = 0; i < lanes; ++i) kernels::store(d + i, sum[i] * scale);
     }
   }
 }
@@ -131,9 +131,9 @@ HG_CLONES void backward_row(const Pooling& p, PoolRow row, const T* diff_dst, T*
   const auto [oh0, oh1] = h.outputs(row.h, row.h + 1);
   for (int64_t iw = 0; iw < w.src; ++iw) {
     const auto [ow0, ow1] = w.outputs(iw, iw + 1);
-    for (int64_t lane = 0; lane < p.src.block; lane += detail::kPoolLanes) {
-      const int64_t lanes = std::min(detail::kPoolLanes, p.src.block - lane);
-      float sum[detail::kPoolLanes] = {};
+    for (int64_t lane = 0; lane < p.src.block; lane += kernels::kPoolLanes) {
+      const int64_t lanes = std::min(kernels::kPoolLanes, p.src.block - lane);
+      float sum[kernels::kPoolLanes] = {};
       for (int64_t oh = oh0; oh < oh1; ++oh) {
         if ((row.h - h.position(oh, 0)) % h.dilation != 0) continue;
         const int64_t rows = counted(h, oh, p.with_pads);
@@ -141,11 +141,11 @@ HG_CLONES void backward_row(const Pooling& p, PoolRow row, const T* diff_dst, T*
           if ((iw - w.position(ow, 0)) % w.dilation != 0) continue;
           const float scale = 1.0F / static_cast<float>(rows * counted(w, ow, p.with_pads));
           const T* d = diff_dst + p.dst.offset(row.n, row.g, oh, ow) + lane;
-          for (int64_t i = 0; i < lanes; ++i) sum[i] += detail::load(d + i) * scale;
+          for (int64_t i = 0; i < lanes; ++i) sum[i] += kernels::load(d + i) * scale;
         }
       }
       T* s = diff_src + p.src.offset(row.n, row.g, row.h, iw) + lane;
-      for (int64_t i = 0; i < lanes; ++i) detail::store(s + i, sum[i]);
+      for (int64_t i = 0; i < lanes; ++i) kernels::store(s + i, sum[i]);
     }
   }
 }
@@ -163,28 +163,28 @@ bool onednn_agrees(const Window& window, const Attrs& attrs) {
 KernelPlan plan_forward(PlanContext& ctx) {
   const Attrs& attrs = ctx.node.attrs;
   const Window window = checked_window(attrs, ctx.in(0).shape);
-  const MemoryDesc src = detail::in_layout_of(ctx.src[0], ctx.in(0));
-  const MemoryDesc dst = detail::in_layout_of(src, ctx.out());
+  const MemoryDesc src = kernels::in_layout_of(ctx.src[0], ctx.in(0));
+  const MemoryDesc dst = kernels::in_layout_of(src, ctx.out());
   KernelPlan plan{.src = {src}, .dst = {dst}, .implementation = "loop", .kernel = nullptr};
   if (onednn_agrees(window, attrs)) {
-    const auto desc = detail::make_pooling(ctx.engine, detail::pooling_spec(algorithm_of(attrs), window, src, dst));
-    if (detail::is_optimised(desc)) {
-      plan.implementation = detail::implementation_of(desc);
+    const auto desc = kernels::make_pooling(ctx.engine, kernels::pooling_spec(algorithm_of(attrs), window, src, dst));
+    if (kernels::is_optimised(desc)) {
+      plan.implementation = kernels::implementation_of(desc);
       plan.scratch_bytes = desc.scratchpad_desc().get_size();
-      plan.kernel = detail::primitive_kernel(detail::PoolingForward(desc), ctx.engine,
-                                             {{DNNL_ARG_SRC, From::src, 0, src},
-                                              {DNNL_ARG_DST, From::dst, 0, dst},
-                                              {DNNL_ARG_SCRATCHPAD, From::scratchpad, 0, desc.scratchpad_desc()}});
+      plan.kernel = kernels::primitive_kernel(kernels::PoolingForward(desc), ctx.engine,
+                                              {{DNNL_ARG_SRC, From::src, 0, src},
+                                               {DNNL_ARG_DST, From::dst, 0, dst},
+                                               {DNNL_ARG_SCRATCHPAD, From::scratchpad, 0, desc.scratchpad_desc()}});
       return plan;
     }
   }
-  const Pooling p{window, detail::view_of(src), detail::view_of(dst), include_pad(attrs)};
-  detail::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
+  const Pooling p{window, kernels::view_of(src), kernels::view_of(dst), include_pad(attrs)};
+  kernels::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([p](const Addresses& at) {
       const auto* from = static_cast<const T*>(at.src[0]);
       auto* to = static_cast<T*>(at.dst[0]);
-      detail::for_each_row(p.dst, [&](PoolRow row) { forward_row(p, row, from, to); });
+      kernels::for_each_row(p.dst, [&](PoolRow row) { forward_row(p, row, from, to); });
     });
   });
   return plan;
@@ -193,29 +193,29 @@ KernelPlan plan_forward(PlanContext& ctx) {
 KernelPlan plan_backward(PlanContext& ctx) {
   const Attrs& attrs = ctx.node.attrs;
   const Window window = checked_window(attrs, ctx.out().shape);
-  const MemoryDesc diff_dst = detail::in_layout_of(ctx.src[0], ctx.in(0));
-  const MemoryDesc diff_src = detail::in_layout_of(diff_dst, ctx.out());
+  const MemoryDesc diff_dst = kernels::in_layout_of(ctx.src[0], ctx.in(0));
+  const MemoryDesc diff_src = kernels::in_layout_of(diff_dst, ctx.out());
   KernelPlan plan{.src = {diff_dst}, .dst = {diff_src}, .implementation = "loop", .kernel = nullptr};
   if (onednn_agrees(window, attrs)) {
-    const auto desc = detail::make_pooling_backward(
-        ctx.engine, detail::pooling_spec(algorithm_of(attrs), window, diff_src, diff_dst));
-    if (detail::is_optimised(desc)) {
-      plan.implementation = detail::implementation_of(desc);
+    const auto desc = kernels::make_pooling_backward(
+        ctx.engine, kernels::pooling_spec(algorithm_of(attrs), window, diff_src, diff_dst));
+    if (kernels::is_optimised(desc)) {
+      plan.implementation = kernels::implementation_of(desc);
       plan.scratch_bytes = desc.scratchpad_desc().get_size();
-      plan.kernel = detail::primitive_kernel(detail::PoolingBackward(desc), ctx.engine,
-                                             {{DNNL_ARG_DIFF_DST, From::src, 0, diff_dst},
-                                              {DNNL_ARG_DIFF_SRC, From::dst, 0, diff_src},
-                                              {DNNL_ARG_SCRATCHPAD, From::scratchpad, 0, desc.scratchpad_desc()}});
+      plan.kernel = kernels::primitive_kernel(kernels::PoolingBackward(desc), ctx.engine,
+                                              {{DNNL_ARG_DIFF_DST, From::src, 0, diff_dst},
+                                               {DNNL_ARG_DIFF_SRC, From::dst, 0, diff_src},
+                                               {DNNL_ARG_SCRATCHPAD, From::scratchpad, 0, desc.scratchpad_desc()}});
       return plan;
     }
   }
-  const Pooling p{window, detail::view_of(diff_src), detail::view_of(diff_dst), include_pad(attrs)};
-  detail::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
+  const Pooling p{window, kernels::view_of(diff_src), kernels::view_of(diff_dst), include_pad(attrs)};
+  kernels::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([p](const Addresses& at) {
       const auto* from = static_cast<const T*>(at.src[0]);
       auto* to = static_cast<T*>(at.dst[0]);
-      detail::for_each_row(p.src, [&](PoolRow row) { backward_row(p, row, from, to); });
+      kernels::for_each_row(p.src, [&](PoolRow row) { backward_row(p, row, from, to); });
     });
   });
   return plan;

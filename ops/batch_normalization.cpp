@@ -23,8 +23,8 @@
 namespace hourglass::ops {
 namespace {
 
-using detail::Normalization;
-using detail::View;
+using kernels::Normalization;
+using kernels::View;
 
 // ---- definition
 
@@ -187,7 +187,7 @@ void reference_backward(ReferenceContext& ctx) {
 // ---- kernels
 
 View view_for(const MemoryDesc& desc, const Shape& shape) {
-  if (shape.rank() == 4) return detail::view_of(desc);
+  if (shape.rank() == 4) return kernels::view_of(desc);
   View v;  // row-major, space in one row
   v.n = shape[0];
   v.c = v.groups = shape[1];
@@ -200,14 +200,14 @@ View view_for(const MemoryDesc& desc, const Shape& shape) {
 }
 
 MemoryDesc layout_for(const MemoryDesc& given, const TensorType& type) {
-  const bool fits = type.shape.rank() == 4 && detail::is_viewable(given) && detail::view_of(given).dense_rows();
-  return fits ? given : detail::plain(type);
+  const bool fits = type.shape.rank() == 4 && kernels::is_viewable(given) && kernels::view_of(given).dense_rows();
+  return fits ? given : kernels::plain(type);
 }
 
 // Row-major descriptors of a node's values from `first` on.
 template <typename Ids>
 void append_plain(const PlanContext& ctx, const Ids& ids, std::size_t first, std::vector<MemoryDesc>& descs) {
-  for (std::size_t i = first; i < ids.size(); ++i) descs.push_back(detail::plain(ctx.graph.type(ids[i])));
+  for (std::size_t i = first; i < ids.size(); ++i) descs.push_back(kernels::plain(ctx.graph.type(ids[i])));
 }
 
 const float* floats(const Addresses& at, std::size_t input) { return static_cast<const float*>(at.src[input]); }
@@ -231,18 +231,18 @@ KernelPlan plan_forward(PlanContext& ctx) {
   append_plain(ctx, ctx.node.inputs, 1, plan.src);
   append_plain(ctx, ctx.node.outputs, 1, plan.dst);
   const double epsilon = ctx.node.attrs.real("epsilon");
-  detail::with_element(type.dtype == DType::bf16, [&](auto* element) {
+  kernels::with_element(type.dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([=](const Addresses& at) {
-      detail::normalize_forward<T>(normalization,
-                                   {.src = at.src[0],
-                                    .scale = floats(at, 1),
-                                    .bias = floats(at, 2),
-                                    .dst = at.dst[0],
-                                    .mean = float_output(at, 1),
-                                    .inv_std = float_output(at, 2),
-                                    .scratch = at.scratch},
-                                   epsilon);
+      kernels::normalize_forward<T>(normalization,
+                                    {.src = at.src[0],
+                                     .scale = floats(at, 1),
+                                     .bias = floats(at, 2),
+                                     .dst = at.dst[0],
+                                     .mean = float_output(at, 1),
+                                     .inv_std = float_output(at, 2),
+                                     .scratch = at.scratch},
+                                    epsilon);
     });
   });
   return plan;
@@ -259,10 +259,10 @@ KernelPlan plan_statistics(PlanContext& ctx) {
                   .kernel = nullptr};
   append_plain(ctx, ctx.node.outputs, 0, plan.dst);
   const double epsilon = ctx.node.attrs.real("epsilon");
-  detail::with_element(type.dtype == DType::bf16, [&](auto* element) {
+  kernels::with_element(type.dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([=](const Addresses& at) {
-      detail::normalization_statistics<T>(
+      kernels::normalization_statistics<T>(
           src, {.src = at.src[0], .mean = float_output(at, 0), .inv_std = float_output(at, 1), .scratch = at.scratch},
           epsilon);
     });
@@ -281,16 +281,16 @@ KernelPlan plan_apply(PlanContext& ctx) {
                   .implementation = "loop",
                   .kernel = nullptr};
   append_plain(ctx, ctx.node.inputs, 1, plan.src);
-  detail::with_element(type.dtype == DType::bf16, [&](auto* element) {
+  kernels::with_element(type.dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([=](const Addresses& at) {
-      detail::normalize_apply<T>(normalization, {.src = at.src[0],
-                                                 .scale = floats(at, 1),
-                                                 .bias = floats(at, 2),
-                                                 .mean = floats(at, 3),
-                                                 .inv_std = floats(at, 4),
-                                                 .dst = at.dst[0],
-                                                 .scratch = at.scratch});
+      kernels::normalize_apply<T>(normalization, {.src = at.src[0],
+                                                  .scale = floats(at, 1),
+                                                  .bias = floats(at, 2),
+                                                  .mean = floats(at, 3),
+                                                  .inv_std = floats(at, 4),
+                                                  .dst = at.dst[0],
+                                                  .scratch = at.scratch});
     });
   });
   return plan;
@@ -308,19 +308,19 @@ KernelPlan plan_backward(PlanContext& ctx) {
                   .kernel = nullptr};
   append_plain(ctx, ctx.node.inputs, 2, plan.src);
   append_plain(ctx, ctx.node.outputs, 1, plan.dst);
-  detail::with_element(type.dtype == DType::bf16, [&](auto* element) {
+  kernels::with_element(type.dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([=](const Addresses& at) {
-      detail::normalize_backward<T>(normalization, {.diff_dst = at.src[0],
-                                                    .src = at.src[1],
-                                                    .scale = floats(at, 2),
-                                                    .bias = floats(at, 3),
-                                                    .mean = floats(at, 4),
-                                                    .inv_std = floats(at, 5),
-                                                    .diff_src = at.dst[0],
-                                                    .diff_scale = float_output(at, 1),
-                                                    .diff_bias = float_output(at, 2),
-                                                    .scratch = at.scratch});
+      kernels::normalize_backward<T>(normalization, {.diff_dst = at.src[0],
+                                                     .src = at.src[1],
+                                                     .scale = floats(at, 2),
+                                                     .bias = floats(at, 3),
+                                                     .mean = floats(at, 4),
+                                                     .inv_std = floats(at, 5),
+                                                     .diff_src = at.dst[0],
+                                                     .diff_scale = float_output(at, 1),
+                                                     .diff_bias = float_output(at, 2),
+                                                     .scratch = at.scratch});
     });
   });
   return plan;

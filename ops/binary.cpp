@@ -17,8 +17,8 @@
 namespace hourglass::ops {
 namespace {
 
-using detail::Nest;
-using detail::View;
+using kernels::StridedLoop;
+using kernels::View;
 
 struct Add {
   template <class R>
@@ -111,9 +111,9 @@ void reference(ReferenceContext& ctx) {
   HostTensor& dst = ctx.outputs[0];
   const HostTensor &a = *ctx.inputs[0], &b = *ctx.inputs[1];
   const bool whole = !is_floating(dst.dtype);
-  const Nest<3> nest{.extents = dst.shape.dims(),
-                     .strides = {detail::broadcast_strides(a.shape, dst.shape),
-                                 detail::broadcast_strides(b.shape, dst.shape), dst.shape.strides()}};
+  const StridedLoop<3> nest{.extents = dst.shape.dims(),
+                            .strides = {kernels::broadcast_strides(a.shape, dst.shape),
+                                        kernels::broadcast_strides(b.shape, dst.shape), dst.shape.strides()}};
   nest.for_each([&](const auto& at) {
     const double y = F::value(a.values[static_cast<std::size_t>(at[0])], b.values[static_cast<std::size_t>(at[1])]);
     if (whole && !std::isfinite(y)) fail("division of integers by zero");
@@ -192,7 +192,7 @@ void vjp_prelu(VjpContext& ctx) {
 // x: pixels of `block` channels side by side; channel: one value per channel of the block.
 template <class F, bool kSwapped, class T>
 HG_CLONES void channel_row(const T* x, const float* channel, T* dst, int64_t pixels, int64_t block) {
-  using detail::load, detail::store;
+  using kernels::load, kernels::store;
   for (int64_t w = 0; w < pixels; ++w) {
     for (int64_t c = 0; c < block; ++c) {
       const float value = load(x + w * block + c);
@@ -213,13 +213,13 @@ Pattern pattern_of(const Shape& major, const Shape& other) {
 }
 
 template <class F, class T>
-std::unique_ptr<Kernel> same_kernel(const detail::ElementWalk& walk, int64_t step_a, int64_t step_b) {
+std::unique_ptr<Kernel> same_kernel(const kernels::ElementWalk& walk, int64_t step_a, int64_t step_b) {
   return loop_kernel([=](const Addresses& at) {
     const auto* a = static_cast<const T*>(at.src[0]);
     const auto* b = static_cast<const T*>(at.src[1]);
     auto* dst = static_cast<T*>(at.dst[0]);
     walk.run(dst, [&](int64_t i, int64_t count) {
-      detail::row<F>(a + i * step_a, step_a, b + i * step_b, step_b, dst + i, count);
+      kernels::row<F>(a + i * step_a, step_a, b + i * step_b, step_b, dst + i, count);
     });
   });
 }
@@ -232,45 +232,45 @@ std::unique_ptr<Kernel> channel_kernel(const View& v, std::size_t major) {
     const auto* values = static_cast<const T*>(at.src[1 - major]);
     auto* dst = static_cast<T*>(at.dst[0]);
     auto* channel = static_cast<float*>(at.scratch);
-    for (int64_t c = 0; c < v.groups * v.block; ++c) channel[c] = c < v.c ? detail::load(values + c) : 0;
-    detail::parallel_for(v.n * v.groups * v.h, [&](int64_t i) {
+    for (int64_t c = 0; c < v.groups * v.block; ++c) channel[c] = c < v.c ? kernels::load(values + c) : 0;
+    kernels::parallel_for(v.n * v.groups * v.h, [&](int64_t i) {
       const int64_t g = i / v.h % v.groups;
       const int64_t offset = v.offset(i / (v.h * v.groups), g, i % v.h, 0);
       const float* of_group = channel + g * v.block;
       if (v.block == 1) {
         T value;
-        detail::store(&value, *of_group);
+        kernels::store(&value, *of_group);
         if (major == 0) {
-          detail::row<F>(x + offset, 1, &value, 0, dst + offset, v.w);
+          kernels::row<F>(x + offset, 1, &value, 0, dst + offset, v.w);
         } else {
-          detail::row<F>(&value, 0, x + offset, 1, dst + offset, v.w);
+          kernels::row<F>(&value, 0, x + offset, 1, dst + offset, v.w);
         }
       } else if (major == 0) {
         channel_row<F, false>(x + offset, of_group, dst + offset, v.w, v.block);
       } else {
         channel_row<F, true>(x + offset, of_group, dst + offset, v.w, v.block);
       }
-      detail::ElementWalk::zero_lanes(dst + offset, v.w, v.block, v.lanes(g));
+      kernels::ElementWalk::zero_lanes(dst + offset, v.w, v.block, v.lanes(g));
     });
   });
 }
 
 template <class F, class T>
-std::unique_ptr<Kernel> general_kernel(Nest<3> nest) {
+std::unique_ptr<Kernel> general_kernel(StridedLoop<3> nest) {
   nest.collapse();
   return loop_kernel([nest](const Addresses& at) {
     const auto* a = static_cast<const T*>(at.src[0]);
     const auto* b = static_cast<const T*>(at.src[1]);
     auto* dst = static_cast<T*>(at.dst[0]);
     nest.for_rows([&](const auto& offset, int64_t count) {
-      detail::row<F>(a + offset[0], nest.step(0), b + offset[1], nest.step(1), dst + offset[2], count);
+      kernels::row<F>(a + offset[0], nest.step(0), b + offset[1], nest.step(1), dst + offset[2], count);
     });
   });
 }
 
 template <class F>
 KernelPlan plan(PlanContext& ctx) {
-  detail::require_one_float_type(ctx);
+  kernels::require_one_float_type(ctx);
   const TensorType& out = ctx.out();
   const bool is_bf16 = out.dtype == DType::bf16;
   const Shape &a = ctx.in(0).shape, &b = ctx.in(1).shape;
@@ -280,37 +280,37 @@ KernelPlan plan(PlanContext& ctx) {
   if (a == b && !computed(0) && computed(1)) major = 1;
   const TensorType &big = ctx.in(major), &other = ctx.in(1 - major);
   Pattern pattern = big.shape == out.shape ? pattern_of(big.shape, other.shape) : Pattern::general;
-  MemoryDesc desc = detail::plain(out);
+  MemoryDesc desc = kernels::plain(out);
   if (pattern == Pattern::same || pattern == Pattern::scalar) {
-    desc = detail::elementwise_layout(ctx.src[major], big);
+    desc = kernels::elementwise_layout(ctx.src[major], big);
   } else if (pattern == Pattern::channel) {
-    const bool dense = detail::is_viewable(ctx.src[major]) && detail::view_of(ctx.src[major]).dense_rows();
-    desc = dense ? ctx.src[major] : detail::plain(out);
+    const bool dense = kernels::is_viewable(ctx.src[major]) && kernels::view_of(ctx.src[major]).dense_rows();
+    desc = dense ? ctx.src[major] : kernels::plain(out);
   }
 
   KernelPlan result{.src = {2, desc}, .dst = {desc}, .implementation = "loop", .kernel = nullptr};
   if (pattern != Pattern::same) {
-    result.src = {detail::plain(ctx.in(0)), detail::plain(ctx.in(1))};
+    result.src = {kernels::plain(ctx.in(0)), kernels::plain(ctx.in(1))};
     if (pattern != Pattern::general) result.src[major] = desc;
   }
   if (a == out.shape) result.in_place.emplace_back(0, 0);
   if (b == out.shape) result.in_place.emplace_back(0, 1);
   if (pattern == Pattern::channel) {
-    const View v = detail::view_of(desc);
+    const View v = kernels::view_of(desc);
     result.scratch_bytes = static_cast<std::size_t>(v.groups * v.block) * sizeof(float);
   }
-  const detail::ElementWalk walk(desc, pattern == Pattern::same && F::value(0.0F, 0.0F) == 0);
-  detail::with_element(is_bf16, [&](auto* element) {
+  const kernels::ElementWalk walk(desc, pattern == Pattern::same && F::value(0.0F, 0.0F) == 0);
+  kernels::with_element(is_bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     switch (pattern) {
       case Pattern::same: result.kernel = same_kernel<F, T>(walk, 1, 1); break;
       case Pattern::scalar: result.kernel = same_kernel<F, T>(walk, major == 0 ? 1 : 0, major == 0 ? 0 : 1); break;
-      case Pattern::channel: result.kernel = channel_kernel<F, T>(detail::view_of(desc), major); break;
+      case Pattern::channel: result.kernel = channel_kernel<F, T>(kernels::view_of(desc), major); break;
       case Pattern::general:
         result.kernel =
             general_kernel<F, T>({.extents = out.shape.dims(),
-                                  .strides = {detail::broadcast_strides(a, out.shape),
-                                              detail::broadcast_strides(b, out.shape), out.shape.strides()}});
+                                  .strides = {kernels::broadcast_strides(a, out.shape),
+                                              kernels::broadcast_strides(b, out.shape), out.shape.strides()}});
         break;
     }
   });
@@ -320,7 +320,7 @@ KernelPlan plan(PlanContext& ctx) {
 template <class F>
 Row rows(const Attrs&, std::size_t) {
   return [](const RowSource* src, float* dst, int64_t count) {
-    detail::row<F>(src[0].data, src[0].step, src[1].data, src[1].step, dst, count);
+    kernels::row<F>(src[0].data, src[0].step, src[1].data, src[1].step, dst, count);
   };
 }
 
@@ -341,7 +341,7 @@ OpDef public_op(std::string_view name, void (*vjp)(VjpContext&)) {
   return {.name = name,
           .min_inputs = 2,
           .max_inputs = 2,
-          .normalize = detail::normalize_broadcast,
+          .normalize = kernels::normalize_broadcast,
           .infer = infer,
           .vjp = vjp,
           .plan = plan<F>,

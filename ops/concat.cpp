@@ -16,8 +16,8 @@
 namespace hourglass::ops {
 namespace {
 
-using detail::Box;
-using detail::View;
+using kernels::Box;
+using kernels::View;
 
 constexpr int kManyInputs = 1 << 20;
 
@@ -63,15 +63,15 @@ struct Parts {
 
 Parts parts_of(const MemoryDesc& whole_desc, const TensorType& whole, const std::vector<MemoryDesc>& part_descs,
                const std::vector<TensorType>& parts, int axis) {
-  const bool viewable = whole.shape.rank() == 4 && detail::is_viewable(whole_desc) &&
-                        std::all_of(part_descs.begin(), part_descs.end(), detail::is_viewable);
+  const bool viewable = whole.shape.rank() == 4 && kernels::is_viewable(whole_desc) &&
+                        std::all_of(part_descs.begin(), part_descs.end(), kernels::is_viewable);
   Parts result;
   result.axis = viewable ? static_cast<std::size_t>(axis) : 2;
-  result.whole_desc = viewable ? whole_desc : detail::plain(whole);
-  result.whole = viewable ? detail::view_of(whole_desc) : plain_view(whole.shape, axis);
+  result.whole_desc = viewable ? whole_desc : kernels::plain(whole);
+  result.whole = viewable ? kernels::view_of(whole_desc) : plain_view(whole.shape, axis);
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    result.part_descs.push_back(viewable ? part_descs[i] : detail::plain(parts[i]));
-    result.parts.push_back(viewable ? detail::view_of(part_descs[i]) : plain_view(parts[i].shape, axis));
+    result.part_descs.push_back(viewable ? part_descs[i] : kernels::plain(parts[i]));
+    result.parts.push_back(viewable ? kernels::view_of(part_descs[i]) : plain_view(parts[i].shape, axis));
   }
   return result;
 }
@@ -88,7 +88,7 @@ template <typename Copy>
 void for_pixel_tiles(const Parts& parts, const Copy& copy) {
   constexpr int64_t kTile = 64;
   const View& whole = parts.whole;
-  detail::parallel_for(whole.n * whole.h, [&](int64_t row) {
+  kernels::parallel_for(whole.n * whole.h, [&](int64_t row) {
     const int64_t n = row / whole.h, h = row % whole.h;
     for (int64_t w = 0; w < whole.w; w += kTile) {
       int64_t channel = 0;
@@ -165,7 +165,7 @@ void reference_concat(ReferenceContext& ctx) {
 }
 
 KernelPlan plan_concat(PlanContext& ctx) {
-  detail::require_one_float_type(ctx);
+  kernels::require_one_float_type(ctx);
   // The largest part sets the layout; the others are copied from whatever they have.
   std::size_t largest = 0;
   std::vector<TensorType> types;
@@ -173,26 +173,28 @@ KernelPlan plan_concat(PlanContext& ctx) {
     types.push_back(ctx.in(i));
     if (types[i].shape.elements() > types[largest].shape.elements()) largest = i;
   }
-  const Parts parts = parts_of(detail::in_layout_of(ctx.src[largest], ctx.out()), ctx.out(), ctx.src, types,
+  const Parts parts = parts_of(kernels::in_layout_of(ctx.src[largest], ctx.out()), ctx.out(), ctx.src, types,
                                axis_of(ctx.node.attrs, ctx.out().shape.rank()));
   KernelPlan plan{.src = parts.part_descs, .dst = {parts.whole_desc}, .implementation = "loop", .kernel = nullptr};
-  detail::with_element(ctx.out().dtype == DType::bf16, [&](auto* element) {
+  kernels::with_element(ctx.out().dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([parts](const Addresses& at) {
       auto* dst = static_cast<T*>(at.dst[0]);
       if (joins_channels(parts)) {
         for_pixel_tiles(parts, [&](std::size_t i, int64_t part, int64_t whole, int64_t pixels) {
           const int64_t lanes = parts.parts[i].c;
-          detail::copy_lanes(static_cast<const T*>(at.src[i]) + part, lanes, dst + whole, parts.whole.c, lanes, pixels);
+          kernels::copy_lanes(static_cast<const T*>(at.src[i]) + part, lanes, dst + whole, parts.whole.c, lanes,
+                              pixels);
         });
         return;
       }
       int64_t start = 0;
       for (std::size_t i = 0; i < parts.parts.size(); ++i) {
-        detail::copy_box(parts.parts[i], static_cast<const T*>(at.src[i]), parts.whole, dst, parts.box(i, start, true));
+        kernels::copy_box(parts.parts[i], static_cast<const T*>(at.src[i]), parts.whole, dst,
+                          parts.box(i, start, true));
         start += parts.extent(i);
       }
-      detail::zero_padding(parts.whole, dst);
+      kernels::zero_padding(parts.whole, dst);
     });
   });
   return plan;
@@ -282,32 +284,32 @@ void reference_split(ReferenceContext& ctx) {
 }
 
 KernelPlan plan_split(PlanContext& ctx) {
-  detail::require_one_float_type(ctx);
+  kernels::require_one_float_type(ctx);
   std::vector<TensorType> types;
   std::vector<MemoryDesc> descs;
   for (std::size_t i = 0; i < ctx.node.outputs.size(); ++i) {
     types.push_back(ctx.out(i));
-    descs.push_back(detail::in_layout_of(ctx.src[0], types.back()));
+    descs.push_back(kernels::in_layout_of(ctx.src[0], types.back()));
   }
   const Parts parts = parts_of(ctx.src[0], ctx.in(0), descs, types, axis_of(ctx.node.attrs, ctx.in(0).shape.rank()));
   KernelPlan plan{.src = {parts.whole_desc}, .dst = parts.part_descs, .implementation = "loop", .kernel = nullptr};
-  detail::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
+  kernels::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([parts](const Addresses& at) {
       if (joins_channels(parts)) {
         const auto* src = static_cast<const T*>(at.src[0]);
         for_pixel_tiles(parts, [&](std::size_t i, int64_t part, int64_t whole, int64_t pixels) {
           const int64_t lanes = parts.parts[i].c;
-          detail::copy_lanes(src + whole, parts.whole.c, static_cast<T*>(at.dst[i]) + part, lanes, lanes, pixels);
+          kernels::copy_lanes(src + whole, parts.whole.c, static_cast<T*>(at.dst[i]) + part, lanes, lanes, pixels);
         });
         return;
       }
       int64_t start = 0;
       for (std::size_t i = 0; i < parts.parts.size(); ++i) {
         auto* dst = static_cast<T*>(at.dst[i]);
-        detail::copy_box(parts.whole, static_cast<const T*>(at.src[0]), parts.parts[i], dst,
-                         parts.box(i, start, false));
-        detail::zero_padding(parts.parts[i], dst);
+        kernels::copy_box(parts.whole, static_cast<const T*>(at.src[0]), parts.parts[i], dst,
+                          parts.box(i, start, false));
+        kernels::zero_padding(parts.parts[i], dst);
         start += parts.extent(i);
       }
     });

@@ -26,17 +26,17 @@
 namespace hourglass::ops {
 namespace {
 
-using detail::border_of;
-using detail::checked_window;
-using detail::Convolution;
-using detail::convolution_of;
-using detail::Direction;
-using detail::Window;
+using kernels::checked_window;
+using kernels::Convolution;
+using kernels::convolution_of;
+using kernels::Direction;
+using kernels::padding_mode_of;
+using kernels::Window;
 
 // ONNX knows zero padding only.
 bool to_onnx(ToOnnxContext& ctx) {
   ctx.attrs.erase("band_rows");
-  return border_of(ctx.node.attrs) == detail::Border::constant;
+  return padding_mode_of(ctx.node.attrs) == kernels::PaddingMode::constant;
 }
 
 Shape dst_shape(const Window& window, const Shape& src, const Shape& weights) {
@@ -56,15 +56,15 @@ void require_same_type(const TensorType& a, const TensorType& b, std::string_vie
 
 // Of the first image, as it is normalised.
 TensorType resized_source(const Attrs& attrs, const TensorType& src) {
-  return detail::resizes(attrs) ? TensorType{src.dtype, detail::resized_shape(attrs, src.shape)} : src;
+  return kernels::resizes(attrs) ? TensorType{src.dtype, kernels::resized_shape(attrs, src.shape)} : src;
 }
 
 void check_resizing(const Attrs& attrs, const Shape& src) {
-  if (!detail::resizes(attrs)) return;
-  const Shape resized = detail::resized_shape(attrs, src);
-  constexpr int64_t kMost = detail::SeparableMap::kMostChannels;
+  if (!kernels::resizes(attrs)) return;
+  const Shape resized = kernels::resized_shape(attrs, src);
+  constexpr int64_t kMost = kernels::SeparableMap::kMostChannels;
   if (attrs.real("alpha") != 1) fail("a source that is resized has no activation, alpha is {}", attrs.real("alpha"));
-  if (detail::crops(attrs) || resized[2] < src[2] || resized[3] < src[3] || src[1] > kMost) {
+  if (kernels::crops(attrs) || resized[2] < src[2] || resized[3] < src[3] || src[1] > kMost) {
     fail("src {} is resized to {}; it must grow, be seen as a whole, and have at most {} channels", src, resized,
          kMost);
   }
@@ -74,8 +74,8 @@ TensorType normalized_source(const InferContext& ctx) {
   check_resizing(ctx.attrs, ctx.shape(0));
   const TensorType first = resized_source(ctx.attrs, *ctx.inputs[0]);
   const TensorType src =
-      ctx.has(detail::kSecondInput) ? detail::joined(first, *ctx.inputs[detail::kSecondInput]) : first;
-  for (std::size_t i = detail::kScaleInput; i <= detail::kInvStdInput; ++i) {
+      ctx.has(kernels::kSecondInput) ? kernels::joined(first, *ctx.inputs[kernels::kSecondInput]) : first;
+  for (std::size_t i = kernels::kScaleInput; i <= kernels::kInvStdInput; ++i) {
     if (!ctx.has(i) || *ctx.inputs[i] != TensorType{DType::f32, Shape{src.shape[1]}}) {
       fail("input {} is not f32:{}, one per channel of src; scale, bias, mean and inv_std come together", i,
            src.shape[1]);
@@ -98,10 +98,10 @@ void infer_forward(InferContext& ctx) { infer_forward(ctx, *ctx.inputs[0], 2); }
 
 void infer_fused(InferContext& ctx) {
   if (ctx.attrs.integer("group") != 1) fail("groups are not supported");
-  const bool normalizes = ctx.inputs.size() > detail::kScaleInput;
-  infer_forward(ctx, normalizes ? normalized_source(ctx) : *ctx.inputs[0], detail::kConvBiasInput);
+  const bool normalizes = ctx.inputs.size() > kernels::kScaleInput;
+  infer_forward(ctx, normalizes ? normalized_source(ctx) : *ctx.inputs[0], kernels::kConvBiasInput);
   if (ctx.attrs.integer("with_statistics") != 0) {
-    detail::infer_written_statistics(ctx);
+    kernels::infer_written_statistics(ctx);
   }
 }
 
@@ -122,7 +122,7 @@ DType weights_type(const Attrs& attrs) {
 
 void infer_grad_weights(InferContext& ctx) {
   const Shape weights(ctx.attrs.ints("weights_shape"));
-  const TensorType src = ctx.inputs.size() > detail::kScaleInput ? normalized_source(ctx) : *ctx.inputs[0];
+  const TensorType src = ctx.inputs.size() > kernels::kScaleInput ? normalized_source(ctx) : *ctx.inputs[0];
   const Window window = checked_window(ctx.attrs, src.shape, weights);
   require_dst(window, src.shape, weights, ctx.shape(1));
   require_same_type(src, *ctx.inputs[1], "src and diff_dst");
@@ -180,7 +180,7 @@ bool grad_src_to_onnx(ToOnnxContext& ctx) {
   if (!to_onnx(ctx)) return false;
   const Shape src(ctx.attrs.ints("src_shape"));
   const auto [h, w] = checked_window(ctx.attrs, src, ctx.graph.shape(ctx.node.inputs[1]));
-  const auto beyond = [](const detail::WindowAxis& axis) {
+  const auto beyond = [](const kernels::WindowAxis& axis) {
     return axis.src - ((axis.dst - 1) * axis.stride + axis.extent() - axis.pad_begin - axis.pad_end);
   };
   ctx.op = "ConvTranspose";
@@ -198,7 +198,7 @@ bool grad_src_to_onnx(ToOnnxContext& ctx) {
 template <typename Visit>
 void for_each_product(const Attrs& attrs, const Shape& src, const Shape& weights, const Visit& visit) {
   const Window window = checked_window(attrs, src, weights);
-  const detail::Border border = border_of(attrs);
+  const kernels::PaddingMode border = padding_mode_of(attrs);
   const int64_t group = attrs.integer("group");
   const int64_t ocs = weights[0] / group, ics = weights[1];
   const auto& [h, w] = window;
@@ -211,9 +211,9 @@ void for_each_product(const Attrs& attrs, const Shape& src, const Shape& weights
         for (int64_t ow = 0; ow < w.dst; ++ow) {
           for (int64_t kh = 0; kh < h.kernel; ++kh) {
             for (int64_t kw = 0; kw < w.kernel; ++kw) {
-              const int64_t ih = detail::border_source(border, h.position(oh, kh), h.src);
-              const int64_t iw = detail::border_source(border, w.position(ow, kw), w.src);
-              if (ih == detail::kOutside || iw == detail::kOutside) continue;
+              const int64_t ih = kernels::border_source(border, h.position(oh, kh), h.src);
+              const int64_t iw = kernels::border_source(border, w.position(ow, kw), w.src);
+              if (ih == kernels::kOutside || iw == kernels::kOutside) continue;
               for (int64_t ic = 0; ic < ics; ++ic) {
                 visit(at(n, oc / ocs * ics + ic, ih, iw, src[1], h.src, w.src),
                       at(oc, ic, kh, kw, ics, h.kernel, w.kernel), at(n, oc, oh, ow, weights[0], h.dst, w.dst));
@@ -252,11 +252,11 @@ void reference_grad_src(ReferenceContext& ctx) {
 // The source as BatchNormalization makes it.
 HostTensor normalized_source(const ReferenceContext& ctx) {
   std::vector<HostTensor> resized;
-  if (detail::resizes(ctx.attrs)) resized = evaluate_reference(*op_table().find("Resize"), ctx.attrs, {ctx.inputs[0]});
+  if (kernels::resizes(ctx.attrs)) resized = evaluate_reference(*op_table().find("Resize"), ctx.attrs, {ctx.inputs[0]});
   std::vector<const HostTensor*> inputs{resized.empty() ? ctx.inputs[0] : resized.data()};
-  const bool has_second = ctx.inputs.size() > detail::kSecondInput && ctx.inputs[detail::kSecondInput] != nullptr;
-  if (has_second) inputs.push_back(ctx.inputs[detail::kSecondInput]);
-  inputs.insert(inputs.end(), ctx.inputs.begin() + detail::kScaleInput, ctx.inputs.begin() + detail::kSecondInput);
+  const bool has_second = ctx.inputs.size() > kernels::kSecondInput && ctx.inputs[kernels::kSecondInput] != nullptr;
+  if (has_second) inputs.push_back(ctx.inputs[kernels::kSecondInput]);
+  inputs.insert(inputs.end(), ctx.inputs.begin() + kernels::kScaleInput, ctx.inputs.begin() + kernels::kSecondInput);
   const OpDef& op = *op_table().find(has_second ? "ConcatBatchNormalizationApply" : "BatchNormalizationApply");
   Attrs attrs;
   attrs.set("alpha", ctx.attrs.real("alpha"));
@@ -264,15 +264,15 @@ HostTensor normalized_source(const ReferenceContext& ctx) {
 }
 
 void reference_fused(ReferenceContext& ctx) {
-  const HostTensor made = ctx.inputs.size() > detail::kScaleInput ? normalized_source(ctx) : HostTensor();
-  reference_forward(ctx, ctx.inputs.size() > detail::kScaleInput ? made : *ctx.inputs[0], detail::kConvBiasInput);
+  const HostTensor made = ctx.inputs.size() > kernels::kScaleInput ? normalized_source(ctx) : HostTensor();
+  reference_forward(ctx, ctx.inputs.size() > kernels::kScaleInput ? made : *ctx.inputs[0], kernels::kConvBiasInput);
   if (ctx.outputs.size() == 1) return;
-  detail::reference_written_statistics(ctx);
+  kernels::reference_written_statistics(ctx);
 }
 
 void reference_grad_weights(ReferenceContext& ctx) {
-  const HostTensor made = ctx.inputs.size() > detail::kScaleInput ? normalized_source(ctx) : HostTensor();
-  const HostTensor& src = ctx.inputs.size() > detail::kScaleInput ? made : *ctx.inputs[0];
+  const HostTensor made = ctx.inputs.size() > kernels::kScaleInput ? normalized_source(ctx) : HostTensor();
+  const HostTensor& src = ctx.inputs.size() > kernels::kScaleInput ? made : *ctx.inputs[0];
   const HostTensor& diff_dst = *ctx.inputs[1];
   auto& diff_weights = ctx.outputs[0];
   for_each_product(ctx.attrs, src.shape, diff_weights.shape, [&](std::size_t s, std::size_t w, std::size_t d) {
@@ -290,37 +290,37 @@ void reference_grad_weights(ReferenceContext& ctx) {
 // ---- kernels
 
 TensorType normalized_source(const PlanContext& ctx) {
-  if (!ctx.has(detail::kScaleInput)) return ctx.in(0);
+  if (!ctx.has(kernels::kScaleInput)) return ctx.in(0);
   const TensorType first = resized_source(ctx.node.attrs, ctx.in(0));
-  return ctx.has(detail::kSecondInput) ? detail::joined(first, ctx.in(detail::kSecondInput)) : first;
+  return ctx.has(kernels::kSecondInput) ? kernels::joined(first, ctx.in(kernels::kSecondInput)) : first;
 }
-std::optional<detail::SourceNormalization> normalization_of(const PlanContext& ctx) {
-  if (!ctx.has(detail::kScaleInput)) return std::nullopt;
-  detail::SourceNormalization result{.first_channels = ctx.in(0).shape[1],
-                                     .alpha = static_cast<float>(ctx.node.attrs.real("alpha"))};
-  if (detail::resizes(ctx.node.attrs)) result.resized = {ctx.in(0).shape, ctx.node.attrs};
+std::optional<kernels::SourceNormalization> normalization_of(const PlanContext& ctx) {
+  if (!ctx.has(kernels::kScaleInput)) return std::nullopt;
+  kernels::SourceNormalization result{.first_channels = ctx.in(0).shape[1],
+                                      .alpha = static_cast<float>(ctx.node.attrs.real("alpha"))};
+  if (kernels::resizes(ctx.node.attrs)) result.resized = {ctx.in(0).shape, ctx.node.attrs};
   return result;
 }
 
 KernelPlan plan_forward(PlanContext& ctx) {
   Convolution conv = convolution_of(ctx.node.attrs, Direction::forward, ctx.in(0), ctx.in(1), ctx.out());
   conv.has_bias = ctx.has(2);
-  KernelPlan plan = detail::plan_convolution(ctx, conv);
+  KernelPlan plan = kernels::plan_convolution(ctx, conv);
   plan.src.resize(ctx.node.inputs.size());  // a bias that is not given
   return plan;
 }
 
 KernelPlan plan_fused(PlanContext& ctx) {
   Convolution conv = convolution_of(ctx.node.attrs, Direction::forward, normalized_source(ctx), ctx.in(1), ctx.out());
-  conv.has_bias = ctx.has(detail::kConvBiasInput);
+  conv.has_bias = ctx.has(kernels::kConvBiasInput);
   conv.normalized = normalization_of(ctx);
   if (ctx.node.outputs.size() > 1) conv.statistics = ctx.node.attrs.real("epsilon");
-  return detail::plan_convolution(ctx, conv);
+  return kernels::plan_convolution(ctx, conv);
 }
 
 KernelPlan plan_grad_src(PlanContext& ctx) {
-  return detail::plan_convolution(ctx,
-                                  convolution_of(ctx.node.attrs, Direction::grad_src, ctx.out(), ctx.in(1), ctx.in(0)));
+  return kernels::plan_convolution(
+      ctx, convolution_of(ctx.node.attrs, Direction::grad_src, ctx.out(), ctx.in(1), ctx.in(0)));
 }
 
 KernelPlan plan_grad_weights(PlanContext& ctx) {
@@ -328,13 +328,13 @@ KernelPlan plan_grad_weights(PlanContext& ctx) {
       convolution_of(ctx.node.attrs, Direction::grad_weights, normalized_source(ctx), ctx.out(0), ctx.in(1));
   conv.has_bias = ctx.node.outputs.size() > 1;
   conv.normalized = normalization_of(ctx);
-  return detail::plan_convolution(ctx, conv);
+  return kernels::plan_convolution(ctx, conv);
 }
 
 // Of a convolution whose source may be normalised, and resized before.
 std::vector<AttrSpec> attrs_with_source(std::vector<AttrSpec> more) {
   more.emplace_back("alpha", 1.0);
-  return detail::convolution_attrs(detail::resize_attrs("half_pixel", "round_prefer_floor", more));
+  return kernels::convolution_attrs(kernels::resize_attrs("half_pixel", "round_prefer_floor", more));
 }
 
 }  // namespace
@@ -344,7 +344,7 @@ std::span<const OpDef> conv_ops() {
       {.name = "Conv",
        .min_inputs = 2,
        .max_inputs = 3,
-       .attrs = detail::convolution_attrs({}),
+       .attrs = kernels::convolution_attrs({}),
        .to_onnx = to_onnx,
        .infer = infer_forward,
        .vjp = vjp,
@@ -364,7 +364,7 @@ std::span<const OpDef> conv_ops() {
        .internal = true,
        .min_inputs = 2,
        .max_inputs = 2,
-       .attrs = detail::convolution_attrs({AttrSpec::required("src_shape", AttrKind::ints)}),
+       .attrs = kernels::convolution_attrs({AttrSpec::required("src_shape", AttrKind::ints)}),
        .to_onnx = grad_src_to_onnx,
        .infer = infer_grad_src,
        .vjp = vjp_grad_src,

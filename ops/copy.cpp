@@ -31,7 +31,7 @@ std::unique_ptr<Kernel> copy_kernel(const MemoryDesc& desc) {
     const auto* src = static_cast<const char*>(at.src[0]);
     auto* dst = static_cast<char*>(at.dst[0]);
     if (src == dst) return;
-    detail::parallel_ranges(bytes, 1 << 14, [&](int64_t begin, int64_t end) {
+    kernels::parallel_ranges(bytes, 1 << 14, [&](int64_t begin, int64_t end) {
       std::memcpy(dst + begin, src + begin, static_cast<std::size_t>(end - begin));
     });
   });
@@ -43,9 +43,9 @@ KernelPlan plan_identity(PlanContext& ctx) {
 }
 
 KernelPlan plan_reshape(PlanContext& ctx) {
-  const MemoryDesc desc = detail::plain(ctx.in(0));
+  const MemoryDesc desc = kernels::plain(ctx.in(0));
   return {.src = {desc},
-          .dst = {detail::plain(ctx.out())},
+          .dst = {kernels::plain(ctx.out())},
           .in_place = {{0, 0}},
           .implementation = "copy",
           .kernel = copy_kernel(desc)};
@@ -203,18 +203,18 @@ KernelPlan plan_cast(PlanContext& ctx) {
     fail("casts {} to {}: kernels know f32 and bf16 only", ctx.in(0).dtype, ctx.out().dtype);
   }
   if (ctx.in(0).dtype == ctx.out().dtype) return plan_identity(ctx);
-  const MemoryDesc src = detail::elementwise_layout(ctx.src[0], ctx.in(0));
-  const MemoryDesc dst = detail::with_type(src, ctx.out());
-  const dnnl::reorder::primitive_desc reorder = detail::make_reorder(ctx.engine, src, dst);
+  const MemoryDesc src = kernels::elementwise_layout(ctx.src[0], ctx.in(0));
+  const MemoryDesc dst = kernels::with_type(src, ctx.out());
+  const dnnl::reorder::primitive_desc reorder = kernels::make_reorder(ctx.engine, src, dst);
   return {.src = {src},
           .dst = {dst},
           .scratch_bytes = reorder.scratchpad_desc().get_size(),
           .implementation = "reorder",
-          .kernel = detail::primitive_kernel(
+          .kernel = kernels::primitive_kernel(
               dnnl::reorder(reorder), ctx.engine,
-              {{DNNL_ARG_FROM, detail::Argument::From::src, 0, src},
-               {DNNL_ARG_TO, detail::Argument::From::dst, 0, dst},
-               {DNNL_ARG_SCRATCHPAD, detail::Argument::From::scratchpad, 0, reorder.scratchpad_desc()}})};
+              {{DNNL_ARG_FROM, kernels::Argument::From::src, 0, src},
+               {DNNL_ARG_TO, kernels::Argument::From::dst, 0, dst},
+               {DNNL_ARG_SCRATCHPAD, kernels::Argument::From::scratchpad, 0, reorder.scratchpad_desc()}})};
 }
 
 }  // namespace

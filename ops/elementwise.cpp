@@ -49,7 +49,7 @@ void with_channels(int64_t channels, const Body& body) {
 }
 
 bool is_channels_last(const MemoryDesc& desc) {
-  return detail::is_viewable(desc) && detail::view_of(desc).is_channels_last();
+  return kernels::is_viewable(desc) && kernels::view_of(desc).is_channels_last();
 }
 
 // Where an operand of a row lies.
@@ -96,12 +96,12 @@ class Program {
     auto* of_pieces = reinterpret_cast<double*>(scratch + numbers_bytes());
     char* threads = scratch + numbers_bytes() + sums_bytes();
     for (std::size_t k = 0; k < numbers_.size(); ++k) {
-      detail::with_element(numbers_[k].is_bf16, [&](auto* element) {
-        numbers[k] = detail::load(static_cast<decltype(element)>(at.src[numbers_[k].input]));
+      kernels::with_element(numbers_[k].is_bf16, [&](auto* element) {
+        numbers[k] = kernels::load(static_cast<decltype(element)>(at.src[numbers_[k].input]));
       });
     }
     const int64_t pieces = pieces_per_image(), sums = static_cast<int64_t>(sums_.size());
-    detail::parallel_for(images_ * pieces, [&](int64_t i) {
+    kernels::parallel_for(images_ * pieces, [&](int64_t i) {
       const int64_t first = i % pieces * piece_;
       const Piece piece{i / pieces * channels_ * plane_, first, std::min(piece_, plane_ - first)};
       char* mine = threads + static_cast<std::size_t>(omp_get_thread_num()) * thread_bytes();
@@ -112,8 +112,8 @@ class Program {
       double total = 0;
       for (int64_t i = 0; i < images_ * pieces; ++i) total += of_pieces[i * sums + s];
       const double result = sum.functions.finish(total, static_cast<double>(images_ * channels_ * plane_));
-      detail::with_element(sum.is_bf16, [&](auto* element) {
-        detail::store(static_cast<decltype(element)>(at.dst[sum.output]), static_cast<float>(result));
+      kernels::with_element(sum.is_bf16, [&](auto* element) {
+        kernels::store(static_cast<decltype(element)>(at.dst[sum.output]), static_cast<float>(result));
       });
     }
   }
@@ -127,7 +127,7 @@ class Program {
 
   void run_piece(const Addresses& at, const float* numbers, const Piece& piece, float* rows, double* sums) const {
     for (const Transfer& load : loads_) {
-      detail::with_element(load.is_bf16, [&](auto* element) {
+      kernels::with_element(load.is_bf16, [&](auto* element) {
         fetch(static_cast<decltype(element)>(at.src[load.image]), load, piece, rows);
       });
     }
@@ -158,7 +158,7 @@ class Program {
       }
     }
     for (const Transfer& store : stores_) {
-      detail::with_element(store.is_bf16, [&](auto* element) {
+      kernels::with_element(store.is_bf16, [&](auto* element) {
         put(rows, store, piece, static_cast<decltype(element)>(at.dst[store.image]));
       });
     }
@@ -170,12 +170,12 @@ class Program {
     float* to = row_of(rows, load.row);
     if (load.is_interleaved) {
       float* pixels = row_of(rows, rows_);
-      detail::widen(from + piece.image + piece.first * channels_, piece.count * channels_, pixels);
+      kernels::widen(from + piece.image + piece.first * channels_, piece.count * channels_, pixels);
       with_channels(channels_, [&](auto n) { split_row<n()>(pixels, piece.count, to, piece_); });
       return;
     }
     for (int64_t c = 0; c < channels_; ++c) {
-      detail::widen(from + piece.image + c * plane_ + piece.first, piece.count, to + c * piece_);
+      kernels::widen(from + piece.image + c * plane_ + piece.first, piece.count, to + c * piece_);
     }
   }
 
@@ -185,11 +185,11 @@ class Program {
     if (store.is_interleaved) {
       float* pixels = row_of(rows, rows_);
       with_channels(channels_, [&](auto n) { join_row<n()>(from, piece_, piece.count, pixels); });
-      detail::narrow(pixels, piece.count * channels_, to + piece.image + piece.first * channels_);
+      kernels::narrow(pixels, piece.count * channels_, to + piece.image + piece.first * channels_);
       return;
     }
     for (int64_t c = 0; c < channels_; ++c) {
-      detail::narrow(from + c * piece_, piece.count, to + piece.image + c * plane_ + piece.first);
+      kernels::narrow(from + c * piece_, piece.count, to + piece.image + c * plane_ + piece.first);
     }
   }
 
@@ -255,7 +255,7 @@ class Compiler {
   [[nodiscard]] bool is_image(ValueId id) const { return ctx_.graph.shape(id) == shape_; }
   [[nodiscard]] bool is_bf16(ValueId id) const { return ctx_.graph.type(id).dtype == DType::bf16; }
   [[nodiscard]] bool is_interleaved(const MemoryDesc& desc) const {
-    return program_.channels_ > 1 && !detail::is_plain(desc);
+    return program_.channels_ > 1 && !kernels::is_plain(desc);
   }
 
   void find_layouts() {
@@ -268,10 +268,10 @@ class Compiler {
       const bool is_better = major == node_.inputs.size() || (is_computed(i) && !is_computed(major));
       if (is_image(node_.inputs[i]) && is_better) major = i;
     }
-    MemoryDesc wanted = detail::elementwise_layout(ctx_.src[major], ctx_.in(major));
-    if (detail::has_padding(wanted)) wanted = detail::plain(ctx_.in(major));
+    MemoryDesc wanted = kernels::elementwise_layout(ctx_.src[major], ctx_.in(major));
+    if (kernels::has_padding(wanted)) wanted = kernels::plain(ctx_.in(major));
 
-    const auto in_planes = [](const MemoryDesc& desc) { return detail::is_plain(desc) || is_channels_last(desc); };
+    const auto in_planes = [](const MemoryDesc& desc) { return kernels::is_plain(desc) || is_channels_last(desc); };
     const bool few = shape_.rank() == 4 && shape_[1] > 1 && shape_[1] <= kMostChannels && in_planes(wanted);
     if (few) {
       program_.images_ = shape_[0];
@@ -284,15 +284,15 @@ class Compiler {
       const bool as_given = few && in_planes(ctx_.src[i]);
       const bool as_wanted = !few && is_image(node_.inputs[i]);
       src_.push_back(as_given    ? ctx_.src[i]
-                     : as_wanted ? detail::with_type(wanted, ctx_.in(i))
-                                 : detail::plain(ctx_.in(i)));
+                     : as_wanted ? kernels::with_type(wanted, ctx_.in(i))
+                                 : kernels::plain(ctx_.in(i)));
     }
     for (std::size_t o = 0; o < node_.outputs.size(); ++o) {
       const ValueId id = node_.outputs[o];
       const auto& leaving = ctx_.graph.outputs;
       const bool leaves = std::find(leaving.begin(), leaving.end(), id) != leaving.end();
       const bool as_wanted = is_image(id) && !(few && leaves);
-      dst_.push_back(as_wanted ? detail::with_type(wanted, ctx_.out(o)) : detail::plain(ctx_.out(o)));
+      dst_.push_back(as_wanted ? kernels::with_type(wanted, ctx_.out(o)) : kernels::plain(ctx_.out(o)));
     }
   }
 

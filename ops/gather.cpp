@@ -78,19 +78,19 @@ void reference_grad(ReferenceContext& ctx) {
 }
 
 KernelPlan plan_forward(PlanContext& ctx) {
-  detail::require_one_float_type(ctx);
+  kernels::require_one_float_type(ctx);
   const Slices s = slices_of(ctx.node.attrs, ctx.in(0).shape);
-  KernelPlan plan{.src = {detail::plain(ctx.in(0))},
-                  .dst = {detail::plain(ctx.out())},
+  KernelPlan plan{.src = {kernels::plain(ctx.in(0))},
+                  .dst = {kernels::plain(ctx.out())},
                   .implementation = "loop",
                   .kernel = nullptr};
-  detail::with_element(ctx.out().dtype == DType::bf16, [&](auto* element) {
+  kernels::with_element(ctx.out().dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([s](const Addresses& at) {
       const auto* src = static_cast<const T*>(at.src[0]);
       auto* dst = static_cast<T*>(at.dst[0]);
       const auto count = static_cast<int64_t>(s.indices.size());
-      detail::parallel_for(s.outer * count, [&](int64_t i) {
+      kernels::parallel_for(s.outer * count, [&](int64_t i) {
         const int64_t index = s.indices[static_cast<std::size_t>(i % count)];
         std::memcpy(dst + i * s.inner, src + (i / count * s.extent + index) * s.inner,
                     static_cast<std::size_t>(s.inner) * sizeof(T));
@@ -102,21 +102,21 @@ KernelPlan plan_forward(PlanContext& ctx) {
 
 // An index may occur twice, so threads share out what lies across the axis, not the axis.
 KernelPlan plan_backward(PlanContext& ctx) {
-  detail::require_one_float_type(ctx);
+  kernels::require_one_float_type(ctx);
   const Slices s = slices_of(ctx.node.attrs, ctx.out().shape);
-  KernelPlan plan{.src = {detail::plain(ctx.in(0))},
-                  .dst = {detail::plain(ctx.out())},
+  KernelPlan plan{.src = {kernels::plain(ctx.in(0))},
+                  .dst = {kernels::plain(ctx.out())},
                   .implementation = "loop",
                   .kernel = nullptr};
   constexpr int64_t kTile = 1024;
   const int64_t tiles = (s.inner + kTile - 1) / kTile;
-  detail::with_element(ctx.out().dtype == DType::bf16, [&](auto* element) {
+  kernels::with_element(ctx.out().dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([s, tiles](const Addresses& at) {
       const auto* diff_dst = static_cast<const T*>(at.src[0]);
       auto* diff_src = static_cast<T*>(at.dst[0]);
       const auto count = static_cast<int64_t>(s.indices.size());
-      detail::parallel_for(s.outer * tiles, [&](int64_t i) {
+      kernels::parallel_for(s.outer * tiles, [&](int64_t i) {
         const int64_t o = i / tiles, begin = i % tiles * kTile, end = std::min(begin + kTile, s.inner);
         for (int64_t e = 0; e < s.extent; ++e) {
           std::memset(diff_src + (o * s.extent + e) * s.inner + begin, 0,
@@ -125,7 +125,7 @@ KernelPlan plan_backward(PlanContext& ctx) {
         for (int64_t k = 0; k < count; ++k) {
           const T* from = diff_dst + (o * count + k) * s.inner;
           T* to = diff_src + (o * s.extent + s.indices[static_cast<std::size_t>(k)]) * s.inner;
-          for (int64_t j = begin; j < end; ++j) detail::store(to + j, detail::load(to + j) + detail::load(from + j));
+          for (int64_t j = begin; j < end; ++j) kernels::store(to + j, kernels::load(to + j) + kernels::load(from + j));
         }
       });
     });

@@ -40,16 +40,16 @@ void reference_backward(ReferenceContext& ctx) {
 template <class T>
 HG_CLONES void forward_row(const T* src, T* dst, int64_t count, float alpha) {
   for (int64_t i = 0; i < count; ++i) {
-    const float x = detail::load(src + i);
-    detail::store(dst + i, x > 0 ? x : alpha * x);
+    const float x = kernels::load(src + i);
+    kernels::store(dst + i, x > 0 ? x : alpha * x);
   }
 }
 
 template <class T>
 HG_CLONES void backward_row(const T* diff_dst, const T* src, T* diff_src, int64_t count, float alpha) {
   for (int64_t i = 0; i < count; ++i) {
-    const float dy = detail::load(diff_dst + i);
-    detail::store(diff_src + i, detail::load(src + i) > 0 ? dy : alpha * dy);
+    const float dy = kernels::load(diff_dst + i);
+    kernels::store(diff_src + i, kernels::load(src + i) > 0 ? dy : alpha * dy);
   }
 }
 
@@ -59,14 +59,14 @@ constexpr int64_t kGrain = 4096;
 KernelPlan plan_forward(PlanContext& ctx) {
   const MemoryDesc desc = ctx.src[0];
   const auto alpha = static_cast<float>(alpha_of(ctx.node.attrs));
-  const int64_t count = detail::padded_elements(desc);
+  const int64_t count = kernels::padded_elements(desc);
   KernelPlan plan{.src = {desc}, .dst = {desc}, .in_place = {{0, 0}}, .implementation = "loop", .kernel = nullptr};
-  detail::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
+  kernels::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([=](const Addresses& at) {
       const auto* src = static_cast<const T*>(at.src[0]);
       auto* dst = static_cast<T*>(at.dst[0]);
-      detail::parallel_ranges(count, kGrain, [&](int64_t begin, int64_t end) {
+      kernels::parallel_ranges(count, kGrain, [&](int64_t begin, int64_t end) {
         forward_row(src + begin, dst + begin, end - begin, alpha);
       });
     });
@@ -77,16 +77,16 @@ KernelPlan plan_forward(PlanContext& ctx) {
 KernelPlan plan_backward(PlanContext& ctx) {
   const MemoryDesc desc = ctx.src[1];
   const auto alpha = static_cast<float>(alpha_of(ctx.node.attrs));
-  const int64_t count = detail::padded_elements(desc);
+  const int64_t count = kernels::padded_elements(desc);
   KernelPlan plan{
       .src = {desc, desc}, .dst = {desc}, .in_place = {{0, 0}}, .implementation = "loop", .kernel = nullptr};
-  detail::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
+  kernels::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([=](const Addresses& at) {
       const auto* diff_dst = static_cast<const T*>(at.src[0]);
       const auto* src = static_cast<const T*>(at.src[1]);
       auto* diff_src = static_cast<T*>(at.dst[0]);
-      detail::parallel_ranges(count, kGrain, [&](int64_t begin, int64_t end) {
+      kernels::parallel_ranges(count, kGrain, [&](int64_t begin, int64_t end) {
         backward_row(diff_dst + begin, src + begin, diff_src + begin, end - begin, alpha);
       });
     });

@@ -14,7 +14,7 @@
 namespace hourglass::ops {
 namespace {
 
-using detail::Nest;
+using kernels::StridedLoop;
 
 void infer_compare(InferContext& ctx) {
   if (ctx.inputs[0]->dtype != ctx.inputs[1]->dtype) {
@@ -39,9 +39,9 @@ template <typename Function>
 void for_pairs(ReferenceContext& ctx, const Function& function) {
   const HostTensor &a = *ctx.inputs[0], &b = *ctx.inputs[1];
   HostTensor& dst = ctx.outputs[0];
-  const Nest<3> nest{.extents = dst.shape.dims(),
-                     .strides = {detail::broadcast_strides(a.shape, dst.shape),
-                                 detail::broadcast_strides(b.shape, dst.shape), dst.shape.strides()}};
+  const StridedLoop<3> nest{.extents = dst.shape.dims(),
+                            .strides = {kernels::broadcast_strides(a.shape, dst.shape),
+                                        kernels::broadcast_strides(b.shape, dst.shape), dst.shape.strides()}};
   nest.for_each([&](const auto& at) {
     dst.values[static_cast<std::size_t>(at[2])] =
         function(a.values[static_cast<std::size_t>(at[0])], b.values[static_cast<std::size_t>(at[1])]);
@@ -68,7 +68,7 @@ OpDef compare(std::string_view name) {
   return {.name = name,
           .min_inputs = 2,
           .max_inputs = 2,
-          .normalize = detail::normalize_broadcast,
+          .normalize = kernels::normalize_broadcast,
           .infer = infer_compare,
           .no_gradient = "its result is a truth value",
           .reference = reference_compare<kCompare>};
@@ -84,10 +84,10 @@ void infer_where(InferContext& ctx) {
   ctx.outputs.push_back({ctx.inputs[1]->dtype, broadcast(ctx.shape(0), broadcast(ctx.shape(1), ctx.shape(2)))});
 }
 
-Nest<4> where_nest(const Shape& condition, const Shape& x, const Shape& y, const Shape& dst) {
+StridedLoop<4> where_nest(const Shape& condition, const Shape& x, const Shape& y, const Shape& dst) {
   return {.extents = dst.dims(),
-          .strides = {detail::broadcast_strides(condition, dst), detail::broadcast_strides(x, dst),
-                      detail::broadcast_strides(y, dst), dst.strides()}};
+          .strides = {kernels::broadcast_strides(condition, dst), kernels::broadcast_strides(x, dst),
+                      kernels::broadcast_strides(y, dst), dst.strides()}};
 }
 
 void reference_where(ReferenceContext& ctx) {
@@ -118,13 +118,13 @@ void vjp_where(VjpContext& ctx) {
 KernelPlan plan_where(PlanContext& ctx) {
   const TensorType& out = ctx.out();
   if (out.dtype != DType::f32 && out.dtype != DType::bf16) fail("kernels compute with f32 or bf16, not {}", out.dtype);
-  Nest<4> nest = where_nest(ctx.in(0).shape, ctx.in(1).shape, ctx.in(2).shape, out.shape);
+  StridedLoop<4> nest = where_nest(ctx.in(0).shape, ctx.in(1).shape, ctx.in(2).shape, out.shape);
   nest.collapse();
-  KernelPlan plan{.src = {detail::plain(ctx.in(0)), detail::plain(ctx.in(1)), detail::plain(ctx.in(2))},
-                  .dst = {detail::plain(out)},
+  KernelPlan plan{.src = {kernels::plain(ctx.in(0)), kernels::plain(ctx.in(1)), kernels::plain(ctx.in(2))},
+                  .dst = {kernels::plain(out)},
                   .implementation = "loop",
                   .kernel = nullptr};
-  detail::with_element(out.dtype == DType::bf16, [&](auto* element) {
+  kernels::with_element(out.dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([nest](const Addresses& at) {
       nest.for_rows([&](const auto& offset, int64_t count) {

@@ -15,7 +15,7 @@
 namespace hourglass::ops {
 namespace {
 
-using detail::Argument;
+using kernels::Argument;
 
 // The problem as dst [batch...,m,n] = a [batch...,m,k] * b [batch...,k,n].
 struct Product {
@@ -85,7 +85,7 @@ void vjp(VjpContext& ctx) {
 Dims strides_over(const Product& p, const Shape& shape, bool is_a, bool transposed) {
   Dims full = p.batch;
   full.insert(full.end(), shape.dims().end() - 2, shape.dims().end());
-  const Dims own = detail::broadcast_strides(shape, Shape(full));
+  const Dims own = kernels::broadcast_strides(shape, Shape(full));
   const std::size_t last = own.size() - 1;
   const int64_t row = own[transposed ? last : last - 1], column = own[transposed ? last - 1 : last];
   Dims strides(own.begin(), own.end() - 2);
@@ -104,7 +104,7 @@ void reference(ReferenceContext& ctx) {
   Dims extents = dst.shape.dims(), dst_strides = dst.shape.strides();
   extents.push_back(p.k);
   dst_strides.push_back(0);
-  const detail::Nest<3> nest{
+  const kernels::StridedLoop<3> nest{
       .extents = extents,
       .strides = {strides_over(p, a.shape, true, p.trans_a), strides_over(p, b.shape, false, p.trans_b), dst_strides}};
   nest.for_each([&](const auto& at) {
@@ -124,15 +124,15 @@ MemoryDesc seen(const TensorType& type, std::size_t rank, bool transposed) {
     std::swap(dims[rank - 1], dims[rank - 2]);
     std::swap(strides[rank - 1], strides[rank - 2]);
   }
-  return {dims, detail::to_dnnl(type.dtype), strides};
+  return {dims, kernels::to_dnnl(type.dtype), strides};
 }
 
 KernelPlan plan(PlanContext& ctx) {
-  detail::require_one_float_type(ctx);
+  kernels::require_one_float_type(ctx);
   const Product p = product_of(ctx.node.attrs, ctx.in(0).shape, ctx.in(1).shape);
   const std::size_t rank = p.batch.size() + 2;
-  KernelPlan result{.src = {detail::plain(ctx.in(0)), detail::plain(ctx.in(1))},
-                    .dst = {detail::plain(ctx.out())},
+  KernelPlan result{.src = {kernels::plain(ctx.in(0)), kernels::plain(ctx.in(1))},
+                    .dst = {kernels::plain(ctx.out())},
                     .implementation = "empty",
                     .kernel = nullptr};
   if (ctx.out().shape.elements() == 0 || p.k == 0) {
@@ -142,16 +142,16 @@ KernelPlan plan(PlanContext& ctx) {
   }
   const MemoryDesc a = seen(ctx.in(0), rank, p.trans_a), b = seen(ctx.in(1), rank, p.trans_b),
                    dst = seen(ctx.out(), rank, false);
-  const auto desc = detail::make_matmul(ctx.engine, a, b, dst);
+  const auto desc = kernels::make_matmul(ctx.engine, a, b, dst);
   if (!desc) fail("oneDNN has no {} matrix product for this CPU", ctx.in(0).dtype);
   result.scratch_bytes = desc.scratchpad_desc().get_size();
-  result.implementation = detail::implementation_of(desc);
+  result.implementation = kernels::implementation_of(desc);
   result.kernel =
-      detail::primitive_kernel(dnnl::matmul(desc), ctx.engine,
-                               {{DNNL_ARG_SRC, Argument::From::src, 0, a},
-                                {DNNL_ARG_WEIGHTS, Argument::From::src, 1, b},
-                                {DNNL_ARG_DST, Argument::From::dst, 0, dst},
-                                {DNNL_ARG_SCRATCHPAD, Argument::From::scratchpad, 0, desc.scratchpad_desc()}});
+      kernels::primitive_kernel(dnnl::matmul(desc), ctx.engine,
+                                {{DNNL_ARG_SRC, Argument::From::src, 0, a},
+                                 {DNNL_ARG_WEIGHTS, Argument::From::src, 1, b},
+                                 {DNNL_ARG_DST, Argument::From::dst, 0, dst},
+                                 {DNNL_ARG_SCRATCHPAD, Argument::From::scratchpad, 0, desc.scratchpad_desc()}});
   return result;
 }
 

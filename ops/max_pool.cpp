@@ -17,16 +17,16 @@
 namespace hourglass::ops {
 namespace {
 
-using detail::Argument;
-using detail::PoolRow;
-using detail::View;
-using detail::Window;
-using From = detail::Argument::From;
+using kernels::Argument;
+using kernels::PoolRow;
+using kernels::View;
+using kernels::Window;
+using From = kernels::Argument::From;
 
 Window checked_window(const Attrs& attrs, const Shape& src) {
   if (attrs.integer("storage_order") != 0) fail("storage_order is 1; only 0, row-major, is supported");
-  const Window window = detail::pooling_window(attrs, src);
-  detail::require_source_in_every_window(window);
+  const Window window = kernels::pooling_window(attrs, src);
+  kernels::require_source_in_every_window(window);
   return window;
 }
 
@@ -113,21 +113,21 @@ HG_CLONES void forward_row(const Pooling& p, PoolRow row, const T* src, T* dst) 
   const auto [kh0, kh1] = h.taps(row.h);
   for (int64_t ow = 0; ow < w.dst; ++ow) {
     const auto [kw0, kw1] = w.taps(ow);
-    for (int64_t lane = 0; lane < p.src.block; lane += detail::kPoolLanes) {
-      const int64_t lanes = std::min(detail::kPoolLanes, p.src.block - lane);
-      float best[detail::kPoolLanes];
+    for (int64_t lane = 0; lane < p.src.block; lane += kernels::kPoolLanes) {
+      const int64_t lanes = std::min(kernels::kPoolLanes, p.src.block - lane);
+      float best[kernels::kPoolLanes];
       std::fill_n(best, lanes, -std::numeric_limits<float>::infinity());
       for (int64_t kh = kh0; kh < kh1; ++kh) {
         for (int64_t kw = kw0; kw < kw1; ++kw) {
           const T* s = src + p.src.offset(row.n, row.g, h.position(row.h, kh), w.position(ow, kw)) + lane;
           for (int64_t i = 0; i < lanes; ++i) {
-            const float x = detail::load(s + i);
+            const float x = kernels::load(s + i);
             best[i] = x > best[i] ? x : best[i];
           }
         }
       }
       T* d = dst + p.dst.offset(row.n, row.g, row.h, ow) + lane;
-      for (int64_t i = 0; i < lanes; ++i) detail::store(d + i, best[i]);
+      for (int64_t i = 0; i < lanes; ++i) kernels::store(d + i, best[i]);
     }
   }
 }
@@ -139,10 +139,10 @@ HG_CLONES void find_row(const Pooling& p, PoolRow row, const T* src, Tap* taps) 
   const auto [kh0, kh1] = h.taps(row.h);
   for (int64_t ow = 0; ow < w.dst; ++ow) {
     const auto [kw0, kw1] = w.taps(ow);
-    for (int64_t lane = 0; lane < p.src.block; lane += detail::kPoolLanes) {
-      const int64_t lanes = std::min(detail::kPoolLanes, p.src.block - lane);
-      float best[detail::kPoolLanes];
-      int32_t tap[detail::kPoolLanes];
+    for (int64_t lane = 0; lane < p.src.block; lane += kernels::kPoolLanes) {
+      const int64_t lanes = std::min(kernels::kPoolLanes, p.src.block - lane);
+      float best[kernels::kPoolLanes];
+      int32_t tap[kernels::kPoolLanes];
       std::fill_n(best, lanes, -std::numeric_limits<float>::infinity());
       std::fill_n(tap, lanes, static_cast<int32_t>(kh0 * w.kernel + kw0));
       for (int64_t kh = kh0; kh < kh1; ++kh) {
@@ -150,7 +150,7 @@ HG_CLONES void find_row(const Pooling& p, PoolRow row, const T* src, Tap* taps) 
           const T* s = src + p.src.offset(row.n, row.g, h.position(row.h, kh), w.position(ow, kw)) + lane;
           const auto here = static_cast<int32_t>(kh * w.kernel + kw);
           for (int64_t i = 0; i < lanes; ++i) {
-            const float x = detail::load(s + i);
+            const float x = kernels::load(s + i);
             tap[i] = x > best[i] ? here : tap[i];
             best[i] = x > best[i] ? x : best[i];
           }
@@ -169,9 +169,9 @@ HG_CLONES void backward_row(const Pooling& p, PoolRow row, const Tap* taps, cons
   const auto [oh0, oh1] = h.outputs(row.h, row.h + 1);
   for (int64_t iw = 0; iw < w.src; ++iw) {
     const auto [ow0, ow1] = w.outputs(iw, iw + 1);
-    for (int64_t lane = 0; lane < p.src.block; lane += detail::kPoolLanes) {
-      const int64_t lanes = std::min(detail::kPoolLanes, p.src.block - lane);
-      float sum[detail::kPoolLanes] = {};
+    for (int64_t lane = 0; lane < p.src.block; lane += kernels::kPoolLanes) {
+      const int64_t lanes = std::min(kernels::kPoolLanes, p.src.block - lane);
+      float sum[kernels::kPoolLanes] = {};
       for (int64_t oh = oh0; oh < oh1; ++oh) {
         const int64_t down = row.h - h.position(oh, 0);
         if (down % h.dilation != 0) continue;
@@ -180,38 +180,38 @@ HG_CLONES void backward_row(const Pooling& p, PoolRow row, const Tap* taps, cons
           if (right % w.dilation != 0) continue;
           const auto here = static_cast<Tap>(down / h.dilation * w.kernel + right / w.dilation);
           const int64_t at = p.dst.offset(row.n, row.g, oh, ow) + lane;
-          for (int64_t i = 0; i < lanes; ++i) sum[i] += taps[at + i] == here ? detail::load(diff_dst + at + i) : 0.0F;
+          for (int64_t i = 0; i < lanes; ++i) sum[i] += taps[at + i] == here ? kernels::load(diff_dst + at + i) : 0.0F;
         }
       }
       T* s = diff_src + p.src.offset(row.n, row.g, row.h, iw) + lane;
-      for (int64_t i = 0; i < lanes; ++i) detail::store(s + i, sum[i]);
+      for (int64_t i = 0; i < lanes; ++i) kernels::store(s + i, sum[i]);
     }
   }
 }
 
 KernelPlan plan_forward(PlanContext& ctx) {
   const Window window = checked_window(ctx.node.attrs, ctx.in(0).shape);
-  const MemoryDesc src = detail::in_layout_of(ctx.src[0], ctx.in(0));
-  const MemoryDesc dst = detail::in_layout_of(src, ctx.out());
+  const MemoryDesc src = kernels::in_layout_of(ctx.src[0], ctx.in(0));
+  const MemoryDesc dst = kernels::in_layout_of(src, ctx.out());
   KernelPlan plan{.src = {src}, .dst = {dst}, .implementation = "loop", .kernel = nullptr};
   const auto desc =
-      detail::make_pooling(ctx.engine, detail::pooling_spec(dnnl::algorithm::pooling_max, window, src, dst));
-  if (detail::is_optimised(desc)) {
-    plan.implementation = detail::implementation_of(desc);
+      kernels::make_pooling(ctx.engine, kernels::pooling_spec(dnnl::algorithm::pooling_max, window, src, dst));
+  if (kernels::is_optimised(desc)) {
+    plan.implementation = kernels::implementation_of(desc);
     plan.scratch_bytes = desc.scratchpad_desc().get_size();
-    plan.kernel = detail::primitive_kernel(detail::PoolingForward(desc), ctx.engine,
-                                           {{DNNL_ARG_SRC, From::src, 0, src},
-                                            {DNNL_ARG_DST, From::dst, 0, dst},
-                                            {DNNL_ARG_SCRATCHPAD, From::scratchpad, 0, desc.scratchpad_desc()}});
+    plan.kernel = kernels::primitive_kernel(kernels::PoolingForward(desc), ctx.engine,
+                                            {{DNNL_ARG_SRC, From::src, 0, src},
+                                             {DNNL_ARG_DST, From::dst, 0, dst},
+                                             {DNNL_ARG_SCRATCHPAD, From::scratchpad, 0, desc.scratchpad_desc()}});
     return plan;
   }
-  const Pooling p{window, detail::view_of(src), detail::view_of(dst)};
-  detail::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
+  const Pooling p{window, kernels::view_of(src), kernels::view_of(dst)};
+  kernels::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([p](const Addresses& at) {
       const auto* from = static_cast<const T*>(at.src[0]);
       auto* to = static_cast<T*>(at.dst[0]);
-      detail::for_each_row(p.dst, [&](PoolRow row) { forward_row(p, row, from, to); });
+      kernels::for_each_row(p.dst, [&](PoolRow row) { forward_row(p, row, from, to); });
     });
   });
   return plan;
@@ -219,23 +219,23 @@ KernelPlan plan_forward(PlanContext& ctx) {
 
 KernelPlan plan_backward(PlanContext& ctx) {
   const Window window = checked_window(ctx.node.attrs, ctx.in(0).shape);
-  const MemoryDesc src = detail::in_layout_of(ctx.src[0], ctx.in(0));
-  const MemoryDesc diff_dst = detail::in_layout_of(src, ctx.in(1));
+  const MemoryDesc src = kernels::in_layout_of(ctx.src[0], ctx.in(0));
+  const MemoryDesc diff_dst = kernels::in_layout_of(src, ctx.in(1));
   KernelPlan plan{.src = {src, diff_dst},
                   .dst = {src},
-                  .scratch_bytes = static_cast<std::size_t>(detail::padded_elements(diff_dst)) * sizeof(Tap),
+                  .scratch_bytes = static_cast<std::size_t>(kernels::padded_elements(diff_dst)) * sizeof(Tap),
                   .implementation = "loop",
                   .kernel = nullptr};
-  const Pooling p{window, detail::view_of(src), detail::view_of(diff_dst)};
-  detail::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
+  const Pooling p{window, kernels::view_of(src), kernels::view_of(diff_dst)};
+  kernels::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([p](const Addresses& at) {
       const auto* from = static_cast<const T*>(at.src[0]);
       const auto* diff = static_cast<const T*>(at.src[1]);
       auto* to = static_cast<T*>(at.dst[0]);
       auto* taps = static_cast<Tap*>(at.scratch);
-      detail::for_each_row(p.dst, [&](PoolRow row) { find_row(p, row, from, taps); });
-      detail::for_each_row(p.src, [&](PoolRow row) { backward_row(p, row, taps, diff, to); });
+      kernels::for_each_row(p.dst, [&](PoolRow row) { find_row(p, row, from, taps); });
+      kernels::for_each_row(p.src, [&](PoolRow row) { backward_row(p, row, taps, diff, to); });
     });
   });
   // The maxima are found before the first write, and each row reads diff_dst only.

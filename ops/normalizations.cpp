@@ -19,8 +19,8 @@ std::vector<ValueId> normalize_groups(const LowerContext& ctx, ValueId src, int6
   const int64_t elements = ctx.shape(src).elements();
   if (groups < 1 || elements == 0) fail("src is {}: there is nothing to normalise", ctx.shape(src));
   const ValueId flat = ctx.reshape(src, {1, groups, elements / groups});
-  const ValueId one = ctx.b.constant(detail::filled(Shape{groups}, 1), ctx.node.name + "/one");
-  const ValueId zero = ctx.b.constant(detail::filled(Shape{groups}, 0), ctx.node.name + "/zero");
+  const ValueId one = ctx.b.constant(kernels::filled(Shape{groups}, 1), ctx.node.name + "/one");
+  const ValueId zero = ctx.b.constant(kernels::filled(Shape{groups}, 0), ctx.node.name + "/zero");
   return ctx.b.add_all("BatchNormalization", {flat, one, zero},
                        {{"epsilon", ctx.node.attrs.real("epsilon")}, {"training_mode", int64_t{1}}},
                        ctx.node.name + "/BatchNormalization");

@@ -17,8 +17,8 @@
 namespace hourglass::ops {
 namespace {
 
-using detail::kOutside;
-using detail::View;
+using kernels::kOutside;
+using kernels::View;
 
 // Opset 18's `axes` chooses the axes that `pads` speaks of.
 Dims pads_of(const Attrs& attrs, int rank) {
@@ -41,12 +41,12 @@ Dims pads_of(const Attrs& attrs, int rank) {
 
 Shape padded(const Attrs& attrs, const Shape& src) {
   const Dims pads = pads_of(attrs, src.rank());
-  const detail::Border border = detail::border_of(attrs.string("mode"));
+  const kernels::PaddingMode border = kernels::padding_mode_of(attrs.string("mode"));
   Dims dims = src.dims();
   const std::size_t rank = dims.size();
   for (std::size_t d = 0; d < rank; ++d) {
     const int64_t begin = pads[d], end = pads[d + rank], extent = src.dims()[d];
-    detail::check_border(border, begin, end, extent, static_cast<int>(d));
+    kernels::check_padding(border, begin, end, extent, static_cast<int>(d));
     if (__builtin_add_overflow(dims[d], begin, &dims[d]) || __builtin_add_overflow(dims[d], end, &dims[d]) ||
         dims[d] < 0) {
       fail("pads of {} and {} leave axis {} of {} elements with less than none", begin, end, d, extent);
@@ -57,11 +57,11 @@ Shape padded(const Attrs& attrs, const Shape& src) {
 
 // For one axis: src's index for each of dst's, or kOutside.
 Dims index_map(const Attrs& attrs, const Shape& src, const Shape& dst, std::size_t axis) {
-  const detail::Border border = detail::border_of(attrs.string("mode"));
+  const kernels::PaddingMode border = kernels::padding_mode_of(attrs.string("mode"));
   const int64_t begin = pads_of(attrs, src.rank())[axis], extent = src.dims()[axis];
   Dims map(static_cast<std::size_t>(dst.dims()[axis]));
   for (std::size_t i = 0; i < map.size(); ++i) {
-    map[i] = detail::border_source(border, static_cast<int64_t>(i) - begin, extent);
+    map[i] = kernels::border_source(border, static_cast<int64_t>(i) - begin, extent);
   }
   return map;
 }
@@ -152,17 +152,17 @@ HG_CLONES void copy_row(const T* src, T* dst, int64_t count) {
 
 template <class T>
 HG_CLONES void fill_row(T* dst, int64_t count, float value) {
-  for (int64_t i = 0; i < count; ++i) detail::store(dst + i, value);
+  for (int64_t i = 0; i < count; ++i) kernels::store(dst + i, value);
 }
 
 template <class To, class From>
 HG_CLONES void add_row(const From* src, To* dst, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) detail::store(dst + i, detail::load(dst + i) + detail::load(src + i));
+  for (int64_t i = 0; i < count; ++i) kernels::store(dst + i, kernels::load(dst + i) + kernels::load(src + i));
 }
 
 template <class T>
 HG_CLONES void round_row(const float* src, T* dst, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) detail::store(dst + i, src[i]);
+  for (int64_t i = 0; i < count; ++i) kernels::store(dst + i, src[i]);
 }
 
 // Everything that the row kernels need; made once.
@@ -177,7 +177,7 @@ struct RowPlan {
 template <class T>
 void pad_rows(const RowPlan& plan, const T* src, T* dst) {
   const View &from = plan.src, &to = plan.dst;
-  detail::parallel_for(to.n * to.groups * to.h, [&](int64_t item) {
+  kernels::parallel_for(to.n * to.groups * to.h, [&](int64_t item) {
     const int64_t h = item % to.h, g = item / to.h % to.groups, n = item / (to.h * to.groups);
     T* out = dst + to.offset(n, g, h, 0);
     const int64_t lanes = to.lanes(g);
@@ -237,7 +237,7 @@ template <class T>
 void fold_rows(const RowPlan& plan, const T* diff_dst, T* diff_src, float* work) {
   const View &to = plan.src, &from = plan.dst;
   const int64_t row_elements = to.w * to.block;
-  detail::parallel_for(to.n * to.groups * to.h, [&](int64_t item) {
+  kernels::parallel_for(to.n * to.groups * to.h, [&](int64_t item) {
     const int64_t h = item % to.h, g = item / to.h % to.groups, n = item / (to.h * to.groups);
     T* out = diff_src + to.offset(n, g, h, 0);
     const Dims& rows = plan.rows_of[static_cast<std::size_t>(h)];
@@ -268,8 +268,8 @@ bool pads_rows_and_columns_only(const Attrs& attrs, const Shape& src) {
 
 RowPlan row_plan(const Attrs& attrs, const Shape& src, const Shape& dst, const MemoryDesc& src_desc,
                  const MemoryDesc& dst_desc) {
-  RowPlan plan{.src = detail::view_of(src_desc),
-               .dst = detail::view_of(dst_desc),
+  RowPlan plan{.src = kernels::view_of(src_desc),
+               .dst = kernels::view_of(dst_desc),
                .rows = index_map(attrs, src, dst, 2),
                .columns = index_map(attrs, src, dst, 3),
                .rows_of = std::vector<Dims>(static_cast<std::size_t>(src[2])),
@@ -288,12 +288,12 @@ KernelPlan plan(PlanContext& ctx) {
   const Attrs& attrs = ctx.node.attrs;
   const TensorType& narrow = kForward ? ctx.in(0) : ctx.out(0);
   const TensorType& wide = kForward ? ctx.out(0) : ctx.in(0);
-  const bool by_rows = pads_rows_and_columns_only(attrs, narrow.shape) && detail::is_viewable(ctx.src[0]);
-  const MemoryDesc given = by_rows ? detail::in_layout_of(ctx.src[0], ctx.in(0)) : detail::plain(ctx.in(0));
-  const MemoryDesc made = detail::in_layout_of(given, ctx.out(0));
+  const bool by_rows = pads_rows_and_columns_only(attrs, narrow.shape) && kernels::is_viewable(ctx.src[0]);
+  const MemoryDesc given = by_rows ? kernels::in_layout_of(ctx.src[0], ctx.in(0)) : kernels::plain(ctx.in(0));
+  const MemoryDesc made = kernels::in_layout_of(given, ctx.out(0));
   KernelPlan result{
       .src = {given}, .dst = {made}, .implementation = by_rows ? "loop" : "loop:plain", .kernel = nullptr};
-  detail::with_element(narrow.dtype == DType::bf16, [&](auto* element) {
+  kernels::with_element(narrow.dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     if (by_rows) {
       const RowPlan rows = row_plan(attrs, narrow.shape, wide.shape, kForward ? given : made, kForward ? made : given);
@@ -318,12 +318,12 @@ KernelPlan plan(PlanContext& ctx) {
       auto* dst = static_cast<T*>(at.dst[0]);
       if constexpr (kForward) {
         for_each_element(maps, small, large, [&](int64_t to, int64_t from) {
-          detail::store(dst + to, from == kOutside ? value : detail::load(src + from));
+          kernels::store(dst + to, from == kOutside ? value : kernels::load(src + from));
         });
       } else {
         fill_row(dst, small.elements(), 0.0F);
         for_each_element(maps, small, large, [&](int64_t from, int64_t to) {
-          if (to != kOutside) detail::store(dst + to, detail::load(dst + to) + detail::load(src + from));
+          if (to != kOutside) kernels::store(dst + to, kernels::load(dst + to) + kernels::load(src + from));
         });
       }
     });

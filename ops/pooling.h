@@ -1,7 +1,7 @@
 // What average and maximum pooling share: the choice between oneDNN and our own loops, and the loops' frame.
 //
 // oneDNN's pooling runs where it has an optimised kernel. It has none for dilated windows, and no words for the
-// averages of ceil_mode's overhanging windows: those run in loops over detail::View, one call per row.
+// averages of ceil_mode's overhanging windows: those run in loops over kernels::View, one call per row.
 #pragma once
 
 #include <string_view>
@@ -10,7 +10,7 @@
 #include "ops/loops/parallel.h"
 #include "ops/memory/view.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // A row function works on one row of one channel group; channels lie side by side in pieces of at most this many.
 inline constexpr int64_t kPoolLanes = 64;
@@ -45,4 +45,4 @@ bool is_optimised(const PrimitiveDesc& desc) {
   return desc && !std::string_view(desc.impl_info_str()).starts_with("ref");
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

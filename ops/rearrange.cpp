@@ -17,10 +17,10 @@
 namespace hourglass::ops {
 namespace {
 
-using detail::Nest;
+using kernels::StridedLoop;
 
 // Each of these ops is one nest from src (operand 0) to dst (operand 1).
-using MakeNest = Nest<2> (*)(const Attrs& attrs, const Shape& src, const Shape& dst);
+using MakeNest = StridedLoop<2> (*)(const Attrs& attrs, const Shape& src, const Shape& dst);
 
 template <MakeNest kNest>
 void reference(ReferenceContext& ctx) {
@@ -33,17 +33,17 @@ void reference(ReferenceContext& ctx) {
 
 template <MakeNest kNest>
 KernelPlan plan(PlanContext& ctx) {
-  detail::require_one_float_type(ctx);
-  Nest<2> nest = kNest(ctx.node.attrs, ctx.in(0).shape, ctx.out().shape);
+  kernels::require_one_float_type(ctx);
+  StridedLoop<2> nest = kNest(ctx.node.attrs, ctx.in(0).shape, ctx.out().shape);
   nest.collapse();
-  KernelPlan result{.src = {detail::plain(ctx.in(0))},
-                    .dst = {detail::plain(ctx.out())},
+  KernelPlan result{.src = {kernels::plain(ctx.in(0))},
+                    .dst = {kernels::plain(ctx.out())},
                     .implementation = "loop",
                     .kernel = nullptr};
-  detail::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
+  kernels::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     result.kernel = loop_kernel([nest](const Addresses& at) {
-      detail::copy_nest(nest, static_cast<const T*>(at.src[0]), static_cast<T*>(at.dst[0]));
+      kernels::copy_nest(nest, static_cast<const T*>(at.src[0]), static_cast<T*>(at.dst[0]));
     });
   });
   return result;
@@ -63,21 +63,21 @@ void infer_expand(InferContext& ctx) {
   ctx.outputs.push_back({ctx.inputs[0]->dtype, broadcast(ctx.shape(0), Shape(ctx.attrs.ints("shape")))});
 }
 
-Nest<2> expand_nest(const Attrs&, const Shape& src, const Shape& dst) {
-  return {.extents = dst.dims(), .strides = {detail::broadcast_strides(src, dst), dst.strides()}};
+StridedLoop<2> expand_nest(const Attrs&, const Shape& src, const Shape& dst) {
+  return {.extents = dst.dims(), .strides = {kernels::broadcast_strides(src, dst), dst.strides()}};
 }
 
 // One number everywhere looks the same in any layout.
 KernelPlan plan_expand(PlanContext& ctx) {
   if (ctx.in(0).shape.elements() != 1) return plan<expand_nest>(ctx);
-  detail::require_one_float_type(ctx);
+  kernels::require_one_float_type(ctx);
   const bool is_image = ctx.policy == LayoutPolicy::channels_last && ctx.out().shape.rank() == 4;
-  const MemoryDesc dst = is_image ? detail::with_tag(ctx.out(), detail::Tag::nhwc) : detail::plain(ctx.out());
-  KernelPlan result{.src = {detail::plain(ctx.in(0))}, .dst = {dst}, .implementation = "loop", .kernel = nullptr};
-  detail::with_element(ctx.out().dtype == DType::bf16, [&](auto* element) {
+  const MemoryDesc dst = is_image ? kernels::with_tag(ctx.out(), kernels::Tag::nhwc) : kernels::plain(ctx.out());
+  KernelPlan result{.src = {kernels::plain(ctx.in(0))}, .dst = {dst}, .implementation = "loop", .kernel = nullptr};
+  kernels::with_element(ctx.out().dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     result.kernel = loop_kernel([count = ctx.out().shape.elements()](const Addresses& at) {
-      detail::parallel_ranges(count, 4096, [&](int64_t begin, int64_t end) {
+      kernels::parallel_ranges(count, 4096, [&](int64_t begin, int64_t end) {
         std::fill(static_cast<T*>(at.dst[0]) + begin, static_cast<T*>(at.dst[0]) + end, *static_cast<T*>(at.src[0]));
       });
     });
@@ -104,9 +104,9 @@ void infer_tile(InferContext& ctx) {
 }
 
 // Every dimension twice: copies, then elements.
-Nest<2> tile_nest(const Attrs& attrs, const Shape& src, const Shape& dst) {
+StridedLoop<2> tile_nest(const Attrs& attrs, const Shape& src, const Shape& dst) {
   const Dims &repeats = attrs.ints("repeats"), src_strides = src.strides(), dst_strides = dst.strides();
-  Nest<2> nest{};
+  StridedLoop<2> nest{};
   for (std::size_t i = 0; i < repeats.size(); ++i) {
     const int64_t extent = src.dims()[i];
     nest.extents.insert(nest.extents.end(), {repeats[i], extent});
@@ -151,9 +151,9 @@ void infer_transpose(InferContext& ctx) {
   ctx.outputs.push_back({ctx.inputs[0]->dtype, Shape(std::move(dims))});
 }
 
-Nest<2> transpose_nest(const Attrs& attrs, const Shape& src, const Shape& dst) {
+StridedLoop<2> transpose_nest(const Attrs& attrs, const Shape& src, const Shape& dst) {
   const Dims strides = src.strides();
-  Nest<2> nest{.extents = dst.dims(), .strides = {Dims{}, dst.strides()}};
+  StridedLoop<2> nest{.extents = dst.dims(), .strides = {Dims{}, dst.strides()}};
   for (const int64_t d : permutation_of(attrs, src.rank()))
     nest.strides[0].push_back(strides[static_cast<std::size_t>(d)]);
   return nest;
@@ -168,23 +168,23 @@ void vjp_transpose(VjpContext& ctx) {
 
 // A reorder from src's own layout, seen with its dimensions permuted, to a row-major dst.
 KernelPlan plan_transpose(PlanContext& ctx) {
-  detail::require_one_float_type(ctx);
+  kernels::require_one_float_type(ctx);
   const int rank = ctx.in(0).shape.rank();
   if (rank < 2 || ctx.in(0).shape.elements() == 0) return plan<transpose_nest>(ctx);
   const Dims perm = permutation_of(ctx.node.attrs, rank);
   std::vector<int> place(perm.size());  // of src's dimension in dst, as oneDNN wants it
   for (std::size_t i = 0; i < perm.size(); ++i) place[static_cast<std::size_t>(perm[i])] = static_cast<int>(i);
-  const MemoryDesc src = ctx.src[0], seen = src.permute_axes(place), dst = detail::plain(ctx.out());
-  const dnnl::reorder::primitive_desc reorder = detail::make_reorder(ctx.engine, seen, dst);
+  const MemoryDesc src = ctx.src[0], seen = src.permute_axes(place), dst = kernels::plain(ctx.out());
+  const dnnl::reorder::primitive_desc reorder = kernels::make_reorder(ctx.engine, seen, dst);
   return {.src = {src},
           .dst = {dst},
           .scratch_bytes = reorder.scratchpad_desc().get_size(),
           .implementation = "reorder",
-          .kernel = detail::primitive_kernel(
+          .kernel = kernels::primitive_kernel(
               dnnl::reorder(reorder), ctx.engine,
-              {{DNNL_ARG_FROM, detail::Argument::From::src, 0, seen},
-               {DNNL_ARG_TO, detail::Argument::From::dst, 0, dst},
-               {DNNL_ARG_SCRATCHPAD, detail::Argument::From::scratchpad, 0, reorder.scratchpad_desc()}})};
+              {{DNNL_ARG_FROM, kernels::Argument::From::src, 0, seen},
+               {DNNL_ARG_TO, kernels::Argument::From::dst, 0, dst},
+               {DNNL_ARG_SCRATCHPAD, kernels::Argument::From::scratchpad, 0, reorder.scratchpad_desc()}})};
 }
 
 // --- DepthToSpace, SpaceToDepth ---
@@ -226,7 +226,7 @@ void infer_space_to_depth(InferContext& ctx) {
 }
 
 // The six dimensions N, C, H, BH, W, BW: strides in the deep tensor (operand 0) and in the wide one (operand 1).
-Nest<2> depth_nest(int64_t b, bool crd, const Shape& deep, const Shape& wide) {
+StridedLoop<2> depth_nest(int64_t b, bool crd, const Shape& deep, const Shape& wide) {
   const Dims d = deep.strides(), w = wide.strides();
   const int64_t channel = crd ? b * b : 1, place = crd ? 1 : wide[1];
   return {.extents = {wide[0], wide[1], deep[2], b, deep[3], b},
@@ -234,12 +234,12 @@ Nest<2> depth_nest(int64_t b, bool crd, const Shape& deep, const Shape& wide) {
                       Dims{w[0], w[1], b * w[2], w[2], b * w[3], w[3]}}};
 }
 
-Nest<2> depth_to_space_nest(const Attrs& attrs, const Shape& src, const Shape& dst) {
+StridedLoop<2> depth_to_space_nest(const Attrs& attrs, const Shape& src, const Shape& dst) {
   return depth_nest(attrs.integer("blocksize"), is_crd(attrs), src, dst);
 }
 
-Nest<2> space_to_depth_nest(const Attrs& attrs, const Shape& src, const Shape& dst) {
-  Nest<2> nest = depth_nest(attrs.integer("blocksize"), false, dst, src);
+StridedLoop<2> space_to_depth_nest(const Attrs& attrs, const Shape& src, const Shape& dst) {
+  StridedLoop<2> nest = depth_nest(attrs.integer("blocksize"), false, dst, src);
   std::swap(nest.strides[0], nest.strides[1]);
   return nest;
 }

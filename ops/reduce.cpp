@@ -23,8 +23,8 @@
 namespace hourglass::ops {
 namespace {
 
-using detail::Nest;
-using detail::View;
+using kernels::StridedLoop;
+using kernels::View;
 
 // A reduction is finish(combine of map(x), number of elements). `zeros_vanish`: zeros do not change it, so the padding
 // lanes of a blocked layout may be walked like the rest.
@@ -133,8 +133,8 @@ void reference(ReferenceContext& ctx) {
   HostTensor& dst = ctx.outputs[0];
   const Shape kept = keepdims_shape(src.shape, mask_of<kAxes>(ctx.attrs, src.shape));
   std::fill(dst.values.begin(), dst.values.end(), K::kStart);
-  const Nest<2> nest{.extents = src.shape.dims(),
-                     .strides = {src.shape.strides(), detail::broadcast_strides(kept, src.shape)}};
+  const StridedLoop<2> nest{.extents = src.shape.dims(),
+                            .strides = {src.shape.strides(), kernels::broadcast_strides(kept, src.shape)}};
   nest.for_each([&](const auto& at) {
     double& y = dst.values[static_cast<std::size_t>(at[1])];
     y = K::combine(y, K::map(src.values[static_cast<std::size_t>(at[0])]));
@@ -199,10 +199,10 @@ HG_CLONES double reduce_row(const T* x, int64_t count) {
   double result = K::kStart;
   if constexpr (std::is_base_of_v<Sum, K>) {
 #pragma omp simd reduction(+ : result)
-    for (int64_t i = 0; i < count; ++i) result += K::map(static_cast<double>(detail::load(x + i)));
+    for (int64_t i = 0; i < count; ++i) result += K::map(static_cast<double>(kernels::load(x + i)));
   } else {
     for (int64_t i = 0; i < count; ++i) {
-      result = K::combine(result, K::map(static_cast<double>(detail::load(x + i))));
+      result = K::combine(result, K::map(static_cast<double>(kernels::load(x + i))));
     }
   }
   return result;
@@ -213,7 +213,7 @@ template <class K, class T>
 HG_CLONES void reduce_columns(const T* x, int64_t stride, int64_t count, double* acc, int64_t width) {
   for (int64_t i = 0; i < count; ++i) {
     for (int64_t j = 0; j < width; ++j) {
-      acc[j] = K::combine(acc[j], K::map(static_cast<double>(detail::load(x + i * stride + j))));
+      acc[j] = K::combine(acc[j], K::map(static_cast<double>(kernels::load(x + i * stride + j))));
     }
   }
 }
@@ -227,12 +227,12 @@ void plan_all(KernelPlan& plan, int64_t elements, double count) {
   plan.kernel = loop_kernel([=](const Addresses& at) {
     const auto* src = static_cast<const T*>(at.src[0]);
     auto* partial = static_cast<double*>(at.scratch);
-    detail::parallel_for(chunks, [&](int64_t i) {
+    kernels::parallel_for(chunks, [&](int64_t i) {
       partial[i] = reduce_row<K>(src + i * kChunk, std::min(kChunk, elements - i * kChunk));
     });
     double total = K::kStart;
     for (int64_t i = 0; i < chunks; ++i) total = K::combine(total, partial[i]);
-    detail::store(static_cast<T*>(at.dst[0]), static_cast<float>(K::finish(total, count)));
+    kernels::store(static_cast<T*>(at.dst[0]), static_cast<float>(K::finish(total, count)));
   });
 }
 
@@ -247,7 +247,7 @@ void plan_spatial(KernelPlan& plan, const View& v, bool over_batch, bool over_ch
     const auto* src = static_cast<const T*>(at.src[0]);
     auto* dst = static_cast<T*>(at.dst[0]);
     auto* partial = static_cast<double*>(at.scratch);
-    detail::parallel_for(v.n * v.groups * chunks, [&](int64_t i) {
+    kernels::parallel_for(v.n * v.groups * chunks, [&](int64_t i) {
       double* acc = partial + i * v.block;
       std::fill(acc, acc + v.block, K::kStart);
       const int64_t ng = i / chunks;
@@ -274,7 +274,7 @@ void plan_spatial(KernelPlan& plan, const View& v, bool over_batch, bool over_ch
         for (int64_t in = n; in < (over_batch ? v.n : n + 1); ++in) {
           for (int64_t ic = c; ic < (over_channels ? v.c : c + 1); ++ic) total = gather(in, ic, total);
         }
-        detail::store(dst + n * out_c + c, static_cast<float>(K::finish(total, count)));
+        kernels::store(dst + n * out_c + c, static_cast<float>(K::finish(total, count)));
       }
     }
   });
@@ -284,8 +284,8 @@ void plan_spatial(KernelPlan& plan, const View& v, bool over_batch, bool over_ch
 // result has up to kTile neighbours that are made with it where the innermost dimension is kept.
 template <class K, class T>
 void plan_plain(KernelPlan& plan, const Shape& src, const Mask& mask, double count) {
-  Nest<2> nest{.extents = src.dims(),
-               .strides = {src.strides(), detail::broadcast_strides(keepdims_shape(src, mask), src)}};
+  StridedLoop<2> nest{.extents = src.dims(),
+                      .strides = {src.strides(), kernels::broadcast_strides(keepdims_shape(src, mask), src)}};
   nest.collapse();
   // After collapsing, dimensions alternate between kept and reduced.
   struct Dim {
@@ -312,7 +312,7 @@ void plan_plain(KernelPlan& plan, const Shape& src, const Mask& mask, double cou
   plan.kernel = loop_kernel([=](const Addresses& at) {
     const auto* x = static_cast<const T*>(at.src[0]);
     auto* dst = static_cast<T*>(at.dst[0]);
-    detail::parallel_for(outer_count * tiles, [&](int64_t i) {
+    kernels::parallel_for(outer_count * tiles, [&](int64_t i) {
       const int64_t tile = i % tiles * kTile;
       const int64_t width = std::min(kTile, inner.extent - tile);
       int64_t from = tile, to = tile, rest = i / tiles;
@@ -335,31 +335,31 @@ void plan_plain(KernelPlan& plan, const Shape& src, const Mask& mask, double cou
           reduce_columns<K>(x + at_r, run.src_stride, run.extent, acc, width);
         }
       }
-      for (int64_t j = 0; j < width; ++j) detail::store(dst + to + j, static_cast<float>(K::finish(acc[j], count)));
+      for (int64_t j = 0; j < width; ++j) kernels::store(dst + to + j, static_cast<float>(K::finish(acc[j], count)));
     });
   });
 }
 
 template <class K, Axes kAxes>
 KernelPlan plan(PlanContext& ctx) {
-  detail::require_one_float_type(ctx);
+  kernels::require_one_float_type(ctx);
   const TensorType& in = ctx.in(0);
   const Mask mask = mask_of<kAxes>(ctx.node.attrs, in.shape);
   const double count = static_cast<double>(in.shape.elements()) / static_cast<double>(ctx.out().shape.elements());
   const bool everything = ctx.out().shape.elements() == 1;
-  const MemoryDesc dense = detail::elementwise_layout(ctx.src[0], in);
-  KernelPlan result{.src = {dense}, .dst = {detail::plain(ctx.out())}, .implementation = "loop", .kernel = nullptr};
-  detail::with_element(in.dtype == DType::bf16, [&](auto* element) {
+  const MemoryDesc dense = kernels::elementwise_layout(ctx.src[0], in);
+  KernelPlan result{.src = {dense}, .dst = {kernels::plain(ctx.out())}, .implementation = "loop", .kernel = nullptr};
+  kernels::with_element(in.dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
-    if (everything && (K::kZerosVanish || !detail::has_padding(dense))) {
-      plan_all<K, T>(result, detail::padded_elements(dense), count);
+    if (everything && (K::kZerosVanish || !kernels::has_padding(dense))) {
+      plan_all<K, T>(result, kernels::padded_elements(dense), count);
       return;
     }
-    if (in.shape.rank() == 4 && detail::is_viewable(dense) && mask[2] && mask[3]) {
-      plan_spatial<K, T>(result, detail::view_of(dense), mask[0], mask[1], count);
+    if (in.shape.rank() == 4 && kernels::is_viewable(dense) && mask[2] && mask[3]) {
+      plan_spatial<K, T>(result, kernels::view_of(dense), mask[0], mask[1], count);
       return;
     }
-    result.src[0] = detail::plain(in);
+    result.src[0] = kernels::plain(in);
     plan_plain<K, T>(result, in.shape, mask, count);
   });
   return result;

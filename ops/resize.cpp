@@ -26,12 +26,12 @@
 namespace hourglass::ops {
 namespace {
 
-using detail::resized_shape;
-using detail::SeparableMap;
-using detail::TapList;
-using detail::taps_of_axis;
-using detail::View;
-using detail::WrittenStatistics;
+using kernels::resized_shape;
+using kernels::SeparableMap;
+using kernels::TapList;
+using kernels::taps_of_axis;
+using kernels::View;
+using kernels::WrittenStatistics;
 
 enum Axis : int { kH = 2, kW = 3 };
 
@@ -43,7 +43,7 @@ void infer_forward(InferContext& ctx) {
 
 void infer_with_statistics(InferContext& ctx) {
   infer_forward(ctx);
-  detail::infer_written_statistics(ctx);
+  kernels::infer_written_statistics(ctx);
 }
 
 void infer_backward(InferContext& ctx) {
@@ -55,7 +55,7 @@ void infer_backward(InferContext& ctx) {
 
 void infer_statistics(InferContext& ctx) {
   const Shape dst = resized_shape(ctx.attrs, ctx.shape(0));
-  if (detail::crops(ctx.attrs)) fail("Resize sees a part of the image only, which is not supported here");
+  if (kernels::crops(ctx.attrs)) fail("Resize sees a part of the image only, which is not supported here");
   ctx.outputs.resize(2, {DType::f32, Shape{dst[1]}});
 }
 
@@ -103,14 +103,14 @@ bool upsample_to_onnx(ToOnnxContext&) { return false; }
 // What lies outside of tf_crop_and_resize's image is a constant, and the rest is linear.
 std::vector<ValueId> lower_extrapolation(LowerContext& ctx) {
   const double value = ctx.node.attrs.real("extrapolation_value");
-  if (!detail::crops(ctx.node.attrs) || value == 0) return {};
+  if (!kernels::crops(ctx.node.attrs) || value == 0) return {};
   Attrs attrs = ctx.node.attrs;
   attrs.set("extrapolation_value", 0.0);
   const ValueId src = ctx.node.inputs[0], inside = ctx.add("Resize", {src}, attrs);
   const Shape shape = ctx.shape(src), dst = ctx.shape(inside);
-  const std::vector<bool> rows = detail::outside_of_axis(attrs, shape, kH),
-                          columns = detail::outside_of_axis(attrs, shape, kW);
-  HostTensor outside = detail::filled(Shape{1, 1, dst[kH], dst[kW]}, 0);
+  const std::vector<bool> rows = kernels::outside_of_axis(attrs, shape, kH),
+                          columns = kernels::outside_of_axis(attrs, shape, kW);
+  HostTensor outside = kernels::filled(Shape{1, 1, dst[kH], dst[kW]}, 0);
   for (int64_t i = 0; i < outside.shape.elements(); ++i) {
     const bool is_out = rows[static_cast<std::size_t>(i / dst[kW])] || columns[static_cast<std::size_t>(i % dst[kW])];
     outside.values[static_cast<std::size_t>(i)] = is_out ? value : 0;
@@ -147,7 +147,7 @@ void reference_forward(ReferenceContext& ctx) {
 
 void reference_with_statistics(ReferenceContext& ctx) {
   reference_forward(ctx);
-  detail::reference_written_statistics(ctx);
+  kernels::reference_written_statistics(ctx);
 }
 
 void reference_statistics(ReferenceContext& ctx) {
@@ -175,7 +175,7 @@ void run_map(const SeparableMap& map, int64_t parts, const WrittenStatistics& st
   auto* dst = static_cast<T*>(at.dst[0]);
   const View &from = map.src(), &to = map.dst();
   const int64_t total = to.n * to.groups * to.h;
-  detail::parallel_parts(parts, [&](int64_t thread, const auto& take) {
+  kernels::parallel_parts(parts, [&](int64_t thread, const auto& take) {
     float* buffer = static_cast<float*>(at.scratch) + thread * map.buffer_floats();
     for (int64_t part = take(); part >= 0; part = take()) {
       for (int64_t row = total * part / parts; row < total * (part + 1) / parts; ++row) {
@@ -193,11 +193,11 @@ void run_map(const SeparableMap& map, int64_t parts, const WrittenStatistics& st
 KernelPlan plan_map(const MemoryDesc& src_desc, const MemoryDesc& dst_desc, const TensorType& type,
                     const std::vector<TapList>& rows, const std::vector<TapList>& columns,
                     std::optional<double> epsilon = {}) {
-  const View dst = detail::view_of(dst_desc);
-  const auto map = std::make_shared<const SeparableMap>(detail::view_of(src_desc), dst, rows, columns);
+  const View dst = kernels::view_of(dst_desc);
+  const auto map = std::make_shared<const SeparableMap>(kernels::view_of(src_desc), dst, rows, columns);
   const int64_t lines = dst.n * dst.groups * dst.h,
-                parts = lines * dst.w * dst.block < kSerial ? 1 : detail::parts_of(lines);
-  detail::Offsets offsets;
+                parts = lines * dst.w * dst.block < kSerial ? 1 : kernels::parts_of(lines);
+  kernels::ScratchLayout offsets;
   offsets.add(static_cast<std::size_t>(omp_get_max_threads() * map->buffer_floats()) * sizeof(float));
   const WrittenStatistics statistics(type, epsilon, parts, offsets);
   KernelPlan plan{.src = {src_desc},
@@ -206,7 +206,7 @@ KernelPlan plan_map(const MemoryDesc& src_desc, const MemoryDesc& dst_desc, cons
                   .implementation = "loop",
                   .kernel = nullptr};
   statistics.add_to(plan);
-  detail::with_element(type.dtype == DType::bf16, [&](auto* element) {
+  kernels::with_element(type.dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([map, parts, statistics](const Addresses& at) {
       statistics.begin(at);
@@ -219,12 +219,12 @@ KernelPlan plan_map(const MemoryDesc& src_desc, const MemoryDesc& dst_desc, cons
 
 // Layouts of source and result whose views agree in block.
 std::pair<MemoryDesc, MemoryDesc> layouts_for(const PlanContext& ctx) {
-  if (detail::is_viewable(ctx.src[0]) && detail::view_of(ctx.src[0]).dense_rows()) {
-    const MemoryDesc dst = detail::in_layout_of(ctx.src[0], ctx.out());
-    const View a = detail::view_of(ctx.src[0]), b = detail::view_of(dst);
+  if (kernels::is_viewable(ctx.src[0]) && kernels::view_of(ctx.src[0]).dense_rows()) {
+    const MemoryDesc dst = kernels::in_layout_of(ctx.src[0], ctx.out());
+    const View a = kernels::view_of(ctx.src[0]), b = kernels::view_of(dst);
     if (a.block == b.block && b.dense_rows()) return {ctx.src[0], dst};
   }
-  return {detail::plain(ctx.in(0)), detail::plain(ctx.out())};
+  return {kernels::plain(ctx.in(0)), kernels::plain(ctx.out())};
 }
 
 KernelPlan plan_forward_with(const PlanContext& ctx, std::optional<double> epsilon) {
@@ -234,8 +234,8 @@ KernelPlan plan_forward_with(const PlanContext& ctx, std::optional<double> epsil
     return plan_map(src, dst, ctx.out(), taps_of_axis(ctx.node.attrs, shape, kH),
                     taps_of_axis(ctx.node.attrs, shape, kW), with);
   };
-  if (!epsilon || detail::view_of(dst).is_channels_last()) return plan(epsilon);
-  return detail::before_statistics(ctx.out(), *epsilon, plan({}));
+  if (!epsilon || kernels::view_of(dst).is_channels_last()) return plan(epsilon);
+  return kernels::before_statistics(ctx.out(), *epsilon, plan({}));
 }
 
 KernelPlan plan_forward(PlanContext& ctx) { return plan_forward_with(ctx, {}); }
@@ -244,14 +244,14 @@ KernelPlan plan_with_statistics(PlanContext& ctx) { return plan_forward_with(ctx
 
 KernelPlan plan_statistics(PlanContext& ctx) {
   const TensorType& src = ctx.in(0);
-  const auto resized = std::make_shared<const detail::ResizedNormalization>(ctx.node.attrs, src.shape);
-  KernelPlan plan{.src = {detail::with_tag(src, detail::Tag::nhwc)},
-                  .dst = {detail::plain(ctx.out(0)), detail::plain(ctx.out(1))},
+  const auto resized = std::make_shared<const kernels::ResizedNormalization>(ctx.node.attrs, src.shape);
+  KernelPlan plan{.src = {kernels::with_tag(src, kernels::Tag::nhwc)},
+                  .dst = {kernels::plain(ctx.out(0)), kernels::plain(ctx.out(1))},
                   .scratch_bytes = resized->scratch_bytes(),
                   .implementation = "loop",
                   .kernel = nullptr};
   const double epsilon = ctx.node.attrs.real("epsilon");
-  detail::with_element(src.dtype == DType::bf16, [&](auto* element) {
+  kernels::with_element(src.dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([resized, epsilon](const Addresses& at) {
       resized->take_statistics<T>({.z = at.src[0],
@@ -267,8 +267,9 @@ KernelPlan plan_statistics(PlanContext& ctx) {
 KernelPlan plan_backward(PlanContext& ctx) {
   const auto [diff_dst, diff_src] = layouts_for(ctx);
   const Shape& shape = ctx.out().shape;
-  return plan_map(diff_dst, diff_src, ctx.out(), detail::transposed(taps_of_axis(ctx.node.attrs, shape, kH), shape[kH]),
-                  detail::transposed(taps_of_axis(ctx.node.attrs, shape, kW), shape[kW]));
+  return plan_map(diff_dst, diff_src, ctx.out(),
+                  kernels::transposed(taps_of_axis(ctx.node.attrs, shape, kH), shape[kH]),
+                  kernels::transposed(taps_of_axis(ctx.node.attrs, shape, kW), shape[kW]));
 }
 
 }  // namespace
@@ -277,7 +278,7 @@ std::span<const OpDef> resize_ops() {
   static const OpDef ops[] = {
       {.name = "Resize",
        .since = 10,
-       .attrs = detail::resize_attrs("half_pixel", "round_prefer_floor", {}),
+       .attrs = kernels::resize_attrs("half_pixel", "round_prefer_floor", {}),
        .const_inputs = {{1, "roi"}, {2, "scales"}, {3, "sizes"}},
        .normalize = normalize_resize,
        .lower = lower_extrapolation,
@@ -291,7 +292,7 @@ std::span<const OpDef> resize_ops() {
        .again = "Resize"},
       {.name = "Upsample",
        .since = 1,
-       .attrs = detail::resize_attrs("asymmetric", "floor", {}),
+       .attrs = kernels::resize_attrs("asymmetric", "floor", {}),
        .normalize = normalize_upsample,
        .to_onnx = upsample_to_onnx,
        .infer = infer_forward,
@@ -302,14 +303,14 @@ std::span<const OpDef> resize_ops() {
        .linear = true},
       {.name = "ResizeWithStatistics",
        .internal = true,
-       .attrs = detail::resize_attrs("half_pixel", "round_prefer_floor", {{"epsilon", 1e-5}}),
+       .attrs = kernels::resize_attrs("half_pixel", "round_prefer_floor", {{"epsilon", 1e-5}}),
        .infer = infer_with_statistics,
        .plan = plan_with_statistics,
        .reference = reference_with_statistics,
        .bf16_inputs = 0b1},
       {.name = "ResizeStatistics",
        .internal = true,
-       .attrs = detail::resize_attrs("half_pixel", "round_prefer_floor", {{"epsilon", 1e-5}}),
+       .attrs = kernels::resize_attrs("half_pixel", "round_prefer_floor", {{"epsilon", 1e-5}}),
        .infer = infer_statistics,
        .plan = plan_statistics,
        .reference = reference_statistics,
@@ -317,7 +318,7 @@ std::span<const OpDef> resize_ops() {
       {.name = "ResizeGrad",
        .internal = true,
        .attrs =
-           detail::resize_attrs("half_pixel", "round_prefer_floor", {AttrSpec::required("src_shape", AttrKind::ints)}),
+           kernels::resize_attrs("half_pixel", "round_prefer_floor", {AttrSpec::required("src_shape", AttrKind::ints)}),
        .infer = infer_backward,
        .plan = plan_backward,
        .reference = reference_backward,

@@ -13,9 +13,9 @@
 namespace hourglass::ops {
 namespace {
 
-using detail::Box;
-using detail::Nest;
-using detail::View;
+using kernels::Box;
+using kernels::StridedLoop;
+using kernels::View;
 
 // For every dimension of the sliced tensor.
 struct Range {
@@ -70,9 +70,9 @@ void vjp(VjpContext& ctx) {
 }
 
 // Operand 0 is the sliced tensor, operand 1 the slice.
-Nest<2> nest_of(const Range& range, const Shape& shape) {
+StridedLoop<2> nest_of(const Range& range, const Shape& shape) {
   const Shape slice{Dims(range.extent)};
-  Nest<2> nest{.extents = range.extent, .strides = {shape.strides(), slice.strides()}};
+  StridedLoop<2> nest{.extents = range.extent, .strides = {shape.strides(), slice.strides()}};
   for (std::size_t d = 0; d < range.extent.size(); ++d) {
     nest.start[0] += range.start[d] * nest.strides[0][d];
     nest.strides[0][d] *= range.step[d];
@@ -96,22 +96,22 @@ void reference_grad(ReferenceContext& ctx) {
 
 // Whether the layout can stay: an activation whose channels are not stepped over.
 bool keeps_layout(const Range& range, const MemoryDesc& desc) {
-  return range.extent.size() == 4 && range.step[1] == 1 && detail::is_viewable(desc);
+  return range.extent.size() == 4 && range.step[1] == 1 && kernels::is_viewable(desc);
 }
 
 KernelPlan plan_forward(PlanContext& ctx) {
-  detail::require_one_float_type(ctx);
+  kernels::require_one_float_type(ctx);
   const Range range = range_of(ctx.node.attrs, ctx.in(0).shape);
   const bool keeps = keeps_layout(range, ctx.src[0]);
-  const MemoryDesc src_desc = keeps ? ctx.src[0] : detail::plain(ctx.in(0));
-  const MemoryDesc dst_desc = keeps ? detail::in_layout_of(src_desc, ctx.out()) : detail::plain(ctx.out());
-  Nest<2> nest = nest_of(range, ctx.in(0).shape);
+  const MemoryDesc src_desc = keeps ? ctx.src[0] : kernels::plain(ctx.in(0));
+  const MemoryDesc dst_desc = keeps ? kernels::in_layout_of(src_desc, ctx.out()) : kernels::plain(ctx.out());
+  StridedLoop<2> nest = nest_of(range, ctx.in(0).shape);
   nest.collapse();
   KernelPlan plan{.src = {src_desc}, .dst = {dst_desc}, .implementation = "loop", .kernel = nullptr};
-  detail::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
+  kernels::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     if (keeps) {
-      const View s = detail::view_of(src_desc), d = detail::view_of(dst_desc);
+      const View s = kernels::view_of(src_desc), d = kernels::view_of(dst_desc);
       Box box{};
       for (std::size_t i = 0; i < 4; ++i) {
         box.extent[i] = range.extent[i];
@@ -120,12 +120,12 @@ KernelPlan plan_forward(PlanContext& ctx) {
       }
       plan.kernel = loop_kernel([=](const Addresses& at) {
         auto* dst = static_cast<T*>(at.dst[0]);
-        detail::copy_box(s, static_cast<const T*>(at.src[0]), d, dst, box);
-        detail::zero_padding(d, dst);
+        kernels::copy_box(s, static_cast<const T*>(at.src[0]), d, dst, box);
+        kernels::zero_padding(d, dst);
       });
     } else {
       plan.kernel = loop_kernel([nest](const Addresses& at) {
-        detail::copy_nest(nest, static_cast<const T*>(at.src[0]), static_cast<T*>(at.dst[0]));
+        kernels::copy_nest(nest, static_cast<const T*>(at.src[0]), static_cast<T*>(at.dst[0]));
       });
     }
   });
@@ -133,22 +133,22 @@ KernelPlan plan_forward(PlanContext& ctx) {
 }
 
 KernelPlan plan_backward(PlanContext& ctx) {
-  detail::require_one_float_type(ctx);
+  kernels::require_one_float_type(ctx);
   const Shape& shape = ctx.out().shape;
   const Range range = range_of(ctx.node.attrs, shape);
   const bool keeps = keeps_layout(range, ctx.src[0]);
-  const MemoryDesc slice_desc = keeps ? ctx.src[0] : detail::plain(ctx.in(0));
-  const MemoryDesc whole_desc = keeps ? detail::in_layout_of(slice_desc, ctx.out()) : detail::plain(ctx.out());
-  Nest<2> nest = nest_of(range, shape);
+  const MemoryDesc slice_desc = keeps ? ctx.src[0] : kernels::plain(ctx.in(0));
+  const MemoryDesc whole_desc = keeps ? kernels::in_layout_of(slice_desc, ctx.out()) : kernels::plain(ctx.out());
+  StridedLoop<2> nest = nest_of(range, shape);
   std::swap(nest.strides[0], nest.strides[1]);
   std::swap(nest.start[0], nest.start[1]);
   nest.collapse();
-  const int64_t count = detail::padded_elements(whole_desc);
+  const int64_t count = kernels::padded_elements(whole_desc);
   KernelPlan plan{.src = {slice_desc}, .dst = {whole_desc}, .implementation = "loop", .kernel = nullptr};
-  detail::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
+  kernels::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     if (keeps) {
-      const View s = detail::view_of(slice_desc), d = detail::view_of(whole_desc);
+      const View s = kernels::view_of(slice_desc), d = kernels::view_of(whole_desc);
       Box box{};
       for (std::size_t i = 0; i < 4; ++i) {
         box.extent[i] = range.extent[i];
@@ -157,14 +157,14 @@ KernelPlan plan_backward(PlanContext& ctx) {
       }
       plan.kernel = loop_kernel([=](const Addresses& at) {
         auto* dst = static_cast<T*>(at.dst[0]);
-        detail::zero_all(dst, count);
-        detail::copy_box(s, static_cast<const T*>(at.src[0]), d, dst, box);
+        kernels::zero_all(dst, count);
+        kernels::copy_box(s, static_cast<const T*>(at.src[0]), d, dst, box);
       });
     } else {
       plan.kernel = loop_kernel([=](const Addresses& at) {
         auto* dst = static_cast<T*>(at.dst[0]);
-        detail::zero_all(dst, count);
-        detail::copy_nest(nest, static_cast<const T*>(at.src[0]), dst);
+        kernels::zero_all(dst, count);
+        kernels::copy_nest(nest, static_cast<const T*>(at.src[0]), dst);
       });
     }
   });

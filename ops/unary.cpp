@@ -56,14 +56,14 @@ void reference_grad(ReferenceContext& ctx) {
 template <class F, class T>
 HG_CLONES void forward_row(const T* src, T* dst, int64_t count, const F& function) {
   const F f = function;
-  for (int64_t i = 0; i < count; ++i) detail::store(dst + i, f.value(detail::load(src + i)));
+  for (int64_t i = 0; i < count; ++i) kernels::store(dst + i, f.value(kernels::load(src + i)));
 }
 
 template <class F, class T>
 HG_CLONES void backward_row(const T* diff_dst, const T* saved, T* diff_src, int64_t count, const F& function) {
   const F f = function;
   for (int64_t i = 0; i < count; ++i) {
-    detail::store(diff_src + i, detail::load(diff_dst + i) * f.slope(detail::load(saved + i)));
+    kernels::store(diff_src + i, kernels::load(diff_dst + i) * f.slope(kernels::load(saved + i)));
   }
 }
 
@@ -84,12 +84,12 @@ void with_choice_made(const F& f, const Body& body) {
 
 template <class F>
 KernelPlan plan_forward(PlanContext& ctx) {
-  detail::require_one_float_type(ctx);
-  const MemoryDesc desc = detail::elementwise_layout(ctx.src[0], ctx.in(0));
+  kernels::require_one_float_type(ctx);
+  const MemoryDesc desc = kernels::elementwise_layout(ctx.src[0], ctx.in(0));
   const F f(ctx.node.attrs);
-  const detail::ElementWalk walk(desc, f.value(0.0F) == 0);
+  const kernels::ElementWalk walk(desc, f.value(0.0F) == 0);
   KernelPlan plan{.src = {desc}, .dst = {desc}, .in_place = {{0, 0}}, .implementation = "loop", .kernel = nullptr};
-  detail::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
+  kernels::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     with_choice_made(f, [&](const auto& function) {
       plan.kernel = loop_kernel([walk, function](const Addresses& at) {
@@ -104,14 +104,14 @@ KernelPlan plan_forward(PlanContext& ctx) {
 
 template <class F>
 KernelPlan plan_backward(PlanContext& ctx) {
-  detail::require_one_float_type(ctx);
-  const MemoryDesc desc = detail::elementwise_layout(ctx.src[1], ctx.in(1));
+  kernels::require_one_float_type(ctx);
+  const MemoryDesc desc = kernels::elementwise_layout(ctx.src[1], ctx.in(1));
   const F f(ctx.node.attrs);
   // In the padding lanes diff_dst is zero, but the slope may be infinite there (Log, Sqrt).
-  const detail::ElementWalk walk(desc, 0 * f.slope(0.0F) == 0);
+  const kernels::ElementWalk walk(desc, 0 * f.slope(0.0F) == 0);
   KernelPlan plan{
       .src = {desc, desc}, .dst = {desc}, .in_place = {{0, 0}, {0, 1}}, .implementation = "loop", .kernel = nullptr};
-  detail::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
+  kernels::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     with_choice_made(f, [&](const auto& function) {
       plan.kernel = loop_kernel([walk, function](const Addresses& at) {

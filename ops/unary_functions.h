@@ -10,7 +10,7 @@
 
 namespace hourglass::ops::unary {
 
-namespace math = detail::math;
+namespace math = kernels::math;
 
 struct Plain {
   Plain() = default;

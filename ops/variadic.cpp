@@ -12,7 +12,7 @@
 namespace hourglass::ops {
 namespace {
 
-using detail::Nest;
+using kernels::StridedLoop;
 
 constexpr int kManyInputs = 1 << 20;
 
@@ -55,8 +55,8 @@ void reference(ReferenceContext& ctx) {
   HostTensor& dst = ctx.outputs[0];
   for (std::size_t i = 0; i < ctx.inputs.size(); ++i) {
     const HostTensor& src = *ctx.inputs[i];
-    const Nest<2> nest{.extents = dst.shape.dims(),
-                       .strides = {detail::broadcast_strides(src.shape, dst.shape), dst.shape.strides()}};
+    const StridedLoop<2> nest{.extents = dst.shape.dims(),
+                              .strides = {kernels::broadcast_strides(src.shape, dst.shape), dst.shape.strides()}};
     nest.for_each([&](const auto& at) {
       double& y = dst.values[static_cast<std::size_t>(at[1])];
       const double x = src.values[static_cast<std::size_t>(at[0])];
@@ -115,18 +115,18 @@ void vjp_extreme(VjpContext& ctx) {
 template <class F, class T>
 HG_CLONES void gather_row(const T* x, int64_t step, float* acc, int64_t count, bool is_first) {
   if (is_first) {
-    for (int64_t i = 0; i < count; ++i) acc[i] = detail::load(x + i * step);
+    for (int64_t i = 0; i < count; ++i) acc[i] = kernels::load(x + i * step);
   } else if (step == 1) {
-    for (int64_t i = 0; i < count; ++i) acc[i] = F::value(acc[i], detail::load(x + i));
+    for (int64_t i = 0; i < count; ++i) acc[i] = F::value(acc[i], kernels::load(x + i));
   } else {
-    const float value = detail::load(x);
+    const float value = kernels::load(x);
     for (int64_t i = 0; i < count; ++i) acc[i] = F::value(acc[i], value);
   }
 }
 
 template <class T>
 HG_CLONES void store_row(const float* acc, T* dst, int64_t count, float factor) {
-  for (int64_t i = 0; i < count; ++i) detail::store(dst + i, acc[i] * factor);
+  for (int64_t i = 0; i < count; ++i) kernels::store(dst + i, acc[i] * factor);
 }
 
 template <class F>
@@ -152,7 +152,7 @@ void gather_tiles(std::size_t operands, const Operand& operand, T* dst, int64_t 
 
 // Operands of dst's shape and single elements, in any layout.
 template <class F, class T>
-std::unique_ptr<Kernel> walk_kernel(const detail::ElementWalk& walk, const std::vector<int64_t>& steps) {
+std::unique_ptr<Kernel> walk_kernel(const kernels::ElementWalk& walk, const std::vector<int64_t>& steps) {
   return loop_kernel([=](const Addresses& at) {
     auto* dst = static_cast<T*>(at.dst[0]);
     walk.run(dst, [&](int64_t begin, int64_t count) {
@@ -168,10 +168,10 @@ std::unique_ptr<Kernel> walk_kernel(const detail::ElementWalk& walk, const std::
 template <class F, class T>
 void plan_general(KernelPlan& plan, const PlanContext& ctx) {
   const Shape& out = ctx.out().shape;
-  std::vector<Nest<2>> nests;
+  std::vector<StridedLoop<2>> nests;
   for (std::size_t i = 0; i < ctx.node.inputs.size(); ++i) {
     nests.push_back(
-        {.extents = out.dims(), .strides = {detail::broadcast_strides(ctx.in(i).shape, out), out.strides()}});
+        {.extents = out.dims(), .strides = {kernels::broadcast_strides(ctx.in(i).shape, out), out.strides()}});
     nests.back().collapse();
   }
   const int64_t elements = out.elements();
@@ -183,7 +183,7 @@ void plan_general(KernelPlan& plan, const PlanContext& ctx) {
         gather_row<F>(static_cast<const T*>(at.src[k]) + offset[0], nests[k].step(0), acc + offset[1], count, k == 0);
       });
     }
-    detail::parallel_ranges(elements, 4096, [&](int64_t begin, int64_t end) {
+    kernels::parallel_ranges(elements, 4096, [&](int64_t begin, int64_t end) {
       store_row(acc + begin, static_cast<T*>(at.dst[0]) + begin, end - begin, factor_for<F>(nests.size()));
     });
   });
@@ -191,7 +191,7 @@ void plan_general(KernelPlan& plan, const PlanContext& ctx) {
 
 template <class F>
 KernelPlan plan(PlanContext& ctx) {
-  detail::require_one_float_type(ctx);
+  kernels::require_one_float_type(ctx);
   const TensorType& out = ctx.out();
   std::vector<int64_t> steps;
   std::size_t major = ctx.node.inputs.size();
@@ -203,17 +203,17 @@ KernelPlan plan(PlanContext& ctx) {
     if (shape == out.shape && major == ctx.node.inputs.size()) major = i;
   }
   simple = simple && major < steps.size();
-  const MemoryDesc desc = simple ? detail::elementwise_layout(ctx.src[major], out) : detail::plain(out);
+  const MemoryDesc desc = simple ? kernels::elementwise_layout(ctx.src[major], out) : kernels::plain(out);
   KernelPlan result{.src = {}, .dst = {desc}, .implementation = "loop", .kernel = nullptr};
   for (std::size_t i = 0; i < steps.size(); ++i) {
-    result.src.push_back(simple && steps[i] == 1 ? desc : detail::plain(ctx.in(i)));
+    result.src.push_back(simple && steps[i] == 1 ? desc : kernels::plain(ctx.in(i)));
   }
   if (simple && steps[0] == 1) result.in_place = {{0, 0}};
   const bool all_same = std::find(steps.begin(), steps.end(), 0) == steps.end();
-  detail::with_element(out.dtype == DType::bf16, [&](auto* element) {
+  kernels::with_element(out.dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     if (simple) {
-      result.kernel = walk_kernel<F, T>(detail::ElementWalk(desc, all_same), steps);
+      result.kernel = walk_kernel<F, T>(kernels::ElementWalk(desc, all_same), steps);
     } else {
       plan_general<F, T>(result, ctx);
     }
@@ -234,7 +234,7 @@ OpDef variadic(std::string_view name, void (*vjp)(VjpContext&)) {
   return {.name = name,
           .min_inputs = 1,
           .max_inputs = kManyInputs,
-          .normalize = detail::normalize_broadcast,
+          .normalize = kernels::normalize_broadcast,
           .infer = infer,
           .vjp = vjp,
           .plan = plan<F>,

@@ -10,13 +10,13 @@
 #include "engine/runtime/team.h"
 #include "graph/op.h"
 #include "ops/convolution/convolution.h"
-#include "ops/memory/onednn.h"
 #include "ops/geometry/resize_taps.h"
+#include "ops/memory/onednn.h"
 
 namespace hourglass {
 namespace {
 
-using detail::Direction;
+using kernels::Direction;
 
 struct Operands {
   Direction direction = Direction::forward;
@@ -26,7 +26,7 @@ struct Operands {
 // What is read at input 0, resized where the node does that, with the channels that the weights want.
 TensorType source_of(const Graph& graph, const Node& node, const Shape& weights) {
   TensorType type = graph.type(node.inputs[0]);
-  const Shape shape = detail::resizes(node.attrs) ? detail::resized_shape(node.attrs, type.shape) : type.shape;
+  const Shape shape = kernels::resizes(node.attrs) ? kernels::resized_shape(node.attrs, type.shape) : type.shape;
   type.shape = Shape{shape[0], weights[1] * node.attrs.integer("group"), shape[2], shape[3]};
   return type;
 }
@@ -50,7 +50,7 @@ std::optional<Operands> operands_of(const Graph& graph, const Node& node) {
 class Timing {
  public:
   Timing(int threads, int64_t times)
-      : engine_(detail::make_engine()), stream_(engine_), team_(threads), times_(times) {}
+      : engine_(kernels::make_engine()), stream_(engine_), team_(threads), times_(times) {}
 
   // Where there is such a primitive, and not just a reference.
   template <class Primitive, class Desc>
@@ -74,27 +74,27 @@ class Timing {
   }
   template <class Desc>
   [[nodiscard]] static bool is_fast(const Desc& desc) {
-    return desc && !detail::is_reference(detail::implementation_of(desc));
+    return desc && !kernels::is_reference(kernels::implementation_of(desc));
   }
 
-  void add_forward(const detail::ConvolutionSpec& spec) {
-    const auto desc = detail::make_convolution(engine_, spec);
+  void add_forward(const kernels::ConvolutionSpec& spec) {
+    const auto desc = kernels::make_convolution(engine_, spec);
     if (!is_fast(desc)) return;
     add<dnnl::convolution_forward>(desc, {{DNNL_ARG_SRC, desc.src_desc()},
                                           {DNNL_ARG_WEIGHTS, desc.weights_desc()},
                                           {DNNL_ARG_DST, desc.dst_desc()},
                                           {DNNL_ARG_SCRATCHPAD, desc.scratchpad_desc()}});
   }
-  void add_grad_src(const detail::ConvolutionSpec& spec) {
-    const auto desc = detail::make_convolution_backward_data(engine_, spec);
+  void add_grad_src(const kernels::ConvolutionSpec& spec) {
+    const auto desc = kernels::make_convolution_backward_data(engine_, spec);
     if (!is_fast(desc)) return;
     add<dnnl::convolution_backward_data>(desc, {{DNNL_ARG_DIFF_SRC, desc.diff_src_desc()},
                                                 {DNNL_ARG_WEIGHTS, desc.weights_desc()},
                                                 {DNNL_ARG_DIFF_DST, desc.diff_dst_desc()},
                                                 {DNNL_ARG_SCRATCHPAD, desc.scratchpad_desc()}});
   }
-  void add_grad_weights(const detail::ConvolutionSpec& spec) {
-    const auto desc = detail::make_convolution_backward_weights(engine_, spec);
+  void add_grad_weights(const kernels::ConvolutionSpec& spec) {
+    const auto desc = kernels::make_convolution_backward_weights(engine_, spec);
     if (!is_fast(desc)) return;
     add<dnnl::convolution_backward_weights>(desc, {{DNNL_ARG_SRC, desc.src_desc()},
                                                    {DNNL_ARG_DIFF_WEIGHTS, desc.diff_weights_desc()},
@@ -119,19 +119,19 @@ double time_onednn_convolution(const Graph& graph, const Node& node, int threads
   const auto& [direction, src, weights, dst] = *operands;
   const int64_t group = node.attrs.integer("group");
   const Shape& shape = weights.shape;
-  const detail::Window window = detail::window_of(node.attrs, src.shape, {shape[2], shape[3]});
+  const kernels::Window window = kernels::window_of(node.attrs, src.shape, {shape[2], shape[3]});
   TensorType grouped = weights;
   if (group > 1) grouped.shape = Shape{group, shape[0] / group, shape[1], shape[2], shape[3]};
   Timing timing(threads, times);
-  for (const detail::Tag tag : {detail::Tag::any, detail::Tag::nhwc}) {
-    const detail::ConvolutionSpec spec{.src = detail::with_tag(src, tag),
-                                       .weights = detail::any(grouped),
-                                       .bias = {},
-                                       .dst = detail::with_tag(dst, tag),
-                                       .strides = window.strides(),
-                                       .dilations = window.dilations(),
-                                       .padding_l = window.padding_l(),
-                                       .padding_r = window.padding_r()};
+  for (const kernels::Tag tag : {kernels::Tag::any, kernels::Tag::nhwc}) {
+    const kernels::ConvolutionSpec spec{.src = kernels::with_tag(src, tag),
+                                        .weights = kernels::any(grouped),
+                                        .bias = {},
+                                        .dst = kernels::with_tag(dst, tag),
+                                        .strides = window.strides(),
+                                        .dilations = window.dilations(),
+                                        .padding_l = window.padding_l(),
+                                        .padding_r = window.padding_r()};
     switch (direction) {
       case Direction::forward: timing.add_forward(spec); break;
       case Direction::grad_weights: timing.add_grad_weights(spec); break;
@@ -139,9 +139,9 @@ double time_onednn_convolution(const Graph& graph, const Node& node, int threads
         timing.add_grad_src(spec);
         // A pointwise one is a convolution with the weights transposed, too, for which oneDNN 2.6 has faster kernels.
         if (group == 1 && window.h.is_pointwise() && window.w.is_pointwise()) {
-          detail::ConvolutionSpec transposed = spec;
+          kernels::ConvolutionSpec transposed = spec;
           std::swap(transposed.src, transposed.dst);
-          transposed.weights = detail::any({weights.dtype, Shape{shape[1], shape[0], 1, 1}});
+          transposed.weights = kernels::any({weights.dtype, Shape{shape[1], shape[0], 1, 1}});
           timing.add_forward(transposed);
         }
         break;

@@ -25,7 +25,7 @@ std::size_t at(ValueId id) { return static_cast<std::size_t>(id.index); }
 // one element, which place nothing.
 bool same_place(const MemoryDesc& a, const MemoryDesc& b) {
   if (a == b) return true;
-  const detail::Blocking x = detail::blocking_of(a), y = detail::blocking_of(b);
+  const kernels::Blocking x = kernels::blocking_of(a), y = kernels::blocking_of(b);
   if (x.data_type != y.data_type || x.dims != y.dims || x.padded_dims != y.padded_dims || x.offset != y.offset ||
       x.inner_blocks != y.inner_blocks || x.inner_axes != y.inner_axes) {
     return false;
@@ -48,7 +48,7 @@ class Plan::Impl {
     for (std::size_t i = 0; i < graph_.values.size(); ++i) {
       const Value& value = graph_.values[i];
       const bool undecided = value.kind != ValueKind::computed && value_buffers_[i] < 0;
-      if (undecided && value.type.dtype == DType::f32) settle({static_cast<int32_t>(i)}, detail::plain(value.type));
+      if (undecided && value.type.dtype == DType::f32) settle({static_cast<int32_t>(i)}, kernels::plain(value.type));
     }
     plan_outputs();
     place();
@@ -65,7 +65,7 @@ class Plan::Impl {
   [[nodiscard]] std::vector<float> read(ValueId id, const void* memory) const {
     const TensorType plain{DType::f32, graph_.shape(id)};
     std::vector<float> values(static_cast<std::size_t>(plain.shape.elements()));
-    copy(buffer_of(id).desc, const_cast<void*>(memory), detail::plain(plain), values.data());
+    copy(buffer_of(id).desc, const_cast<void*>(memory), kernels::plain(plain), values.data());
     return values;
   }
 
@@ -160,13 +160,13 @@ class Plan::Impl {
     const int from = value_buffers_[at(id)];
     const MemoryDesc src = buffers_[static_cast<std::size_t>(from)].desc;
     const int to = add_buffer(wanted, false);
-    const auto pd = detail::make_reorder(engine_, src, wanted);
-    using From = detail::Argument::From;
+    const auto pd = kernels::make_reorder(engine_, src, wanted);
+    using From = kernels::Argument::From;
     Step step;
-    step.kernel = detail::primitive_kernel(dnnl::reorder(pd), engine_,
-                                           {{DNNL_ARG_FROM, From::src, 0, src},
-                                            {DNNL_ARG_TO, From::dst, 0, wanted},
-                                            {DNNL_ARG_SCRATCHPAD, From::scratchpad, 0, pd.scratchpad_desc()}});
+    step.kernel = kernels::primitive_kernel(dnnl::reorder(pd), engine_,
+                                            {{DNNL_ARG_FROM, From::src, 0, src},
+                                             {DNNL_ARG_TO, From::dst, 0, wanted},
+                                             {DNNL_ARG_SCRATCHPAD, From::scratchpad, 0, pd.scratchpad_desc()}});
     step.src = {from};
     step.dst = {to};
     step.scratch_bytes = pd.scratchpad_desc().get_size();
@@ -174,7 +174,9 @@ class Plan::Impl {
     infos_.push_back({.name = "reorder " + graph_.value(id).name,
                       .op = "Reorder",
                       .implementation = "onednn",
-                      .layout = detail::describe(src) + " -> " + detail::describe(wanted)});
+                      .layout = kernels::describe(src) + " -> " + kernels::describe(wanted),
+                      .scratch_bytes = pd.scratchpad_desc().get_size(),
+                      .declined = {}});
     return to;
   }
 
@@ -184,9 +186,9 @@ class Plan::Impl {
     const Value& value = graph_.value(id);
     const bool is_4d =
         options_.policy == LayoutPolicy::channels_last && value.type.shape.rank() == 4 && is_floating(value.type.dtype);
-    if (is_4d && value.kind == ValueKind::input) return detail::with_tag(value.type, detail::Tag::nhwc);
-    if (is_4d && value.kind == ValueKind::parameter) return detail::with_tag(value.type, detail::Tag::hwio);
-    return detail::plain(value.type);
+    if (is_4d && value.kind == ValueKind::input) return kernels::with_tag(value.type, kernels::Tag::nhwc);
+    if (is_4d && value.kind == ValueKind::parameter) return kernels::with_tag(value.type, kernels::Tag::hwio);
+    return kernels::plain(value.type);
   }
 
   // A Cast of a parameter whose result is given has no step.
@@ -202,8 +204,8 @@ class Plan::Impl {
     }
     if (value_buffers_[at(parameter)] < 0) settle(parameter, offered(parameter));
     const MemoryDesc& desc = buffer_of(parameter).desc;
-    if (!detail::blocking_of(desc).inner_blocks.empty()) return false;
-    const MemoryDesc lowered = detail::with_type(desc, graph_.type(node.outputs[0]));
+    if (!kernels::blocking_of(desc).inner_blocks.empty()) return false;
+    const MemoryDesc lowered = kernels::with_type(desc, graph_.type(node.outputs[0]));
     bf16_copies_[parameter] = value_buffers_[at(node.outputs[0])] = add_buffer(lowered, true);
     return true;
   }
@@ -239,7 +241,9 @@ class Plan::Impl {
       infos_.push_back({.name = node.name,
                         .op = std::string(node.op->name),
                         .implementation = kernel.implementation,
-                        .layout = kernel.dst.empty() ? "" : detail::describe(kernel.dst[0]),
+                        .layout = kernel.dst.empty() ? "" : kernels::describe(kernel.dst[0]),
+                        .scratch_bytes = kernel.scratch_bytes,
+                        .declined = std::move(kernel.declined),
                         .node = &node - graph_.nodes.data()});
       steps_.push_back(std::move(step));
     } catch (const dnnl::error& error) {
@@ -254,7 +258,7 @@ class Plan::Impl {
       const auto like = std::find_if(options_.output_like.begin(), options_.output_like.end(),
                                      [&](const auto& pair) { return pair.first == id; });
       const MemoryDesc wanted = like != options_.output_like.end() ? buffer_of(like->second).desc
-                                                                   : detail::plain({DType::f32, graph_.shape(id)});
+                                                                   : kernels::plain({DType::f32, graph_.shape(id)});
       const int buffer = read_as(id, wanted);
       outputs_[id] = buffer;
       kept_.push_back(buffer);
@@ -376,7 +380,7 @@ class Plan::Impl {
     }
     if (values.empty()) return;
     // oneDNN does not write through the source pointer.
-    copy(detail::plain({DType::f32, type.shape}), const_cast<float*>(values.data()), desc, memory);
+    copy(kernels::plain({DType::f32, type.shape}), const_cast<float*>(values.data()), desc, memory);
   }
 
   void copy(const MemoryDesc& from, void* src, const MemoryDesc& to, void* dst) const {
@@ -387,7 +391,7 @@ class Plan::Impl {
   }
 
   PlanOptions options_;
-  dnnl::engine engine_ = detail::make_engine();
+  dnnl::engine engine_ = kernels::make_engine();
   dnnl::stream stream_;
   std::vector<Buffer> buffers_;
   std::vector<int> value_buffers_;              // per value; -1 until it is known
@@ -417,7 +421,7 @@ std::vector<double> Plan::time_primitives(std::size_t step, int64_t times) {
 }
 void Plan::run_profiled(const std::function<void(std::size_t, double)>& on_step) { impl_->run_profiled(on_step); }
 float* Plan::data(ValueId id) const { return reinterpret_cast<float*>(impl_->buffer_of(id).address); }
-detail::View Plan::view(ValueId id) const { return detail::view_of(impl_->buffer_of(id).desc); }
+kernels::View Plan::view(ValueId id) const { return kernels::view_of(impl_->buffer_of(id).desc); }
 int64_t Plan::padded_elements(ValueId id) const {
   return static_cast<int64_t>(impl_->buffer_of(id).bytes / size_of(impl_->graph_.type(id).dtype));
 }

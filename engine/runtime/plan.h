@@ -67,7 +67,7 @@ class Plan {
   // Elements at data(id), padding included.
   [[nodiscard]] int64_t padded_elements(ValueId id) const;
   // Where each element of an image stands at data(id). Throws Error for a value that does not lie as images do.
-  [[nodiscard]] detail::View view(ValueId id) const;
+  [[nodiscard]] kernels::View view(ValueId id) const;
   // With PlanOptions::given_bf16_copies: where a parameter's values must lie in bf16 before run(), in its layout and
   // with its padding; null where the plan reads it in f32 alone.
   [[nodiscard]] void* bf16_copy(ValueId parameter) const;

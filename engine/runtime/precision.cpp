@@ -4,6 +4,6 @@
 
 namespace hourglass {
 
-bool has_native_bf16() { return detail::has_isa(dnnl::cpu_isa::avx512_core_bf16); }
+bool has_native_bf16() { return kernels::has_isa(dnnl::cpu_isa::avx512_core_bf16); }
 
 }  // namespace hourglass

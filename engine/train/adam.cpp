@@ -26,7 +26,7 @@ HG_CLONES void update(float* p, const float* g, float* m, float* v, int64_t coun
 
 }  // namespace
 
-void Adam::add(float* parameters, const float* gradients, int64_t count, detail::BFloat16* copies) {
+void Adam::add(float* parameters, const float* gradients, int64_t count, kernels::BFloat16* copies) {
   for (int64_t begin = 0; begin < count; begin += kChunk) {
     chunks_.push_back({parameters + begin, gradients + begin, copies == nullptr ? nullptr : copies + begin,
                        first_.size() + static_cast<std::size_t>(begin), std::min(kChunk, count - begin)});
@@ -45,11 +45,11 @@ void Adam::step() noexcept {
       .correction2 = static_cast<float>(1 / (1 - std::pow(options_.beta2, t))),
       .epsilon = static_cast<float>(options_.epsilon),
   };
-  detail::parallel_for(static_cast<int64_t>(chunks_.size()), [&](int64_t i) {
+  kernels::parallel_for(static_cast<int64_t>(chunks_.size()), [&](int64_t i) {
     const Chunk& chunk = chunks_[static_cast<std::size_t>(i)];
     update(chunk.parameters, chunk.gradients, first_.data() + chunk.offset, second_.data() + chunk.offset, chunk.count,
            factors);
-    if (chunk.copies != nullptr) detail::narrow(chunk.parameters, chunk.count, chunk.copies);
+    if (chunk.copies != nullptr) kernels::narrow(chunk.parameters, chunk.count, chunk.copies);
   });
 }
 

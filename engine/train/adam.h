@@ -26,7 +26,7 @@ class Adam {
 
   // Adds `count` parameters with their gradients and, unless it is null, the place of their copies in bf16, which are
   // written with them. The memory must outlive the optimizer.
-  void add(float* parameters, const float* gradients, int64_t count, detail::BFloat16* copies = nullptr);
+  void add(float* parameters, const float* gradients, int64_t count, kernels::BFloat16* copies = nullptr);
   // One update of everything, in parallel; elementwise, so threads do not change the result. Allocates nothing.
   void step() noexcept;
 
@@ -42,8 +42,8 @@ class Adam {
   struct Chunk {
     float* parameters;
     const float* gradients;
-    detail::BFloat16* copies;  // or null
-    std::size_t offset;        // into moments_
+    kernels::BFloat16* copies;  // or null
+    std::size_t offset;         // into moments_
     int64_t count;
   };
   AdamOptions options_;

@@ -69,7 +69,7 @@ Fit::Fit(const Problem& problem, CompiledTraining compiled, const FitOptions& op
   base_input_.assign(drawn, drawn + static_cast<std::size_t>(plan_.padded_elements(input_)) * size_of(type));
   for (std::size_t i = 0; i < trained_.size(); ++i) {
     const ValueId id = trained_[i];
-    auto* copies = id == input_ ? nullptr : static_cast<detail::BFloat16*>(plan_.bf16_copy(id));
+    auto* copies = id == input_ ? nullptr : static_cast<kernels::BFloat16*>(plan_.bf16_copy(id));
     adam_.add(memory_of(id), plan_.output(gradients_[i]), plan_.padded_elements(id), copies);
   }
   image_ = plan_.output(compiled.image);
@@ -130,8 +130,8 @@ void Fit::draw_parameters() {
 
 void Fit::copy_parameters() {
   for (const ValueId id : parameters_) {
-    auto* copies = static_cast<detail::BFloat16*>(plan_.bf16_copy(id));
-    if (copies != nullptr) detail::narrow(plan_.data(id), plan_.padded_elements(id), copies);
+    auto* copies = static_cast<kernels::BFloat16*>(plan_.bf16_copy(id));
+    if (copies != nullptr) kernels::narrow(plan_.data(id), plan_.padded_elements(id), copies);
   }
 }
 
@@ -153,7 +153,7 @@ float* Fit::memory_of(ValueId trained) {
 void Fit::draw_noise() noexcept {
   if (options_.input_noise > 0) {
     const bool is_bf16 = plan_.graph().type(input_).dtype == DType::bf16;
-    detail::with_element(is_bf16, [&](auto* element) {
+    kernels::with_element(is_bf16, [&](auto* element) {
       using T = std::remove_pointer_t<decltype(element)>;
       add_normal_noise(plan_.view(input_), reinterpret_cast<const T*>(base_input_.data()),
                        reinterpret_cast<T*>(plan_.data(input_)), static_cast<float>(options_.input_noise),
@@ -166,7 +166,7 @@ void Fit::draw_noise() noexcept {
 
 void Fit::blend_average() noexcept {
   const float decay = iteration_ == 1 ? 0.0F : static_cast<float>(options_.average_decay);
-  detail::parallel_ranges(static_cast<int64_t>(average_.size()), 1024, [&](int64_t begin, int64_t end) {
+  kernels::parallel_ranges(static_cast<int64_t>(average_.size()), 1024, [&](int64_t begin, int64_t end) {
     blend(average_.data() + begin, image_ + begin, end - begin, decay);
   });
 }

@@ -151,7 +151,7 @@ HG_CLONES void normal_rows(const Key& key, const uint32_t* c0, uint32_t first0, 
 
 template <class T>
 HG_CLONES void add_row(const T* base, const float* noise, T* dst, int64_t count, float sigma) {
-  for (int64_t i = 0; i < count; ++i) detail::store(dst + i, detail::load(base + i) + sigma * noise[i]);
+  for (int64_t i = 0; i < count; ++i) kernels::store(dst + i, kernels::load(base + i) + sigma * noise[i]);
 }
 
 // The i-th four numbers of a draw.
@@ -186,8 +186,8 @@ struct NoiseRow {
 };
 
 template <class T>
-void add_noise(const detail::View& view, const Key& key, const NoiseRow& row, const Lanes& lanes, const T* base, T* dst,
-               float sigma) {
+void add_noise(const kernels::View& view, const Key& key, const NoiseRow& row, const Lanes& lanes, const T* base,
+               T* dst, float sigma) {
   float normals[kNormals * kLanes];
   const bool is_dense = lanes.channels == view.stride_w;
   const auto channel = static_cast<uint32_t>(row.n * view.c + row.g * view.block + row.first);
@@ -241,9 +241,10 @@ std::vector<float> draw_normal(uint64_t seed, Stream stream, uint32_t index, int
 }
 
 template <class T>
-void add_normal_noise(const detail::View& view, const T* base, T* dst, float sigma, uint64_t seed, uint32_t iteration) {
+void add_normal_noise(const kernels::View& view, const T* base, T* dst, float sigma, uint64_t seed,
+                      uint32_t iteration) {
   const Key key = key_of(seed, Stream::input_noise, iteration);
-  detail::parallel_for(view.n * view.h, [&](int64_t nh) {
+  kernels::parallel_for(view.n * view.h, [&](int64_t nh) {
     for (int64_t g = 0; g < view.groups; ++g) {
       const int64_t channels = view.lanes(g);
       for (int64_t first = 0; first < channels; first += kLanes) {
@@ -254,8 +255,8 @@ void add_normal_noise(const detail::View& view, const T* base, T* dst, float sig
   });
 }
 
-template void add_normal_noise(const detail::View&, const float*, float*, float, uint64_t, uint32_t);
-template void add_normal_noise(const detail::View&, const detail::BFloat16*, detail::BFloat16*, float, uint64_t,
+template void add_normal_noise(const kernels::View&, const float*, float*, float, uint64_t, uint32_t);
+template void add_normal_noise(const kernels::View&, const kernels::BFloat16*, kernels::BFloat16*, float, uint64_t,
                                uint32_t);
 
 }  // namespace hourglass

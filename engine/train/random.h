@@ -25,6 +25,6 @@ std::vector<float> draw_normal(uint64_t seed, Stream stream, uint32_t index, int
 // dst = base + sigma * N(0, 1), a fresh draw for each iteration; base and dst lie as `view` says (padding lanes
 // are left as they are). What an element gets depends on (seed, iteration, n, c, h, w) only.
 template <class T>
-void add_normal_noise(const detail::View& view, const T* base, T* dst, float sigma, uint64_t seed, uint32_t iteration);
+void add_normal_noise(const kernels::View& view, const T* base, T* dst, float sigma, uint64_t seed, uint32_t iteration);
 
 }  // namespace hourglass

@@ -11,10 +11,10 @@
 #include "ops/normalization/written_statistics.h"
 #include "ops/simd/amx.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
-constexpr int64_t kLanes = 16, kStep = 32, kTile = 256;
+constexpr int64_t kLanes = 16, kStep = 32, kAmxTile = 256;
 
 // A run of the source's row that a pixel's sums read, with `taps` taps of the filter from `tap` on.
 struct Run {
@@ -38,12 +38,12 @@ struct Layout {
   std::size_t weights = 0, zeros = 0, coefficients = 0, rows = 0, sums = 0, normal_buffer = 0, thread_bytes = 0;
 
   [[nodiscard]] int64_t run_channels() const { return runs[0].taps * src.c; }
-  [[nodiscard]] int64_t panel() const { return static_cast<int64_t>(runs.size()) * run_steps * kTile; }  // words
+  [[nodiscard]] int64_t panel() const { return static_cast<int64_t>(runs.size()) * run_steps * kAmxTile; }  // words
 };
 
-class TileConvolution final : public ConvolutionKernel {
+class AmxForward final : public ConvolutionKernel {
  public:
-  explicit TileConvolution(std::shared_ptr<const Layout> layout) : layout_(std::move(layout)) {}
+  explicit AmxForward(std::shared_ptr<const Layout> layout) : layout_(std::move(layout)) {}
   void bind(const Addresses& at, const dnnl::stream&) override { at_ = at; }
 
   void run() noexcept override {
@@ -104,7 +104,7 @@ class TileConvolution final : public ConvolutionKernel {
             c < l.run_channels() ? static_cast<const uint16_t*>(at_.src[1]) + (run.tap * l.src.c + c) * l.dst.c
                                  : static_cast<const void*>(zeros);
       }
-      l.loops->pair(channels.data(), kStep, l.dst.c, reinterpret_cast<uint32_t*>(scratch(0, l.weights)) + i * kTile,
+      l.loops->pair(channels.data(), kStep, l.dst.c, reinterpret_cast<uint32_t*>(scratch(0, l.weights)) + i * kAmxTile,
                     l.panel());
     });
   }
@@ -114,7 +114,7 @@ class TileConvolution final : public ConvolutionKernel {
     const Layout& l = *layout_;
     const WindowAxis &h = l.conv.window.h, &w = l.conv.window.w;
     uint16_t* to = slot(thread, row);
-    const int64_t from = border_source(l.conv.border, row - h.pad_begin, h.src);
+    const int64_t from = border_source(l.conv.padding_mode, row - h.pad_begin, h.src);
     // What is filled up must be finite: it is multiplied by zero.
     if (from == kOutside) {
       std::fill_n(to, l.row, uint16_t{0});
@@ -129,7 +129,7 @@ class TileConvolution final : public ConvolutionKernel {
       }
     };
     const auto put_border = [&](int64_t place) {
-      const int64_t column = border_source(l.conv.border, place - w.pad_begin, w.src);
+      const int64_t column = border_source(l.conv.padding_mode, place - w.pad_begin, w.src);
       if (column == kOutside) {
         std::fill_n(to + place * l.src.c, l.src.c, uint16_t{0});
       } else {
@@ -146,13 +146,13 @@ class TileConvolution final : public ConvolutionKernel {
   void convolve_row(int64_t thread, int64_t image, int64_t row) const {
     const Layout& l = *layout_;
     const int64_t begin = row * l.conv.window.h.stride;
-    std::array<const uint16_t*, kMostTileRuns> left;
-    std::array<const uint32_t*, kMostTileRuns> right;
+    std::array<const uint16_t*, kMostAmxRuns> left;
+    std::array<const uint32_t*, kMostAmxRuns> right;
     for (std::size_t i = 0; i < l.runs.size(); ++i) {
       left[i] = l.reads_in_place ? static_cast<const uint16_t*>(at_.src[0]) + l.src.offset(image, 0, begin, 0)
                                  : slot(thread, begin + l.runs[i].row) + l.runs[i].place;
       right[i] =
-          reinterpret_cast<const uint32_t*>(scratch(0, l.weights)) + static_cast<int64_t>(i) * l.run_steps * kTile;
+          reinterpret_cast<const uint32_t*>(scratch(0, l.weights)) + static_cast<int64_t>(i) * l.run_steps * kAmxTile;
     }
     l.loops->multiply_pixels(
         {.left = left.data(),
@@ -195,7 +195,7 @@ Answer plan_amx_forward(const PlanContext&, const Convolution& conv) {
       l.runs.push_back({.row = i * h.dilation, .place = j * w.dilation * l.src.c, .tap = i * w.kernel + j, .taps = 1});
     }
   }
-  if (l.runs.size() > kMostTileRuns) return Declined{fmt::format("more than {} runs of taps", kMostTileRuns)};
+  if (l.runs.size() > kMostAmxRuns) return Declined{fmt::format("more than {} runs of taps", kMostAmxRuns)};
   l.run_steps = up(l.run_channels(), kStep) / kStep;
   l.pitch = w.stride * l.src.c;
   l.places = (w.dst - 1) * w.stride + w.extent();
@@ -210,7 +210,7 @@ Answer plan_amx_forward(const PlanContext&, const Convolution& conv) {
   l.reads_in_place =
       h.is_pointwise() && w.is_pointwise() && !conv.normalized && l.src.c % kStep == 0 && w.dst % kLanes == 0;
 
-  Offsets offsets;
+  ScratchLayout offsets;
   const auto bytes = [](int64_t count, std::size_t size) { return static_cast<std::size_t>(count) * size; };
   const std::size_t weights_bytes = bytes(up(l.dst.c, kLanes) / kLanes * l.panel(), sizeof(uint32_t));
   l.weights = offsets.add(weights_bytes);
@@ -220,13 +220,13 @@ Answer plan_amx_forward(const PlanContext&, const Convolution& conv) {
     l.normalized.emplace(conv);
     l.coefficients = offsets.add(l.normalized->coefficient_bytes());
   }
-  Offsets of_thread;
+  ScratchLayout of_thread;
   l.rows = offsets.end() + of_thread.add(l.reads_in_place ? 0 : bytes(l.slots * l.row, sizeof(uint16_t)));
   l.sums = offsets.end() + of_thread.add(bytes(AmxPixels::kSums, sizeof(float)));
   if (conv.normalized) l.normal_buffer = offsets.end() + of_thread.add(bytes(l.src.w * l.src.c, sizeof(uint16_t)));
   l.thread_bytes = of_thread.end();
-  if (weights_bytes > kTileWeightsBytes) return Declined{"more than 2 MiB of weights"};
-  if (l.thread_bytes > kTileThreadBytes) return Declined{"rows of more than 8 MiB a thread"};
+  if (weights_bytes > kAmxWeightsBytes) return Declined{"more than 2 MiB of weights"};
+  if (l.thread_bytes > kAmxThreadBytes) return Declined{"rows of more than 8 MiB a thread"};
 
   KernelPlan plan{.src = {src, weights},
                   .dst = {dst},
@@ -239,8 +239,8 @@ Answer plan_amx_forward(const PlanContext&, const Convolution& conv) {
     plan.rounding = l.normalized->rounding();
   }
   l.statistics.add_to(plan);
-  plan.kernel = std::make_unique<TileConvolution>(std::move(layout));
+  plan.kernel = std::make_unique<AmxForward>(std::move(layout));
   return plan;
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -10,13 +10,13 @@
 
 #include "ops/convolution/convolution.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // What kernels of tiles take: runs of memory that a product reads; bytes of all weights, which each row of the image
 // reads; and bytes of the rows that a thread keeps.
-constexpr std::size_t kMostTileRuns = 64, kTileWeightsBytes = 2 << 20, kTileThreadBytes = 8 << 20;
+constexpr std::size_t kMostAmxRuns = 64, kAmxWeightsBytes = 2 << 20, kAmxThreadBytes = 8 << 20;
 
 // Declines where weights, rows or taps are too many.
 Answer plan_amx_forward(const PlanContext& ctx, const Convolution& conv);
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -13,10 +13,10 @@
 #include "ops/memory/view.h"
 #include "ops/simd/amx.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
-constexpr int64_t kLanes = 16, kStep = 32, kTile = 256;
+constexpr int64_t kLanes = 16, kStep = 32, kAmxTile = 256;
 constexpr int64_t kMostPhases = 64;
 
 // Positions p of the padded source, counted from the padding's first, with p % stride == rest: p = stride * a + rest.
@@ -49,7 +49,7 @@ struct Product {
   int64_t inner_begin = 0, inner_end = 0;  // those of them that the image has itself
   int64_t first = 0;                       // the image's column of inner_begin
 
-  [[nodiscard]] int64_t panel() const { return row.taps * steps * kTile; }  // words
+  [[nodiscard]] int64_t panel() const { return row.taps * steps * kAmxTile; }  // words
 };
 
 // Rows of a panel are pairs of k; a row that is half full belongs to those that are.
@@ -94,9 +94,9 @@ struct Layout {
   }
 };
 
-class TileGradSrc final : public ConvolutionKernel {
+class AmxGradSrc final : public ConvolutionKernel {
  public:
-  explicit TileGradSrc(std::shared_ptr<const Layout> layout) : layout_(std::move(layout)) {}
+  explicit AmxGradSrc(std::shared_ptr<const Layout> layout) : layout_(std::move(layout)) {}
   void bind(const Addresses& at, const dnnl::stream&) override { at_ = at; }
 
   void run() noexcept override {
@@ -152,21 +152,21 @@ class TileGradSrc final : public ConvolutionKernel {
       const Product& p = l.products[static_cast<std::size_t>(i / panels / l.slots)];
       const int64_t m = i / panels % l.slots, first = i % panels * kLanes;
       if (m >= p.row.taps) return;
-      auto* panel = reinterpret_cast<uint32_t*>(scratch(p.weights)) + i % panels * p.panel() + m * p.steps * kTile;
+      auto* panel = reinterpret_cast<uint32_t*>(scratch(p.weights)) + i % panels * p.panel() + m * p.steps * kAmxTile;
       const int64_t channels = std::min(kLanes, l.src.c - first);
       for (int64_t pixel = 0; pixel < p.column.taps; ++pixel) {
         const int64_t tap =
             p.row.tap(m, stride_h) * l.conv.window.w.kernel + p.column.tap(p.column.taps - 1 - pixel, stride_w);
         pair_weights(*l.loops, weights + tap * of_tap + first * l.dst.c, l.dst.c, channels, pixel * l.dst.c, panel);
       }
-      std::fill(panel_row(panel, p.column.taps * l.dst.c), panel + p.steps * kTile, 0U);
+      std::fill(panel_row(panel, p.column.taps * l.dst.c), panel + p.steps * kAmxTile, 0U);
     });
   }
 
   // Rows of the padded source, of one image by one thread: one after another, best in order.
   class Rows {
    public:
-    Rows(const TileGradSrc& kernel, int64_t thread, int64_t image)
+    Rows(const AmxGradSrc& kernel, int64_t thread, int64_t image)
         : kernel_(kernel), l_(*kernel.layout_), thread_(thread), image_(image) {}
 
     // Row `padded` to the W pixels of `to`, with what falls on the padding beside it.
@@ -203,12 +203,12 @@ class TileGradSrc final : public ConvolutionKernel {
     }
 
     void multiply(const Product& p, int64_t last, BFloat16* to, BFloat16* outer) const {
-      std::array<const uint16_t*, kMostTileRuns> left;
-      std::array<const uint32_t*, kMostTileRuns> right;
+      std::array<const uint16_t*, kMostAmxRuns> left;
+      std::array<const uint32_t*, kMostAmxRuns> right;
       for (int64_t m = 0; m < p.row.taps; ++m) {
         const auto i = static_cast<std::size_t>(m);
         left[i] = slot(last - m) + (l_.margin - std::max<int64_t>(p.column.taps - 1, 0)) * l_.dst.c;
-        right[i] = reinterpret_cast<const uint32_t*>(kernel_.scratch(p.weights)) + m * p.steps * kTile;
+        right[i] = reinterpret_cast<const uint32_t*>(kernel_.scratch(p.weights)) + m * p.steps * kAmxTile;
       }
       l_.loops->multiply_pixels({.left = left.data(),
                                  .left_row = l_.dst.c,
@@ -237,7 +237,7 @@ class TileGradSrc final : public ConvolutionKernel {
       }
     }
 
-    const TileGradSrc& kernel_;
+    const AmxGradSrc& kernel_;
     const Layout& l_;
     static constexpr int64_t kNone = std::numeric_limits<int64_t>::min();
     int64_t thread_, image_, put_until_ = kNone;
@@ -274,10 +274,10 @@ Answer plan_amx_grad_src(const PlanContext&, const Convolution& conv) {
   l.src = view_of(src);
   l.dst = view_of(dst);
   const int64_t rows = positions_of(h), columns = positions_of(w);
-  for (int64_t i = 0; i < columns; ++i) l.columns.push_back(border_source(conv.border, i - w.pad_begin, w.src));
+  for (int64_t i = 0; i < columns; ++i) l.columns.push_back(border_source(conv.padding_mode, i - w.pad_begin, w.src));
   l.shown.resize(static_cast<std::size_t>(h.src));
   for (int64_t i = 0; i < rows; ++i) {
-    const int64_t at = i - h.pad_begin, row = border_source(conv.border, at, h.src);
+    const int64_t at = i - h.pad_begin, row = border_source(conv.padding_mode, at, h.src);
     if (row == at || row == kOutside) continue;
     l.shown[static_cast<std::size_t>(row)].push_back(static_cast<int64_t>(l.border_rows.size()));
     l.border_rows.push_back(i);
@@ -286,11 +286,11 @@ Answer plan_amx_grad_src(const PlanContext&, const Convolution& conv) {
   l.column_phases = static_cast<int64_t>(column_phases.size());
   for (const Phase& phase : row_phases) l.slots = std::max(l.slots, phase.taps);
   for (const Phase& phase : column_phases) l.margin = std::max(l.margin, phase.taps - 1);
-  if (static_cast<std::size_t>(l.slots) > kMostTileRuns) {
-    return Declined{fmt::format("more than {} rows of taps", kMostTileRuns)};
+  if (static_cast<std::size_t>(l.slots) > kMostAmxRuns) {
+    return Declined{fmt::format("more than {} rows of taps", kMostAmxRuns)};
   }
 
-  Offsets offsets;
+  ScratchLayout offsets;
   const auto bytes = [](int64_t count, std::size_t size) { return static_cast<std::size_t>(count) * size; };
   std::size_t weights_bytes = 0;
   for (const Phase& row : row_phases) {
@@ -311,24 +311,24 @@ Answer plan_amx_grad_src(const PlanContext&, const Convolution& conv) {
   }
   l.row = up(std::max(l.row, (l.margin + l.dst.w) * l.dst.c), kStep);
   l.borders = offsets.add(bytes(static_cast<int64_t>(l.border_rows.size()) * l.src.w * l.src.c, sizeof(BFloat16)));
-  Offsets of_thread;
+  ScratchLayout of_thread;
   l.rows = offsets.end() + of_thread.add(bytes(l.slots * l.row, sizeof(uint16_t)));
   l.outer = offsets.end() + of_thread.add(bytes(l.column_phases * l.outer_elements(), sizeof(BFloat16)));
   l.sums = offsets.end() + of_thread.add(bytes(AmxPixels::kSums, sizeof(float)));
   l.thread_bytes = of_thread.end();
-  if (weights_bytes > kTileWeightsBytes) return Declined{"more than 2 MiB of weights"};
-  if (l.thread_bytes > kTileThreadBytes) return Declined{"rows of more than 8 MiB a thread"};
+  if (weights_bytes > kAmxWeightsBytes) return Declined{"more than 2 MiB of weights"};
+  if (l.thread_bytes > kAmxThreadBytes) return Declined{"rows of more than 8 MiB a thread"};
 
   KernelPlan plan{.src = {dst, with_tag(conv.weights, Tag::hwio)},
                   .dst = {src},
                   .scratch_bytes = offsets.end() + of_thread.end() * static_cast<std::size_t>(omp_get_max_threads()),
                   .implementation = "avx512_core_amx_bf16",
-                  .rounding = conv.border == Border::constant ? 0 : kBorderRoundingBf16,
+                  .rounding = conv.padding_mode == PaddingMode::constant ? 0 : kBorderRoundingBf16,
                   .kernel = nullptr};
   // A row is copied before its place is written: 32 channels at 512x512 take 1.2 instead of 1.8 ms.
   if (is_pointwise && l.src.c == l.dst.c) plan.in_place = {{0, 0}};
-  plan.kernel = std::make_unique<TileGradSrc>(std::move(layout));
+  plan.kernel = std::make_unique<AmxGradSrc>(std::move(layout));
   return plan;
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

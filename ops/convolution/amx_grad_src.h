@@ -4,11 +4,11 @@
 
 #include "ops/convolution/convolution.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // Inputs diff_dst and weights, output diff_src, channels-last. What fills a row up is multiplied by zero, so an
 // infinity in diff_dst makes NaN of its neighbours too. Declines dilations, wide borders, strides of more than 64
 // phases, too many weights, taps or rows, and where oneDNN is faster.
 Answer plan_amx_grad_src(const PlanContext& ctx, const Convolution& conv);
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -21,7 +21,7 @@
 #include "ops/memory/onednn.h"
 #include "ops/normalization/written_statistics.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 constexpr auto kForward = Direction::forward, kGradSrc = Direction::grad_src, kGradWeights = Direction::grad_weights;
@@ -176,4 +176,4 @@ KernelPlan plan_convolution(const PlanContext& ctx, const Convolution& conv) {
        conv.src.dtype == DType::bf16 ? "; compute in f32 instead" : "", fmt::join(declined, "; "));
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -16,9 +16,9 @@
 //     winograd_grad_src            3x3, stride 1
 //     amx_grad_src                 no dilation; strides, or 16 or a multiple of 32 channels
 //     onednn_transposed_grad_src   1x1: oneDNN forward, with the weights transposed
-//     onednn_border_grad_src       oneDNN inside, strips for what falls on the border: large images of few channels
-//     onednn_bands_grad_src        oneDNN, band by band
-//     onednn_whole_grad_src        oneDNN, the whole image; groups
+//     onednn_border_grad_src       oneDNN inside, column blocks for what falls on the border: large images of few
+//     channels onednn_bands_grad_src        oneDNN, band by band onednn_whole_grad_src        oneDNN, the whole image;
+//     groups
 //   gradient of the weights
 //     blur_last_grad_weights       3x3 behind an image resized to twice its size
 //     narrow_3x3_grad_weights      nine taps, at most 16 channels on both sides
@@ -39,7 +39,7 @@
 #include "ops/convolution/convolution.h"
 #include "ops/simd/isa.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // Sources and results that a candidate takes, as bits.
 enum Takes : unsigned {
@@ -71,4 +71,4 @@ std::span<const Candidate> convolution_candidates();
 // diff_dst and what normalises src. Throws Error where there is none, and for a HOURGLASS_SKIP that names none.
 KernelPlan plan_convolution(const PlanContext& ctx, const Convolution& conv);
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -2,15 +2,15 @@
 
 #include "graph/error.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 Dims kernel_of(const Shape& weights) { return {weights[2], weights[3]}; }
 
 }  // namespace
 
-Border border_of(const Attrs& attrs) {
-  return attrs.has("pad_mode") ? border_of(attrs.string("pad_mode")) : Border::constant;
+PaddingMode padding_mode_of(const Attrs& attrs) {
+  return attrs.has("pad_mode") ? padding_mode_of(attrs.string("pad_mode")) : PaddingMode::constant;
 }
 
 Window checked_window(const Attrs& attrs, const Shape& src, const Shape& weights) {
@@ -32,11 +32,11 @@ Window checked_window(const Attrs& attrs, const Shape& src, const Shape& weights
     fail("weights {} make {} channels, which {} groups do not divide", weights, weights[0], group);
   }
   const Window window = window_of(attrs, src, kernel_of(weights));
-  const Border border = border_of(attrs);
-  if (border != Border::constant) {
+  const PaddingMode border = padding_mode_of(attrs);
+  if (border != PaddingMode::constant) {
     if (group != 1) fail("pad_mode '{}' with {} groups is not supported", attrs.string("pad_mode"), group);
-    check_border(border, window.h.pad_begin, window.h.pad_end, window.h.src, 2);
-    check_border(border, window.w.pad_begin, window.w.pad_end, window.w.src, 3);
+    check_padding(border, window.h.pad_begin, window.h.pad_end, window.h.src, 2);
+    check_padding(border, window.w.pad_begin, window.w.pad_end, window.w.src, 3);
   }
   return window;
 }
@@ -58,7 +58,7 @@ Convolution convolution_of(const Attrs& attrs, Direction direction, const Tensor
                            const TensorType& dst) {
   return {.direction = direction,
           .window = checked_window(attrs, src.shape, weights.shape),
-          .border = border_of(attrs),
+          .padding_mode = padding_mode_of(attrs),
           .group = attrs.integer("group"),
           .src = src,
           .weights = weights,
@@ -66,4 +66,4 @@ Convolution convolution_of(const Attrs& attrs, Direction direction, const Tensor
           .band_rows = attrs.has("band_rows") ? attrs.integer("band_rows") : 0};
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -13,7 +13,7 @@
 #include "ops/geometry/window.h"
 #include "ops/kernel.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 enum class Direction : uint8_t { forward, grad_src, grad_weights };
 
@@ -22,7 +22,7 @@ enum class Direction : uint8_t { forward, grad_src, grad_weights };
 std::vector<AttrSpec> convolution_attrs(const std::vector<AttrSpec>& more);
 
 // By those: what stands outside the source.
-Border border_of(const Attrs& attrs);
+PaddingMode padding_mode_of(const Attrs& attrs);
 // Throws Error for whatever can be wrong about a convolution. src [N,C,H,W], weights [OC,C/group,KH,KW].
 Window checked_window(const Attrs& attrs, const Shape& src, const Shape& weights);
 
@@ -43,7 +43,7 @@ struct SourceNormalization {
 struct Convolution {
   Direction direction = Direction::forward;
   Window window;
-  Border border = Border::constant;
+  PaddingMode padding_mode = PaddingMode::constant;
   int64_t group = 1;
   TensorType src, weights, dst;  // or the gradients in their places
   bool has_bias = false;         // forward: bias is input bias_input(); grad_weights: diff_bias is output 1
@@ -75,7 +75,8 @@ constexpr double kBorderRoundingBf16 = 1.0 / 128;
 inline bool has_wide_border(const Convolution& conv) {
   constexpr int64_t kWide = 4;
   const auto& [h, w] = conv.window;
-  return conv.border != Border::constant && std::max({h.pad_begin, h.pad_end, w.pad_begin, w.pad_end}) >= kWide;
+  return conv.padding_mode != PaddingMode::constant &&
+         std::max({h.pad_begin, h.pad_end, w.pad_begin, w.pad_end}) >= kWide;
 }
 
 // A convolution's kernel that may do more than that, to its source and its result on the way: run_primitives() leaves
@@ -95,4 +96,4 @@ class ConvolutionKernel : public Kernel {
   bool alone_ = false;
 };
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -13,7 +13,7 @@
 #include "ops/normalization/written_statistics.h"
 #include "ops/simd/isa.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 // A band is as large as a last-level cache takes: each costs up to three barriers between threads.
@@ -94,7 +94,7 @@ int64_t overlap_of(const WindowAxis& h) { return std::max<int64_t>(0, h.extent()
 
 // Everything that is decided in plan().
 struct Layout {
-  explicit Layout(Convolution convolution) : conv(std::move(convolution)), padding(conv.window, conv.border) {}
+  explicit Layout(Convolution convolution) : conv(std::move(convolution)), padding(conv.window, conv.padding_mode) {}
 
   Convolution conv;
   Tag layout = Tag::nhwc;  // of the bands
@@ -109,16 +109,16 @@ struct Layout {
   WrittenStatistics statistics;
   // Where the graph's own memory serves: no copy is made.
   bool src_in_place = false, dst_in_place = false, weights_in_place = false;
-  // Offsets into scratch memory.
+  // ScratchLayout into scratch memory.
   std::size_t scratchpad = 0, src_part = 0, dst_part = 0, left_over = 0, weights_part = 0, weights_sum = 0,
               bias_part = 0;
   // A normalised source: its coefficients, and of each thread a row and a buffer for it.
   std::size_t coefficients = 0, normal_rows = 0, normal_row_bytes = 0;
 };
 
-class BandKernel final : public Kernel {
+class OnednnBands final : public Kernel {
  public:
-  BandKernel(std::shared_ptr<const Layout> layout, const dnnl::engine& engine)
+  OnednnBands(std::shared_ptr<const Layout> layout, const dnnl::engine& engine)
       : layout_(std::move(layout)), engine_(engine) {}
 
   void bind(const Addresses& at, const dnnl::stream& stream) override {
@@ -272,11 +272,11 @@ class BandKernel final : public Kernel {
   // An image's rows, each made by the thread that asks for it.
   class NormalizedRows final : public PaddedImage::Rows {
    public:
-    NormalizedRows(const BandKernel& kernel, int64_t image) : kernel_(kernel), image_(image) {}
+    NormalizedRows(const OnednnBands& kernel, int64_t image) : kernel_(kernel), image_(image) {}
     [[nodiscard]] const void* row(int64_t row) const override { return kernel_.normalized_row(image_, row); }
 
    private:
-    const BandKernel& kernel_;
+    const OnednnBands& kernel_;
     int64_t image_;
   };
   [[nodiscard]] const void* normalized_row(int64_t image, int64_t row) const {
@@ -386,7 +386,7 @@ bool prefers_bands(const Convolution& conv) {
 bool prefers_channels_last(const Convolution& conv) { return layouts(conv).front() == Tag::nhwc; }
 
 Answer plan_onednn_bands(const PlanContext& ctx, const Convolution& conv) {
-  const bool has_border = conv.border != Border::constant;
+  const bool has_border = conv.padding_mode != PaddingMode::constant;
   // Bands copy what they read, with its border.
   if (conv.normalized && !has_border) return Declined{"normalises only what it copies for its border"};
   if (!has_border && !prefers_bands(conv)) return Declined{"the border is constant, and bands are no faster"};
@@ -444,7 +444,7 @@ Answer plan_onednn_bands(const PlanContext& ctx, const Convolution& conv) {
     for (const BandPrimitive& p : l.primitives) most = std::max(most, bytes(p));
     return most;
   };
-  Offsets offsets;
+  ScratchLayout offsets;
   l.scratchpad = offsets.add(largest([](const BandPrimitive& p) { return p.scratchpad.get_size(); }));
   const std::size_t src_bytes = largest([](const BandPrimitive& p) { return p.src.get_size(); });
   if (!l.src_in_place) l.src_part = offsets.add(src_bytes);
@@ -490,8 +490,8 @@ Answer plan_onednn_bands(const PlanContext& ctx, const Convolution& conv) {
   if (l.normalized) plan.rounding = std::max(plan.rounding, l.normalized->rounding());
   plan.implementation =
       fmt::format("{} in {} band{}", primitive.implementation, l.bands.size(), l.bands.size() == 1 ? "" : "s");
-  plan.kernel = std::make_unique<BandKernel>(std::move(layout), ctx.engine);
+  plan.kernel = std::make_unique<OnednnBands>(std::move(layout), ctx.engine);
   return plan;
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -7,7 +7,7 @@
 
 #include "ops/convolution/convolution.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // Whether no other layout of activations is faster for oneDNN's kernels here.
 bool prefers_channels_last(const Convolution& conv);
@@ -16,4 +16,4 @@ bool prefers_channels_last(const Convolution& conv);
 // where the bands' gradients can't be folded.
 Answer plan_onednn_bands(const PlanContext& ctx, const Convolution& conv);
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -11,10 +11,10 @@
 #include "ops/memory/scratch_layout.h"
 #include "ops/memory/view.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
-// Pixels that an image has for the strips to cost less than what bands copy. Measured with AMX, 32 to 64 channels:
+// Pixels that an image has for the edges to cost less than what bands copy. Measured with AMX, 32 to 64 channels:
 // 0.93 of the time at 128x128, 1.3 at 64x64. With 128 channels bands are faster, 85 and 105 ms of the standard
 // network's largest.
 constexpr int64_t kPixels = 128 * 128, kMostChannels = 64;
@@ -50,7 +50,7 @@ Side side_behind(const WindowAxis& axis) {
 }
 
 // The gradient of one side's padding: above and below of whole padded rows, left and right of the image's rows alone.
-struct Strip {
+struct Edge {
   Side side;
   bool is_rows = false;
   dnnl::primitive primitive;
@@ -65,20 +65,20 @@ struct Layout {
   View src, dst;
   dnnl::primitive primitive;  // of the image
   MemoryDesc src_desc, dst_desc, weights, scratchpad;
-  std::vector<Strip> strips;
-  // Where padded columns come from; and for each row of the image the strips' rows that it shows on its border.
+  std::vector<Edge> edges;
+  // Where padded columns come from; and for each row of the image the edges' rows that it shows on its border.
   Dims columns;
   struct Shown {
-    std::size_t strip;
+    std::size_t edge;
     int64_t row;
   };
   std::vector<std::vector<Shown>> shown;
   std::size_t scratchpad_part = 0;
 };
 
-class BorderedGradSrc final : public Kernel {
+class OnednnBorder final : public Kernel {
  public:
-  BorderedGradSrc(std::shared_ptr<const Layout> layout, const dnnl::engine& engine)
+  OnednnBorder(std::shared_ptr<const Layout> layout, const dnnl::engine& engine)
       : layout_(std::move(layout)), engine_(engine) {}
 
   void bind(const Addresses& at, const dnnl::stream& stream) override {
@@ -86,13 +86,13 @@ class BorderedGradSrc final : public Kernel {
     stream_ = stream;
     const Layout& l = *layout_;
     memories_.clear();
-    strip_arguments_.clear();
-    memories_.reserve(4 * (1 + l.strips.size() * static_cast<std::size_t>(l.dst.n)));
+    edge_arguments_.clear();
+    memories_.reserve(4 * (1 + l.edges.size() * static_cast<std::size_t>(l.dst.n)));
     arguments_ = arguments(l.src_desc, at.dst[0], l.dst_desc, at.src[0], l.scratchpad);
     for (int64_t n = 0; n < l.dst.n; ++n) {
-      for (const Strip& strip : l.strips) {
-        char* dst = strip.is_rows ? dst_pixel(n, strip.side.dst_begin, 0) : scratch(strip.dst_part);
-        strip_arguments_.push_back(arguments(strip.src, scratch(strip.src_part), strip.dst, dst, strip.scratchpad));
+      for (const Edge& edge : l.edges) {
+        char* dst = edge.is_rows ? dst_pixel(n, edge.side.dst_begin, 0) : scratch(edge.dst_part);
+        edge_arguments_.push_back(arguments(edge.src, scratch(edge.src_part), edge.dst, dst, edge.scratchpad));
       }
     }
   }
@@ -101,15 +101,15 @@ class BorderedGradSrc final : public Kernel {
     execute(layout_->primitive, arguments_);
     for (int64_t n = 0; n < layout_->dst.n; ++n) {
       copy_columns(n);
-      run_strips(n);
+      run_edges(n);
       with_element(layout_->conv.src.dtype == DType::bf16,
-                   [&](auto* element) { add_strips<std::remove_pointer_t<decltype(element)>>(n); });
+                   [&](auto* element) { add_edges<std::remove_pointer_t<decltype(element)>>(n); });
     }
   }
 
   void run_primitives() noexcept override {
     execute(layout_->primitive, arguments_);
-    for (int64_t n = 0; n < layout_->dst.n; ++n) run_strips(n);
+    for (int64_t n = 0; n < layout_->dst.n; ++n) run_edges(n);
   }
 
  private:
@@ -141,31 +141,31 @@ class BorderedGradSrc final : public Kernel {
   void execute(const dnnl::primitive& primitive, const Arguments& arguments) const noexcept {
     dnnl_primitive_execute(primitive.get(), stream_.get(), static_cast<int>(arguments.size()), arguments.data());
   }
-  void run_strips(int64_t n) const noexcept {
-    const std::vector<Strip>& strips = layout_->strips;
-    for (std::size_t i = 0; i < strips.size(); ++i) {
-      execute(strips[i].primitive, strip_arguments_[static_cast<std::size_t>(n) * strips.size() + i]);
+  void run_edges(int64_t n) const noexcept {
+    const std::vector<Edge>& edges = layout_->edges;
+    for (std::size_t i = 0; i < edges.size(); ++i) {
+      execute(edges[i].primitive, edge_arguments_[static_cast<std::size_t>(n) * edges.size() + i]);
     }
   }
 
   void copy_columns(int64_t n) const noexcept {
     parallel_for(layout_->dst.h, [&](int64_t row) {
-      for (const Strip& strip : layout_->strips) {
-        if (strip.is_rows) continue;
-        const std::size_t bytes = static_cast<std::size_t>(strip.dst_row) * element_bytes();
-        std::copy_n(dst_pixel(n, row, strip.side.dst_begin), bytes,
-                    scratch(strip.dst_part) + static_cast<std::size_t>(row) * bytes);
+      for (const Edge& edge : layout_->edges) {
+        if (edge.is_rows) continue;
+        const std::size_t bytes = static_cast<std::size_t>(edge.dst_row) * element_bytes();
+        std::copy_n(dst_pixel(n, row, edge.side.dst_begin), bytes,
+                    scratch(edge.dst_part) + static_cast<std::size_t>(row) * bytes);
       }
     });
   }
 
   // Row by row of the image, so that each of its pixels is one thread's.
   template <class T>
-  void add_strips(int64_t n) const noexcept {
+  void add_edges(int64_t n) const noexcept {
     const Layout& l = *layout_;
     const int64_t channels = l.src.c;
-    const auto part = [&](const Strip& strip, int64_t row) {
-      return reinterpret_cast<const T*>(scratch(strip.src_part)) + row * strip.src_row;
+    const auto part = [&](const Edge& edge, int64_t row) {
+      return reinterpret_cast<const T*>(scratch(edge.src_part)) + row * edge.src_row;
     };
     parallel_for(l.src.h, [&](int64_t row) {
       T* to = reinterpret_cast<T*>(src_row(n, row));
@@ -174,17 +174,17 @@ class BorderedGradSrc final : public Kernel {
         if (column != kOutside) add_run(from, to + column * channels, channels);
       };
       for (const auto& [index, strip_row] : l.shown[static_cast<std::size_t>(row)]) {
-        const T* from = part(l.strips[index], strip_row);
+        const T* from = part(l.edges[index], strip_row);
         const auto reached = static_cast<int64_t>(l.columns.size());
         const int64_t begin = std::min(l.conv.window.w.pad_begin, reached), end = std::min(begin + l.src.w, reached);
         for (int64_t i = 0; i < begin; ++i) add(from + i * channels, i);
         add_run(from + begin * channels, to, (end - begin) * channels);
         for (int64_t i = end; i < reached; ++i) add(from + i * channels, i);
       }
-      for (const Strip& strip : l.strips) {
-        if (strip.is_rows) continue;
-        for (int64_t i = 0; i < strip.side.count; ++i) {
-          add(part(strip, row) + i * channels, strip.side.begin + i);
+      for (const Edge& edge : l.edges) {
+        if (edge.is_rows) continue;
+        for (int64_t i = 0; i < edge.side.count; ++i) {
+          add(part(edge, row) + i * channels, edge.side.begin + i);
         }
       }
     });
@@ -196,7 +196,7 @@ class BorderedGradSrc final : public Kernel {
   Addresses at_;
   std::vector<dnnl::memory> memories_;
   Arguments arguments_;
-  std::vector<Arguments> strip_arguments_;  // image by image
+  std::vector<Arguments> edge_arguments_;  // image by image
 };
 
 MemoryDesc channels_last(DType type, int64_t n, int64_t channels, int64_t rows, int64_t columns) {
@@ -204,14 +204,14 @@ MemoryDesc channels_last(DType type, int64_t n, int64_t channels, int64_t rows, 
 }
 
 // Above and below, or left and right. False where oneDNN has no kernel for it.
-bool make_strip(const dnnl::engine& engine, const Side& side, bool is_rows, Layout& l) {
+bool make_edge(const dnnl::engine& engine, const Side& side, bool is_rows, Layout& l) {
   if (side.count == 0) return true;
   const Convolution& conv = l.conv;
   const auto& [h, w] = conv.window;
   const DType type = conv.src.dtype;
-  Strip strip;
-  strip.side = side;
-  strip.is_rows = is_rows;
+  Edge edge;
+  edge.side = side;
+  edge.is_rows = is_rows;
   ConvolutionSpec spec;
   spec.weights = l.weights;
   spec.strides = conv.window.strides();
@@ -229,20 +229,20 @@ bool make_strip(const dnnl::engine& engine, const Side& side, bool is_rows, Layo
   }
   const auto desc = make_convolution_backward_data(engine, spec);
   if (!desc || is_reference(implementation_of(desc))) return false;
-  strip.primitive = dnnl::convolution_backward_data(desc);
-  strip.src = spec.src;
-  strip.dst = spec.dst;
-  strip.scratchpad = desc.scratchpad_desc();
-  strip.src_row = l.src.c * (is_rows ? covered(w) : side.count);
-  strip.dst_row = l.dst.c * (is_rows ? w.dst : side.dst_count);
-  l.strips.push_back(std::move(strip));
+  edge.primitive = dnnl::convolution_backward_data(desc);
+  edge.src = spec.src;
+  edge.dst = spec.dst;
+  edge.scratchpad = desc.scratchpad_desc();
+  edge.src_row = l.src.c * (is_rows ? covered(w) : side.count);
+  edge.dst_row = l.dst.c * (is_rows ? w.dst : side.dst_count);
+  l.edges.push_back(std::move(edge));
   return true;
 }
 
 }  // namespace
 
 Answer plan_onednn_border(const PlanContext& ctx, const Convolution& conv) {
-  if (conv.border == Border::constant) return Declined{"the border is constant"};
+  if (conv.padding_mode == PaddingMode::constant) return Declined{"the border is constant"};
   if (conv.dst.shape.elements() == 0) return Declined{"no elements"};
   if (conv.window.h.src * conv.window.w.src < kPixels) return Declined{fmt::format("fewer than {} pixels", kPixels)};
   if (conv.src.shape[1] > kMostChannels) return Declined{fmt::format("more than {} channels", kMostChannels)};
@@ -269,30 +269,31 @@ Answer plan_onednn_border(const PlanContext& ctx, const Convolution& conv) {
   l.weights = desc.weights_desc();
   l.scratchpad = desc.scratchpad_desc();
   for (const Side& side : {side_before(h), side_behind(h)}) {
-    if (!make_strip(ctx.engine, side, /*is_rows=*/true, l))
+    if (!make_edge(ctx.engine, side, /*is_rows=*/true, l))
       return Declined{"oneDNN has no kernel for the rows of the border"};
   }
   for (const Side& side : {side_before(w), side_behind(w)}) {
-    if (!make_strip(ctx.engine, side, /*is_rows=*/false, l))
+    if (!make_edge(ctx.engine, side, /*is_rows=*/false, l))
       return Declined{"oneDNN has no kernel for the columns of the border"};
   }
-  for (int64_t i = 0; i < covered(w); ++i) l.columns.push_back(border_source(conv.border, i - w.pad_begin, w.src));
+  for (int64_t i = 0; i < covered(w); ++i)
+    l.columns.push_back(border_source(conv.padding_mode, i - w.pad_begin, w.src));
   l.shown.resize(static_cast<std::size_t>(h.src));
-  for (std::size_t s = 0; s < l.strips.size(); ++s) {
-    const Strip& strip = l.strips[s];
-    for (int64_t i = 0; strip.is_rows && i < strip.side.count; ++i) {
-      const int64_t row = border_source(conv.border, strip.side.begin + i - h.pad_begin, h.src);
+  for (std::size_t s = 0; s < l.edges.size(); ++s) {
+    const Edge& edge = l.edges[s];
+    for (int64_t i = 0; edge.is_rows && i < edge.side.count; ++i) {
+      const int64_t row = border_source(conv.padding_mode, edge.side.begin + i - h.pad_begin, h.src);
       l.shown[static_cast<std::size_t>(row)].push_back({s, i});
     }
   }
 
-  Offsets offsets;
+  ScratchLayout offsets;
   std::size_t scratchpad = l.scratchpad.get_size();
-  for (const Strip& strip : l.strips) scratchpad = std::max(scratchpad, strip.scratchpad.get_size());
+  for (const Edge& edge : l.edges) scratchpad = std::max(scratchpad, edge.scratchpad.get_size());
   l.scratchpad_part = offsets.add(scratchpad);
-  for (Strip& strip : l.strips) {
-    strip.src_part = offsets.add(strip.src.get_size());
-    if (!strip.is_rows) strip.dst_part = offsets.add(strip.dst.get_size());
+  for (Edge& edge : l.edges) {
+    edge.src_part = offsets.add(edge.src.get_size());
+    if (!edge.is_rows) edge.dst_part = offsets.add(edge.dst.get_size());
   }
   KernelPlan plan{.src = {l.dst_desc, l.weights},
                   .dst = {l.src_desc},
@@ -300,8 +301,8 @@ Answer plan_onednn_border(const PlanContext& ctx, const Convolution& conv) {
                   .implementation = implementation_of(desc),
                   .rounding = conv.src.dtype == DType::bf16 ? kBorderRoundingBf16 : 0,
                   .kernel = nullptr};
-  plan.kernel = std::make_unique<BorderedGradSrc>(std::move(layout), ctx.engine);
+  plan.kernel = std::make_unique<OnednnBorder>(std::move(layout), ctx.engine);
   return plan;
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

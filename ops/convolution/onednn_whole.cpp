@@ -4,7 +4,7 @@
 
 #include "ops/memory/onednn.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 using From = Argument::From;
@@ -159,7 +159,7 @@ Answer plan_grad_weights(const PlanContext& ctx, const Convolution& conv) {
 }  // namespace
 
 Answer plan_onednn_whole(const PlanContext& ctx, const Convolution& conv) {
-  if (conv.border != Border::constant) return Declined{"pads with zeros only"};
+  if (conv.padding_mode != PaddingMode::constant) return Declined{"pads with zeros only"};
   switch (conv.direction) {
     case Direction::forward: return plan_forward(ctx, conv);
     case Direction::grad_src: return plan_grad_src(ctx, conv);
@@ -187,4 +187,4 @@ Answer plan_onednn_transposed(const PlanContext& ctx, const Convolution& conv) {
   return plan;
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -9,7 +9,7 @@
 #include "ops/loops/element.h"
 #include "ops/loops/parallel.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 // `pixels` times `lanes` neighbours and `fill` zeros behind them, with strides between pixels. kLanes: what lanes is,
@@ -161,7 +161,8 @@ void copy_rows(const Pixels& from, int64_t from_n, int64_t from_begin, const Pix
   });
 }
 
-PaddedImage::PaddedImage(const Window& window, Border border) : column_parts_(static_cast<std::size_t>(window.w.src)) {
+PaddedImage::PaddedImage(const Window& window, PaddingMode border)
+    : column_parts_(static_cast<std::size_t>(window.w.src)) {
   const auto sources = [border](const WindowAxis& axis) {
     Dims result;
     for (int64_t i = -axis.pad_begin; i < axis.src + axis.pad_end; ++i) {
@@ -295,4 +296,4 @@ void PaddedImage::fold(const std::vector<Row>& rows, const Pixels& part, const P
   });
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -14,7 +14,7 @@
 #include "ops/geometry/window.h"
 #include "ops/memory/view.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // Output rows [dst_begin, dst_begin + dst_rows) of image `image`. They see rows [src_begin, src_begin + src_rows) of
 // the padded source, of which the next band sees the last few again.
@@ -42,7 +42,7 @@ void copy_rows(const Pixels& from, int64_t from_n, int64_t from_begin, const Pix
 // How the rows and columns of a padded image stand for the image's own.
 class PaddedImage {
  public:
-  PaddedImage(const Window& window, Border border);
+  PaddedImage(const Window& window, PaddingMode border);
 
   // Makes the band's part of the padded source.
   void gather(const Pixels& image, const Band& band, const Pixels& part) const;
@@ -82,4 +82,4 @@ class PaddedImage {
   Stretch single_;                  // the longest stretch of the image's columns that are shown once
 };
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -12,7 +12,7 @@
 #include "ops/simd/gemm.h"
 #include "ops/simd/isa.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 constexpr int64_t kLanes = 16;
@@ -239,13 +239,13 @@ KernelPlan plan_with(const Convolution& conv, MultiplyFew few, const GemmLoops* 
   l.chunk = std::max<int64_t>(4 * kRows, up(kChunkBytes / pixel_bytes, kRows));
   l.chunk = std::min<int64_t>(l.chunk, 40 * kRows);
 
-  Offsets offsets;
+  ScratchLayout offsets;
   const auto bytes = [](int64_t count) { return static_cast<std::size_t>(count); };
   l.weights = offsets.add(bytes((few != nullptr ? src_channels : l.depth) * l.columns * 4));
   l.bias = offsets.add(bytes(l.columns * 4));
   l.coefficients = offsets.add(l.normalized.coefficient_bytes());
   l.statistics = WrittenStatistics(conv.dst, conv.statistics, l.parts, offsets);
-  Offsets of_thread;
+  ScratchLayout of_thread;
   l.source = offsets.end() + of_thread.add(bytes(l.chunk * pixel_bytes));
   l.buffer = offsets.end() + of_thread.add(bytes(l.chunk * pixel_bytes));
   if (few != nullptr && is_bf16) l.wide = offsets.end() + of_thread.add(bytes(l.chunk * src_channels * 4));
@@ -282,4 +282,4 @@ Answer plan_pointwise_vector(const PlanContext&, const Convolution& conv) {
   return plan_with(conv, nullptr, gemm_loops(conv.src.dtype));
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

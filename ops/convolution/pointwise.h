@@ -7,11 +7,11 @@
 
 #include "ops/convolution/convolution.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // 8 or 16 channels to at most 16: all weights in registers. Any CPU.
 Answer plan_pointwise_few(const PlanContext& ctx, const Convolution& conv);
 // By vector products. Declines few source channels and, in bf16, an odd number of them.
 Answer plan_pointwise_vector(const PlanContext& ctx, const Convolution& conv);
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

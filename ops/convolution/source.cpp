@@ -11,13 +11,13 @@
 #include "ops/memory/scratch_layout.h"
 #include "ops/memory/view.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 // Of a channels-last image that is made in scratch memory, for a kernel whose input 0 it is.
 class BehindNormalization final : public Kernel {
  public:
-  // Offsets into scratch memory.
+  // ScratchLayout into scratch memory.
   struct Places {
     std::size_t image, coefficients, buffers, scratch;
   };
@@ -169,7 +169,7 @@ KernelPlan behind_normalization(const dnnl::engine& engine, const Convolution& c
   NormalizedSource source(conv);
   const MemoryDesc made = with_tag(conv.src, Tag::nhwc), wanted = plan.src[0];
   const auto desc = make_reorder(engine, made, wanted);
-  Offsets offsets;
+  ScratchLayout offsets;
   offsets.add(desc.scratchpad_desc().get_size());
   BehindNormalization::Places places{};
   places.image = offsets.add(made.get_size());
@@ -191,4 +191,4 @@ KernelPlan behind_normalization(const dnnl::engine& engine, const Convolution& c
   return plan;
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

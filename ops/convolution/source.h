@@ -12,7 +12,7 @@
 #include "ops/normalization/pixel_normalizer.h"
 #include "ops/resampling/separable_map.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // What two activations are along their channels. Throws Error where they differ in anything else.
 TensorType joined(const TensorType& a, const TensorType& b);
@@ -65,4 +65,4 @@ class NormalizedSource {
 // scratch memory.
 KernelPlan behind_normalization(const dnnl::engine& engine, const Convolution& conv, KernelPlan plan);
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

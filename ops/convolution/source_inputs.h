@@ -23,9 +23,9 @@ struct SourceInputs {
   }
 };
 
-namespace detail {
+namespace kernels {
 constexpr std::size_t kScaleInput = 2, kBiasInput = 3, kMeanInput = 4, kInvStdInput = 5, kSecondInput = 6,
                       kConvBiasInput = 7;
-}  // namespace detail
+}  // namespace kernels
 
 }  // namespace hourglass

@@ -13,7 +13,7 @@
 #include "ops/simd/isa.h"
 #include "ops/simd/winograd_transforms.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 constexpr int64_t kLanes = 16, kTile = 6, kOut = 4, kPoints = kTile * kTile;
@@ -23,10 +23,10 @@ constexpr int64_t kBlockBytes = 720 << 10;
 constexpr int64_t kChunkBytes = 6 << 20;
 // Sums of products of at most so many bytes are each thread's own, and its tiles stay in its second-level cache.
 constexpr int64_t kOwnSumsBytes = 320 << 10;
-// Rows of a strip of tiles whose normalised pixels are at hand: those of two tiles, one below the other.
+// Rows of a column block of tiles whose normalised pixels are at hand: those of two tiles, one below the other.
 constexpr int64_t kRing = kTile + kOut;
-// Those of one strip stay in a thread's second-level cache.
-constexpr int64_t kStripBytes = 160 << 10;
+// Those of one column block stay in a thread's second-level cache.
+constexpr int64_t kColumnBlockBytes = 160 << 10;
 // Vectors of columns of one product.
 constexpr int64_t kVectors = 4;
 
@@ -43,7 +43,7 @@ int64_t vectors_of(int64_t columns) {
 }
 
 // Pixels of a row of so many tiles' sources.
-int64_t strip_columns(int64_t tiles) { return kOut * tiles + kTile - kOut; }
+int64_t block_columns(int64_t tiles) { return kOut * tiles + kTile - kOut; }
 
 // One axis cut into tiles. `at` counts from the first tile's first output.
 struct TiledAxis {
@@ -68,7 +68,7 @@ void find_plain_tiles(TiledAxis& axis) {
 }
 
 // Outputs [0, count) that read input positions from `shift` on.
-TiledAxis tile_axis(int64_t count, int64_t shift, int64_t extent, Border border) {
+TiledAxis tile_axis(int64_t count, int64_t shift, int64_t extent, PaddingMode border) {
   TiledAxis axis;
   axis.tiles = (count + kOut - 1) / kOut;
   for (int64_t i = 0; i < kOut * axis.tiles + 2; ++i) {
@@ -81,11 +81,11 @@ TiledAxis tile_axis(int64_t count, int64_t shift, int64_t extent, Border border)
 
 // The gradient of a padded axis: its positions read the two before them and themselves. Those of the padding go to a
 // border of their own, unless a constant stood there.
-TiledAxis tile_gradient_axis(const WindowAxis& axis, Border border) {
-  const bool keeps = border != Border::constant;
+TiledAxis tile_gradient_axis(const WindowAxis& axis, PaddingMode border) {
+  const bool keeps = border != PaddingMode::constant;
   const int64_t begin = keeps ? 0 : axis.pad_begin;
   const int64_t count = keeps ? axis.src + axis.pad_begin + axis.pad_end : axis.src;
-  TiledAxis tiled = tile_axis(count, begin - 2, axis.dst, Border::constant);
+  TiledAxis tiled = tile_axis(count, begin - 2, axis.dst, PaddingMode::constant);
   int64_t borders = 0;
   for (int64_t i = 0; i < count; ++i) {
     const int64_t at = begin + i - axis.pad_begin;
@@ -109,7 +109,7 @@ struct Layout {
   // A gradient of the weights: the threads' tiles apart when the sums of each fit into its cache, or 1: all share one.
   int64_t parts = 1;
   int64_t in_row = 0, out_row = 0, in_point = 0, out_point = 0, product_point = 0, weights_point = 0;
-  // Offsets into scratch memory, and the size of what each thread has.
+  // ScratchLayout into scratch memory, and the size of what each thread has.
   std::size_t weights = 0, in_words = 0, out_words = 0, products = 0, thread_bytes = 0, border = 0, zeros = 0;
   // Rows of the image and the pixels that the border adds to them.
   struct Addition {
@@ -117,17 +117,17 @@ struct Layout {
   };
   int64_t border_pixels = 0, border_columns = 0;
   std::vector<std::vector<Addition>> additions;
-  // Tiles are counted strip by strip: in each, `strip` tiles beside each other (in the last one perhaps fewer), from
-  // the top to the bottom.
-  int64_t strip = 1;
-  // A normalised source: its coefficients, and each thread's strips with a buffer for a row: two, because a gradient's
-  // pair of tiles may be the end of one and the begin of the next.
+  // Tiles are counted column block by column block: in each, `column_block` tiles beside each other (in the last one
+  // perhaps fewer), from the top to the bottom.
+  int64_t column_block = 1;
+  // A normalised source: its coefficients, and each thread's column blocks with a buffer for a row: two, because a
+  // gradient's pair of tiles may be the end of one and the begin of the next.
   std::optional<NormalizedSource> normalized;
   WrittenStatistics statistics;
-  std::size_t coefficients = 0, strips = 0, strip_bytes = 0;
+  std::size_t coefficients = 0, column_blocks = 0, column_block_bytes = 0;
   [[nodiscard]] int64_t pixel_bytes() const { return in.c * element(); }
-  [[nodiscard]] int64_t strip_row_bytes() const { return strip_columns(strip) * pixel_bytes(); }
-  // Border rows are whole rows of the grid, behind them come the border columns of the image's rows.
+  [[nodiscard]] int64_t block_row_bytes() const { return block_columns(column_block) * pixel_bytes(); }
+  // PaddingMode rows are whole rows of the grid, behind them come the border columns of the image's rows.
   [[nodiscard]] int64_t border_pixel(int64_t row, int64_t column, int64_t grid_column) const {
     const auto grid_columns = static_cast<int64_t>(w.targets.size());
     if (row < 0) return (-1 - row) * grid_columns + grid_column;
@@ -145,16 +145,16 @@ struct Layout {
 // Where the pixels of tile `t` lie, from `row` and `column` on.
 struct TileAt {
   int64_t image, row, column;
-  int64_t strip;  // the column of its strip's first tile
-  int64_t run;    // how many tiles lie side by side in the strip, this one and those behind it
+  int64_t column_block;  // the column of its column block's first tile
+  int64_t run;           // how many tiles lie side by side in the column block, this one and those behind it
   TileAt(const Layout& l, int64_t t) : image(t / l.tiles_of_image()) {
     const int64_t of_image = t % l.tiles_of_image();
-    const int64_t first = of_image / (l.strip * l.h.tiles) * l.strip;
-    const int64_t width = std::min(l.strip, l.w.tiles - first), of_strip = of_image - first * l.h.tiles;
-    row = of_strip / width * kOut;
-    column = (first + of_strip % width) * kOut;
-    strip = first * kOut;
-    run = width - of_strip % width;
+    const int64_t first = of_image / (l.column_block * l.h.tiles) * l.column_block;
+    const int64_t width = std::min(l.column_block, l.w.tiles - first), of_block = of_image - first * l.h.tiles;
+    row = of_block / width * kOut;
+    column = (first + of_block % width) * kOut;
+    column_block = first * kOut;
+    run = width - of_block % width;
   }
   // From tile t - 1 to t.
   void advance(const Layout& l, int64_t t) {
@@ -226,28 +226,33 @@ class WinogradKernel final : public ConvolutionKernel {
   }
   [[nodiscard]] const float* coefficients() const { return alone() ? nullptr : words<float>(layout_->coefficients); }
 
-  // Normalised pixels that a thread has: rows [row, row + kTile) of the strip whose first column is `column`.
-  struct Strip {
+  // Normalised pixels that a thread has: rows [row, row + kTile) of the column block whose first column is `column`.
+  struct ColumnBlock {
     int64_t place = 0, image = -1, row = 0, column = 0;
   };
-  // Row `row` of a strip, in the thread's place of it.
-  [[nodiscard]] char* strip_row(const Strip& strip, int64_t row) const {
-    const auto index = static_cast<std::size_t>(2 * omp_get_thread_num() + strip.place);
-    return scratch(layout_->strips + index * layout_->strip_bytes) + row % kRing * layout_->strip_row_bytes();
+  // Row `row` of a column block, in the thread's place of it.
+  [[nodiscard]] char* block_row(const ColumnBlock& column_block, int64_t row) const {
+    const auto index = static_cast<std::size_t>(2 * omp_get_thread_num() + column_block.place);
+    return scratch(layout_->column_blocks + index * layout_->column_block_bytes) +
+           row % kRing * layout_->block_row_bytes();
   }
   // Goes on to the tile's rows. The ones that the tile above has too are there when that was the last.
-  void move_to(const TileAt& at, Strip& strip) const {
+  void move_to(const TileAt& at, ColumnBlock& column_block) const {
     const Layout& l = *layout_;
-    const bool same_strip = at.image == strip.image && at.strip == strip.column;
-    if (same_strip && at.row == strip.row) return;
-    const bool below = same_strip && at.row == strip.row + kOut;
-    strip = {.place = below ? strip.place : 1 - strip.place, .image = at.image, .row = at.row, .column = at.strip};
-    const int64_t columns = std::min(strip_columns(l.strip), static_cast<int64_t>(l.w.sources.size()) - at.strip);
-    const int64_t* const w = l.w.sources.data() + at.strip;
-    char* const buffer = strip_row(strip, 0) + kRing * l.strip_row_bytes();
+    const bool same_block = at.image == column_block.image && at.column_block == column_block.column;
+    if (same_block && at.row == column_block.row) return;
+    const bool below = same_block && at.row == column_block.row + kOut;
+    column_block = {.place = below ? column_block.place : 1 - column_block.place,
+                    .image = at.image,
+                    .row = at.row,
+                    .column = at.column_block};
+    const int64_t columns =
+        std::min(block_columns(l.column_block), static_cast<int64_t>(l.w.sources.size()) - at.column_block);
+    const int64_t* const w = l.w.sources.data() + at.column_block;
+    char* const buffer = block_row(column_block, 0) + kRing * l.block_row_bytes();
     for (int64_t i = below ? kTile - kOut : 0; i < kTile; ++i) {
       const int64_t h = l.h.sources[static_cast<std::size_t>(at.row + i)];
-      char* const to = strip_row(strip, at.row + i);
+      char* const to = block_row(column_block, at.row + i);
       for (int64_t j = 0, run = 1; h >= 0 && j < columns; j += run) {
         run = 1;
         if (w[j] < 0) continue;
@@ -256,18 +261,18 @@ class WinogradKernel final : public ConvolutionKernel {
       }
     }
   }
-  void find_source(Strip& strip, const TileAt& at, const void** pixels) const {
+  void find_source(ColumnBlock& column_block, const TileAt& at, const void** pixels) const {
     const Layout& l = *layout_;
     const bool is_plain = at.has_plain_sources(l);
     if (!l.normalized) {
       return find_sources<kTile>(l, l.in, l.h.sources, l.w.sources, is_plain, at, static_cast<const char*>(at_.src[0]),
                                  scratch(l.zeros), pixels);
     }
-    move_to(at, strip);
+    move_to(at, column_block);
     const int64_t *const h = l.h.sources.data() + at.row, *const w = l.w.sources.data() + at.column;
-    const char* const rows = strip_row(strip, 0) + (at.column - at.strip) * l.pixel_bytes();
+    const char* const rows = block_row(column_block, 0) + (at.column - at.column_block) * l.pixel_bytes();
     for (int i = 0; i < kTile; ++i) {
-      const char* row = rows + (at.row + i) % kRing * l.strip_row_bytes();
+      const char* row = rows + (at.row + i) % kRing * l.block_row_bytes();
       for (int j = 0; j < kTile; ++j) {
         const bool inside = is_plain || (h[i] >= 0 && w[j] >= 0);
         pixels[i * kTile + j] = inside ? row + j * l.pixel_bytes() : scratch(l.zeros);
@@ -306,11 +311,11 @@ class WinogradKernel final : public ConvolutionKernel {
     if (l.normalized) l.normalized->set_coefficients(at_, words<float>(l.coefficients));
     const int64_t blocks = l.blocks(), parts = parts_of(blocks);
     parallel_parts(parts, [&](int64_t, const auto& take) {
-      Strip strip;
+      ColumnBlock column_block;
       for (int64_t part = take(); part >= 0; part = take()) {
         for (int64_t b = blocks * part / parts; b < blocks * (part + 1) / parts; ++b) {
           const int64_t count = std::min(l.block, l.tiles - b * l.block);
-          run_block(b * l.block, count, strip);
+          run_block(b * l.block, count, column_block);
           add_statistics(part, b * l.block, count);
         }
         statistics().end_part(at_, part);
@@ -320,7 +325,7 @@ class WinogradKernel final : public ConvolutionKernel {
   }
 
   // Tiles [first, first + count).
-  void run_block(int64_t first, int64_t count, Strip& strip) const {
+  void run_block(int64_t first, int64_t count, ColumnBlock& column_block) const {
     const Layout& l = *layout_;
     const std::size_t mine = static_cast<std::size_t>(omp_get_thread_num()) * l.thread_bytes;
     auto* in_words = words<uint32_t>(l.in_words + mine);
@@ -328,7 +333,7 @@ class WinogradKernel final : public ConvolutionKernel {
     TileAt at(l, first);
     for (int64_t t = 0; t < count; at.advance(l, first + ++t)) {
       const void* pixels[kPoints];
-      find_source(strip, at, pixels);
+      find_source(column_block, at, pixels);
       l.transforms->transform_src(l.is_bf16, pixels, l.in.c, in_words + t * l.in_row, l.in_point);
     }
     const int64_t width = l.width();
@@ -438,13 +443,13 @@ class WinogradKernel final : public ConvolutionKernel {
     if (l.parts == 1) {
       for (int64_t first = 0; first < pairs; first += block) {
         const int64_t count = std::min(block, pairs - first);
-        const int64_t grain = l.normalized ? (l.strip + 1) / 2 : 1, runs = (count + grain - 1) / grain;
+        const int64_t grain = l.normalized ? (l.column_block + 1) / 2 : 1, runs = (count + grain - 1) / grain;
         const int64_t shares = parts_of(runs);
         parallel_parts(shares, [&](int64_t, const auto& take) {
-          Strip strip;
+          ColumnBlock column_block;
           for (int64_t share = take(); share >= 0; share = take()) {
             const int64_t begin = runs * share / shares * grain, end = runs * (share + 1) / shares * grain;
-            transform_pairs(whole, first + begin, std::min(end, count) - begin, begin, strip);
+            transform_pairs(whole, first + begin, std::min(end, count) - begin, begin, column_block);
           }
         });
         parallel_for(kPoints * l.panels(), [&](int64_t i) { multiply_part(whole, i, depth(count), first > 0); });
@@ -453,10 +458,10 @@ class WinogradKernel final : public ConvolutionKernel {
       parallel_for(l.parts, [&](int64_t index) {
         const Part mine = part(index);
         const int64_t begin = pairs * index / l.parts, end = pairs * (index + 1) / l.parts;
-        Strip strip;
+        ColumnBlock column_block;
         for (int64_t first = begin; first < end; first += block) {
           const int64_t count = std::min(block, end - first);
-          transform_pairs(mine, first, count, 0, strip);
+          transform_pairs(mine, first, count, 0, column_block);
           for (int64_t i = 0; i < kPoints * l.panels(); ++i) multiply_part(mine, i, depth(count), first > begin);
         }
       });
@@ -474,7 +479,7 @@ class WinogradKernel final : public ConvolutionKernel {
   }
 
   // Tiles 2 * first to 2 * (first + count), to the part's places from `to` on.
-  void transform_pairs(const Part& part, int64_t first, int64_t count, int64_t to, Strip& strip) const {
+  void transform_pairs(const Part& part, int64_t first, int64_t count, int64_t to, ColumnBlock& column_block) const {
     const Layout& l = *layout_;
     TileAt at(l, 2 * first);
     for (int64_t pair = 0; pair < count; ++pair) {
@@ -487,7 +492,7 @@ class WinogradKernel final : public ConvolutionKernel {
           continue;
         }
         if (pair + i > 0) at.advance(l, t);
-        find_source(strip, at, src + i * kPoints);
+        find_source(column_block, at, src + i * kPoints);
         find_sources<kOut>(l, l.out, l.h.targets, l.w.targets, at.has_plain_targets(l), at,
                            static_cast<const char*>(at_.src[1]), scratch(l.zeros), diff + i * kOut * kOut);
       }
@@ -543,7 +548,7 @@ bool has_enough_channels(const Convolution& conv, const GemmLoops& loops) {
 // The border's pixels, by the row of the image that each is added to.
 void list_additions(Layout& l) {
   const auto& [h, w] = l.conv.window;
-  if (l.conv.border == Border::constant || h.pad_begin + h.pad_end + w.pad_begin + w.pad_end == 0) return;
+  if (l.conv.padding_mode == PaddingMode::constant || h.pad_begin + h.pad_end + w.pad_begin + w.pad_end == 0) return;
   const int64_t grid_columns = static_cast<int64_t>(l.w.targets.size());
   l.border_columns = w.pad_begin + w.pad_end;
   l.border_pixels = (h.pad_begin + h.pad_end) * grid_columns + h.src * l.border_columns;
@@ -552,8 +557,8 @@ void list_additions(Layout& l) {
     for (int64_t j = 0; j < w.src + w.pad_begin + w.pad_end; ++j) {
       const int64_t row = l.h.targets[static_cast<std::size_t>(i)], column = l.w.targets[static_cast<std::size_t>(j)];
       if (row >= 0 && column >= 0) continue;
-      const int64_t to_row = border_source(l.conv.border, i - h.pad_begin, h.src);
-      const int64_t to_column = border_source(l.conv.border, j - w.pad_begin, w.src);
+      const int64_t to_row = border_source(l.conv.padding_mode, i - h.pad_begin, h.src);
+      const int64_t to_column = border_source(l.conv.padding_mode, j - w.pad_begin, w.src);
       by_row[to_row].push_back({.from = l.border_pixel(row, column, j) * l.out.c,
                                 .to = to_row * l.out.stride_h + to_column * l.out.stride_w});
     }
@@ -581,16 +586,17 @@ Answer plan_winograd(const PlanContext&, const Convolution& conv) {
   const bool grad_src = conv.direction == Direction::grad_src, grad_weights = conv.direction == Direction::grad_weights;
   l.in = view_of(grad_src ? dst : src);
   l.out = view_of(grad_src ? src : dst);
-  l.h = grad_src ? tile_gradient_axis(h, conv.border) : tile_axis(h.dst, -h.pad_begin, h.src, conv.border);
-  l.w = grad_src ? tile_gradient_axis(w, conv.border) : tile_axis(w.dst, -w.pad_begin, w.src, conv.border);
+  l.h = grad_src ? tile_gradient_axis(h, conv.padding_mode) : tile_axis(h.dst, -h.pad_begin, h.src, conv.padding_mode);
+  l.w = grad_src ? tile_gradient_axis(w, conv.padding_mode) : tile_axis(w.dst, -w.pad_begin, w.src, conv.padding_mode);
   find_plain_tiles(l.h);
   find_plain_tiles(l.w);
   l.tiles = l.in.n * l.tiles_of_image();
-  l.strip = l.w.tiles;
-  if (conv.normalized) l.strip = std::clamp<int64_t>(kStripBytes / (kRing * kOut * l.pixel_bytes()), 1, l.w.tiles);
+  l.column_block = l.w.tiles;
+  if (conv.normalized)
+    l.column_block = std::clamp<int64_t>(kColumnBlockBytes / (kRing * kOut * l.pixel_bytes()), 1, l.w.tiles);
   l.columns = up(l.out.c, kLanes);
 
-  Offsets offsets;
+  ScratchLayout offsets;
   const auto bytes = [](int64_t count) { return static_cast<std::size_t>(count); };
   l.zeros = offsets.add(bytes(up(std::max(l.in.c, l.out.c), kLanes) * l.element()));
   if (grad_weights) {
@@ -609,7 +615,7 @@ Answer plan_winograd(const PlanContext&, const Convolution& conv) {
     l.depth = l.is_bf16 ? l.block / 2 : l.block;
     l.in_point = point_stride(l.depth * l.in_row);
     l.out_point = point_stride(l.depth * l.out_row);
-    Offsets of_thread;
+    ScratchLayout of_thread;
     l.in_words = offsets.end() + of_thread.add(bytes(kPoints * l.in_point * 4));
     l.out_words = offsets.end() + of_thread.add(bytes(kPoints * l.out_point * 4));
     l.products = offsets.end() + of_thread.add(bytes(sums_bytes));
@@ -630,7 +636,7 @@ Answer plan_winograd(const PlanContext&, const Convolution& conv) {
       list_additions(l);
       l.border = offsets.add(bytes(l.out.n * l.border_pixels * l.out.c * l.element()));
     }
-    Offsets of_thread;
+    ScratchLayout of_thread;
     l.in_words = offsets.end() + of_thread.add(bytes(kPoints * l.in_point * 4));
     l.products = offsets.end() + of_thread.add(bytes(kPoints * l.product_point * 4));
     l.thread_bytes = of_thread.end();
@@ -640,8 +646,8 @@ Answer plan_winograd(const PlanContext&, const Convolution& conv) {
   if (conv.normalized) {
     l.normalized.emplace(conv);
     l.coefficients = offsets.add(l.normalized->coefficient_bytes());
-    l.strip_bytes = bytes(up((kRing + 1) * l.strip_row_bytes(), 64));
-    l.strips = offsets.add(2 * l.strip_bytes * bytes(l.threads));
+    l.column_block_bytes = bytes(up((kRing + 1) * l.block_row_bytes(), 64));
+    l.column_blocks = offsets.add(2 * l.column_block_bytes * bytes(l.threads));
   }
 
   KernelPlan plan;
@@ -669,4 +675,4 @@ Answer plan_winograd(const PlanContext&, const Convolution& conv) {
   return plan;
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -10,9 +10,9 @@
 
 #include "ops/convolution/convolution.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // Declines other filters, strides and dilations, gradients of a bias, and on AVX2 few channels.
 Answer plan_winograd(const PlanContext& ctx, const Convolution& conv);
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -21,7 +21,7 @@
 namespace hourglass::ops {
 namespace {
 
-using detail::Normalization;
+using kernels::Normalization;
 
 // Parameters and statistics, from input `first` on.
 void check_channels(const InferContext& ctx, std::size_t first, int64_t channels) {
@@ -34,7 +34,7 @@ void check_channels(const InferContext& ctx, std::size_t first, int64_t channels
 }
 
 void infer_forward(InferContext& ctx) {
-  const TensorType dst = detail::joined(*ctx.inputs[0], *ctx.inputs[1]);
+  const TensorType dst = kernels::joined(*ctx.inputs[0], *ctx.inputs[1]);
   check_channels(ctx, 2, dst.shape[1]);
   ctx.outputs = {dst};
   if (ctx.inputs.size() == 4) {  // else mean and inv_std are given
@@ -44,7 +44,7 @@ void infer_forward(InferContext& ctx) {
 }
 
 void infer_backward(InferContext& ctx) {
-  const TensorType dst = detail::joined(*ctx.inputs[1], *ctx.inputs[2]);
+  const TensorType dst = kernels::joined(*ctx.inputs[1], *ctx.inputs[2]);
   if (ctx.shape(0) != dst.shape) fail("diff_dst has shape {}, expected {}", ctx.shape(0), dst.shape);
   check_channels(ctx, 3, dst.shape[1]);
   ctx.outputs = {*ctx.inputs[1], *ctx.inputs[2], *ctx.inputs[3], *ctx.inputs[4]};
@@ -67,7 +67,7 @@ void vjp(VjpContext& ctx) {
 auto reference_of(std::string_view op) { return op_table().find(op)->reference; }
 
 HostTensor joined(const HostTensor& a, const HostTensor& b) {
-  const Shape shape = detail::joined({a.dtype, a.shape}, {b.dtype, b.shape}).shape;
+  const Shape shape = kernels::joined({a.dtype, a.shape}, {b.dtype, b.shape}).shape;
   HostTensor whole(a.dtype, shape);
   auto out = whole.values.begin();
   for (int64_t n = 0; n < shape[0]; ++n) {
@@ -117,12 +117,12 @@ struct Parts {
   Normalization a, b;
 
   Parts(const PlanContext& ctx, std::size_t first)
-      : a_desc(detail::with_tag(ctx.in(first), detail::Tag::nhwc)),
-        b_desc(detail::with_tag(ctx.in(first + 1), detail::Tag::nhwc)),
-        whole_desc(detail::with_tag(detail::joined(ctx.in(first), ctx.in(first + 1)), detail::Tag::nhwc)),
+      : a_desc(kernels::with_tag(ctx.in(first), kernels::Tag::nhwc)),
+        b_desc(kernels::with_tag(ctx.in(first + 1), kernels::Tag::nhwc)),
+        whole_desc(kernels::with_tag(kernels::joined(ctx.in(first), ctx.in(first + 1)), kernels::Tag::nhwc)),
         is_bf16(ctx.in(first).dtype == DType::bf16),
         a(part(ctx, a_desc, 0)),
-        b(part(ctx, b_desc, detail::view_of(a_desc).c)) {}
+        b(part(ctx, b_desc, kernels::view_of(a_desc).c)) {}
 
   // A plan that runs kernel(element, addresses, part, its number) for both.
   template <typename Function>
@@ -133,7 +133,7 @@ struct Parts {
                     .scratch_bytes = std::max(a.scratch_bytes(element_bytes()), b.scratch_bytes(element_bytes())),
                     .implementation = "loop",
                     .kernel = nullptr};
-    detail::with_element(is_bf16, [&](auto* element) {
+    kernels::with_element(is_bf16, [&](auto* element) {
       plan.kernel = loop_kernel([kernel, element, a = a, b = b](const Addresses& at) {
         kernel(element, at, a, 0);
         kernel(element, at, b, 1);
@@ -145,8 +145,9 @@ struct Parts {
  private:
   [[nodiscard]] std::size_t element_bytes() const { return is_bf16 ? 2 : 4; }
   [[nodiscard]] Normalization part(const PlanContext& ctx, const MemoryDesc& desc, int64_t first) const {
-    return Normalization::slice(detail::view_of(desc), 2 * static_cast<int64_t>(element_bytes()),
-                                static_cast<float>(ctx.node.attrs.real("alpha")), detail::view_of(whole_desc).c, first);
+    return Normalization::slice(kernels::view_of(desc), 2 * static_cast<int64_t>(element_bytes()),
+                                static_cast<float>(ctx.node.attrs.real("alpha")), kernels::view_of(whole_desc).c,
+                                first);
   }
 };
 
@@ -161,7 +162,7 @@ float* float_output(const Addresses& at, std::size_t output, const Normalization
 // Row-major descriptors of a node's values from `first` on.
 template <typename Ids>
 void append_plain(const PlanContext& ctx, const Ids& ids, std::size_t first, std::vector<MemoryDesc>& descs) {
-  for (std::size_t i = first; i < ids.size(); ++i) descs.push_back(detail::plain(ctx.graph.type(ids[i])));
+  for (std::size_t i = first; i < ids.size(); ++i) descs.push_back(kernels::plain(ctx.graph.type(ids[i])));
 }
 
 KernelPlan plan_forward(PlanContext& ctx) {
@@ -169,15 +170,15 @@ KernelPlan plan_forward(PlanContext& ctx) {
   const double epsilon = ctx.node.attrs.real("epsilon");
   const auto kernel = [epsilon](auto* element, const Addresses& at, const Normalization& part, std::size_t i) {
     using T = std::remove_pointer_t<decltype(element)>;
-    detail::normalize_forward<T>(part,
-                                 {.src = at.src[i],
-                                  .scale = floats(at, 2, part),
-                                  .bias = floats(at, 3, part),
-                                  .dst = at.dst[0],
-                                  .mean = float_output(at, 1, part),
-                                  .inv_std = float_output(at, 2, part),
-                                  .scratch = at.scratch},
-                                 epsilon);
+    kernels::normalize_forward<T>(part,
+                                  {.src = at.src[i],
+                                   .scale = floats(at, 2, part),
+                                   .bias = floats(at, 3, part),
+                                   .dst = at.dst[0],
+                                   .mean = float_output(at, 1, part),
+                                   .inv_std = float_output(at, 2, part),
+                                   .scratch = at.scratch},
+                                  epsilon);
   };
   KernelPlan plan = parts.plan({parts.a_desc, parts.b_desc}, {parts.whole_desc}, kernel);
   append_plain(ctx, ctx.node.inputs, 2, plan.src);
@@ -189,13 +190,13 @@ KernelPlan plan_apply(PlanContext& ctx) {
   const Parts parts(ctx, 0);
   const auto kernel = [](auto* element, const Addresses& at, const Normalization& part, std::size_t i) {
     using T = std::remove_pointer_t<decltype(element)>;
-    detail::normalize_apply<T>(part, {.src = at.src[i],
-                                      .scale = floats(at, 2, part),
-                                      .bias = floats(at, 3, part),
-                                      .mean = floats(at, 4, part),
-                                      .inv_std = floats(at, 5, part),
-                                      .dst = at.dst[0],
-                                      .scratch = at.scratch});
+    kernels::normalize_apply<T>(part, {.src = at.src[i],
+                                       .scale = floats(at, 2, part),
+                                       .bias = floats(at, 3, part),
+                                       .mean = floats(at, 4, part),
+                                       .inv_std = floats(at, 5, part),
+                                       .dst = at.dst[0],
+                                       .scratch = at.scratch});
   };
   KernelPlan plan = parts.plan({parts.a_desc, parts.b_desc}, {parts.whole_desc}, kernel);
   append_plain(ctx, ctx.node.inputs, 2, plan.src);
@@ -204,22 +205,22 @@ KernelPlan plan_apply(PlanContext& ctx) {
 
 KernelPlan plan_backward(PlanContext& ctx) {
   Parts parts(ctx, 1);
-  detail::cut_alike(parts.a.walk, parts.b.walk);
+  kernels::cut_alike(parts.a.walk, parts.b.walk);
   const std::size_t element_bytes = parts.is_bf16 ? 2 : 4;
-  detail::Offsets offsets;
+  kernels::ScratchLayout offsets;
   const std::array<std::size_t, 2> scratch{offsets.add(parts.a.scratch_bytes(element_bytes)),
                                            offsets.add(parts.b.scratch_bytes(element_bytes))};
   const auto addresses = [scratch](const Addresses& at, const Normalization& part, std::size_t i) {
-    return detail::NormalizationBackward{.diff_dst = at.src[0],
-                                         .src = at.src[1 + i],
-                                         .scale = floats(at, 3, part),
-                                         .bias = floats(at, 4, part),
-                                         .mean = floats(at, 5, part),
-                                         .inv_std = floats(at, 6, part),
-                                         .diff_src = at.dst[i],
-                                         .diff_scale = float_output(at, 2, part),
-                                         .diff_bias = float_output(at, 3, part),
-                                         .scratch = static_cast<char*>(at.scratch) + scratch[i]};
+    return kernels::NormalizationBackward{.diff_dst = at.src[0],
+                                          .src = at.src[1 + i],
+                                          .scale = floats(at, 3, part),
+                                          .bias = floats(at, 4, part),
+                                          .mean = floats(at, 5, part),
+                                          .inv_std = floats(at, 6, part),
+                                          .diff_src = at.dst[i],
+                                          .diff_scale = float_output(at, 2, part),
+                                          .diff_bias = float_output(at, 3, part),
+                                          .scratch = static_cast<char*>(at.scratch) + scratch[i]};
   };
   KernelPlan plan{.src = {parts.whole_desc, parts.a_desc, parts.b_desc},
                   .dst = {parts.a_desc, parts.b_desc},
@@ -227,10 +228,10 @@ KernelPlan plan_backward(PlanContext& ctx) {
                   .in_place = {{0, 1}, {1, 2}},
                   .implementation = "loop",
                   .kernel = nullptr};
-  detail::with_element(parts.is_bf16, [&](auto* element) {
+  kernels::with_element(parts.is_bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([addresses, a = parts.a, b = parts.b](const Addresses& at) {
-      detail::normalize_backward<T>(a, addresses(at, a, 0), b, addresses(at, b, 1));
+      kernels::normalize_backward<T>(a, addresses(at, a, 0), b, addresses(at, b, 1));
     });
   });
   append_plain(ctx, ctx.node.inputs, 3, plan.src);

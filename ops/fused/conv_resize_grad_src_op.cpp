@@ -36,8 +36,8 @@ void infer(InferContext& ctx) {
   const TensorType whole = conv.outputs[0];
   const Shape small(ctx.attrs.ints("resized_from"));
   if (small.rank() != 4) fail("resized_from is {}, expected [N,C,H,W]", small);
-  const Shape resized = detail::resized_shape(ctx.attrs, small);
-  if (detail::crops(ctx.attrs)) fail("Resize sees a part of the image only, which is not supported here");
+  const Shape resized = kernels::resized_shape(ctx.attrs, small);
+  if (kernels::crops(ctx.attrs)) fail("Resize sees a part of the image only, which is not supported here");
   if (resized[1] > whole.shape[1] || with_channels(resized, whole.shape[1]) != whole.shape) {
     fail("{} is resized to {}, which is not the first channels of src {}", small, resized, whole.shape);
   }
@@ -70,11 +70,11 @@ void reference(ReferenceContext& ctx) {
 KernelPlan plan(PlanContext& ctx) {
   const Attrs& attrs = ctx.node.attrs;
   const Shape whole(attrs.ints("src_shape")), small(attrs.ints("resized_from"));
-  detail::Convolution conv =
-      detail::convolution_of(attrs, detail::Direction::grad_src, {ctx.in(0).dtype, whole}, ctx.in(1), ctx.in(0));
-  conv.normalized = detail::SourceNormalization{.first_channels = small[1]};
+  kernels::Convolution conv =
+      kernels::convolution_of(attrs, kernels::Direction::grad_src, {ctx.in(0).dtype, whole}, ctx.in(1), ctx.in(0));
+  conv.normalized = kernels::SourceNormalization{.first_channels = small[1]};
   conv.normalized->resized = {small, attrs};
-  return detail::plan_convolution(ctx, conv);
+  return kernels::plan_convolution(ctx, conv);
 }
 
 }  // namespace
@@ -85,7 +85,7 @@ std::span<const OpDef> conv_resize_grad_src_ops() {
        .internal = true,
        .min_inputs = 2,
        .max_inputs = 2,
-       .attrs = detail::convolution_attrs(detail::resize_attrs(
+       .attrs = kernels::convolution_attrs(kernels::resize_attrs(
            "half_pixel", "round_prefer_floor",
            {AttrSpec::required("src_shape", AttrKind::ints), AttrSpec::required("resized_from", AttrKind::ints)})),
        .infer = infer,

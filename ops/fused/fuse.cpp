@@ -123,7 +123,7 @@ bool resizes_for_conv(const Graph& graph, const Node& node) {
   if (node.op->name != "Resize") return false;
   const Shape &src = graph.shape(node.inputs[0]), &dst = graph.shape(node.outputs[0]);
   return node.attrs.string("coordinate_transformation_mode") != "tf_crop_and_resize" && dst[2] >= src[2] &&
-         dst[3] >= src[3] && src[1] <= detail::SeparableMap::kMostChannels;
+         dst[3] >= src[3] && src[1] <= kernels::SeparableMap::kMostChannels;
 }
 
 void add_attrs(const Node& from, Node& to) {
@@ -328,7 +328,7 @@ Node* pointwise_gradient(Graph& graph, const std::vector<int>& uses, ValueId id)
   const Dims& strides = node->attrs.ints("strides");
   const bool steps_by_one = std::all_of(strides.begin(), strides.end(), [](int64_t s) { return s == 1; });
   const bool is_pointwise = steps_by_one && weights[2] == 1 && weights[3] == 1 && from[2] == to[2] && from[3] == to[3];
-  return is_pointwise && weights[0] <= detail::PointwiseGradient::kMostInputs ? node : nullptr;
+  return is_pointwise && weights[0] <= kernels::PointwiseGradient::kMostInputs ? node : nullptr;
 }
 
 }  // namespace

@@ -25,8 +25,8 @@ void infer(InferContext& ctx) {
   if (src.rank() != 4 || diff != Shape{src[0], diff[1], src[2], src[3]} || weights != Shape{diff[1], src[1], 1, 1}) {
     fail("diff_out has shape {}, weights {}, src {}: no pointwise convolution", diff, weights, src);
   }
-  if (diff[1] < 1 || diff[1] > detail::PointwiseGradient::kMostInputs) {
-    fail("diff_out has {} channels, expected 1 to {}", diff[1], detail::PointwiseGradient::kMostInputs);
+  if (diff[1] < 1 || diff[1] > kernels::PointwiseGradient::kMostInputs) {
+    fail("diff_out has {} channels, expected 1 to {}", diff[1], kernels::PointwiseGradient::kMostInputs);
   }
   for (std::size_t i = 3; i < kOther; ++i) {
     if (ctx.shape(i) != Shape{src[1]}) fail("input {} has shape {}, expected {}", i, ctx.shape(i), Shape{src[1]});
@@ -61,40 +61,40 @@ float* float_output(const Addresses& at, std::size_t output) { return static_cas
 
 KernelPlan plan(PlanContext& ctx) {
   const TensorType &diff = ctx.in(0), &src = ctx.in(2);
-  const MemoryDesc image = detail::with_tag(src, detail::Tag::nhwc);
-  detail::Normalization normalization{.walk = {detail::view_of(image), 2 * static_cast<int64_t>(size_of(src.dtype))},
-                                      .alpha = static_cast<float>(ctx.node.attrs.real("alpha"))};
-  detail::cut_finer(normalization.walk);
+  const MemoryDesc image = kernels::with_tag(src, kernels::Tag::nhwc);
+  kernels::Normalization normalization{.walk = {kernels::view_of(image), 2 * static_cast<int64_t>(size_of(src.dtype))},
+                                       .alpha = static_cast<float>(ctx.node.attrs.real("alpha"))};
+  kernels::cut_finer(normalization.walk);
   const int64_t channels = diff.shape[1];
   KernelPlan plan{
-      .src = {detail::with_tag(diff, detail::Tag::nhwc), detail::with_tag(ctx.in(1), detail::Tag::hwio), image},
+      .src = {kernels::with_tag(diff, kernels::Tag::nhwc), kernels::with_tag(ctx.in(1), kernels::Tag::hwio), image},
       .dst = {image},
-      .scratch_bytes = detail::pointwise_scratch_bytes(normalization, channels),
+      .scratch_bytes = kernels::pointwise_scratch_bytes(normalization, channels),
       .in_place = {{0, 2}},
       .implementation = "loop",
       .kernel = nullptr};
-  for (std::size_t i = 3; i < kOther; ++i) plan.src.push_back(detail::plain(ctx.in(i)));
+  for (std::size_t i = 3; i < kOther; ++i) plan.src.push_back(kernels::plain(ctx.in(i)));
   if (ctx.has(kOther)) {
     plan.src.push_back(image);
     plan.in_place.emplace_back(0, static_cast<int>(kOther));
   }
-  for (std::size_t i = 1; i < 3; ++i) plan.dst.push_back(detail::plain(ctx.out(i)));
-  detail::with_element(src.dtype == DType::bf16, [&](auto* element) {
+  for (std::size_t i = 1; i < 3; ++i) plan.dst.push_back(kernels::plain(ctx.out(i)));
+  kernels::with_element(src.dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([=](const Addresses& at) {
-      const detail::PointwiseGradient from{.diff_dst = at.src[0], .weights = at.src[1], .channels = channels};
-      detail::normalize_backward<T>(normalization,
-                                    {.diff_dst = has_other(at.src.size()) ? at.src[kOther] : nullptr,
-                                     .src = at.src[2],
-                                     .scale = floats(at, 3),
-                                     .bias = floats(at, 4),
-                                     .mean = floats(at, 5),
-                                     .inv_std = floats(at, 6),
-                                     .diff_src = at.dst[0],
-                                     .diff_scale = float_output(at, 1),
-                                     .diff_bias = float_output(at, 2),
-                                     .scratch = at.scratch},
-                                    from);
+      const kernels::PointwiseGradient from{.diff_dst = at.src[0], .weights = at.src[1], .channels = channels};
+      kernels::normalize_backward<T>(normalization,
+                                     {.diff_dst = has_other(at.src.size()) ? at.src[kOther] : nullptr,
+                                      .src = at.src[2],
+                                      .scale = floats(at, 3),
+                                      .bias = floats(at, 4),
+                                      .mean = floats(at, 5),
+                                      .inv_std = floats(at, 6),
+                                      .diff_src = at.dst[0],
+                                      .diff_scale = float_output(at, 1),
+                                      .diff_bias = float_output(at, 2),
+                                      .scratch = at.scratch},
+                                     from);
     });
   });
   return plan;

@@ -26,8 +26,8 @@ constexpr std::size_t kOther = 6, kDiffOther = 7;
 constexpr double kRoundingBf16 = 1.0 / 128;  // of what is passed back, before the mean is taken off
 
 void infer(InferContext& ctx) {
-  const Shape whole = detail::resized_shape(ctx.attrs, ctx.shape(1));
-  if (detail::crops(ctx.attrs)) fail("Resize sees a part of the image only, which is not supported here");
+  const Shape whole = kernels::resized_shape(ctx.attrs, ctx.shape(1));
+  if (kernels::crops(ctx.attrs)) fail("Resize sees a part of the image only, which is not supported here");
   if (ctx.shape(0) != ctx.shape(1)) fail("g has shape {}, src {}", ctx.shape(0), ctx.shape(1));
   int64_t channels = whole[1];
   if (ctx.has(kOther)) {
@@ -59,7 +59,7 @@ void reference(ReferenceContext& ctx) {
   HostTensor ones = src;
   std::fill(ones.values.begin(), ones.values.end(), 1.0);
   const HostTensor of_src = square(src), r = square(ones);
-  const Shape whole = detail::resized_shape(ctx.attrs, src.shape);
+  const Shape whole = kernels::resized_shape(ctx.attrs, src.shape);
   const auto count = static_cast<double>(whole[0] * whole[2] * whole[3]);
   const auto channels = static_cast<std::size_t>(src.shape[1]),
              plane = src.values.size() / channels / static_cast<std::size_t>(src.shape[0]);
@@ -95,9 +95,9 @@ void reference(ReferenceContext& ctx) {
 
 KernelPlan plan(PlanContext& ctx) {
   const TensorType& src = ctx.in(1);
-  const MemoryDesc small = detail::with_tag(src, detail::Tag::nhwc);
-  const auto resized = std::make_shared<const detail::ResizedNormalization>(ctx.node.attrs, src.shape);
-  detail::Offsets offsets;
+  const MemoryDesc small = kernels::with_tag(src, kernels::Tag::nhwc);
+  const auto resized = std::make_shared<const kernels::ResizedNormalization>(ctx.node.attrs, src.shape);
+  kernels::ScratchLayout offsets;
   offsets.add(resized->scratch_bytes());
   KernelPlan plan{.src = {small, small},
                   .dst = {small},
@@ -106,22 +106,22 @@ KernelPlan plan(PlanContext& ctx) {
                   .implementation = "loop",
                   .rounding = src.dtype == DType::bf16 ? kRoundingBf16 : 0,
                   .kernel = nullptr};
-  for (std::size_t i = 2; i < kOther; ++i) plan.src.push_back(detail::plain(ctx.in(i)));
-  for (std::size_t i = 1; i < 3; ++i) plan.dst.push_back(detail::plain(ctx.out(i)));
-  std::optional<detail::Normalization> other;
+  for (std::size_t i = 2; i < kOther; ++i) plan.src.push_back(kernels::plain(ctx.in(i)));
+  for (std::size_t i = 1; i < 3; ++i) plan.dst.push_back(kernels::plain(ctx.out(i)));
+  std::optional<kernels::Normalization> other;
   std::size_t other_scratch = 0;
   if (ctx.has(kOther)) {
-    const MemoryDesc desc = detail::with_tag(ctx.in(kOther), detail::Tag::nhwc);
+    const MemoryDesc desc = kernels::with_tag(ctx.in(kOther), kernels::Tag::nhwc);
     plan.src.insert(plan.src.end(), 2, desc);
     plan.dst.push_back(desc);
     plan.in_place.emplace_back(3, kDiffOther);
     const std::size_t element = size_of(src.dtype);
-    other.emplace(detail::Normalization{.walk = {detail::view_of(desc), 2 * static_cast<int64_t>(element)}});
+    other.emplace(kernels::Normalization{.walk = {kernels::view_of(desc), 2 * static_cast<int64_t>(element)}});
     other_scratch = offsets.add(other->scratch_bytes(element));
   }
   plan.scratch_bytes = offsets.end();
   const int64_t channels = src.shape[1];
-  detail::with_element(src.dtype == DType::bf16, [&](auto* element) {
+  kernels::with_element(src.dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([=](const Addresses& at) {
       std::array<const float*, kOther> in{};
@@ -137,16 +137,16 @@ KernelPlan plan(PlanContext& ctx) {
                                  .diff_bias = diff_bias,
                                  .scratch = at.scratch});
       if (!other) return;
-      detail::normalize_backward<T>(*other, {.diff_dst = at.src[kDiffOther],
-                                             .src = at.src[kOther],
-                                             .scale = in[2] + channels,
-                                             .bias = in[3] + channels,
-                                             .mean = in[4] + channels,
-                                             .inv_std = in[5] + channels,
-                                             .diff_src = at.dst[3],
-                                             .diff_scale = diff_scale + channels,
-                                             .diff_bias = diff_bias + channels,
-                                             .scratch = static_cast<char*>(at.scratch) + other_scratch});
+      kernels::normalize_backward<T>(*other, {.diff_dst = at.src[kDiffOther],
+                                              .src = at.src[kOther],
+                                              .scale = in[2] + channels,
+                                              .bias = in[3] + channels,
+                                              .mean = in[4] + channels,
+                                              .inv_std = in[5] + channels,
+                                              .diff_src = at.dst[3],
+                                              .diff_scale = diff_scale + channels,
+                                              .diff_bias = diff_bias + channels,
+                                              .scratch = static_cast<char*>(at.scratch) + other_scratch});
     });
   });
   return plan;
@@ -160,7 +160,7 @@ std::span<const OpDef> resize_batch_normalization_grad_ops() {
        .internal = true,
        .min_inputs = 6,
        .max_inputs = 8,
-       .attrs = detail::resize_attrs("half_pixel", "round_prefer_floor", {}),
+       .attrs = kernels::resize_attrs("half_pixel", "round_prefer_floor", {}),
        .infer = infer,
        .plan = plan,
        .reference = reference,

@@ -4,7 +4,7 @@
 
 #include "ops/table.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 void infer_written_statistics(InferContext& ctx) {
   ctx.outputs.resize(3, {DType::f32, Shape{ctx.outputs[0].shape[1]}});
@@ -18,4 +18,4 @@ void reference_written_statistics(ReferenceContext& ctx) {
   std::move(statistics.begin(), statistics.end(), ctx.outputs.begin() + 1);
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

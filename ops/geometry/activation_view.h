@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <cstdint>
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 struct View {
   int64_t n = 0, c = 0, h = 0, w = 0;
@@ -31,4 +31,4 @@ struct View {
   [[nodiscard]] bool dense_rows() const { return stride_w == block; }
 };
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -5,7 +5,7 @@
 
 #include "graph/error.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 enum Axis : int { kH = 2, kW = 3 };
@@ -235,4 +235,4 @@ std::vector<bool> outside_of_axis(const Attrs& attrs, const Shape& src, int axis
   return outside;
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -9,7 +9,7 @@
 #include "graph/shape.h"
 #include "ops/geometry/taps.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // The attributes, with these defaults, and `more` behind them.
 std::vector<AttrSpec> resize_attrs(const char* coordinates, const char* nearest, const std::vector<AttrSpec>& more);
@@ -26,4 +26,4 @@ bool resizes(const Attrs& attrs);
 // Whether it sees a part only.
 bool crops(const Attrs& attrs);
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

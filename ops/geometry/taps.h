@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // The (source index, weight) pairs of an output.
 using TapList = std::vector<std::pair<int64_t, double>>;
@@ -77,4 +77,4 @@ struct Taps {
   }
 };
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -4,7 +4,7 @@
 
 #include "graph/error.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 constexpr std::size_t kSpatial = 2;
@@ -100,4 +100,4 @@ void require_source_in_every_window(const Window& window) {
   }
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

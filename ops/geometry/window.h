@@ -11,7 +11,7 @@
 
 #include "graph/attrs.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 struct WindowAxis {
   int64_t src = 0, dst = 0;
@@ -66,4 +66,4 @@ Window pooling_window(const Attrs& attrs, const Shape& src);
 // Throws Error when an output sees nothing but padding: a maximum or a mean of nothing.
 void require_source_in_every_window(const Window& window);
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -6,7 +6,7 @@
 #include "ops/loops/element.h"
 #include "ops/loops/math.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // For OpDef::normalize: drops the `axis` and `broadcast` attributes of opsets before 7 where they mean what numpy's
 // rule means; throws Error where they do not.
@@ -26,4 +26,4 @@ HG_CLONES void row(const T* a, int64_t step_a, const T* b, int64_t step_b, T* ds
   }
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -8,7 +8,7 @@
 #include "ops/loops/parallel.h"
 #include "ops/memory/view.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // Along dimension d (N, C, H, W) element i of the box is at src_start + i * src_step of src and dst_start + i *
 // dst_step of dst. Channels have step 1.
@@ -110,4 +110,4 @@ void zero_all(T* data, int64_t count) {
   });
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -6,7 +6,7 @@
 
 #include "ops/loops/clones.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // bfloat16 as it lies in memory; arithmetic is done in float.
 struct BFloat16 {
@@ -45,4 +45,4 @@ auto with_element(bool is_bf16, const Function& fn) {
   return is_bf16 ? fn(static_cast<BFloat16*>(nullptr)) : fn(static_cast<float*>(nullptr));
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -4,7 +4,7 @@
 #include "ops/loops/broadcast.h"
 #include "ops/loops/strided_loop.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 bool has_padding(const MemoryDesc& desc) {
   const Blocking b = blocking_of(desc);
@@ -65,4 +65,4 @@ void normalize_broadcast(NormalizeContext& ctx) {
   ctx.attrs.erase("broadcast");
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

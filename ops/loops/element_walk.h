@@ -11,7 +11,7 @@
 #include "ops/loops/parallel.h"
 #include "ops/memory/view.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // Whether the layout rounds extents up, as blocked layouts do.
 bool has_padding(const MemoryDesc& desc);
@@ -61,4 +61,4 @@ class ElementWalk {
   View view_;
 };
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <cstdint>
 
-namespace hourglass::detail::math {
+namespace hourglass::kernels::math {
 
 #define HG_INLINE [[gnu::always_inline]] inline
 
@@ -118,4 +118,4 @@ HG_INLINE double tanh(double x) { return std::tanh(x); }
 HG_INLINE double log(double x) { return std::log(x); }
 HG_INLINE double log1p_of_unit(double x) { return std::log1p(x); }
 
-}  // namespace hourglass::detail::math
+}  // namespace hourglass::kernels::math

@@ -9,7 +9,7 @@
 
 #include "ops/loops/work_stealing.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // Parts into which parallel loops cut their work: a thread that is done takes over some that another one has not begun
 // (ops/loops/work_stealing.h).
@@ -24,11 +24,11 @@ inline int64_t parts_of(int64_t count) {
 // which part differs from run to run: sums that must not belong to parts.
 template <typename Body>
 void parallel_parts(int64_t parts, const Body& body) {
-  Shares shares(parts, omp_get_max_threads());
+  WorkStealing work(parts, omp_get_max_threads());
 #pragma omp parallel
   {
     const int64_t me = omp_get_thread_num();
-    body(me, [&] { return shares.take(me); });
+    body(me, [&] { return work.take(me); });
   }
 }
 
@@ -53,4 +53,4 @@ void parallel_ranges(int64_t count, int64_t grain, const Body& body) {
   });
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -6,7 +6,7 @@
 #include "ops/loops/clones.h"
 #include "ops/loops/element.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 template <class T>
 HG_CLONES void add_run(const T* from, T* to, int64_t count) {
@@ -28,4 +28,4 @@ HG_CLONES void add_parts(T* sums, int64_t count, int64_t stride, int64_t parts) 
   }
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -1,7 +1,7 @@
 // Loop nests over K operands with strides: broadcasting, slicing, transposing and tiling are all "for each index, an
 // offset into each operand". References walk element by element; kernels walk rows in parallel, after collapse().
 //
-//   Nest<2> nest{.extents = dims, .strides = {src_strides, dst_strides}};
+//   StridedLoop<2> nest{.extents = dims, .strides = {src_strides, dst_strides}};
 //   nest.for_each([&](const auto& at) { dst[at[1]] = src[at[0]]; });
 #pragma once
 
@@ -11,10 +11,10 @@
 #include "ops/loops/parallel.h"
 #include "ops/memory/scratch_layout.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 template <std::size_t K>
-struct Nest {
+struct StridedLoop {
   Dims extents;
   std::array<Dims, K> strides;  // in elements, one per extent
   std::array<int64_t, K> start{};
@@ -29,7 +29,7 @@ struct Nest {
 
   // Merges neighbouring dimensions that every operand walks as one, and drops those of extent 1. At least one stays.
   void collapse() {
-    Nest out;
+    StridedLoop out;
     out.start = start;
     for (std::size_t i = 0; i < extents.size(); ++i) {
       if (extents[i] == 1) continue;
@@ -96,7 +96,7 @@ Dims broadcast_strides(const Shape& shape, const Shape& full);
 
 // Copies, src being operand 0 and dst operand 1 of a collapsed nest.
 template <class T>
-void copy_nest(const Nest<2>& nest, const T* src, T* dst) {
+void copy_nest(const StridedLoop<2>& nest, const T* src, T* dst) {
   const int64_t src_step = nest.step(0), dst_step = nest.step(1);
   nest.for_rows([&](const auto& at, int64_t count) {
     const T* s = src + at[0];
@@ -112,4 +112,4 @@ void copy_nest(const Nest<2>& nest, const T* src, T* dst) {
   });
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

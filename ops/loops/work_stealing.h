@@ -6,14 +6,14 @@
 #include <atomic>
 #include <cstdint>
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // Each thread has a share of parts [0, count), which it takes in order from its first one on, so that it finds in its
 // cache what it left there in the loop before. One that is done takes over the second half of the largest share that
 // is left.
-class Shares {
+class WorkStealing {
  public:
-  Shares(int64_t count, int64_t threads) : owners_(std::min(threads, kMostOwners)) {
+  WorkStealing(int64_t count, int64_t threads) : owners_(std::min(threads, kMostOwners)) {
     for (int64_t i = 0; i < owners_; ++i) shares_[i].range = range(count * i / owners_, count * (i + 1) / owners_);
   }
 
@@ -63,4 +63,4 @@ class Shares {
   Share shares_[kMostOwners];
 };
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -6,7 +6,7 @@
 #include "graph/error.h"
 #include "graph/tensor.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // Throws Error for more elements than an image of 64 megapixels has: shapes may come from a hostile file.
 inline HostTensor filled(Shape shape, double value) {
@@ -17,4 +17,4 @@ inline HostTensor filled(Shape shape, double value) {
   return tensor;
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

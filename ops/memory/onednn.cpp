@@ -5,7 +5,7 @@
 #include "graph/error.h"
 
 namespace hourglass {
-namespace detail {
+namespace kernels {
 
 using DataType = dnnl::memory::data_type;
 
@@ -373,14 +373,14 @@ std::unique_ptr<Kernel> reorder_kernel(const dnnl::engine& engine, const dnnl::r
   return primitive_kernel(dnnl::reorder(desc), engine, {from, to, scratchpad});
 }
 
-}  // namespace detail
+}  // namespace kernels
 
 std::unique_ptr<Kernel> loop_kernel(std::function<void(const Addresses&)> run) {
-  return std::make_unique<detail::LoopKernel>(std::move(run));
+  return std::make_unique<kernels::LoopKernel>(std::move(run));
 }
 
 std::unique_ptr<Kernel> sequence_kernel(std::vector<std::unique_ptr<Kernel>> parts) {
-  return std::make_unique<detail::SequenceKernel>(std::move(parts));
+  return std::make_unique<kernels::SequenceKernel>(std::move(parts));
 }
 
 }  // namespace hourglass

@@ -13,7 +13,7 @@
 #include "graph/shape.h"
 #include "ops/kernel.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 using Tag = dnnl::memory::format_tag;
 
@@ -117,4 +117,4 @@ dnnl::reorder::primitive_desc make_reorder(const dnnl::engine& engine, const Mem
 std::unique_ptr<Kernel> reorder_kernel(const dnnl::engine& engine, const dnnl::reorder::primitive_desc& desc,
                                        const Argument& from, const Argument& to);
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

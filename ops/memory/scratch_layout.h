@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // The next multiple of `grain`.
 inline int64_t up(int64_t count, int64_t grain) { return (count + grain - 1) / grain * grain; }
@@ -15,7 +15,7 @@ inline int64_t even_piece(int64_t count, int64_t most) {
   return (count + pieces - 1) / pieces;
 }
 
-class Offsets {
+class ScratchLayout {
  public:
   // Room for that many bytes, from a multiple of 64 on.
   std::size_t add(std::size_t bytes) {
@@ -30,4 +30,4 @@ class Offsets {
   std::size_t end_ = 0;
 };
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

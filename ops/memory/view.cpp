@@ -2,7 +2,7 @@
 
 #include "graph/error.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 bool fill(const Blocking& b, View& v) {
@@ -46,4 +46,4 @@ View view_of(const MemoryDesc& desc) {
   return v;
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

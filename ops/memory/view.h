@@ -6,7 +6,7 @@
 #include "ops/geometry/activation_view.h"
 #include "ops/memory/onednn.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // Throws Error for a layout that is not one of the above (then the plan should ask for in_layout_of or plain).
 View view_of(const MemoryDesc& desc);
@@ -17,4 +17,4 @@ inline int64_t padded_elements(const MemoryDesc& desc) {
   return static_cast<int64_t>(desc.get_size() / dnnl::memory::data_type_size(blocking_of(desc).data_type));
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -6,7 +6,7 @@
 #include "ops/loops/element.h"
 #include "ops/normalization/scratch.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 // Chunks of a gradient that lies in memory.
@@ -68,7 +68,7 @@ class ProductGradient {
         work_(weights_ + channels_ * walk_.v.c) {
     const auto* weights = static_cast<const T*>(from.weights);
     for (int64_t k = 0; k < channels_; ++k) {
-      for (int64_t c = 0; c < walk_.v.c; ++c) weights_[k * walk_.v.c + c] = detail::load(weights + c * channels_ + k);
+      for (int64_t c = 0; c < walk_.v.c; ++c) weights_[k * walk_.v.c + c] = kernels::load(weights + c * channels_ + k);
     }
   }
   static std::size_t scratch_bytes(const NormalizationWalk& walk, int64_t channels) {
@@ -238,4 +238,4 @@ template void normalize_backward<float>(const Normalization&, const Normalizatio
 template void normalize_backward<BFloat16>(const Normalization&, const NormalizationBackward&, const Normalization&,
                                            const NormalizationBackward&);
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

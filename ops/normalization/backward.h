@@ -4,7 +4,7 @@
 
 #include "ops/normalization/walk.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // Pointers to parameters and statistics are those of the first channel that is normalised; pointers to a counterpart
 // are those of the whole it is in.
@@ -38,4 +38,4 @@ void normalize_backward(const Normalization& normalization, const NormalizationB
 // What that one wants of NormalizationBackward::scratch.
 std::size_t pointwise_scratch_bytes(const Normalization& normalization, int64_t channels);
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

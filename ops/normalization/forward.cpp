@@ -6,7 +6,7 @@
 #include "ops/normalization/rows.h"
 #include "ops/normalization/scratch.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 // Adds a chunk's count * mean and sum of squares to its split's sums. Squares are taken around a mean of the chunk, in
@@ -135,4 +135,4 @@ template void normalization_statistics<BFloat16>(const Normalization&, const Nor
 template void normalize_apply<float>(const Normalization&, const NormalizationApply&);
 template void normalize_apply<BFloat16>(const Normalization&, const NormalizationApply&);
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

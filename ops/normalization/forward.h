@@ -4,7 +4,7 @@
 
 #include "ops/normalization/walk.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // Pointers to parameters and statistics are those of the first channel that is normalised; pointers to a counterpart
 // are those of the whole it is in.
@@ -36,4 +36,4 @@ struct NormalizationApply {
 template <class T>
 void normalize_apply(const Normalization& normalization, const NormalizationApply& at);
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -6,7 +6,7 @@
 #include "ops/normalization/rows.h"
 #include "ops/normalization/scratch.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // Each part has its channels' sums, in double, and the sums of what was added since they were: in float, around the
 // mean of the pixels that were folded before. Of the first ones, a mean of some of them serves, as in add_moments().
@@ -89,4 +89,4 @@ void MomentSums::finish(void* scratch, double epsilon, float* mean, float* inv_s
 template void MomentSums::add<float>(void*, int64_t, const float*, int64_t) const;
 template void MomentSums::add<BFloat16>(void*, int64_t, const BFloat16*, int64_t) const;
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

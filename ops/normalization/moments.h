@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // The statistics of channels-last pixels, for kernels that take them while they write.
 class MomentSums {
@@ -31,4 +31,4 @@ class MomentSums {
   int64_t channels_, period_, parts_;
 };
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

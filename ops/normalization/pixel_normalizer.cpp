@@ -4,7 +4,7 @@
 #include "ops/loops/element.h"
 #include "ops/normalization/rows.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 PixelNormalizer::PixelNormalizer(int64_t channels, int64_t stride, float alpha)
     : channels_(channels), stride_(stride), period_(loop_period(channels)), alpha_(alpha) {
@@ -34,4 +34,4 @@ void PixelNormalizer::run(const T* src, int64_t pixels, const float* coefficient
 template void PixelNormalizer::run<float>(const float*, int64_t, const float*, float*, float*) const;
 template void PixelNormalizer::run<BFloat16>(const BFloat16*, int64_t, const float*, BFloat16*, BFloat16*) const;
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // Normalises runs of channels-last pixels for kernels that make what they read; each thread calls run() for itself.
 class PixelNormalizer {
@@ -28,4 +28,4 @@ class PixelNormalizer {
   float alpha_;
 };
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

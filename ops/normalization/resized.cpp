@@ -11,7 +11,7 @@
 #include "ops/memory/view.h"
 #include "ops/normalization/rows.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 // Rows of elements; numbers of channels are vectors of `period` elements, in which the channels repeat. r = row *
@@ -95,11 +95,11 @@ ResizedNormalization::ResizedNormalization(const Attrs& attrs, const Shape& z)
   rows_ = sums_of(rows, 1);
   columns_ = sums_of(columns, z[1]);
   const auto floats = [](int64_t count) { return static_cast<std::size_t>(count) * sizeof(float); };
-  Offsets vectors;
+  ScratchLayout vectors;
   for (int i = 0; i < kVectors; ++i) vectors.add(floats(period_));
   sums_at_ = vectors.add(static_cast<std::size_t>(parts_ * 2 * z_.c) * sizeof(double));
   workers_at_ = vectors.end();
-  Offsets offsets;
+  ScratchLayout offsets;
   offsets.add(floats(square_.buffer_floats()));
   row_at_ = offsets.add(floats(row_elements()));
   sum_at_ = offsets.add(floats(2 * period_));
@@ -214,4 +214,4 @@ template void ResizedNormalization::take_statistics<BFloat16>(const Statistics&,
 template void ResizedNormalization::take_gradient<float>(const Gradient&) const;
 template void ResizedNormalization::take_gradient<BFloat16>(const Gradient&) const;
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -16,7 +16,7 @@
 #include "ops/memory/view.h"
 #include "ops/resampling/separable_map.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 class ResizedNormalization {
  public:
@@ -69,4 +69,4 @@ class ResizedNormalization {
   std::size_t sums_at_ = 0, workers_at_ = 0, sum_at_ = 0, row_at_ = 0, worker_bytes_ = 0, end_ = 0;
 };
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -7,7 +7,7 @@
 #include "ops/loops/element.h"
 #include "ops/simd/isa.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 // The periods of a row lie below each other, as a table's lines do, and the loops go down its columns: so many of them
@@ -226,4 +226,4 @@ template void grad_apply_row<BFloat16, BFloat16>(const BFloat16*, int64_t, const
 template void grad_apply_row<BFloat16, float>(const float*, int64_t, const BFloat16*, BFloat16*, int64_t, int64_t,
                                               const Coefficients&, float);
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -9,7 +9,7 @@
 
 #include "ops/simd/bf16_rows.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 using Coefficients = NormalizationCoefficients;
 
@@ -45,4 +45,4 @@ template <class T, class D>
 void grad_apply_row(const D* diff_dst, int64_t step, const T* src, T* diff_src, int64_t count, int64_t period,
                     const Coefficients& k, float alpha);
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

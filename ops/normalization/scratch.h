@@ -11,7 +11,7 @@
 #include "ops/loops/element.h"
 #include "ops/normalization/walk.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // Scratch memory: two double sums per split and channel; folded and work vectors per worker; coefficient vectors per
 // group.
@@ -137,4 +137,4 @@ struct Statistics {
   }
 };
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

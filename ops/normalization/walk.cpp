@@ -4,7 +4,7 @@
 
 #include "ops/normalization/scratch.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 std::size_t Normalization::scratch_bytes(std::size_t element_bytes) const {
   const int64_t chunks = is_direct() ? 0 : walk.workers * walk.chunk_elements();
@@ -32,4 +32,4 @@ void cut_alike(NormalizationWalk& a, NormalizationWalk& b) {
   }
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -13,7 +13,7 @@
 #include "ops/memory/view.h"
 #include "ops/normalization/rows.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // Elements that a chunk has, about: enough that its sums, folded once per chunk and channel, don't count, and few
 // enough that float sums of them are good to six digits and two arrays of them stay in a second-level cache.
@@ -139,4 +139,4 @@ struct Normalization {
   }
 };
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

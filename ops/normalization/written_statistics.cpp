@@ -6,7 +6,7 @@
 #include "ops/memory/view.h"
 #include "ops/normalization/forward.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 class BeforeStatistics final : public Kernel {
@@ -51,7 +51,7 @@ void add_statistics(int64_t channels, bool is_bf16, KernelPlan& plan) {
 KernelPlan before_statistics(const TensorType& type, double epsilon, KernelPlan plan) {
   const std::size_t element = size_of(type.dtype);
   const Normalization dst{.walk = {view_of(plan.dst[0]), static_cast<int64_t>(element)}};
-  Offsets offsets;
+  ScratchLayout offsets;
   offsets.add(plan.scratch_bytes);
   const std::size_t scratch = offsets.add(dst.scratch_bytes(element));
   plan.scratch_bytes = offsets.end();
@@ -61,4 +61,4 @@ KernelPlan before_statistics(const TensorType& type, double epsilon, KernelPlan 
   return plan;
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -10,7 +10,7 @@
 #include "ops/memory/scratch_layout.h"
 #include "ops/normalization/moments.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // To the plan of a kernel with outputs of statistics: they are of values rounded to the element type.
 void add_statistics(int64_t channels, bool is_bf16, KernelPlan& plan);
@@ -20,7 +20,7 @@ class WrittenStatistics {
  public:
   WrittenStatistics() = default;
   // Of parts [0, parts) of the pixels.
-  WrittenStatistics(const TensorType& dst, std::optional<double> epsilon, int64_t parts, Offsets& scratch)
+  WrittenStatistics(const TensorType& dst, std::optional<double> epsilon, int64_t parts, ScratchLayout& scratch)
       : is_bf16_(dst.dtype == DType::bf16) {
     if (!epsilon) return;
     epsilon_ = *epsilon;
@@ -72,4 +72,4 @@ class WrittenStatistics {
 // For a kernel that can't: `plan`, whose output 0 is dst in any layout that is viewable, before a pass that takes them.
 KernelPlan before_statistics(const TensorType& dst, double epsilon, KernelPlan plan);
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <type_traits>
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 // Below this many channels side by side, a channels-last row is gathered by elements.
@@ -335,4 +335,4 @@ template void SeparableMap::make_normalized<BFloat16>(const BFloat16*, int64_t, 
                                                       const NormalizationCoefficients&, int64_t, BFloat16*,
                                                       int64_t) const;
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

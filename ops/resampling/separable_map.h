@@ -11,7 +11,7 @@
 #include "ops/memory/view.h"
 #include "ops/simd/bf16_rows.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 class SeparableMap {
  public:
@@ -66,4 +66,4 @@ class SeparableMap {
   int64_t buffer_ = 0;
 };
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -3,9 +3,9 @@
 
 #if !defined(__AMX_TILE__) || !defined(__AMX_BF16__) || !defined(__AVX512BF16__) || !defined(__linux__)
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 const AmxLoops* amx_loops() { return nullptr; }
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels
 
 #else
 
@@ -13,7 +13,7 @@ const AmxLoops* amx_loops() { return nullptr; }
 #include <sys/syscall.h>
 #include <unistd.h>
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 constexpr int64_t kLanes = 16, kPixels = 32, kTileWords = 256, kTileBytes = 64, kPair = 2 * kLanes;
@@ -233,6 +233,6 @@ const AmxLoops* amx_loops() {
   return may ? &kLoops : nullptr;
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels
 
 #endif

@@ -8,7 +8,7 @@
 
 #include <cstdint>
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 struct AmxProduct {
   // Both sides come in `pieces` pieces of `steps` steps of 32 k each.
@@ -67,4 +67,4 @@ const AmxLoops* amx_tiles();
 // Null where the compiler can't make them, or the system does not let this process use tiles.
 const AmxLoops* amx_loops();
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 struct BFloat16;
 
@@ -40,4 +40,4 @@ const Bf16Rows* bf16_rows();
 // Null where the build can't have them. Nothing of it may be called on a CPU without AVX512_BF16.
 const Bf16Rows* bf16_rows_avx512();
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

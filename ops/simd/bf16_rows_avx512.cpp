@@ -4,15 +4,15 @@
 
 #if !defined(__AVX512F__) || !defined(__AVX512BW__) || !defined(__AVX512VL__) || !defined(__AVX512BF16__)
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 const Bf16Rows* bf16_rows_avx512() { return nullptr; }
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels
 
 #else
 
 #include <immintrin.h>
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 constexpr int kLanes = 16;
@@ -200,6 +200,6 @@ const Bf16Rows* bf16_rows_avx512() {
   return &kRows;
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels
 
 #endif

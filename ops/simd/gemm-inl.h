@@ -14,7 +14,7 @@
 
 #include "ops/simd/gemm.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 template <class Isa>
 struct GemmSimd {
@@ -185,4 +185,4 @@ struct GemmSimd {
   }
 };
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -4,7 +4,7 @@
 
 #include "ops/memory/scratch_layout.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 void multiply_in_pieces(const GemmLoops& loops, bool is_bf16, const Gemm& gemm) {
   const int64_t piece = even_piece(gemm.depth, kGemmDepth);
@@ -41,4 +41,4 @@ void multiply_pixels(const GemmLoops& loops, bool is_bf16, const PixelProduct& p
   }
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -12,7 +12,7 @@ namespace hourglass {
 enum class DType : uint8_t;  // graph/shape.h, which files of one instruction set may not include
 }
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // C[m][n] (+)= sum over k of A[m][k] * B[k][n], and more that is added to it, where there is. Addresses in words; n
 // runs over whole vectors of 16.
@@ -70,4 +70,4 @@ struct PixelProduct {
 void multiply_pixels(const GemmLoops& loops, bool is_bf16, const PixelProduct& product, int64_t count, float* sums,
                      int64_t row, const Gemm::Addend& more = {}, const Gemm::Addend& and_more = {});
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

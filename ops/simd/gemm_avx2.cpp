@@ -4,10 +4,10 @@
 
 #if !defined(__AVX2__) || !defined(__FMA__)
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 const GemmLoops* gemm_avx2() { return nullptr; }
 const WinogradTransforms* winograd_transforms_avx2() { return nullptr; }
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels
 
 #else
 
@@ -15,7 +15,7 @@ const WinogradTransforms* winograd_transforms_avx2() { return nullptr; }
 
 #include "ops/simd/winograd_transforms-inl.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 struct Avx2 {
@@ -56,6 +56,6 @@ struct Avx2 {
 const GemmLoops* gemm_avx2() { return GemmSimd<Avx2>::loops(); }
 const WinogradTransforms* winograd_transforms_avx2() { return WinogradSimd<Avx2>::transforms(); }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels
 
 #endif

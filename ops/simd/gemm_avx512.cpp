@@ -4,10 +4,10 @@
 
 #if !defined(__AVX512F__) || !defined(__AVX512BW__) || !defined(__AVX512VL__) || !defined(__AVX512BF16__)
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 const GemmLoops* gemm_avx512() { return nullptr; }
 const WinogradTransforms* winograd_transforms_avx512() { return nullptr; }
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels
 
 #else
 
@@ -15,7 +15,7 @@ const WinogradTransforms* winograd_transforms_avx512() { return nullptr; }
 
 #include "ops/simd/winograd_transforms-inl.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 struct Avx512 {
@@ -82,6 +82,6 @@ struct Avx512 {
 const GemmLoops* gemm_avx512() { return GemmSimd<Avx512>::loops(); }
 const WinogradTransforms* winograd_transforms_avx512() { return WinogradSimd<Avx512>::transforms(); }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels
 
 #endif

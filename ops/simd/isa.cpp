@@ -5,7 +5,7 @@
 #include "ops/simd/gemm.h"
 #include "ops/simd/winograd_transforms.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 bool has(Isa isa) {
   switch (isa) {
@@ -38,4 +38,4 @@ const WinogradTransforms* winograd_transforms(DType type) {
 
 const AmxLoops* amx_tiles() { return has(Isa::amx) ? amx_loops() : nullptr; }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

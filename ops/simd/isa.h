@@ -7,7 +7,7 @@
 
 #include "graph/shape.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // Each has all that stand before it. AVX2 comes with FMA, AVX-512 with F, BW and VL. No CPU has `never`.
 enum class Isa : uint8_t { any, avx2, avx512, avx512_bf16, amx, never };
@@ -18,4 +18,4 @@ struct GemmLoops;
 // "avx2", "avx512_core", "avx512_core_bf16": the instructions of a kernel that multiplies `type` by these loops.
 std::string isa_of(const GemmLoops& loops, DType type);
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -5,7 +5,7 @@
 #include "ops/simd/gemm-inl.h"
 #include "ops/simd/winograd_transforms.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 template <class Isa>
 struct WinogradSimd : GemmSimd<Isa> {
@@ -238,4 +238,4 @@ struct WinogradSimd : GemmSimd<Isa> {
   }
 };
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

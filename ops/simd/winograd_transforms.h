@@ -12,7 +12,7 @@ namespace hourglass {
 enum class DType : uint8_t;  // graph/shape.h, which files of one instruction set may not include
 }
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 struct WinogradTransforms {
   // weights[c_step * c + n_step * n + tap_step * tap] -> words of `columns` columns (a multiple of 16), for the rows k
@@ -52,4 +52,4 @@ const WinogradTransforms* winograd_transforms(DType type);
 const WinogradTransforms* winograd_transforms_avx512();
 const WinogradTransforms* winograd_transforms_avx2();
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

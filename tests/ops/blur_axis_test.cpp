@@ -4,7 +4,7 @@
 
 #include "tests/ops/doubling.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 double sum_of(const TapList& list, const std::vector<double>& x) {
@@ -14,12 +14,12 @@ double sum_of(const TapList& list, const std::vector<double>& x) {
 }
 
 // The axis resized, its borders taken, and convolved; and the same in the other order.
-void check(const StretchedAxis& axis, const WindowAxis& w, Border border, const std::vector<TapList>& resize) {
+void check(const BlurAxis& axis, const WindowAxis& w, PaddingMode border, const std::vector<TapList>& resize) {
   const int64_t extent = axis.extent;
   const std::vector<double> filter{0.5, -1.25, 2};
   std::vector<double> x;
   for (int64_t i = 0; i < extent; ++i) x.push_back(static_cast<double>(i * i % 17) - 5);
-  // Of the stretched axis, which goes on with its ends.
+  // Of the zero-stuffed axis, which goes on with its ends.
   const auto convolved = [&](int64_t r) {
     const auto at = [&](int64_t i) { return x[static_cast<std::size_t>(std::clamp<int64_t>(i, 0, extent - 1))]; };
     const int64_t i = (r - (r & 1)) / 2;
@@ -49,16 +49,18 @@ void check(const StretchedAxis& axis, const WindowAxis& w, Border border, const 
 TEST_CASE("resizing to twice the length and convolving is convolving what is mostly zeros, and a blur") {
   for (const int64_t extent : {8, 21}) {
     for (const char* mode : {"linear", "nearest"}) {
-      for (const Border border : {Border::constant, Border::reflect, Border::edge, Border::wrap}) {
+      for (const PaddingMode border :
+           {PaddingMode::constant, PaddingMode::reflect, PaddingMode::edge, PaddingMode::wrap}) {
         CAPTURE(extent);
         CAPTURE(mode);
         CAPTURE(static_cast<int>(border));
         const std::vector<TapList> resize = doubling(extent, mode);
-        const auto axis = stretched_axis(window(extent, 3), border, resize, extent);
+        const auto axis = blur_axis(window(extent, 3), border, resize, extent);
         REQUIRE(axis.has_value());
         // What is repeated beside the axis is what repeats beside the resized one, by reflection too where that is
         // nearest.
-        const bool repeats = border == Border::edge || (border == Border::reflect && mode == std::string("nearest"));
+        const bool repeats =
+            border == PaddingMode::edge || (border == PaddingMode::reflect && mode == std::string("nearest"));
         CHECK(axis->ends_differ() != repeats);
         check(*axis, window(extent, 3), border, resize);
       }
@@ -66,18 +68,19 @@ TEST_CASE("resizing to twice the length and convolving is convolving what is mos
   }
 }
 
-TEST_CASE("axes that are no blur of stretched ones are left to others") {
-  const auto is_absent = [](int64_t extent, const WindowAxis& w, Border border, const std::vector<TapList>& resize) {
-    return !stretched_axis(w, border, resize, extent).has_value();
+TEST_CASE("axes that are no blur of zero-stuffed ones are left to others") {
+  const auto is_absent = [](int64_t extent, const WindowAxis& w, PaddingMode border,
+                            const std::vector<TapList>& resize) {
+    return !blur_axis(w, border, resize, extent).has_value();
   };
-  CHECK(is_absent(20, window(20, 5), Border::reflect, doubling(20, "linear")));
-  CHECK(is_absent(20, window(20, 3), Border::reflect, doubling(20, "cubic")));  // a wider blur
-  CHECK(is_absent(20, window(20, 3), Border::reflect, doubling(20, "linear", "align_corners")));
-  CHECK(is_absent(6, window(6, 3), Border::reflect, doubling(6, "linear")));
+  CHECK(is_absent(20, window(20, 5), PaddingMode::reflect, doubling(20, "linear")));
+  CHECK(is_absent(20, window(20, 3), PaddingMode::reflect, doubling(20, "cubic")));  // a wider blur
+  CHECK(is_absent(20, window(20, 3), PaddingMode::reflect, doubling(20, "linear", "align_corners")));
+  CHECK(is_absent(6, window(6, 3), PaddingMode::reflect, doubling(6, "linear")));
   WindowAxis unpadded = window(20, 3);
   unpadded.pad_begin = unpadded.pad_end = 0;
   unpadded.dst -= 2;
-  CHECK(is_absent(20, unpadded, Border::constant, doubling(20, "linear")));
+  CHECK(is_absent(20, unpadded, PaddingMode::constant, doubling(20, "linear")));
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -100,9 +100,9 @@ AttrValue parse_attr(const AttrSpec& spec, std::string text) {
 }
 
 double round_to_bf16(double value) {
-  detail::BFloat16 rounded{};
-  detail::store(&rounded, static_cast<float>(value));
-  return detail::load(&rounded);
+  kernels::BFloat16 rounded{};
+  kernels::store(&rounded, static_cast<float>(value));
+  return kernels::load(&rounded);
 }
 
 // The cases of one file, added to the table's.

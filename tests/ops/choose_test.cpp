@@ -15,7 +15,7 @@
 namespace hourglass::test {
 namespace {
 
-using detail::Candidate;
+using kernels::Candidate;
 
 // Sets HOURGLASS_SKIP while it lives.
 class Skip {
@@ -36,12 +36,12 @@ KernelPlan plan_of(const char* op_name, const char* text) {
   std::vector<MemoryDesc> given;
   for (const CaseInput& input : c.inputs) {
     inputs.push_back(input.given ? b.input("x", input.type) : kNoValue);
-    given.push_back(!input.given                      ? MemoryDesc()
-                    : input.type.shape.rank() == 4 ? detail::with_tag(input.type, detail::Tag::nhwc)
-                                                   : detail::plain(input.type));
+    given.push_back(!input.given                   ? MemoryDesc()
+                    : input.type.shape.rank() == 4 ? kernels::with_tag(input.type, kernels::Tag::nhwc)
+                                                   : kernels::plain(input.type));
   }
   b.add_all(op.name, inputs, c.attrs);
-  const dnnl::engine engine = detail::make_engine();
+  const dnnl::engine engine = kernels::make_engine();
   PlanContext ctx(graph, graph.nodes.back(), engine, std::move(given), LayoutPolicy::channels_last);
   return op.plan(ctx);
 }
@@ -57,24 +57,25 @@ constexpr const char* k3x3 = "1x32x24x20 32x32x3x3 | pads=[1,1,1,1] pad_mode=ref
 
 TEST_CASE("candidates have names of their own, which say their direction") {
   std::set<std::string_view> names;
-  for (const Candidate& candidate : detail::convolution_candidates()) {
+  for (const Candidate& candidate : kernels::convolution_candidates()) {
     CAPTURE(candidate.name);
     CHECK(names.insert(candidate.name).second);
     CHECK(candidate.name.find_first_of(",: ") == std::string_view::npos);
-    if (candidate.direction == detail::Direction::grad_src) CHECK(candidate.name.ends_with("_grad_src"));
-    if (candidate.direction == detail::Direction::grad_weights) CHECK(candidate.name.ends_with("_grad_weights"));
+    if (candidate.direction == kernels::Direction::grad_src) CHECK(candidate.name.ends_with("_grad_src"));
+    if (candidate.direction == kernels::Direction::grad_weights) CHECK(candidate.name.ends_with("_grad_weights"));
   }
 }
 
 TEST_CASE("the best candidate wins, and those before it say why they declined") {
-  const bool vectors = detail::has(detail::Isa::avx2);
+  const bool vectors = kernels::has(kernels::Isa::avx2);
   CHECK(winner(plan_of("FusedConv", kNormalized)) == (vectors ? "pointwise_vector" : "onednn_whole_forward"));
   CHECK(winner(plan_of("FusedConv", kResized)) == (vectors ? "blur_last_forward" : "onednn_bands_forward"));
   CHECK(winner(plan_of("Conv", k3x3)) == (vectors ? "winograd_forward" : "onednn_bands_forward"));
   CHECK(winner(plan_of("Conv", "1x8x9x8 12x2x3x3 12 | group=4 pads=[1,1,1,1]")) == "onednn_whole_forward");
   CHECK(winner(plan_of("ConvGradSrc", "1x4x8x5 4x17x1x1 | src_shape=[1,17,8,5]")) == "onednn_transposed_grad_src");
-  CHECK(winner(plan_of("ConvGradSrc", "1x4x131x126 4x20x5x5 | pads=[2,2,2,2] pad_mode=reflect src_shape=[1,20,131,126]"))
-            .starts_with("onednn_b"));
+  CHECK(
+      winner(plan_of("ConvGradSrc", "1x4x131x126 4x20x5x5 | pads=[2,2,2,2] pad_mode=reflect src_shape=[1,20,131,126]"))
+          .starts_with("onednn_b"));
   CHECK(winner(plan_of("ConvGradWeights", "1x8x9x8 1x8x9x8 | weights_shape=[8,8,3,3] pads=[1,1,1,1]")) ==
         "narrow_3x3_grad_weights");
   CHECK(winner(plan_of("ConvGradWeights", "1x32x9x8 1x4x9x8 | weights_shape=[4,32,1,1]")) == "narrow_1x1_grad_weights");
@@ -88,7 +89,7 @@ TEST_CASE("the best candidate wins, and those before it say why they declined") 
 
 TEST_CASE("HOURGLASS_SKIP leaves candidates out") {
   std::string all;
-  for (const Candidate& candidate : detail::convolution_candidates()) {
+  for (const Candidate& candidate : kernels::convolution_candidates()) {
     if (!candidate.ours) continue;
     all += std::string(candidate.name) + ",";
   }
@@ -111,9 +112,10 @@ TEST_CASE("HOURGLASS_SKIP of a name that no candidate has is an error, which lis
 
 TEST_CASE("where every candidate is left out, the error says why each declined") {
   std::string all;
-  for (const Candidate& candidate : detail::convolution_candidates()) all += std::string(candidate.name) + ",";
+  for (const Candidate& candidate : kernels::convolution_candidates()) all += std::string(candidate.name) + ",";
   const Skip skip(all);
-  CHECK_THROWS_WITH_AS(plan_of("Conv", k3x3), doctest::Contains("onednn_whole_forward: HOURGLASS_SKIP names it"), Error);
+  CHECK_THROWS_WITH_AS(plan_of("Conv", k3x3), doctest::Contains("onednn_whole_forward: HOURGLASS_SKIP names it"),
+                       Error);
 }
 
 }  // namespace hourglass::test

@@ -7,7 +7,7 @@
 #include "ops/geometry/resize_taps.h"
 #include "ops/geometry/window.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 inline std::vector<TapList> doubling(int64_t extent, const char* mode, const char* coordinates = "half_pixel") {
   Attrs attrs;
@@ -24,4 +24,4 @@ inline WindowAxis window(int64_t extent, int64_t kernel) {
   return {.src = 2 * extent, .dst = 2 * extent, .kernel = kernel, .pad_begin = kernel / 2, .pad_end = kernel / 2};
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

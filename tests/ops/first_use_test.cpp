@@ -12,7 +12,7 @@
 #include "graph/error.h"
 #include "ops/memory/onednn.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 constexpr int kThreads = 2, kSecondsAtMost = 10;
@@ -70,4 +70,4 @@ TEST_CASE("the first reorders of a process can be made by two threads at once") 
   CHECK(broken == 0);
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -5,7 +5,7 @@
 
 #include "ops/memory/onednn.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 using dnnl::cpu_isa;
@@ -28,4 +28,4 @@ TEST_CASE("x86's instruction sets are found on x86 alone, and only where the CPU
 }
 
 }  // namespace
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -5,7 +5,7 @@
 
 #include <limits>
 
-namespace hourglass::detail::math {
+namespace hourglass::kernels::math {
 namespace {
 
 // The largest |got - expected| / |expected| over evenly spaced points.
@@ -72,4 +72,4 @@ TEST_CASE("the ends of the range") {
   CHECK(std::isnan(erf(nan)));
 }
 
-}  // namespace hourglass::detail::math
+}  // namespace hourglass::kernels::math

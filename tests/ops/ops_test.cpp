@@ -19,7 +19,7 @@
 namespace hourglass::test {
 namespace {
 
-using detail::Tag;
+using kernels::Tag;
 
 // Whether nothing of the kernel is oneDNN's, which allocates as it runs; nor Pad along any axis, which holds the
 // coordinates that it is at.
@@ -63,7 +63,7 @@ class Buffer {
 class KernelRun {
  public:
   KernelRun(const OpDef& op, const Case& c, const std::vector<HostTensor>& values, Tag tag)
-      : builder_(graph_, op_table()), engine_(detail::make_engine()), stream_(engine_) {
+      : builder_(graph_, op_table()), engine_(kernels::make_engine()), stream_(engine_) {
     std::vector<ValueId> ids;
     for (const CaseInput& input : c.inputs) {
       ids.push_back(input.given ? builder_.input("x", input.type) : kNoValue);
@@ -75,9 +75,9 @@ class KernelRun {
       if (!input.given) {
         given.emplace_back();
       } else if (input.type.shape.rank() == 4 && is_floating(input.type.dtype)) {
-        given.push_back(detail::with_tag(input.type, tag));
+        given.push_back(kernels::with_tag(input.type, tag));
       } else {
-        given.push_back(detail::plain(input.type));
+        given.push_back(kernels::plain(input.type));
       }
     }
     PlanContext ctx(graph_, node, engine_, given, tag == Tag::nhwc ? LayoutPolicy::channels_last : LayoutPolicy::any);
@@ -134,37 +134,37 @@ class KernelRun {
     if (is_floating(tensor.dtype)) {
       std::vector<float> plain(tensor.values.begin(), tensor.values.end());
       std::memset(into.data(), 0, into.size);
-      reorder(detail::plain({DType::f32, tensor.shape}), plain.data(), desc, into.data());
+      reorder(kernels::plain({DType::f32, tensor.shape}), plain.data(), desc, into.data());
     } else {
       std::vector<int32_t> plain(tensor.values.begin(), tensor.values.end());
-      reorder(detail::plain({DType::i32, tensor.shape}), plain.data(), desc, into.data());
+      reorder(kernels::plain({DType::i32, tensor.shape}), plain.data(), desc, into.data());
     }
   }
   HostTensor unload(void* address, const MemoryDesc& desc, const TensorType& type) {
     HostTensor tensor(type.dtype, type.shape);
     if (tensor.values.empty()) return tensor;
     std::vector<float> plain(tensor.values.size());
-    reorder(desc, address, detail::plain({DType::f32, type.shape}), plain.data());
+    reorder(desc, address, kernels::plain({DType::f32, type.shape}), plain.data());
     tensor.values.assign(plain.begin(), plain.end());
     return tensor;
   }
   // The lanes that pad the channels of a blocked activation must be zero.
   static void check_padding(const void* address, const MemoryDesc& desc) {
-    if (!detail::is_viewable(desc)) return;
-    const detail::View v = detail::view_of(desc);
+    if (!kernels::is_viewable(desc)) return;
+    const kernels::View v = kernels::view_of(desc);
     if (v.c % v.block == 0) return;
-    const auto type = detail::blocking_of(desc).data_type;
+    const auto type = kernels::blocking_of(desc).data_type;
     if (type == dnnl::memory::data_type::f32) check_padding(static_cast<const float*>(address), v);
-    if (type == dnnl::memory::data_type::bf16) check_padding(static_cast<const detail::BFloat16*>(address), v);
+    if (type == dnnl::memory::data_type::bf16) check_padding(static_cast<const kernels::BFloat16*>(address), v);
   }
   template <class T>
-  static void check_padding(const T* p, const detail::View& v) {
+  static void check_padding(const T* p, const kernels::View& v) {
     int64_t bad = 0;
     for (int64_t n = 0; n < v.n; ++n) {
       for (int64_t h = 0; h < v.h; ++h) {
         for (int64_t w = 0; w < v.w; ++w) {
           for (int64_t lane = v.lanes(v.groups - 1); lane < v.block; ++lane) {
-            if (detail::load(p + v.offset(n, v.groups - 1, h, w) + lane) != 0) ++bad;
+            if (kernels::load(p + v.offset(n, v.groups - 1, h, w) + lane) != 0) ++bad;
           }
         }
       }
@@ -331,7 +331,7 @@ TEST_CASE("kernels agree with the double reference in every layout") {
 }
 
 TEST_CASE("kernels agree with the double reference in bf16") {
-  if (!detail::computes_bf16(detail::make_engine())) {
+  if (!kernels::computes_bf16(kernels::make_engine())) {
     MESSAGE("skipped: oneDNN does not compute in bf16 on this CPU");
     return;
   }

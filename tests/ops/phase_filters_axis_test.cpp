@@ -4,11 +4,11 @@
 
 #include "tests/ops/doubling.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 // The axis resized, its borders taken, and convolved; and the same by the mixtures.
-void check(const DoubledAxis& axis, const WindowAxis& w, Border border, const std::vector<TapList>& resize) {
+void check(const PhaseFiltersAxis& axis, const WindowAxis& w, PaddingMode border, const std::vector<TapList>& resize) {
   const int64_t extent = w.src / 2;
   std::vector<double> x, filter;
   for (int64_t i = 0; i < extent; ++i) x.push_back(static_cast<double>(i * i % 17) - 5);
@@ -43,18 +43,18 @@ TEST_CASE("resizing to twice the length and convolving is one map with two mixtu
   for (const int64_t extent : {8, 21}) {
     for (const int64_t kernel : {3, 5}) {
       for (const char* mode : {"linear", "nearest"}) {
-        for (const Border border : {Border::constant, Border::reflect, Border::edge}) {
+        for (const PaddingMode border : {PaddingMode::constant, PaddingMode::reflect, PaddingMode::edge}) {
           CAPTURE(extent);
           CAPTURE(kernel);
           CAPTURE(mode);
           CAPTURE(static_cast<int>(border));
           const std::vector<TapList> resize = doubling(extent, mode);
-          const auto axis = doubled_axis(window(extent, kernel), border, resize, extent);
+          const auto axis = phase_filters_axis(window(extent, kernel), border, resize, extent);
           REQUIRE(axis.has_value());
           CHECK(axis->reach <= kernel);
           // What is repeated beside the axis is what repeats beside the resized one.
-          if (border == Border::edge) CHECK(axis->exceptions().empty());
-          if (border == Border::reflect && kernel == 3 && mode == std::string("linear")) {
+          if (border == PaddingMode::edge) CHECK(axis->exceptions().empty());
+          if (border == PaddingMode::reflect && kernel == 3 && mode == std::string("linear")) {
             CHECK(axis->exceptions() == std::vector<int64_t>{0, 2 * extent - 1});
           }
           check(*axis, window(extent, kernel), border, resize);
@@ -65,18 +65,19 @@ TEST_CASE("resizing to twice the length and convolving is one map with two mixtu
 }
 
 TEST_CASE("what is not so simple is left to others") {
-  const auto is_absent = [](int64_t extent, const WindowAxis& w, Border border, const std::vector<TapList>& resize) {
-    return !doubled_axis(w, border, resize, extent).has_value();
+  const auto is_absent = [](int64_t extent, const WindowAxis& w, PaddingMode border,
+                            const std::vector<TapList>& resize) {
+    return !phase_filters_axis(w, border, resize, extent).has_value();
   };
-  CHECK(is_absent(20, window(20, 3), Border::wrap, doubling(20, "linear")));      // the far end
-  CHECK(is_absent(20, window(20, 3), Border::reflect, doubling(20, "cubic")));    // more taps than the filter has
-  CHECK(is_absent(20, window(20, 1), Border::constant, doubling(20, "linear")));  // likewise
-  CHECK(is_absent(20, window(20, 3), Border::reflect, doubling(20, "linear", "align_corners")));  // no two alike
-  CHECK(is_absent(6, window(6, 3), Border::reflect, doubling(6, "linear")));
+  CHECK(is_absent(20, window(20, 3), PaddingMode::wrap, doubling(20, "linear")));      // the far end
+  CHECK(is_absent(20, window(20, 3), PaddingMode::reflect, doubling(20, "cubic")));    // more taps than the filter has
+  CHECK(is_absent(20, window(20, 1), PaddingMode::constant, doubling(20, "linear")));  // likewise
+  CHECK(is_absent(20, window(20, 3), PaddingMode::reflect, doubling(20, "linear", "align_corners")));  // no two alike
+  CHECK(is_absent(6, window(6, 3), PaddingMode::reflect, doubling(6, "linear")));
   WindowAxis strided = window(20, 3);
   strided.stride = 2;
   strided.dst = 20;
-  CHECK(is_absent(20, strided, Border::reflect, doubling(20, "linear")));
+  CHECK(is_absent(20, strided, PaddingMode::reflect, doubling(20, "linear")));
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -6,10 +6,10 @@
 
 #include <doctest/doctest.h>
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
-using Point = StretchedPoint;
+using Point = SharedTap;
 constexpr int64_t kExtent = 6, kFirst = -1;  // of the short axes, which begin before a middle
 
 constexpr std::array<float, 9> kFilter = {0.5F, -1, 2, 1.5F, 0.25F, -0.75F, 3, -2, 1.25F};
@@ -18,8 +18,8 @@ float pixel(int64_t row, int64_t column) {
   return static_cast<float>((7 * row * row + 5 * column + row * column) % 11);
 }
 
-std::array<float, kStretchedProducts> filters() {
-  std::array<float, kStretchedProducts> all = {};
+std::array<float, kSharedProducts> filters() {
+  std::array<float, kSharedProducts> all = {};
   for (int64_t tap = 0; tap < 9; ++tap) {
     all[static_cast<std::size_t>(product_of_tap(tap))] = kFilter[static_cast<std::size_t>(tap)];
   }
@@ -40,7 +40,7 @@ float convolved(bool odd_row, int64_t i, bool odd_column, int64_t j) {
 
 // What a line gives to column j, of the even or of the odd ones.
 float of_line(const std::vector<float>& line, Point h, bool odd, int64_t j) {
-  static const std::array<float, kStretchedProducts> all = filters();
+  static const std::array<float, kSharedProducts> all = filters();
   const auto filter = [&](Point w) { return all[static_cast<std::size_t>(product_index(h, w))]; };
   const auto at = static_cast<std::size_t>(j - kFirst);
   if (!odd) return filter(Point::even) * line[at];
@@ -84,8 +84,8 @@ TEST_CASE("five products make four elements of what is convolved, along both axe
 TEST_CASE("a tap has part in the products whose filters it is added to") {
   for (int64_t tap = 0; tap < 9; ++tap) {
     std::vector<int64_t> expected, got;
-    for (int64_t product = 0; product < kStretchedProducts; ++product) {
-      for_each_tap_of(static_cast<Point>(product / kStretchedPoints), static_cast<Point>(product % kStretchedPoints),
+    for (int64_t product = 0; product < kSharedProducts; ++product) {
+      for_each_tap_of(static_cast<Point>(product / kSharedTaps), static_cast<Point>(product % kSharedTaps),
                       [&](Point h, Point w) {
                         if (product_index(h, w) == product_of_tap(tap)) expected.push_back(product);
                       });
@@ -96,4 +96,4 @@ TEST_CASE("a tap has part in the products whose filters it is added to") {
   }
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

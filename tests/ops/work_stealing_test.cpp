@@ -7,12 +7,12 @@
 
 #include "ops/loops/parallel.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 // What each thread took, in order.
 std::vector<std::vector<int64_t>> taken(int64_t count, int64_t owners, int64_t threads) {
-  Shares shares(count, owners);
+  WorkStealing shares(count, owners);
   std::vector<std::vector<int64_t>> parts(static_cast<std::size_t>(threads));
   std::vector<std::thread> team;
   for (int64_t me = 0; me < threads; ++me) {
@@ -57,7 +57,7 @@ TEST_CASE("every part is taken once, whatever the threads") {
 
 TEST_CASE("a thread takes its own share in order, and a slow one is relieved") {
   constexpr int64_t kCount = 64;
-  Shares shares(kCount, 2);
+  WorkStealing shares(kCount, 2);
   // The first is four times as fast.
   std::vector<std::vector<int64_t>> parts(2);
   for (int64_t turn = 0;; ++turn) {
@@ -88,4 +88,4 @@ TEST_CASE("loops cover their ranges once") {
   }
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

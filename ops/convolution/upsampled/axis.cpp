@@ -4,7 +4,7 @@
 #include <cmath>
 #include <map>
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 // Weights that differ by less are the same.
@@ -23,7 +23,8 @@ TapList difference(const TapList& a, const TapList& b) {
 // Of one output: of each tap of the filter, the weights of the short axis' elements.
 using Mixture = std::vector<std::map<int64_t, double>>;
 
-Mixture mixture_of_output(const WindowAxis& window, Border border, const std::vector<TapList>& resize, int64_t output) {
+Mixture mixture_of_output(const WindowAxis& window, PaddingMode border, const std::vector<TapList>& resize,
+                          int64_t output) {
   Mixture mixture(static_cast<std::size_t>(window.kernel));
   for (int64_t tap = 0; tap < window.kernel; ++tap) {
     const int64_t from = border_source(border, window.position(output, tap), window.src);
@@ -59,13 +60,13 @@ bool are_alike(const Mixture& a, const Mixture& b) {
 
 }  // namespace
 
-std::optional<StretchedAxis> stretched_axis(const WindowAxis& window, Border border, const std::vector<TapList>& resize,
-                                            int64_t extent) {
+std::optional<BlurAxis> blur_axis(const WindowAxis& window, PaddingMode border, const std::vector<TapList>& resize,
+                                  int64_t extent) {
   const bool fits = window.kernel == 3 && window.stride == 1 && window.dilation == 1 && window.pad_begin == 1 &&
                     window.pad_end == 1 && window.src == 2 * extent && window.dst == 2 * extent && extent >= kFewest;
   if (!fits) return std::nullopt;
 
-  StretchedAxis axis{.extent = extent};
+  BlurAxis axis{.extent = extent};
   const int64_t middle = extent / 2;
   for (int64_t phase = 0; phase < 2; ++phase) {
     for (const auto& [element, weight] : resize[static_cast<std::size_t>(2 * middle + phase)]) {
@@ -92,7 +93,7 @@ std::optional<StretchedAxis> stretched_axis(const WindowAxis& window, Border bor
   return axis;
 }
 
-std::vector<int64_t> DoubledAxis::exceptions() const {
+std::vector<int64_t> PhaseFiltersAxis::exceptions() const {
   std::vector<int64_t> outputs;
   for (std::size_t o = 0; o < mixture_of.size(); ++o) {
     if (mixture_of[o] > 1) outputs.push_back(static_cast<int64_t>(o));
@@ -100,8 +101,8 @@ std::vector<int64_t> DoubledAxis::exceptions() const {
   return outputs;
 }
 
-std::optional<DoubledAxis> doubled_axis(const WindowAxis& window, Border border, const std::vector<TapList>& resize,
-                                        int64_t extent) {
+std::optional<PhaseFiltersAxis> phase_filters_axis(const WindowAxis& window, PaddingMode border,
+                                                   const std::vector<TapList>& resize, int64_t extent) {
   constexpr std::size_t kMostExceptions = 4;
   if (window.stride != 1 || window.src != 2 * extent || window.dst != 2 * extent || extent < kFewest) return {};
   const int64_t middle = extent / 2;
@@ -115,7 +116,7 @@ std::optional<DoubledAxis> doubled_axis(const WindowAxis& window, Border border,
       last = std::max(last, tap.rbegin()->first);
     }
   }
-  DoubledAxis axis;
+  PhaseFiltersAxis axis;
   axis.low = first - middle;
   axis.reach = last - first + 1;
   // A wider reach would be more products than what it saves, and the middle ones may see no end.
@@ -145,4 +146,4 @@ std::optional<DoubledAxis> doubled_axis(const WindowAxis& window, Border border,
   return axis;
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -11,18 +11,18 @@
 #include "ops/geometry/taps.h"
 #include "ops/geometry/window.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // Blur last, of three taps.
 //
-// Resizing is a blur of the stretched axis, which has zeros between the elements, and a blur and a convolution may
+// Resizing is a blur of the zero-stuffed axis, which has zeros between the elements, and a blur and a convolution may
 // change places: what is convolved then is mostly zeros. Along both axes an output of the convolution is made of 9 / 4
 // products instead of 9, and those are of the small image; with ops/convolution/upsampled/shared_taps.h of 25 / 16.
-//   stretched[2i] = short[i], stretched[2i + 1] = 0;  resized[t] = sum over d of blur[2 + d] * stretched[t + d]
+//   stuffed[2i] = short[i], stuffed[2i + 1] = 0;  resized[t] = sum over d of blur[2 + d] * stuffed[t + d]
 //   convolved[2i] = w1 * short[i], convolved[2i + 1] = w0 * short[i] + w2 * short[i + 1];  dst = blur of convolved
 // Beyond its ends the short axis repeats its first and last element, so the resized axis goes on there in its own way
 // and not as its border says: what the border holds besides, `missing`, is added apart.
-struct StretchedAxis {
+struct BlurAxis {
   int64_t extent = 0;              // of the short axis
   std::array<float, 4> blur = {};  // of elements t - 2 to t + 1
   std::vector<TapList> padded =
@@ -36,15 +36,15 @@ struct StretchedAxis {
 
 // `window` and `border` are those of the resized axis, and `resize` says what its elements are made of. Absent where it
 // is not that simple, or so short that its ends would count.
-std::optional<StretchedAxis> stretched_axis(const WindowAxis& window, Border border, const std::vector<TapList>& resize,
-                                            int64_t extent);
+std::optional<BlurAxis> blur_axis(const WindowAxis& window, PaddingMode border, const std::vector<TapList>& resize,
+                                  int64_t extent);
 
 // Phase filters.
 //
 // An axis that is resized to twice its length and then convolved, as one map: both are linear, so an output is a sum
 // over elements of the short axis, with weights that the filter's are mixed to. Outputs 2i and 2i + 1 see elements i +
 // low to i + low + reach - 1, and but for those at the ends every even output has the same mixture, and every odd one.
-struct DoubledAxis {
+struct PhaseFiltersAxis {
   int64_t low = 0, reach = 1;
   // [tap of the filter][element of the reach]. The first two are those of even and odd outputs; elements outside of the
   // axis repeat its first or last.
@@ -57,7 +57,7 @@ struct DoubledAxis {
 
 // `window` and `border` are those of the resized axis, and `resize` says what its elements are made of. Absent where it
 // is not that simple, or no cheaper.
-std::optional<DoubledAxis> doubled_axis(const WindowAxis& window, Border border, const std::vector<TapList>& resize,
-                                        int64_t extent);
+std::optional<PhaseFiltersAxis> phase_filters_axis(const WindowAxis& window, PaddingMode border,
+                                                   const std::vector<TapList>& resize, int64_t extent);
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -15,18 +15,18 @@
 #include "ops/simd/gemm.h"
 #include "ops/simd/isa.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
-using Side = StretchedSource::Side;
-using Point = StretchedPoint;
+using Side = UpsampledSource::Side;
+using Point = SharedTap;
 
 constexpr int64_t kLanes = 16;
 // Vectors of columns of one product.
 constexpr int64_t kVectors = 4;
 // Rows of what is convolved, blurred along themselves, that an output is made of.
 constexpr int64_t kRing = 4;
-// A strip's ring stays in a thread's second-level cache, beside the weights.
+// A column block's ring stays in a thread's second-level cache, beside the weights.
 constexpr int64_t kRingBytes = 224 << 10;
 // Rows of the small image that a part has: it makes one and a third more than those.
 constexpr int64_t kFewestRows = 16, kMostRows = 64;
@@ -58,12 +58,12 @@ struct Layout {
   Convolution conv;
   const GemmLoops* loops = nullptr;
   bool is_bf16 = false;
-  std::optional<StretchedSource> source;
+  std::optional<UpsampledSource> source;
   WrittenStatistics statistics;
   View dst;
-  int64_t width = 0, panels = 0;        // of columns: dst's channels
-  int64_t words = 0, second_words = 0;  // of a pixel
-  int64_t strip = 1, strips = 1;        // pixels of a row of the small image at a time
+  int64_t width = 0, panels = 0;                // of columns: dst's channels
+  int64_t words = 0, second_words = 0;          // of a pixel
+  int64_t column_block = 1, column_blocks = 1;  // pixels of a row of the small image at a time
   int64_t row_parts = 1, parts = 1;
   std::size_t weights = 0, bias = 0;
   // Of each thread.
@@ -72,17 +72,18 @@ struct Layout {
   [[nodiscard]] std::size_t element() const { return is_bf16 ? 2 : 4; }
   [[nodiscard]] int64_t columns(int64_t panel) const { return std::min(width, up(dst.c, kLanes) - panel * width); }
   // Of one panel: filters of the small image, then all taps of the second activation, row by row of the filter.
-  [[nodiscard]] int64_t panel_words() const { return (kStretchedProducts * words + 9 * second_words) * width; }
-  // Pixels of a row of the small image that a strip needs, those of their differences, and what they are convolved to.
-  [[nodiscard]] int64_t row_pixels() const { return strip + 2; }
+  [[nodiscard]] int64_t panel_words() const { return (kSharedProducts * words + 9 * second_words) * width; }
+  // Pixels of a row of the small image that a column block needs, those of their differences, and what they are
+  // convolved to.
+  [[nodiscard]] int64_t row_pixels() const { return column_block + 2; }
   [[nodiscard]] int64_t line_words() const { return 2 * row_pixels() * words; }
-  [[nodiscard]] int64_t convolved_pixels() const { return 2 * strip + 3; }
-  [[nodiscard]] int64_t row_floats() const { return 2 * strip * width; }  // of one panel
+  [[nodiscard]] int64_t convolved_pixels() const { return 2 * column_block + 3; }
+  [[nodiscard]] int64_t row_floats() const { return 2 * column_block * width; }  // of one panel
 };
 
-class StretchedConvolution final : public ConvolutionKernel {
+class BlurLastForward final : public ConvolutionKernel {
  public:
-  explicit StretchedConvolution(std::shared_ptr<const Layout> layout)
+  explicit BlurLastForward(std::shared_ptr<const Layout> layout)
       : layout_(std::move(layout)), source_(*layout_->source) {}
   void bind(const Addresses& at, const dnnl::stream&) override {
     at_ = at;
@@ -126,7 +127,7 @@ class StretchedConvolution final : public ConvolutionKernel {
   // A row of taps of the second activation.
   [[nodiscard]] uint32_t* second_taps(int64_t index, int64_t kh) const {
     const Layout& l = *layout_;
-    return panel(index) + (kStretchedProducts * l.words + 3 * kh * l.second_words) * l.columns(index);
+    return panel(index) + (kSharedProducts * l.words + 3 * kh * l.second_words) * l.columns(index);
   }
 
   void pack_weights() const {
@@ -165,18 +166,18 @@ class StretchedConvolution final : public ConvolutionKernel {
     multiply(product, count, sums, product.columns, {sums, product.columns});
   }
 
-  // Some rows of a strip. `r` counts rows of what is convolved, of the stretched image, and `t` those of dst.
+  // Some rows of a column_block. `r` counts rows of what is convolved, of the zero-stuffed image, and `t` those of dst.
   class Part {
    public:
-    Part(const StretchedConvolution& kernel, int64_t thread, int64_t part)
+    Part(const BlurLastForward& kernel, int64_t thread, int64_t part)
         : kernel_(kernel),
           l_(*kernel.layout_),
           source_(kernel.source_),
           thread_(thread),
           part_(part),
-          image_(part / (l_.strips * l_.row_parts)),
-          column_(part / l_.row_parts % l_.strips * l_.strip),
-          count_(std::min(l_.strip, source_.w().extent - column_)) {}
+          image_(part / (l_.column_blocks * l_.row_parts)),
+          column_(part / l_.row_parts % l_.column_blocks * l_.column_block),
+          count_(std::min(l_.column_block, source_.w().extent - column_)) {}
 
     void run() {
       // Two rows of the small image share products.
@@ -192,7 +193,7 @@ class StretchedConvolution final : public ConvolutionKernel {
     }
 
    private:
-    // Row of the small image, from the pixel before the strip's first to the one behind its last; behind it the
+    // Row of the small image, from the pixel before the column block's first to the one behind its last; behind it the
     // differences of its pixels.
     const uint32_t* row(int64_t row) {
       const auto place = [&](int64_t i) {
@@ -323,15 +324,15 @@ class StretchedConvolution final : public ConvolutionKernel {
       }
     }
 
-    const StretchedConvolution& kernel_;
+    const BlurLastForward& kernel_;
     const Layout& l_;
-    const StretchedSource& source_;
+    const UpsampledSource& source_;
     int64_t thread_, part_, image_, column_, count_;
     int64_t have_ = 0, have_second_ = 0;  // the last rows that were read
   };
 
   std::shared_ptr<const Layout> layout_;
-  StretchedSource source_;
+  UpsampledSource source_;
   Addresses at_;
 };
 
@@ -339,11 +340,11 @@ class StretchedConvolution final : public ConvolutionKernel {
 
 Answer plan_blur_last_forward(const PlanContext&, const Convolution& conv) {
   const GemmLoops* loops = gemm_loops(conv.src.dtype);
-  Offsets offsets;
+  ScratchLayout offsets;
   auto layout = std::make_shared<Layout>();
   Layout& l = *layout;
-  l.source = StretchedSource::of(conv, offsets);
-  if (!l.source) return Declined{kNotDoubled};
+  l.source = UpsampledSource::of(conv, offsets);
+  if (!l.source) return Declined{kNotUpsampled};
   l.conv = conv;
   l.loops = loops;
   l.is_bf16 = conv.src.dtype == DType::bf16;
@@ -357,9 +358,9 @@ Answer plan_blur_last_forward(const PlanContext&, const Convolution& conv) {
 
   const int64_t threads = omp_get_max_threads(), h = l.source->h().extent, w = l.source->w().extent;
   const int64_t most = std::max<int64_t>(kRingBytes / (kRing * 2 * l.panels * l.width * 4), kLanes);
-  l.strip = up(even_piece(w, most), 2);
-  l.strips = (w + l.strip - 1) / l.strip;
-  const int64_t columns = l.dst.n * l.strips;
+  l.column_block = up(even_piece(w, most), 2);
+  l.column_blocks = (w + l.column_block - 1) / l.column_block;
+  const int64_t columns = l.dst.n * l.column_blocks;
   l.row_parts = std::clamp(kPartsPerThread * threads / columns, std::max<int64_t>(h / kMostRows, 1),
                            std::max<int64_t>(h / kFewestRows, 1));
   l.row_parts = std::clamp((threads + columns - 1) / columns, l.row_parts, (h + 1) / 2);
@@ -369,12 +370,12 @@ Answer plan_blur_last_forward(const PlanContext&, const Convolution& conv) {
   l.weights = offsets.add(bytes(l.panels * l.panel_words()));
   l.bias = offsets.add(bytes(l.panels * l.width));
   l.statistics = WrittenStatistics(conv.dst, conv.statistics, l.parts, offsets);
-  Offsets of_thread;
+  ScratchLayout of_thread;
   const auto add = [&](int64_t words) { return offsets.end() + of_thread.add(bytes(words)); };
   l.rows = add(3 * l.line_words());
   l.second_rows = add(4 * 2 * 2 * l.row_pixels() * l.second_words);
   l.convolved = add(l.convolved_pixels() * l.width);
-  l.middles = add((l.strip / 2 + 1) * l.width);
+  l.middles = add((l.column_block / 2 + 1) * l.width);
   l.shared = add(l.panels * l.convolved_pixels() * l.width);
   l.ring = add(kRing * l.panels * l.row_floats());
   l.sums = add(l.row_floats());
@@ -388,8 +389,8 @@ Answer plan_blur_last_forward(const PlanContext&, const Convolution& conv) {
                   .rounding = all.rounding(),
                   .kernel = nullptr};
   l.statistics.add_to(plan);
-  plan.kernel = std::make_unique<StretchedConvolution>(std::move(layout));
+  plan.kernel = std::make_unique<BlurLastForward>(std::move(layout));
   return plan;
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -17,10 +17,10 @@
 #include "ops/simd/gemm.h"
 #include "ops/simd/isa.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
-using Point = StretchedPoint;
+using Point = SharedTap;
 
 constexpr int64_t kLanes = 16;
 // Vectors of columns of one panel.
@@ -28,7 +28,7 @@ constexpr int64_t kVectors = 4;
 // Rows that an output is made of, of the blurred gradient and of the products for the other channels; one more than
 // inside, for those at the ends.
 constexpr int64_t kRing = 4;
-// A strip's rings stay in a thread's second-level cache, beside the weights.
+// A column block's rings stay in a thread's second-level cache, beside the weights.
 constexpr int64_t kRingBytes = 320 << 10;
 // What is rounded before the frame is added to it.
 constexpr double kRoundingBf16 = 1.0 / 128;
@@ -65,14 +65,14 @@ struct Layout {
   Convolution conv;
   const GemmLoops* loops = nullptr;
   bool is_bf16 = false;
-  std::optional<StretchedAxes> axes;
-  std::optional<StretchedGradient> gradient;
+  std::optional<BlurAxes> axes;
+  std::optional<BlurredGradient> gradient;
   View dst, small, second;  // dst: what the gradient is given of
   bool has_frame = false;
   int64_t width = 0, panels = 0;  // of columns: the small image's channels
   int64_t words = 0;              // of a pixel of dst
   int64_t columns = 0;            // of the products for the other channels: taps times those
-  int64_t strip = 1, strips = 1, row_parts = 1, parts = 1;
+  int64_t column_block = 1, column_blocks = 1, row_parts = 1, parts = 1;
   std::size_t weights = 0, second_weights = 0, frames = 0;
   // Of each thread.
   std::size_t mixed = 0, floats = 0, ring = 0, differences = 0, middles = 0, shared = 0, sums = 0, second_ring = 0,
@@ -81,19 +81,19 @@ struct Layout {
   [[nodiscard]] std::size_t element() const { return is_bf16 ? 2 : 4; }
   [[nodiscard]] int64_t columns_of(int64_t panel) const { return std::min(width, up(small.c, kLanes) - panel * width); }
   [[nodiscard]] int64_t real_columns(int64_t panel) const { return std::min(width, small.c - panel * width); }
-  [[nodiscard]] int64_t panel_words() const { return kStretchedProducts * words * width; }
-  // Pixels of a row that a strip has, both ends and the two before them too.
-  [[nodiscard]] int64_t row_pixels() const { return strip + 4; }
+  [[nodiscard]] int64_t panel_words() const { return kSharedProducts * words * width; }
+  // Pixels of a row that a column block has, both ends and the two before them too.
+  [[nodiscard]] int64_t row_pixels() const { return column_block + 4; }
   // Of a line of the blurred gradient: even pixels, odd ones, and the differences of those.
   [[nodiscard]] int64_t line_words() const { return 3 * row_pixels() * words; }
-  [[nodiscard]] int64_t second_pixels() const { return 2 * strip + 4; }
+  [[nodiscard]] int64_t second_pixels() const { return 2 * column_block + 4; }
   // Of one side: two lines along a row or one along a column, and the line of the frame itself.
   [[nodiscard]] int64_t frame_floats() const { return (2 * std::max(dst.h, dst.w) + 2) * small.c; }
 };
 
-class StretchedGradSrc final : public ConvolutionKernel {
+class BlurLastGradSrc final : public ConvolutionKernel {
  public:
-  explicit StretchedGradSrc(std::shared_ptr<const Layout> layout) : layout_(std::move(layout)) {}
+  explicit BlurLastGradSrc(std::shared_ptr<const Layout> layout) : layout_(std::move(layout)) {}
   void bind(const Addresses& at, const dnnl::stream&) override { at_ = at; }
 
   void run() noexcept override {
@@ -164,16 +164,16 @@ class StretchedGradSrc final : public ConvolutionKernel {
     multiply_pixels(*layout_->loops, layout_->is_bf16, product, count, sums, row, more, and_more);
   }
 
-  // Some rows of a strip of the small image.
+  // Some rows of a column block of the small image.
   class Part {
    public:
-    Part(const StretchedGradSrc& kernel, int64_t thread, int64_t part)
+    Part(const BlurLastGradSrc& kernel, int64_t thread, int64_t part)
         : kernel_(kernel),
           l_(*kernel.layout_),
           thread_(thread),
-          image_(part / (l_.strips * l_.row_parts)),
-          begin_(part / l_.row_parts % l_.strips * l_.strip),
-          end_(std::min(begin_ + l_.strip, l_.small.w)),
+          image_(part / (l_.column_blocks * l_.row_parts)),
+          begin_(part / l_.row_parts % l_.column_blocks * l_.column_block),
+          end_(std::min(begin_ + l_.column_block, l_.small.w)),
           rows_begin_(first_row(part % l_.row_parts)),
           rows_end_(std::min(first_row(part % l_.row_parts + 1), l_.small.h)),
           first_(begin_ == 0 ? -2 : begin_),
@@ -308,7 +308,8 @@ class StretchedGradSrc final : public ConvolutionKernel {
 
     // ---- the other channels
 
-    // Products of row t of the gradient, from the pixel before the strip's padded ones on; null outside of the image.
+    // Products of row t of the gradient, from the pixel before the column block's padded ones on; null outside of the
+    // image.
     const float* products(int64_t t) {
       if (t < 0 || t >= l_.dst.h) return nullptr;
       const int64_t columns = up(l_.columns, kLanes);
@@ -335,7 +336,7 @@ class StretchedGradSrc final : public ConvolutionKernel {
       products(std::min(q + 1, l_.dst.h - 1));
       // Row q, and the border's rows that show it.
       const auto shows = [&](int64_t row) {
-        return row == q || ((row == -1 || row == l_.dst.h) && border_source(l_.conv.border, row, l_.dst.h) == q);
+        return row == q || ((row == -1 || row == l_.dst.h) && border_source(l_.conv.padding_mode, row, l_.dst.h) == q);
       };
       for (const int64_t row : {int64_t{-1}, q, l_.dst.h}) {
         if (!shows(row)) continue;
@@ -353,7 +354,7 @@ class StretchedGradSrc final : public ConvolutionKernel {
       // The border's columns.
       float* inside = sums + channels;
       const auto fold = [&](int64_t column) {
-        const int64_t to = border_source(l_.conv.border, column, l_.dst.w);
+        const int64_t to = border_source(l_.conv.padding_mode, column, l_.dst.w);
         if (to == kOutside) return;
         add_scaled(inside + (column - 2 * begin_) * channels, 1, channels, inside + (to - 2 * begin_) * channels);
       };
@@ -366,14 +367,14 @@ class StretchedGradSrc final : public ConvolutionKernel {
       });
     }
 
-    const StretchedGradSrc& kernel_;
+    const BlurLastGradSrc& kernel_;
     const Layout& l_;
     int64_t thread_, image_, begin_, end_, rows_begin_, rows_end_;
     int64_t first_, count_;               // with the pixels beyond the ends
     int64_t have_ = 0, have_second_ = 0;  // the last rows that were made
   };
 
-  // ---- the frame of the small image: the adjoint of StretchedSource's
+  // ---- the frame of the small image: the adjoint of UpsampledSource's
 
   [[nodiscard]] float* side(int64_t image, int64_t side) const {
     return words<float>(0, layout_->frames) + (image * kSides + side) * layout_->frame_floats();
@@ -384,7 +385,7 @@ class StretchedGradSrc final : public ConvolutionKernel {
   void make_side(int64_t thread, int64_t image, int64_t which) const {
     const Layout& l = *layout_;
     const bool is_row = which < 2, is_end = which % 2 != 0;
-    const StretchedAxis& along = is_row ? l.axes->w : l.axes->h;
+    const BlurAxis& along = is_row ? l.axes->w : l.axes->h;
     const int64_t extent = 2 * along.extent, tap = is_end ? 2 : 0;
     // The gradient's pixels of that side, two zeros before and behind them.
     auto* line = words<uint32_t>(thread, l.line);
@@ -400,8 +401,8 @@ class StretchedGradSrc final : public ConvolutionKernel {
     auto* sums = words<float>(thread, l.sums);
     // Positions -1 to extent; a column's ends are those of the rows.
     const int64_t begin = is_row ? 0 : 1, end = is_row ? extent + 2 : extent + 1;
-    for (int64_t first = begin; first < end; first += l.strip) {
-      const int64_t count = std::min(l.strip, end - first);
+    for (int64_t first = begin; first < end; first += l.column_block) {
+      const int64_t count = std::min(l.column_block, end - first);
       for (int64_t panel = 0; panel < l.panels; ++panel) {
         for (int64_t k = 0; k < 3; ++k) {
           // Position p is tap k's of the output p + 1 - k.
@@ -417,7 +418,7 @@ class StretchedGradSrc final : public ConvolutionKernel {
       }
     }
   }
-  void spread(bool is_row, const StretchedAxis& along, int64_t position, const float* from, int64_t channels,
+  void spread(bool is_row, const BlurAxis& along, int64_t position, const float* from, int64_t channels,
               float* to) const {
     const int64_t c = layout_->small.c;
     const auto add = [&](const TapList& list, float* line) {
@@ -462,14 +463,15 @@ Answer plan_blur_last_grad_src(const PlanContext&, const Convolution& conv) {
   const GemmLoops* loops = gemm_loops(conv.src.dtype);
   auto layout = std::make_shared<Layout>();
   Layout& l = *layout;
-  l.axes = stretched_axes(conv);
-  if (!l.axes) return Declined{kNotDoubled};
+  l.axes = blur_axes(conv);
+  if (!l.axes) return Declined{kNotUpsampled};
   l.conv = conv;
   l.loops = loops;
   l.is_bf16 = conv.src.dtype == DType::bf16;
   const Shape& whole = conv.src.shape;
   const int64_t first = conv.normalized->first_channels, second = whole[1] - first;
-  if (second > 0 && conv.border == Border::wrap) return Declined{"a border that wraps around other channels"};
+  if (second > 0 && conv.padding_mode == PaddingMode::wrap)
+    return Declined{"a border that wraps around other channels"};
   const MemoryDesc dst = with_tag(conv.dst, Tag::nhwc);
   const MemoryDesc small = with_tag({conv.src.dtype, conv.normalized->resized->from}, Tag::nhwc);
   const MemoryDesc others = with_tag({conv.src.dtype, Shape{whole[0], second, whole[2], whole[3]}}, Tag::nhwc);
@@ -488,18 +490,18 @@ Answer plan_blur_last_grad_src(const PlanContext&, const Convolution& conv) {
   const int64_t threads = omp_get_max_threads(), h = l.small.h, w = l.small.w;
   const int64_t pixel_bytes = kRing * (3 * l.words + 2 * up(l.columns, kLanes)) * 4;
   const int64_t most = std::max<int64_t>(kRingBytes / pixel_bytes, kLanes);
-  l.strip = up(even_piece(w, most), 2);
-  l.strips = (w + l.strip - 1) / l.strip;
-  const int64_t columns = l.dst.n * l.strips;
+  l.column_block = up(even_piece(w, most), 2);
+  l.column_blocks = (w + l.column_block - 1) / l.column_block;
+  const int64_t columns = l.dst.n * l.column_blocks;
   l.row_parts = std::clamp<int64_t>((kPartsPerThread * threads + columns - 1) / columns, 1, (h + 3) / 4);
   l.parts = columns * l.row_parts;
 
   const auto bytes = [](int64_t words) { return static_cast<std::size_t>(words) * 4; };
-  Offsets offsets;
+  ScratchLayout offsets;
   l.weights = offsets.add(bytes(l.panels * l.panel_words()));
   l.second_weights = offsets.add(bytes(l.words * up(l.columns, kLanes)));
   if (l.has_frame) l.frames = offsets.add(bytes(l.dst.n * kSides * l.frame_floats()));
-  Offsets of_thread;
+  ScratchLayout of_thread;
   const auto add = [&](int64_t words) { return offsets.end() + of_thread.add(bytes(words)); };
   l.mixed = add(l.gradient->mixed_floats(l.row_pixels()));
   if (l.is_bf16) l.floats = add(l.row_pixels() * l.dst.c);
@@ -520,8 +522,8 @@ Answer plan_blur_last_grad_src(const PlanContext&, const Convolution& conv) {
                   .rounding = l.is_bf16 ? kRoundingBf16 : 0,
                   .kernel = nullptr};
   if (second > 0) plan.dst.push_back(others);
-  plan.kernel = std::make_unique<StretchedGradSrc>(std::move(layout));
+  plan.kernel = std::make_unique<BlurLastGradSrc>(std::move(layout));
   return plan;
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -8,11 +8,11 @@
 
 #include "ops/convolution/convolution.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // conv.normalized says what is resized. Inputs: diff_dst and the weights; outputs: the gradients of the small image
 // and, where there are more channels, of those. Declines a source that is not resized so, an odd number of channels in
 // bf16, and other channels whose border lies at the far end (wrap).
 Answer plan_blur_last_grad_src(const PlanContext& ctx, const Convolution& conv);
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

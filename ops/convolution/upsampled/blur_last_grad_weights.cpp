@@ -16,16 +16,16 @@
 #include "ops/simd/gemm.h"
 #include "ops/simd/isa.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
-using Point = StretchedPoint;
-using Side = StretchedSource::Side;
+using Point = SharedTap;
+using Side = UpsampledSource::Side;
 
 constexpr int64_t kLanes = 16;
 // Vectors of columns and rows of one product: its sums stay in registers for all of its depth.
 constexpr int64_t kVectors = 4, kRows = 24;
-// Of a strip, two lines of the blurred gradient stay in a thread's second-level cache beside the sums.
+// Of a column block, two lines of the blurred gradient stay in a thread's second-level cache beside the sums.
 constexpr int64_t kBlurredBytes = 128 << 10;
 // A part's sums; a thread has several parts where theirs are no more than this together.
 constexpr int64_t kSumsBytes = 2 << 20, kPartsSumsBytes = 448 << 10;
@@ -61,12 +61,12 @@ struct Layout {
   Convolution conv;
   const GemmLoops* loops = nullptr;
   bool is_bf16 = false;
-  std::optional<StretchedSource> source;
-  std::optional<StretchedGradient> gradient;
+  std::optional<UpsampledSource> source;
+  std::optional<BlurredGradient> gradient;
   View dst;
-  int64_t first = 0, second = 0;  // channels
-  int64_t width = 0, panels = 0;  // of columns: dst's channels
-  int64_t strip = 1, strips = 1;  // pixels of a row of the small image, from -1 to its extent, at a time
+  int64_t first = 0, second = 0;                // channels
+  int64_t width = 0, panels = 0;                // of columns: dst's channels
+  int64_t column_block = 1, column_blocks = 1;  // pixels of a row of the small image, from -1 to its extent, at a time
   int64_t parts = 1;
   std::size_t sums = 0;
   // Of each thread: rows of the sources and their differences, as they are and as products read them; the gradient,
@@ -82,29 +82,29 @@ struct Layout {
   [[nodiscard]] int64_t words() const { return is_bf16 ? first / 2 : first; }  // of a pixel of the small image
   // Of a part: [product][panel][channel][dst's channels] of the small image, then [tap] likewise of the second
   // activation.
-  [[nodiscard]] int64_t sums_floats() const { return (kStretchedProducts * first + 9 * second) * panels * width; }
+  [[nodiscard]] int64_t sums_floats() const { return (kSharedProducts * first + 9 * second) * panels * width; }
   // Where they are, of one panel.
   [[nodiscard]] int64_t sums_at(int64_t product, int64_t panel) const {
     return (product * panels + panel) * first * width;
   }
   [[nodiscard]] int64_t second_sums_at(int64_t tap, int64_t panel) const {
-    return (kStretchedProducts * first * panels + (tap * panels + panel) * second) * width;
+    return (kSharedProducts * first * panels + (tap * panels + panel) * second) * width;
   }
   // Words that `pixels` are in depth: in bf16 two are one.
   [[nodiscard]] int64_t depth(int64_t pixels) const { return is_bf16 ? (pixels + 1) / 2 : pixels; }
   // Pairs of lines of the small image, from -1 on: those that share products.
   [[nodiscard]] int64_t pairs_of_lines() const { return (source->h().extent + 3) / 2; }
-  [[nodiscard]] int64_t row_pixels() const { return strip + 2; }
+  [[nodiscard]] int64_t row_pixels() const { return column_block + 2; }
   // Of a line of the blurred gradient.
-  [[nodiscard]] int64_t blurred_floats() const { return panels * 2 * strip * width; }
+  [[nodiscard]] int64_t blurred_floats() const { return panels * 2 * column_block * width; }
   // In bf16, of a line's pixels as products read them: those of all points.
-  [[nodiscard]] int64_t pairs_in_line() const { return 3 * depth(strip); }
+  [[nodiscard]] int64_t pairs_in_line() const { return 3 * depth(column_block); }
   [[nodiscard]] int64_t pair_words() const { return pairs_in_line() * up(first, kLanes); }
 };
 
-class StretchedGradWeights final : public ConvolutionKernel {
+class BlurLastGradWeights final : public ConvolutionKernel {
  public:
-  explicit StretchedGradWeights(std::shared_ptr<const Layout> layout)
+  explicit BlurLastGradWeights(std::shared_ptr<const Layout> layout)
       : layout_(std::move(layout)), source_(*layout_->source) {}
   void bind(const Addresses& at, const dnnl::stream&) override {
     at_ = at;
@@ -114,7 +114,7 @@ class StretchedGradWeights final : public ConvolutionKernel {
   void run() noexcept override {
     const Layout& l = *layout_;
     source_.prepare(alone());
-    const int64_t all = l.dst.n * l.strips * l.pairs_of_lines();
+    const int64_t all = l.dst.n * l.column_blocks * l.pairs_of_lines();
     parallel_parts(l.parts, [&](int64_t thread, const auto& take) {
       for (int64_t part = take(); part >= 0; part = take()) {
         std::fill_n(sums_of(part), l.sums_floats(), 0.0F);
@@ -139,18 +139,18 @@ class StretchedGradWeights final : public ConvolutionKernel {
     return words<float>(0, layout_->sums) + part * layout_->sums_floats();
   }
 
-  // Lines of one strip of an image, one after another.
+  // Lines of one column block of an image, one after another.
   class Run {
    public:
-    Run(const StretchedGradWeights& kernel, int64_t thread, int64_t part, int64_t strip)
+    Run(const BlurLastGradWeights& kernel, int64_t thread, int64_t part, int64_t column_block)
         : kernel_(kernel),
           l_(*kernel.layout_),
           source_(kernel.source_),
           thread_(thread),
           sums_(kernel.sums_of(part)),
-          image_(strip / l_.strips),
-          column_(strip % l_.strips * l_.strip - 1),
-          count_(std::min(l_.strip, source_.w().extent + 1 - column_)),
+          image_(column_block / l_.column_blocks),
+          column_(column_block % l_.column_blocks * l_.column_block - 1),
+          count_(std::min(l_.column_block, source_.w().extent + 1 - column_)),
           begin_(std::max<int64_t>(2 * column_, 0)),
           end_(std::min(2 * (column_ + count_), l_.dst.w)) {}
 
@@ -240,7 +240,7 @@ class StretchedGradWeights final : public ConvolutionKernel {
       }
       return {false, 0, 1, count_};
     }
-    using Line = std::array<Words, kStretchedPoints>;
+    using Line = std::array<Words, kSharedTaps>;
 
     // Place of a line: of its pixels and of their differences.
     [[nodiscard]] char* line_at(int64_t slot) const {
@@ -253,7 +253,7 @@ class StretchedGradWeights final : public ConvolutionKernel {
       if (columns_share(l_.words())) differences_beside(l_.is_bf16, pixels, l_.first, count_, beside);
       Line line = {};
       uint32_t* to = words<uint32_t>(l_.row_pairs) + slot * l_.pair_words();
-      for (std::size_t i = 0; i < kStretchedPoints; ++i) {
+      for (std::size_t i = 0; i < kSharedTaps; ++i) {
         const Pixels p = pixels_of(static_cast<Point>(i));
         const char* from =
             (p.are_differences ? beside : pixels) + static_cast<std::size_t>(p.first * l_.first) * l_.element();
@@ -268,7 +268,7 @@ class StretchedGradWeights final : public ConvolutionKernel {
       }
       return line;
     }
-    // Row of the small image, from the strip's first pixel on.
+    // Row of the small image, from the column block's first pixel on.
     const Line& row(int64_t row) {
       for (; have_ < row; ++have_) {
         const int64_t i = have_ + 1;
@@ -306,15 +306,15 @@ class StretchedGradWeights final : public ConvolutionKernel {
     }
 
     [[nodiscard]] float* blurred(int64_t index) const { return words<float>(l_.blurred) + index * l_.blurred_floats(); }
-    // Row r of the blurred gradient, of the strip's columns: of each panel even pixels and then odd ones. False where
-    // it is zero.
+    // Row r of the blurred gradient, of the column block's columns: of each panel even pixels and then odd ones. False
+    // where it is zero.
     bool blur(int64_t r, float* to) const {
       auto* mixed = words<float>(l_.mixed);
       if (!l_.gradient->blur_columns(kernel_.at_.src[1], image_, r, column_, count_, mixed)) return false;
       for (int64_t panel = 0; panel < l_.panels; ++panel) {
         for (int64_t phase = 0; phase < 2; ++phase) {
           l_.gradient->blur_row(mixed, phase, count_, panel * l_.width, l_.real_columns(panel),
-                                to + (2 * panel + phase) * l_.strip * l_.width, l_.width);
+                                to + (2 * panel + phase) * l_.column_block * l_.width, l_.width);
         }
       }
       return true;
@@ -324,9 +324,9 @@ class StretchedGradWeights final : public ConvolutionKernel {
     // another one for those behind.
     void add_line(const float* gradient, Point h, const Line& line, const Line* behind = nullptr) const {
       for (int64_t panel = 0; panel < l_.panels; ++panel) {
-        const Line right = gradient_line(gradient + 2 * panel * l_.strip * l_.width);
+        const Line right = gradient_line(gradient + 2 * panel * l_.column_block * l_.width);
         const auto add = [&](const Line& left, Point of_line) {
-          for (std::size_t i = 0; i < kStretchedPoints; ++i) {
+          for (std::size_t i = 0; i < kSharedTaps; ++i) {
             const auto w = static_cast<Point>(i);
             const int64_t count = pixels_of(w).count;
             if (count == 0) continue;
@@ -342,7 +342,7 @@ class StretchedGradWeights final : public ConvolutionKernel {
     // A panel's even pixels, and of odd ones those that each point meets: their sums, which are made here, in the
     // middle.
     Line gradient_line(const float* even) const {
-      const float* odd = even + l_.strip * l_.width;
+      const float* odd = even + l_.column_block * l_.width;
       auto* middles = words<float>(l_.middles);
       for (int64_t m = 0; m < pixels_of(Point::middle).count; ++m) {
         const float* const beside[2] = {odd + 2 * m * l_.width, odd + (2 * m + 1) * l_.width};
@@ -350,7 +350,7 @@ class StretchedGradWeights final : public ConvolutionKernel {
       }
       Line line = {};
       uint32_t* to = words<uint32_t>(l_.right_pairs);
-      for (std::size_t i = 0; i < kStretchedPoints; ++i) {
+      for (std::size_t i = 0; i < kSharedTaps; ++i) {
         const auto point = static_cast<Point>(i);
         const Pixels p = pixels_of(point);
         const float* from = point == Point::even     ? even
@@ -391,7 +391,7 @@ class StretchedGradWeights final : public ConvolutionKernel {
 
     // Of the second activation, from the pixel that the first output's tap kw sees on.
     const uint32_t* second_row(int64_t row, int64_t kw) {
-      const int64_t pixels = 2 * l_.strip + 3, all_words = (l_.strip + 2) * pixel_words(l_.second);
+      const int64_t pixels = 2 * l_.column_block + 3, all_words = (l_.column_block + 2) * pixel_words(l_.second);
       const auto place = [&](int64_t i) {
         return words<char>(l_.second_rows) + static_cast<std::size_t>((i & 3) * 2 * pixels * l_.second) * l_.element();
       };
@@ -462,9 +462,9 @@ class StretchedGradWeights final : public ConvolutionKernel {
       if (end_ == l_.dst.w) add(Side::right, l_.dst.w - 1, 2);
     }
 
-    const StretchedGradWeights& kernel_;
+    const BlurLastGradWeights& kernel_;
     const Layout& l_;
-    const StretchedSource& source_;
+    const UpsampledSource& source_;
     int64_t thread_;
     float* sums_;
     int64_t image_, column_, count_;      // pixels of the small image
@@ -498,7 +498,7 @@ class StretchedGradWeights final : public ConvolutionKernel {
   }
 
   std::shared_ptr<const Layout> layout_;
-  StretchedSource source_;
+  UpsampledSource source_;
   Addresses at_;
 };
 
@@ -507,11 +507,11 @@ class StretchedGradWeights final : public ConvolutionKernel {
 Answer plan_blur_last_grad_weights(const PlanContext&, const Convolution& conv) {
   const GemmLoops* loops = gemm_loops(conv.src.dtype);
   if (conv.has_bias) return Declined{"a gradient of the bias"};
-  Offsets offsets;
+  ScratchLayout offsets;
   auto layout = std::make_shared<Layout>();
   Layout& l = *layout;
-  l.source = StretchedSource::of(conv, offsets);
-  if (!l.source) return Declined{kNotDoubled};
+  l.source = UpsampledSource::of(conv, offsets);
+  if (!l.source) return Declined{kNotUpsampled};
   l.conv = conv;
   l.loops = loops;
   l.is_bf16 = conv.src.dtype == DType::bf16;
@@ -527,26 +527,26 @@ Answer plan_blur_last_grad_weights(const PlanContext&, const Convolution& conv) 
 
   const int64_t threads = omp_get_max_threads(), w = l.source->w().extent + 2;
   const int64_t most = std::max<int64_t>(kBlurredBytes / (4 * l.panels * l.width * 4), kLanes);
-  l.strip = up(even_piece(w, most), 2);
-  l.strips = (w + l.strip - 1) / l.strip;
+  l.column_block = up(even_piece(w, most), 2);
+  l.column_blocks = (w + l.column_block - 1) / l.column_block;
   const int64_t parts = std::clamp<int64_t>(kPartsSumsBytes / sums_bytes, 1, kPartsPerThread);
-  l.parts = std::min(parts * threads, parts_of(l.dst.n * l.strips * l.pairs_of_lines()));
+  l.parts = std::min(parts * threads, parts_of(l.dst.n * l.column_blocks * l.pairs_of_lines()));
 
   const auto bytes = [](int64_t words) { return static_cast<std::size_t>(words) * 4; };
   l.sums = offsets.add(bytes(l.parts * l.sums_floats()));
-  Offsets of_thread;
+  ScratchLayout of_thread;
   const auto add = [&](int64_t words) { return offsets.end() + of_thread.add(bytes(words)); };
   const int64_t first_words = up(l.first, kLanes), second_words = up(l.second, kLanes);
   l.rows = add(3 * 2 * l.row_pixels() * l.first);
   if (l.is_bf16) l.row_pairs = add(3 * l.pair_words());
-  l.second_rows = add(4 * 2 * (2 * l.strip + 3) * l.second);
-  if (l.is_bf16) l.second_pairs = add(4 * 2 * (l.strip + 2) * second_words);
-  if (l.is_bf16) l.pairs = add((l.strip + 2) * first_words);
-  l.mixed = add(l.gradient->mixed_floats(l.strip));
+  l.second_rows = add(4 * 2 * (2 * l.column_block + 3) * l.second);
+  if (l.is_bf16) l.second_pairs = add(4 * 2 * (l.column_block + 2) * second_words);
+  if (l.is_bf16) l.pairs = add((l.column_block + 2) * first_words);
+  l.mixed = add(l.gradient->mixed_floats(l.column_block));
   l.blurred = add(2 * l.blurred_floats());
-  l.middles = add((l.strip / 2 + 1) * l.width);
+  l.middles = add((l.column_block / 2 + 1) * l.width);
   if (l.is_bf16) l.right_pairs = add(l.pairs_in_line() * l.width);
-  l.plain_row = add((2 * l.strip + 2) * l.width);
+  l.plain_row = add((2 * l.column_block + 2) * l.width);
   l.thread_bytes = of_thread.end();
 
   const NormalizedSource all(conv);
@@ -556,8 +556,8 @@ Answer plan_blur_last_grad_weights(const PlanContext&, const Convolution& conv) 
                   .implementation = isa_of(*loops, conv.src.dtype),
                   .rounding = all.rounding(),
                   .kernel = nullptr};
-  plan.kernel = std::make_unique<StretchedGradWeights>(std::move(layout));
+  plan.kernel = std::make_unique<BlurLastGradWeights>(std::move(layout));
   return plan;
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -6,9 +6,9 @@
 
 #include "ops/convolution/convolution.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // Declines a source that is not resized so, and a gradient of the bias.
 Answer plan_blur_last_grad_weights(const PlanContext& ctx, const Convolution& conv);
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

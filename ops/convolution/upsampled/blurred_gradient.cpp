@@ -6,7 +6,7 @@
 #include "ops/loops/element.h"
 #include "ops/loops/rows.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 // to[i] = the sum over t of weights[t] * from[t][i].
@@ -36,14 +36,14 @@ HG_CLONES void mix_pixels(const float* from, int64_t pixel, const float* weights
 
 }  // namespace
 
-StretchedGradient::StretchedGradient(const StretchedAxis& h, const StretchedAxis& w, const View& dst, bool is_bf16)
+BlurredGradient::BlurredGradient(const BlurAxis& h, const BlurAxis& w, const View& dst, bool is_bf16)
     : h_(h.blur), w_(w.blur), dst_(dst), is_bf16_(is_bf16) {
   std::reverse(h_.begin(), h_.end());
   std::reverse(w_.begin(), w_.end());
 }
 
-bool StretchedGradient::blur_columns(const void* diff_dst, int64_t image, int64_t r, int64_t column, int64_t count,
-                                     float* mixed) const {
+bool BlurredGradient::blur_columns(const void* diff_dst, int64_t image, int64_t r, int64_t column, int64_t count,
+                                   float* mixed) const {
   const int64_t pixels = 2 * count + 3, left = 2 * column - 1;
   const int64_t from = std::max<int64_t>(left, 0), to = std::min(left + pixels, dst_.w);
   std::array<int64_t, 4> lines = {};
@@ -73,9 +73,9 @@ bool StretchedGradient::blur_columns(const void* diff_dst, int64_t image, int64_
   return true;
 }
 
-void StretchedGradient::blur_row(const float* mixed, int64_t phase, int64_t count, int64_t first, int64_t channels,
-                                 float* to, int64_t width) const {
+void BlurredGradient::blur_row(const float* mixed, int64_t phase, int64_t count, int64_t first, int64_t channels,
+                               float* to, int64_t width) const {
   mix_pixels(mixed + phase * dst_.c + first, dst_.c, w_.data(), count, channels, to, width);
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

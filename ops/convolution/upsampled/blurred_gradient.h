@@ -1,18 +1,18 @@
-// The gradient of what a convolution of a doubled image makes (ops/convolution/upsampled/axis.h), blurred: that of
+// The gradient of what a convolution of a upsampled image makes (ops/convolution/upsampled/axis.h), blurred: that of
 // what was convolved before the blur. Its pixels of even and odd columns meet different taps, so they are made apart.
 #pragma once
 
 #include "ops/convolution/upsampled/axis.h"
 #include "ops/memory/view.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
-class StretchedGradient {
+class BlurredGradient {
  public:
   // Of diff_dst, channels-last.
-  StretchedGradient(const StretchedAxis& h, const StretchedAxis& w, const View& dst, bool is_bf16);
+  BlurredGradient(const BlurAxis& h, const BlurAxis& w, const View& dst, bool is_bf16);
 
-  // Blurred along the columns: row r of the stretched image, pixels [2 * column - 1, 2 * (column + count) + 2), all
+  // Blurred along the columns: row r of the zero-stuffed image, pixels [2 * column - 1, 2 * (column + count) + 2), all
   // channels of each side by side. False where that is zero.
   bool blur_columns(const void* diff_dst, int64_t image, int64_t r, int64_t column, int64_t count, float* mixed) const;
 
@@ -24,9 +24,9 @@ class StretchedGradient {
   [[nodiscard]] int64_t mixed_floats(int64_t count) const { return (2 * count + 3) * dst_.c; }
 
  private:
-  std::array<float, 4> h_, w_;  // of the stretched image's elements t - 1 to t + 2
+  std::array<float, 4> h_, w_;  // of the zero-stuffed image's elements t - 1 to t + 2
   View dst_;
   bool is_bf16_;
 };
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

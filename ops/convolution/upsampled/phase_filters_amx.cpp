@@ -16,10 +16,10 @@
 #include "ops/normalization/written_statistics.h"
 #include "ops/simd/amx.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
-constexpr int64_t kLanes = 16, kStep = 32, kTile = 256;
+constexpr int64_t kLanes = 16, kStep = 32, kAmxTile = 256;
 // Rows of the source that a part has, where there are enough for the threads: each part needs those around it, and
 // keeps all of them.
 constexpr int64_t kFewestRows = 4, kMostRows = 16;
@@ -43,7 +43,7 @@ HG_CLONES void mix(const T* const* from, const float* weights, int64_t stride, i
 struct Layout {
   Convolution conv;
   const AmxLoops* loops = nullptr;
-  DoubledAxis h, w;
+  PhaseFiltersAxis h, w;
   std::optional<NormalizedSource> source;  // of the small image
   WrittenStatistics statistics;
   View src, dst;                 // src: the small image
@@ -56,7 +56,7 @@ struct Layout {
   std::size_t rows = 0, sums = 0, normal_buffer = 0, mixed = 0, mixed_element = 0, lines = 0, thread_bytes = 0;
 
   // Words of the panels of one row of the source, of both phases of the columns, and of one column's.
-  [[nodiscard]] int64_t panel() const { return h.reach * steps * kTile; }
+  [[nodiscard]] int64_t panel() const { return h.reach * steps * kAmxTile; }
   [[nodiscard]] int64_t pair_words() const { return up(2 * dst.c, kLanes) / kLanes * panel(); }
   [[nodiscard]] int64_t column_words() const { return up(dst.c, kLanes) / kLanes * panel(); }
   // All that rows with the same mixture need.
@@ -65,9 +65,9 @@ struct Layout {
   }
 };
 
-class DoubledConvolution final : public ConvolutionKernel {
+class PhaseFiltersForward final : public ConvolutionKernel {
  public:
-  explicit DoubledConvolution(std::shared_ptr<const Layout> layout) : layout_(std::move(layout)) {}
+  explicit PhaseFiltersForward(std::shared_ptr<const Layout> layout) : layout_(std::move(layout)) {}
   void bind(const Addresses& at, const dnnl::stream&) override { at_ = at; }
 
   void run() noexcept override {
@@ -123,7 +123,7 @@ class DoubledConvolution final : public ConvolutionKernel {
       for (int64_t item = take(); item >= 0; item = take()) {
         const int64_t mixture = item / l.h.reach, k = item % l.h.reach;
         mix_rows(thread, l.h.mixtures[static_cast<std::size_t>(mixture)].data() + k);
-        uint32_t* words = weights(mixture) + k * l.steps * kTile;
+        uint32_t* words = weights(mixture) + k * l.steps * kAmxTile;
         pack(thread, {0, 1}, words);
         for (std::size_t i = 0; i < l.columns.size(); ++i) {
           const int64_t column = l.w.mixture_of[static_cast<std::size_t>(l.columns[i])];
@@ -138,7 +138,7 @@ class DoubledConvolution final : public ConvolutionKernel {
     const Layout& l = *layout_;
     const WindowAxis& h = l.conv.window.h;
     const int64_t count = l.conv.window.w.kernel * l.src.c * l.dst.c;
-    std::array<const BFloat16*, kMostTileRuns> from;
+    std::array<const BFloat16*, kMostAmxRuns> from;
     for (int64_t tap = 0; tap < h.kernel; ++tap) {
       from[static_cast<std::size_t>(tap)] = static_cast<const BFloat16*>(at_.src[1]) + tap * count;
     }
@@ -150,7 +150,7 @@ class DoubledConvolution final : public ConvolutionKernel {
     const Layout& l = *layout_;
     const int64_t kernel = l.conv.window.w.kernel, of_tap = l.src.c * l.dst.c;
     const int64_t channels = l.dst.c * static_cast<int64_t>(mixtures.size());
-    std::array<const float*, kMostTileRuns> from;
+    std::array<const float*, kMostAmxRuns> from;
     for (int64_t tap = 0; tap < kernel; ++tap) {
       from[static_cast<std::size_t>(tap)] = reinterpret_cast<const float*>(scratch(thread, l.mixed)) + tap * of_tap;
     }
@@ -170,7 +170,7 @@ class DoubledConvolution final : public ConvolutionKernel {
     for (int64_t step = 0; step < l.steps; ++step) {
       std::array<const void*, kStep> pixels;
       for (int64_t j = 0; j < kStep; ++j) pixels[static_cast<std::size_t>(j)] = lines + (step * kStep + j) * channels;
-      l.loops->pair(pixels.data(), kStep, channels, words + step * kTile, l.panel());
+      l.loops->pair(pixels.data(), kStep, channels, words + step * kAmxTile, l.panel());
     }
   }
 
@@ -231,11 +231,11 @@ class DoubledConvolution final : public ConvolutionKernel {
   void multiply(int64_t thread, const uint16_t* src, int64_t step, int64_t count, const uint32_t* words,
                 int64_t channels, const Target& dst) const {
     const Layout& l = *layout_;
-    std::array<const uint16_t*, kMostTileRuns> left;
-    std::array<const uint32_t*, kMostTileRuns> right;
+    std::array<const uint16_t*, kMostAmxRuns> left;
+    std::array<const uint32_t*, kMostAmxRuns> right;
     for (int64_t k = 0; k < l.h.reach; ++k) {
       left[static_cast<std::size_t>(k)] = src + k * l.row;
-      right[static_cast<std::size_t>(k)] = words + k * l.steps * kTile;
+      right[static_cast<std::size_t>(k)] = words + k * l.steps * kAmxTile;
     }
     l.loops->multiply_pixels({.left = left.data(),
                               .left_row = step,
@@ -261,12 +261,12 @@ Answer plan_phase_filters_amx(const PlanContext&, const Convolution& conv) {
   const auto& [h, w] = conv.window;
   if (conv.normalized->first_channels != conv.src.shape[1]) return Declined{"a second image beside the resized one"};
   if (conv.has_bias) return Declined{"a bias"};
-  if (static_cast<std::size_t>(std::max(h.kernel, w.kernel)) > kMostTileRuns) {
-    return Declined{fmt::format("a filter of more than {} taps a side", kMostTileRuns)};
+  if (static_cast<std::size_t>(std::max(h.kernel, w.kernel)) > kMostAmxRuns) {
+    return Declined{fmt::format("a filter of more than {} taps a side", kMostAmxRuns)};
   }
   const auto& [from, attrs] = *conv.normalized->resized;
-  const auto rows = doubled_axis(h, conv.border, taps_of_axis(attrs, from, 2), from[2]);
-  const auto columns = doubled_axis(w, conv.border, taps_of_axis(attrs, from, 3), from[3]);
+  const auto rows = phase_filters_axis(h, conv.padding_mode, taps_of_axis(attrs, from, 2), from[2]);
+  const auto columns = phase_filters_axis(w, conv.padding_mode, taps_of_axis(attrs, from, 3), from[3]);
   if (!rows || !columns) return Declined{"not resized to exactly twice its size, or the filter gets wider"};
 
   auto layout = std::make_shared<Layout>();
@@ -289,13 +289,13 @@ Answer plan_phase_filters_amx(const PlanContext&, const Convolution& conv) {
   // And so do those of a column, from any row of a part on.
   const int64_t places = (lines + l.parts - 1) / l.parts + l.h.reach - 1 + kLanes - 1;
 
-  Offsets offsets;
+  ScratchLayout offsets;
   const auto bytes = [](int64_t count, std::size_t size) { return static_cast<std::size_t>(count) * size; };
   const std::size_t weights_bytes = bytes(static_cast<int64_t>(l.h.mixtures.size()) * l.row_words(), sizeof(uint32_t));
   l.weights = offsets.add(weights_bytes);
   l.statistics = WrittenStatistics(conv.dst, conv.statistics, l.parts, offsets);
   l.coefficients = offsets.add(l.source->coefficient_bytes());
-  Offsets of_thread;
+  ScratchLayout of_thread;
   l.rows = offsets.end() + of_thread.add(bytes(places * l.row, sizeof(uint16_t)));
   l.sums = offsets.end() + of_thread.add(bytes(AmxPixels::kSums, sizeof(float)));
   l.normal_buffer = offsets.end() + of_thread.add(bytes(l.src.w * l.src.c, sizeof(uint16_t)));
@@ -303,8 +303,8 @@ Answer plan_phase_filters_amx(const PlanContext&, const Convolution& conv) {
   l.mixed_element = offsets.end() + of_thread.add(bytes(l.src.c * l.dst.c, sizeof(float)));
   l.lines = offsets.end() + of_thread.add(bytes(l.steps * kStep * 2 * l.dst.c, sizeof(uint16_t)));
   l.thread_bytes = of_thread.end();
-  if (weights_bytes > kTileWeightsBytes) return Declined{"more than 2 MiB of weights"};
-  if (l.thread_bytes > kTileThreadBytes) return Declined{"rows of more than 8 MiB a thread"};
+  if (weights_bytes > kAmxWeightsBytes) return Declined{"more than 2 MiB of weights"};
+  if (l.thread_bytes > kAmxThreadBytes) return Declined{"rows of more than 8 MiB a thread"};
 
   KernelPlan plan{.src = l.source->inputs(with_tag(conv.weights, Tag::hwio)),
                   .dst = {dst},
@@ -313,8 +313,8 @@ Answer plan_phase_filters_amx(const PlanContext&, const Convolution& conv) {
                   .rounding = l.source->rounding(),
                   .kernel = nullptr};
   l.statistics.add_to(plan);
-  plan.kernel = std::make_unique<DoubledConvolution>(std::move(layout));
+  plan.kernel = std::make_unique<PhaseFiltersForward>(std::move(layout));
   return plan;
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -7,9 +7,9 @@
 
 #include "ops/convolution/convolution.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // Declines a source that is not resized so, filters that this makes wider, too many weights, and a convolution's bias.
 Answer plan_phase_filters_amx(const PlanContext& ctx, const Convolution& conv);
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

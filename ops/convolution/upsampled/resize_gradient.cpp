@@ -11,13 +11,13 @@
 #include "ops/memory/view.h"
 #include "ops/resampling/separable_map.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 // The gradient of the whole source in scratch memory, and then a pass over that.
 class BeforeResizeGradient final : public Kernel {
  public:
-  // Offsets into scratch memory.
+  // ScratchLayout into scratch memory.
   struct Places {
     std::size_t whole = 0, image = 0, buffers = 0, scratch = 0;
   };
@@ -87,7 +87,7 @@ KernelPlan before_resize_gradient(const PlanContext& ctx, const Convolution& con
   const MemoryDesc to = with_tag({type, small}, Tag::nhwc);
   const auto taps = [&](int axis) { return transposed(taps_of_axis(attrs, small, axis), small[axis]); };
   SeparableMap map(view_of(image), view_of(to), taps(2), taps(3));
-  Offsets offsets;
+  ScratchLayout offsets;
   BeforeResizeGradient::Places places;
   std::unique_ptr<Kernel> reorder;
   if (given != image) {
@@ -119,4 +119,4 @@ KernelPlan before_resize_gradient(const PlanContext& ctx, const Convolution& con
   return plan;
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

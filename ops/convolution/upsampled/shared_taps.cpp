@@ -4,10 +4,10 @@
 #include "ops/loops/element.h"
 #include "ops/loops/parallel.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
-using Point = StretchedPoint;
+using Point = SharedTap;
 
 template <class T>
 HG_CLONES void subtract_elements(const T* a, const T* b, int64_t count, T* to) {
@@ -38,8 +38,8 @@ HG_CLONES void add_four(const T* const* from, int64_t begin, int64_t end, T* to)
 // Elements [begin, end) of each filter, which are `stride` elements apart.
 template <class T>
 void add_taps(T* filters, int64_t stride, int64_t begin, int64_t end) {
-  for (int64_t product = 0; product < kStretchedProducts; ++product) {
-    const auto h = static_cast<Point>(product / kStretchedPoints), w = static_cast<Point>(product % kStretchedPoints);
+  for (int64_t product = 0; product < kSharedProducts; ++product) {
+    const auto h = static_cast<Point>(product / kSharedTaps), w = static_cast<Point>(product % kSharedTaps);
     std::array<const T*, 4> taps = {};
     std::size_t count = 0;
     for_each_tap_of(h, w,
@@ -75,4 +75,4 @@ void add_taps_of_middles(bool is_bf16, uint32_t* filters, int64_t words) {
   });
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -13,37 +13,37 @@
 #include <array>
 #include <cstdint>
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // What is multiplied along an axis: the taps w1, w0, w2 and w0 + w2.
-enum class StretchedPoint : uint8_t { even, before, behind, middle };
-constexpr int64_t kStretchedPoints = 4;
-constexpr int64_t kStretchedProducts = kStretchedPoints * kStretchedPoints;  // along both axes
+enum class SharedTap : uint8_t { even, before, behind, middle };
+constexpr int64_t kSharedTaps = 4;
+constexpr int64_t kSharedProducts = kSharedTaps * kSharedTaps;  // along both axes
 
 // Whether columns share products, and not only rows: with pixels of so many words. With 8 or 16
 // gradients of weights were slower by a tenth to two fifths.
 constexpr bool columns_share(int64_t depth) { return depth >= 24; }
 
 // Where a tap stands alone.
-constexpr StretchedPoint point_of_tap(int64_t tap) {
-  constexpr std::array<StretchedPoint, 3> kOf = {StretchedPoint::before, StretchedPoint::even, StretchedPoint::behind};
+constexpr SharedTap point_of_tap(int64_t tap) {
+  constexpr std::array<SharedTap, 3> kOf = {SharedTap::before, SharedTap::even, SharedTap::behind};
   return kOf[static_cast<std::size_t>(tap)];
 }
-constexpr int64_t product_index(StretchedPoint h, StretchedPoint w) {
-  return static_cast<int64_t>(h) * kStretchedPoints + static_cast<int64_t>(w);
+constexpr int64_t product_index(SharedTap h, SharedTap w) {
+  return static_cast<int64_t>(h) * kSharedTaps + static_cast<int64_t>(w);
 }
 // Of tap 3 * kh + kw.
 constexpr int64_t product_of_tap(int64_t tap) { return product_index(point_of_tap(tap / 3), point_of_tap(tap % 3)); }
 
 // Calls f(h, w) for the taps' points that a point is the sum of, along both axes.
 template <typename F>
-constexpr void for_each_tap_of(StretchedPoint h, StretchedPoint w, const F& f) {
-  const auto along = [](StretchedPoint point, const auto& each) {
-    if (point != StretchedPoint::middle) return each(point);
-    each(StretchedPoint::before);
-    each(StretchedPoint::behind);
+constexpr void for_each_tap_of(SharedTap h, SharedTap w, const F& f) {
+  const auto along = [](SharedTap point, const auto& each) {
+    if (point != SharedTap::middle) return each(point);
+    each(SharedTap::before);
+    each(SharedTap::behind);
   };
-  along(h, [&](StretchedPoint of_h) { along(w, [&](StretchedPoint of_w) { f(of_h, of_w); }); });
+  along(h, [&](SharedTap of_h) { along(w, [&](SharedTap of_w) { f(of_h, of_w); }); });
 }
 
 // Calls f(product) for those that tap 3 * kh + kw has part in.
@@ -51,9 +51,9 @@ template <typename F>
 constexpr void for_each_product_of_tap(int64_t tap, const F& f) {
   const auto along = [](int64_t of_axis, const auto& each) {
     each(point_of_tap(of_axis));
-    if (of_axis != 1) each(StretchedPoint::middle);
+    if (of_axis != 1) each(SharedTap::middle);
   };
-  along(tap / 3, [&](StretchedPoint h) { along(tap % 3, [&](StretchedPoint w) { f(product_index(h, w)); }); });
+  along(tap / 3, [&](SharedTap h) { along(tap % 3, [&](SharedTap w) { f(product_index(h, w)); }); });
 }
 
 // Of f32 or bf16: to[i] = a[i] - b[i].
@@ -67,4 +67,4 @@ void differences_beside(bool is_bf16, const void* row, int64_t channels, int64_t
 // words behind the one before. By all threads.
 void add_taps_of_middles(bool is_bf16, uint32_t* filters, int64_t words);
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -8,34 +8,34 @@
 #include "ops/loops/rows.h"
 #include "ops/memory/onednn.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 constexpr int64_t kSides = 4;
 
 }  // namespace
 
-std::optional<StretchedAxes> stretched_axes(const Convolution& conv) {
+std::optional<BlurAxes> blur_axes(const Convolution& conv) {
   if (!conv.normalized || !conv.normalized->resized || conv.src.shape.elements() == 0) return std::nullopt;
   const int64_t first = conv.normalized->first_channels, second = conv.src.shape[1] - first;
   if (conv.src.dtype == DType::bf16 && (first % 2 != 0 || second % 2 != 0)) return std::nullopt;
   const auto& [from, attrs] = *conv.normalized->resized;
-  auto h = stretched_axis(conv.window.h, conv.border, taps_of_axis(attrs, from, 2), from[2]);
-  auto w = stretched_axis(conv.window.w, conv.border, taps_of_axis(attrs, from, 3), from[3]);
+  auto h = blur_axis(conv.window.h, conv.padding_mode, taps_of_axis(attrs, from, 2), from[2]);
+  auto w = blur_axis(conv.window.w, conv.padding_mode, taps_of_axis(attrs, from, 3), from[3]);
   if (!h || !w) return std::nullopt;
-  return StretchedAxes{std::move(*h), std::move(*w)};
+  return BlurAxes{std::move(*h), std::move(*w)};
 }
 
-std::optional<StretchedSource> StretchedSource::of(const Convolution& conv, Offsets& scratch) {
-  auto axes = stretched_axes(conv);
+std::optional<UpsampledSource> UpsampledSource::of(const Convolution& conv, ScratchLayout& scratch) {
+  auto axes = blur_axes(conv);
   if (!axes) return std::nullopt;
-  return StretchedSource(conv, std::move(*axes), scratch);
+  return UpsampledSource(conv, std::move(*axes), scratch);
 }
 
-StretchedSource::StretchedSource(const Convolution& conv, StretchedAxes axes, Offsets& scratch)
+UpsampledSource::UpsampledSource(const Convolution& conv, BlurAxes axes, ScratchLayout& scratch)
     : h_(std::move(axes.h)),
       w_(std::move(axes.w)),
-      border_(conv.border),
+      border_(conv.padding_mode),
       small_(conv, NormalizedSource::Of::small),
       channels_(conv.normalized->first_channels),
       second_channels_(conv.src.shape[1] - channels_),
@@ -54,11 +54,11 @@ StretchedSource::StretchedSource(const Convolution& conv, StretchedAxes axes, Of
   buffers_ = scratch.add(buffer_bytes_ * static_cast<std::size_t>(images_ * kSides));
 }
 
-std::size_t StretchedSource::line_elements() const {
+std::size_t UpsampledSource::line_elements() const {
   return static_cast<std::size_t>((2 * std::max(h_.extent, w_.extent) + 2) * channels_);
 }
 
-void StretchedSource::prepare(bool as_is) {
+void UpsampledSource::prepare(bool as_is) {
   as_is_ = as_is;
   small_.set_coefficients(at_, reinterpret_cast<float*>(scratch(small_coefficients_)));
   if (second_) second_->set_coefficients(at_, reinterpret_cast<float*>(scratch(second_coefficients_)));
@@ -77,7 +77,7 @@ void StretchedSource::prepare(bool as_is) {
 
 // What the window sees less what the blur makes, of rows that are mixed along the other axis.
 template <class T>
-void StretchedSource::make_row_of_frame(int64_t image, Side side, float* buffer, T* to) const {
+void UpsampledSource::make_row_of_frame(int64_t image, Side side, float* buffer, T* to) const {
   const auto at_end = [&](const std::vector<TapList>& lists) -> const TapList& {
     return side == Side::top ? lists.front() : lists.back();
   };
@@ -106,7 +106,7 @@ void StretchedSource::make_row_of_frame(int64_t image, Side side, float* buffer,
 }
 
 template <class T>
-void StretchedSource::make_column_of_frame(int64_t image, Side side, float* buffer, T* to) const {
+void UpsampledSource::make_column_of_frame(int64_t image, Side side, float* buffer, T* to) const {
   const TapList& missing = w_.missing[side == Side::right ? 1 : 0];
   const int64_t column = h_.extent * channels_, line = (2 * h_.extent + 2) * channels_;
   float *mixed = buffer, *sums = mixed + column;
@@ -127,13 +127,13 @@ void StretchedSource::make_column_of_frame(int64_t image, Side side, float* buff
   narrow(sums, line, to);
 }
 
-void StretchedSource::read_image(const NormalizedSource& source, int64_t place, int64_t image, int64_t row,
+void UpsampledSource::read_image(const NormalizedSource& source, int64_t place, int64_t image, int64_t row,
                                  int64_t column, int64_t count, char* to, void* buffer) const {
   const auto* coefficients = reinterpret_cast<const float*>(scratch(static_cast<std::size_t>(place)));
   source.read(at_, as_is_ ? nullptr : coefficients, image, row, column, count, to, buffer);
 }
 
-void StretchedSource::read(int64_t image, int64_t row, int64_t column, int64_t count, void* to) const {
+void UpsampledSource::read(int64_t image, int64_t row, int64_t column, int64_t count, void* to) const {
   const auto pixel = static_cast<std::size_t>(channels_) * element_;
   auto* const first = static_cast<char*>(to);
   const auto place = [&](int64_t i) { return first + static_cast<std::size_t>(i) * pixel; };
@@ -147,7 +147,7 @@ void StretchedSource::read(int64_t image, int64_t row, int64_t column, int64_t c
   for (int64_t i = before + inside; i < count; ++i) std::copy_n(place(before + inside - 1), pixel, place(i));
 }
 
-void StretchedSource::read_second(int64_t image, int64_t row, int64_t column, int64_t count, void* to) const {
+void UpsampledSource::read_second(int64_t image, int64_t row, int64_t column, int64_t count, void* to) const {
   const auto pixel = static_cast<std::size_t>(second_channels_) * element_;
   char *first = static_cast<char*>(to), *buffer = first + static_cast<std::size_t>(count) * pixel;
   const int64_t from = border_source(border_, row, 2 * h_.extent);
@@ -164,11 +164,11 @@ void StretchedSource::read_second(int64_t image, int64_t row, int64_t column, in
   }
 }
 
-const void* StretchedSource::frame(int64_t image, Side side) const {
+const void* UpsampledSource::frame(int64_t image, Side side) const {
   const bool is_row = side == Side::top || side == Side::bottom;
   if (!has_frame_ || (!is_row && !w_.ends_differ())) return nullptr;
   return scratch(lines_) +
          static_cast<std::size_t>(image * kSides + static_cast<int64_t>(side)) * line_elements() * element_;
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

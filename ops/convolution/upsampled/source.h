@@ -1,6 +1,6 @@
-// What a convolution of a doubled image reads when it is taken apart as ops/convolution/upsampled/axis.h says:
+// What a convolution of a upsampled image reads when it is taken apart as ops/convolution/upsampled/axis.h says:
 // rows of the small image, normalised; rows of the second activation, as the window sees them; and the frame, one pixel
-// wide, of what the border of the doubled image holds more than the blur makes there.
+// wide, of what the border of the upsampled image holds more than the blur makes there.
 #pragma once
 
 #include <optional>
@@ -9,28 +9,28 @@
 #include "ops/convolution/upsampled/axis.h"
 #include "ops/memory/scratch_layout.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
-// What kernels of doubled images say of a source that is none.
-inline constexpr const char* kNotDoubled =
+// What kernels of upsampled images say of a source that is none.
+inline constexpr const char* kNotUpsampled =
     "no image resized to exactly twice its size in front of a 3x3 filter, of at least 8 pixels a side (bf16: and an "
     "even "
     "number of channels)";
 
 // Of the source of a convolution, as conv.normalized says it is resized. Absent where it is not, or not so; in bf16 the
 // channels of both activations are even, as products of pairs want them.
-struct StretchedAxes {
-  StretchedAxis h, w;
+struct BlurAxes {
+  BlurAxis h, w;
 };
-std::optional<StretchedAxes> stretched_axes(const Convolution& conv);
+std::optional<BlurAxes> blur_axes(const Convolution& conv);
 
-class StretchedSource {
+class UpsampledSource {
  public:
   // Absent where the axes are.
-  static std::optional<StretchedSource> of(const Convolution& conv, Offsets& scratch);
+  static std::optional<UpsampledSource> of(const Convolution& conv, ScratchLayout& scratch);
 
-  [[nodiscard]] const StretchedAxis& h() const { return h_; }
-  [[nodiscard]] const StretchedAxis& w() const { return w_; }
+  [[nodiscard]] const BlurAxis& h() const { return h_; }
+  [[nodiscard]] const BlurAxis& w() const { return w_; }
   [[nodiscard]] int64_t channels() const { return channels_; }                // of the small image
   [[nodiscard]] int64_t second_channels() const { return second_channels_; }  // or 0
 
@@ -51,7 +51,7 @@ class StretchedSource {
   [[nodiscard]] const void* frame(int64_t image, Side side) const;
 
  private:
-  StretchedSource(const Convolution& conv, StretchedAxes axes, Offsets& scratch);
+  UpsampledSource(const Convolution& conv, BlurAxes axes, ScratchLayout& scratch);
 
   template <class T>
   void make_row_of_frame(int64_t image, Side side, float* buffer, T* to) const;
@@ -62,8 +62,8 @@ class StretchedSource {
                   int64_t count, char* to, void* buffer) const;
   [[nodiscard]] char* scratch(std::size_t offset) const { return static_cast<char*>(at_.scratch) + offset; }
 
-  StretchedAxis h_, w_;
-  Border border_;
+  BlurAxis h_, w_;
+  PaddingMode border_;
   NormalizedSource small_;
   std::optional<NormalizedSource> second_;
   int64_t channels_, second_channels_, images_;
@@ -74,4 +74,4 @@ class StretchedSource {
   bool as_is_ = false;
 };
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

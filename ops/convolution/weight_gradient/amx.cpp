@@ -6,7 +6,7 @@
 #include "ops/memory/scratch_layout.h"
 #include "ops/simd/amx.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 constexpr int64_t kLanes = 16;
@@ -14,9 +14,9 @@ constexpr int64_t kLanes = 16;
 std::size_t bytes_of(int64_t words) { return static_cast<std::size_t>(words) * 4; }
 
 // AMX: channels of the left side are rows of pixels.
-class TileProducts final : public Products {
+class AmxProducts final : public Products {
  public:
-  TileProducts(ProductSides sides, const AmxLoops& loops)
+  AmxProducts(ProductSides sides, const AmxLoops& loops)
       : Products(with_fewer_tiles(std::move(sides)), "avx512_core_amx_bf16"),
         loops_(loops),
         row_taps_(row_taps_of(s_)),
@@ -88,7 +88,7 @@ class TileProducts final : public Products {
   }
 
  private:
-  static constexpr int64_t kPixels = 32, kTile = 256;
+  static constexpr int64_t kPixels = 32, kAmxTile = 256;
 
   static int64_t row_taps_of(const ProductSides& sides) {
     return std::count_if(sides.taps.begin(), sides.taps.end(),
@@ -115,7 +115,7 @@ class TileProducts final : public Products {
   }
   // The tile of the filter's row `tap_row` that has row `row` and column `column`.
   [[nodiscard]] int64_t tile_at(int64_t tap_row, int64_t row, int64_t column) const {
-    return tap_row * rows_ * columns_ + (row / kLanes * (columns_ / kLanes) + column / kLanes) * kTile;
+    return tap_row * rows_ * columns_ + (row / kLanes * (columns_ / kLanes) + column / kLanes) * kAmxTile;
   }
 
   // The products of rows m and columns n of the filter's row `tap_row`, up to two tiles of both.
@@ -138,8 +138,8 @@ class TileProducts final : public Products {
                          .rows = std::min<int64_t>(2, (rows_ - m) / kLanes),
                          .columns = std::min<int64_t>(2, (columns_ - n) / kLanes),
                          .sums = sums + tile_at(tap_row, m, n),
-                         .sums_row = columns_ / kLanes * kTile,
-                         .sums_column = kTile});
+                         .sums_row = columns_ / kLanes * kAmxTile,
+                         .sums_column = kAmxTile});
   }
 
   const AmxLoops& loops_;
@@ -151,7 +151,7 @@ class TileProducts final : public Products {
 }  // namespace
 
 std::unique_ptr<const Products> amx_products(ProductSides sides) {
-  return std::make_unique<TileProducts>(std::move(sides), *amx_tiles());
+  return std::make_unique<AmxProducts>(std::move(sides), *amx_tiles());
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -14,7 +14,7 @@
 #include "ops/memory/view.h"
 #include "ops/normalization/rows.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 constexpr int64_t kLanes = 16;
@@ -51,7 +51,7 @@ struct Layout {
   // gradient.
   std::vector<Dims> src_places;
   Dims dst_places;
-  // Offsets into scratch memory: of each thread, and of all; sums are those of each part.
+  // ScratchLayout into scratch memory: of each thread, and of all; sums are those of each part.
   std::size_t src_rows = 0, dst_rows = 0, bias_row = 0, slot_list = 0, pixel_list = 0;
   std::size_t thread_bytes = 0, sums = 0, zeros = 0;
   // A normalised source: its rows, one at a time or, where they are the form of the products, all that a band touches;
@@ -161,7 +161,7 @@ class GradWeightsKernel final : public ConvolutionKernel {
     // A row of the source, counted from the padding's first.
     const char* source(int64_t row) {
       const WindowAxis& h = l_.conv.window.h;
-      const int64_t at = border_source(l_.conv.border, row - h.pad_begin, h.src);
+      const int64_t at = border_source(l_.conv.padding_mode, row - h.pad_begin, h.src);
       const auto slot = static_cast<std::size_t>(row % l_.slots);
       if (l_.products->src_in_place())
         return l_.normalized && row < put_until_ ? normal_row(slot) : image_row(at, slot);
@@ -262,7 +262,7 @@ Answer plan_with(const Convolution& conv, std::unique_ptr<const Products> produc
     for (int64_t i = 0; i < l.products->src_pixels(); ++i) {
       const int64_t at = i * w.stride + phase;
       const bool read = at < (w.dst - 1) * w.stride + w.extent();
-      const int64_t column = read ? border_source(conv.border, at - w.pad_begin, w.src) : kOutside;
+      const int64_t column = read ? border_source(conv.padding_mode, at - w.pad_begin, w.src) : kOutside;
       places.push_back(column == kOutside ? kOutside : column * l.src.stride_w * element);
     }
     l.src_places.push_back(std::move(places));
@@ -271,7 +271,7 @@ Answer plan_with(const Convolution& conv, std::unique_ptr<const Products> produc
     l.dst_places.push_back(i < w.dst ? i * l.dst.stride_w * element : kOutside);
   }
 
-  Offsets offsets;
+  ScratchLayout offsets;
   l.src_rows = offsets.add(static_cast<std::size_t>(l.slots) * l.slot_bytes());
   l.dst_rows = offsets.add(static_cast<std::size_t>(l.band) * l.products->dst_bytes());
   if (conv.has_bias) l.bias_row = offsets.add(bytes_of(loop_period(l.dst.c)));
@@ -288,7 +288,7 @@ Answer plan_with(const Convolution& conv, std::unique_ptr<const Products> produc
   l.thread_bytes = offsets.end();
   if (l.thread_bytes > kThreadBytes)
     return Declined{fmt::format("rows of more than {} MiB a thread", kThreadBytes >> 20)};
-  Offsets of_all;
+  ScratchLayout of_all;
   of_all.add(l.thread_bytes * static_cast<std::size_t>(omp_get_max_threads()));
   l.sums = of_all.add(bytes_of(l.parts * l.part_floats()));
   l.zeros = of_all.end();
@@ -335,4 +335,4 @@ Answer plan_vector_grad_weights(const PlanContext&, const Convolution& conv) {
   return plan_with(conv, vector_products(conv.src.dtype, product_sides(conv)));
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -10,7 +10,7 @@
 
 #include "ops/convolution/convolution.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // By what the products are made of; ops/convolution/weight_gradient/products.h. All decline where the weights are many
 // or a band of rows is large, so that a thread's part would leave its caches.
@@ -24,4 +24,4 @@ Answer plan_amx_grad_weights(const PlanContext& ctx, const Convolution& conv);
 // By vectors. Declines few channels on one side, unless the filter is pointwise.
 Answer plan_vector_grad_weights(const PlanContext& ctx, const Convolution& conv);
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

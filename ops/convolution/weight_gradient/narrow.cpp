@@ -8,7 +8,7 @@
 #include "ops/memory/scratch_layout.h"
 #include "ops/simd/isa.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 constexpr int64_t kLanes = 16;
@@ -311,4 +311,4 @@ std::unique_ptr<const Products> narrow_3x3_products(DType type, ProductSides sid
   return std::make_unique<NarrowTapProducts>(std::move(sides), type == DType::bf16);
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

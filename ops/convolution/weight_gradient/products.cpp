@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 ProductSides product_sides(const Convolution& conv) {
   const auto& [h, w] = conv.window;
@@ -28,4 +28,4 @@ ProductSides product_sides(const Convolution& conv) {
   return sides;
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -8,7 +8,7 @@
 
 #include "ops/convolution/convolution.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 
 // Most rows of the gradient in a band.
 constexpr int64_t kBandRows = 16;
@@ -122,4 +122,4 @@ std::unique_ptr<const Products> amx_products(ProductSides sides);
 // Where gemm_loops() has them for `type`.
 std::unique_ptr<const Products> vector_products(DType type, ProductSides sides);
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

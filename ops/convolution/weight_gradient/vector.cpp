@@ -7,7 +7,7 @@
 #include "ops/simd/gemm.h"
 #include "ops/simd/isa.h"
 
-namespace hourglass::detail {
+namespace hourglass::kernels {
 namespace {
 
 constexpr int64_t kLanes = 16;
@@ -136,4 +136,4 @@ std::unique_ptr<const Products> vector_products(DType type, ProductSides sides) 
   return std::make_unique<VectorProducts>(std::move(sides), type == DType::bf16, *gemm_loops(type));
 }
 
-}  // namespace hourglass::detail
+}  // namespace hourglass::kernels

@@ -141,7 +141,7 @@ TEST_CASE("no convolution is computed by one of oneDNN's references") {
 }
 
 TEST_CASE("convolutions of bf16 are computed by AMX where the CPU has it") {
-  if (!detail::has_isa(dnnl::cpu_isa::avx512_core_amx)) {
+  if (!kernels::has_isa(dnnl::cpu_isa::avx512_core_amx)) {
     MESSAGE("skipped: this CPU has no AMX, or oneDNN may not use it");
     return;
   }
@@ -159,7 +159,8 @@ TEST_CASE("convolutions of bf16 are computed by AMX where the CPU has it") {
         CAPTURE(step.op);
         // Of few channels, loops over the rows as they lie take half the time.
         const bool narrow = step.op == "ConvGradWeights" && kernel == 1 && channels == 8;
-        CHECK_MESSAGE(step.implementation.find(narrow ? "narrow_1x1" : "amx") != std::string::npos, step.implementation);
+        CHECK_MESSAGE(step.implementation.find(narrow ? "narrow_1x1" : "amx") != std::string::npos,
+                      step.implementation);
       }
     }
   }

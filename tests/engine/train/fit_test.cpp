@@ -13,8 +13,8 @@
 #include "engine/train/archive.h"
 #include "graph/autodiff.h"
 #include "graph/error.h"
-#include "ops/fused/fuse.h"
 #include "models/builder.h"
+#include "ops/fused/fuse.h"
 #include "ops/loops/element.h"
 #include "ops/table.h"
 #include "tests/allocations.h"
@@ -176,10 +176,10 @@ TEST_CASE("what a plan reads of the weights in bf16 follows them") {
   const auto check_copies = [](Fit& of) {
     int64_t copied = 0, wrong = 0;
     for (const ValueId id : of.parameters()) {
-      const auto* copies = static_cast<const detail::BFloat16*>(of.plan().bf16_copy(id));
+      const auto* copies = static_cast<const kernels::BFloat16*>(of.plan().bf16_copy(id));
       for (int64_t i = 0; copies != nullptr && i < of.plan().padded_elements(id); ++i, ++copied) {
-        detail::BFloat16 expected;
-        detail::store(&expected, of.plan().data(id)[i]);
+        kernels::BFloat16 expected;
+        kernels::store(&expected, of.plan().data(id)[i]);
         wrong += copies[i].bits != expected.bits ? 1 : 0;
       }
     }

@@ -90,9 +90,9 @@ struct Gradients {
 void round_as_stored(HostTensor& tensor) {
   if (tensor.dtype != DType::bf16) return;
   for (double& value : tensor.values) {
-    detail::BFloat16 rounded{};
-    detail::store(&rounded, static_cast<float>(value));
-    value = detail::load(&rounded);
+    kernels::BFloat16 rounded{};
+    kernels::store(&rounded, static_cast<float>(value));
+    value = kernels::load(&rounded);
   }
 }
 

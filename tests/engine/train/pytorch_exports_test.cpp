@@ -20,8 +20,8 @@
 #include "engine/runtime/plan.h"
 #include "engine/train/adam.h"
 #include "graph/autodiff.h"
-#include "ops/fused/fuse.h"
 #include "graph/onnx_import.h"
+#include "ops/fused/fuse.h"
 #include "ops/table.h"
 
 namespace hourglass::test {

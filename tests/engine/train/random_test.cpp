@@ -16,10 +16,10 @@ namespace hourglass::test {
 namespace {
 
 // Noise on zeros, read back as [C][H][W].
-std::vector<float> draw(detail::Tag tag, uint64_t seed, uint32_t iteration, int64_t channels = 6) {
-  const MemoryDesc desc = detail::with_tag({DType::f32, Shape{1, channels, 5, 300}}, tag);
-  const detail::View v = detail::view_of(desc);
-  std::vector<float> base(static_cast<std::size_t>(detail::padded_elements(desc))), noise = base;
+std::vector<float> draw(kernels::Tag tag, uint64_t seed, uint32_t iteration, int64_t channels = 6) {
+  const MemoryDesc desc = kernels::with_tag({DType::f32, Shape{1, channels, 5, 300}}, tag);
+  const kernels::View v = kernels::view_of(desc);
+  std::vector<float> base(static_cast<std::size_t>(kernels::padded_elements(desc))), noise = base;
   add_normal_noise(v, base.data(), noise.data(), 1.0F, seed, iteration);
   std::vector<float> planar;
   for (int64_t c = 0; c < v.c; ++c) {
@@ -64,7 +64,7 @@ TEST_CASE("a distribution with no width is a constant") {
 }
 
 TEST_CASE("noise has mean 0, variance 1, and no correlation between channels or iterations") {
-  const std::vector<float> a = draw(detail::Tag::nchw, 5, 1), b = draw(detail::Tag::nchw, 5, 2);
+  const std::vector<float> a = draw(kernels::Tag::nchw, 5, 1), b = draw(kernels::Tag::nchw, 5, 2);
   const auto n = static_cast<double>(a.size());
   double mean = 0, square = 0, fourth = 0, across = 0, neighbours = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
@@ -84,7 +84,7 @@ TEST_CASE("noise has mean 0, variance 1, and no correlation between channels or 
 
 TEST_CASE("noise is Box-Muller of Threefry4x32-13's half words, as Random123 makes them") {
   constexpr int64_t kWidth = 300, kHeight = 5, kChannels = 6;
-  const std::vector<float> got = draw(detail::Tag::nhwc, 77, 12);
+  const std::vector<float> got = draw(kernels::Tag::nhwc, 77, 12);
   const auto stream = static_cast<uint32_t>(Stream::input_noise);
   double worst = 0;
   for (int64_t c = 0; c < kChannels; ++c) {
@@ -107,27 +107,27 @@ TEST_CASE("noise is Box-Muller of Threefry4x32-13's half words, as Random123 mak
 }
 
 TEST_CASE("noise on bf16 is the same noise, rounded") {
-  const MemoryDesc desc = detail::with_tag({DType::f32, Shape{1, 32, 3, 70}}, detail::Tag::nhwc);
-  const detail::View view = detail::view_of(desc);
+  const MemoryDesc desc = kernels::with_tag({DType::f32, Shape{1, 32, 3, 70}}, kernels::Tag::nhwc);
+  const kernels::View view = kernels::view_of(desc);
   std::vector<float> base(32 * 3 * 70, 0.5F), noise = base;
-  std::vector<detail::BFloat16> base16(base.size()), noise16(base.size());
-  for (std::size_t i = 0; i < base.size(); ++i) detail::store(&base16[i], base[i]);
+  std::vector<kernels::BFloat16> base16(base.size()), noise16(base.size());
+  for (std::size_t i = 0; i < base.size(); ++i) kernels::store(&base16[i], base[i]);
   add_normal_noise(view, base.data(), noise.data(), 0.25F, 3, 4);
   add_normal_noise(view, base16.data(), noise16.data(), 0.25F, 3, 4);
   for (std::size_t i = 0; i < base.size(); ++i) {
-    detail::BFloat16 rounded;
-    detail::store(&rounded, noise[i]);
+    kernels::BFloat16 rounded;
+    kernels::store(&rounded, noise[i]);
     CHECK(noise16[i].bits == rounded.bits);
   }
 }
 
 TEST_CASE("each image of a batch has noise of its own") {
-  const MemoryDesc desc = detail::with_tag({DType::f32, Shape{2, 5, 3, 40}}, detail::Tag::nhwc);
-  const detail::View view = detail::view_of(desc);
+  const MemoryDesc desc = kernels::with_tag({DType::f32, Shape{2, 5, 3, 40}}, kernels::Tag::nhwc);
+  const kernels::View view = kernels::view_of(desc);
   std::vector<float> base(2 * 5 * 3 * 40), noise = base, first(base.size() / 2), alone = first;
   add_normal_noise(view, base.data(), noise.data(), 1.0F, 3, 4);
-  add_normal_noise(detail::view_of(detail::with_tag({DType::f32, Shape{1, 5, 3, 40}}, detail::Tag::nhwc)), first.data(),
-                   alone.data(), 1.0F, 3, 4);
+  add_normal_noise(kernels::view_of(kernels::with_tag({DType::f32, Shape{1, 5, 3, 40}}, kernels::Tag::nhwc)),
+                   first.data(), alone.data(), 1.0F, 3, 4);
   CHECK(std::equal(alone.begin(), alone.end(), noise.begin()));
   CHECK_FALSE(std::equal(alone.begin(), alone.end(), noise.begin() + static_cast<std::ptrdiff_t>(alone.size())));
 }
@@ -136,17 +136,17 @@ TEST_CASE("noise depends neither on the layout nor on the threads") {
   // Blocks that are full and not; more channels than are drawn at a time.
   for (const int64_t channels : {1, 3, 6, 16, 32, 36, 72, 520}) {
     CAPTURE(channels);
-    const std::vector<float> planes = draw(detail::Tag::nchw, 9, 3, channels);
-    for (const detail::Tag tag : {detail::Tag::nhwc, detail::Tag::nChw8c, detail::Tag::nChw16c}) {
+    const std::vector<float> planes = draw(kernels::Tag::nchw, 9, 3, channels);
+    for (const kernels::Tag tag : {kernels::Tag::nhwc, kernels::Tag::nChw8c, kernels::Tag::nChw16c}) {
       CHECK(draw(tag, 9, 3, channels) == planes);
     }
   }
-  const std::vector<float> planes = draw(detail::Tag::nchw, 9, 3);
+  const std::vector<float> planes = draw(kernels::Tag::nchw, 9, 3);
   const int threads = omp_get_max_threads();
   omp_set_num_threads(3);
-  CHECK(draw(detail::Tag::nchw, 9, 3) == planes);
+  CHECK(draw(kernels::Tag::nchw, 9, 3) == planes);
   omp_set_num_threads(threads);
-  CHECK(draw(detail::Tag::nchw, 10, 3) != planes);
+  CHECK(draw(kernels::Tag::nchw, 10, 3) != planes);
 }
 
 }  // namespace hourglass::test
