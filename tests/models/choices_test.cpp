@@ -4,9 +4,9 @@
 // choices.txt has a section for each oneDNN version, instruction set, network, precision and size:
 //
 //   [2.6 avx2 small f32 512x512]
-//   FusedConv | winograd:avx2 | nhwc | 12       op, kernel, layout of the first output, steps with these three
+//   FusedConv | winograd_forward:avx2 | nhwc | 12       op, kernel, layout of the first output, steps with these three
 //   arena 54001664                              bytes
-//   steps 4f0c9a...                             SHA-256 of all steps: node, op, kernel, layout
+//   steps 4f0c9a...                             SHA-256 of all steps: node, op, kernel, layout, scratch bytes
 //   weights 81b2e0...                           SHA-256 after 40 iterations, where the section has any
 //
 // oneDNN's own choices, and bytes, also depend on the CPU's caches and the compiler: `arena`, `steps`, `weights` and
@@ -93,7 +93,8 @@ bool is_of_this_machine_alone(const std::string& line) {
 }
 
 bool is_ours(const std::string& line) {
-  for (const char* kernel : {"loop", "products", "stretched", "doubled", "tiles", "winograd"}) {
+  for (const char* kernel :
+       {"loop", "winograd_", "blur_last_", "phase_filters_", "amx_", "pointwise_", "narrow_", "vector_"}) {
     if (line.find(fmt::format(" | {}", kernel)) != std::string::npos) return true;
   }
   return false;
@@ -165,7 +166,8 @@ std::vector<std::string> section_of(const Builtin& network, Precision precision,
   for (const StepInfo& step : Fit::planned_steps(problem, op_table(), options)) {
     CHECK(!step.implementation.empty());
     ++steps[fmt::format("{} | {} | {}", step.op, step.implementation, layout_name(step.layout))];
-    const std::string whole = fmt::format("{} | {} | {} | {}\n", step.name, step.op, step.implementation, step.layout);
+    const std::string whole = fmt::format("{} | {} | {} | {} | {}\n", step.name, step.op, step.implementation,
+                                          step.layout, step.scratch_bytes);
     all.add(whole);
     dump << whole;
   }
