@@ -16,7 +16,7 @@ struct AdamOptions {
   double epsilon = 1e-8;
 };
 
-namespace detail {
+namespace kernels {
 struct BFloat16;
 }
 
