@@ -1,7 +1,7 @@
 // Resize: dst[n,c,oh,ow] = sum over (h,w) of row[oh,h] * column[ow,w] * src[n,c,h,w].              ONNX Resize-18
 //   src: [N,C,H,W], dst: [N,C,OH,OW].  Output o of an axis looks at source coordinate x(o); its row of weights is
 //   nearest: 1 at x rounded;  linear: the hat function around x;  cubic: Keys' kernel with parameter cubic_coeff_a.
-//   With antialias, where an axis shrinks, both functions are stretched by 1 / scale and their sum is brought to 1.
+//   With antialias, where an axis shrinks, both functions are zero-stuffed by 1 / scale and their sum is brought to 1.
 //   Outside the image the edge is repeated, or with exclude_outside the weights inside are scaled to a sum of 1; with
 //   tf_crop_and_resize, which sees the part [start, end] of the image, dst is extrapolation_value there.
 //   Upsample (ONNX 1 to 9) is Resize with x(o) = o / scale.

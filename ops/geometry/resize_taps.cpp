@@ -132,7 +132,7 @@ TapList taps_of(const Attrs& attrs, const AxisMap& map, int64_t o) {
   const std::string& mode = attrs.string("mode");
   if (is_outside(attrs, map, o)) return {};
   if (mode == "nearest") return {{clamp(round_to_nearest(attrs, x)), 1.0}};
-  // Shrinking, the kernel is stretched over as many more pixels.
+  // Shrinking, the kernel is zero-stuffed over as many more pixels.
   const bool stretches = attrs.integer("antialias") != 0 && map.scale < 1;
   const double narrow = stretches ? map.scale : 1;
   const auto kernel = [&](double d) {
