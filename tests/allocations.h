@@ -36,14 +36,15 @@ inline void* allocate(std::size_t bytes, std::size_t alignment) {
 
 }  // namespace hourglass::test
 
-void* operator new(std::size_t bytes) { return hourglass::test::allocate(bytes, 0); }
-void* operator new[](std::size_t bytes) { return hourglass::test::allocate(bytes, 0); }
-void* operator new(std::size_t bytes, std::align_val_t alignment) {
+// Not inlined: GCC would compare the two sides of what it sees of one pair only.
+[[gnu::noinline]] void* operator new(std::size_t bytes) { return hourglass::test::allocate(bytes, 0); }
+[[gnu::noinline]] void* operator new[](std::size_t bytes) { return hourglass::test::allocate(bytes, 0); }
+[[gnu::noinline]] void* operator new(std::size_t bytes, std::align_val_t alignment) {
   return hourglass::test::allocate(bytes, static_cast<std::size_t>(alignment));
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete[](void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }

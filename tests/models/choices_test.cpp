@@ -184,7 +184,7 @@ std::string text_of(const std::vector<std::string>& lines) { return fmt::format(
 }  // namespace
 
 TEST_CASE("the built-in networks run the kernels that choices.txt names, to the same bytes") {
-  const std::string path = std::string(HOURGLASS_TEST_DATA) + "/../models/choices.txt";
+  const std::string path = fmt::format("{}/../models/choices.txt", HOURGLASS_TEST_DATA);
   Sections recorded = read_sections(path);
   const char* dump_path = std::getenv("HOURGLASS_DUMP_CHOICES");
   std::ofstream dump(dump_path != nullptr ? dump_path : "/dev/null");
