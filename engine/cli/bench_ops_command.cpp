@@ -1,4 +1,4 @@
-#include <CLI/CLI.hpp>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "engine/cli/bench_fit.h"
@@ -84,25 +84,27 @@ ExitCode run(const Arguments& a) {
   return ExitCode::ok;
 }
 
+constexpr const char* kFooter =
+    R"(Each op is timed in its place in whole iterations. 'peak' is the share of what this machine can do, measured
+in the same run: of its arithmetic or of its memory, whichever binds the op more. Over 100 % means that the
+operands stayed in the caches.)";
+
 }  // namespace
 
-void add_bench_ops_command(CLI::App& bench, Action& action) {
-  auto arguments = std::make_shared<Arguments>();
+Command bench_ops_command() {
+  const auto arguments = std::make_shared<Arguments>();
   Arguments& a = *arguments;
-  CLI::App* command = bench.add_subcommand("ops", "Time each op of a topology, forward and backward");
-  command->footer(
-      "Each op is timed in its place in whole iterations. 'peak' is the share of what this machine can do, measured\n"
-      "in the same run: of its arithmetic or of its memory, whichever binds the op more. Over 100 % means that the\n"
-      "operands stayed in the caches.");
-  add_network_options(*command, a.network);
-  command->add_option("--threads", a.threads, "0: all CPUs this process may use")
-      ->check(CLI::Range(0, 4096))
-      ->capture_default_str();
-  command->add_option("--iterations", a.iterations, "How many to time")
-      ->check(CLI::Range(int64_t{1}, int64_t{1000000}))
-      ->capture_default_str();
-  command->add_flag("--json", a.json, "One JSON object on stdout");
-  command->callback([arguments, &action] { action = [arguments] { return run(*arguments); }; });
+  Command command{.name = "ops", .help = "Time each op of a topology, forward and backward", .footer = kFooter};
+  add_network_options(command, a.network);
+  command.add(
+      {{.names = "--threads",
+        .target = &a.threads,
+        .help = "0: all CPUs this process may use",
+        .checks = {range(0, 4096)}},
+       {.names = "--iterations", .target = &a.iterations, .help = "How many to time", .checks = {range(1, 1000000)}},
+       {.names = "--json", .target = &a.json, .help = "One JSON object on stdout"}});
+  command.run = [arguments](ParsedCommand&) { return run(*arguments); };
+  return command;
 }
 
 }  // namespace hourglass::cli

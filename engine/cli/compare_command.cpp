@@ -58,14 +58,18 @@ ExitCode run(const Options& options) {
 
 }  // namespace
 
-void add_compare_command(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand("compare", "Measure how near an image is to its reference");
+Command compare_command() {
   const auto options = std::make_shared<Options>();
-  command->add_option("REFERENCE", options->reference, "The original (JPEG or PNG)")->required();
-  command->add_option("IMAGE", options->image, "The image that is judged (JPEG or PNG)")->required();
-  command->add_flag("--json", options->json, "Print one line of JSON");
-  command->footer(kFooter);
-  command->callback([options, &action] { action = [options] { return run(*options); }; });
+  Command command{.name = "compare", .help = "Measure how near an image is to its reference", .footer = kFooter};
+  command.add(
+      {{.names = "REFERENCE", .target = &options->reference, .help = "The original (JPEG or PNG)", .required = true},
+       {.names = "IMAGE",
+        .target = &options->image,
+        .help = "The image that is judged (JPEG or PNG)",
+        .required = true},
+       {.names = "--json", .target = &options->json, .help = "Print one line of JSON"}});
+  command.run = [options](ParsedCommand&) { return run(*options); };
+  return command;
 }
 
 }  // namespace hourglass::cli

@@ -1,6 +1,7 @@
 #include "engine/cli/output.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <signal.h>  // SIGPIPE is POSIX
 #include <unistd.h>
 
@@ -13,6 +14,8 @@ void print_to(std::FILE* stream, std::string_view text) {
   std::fflush(stream);
   if (before != SIG_ERR) ::signal(SIGPIPE, before);
 }
+
+void warn(std::string_view text) { print_to(stderr, fmt::format("hourglass: warning: {}\n", text)); }
 
 std::string json_text(const nlohmann::ordered_json& json) {
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);

@@ -12,6 +12,9 @@ namespace hourglass::cli {
 // on stderr it is lost.
 void print_to(std::FILE* stream, std::string_view text);
 
+// "hourglass: warning: TEXT" on stderr.
+void warn(std::string_view text);
+
 // On one line. File names and a network's names may be no UTF-8: what is none becomes U+FFFD.
 std::string json_text(const nlohmann::ordered_json& json);
 

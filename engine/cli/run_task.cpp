@@ -128,6 +128,7 @@ void resolve(FitArguments& arguments, const TaskRun& what) {
                       : arguments.distribution == "normal"  ? InputKind::normal
                                                             : InputKind::uniform;
   if (arguments.input_noise) options.fit.input_noise = *arguments.input_noise;
+  options.fit.memory_limit = arguments.memory_limit.value_or(0);
   options.fit.precision = choose_precision(arguments.precision);
   if (options.fit.precision == Precision::bf16 && !has_native_bf16()) {
     fail("--precision bf16: this CPU has no bf16 arithmetic, emulating it would be slower than f32; use f32 or auto");
