@@ -2,12 +2,12 @@
 
 #include <chrono>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <memory>
 
 #include "engine/cli/bench_fit.h"
 #include "engine/cli/command_text.h"
 #include "engine/cli/commands.h"
+#include "engine/cli/json.h"
 #include "engine/cli/output.h"
 #include "engine/cli/profile.h"
 #include "engine/measure/statistics.h"
@@ -56,7 +56,7 @@ ExitCode run(const Arguments& a) {
   }
   const Plan& plan = fit->plan();
   if (a.json) {
-    nlohmann::ordered_json json;
+    Json json;
     json["model"] = a.network.model;
     json["size"] = a.network.size;
     json["threads"] = plan.threads();
@@ -65,7 +65,7 @@ ExitCode run(const Arguments& a) {
     json["arena_bytes"] = plan.arena_bytes();
     json["persistent_bytes"] = plan.persistent_bytes();
     json["peak_rss_bytes"] = peak_rss_bytes();
-    fmt::print("{}\n", json_text(json));
+    fmt::print("{}\n", json.text());
     return ExitCode::ok;
   }
   const Spread spread = spread_of(seconds);

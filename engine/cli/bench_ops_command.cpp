@@ -1,8 +1,8 @@
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "engine/cli/bench_fit.h"
 #include "engine/cli/commands.h"
+#include "engine/cli/json.h"
 #include "engine/cli/network_option.h"
 #include "engine/cli/output.h"
 #include "engine/measure/machine.h"
@@ -25,7 +25,7 @@ double share_of_peak(const StepProfile& step, const Peak& peak) {
   return ideal / step.seconds.median;
 }
 
-nlohmann::ordered_json to_json(const StepProfile& step, const Peak& peak) {
+Json to_json(const StepProfile& step, const Peak& peak) {
   return {{"op", step.info.op},
           {"name", step.info.name},
           {"shape", step.shape},
@@ -51,19 +51,19 @@ ExitCode run(const Arguments& a) {
   if (a.json) time_convolutions(*fit, profile.steps, std::max(a.iterations, kLeastTimes));
   const Machine machine = this_machine();
   if (a.json) {
-    nlohmann::ordered_json json{{"model", a.network.model},
-                                {"size", a.network.size},
-                                {"precision", precision_name(a.network)},
-                                {"threads", threads},
-                                {"cpu", machine.cpu},
-                                {"isa", machine.isa},
-                                {"onednn", machine.onednn},
-                                {"peak_gflops", peak.gflops},
-                                {"peak_gbytes", peak.gbytes},
-                                {"seconds", profile.seconds.median}};
-    json["steps"] = nlohmann::ordered_json::array();
+    Json json{{"model", a.network.model},
+              {"size", a.network.size},
+              {"precision", precision_name(a.network)},
+              {"threads", threads},
+              {"cpu", machine.cpu},
+              {"isa", machine.isa},
+              {"onednn", machine.onednn},
+              {"peak_gflops", peak.gflops},
+              {"peak_gbytes", peak.gbytes},
+              {"seconds", profile.seconds.median}};
+    json["steps"] = Json::array();
     for (const StepProfile& step : profile.steps) json["steps"].push_back(to_json(step, peak));
-    fmt::print("{}\n", json_text(json));
+    fmt::print("{}\n", json.text());
     return ExitCode::ok;
   }
   fmt::print("{}\n", describe(machine));

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <map>
 #include <memory>
 #include <set>
@@ -9,6 +8,7 @@
 #include "engine/cli/bench_fit.h"
 #include "engine/cli/command_text.h"
 #include "engine/cli/commands.h"
+#include "engine/cli/json.h"
 #include "engine/cli/output.h"
 #include "engine/cli/progress.h"
 #include "engine/cli/same_file.h"
@@ -40,7 +40,7 @@ struct Arguments {
   [[nodiscard]] Mode mode() const { return kModes.at(mode_name); }
 };
 
-nlohmann::ordered_json head(const Arguments& a, const Machine& machine) {
+Json head(const Arguments& a, const Machine& machine) {
   return {{"mode", a.mode_name},
           {"model", a.network.model},
           {"size", a.network.size},
@@ -144,8 +144,8 @@ std::string csv_of(const std::vector<Row>& rows) {
   return text;
 }
 
-nlohmann::ordered_json json_of(const std::vector<Row>& rows) {
-  auto list = nlohmann::ordered_json::array();
+Json json_of(const std::vector<Row>& rows) {
+  auto list = Json::array();
   for (const Row& row : rows) {
     list.push_back({{"threads", row.timing.threads},
                     {"width", row.size.width},
@@ -191,10 +191,10 @@ ExitCode run_scaling(const Arguments& a, const Machine& machine, const std::vect
   write_files(a, machine, csv_of(rows),
               a.mode() == Mode::weak ? weak_scaling_figure(points) : strong_scaling_figure(points, law));
   if (a.json) {
-    nlohmann::ordered_json json = head(a, machine);
+    Json json = head(a, machine);
     json["rows"] = json_of(rows);
     if (law) json["serial_fraction"] = law->serial_fraction;
-    fmt::print("{}\n", json_text(json));
+    fmt::print("{}\n", json.text());
     return ExitCode::ok;
   }
   fmt::print("{}\n", describe(machine));
@@ -275,9 +275,9 @@ ExitCode run_throughput(const Arguments& a, const Machine& machine, int cpus, Pr
   std::string csv =
       "instances,threads,iterations_per_second,iterations_per_second_low,iterations_per_second_high,images_per_hour,"
       "memory_bytes\n";
-  nlohmann::ordered_json json = head(a, machine);
+  Json json = head(a, machine);
   json["image_iterations"] = a.image_iterations;
-  json["rows"] = nlohmann::ordered_json::array();
+  json["rows"] = Json::array();
   std::vector<ScalingPoint> points;
   for (const Split& split : splits) {
     const Spread& rate = split.rate;
@@ -294,7 +294,7 @@ ExitCode run_throughput(const Arguments& a, const Machine& machine, int cpus, Pr
   }
   write_files(a, machine, csv, throughput_figure(points));
   if (a.json) {
-    fmt::print("{}\n", json_text(json));
+    fmt::print("{}\n", json.text());
     return ExitCode::ok;
   }
   fmt::print("{}\n", describe(machine));

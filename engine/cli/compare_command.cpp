@@ -3,9 +3,9 @@
 
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "engine/cli/commands.h"
+#include "engine/cli/json.h"
 #include "engine/cli/output.h"
 #include "engine/image/metrics.h"
 #include "engine/image/read_image.h"
@@ -46,9 +46,9 @@ ExitCode run(const Options& options) {
          options.reference, reference.width, reference.height, options.image, image.width, image.height);
   const Comparison result = compare(image, reference);
   if (options.json) {
-    const nlohmann::ordered_json json = {
+    const Json json = {
         {"psnr", result.psnr}, {"psnr_y", result.psnr_y}, {"psnr_b", result.psnr_b}, {"ssim", result.ssim}};
-    fmt::print("{}\n", json_text(json));  // infinity becomes null
+    fmt::print("{}\n", json.text());  // infinity becomes null
   } else {
     fmt::print("PSNR    {:.3f} dB\nPSNR-Y  {:.3f} dB\nPSNR-B  {:.3f} dB\nSSIM    {:.5f}\n", result.psnr, result.psnr_y,
                result.psnr_b, result.ssim);

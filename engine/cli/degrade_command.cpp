@@ -4,12 +4,12 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
 
 #include "engine/cli/commands.h"
 #include "engine/cli/compress_options.h"
+#include "engine/cli/json.h"
 #include "engine/cli/output.h"
 #include "engine/cli/same_file.h"
 #include "engine/image/file.h"
@@ -52,7 +52,7 @@ Examples:
 // What is said at the end, for people and for programs.
 struct Report {
   std::string text;
-  nlohmann::ordered_json json;
+  Json json;
 };
 
 Report make_jpeg(const Options& options, DecodedImage& decoded, std::size_t input_bytes) {
@@ -187,7 +187,7 @@ ExitCode run(Options& options) {
                                                        : make_jpeg(options, decoded, input.size());
   // Where the image itself goes to stdout, the report makes way.
   std::FILE* to = options.output == "-" ? stderr : stdout;
-  print_to(to, (options.json ? json_text(report.json) : options.output + ": " + report.text) + "\n");
+  print_to(to, (options.json ? report.json.text() : options.output + ": " + report.text) + "\n");
   return ExitCode::ok;
 }
 

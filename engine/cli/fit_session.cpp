@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "engine/cli/command_text.h"
+#include "engine/cli/json.h"
 #include "engine/cli/same_file.h"
 #include "engine/cli/settings.h"
 #include "engine/cli/version.h"
@@ -26,10 +27,10 @@ std::string step_text(const RestoreStep& step, const std::string& stopping) {
   return stopping.empty() ? text : text + "  " + stopping;
 }
 
-nlohmann::ordered_json step_values(const RestoreStep& step, const std::string& stopping) {
-  nlohmann::ordered_json values{{"loss", step.loss},
-                                {"psnr_degraded", step.psnr_degraded},
-                                {"psnr_degraded_average", step.psnr_degraded_average}};
+Json step_values(const RestoreStep& step, const std::string& stopping) {
+  Json values{{"loss", step.loss},
+              {"psnr_degraded", step.psnr_degraded},
+              {"psnr_degraded_average", step.psnr_degraded_average}};
   if (step.psnr_original) {
     values["psnr_original"] = *step.psnr_original;
     values["psnr_original_average"] = *step.psnr_original_average;

@@ -2,9 +2,9 @@
 #include <fmt/format.h>
 
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "engine/cli/commands.h"
+#include "engine/cli/json.h"
 #include "engine/cli/model_check.h"
 #include "engine/cli/network_option.h"
 #include "engine/cli/output.h"
@@ -78,7 +78,7 @@ void print_text(const std::string& name, const ModelCheck& check) {
 }
 
 void print_json(const std::string& name, const ModelCheck& check) {
-  auto nodes = nlohmann::ordered_json::array(), parameters = nlohmann::ordered_json::array();
+  auto nodes = Json::array(), parameters = Json::array();
   for (const NodeCheck& node : check.nodes) {
     nodes.push_back({{"name", node.report.name},
                      {"op", node.report.op},
@@ -94,18 +94,18 @@ void print_json(const std::string& name, const ModelCheck& check) {
   for (const ParameterCheck& parameter : check.parameters) {
     parameters.push_back({{"name", parameter.name}, {"shape", parameter.shape.dims()}, {"start", parameter.start}});
   }
-  const nlohmann::ordered_json json = {{"model", name},
-                                       {"trainable", check.trainable},
-                                       {"problem", check.problem},
-                                       {"opset", check.opset},
-                                       {"producer", check.producer},
-                                       {"size_rule", check.size_rule},
-                                       {"canvas_width", check.canvas_width},
-                                       {"canvas_height", check.canvas_height},
-                                       {"notes", check.notes},
-                                       {"nodes", std::move(nodes)},
-                                       {"parameters", std::move(parameters)}};
-  fmt::print("{}\n", json_text(json));
+  const Json json = {{"model", name},
+                     {"trainable", check.trainable},
+                     {"problem", check.problem},
+                     {"opset", check.opset},
+                     {"producer", check.producer},
+                     {"size_rule", check.size_rule},
+                     {"canvas_width", check.canvas_width},
+                     {"canvas_height", check.canvas_height},
+                     {"notes", check.notes},
+                     {"nodes", std::move(nodes)},
+                     {"parameters", std::move(parameters)}};
+  fmt::print("{}\n", json.text());
 }
 
 void print_ops() {

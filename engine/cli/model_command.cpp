@@ -6,9 +6,9 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "engine/cli/commands.h"
+#include "engine/cli/json.h"
 #include "engine/cli/network_option.h"
 #include "engine/cli/output.h"
 #include "engine/cli/size_option.h"
@@ -338,9 +338,9 @@ void print_text(const Info& info) {
 void print_json(const Info& info) {
   const Graph& graph = info.network.graph;
   const auto value = [&](ValueId id) {
-    return nlohmann::ordered_json{{"name", graph.value(id).name}, {"shape", graph.shape(id).dims()}};
+    return Json{{"name", graph.value(id).name}, {"shape", graph.shape(id).dims()}};
   };
-  auto layers = nlohmann::ordered_json::array();
+  auto layers = Json::array();
   for (const LayerCost& layer : info.cost.layers) {
     layers.push_back({{"name", layer.name},
                       {"op", layer.op},
@@ -349,17 +349,17 @@ void print_json(const Info& info) {
                       {"forward_flops", layer.forward_flops},
                       {"training_flops", layer.training_flops}});
   }
-  const nlohmann::ordered_json json = {{"input", value(info.network.input)},
-                                       {"output", value(info.network.image)},
-                                       {"canvas_width", info.network.canvas_width},
-                                       {"canvas_height", info.network.canvas_height},
-                                       {"parameters", info.cost.parameters},
-                                       {"forward_flops", info.cost.forward_flops},
-                                       {"training_flops", info.cost.training_flops},
-                                       {"precision", name_of(info.precision)},
-                                       {"peak_bytes", info.peak_bytes},
-                                       {"layers", std::move(layers)}};
-  fmt::print("{}\n", json_text(json));
+  const Json json = {{"input", value(info.network.input)},
+                     {"output", value(info.network.image)},
+                     {"canvas_width", info.network.canvas_width},
+                     {"canvas_height", info.network.canvas_height},
+                     {"parameters", info.cost.parameters},
+                     {"forward_flops", info.cost.forward_flops},
+                     {"training_flops", info.cost.training_flops},
+                     {"precision", name_of(info.precision)},
+                     {"peak_bytes", info.peak_bytes},
+                     {"layers", std::move(layers)}};
+  fmt::print("{}\n", json.text());
 }
 
 ExitCode run_info(const InfoOptions& options) {

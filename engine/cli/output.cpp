@@ -17,10 +17,6 @@ void print_to(std::FILE* stream, std::string_view text) {
 
 void warn(std::string_view text) { print_to(stderr, fmt::format("hourglass: warning: {}\n", text)); }
 
-std::string json_text(const nlohmann::ordered_json& json) {
-  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
-}
-
 void fill_standard_streams() {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     // open() takes the lowest place that is free.

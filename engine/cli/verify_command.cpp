@@ -2,9 +2,9 @@
 #include <fmt/format.h>
 
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "engine/cli/commands.h"
+#include "engine/cli/json.h"
 #include "engine/cli/output.h"
 #include "engine/image/read_image.h"
 #include "engine/restore/jpeg_task.h"
@@ -40,9 +40,8 @@ ExitCode run(const Options& options) {
   if (image.channels < decoded.channels) image = gray_to_rgb(image);
   const CellCheck check = check_cells(image, JpegModel(*input.jpeg));
   if (options.json) {
-    const nlohmann::ordered_json json = {
-        {"coefficients", check.coefficients}, {"same", check.same}, {"share", check.share()}};
-    fmt::print("{}\n", json_text(json));
+    const Json json = {{"coefficients", check.coefficients}, {"same", check.same}, {"share", check.share()}};
+    fmt::print("{}\n", json.text());
   } else {
     fmt::print("{} of {} coefficients ({:.3f} %) come out as in {}\n", check.same, check.coefficients,
                100 * check.share(), options.jpeg);
