@@ -1,13 +1,13 @@
 #include <sys/resource.h>
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <fstream>
-#include <nlohmann/json.hpp>
+#include <memory>
 
 #include "engine/cli/bench_fit.h"
 #include "engine/cli/command_text.h"
 #include "engine/cli/commands.h"
+#include "engine/cli/json.h"
 #include "engine/cli/output.h"
 #include "engine/cli/profile.h"
 #include "engine/measure/statistics.h"
@@ -56,7 +56,7 @@ ExitCode run(const Arguments& a) {
   }
   const Plan& plan = fit->plan();
   if (a.json) {
-    nlohmann::ordered_json json;
+    Json json;
     json["model"] = a.network.model;
     json["size"] = a.network.size;
     json["threads"] = plan.threads();
@@ -65,7 +65,7 @@ ExitCode run(const Arguments& a) {
     json["arena_bytes"] = plan.arena_bytes();
     json["persistent_bytes"] = plan.persistent_bytes();
     json["peak_rss_bytes"] = peak_rss_bytes();
-    fmt::print("{}\n", json_text(json));
+    fmt::print("{}\n", json.text());
     return ExitCode::ok;
   }
   const Spread spread = spread_of(seconds);
@@ -80,31 +80,32 @@ ExitCode run(const Arguments& a) {
   return ExitCode::ok;
 }
 
-void add_iteration_command(CLI::App& bench, Action& action) {
-  auto arguments = std::make_shared<Arguments>();
-  Arguments& a = *arguments;
-  CLI::App* command =
-      bench.add_subcommand("iteration", "Time whole iterations: noise, forward, energy, backward, Adam");
-  add_network_options(*command, a.network);
-  command->add_option("--threads", a.threads, "0: all CPUs this process may use")
-      ->check(CLI::Range(0, 4096))
-      ->capture_default_str();
-  command->add_option("--iterations", a.iterations, "How many to time, after one to warm up")
-      ->check(CLI::Range(int64_t{1}, int64_t{1000000}))
-      ->capture_default_str();
-  command->add_flag("--profile", a.profile, "Also say where the time goes, step by step and by op");
-  command->add_flag("--json", a.json, "One JSON object on stdout");
-  command->callback([arguments, &action] { action = [arguments] { return run(*arguments); }; });
-}
-
 }  // namespace
 
-void add_bench_command(CLI::App& app, Action& action) {
-  CLI::App* bench = app.add_subcommand("bench", "Measure this machine");
-  bench->require_subcommand(1);
-  add_iteration_command(*bench, action);
-  add_bench_threads_command(*bench, action);
-  add_bench_ops_command(*bench, action);
+Command bench_iteration_command() {
+  const auto arguments = std::make_shared<Arguments>();
+  Arguments& a = *arguments;
+  Command command{.name = "iteration", .help = "Time whole iterations: noise, forward, energy, backward, Adam"};
+  add_network_options(command, a.network);
+  command.add(
+      {{.names = "--threads",
+        .target = &a.threads,
+        .help = "0: all CPUs this process may use",
+        .checks = {range(0, 4096)}},
+       {.names = "--iterations",
+        .target = &a.iterations,
+        .help = "How many to time, after one to warm up",
+        .checks = {range(1, 1000000)}},
+       {.names = "--profile", .target = &a.profile, .help = "Also say where the time goes, step by step and by op"},
+       {.names = "--json", .target = &a.json, .help = "One JSON object on stdout"}});
+  command.run = [arguments](ParsedCommand&) { return run(*arguments); };
+  return command;
+}
+
+Command bench_command() {
+  return {.name = "bench",
+          .help = "Measure this machine",
+          .commands = {bench_iteration_command(), bench_threads_command(), bench_ops_command()}};
 }
 
 }  // namespace hourglass::cli

@@ -1,23 +1,23 @@
 #include "engine/cli/bench_fit.h"
 
-#include "engine/cli/fit_options.h"
 #include "engine/cli/network_option.h"
 #include "engine/restore/energy.h"
 #include "ops/table.h"
 
 namespace hourglass::cli {
 
-void add_network_options(CLI::App& command, BenchNetwork& network) {
-  command.add_option("--model", network.model, "small, medium, standard, unet, or an ONNX file")->capture_default_str();
-  command.add_option("--size", network.size, "Width x height")->capture_default_str();
-  command.add_option("--precision", network.precision, "auto (bf16 where the CPU has it), f32 or bf16")
-      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
-      ->capture_default_str();
-  command
-      .add_option("--memory-limit", network.memory_limit,
-                  "What the fit may hold, as 4G or 800M (a number alone: bytes); one that needs more is refused "
-                  "(default: no limit)")
-      ->transform(memory_size());
+void add_network_options(Command& command, BenchNetwork& network) {
+  command.add({{.names = "--model", .target = &network.model, .help = "small, medium, standard, unet, or an ONNX file"},
+               {.names = "--size", .target = &network.size, .help = "Width x height"},
+               {.names = "--precision",
+                .target = &network.precision,
+                .help = "auto (bf16 where the CPU has it), f32 or bf16",
+                .checks = {one_of({"auto", "f32", "bf16"})}},
+               {.names = "--memory-limit",
+                .target = &network.memory_limit,
+                .help = "What the fit may hold, as 4G or 800M (a number alone: bytes); one that needs more is refused "
+                        "(default: no limit)",
+                .checks = {memory_size()}}});
 }
 
 std::string precision_name(const BenchNetwork& network) {
@@ -31,7 +31,7 @@ std::unique_ptr<Fit> make_bench_fit(const BenchNetwork& network, ImageSize size,
   FitOptions options;
   options.threads = threads;
   options.precision = choose_precision(network.precision);
-  options.memory_limit = network.memory_limit;
+  options.memory_limit = network.memory_limit.value_or(0);
   return std::make_unique<Fit>(mse_problem(std::move(bound), op_table(), target), op_table(), options);
 }
 

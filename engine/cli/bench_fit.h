@@ -1,11 +1,12 @@
 // What every benchmark of iterations times: a network against a fixed picture with plain MSE.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "engine/cli/command_line.h"
 #include "engine/cli/size_option.h"
 #include "engine/train/fit.h"
 
@@ -13,11 +14,11 @@ namespace hourglass::cli {
 
 struct BenchNetwork {
   std::string model = "small", size = "512x512", precision = "auto";
-  std::size_t memory_limit = 0;  // bytes
+  std::optional<uint64_t> memory_limit;  // bytes
 };
 
-// --model, --size and --precision.
-void add_network_options(CLI::App& command, BenchNetwork& network);
+// --model, --size, --precision and --memory-limit.
+void add_network_options(Command& command, BenchNetwork& network);
 
 // Precision by name, "f32" or "bf16", as --precision says or auto chooses.
 std::string precision_name(const BenchNetwork& network);

@@ -1,8 +1,8 @@
-#include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
+#include <memory>
 
 #include "engine/cli/bench_fit.h"
 #include "engine/cli/commands.h"
+#include "engine/cli/json.h"
 #include "engine/cli/network_option.h"
 #include "engine/cli/output.h"
 #include "engine/measure/machine.h"
@@ -25,7 +25,7 @@ double share_of_peak(const StepProfile& step, const Peak& peak) {
   return ideal / step.seconds.median;
 }
 
-nlohmann::ordered_json to_json(const StepProfile& step, const Peak& peak) {
+Json to_json(const StepProfile& step, const Peak& peak) {
   return {{"op", step.info.op},
           {"name", step.info.name},
           {"shape", step.shape},
@@ -51,19 +51,19 @@ ExitCode run(const Arguments& a) {
   if (a.json) time_convolutions(*fit, profile.steps, std::max(a.iterations, kLeastTimes));
   const Machine machine = this_machine();
   if (a.json) {
-    nlohmann::ordered_json json{{"model", a.network.model},
-                                {"size", a.network.size},
-                                {"precision", precision_name(a.network)},
-                                {"threads", threads},
-                                {"cpu", machine.cpu},
-                                {"isa", machine.isa},
-                                {"onednn", machine.onednn},
-                                {"peak_gflops", peak.gflops},
-                                {"peak_gbytes", peak.gbytes},
-                                {"seconds", profile.seconds.median}};
-    json["steps"] = nlohmann::ordered_json::array();
+    Json json{{"model", a.network.model},
+              {"size", a.network.size},
+              {"precision", precision_name(a.network)},
+              {"threads", threads},
+              {"cpu", machine.cpu},
+              {"isa", machine.isa},
+              {"onednn", machine.onednn},
+              {"peak_gflops", peak.gflops},
+              {"peak_gbytes", peak.gbytes},
+              {"seconds", profile.seconds.median}};
+    json["steps"] = Json::array();
     for (const StepProfile& step : profile.steps) json["steps"].push_back(to_json(step, peak));
-    fmt::print("{}\n", json_text(json));
+    fmt::print("{}\n", json.text());
     return ExitCode::ok;
   }
   fmt::print("{}\n", describe(machine));
@@ -84,25 +84,27 @@ ExitCode run(const Arguments& a) {
   return ExitCode::ok;
 }
 
+constexpr const char* kFooter =
+    R"(Each op is timed in its place in whole iterations. 'peak' is the share of what this machine can do, measured
+in the same run: of its arithmetic or of its memory, whichever binds the op more. Over 100 % means that the
+operands stayed in the caches.)";
+
 }  // namespace
 
-void add_bench_ops_command(CLI::App& bench, Action& action) {
-  auto arguments = std::make_shared<Arguments>();
+Command bench_ops_command() {
+  const auto arguments = std::make_shared<Arguments>();
   Arguments& a = *arguments;
-  CLI::App* command = bench.add_subcommand("ops", "Time each op of a topology, forward and backward");
-  command->footer(
-      "Each op is timed in its place in whole iterations. 'peak' is the share of what this machine can do, measured\n"
-      "in the same run: of its arithmetic or of its memory, whichever binds the op more. Over 100 % means that the\n"
-      "operands stayed in the caches.");
-  add_network_options(*command, a.network);
-  command->add_option("--threads", a.threads, "0: all CPUs this process may use")
-      ->check(CLI::Range(0, 4096))
-      ->capture_default_str();
-  command->add_option("--iterations", a.iterations, "How many to time")
-      ->check(CLI::Range(int64_t{1}, int64_t{1000000}))
-      ->capture_default_str();
-  command->add_flag("--json", a.json, "One JSON object on stdout");
-  command->callback([arguments, &action] { action = [arguments] { return run(*arguments); }; });
+  Command command{.name = "ops", .help = "Time each op of a topology, forward and backward", .footer = kFooter};
+  add_network_options(command, a.network);
+  command.add(
+      {{.names = "--threads",
+        .target = &a.threads,
+        .help = "0: all CPUs this process may use",
+        .checks = {range(0, 4096)}},
+       {.names = "--iterations", .target = &a.iterations, .help = "How many to time", .checks = {range(1, 1000000)}},
+       {.names = "--json", .target = &a.json, .help = "One JSON object on stdout"}});
+  command.run = [arguments](ParsedCommand&) { return run(*arguments); };
+  return command;
 }
 
 }  // namespace hourglass::cli

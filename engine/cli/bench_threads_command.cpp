@@ -1,12 +1,14 @@
-#include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <nlohmann/json.hpp>
+#include <map>
+#include <memory>
 #include <set>
 
 #include "engine/cli/bench_fit.h"
 #include "engine/cli/command_text.h"
 #include "engine/cli/commands.h"
+#include "engine/cli/json.h"
 #include "engine/cli/output.h"
 #include "engine/cli/progress.h"
 #include "engine/cli/same_file.h"
@@ -22,28 +24,24 @@ namespace {
 
 enum class Mode : uint8_t { strong, weak, throughput };
 
+const std::map<std::string, Mode> kModes{
+    {"strong", Mode::strong}, {"weak", Mode::weak}, {"throughput", Mode::throughput}};
+
 struct Arguments {
   BenchNetwork network;
-  Mode mode = Mode::strong;
+  std::string mode_name = "strong";
   std::vector<int> threads;
   TimingOptions timing;
   double seconds = 5;               // of each split, over all rounds, in throughput mode
   int64_t image_iterations = 1000;  // that an image takes, for images per hour
   std::string csv, plot;
   bool json = false, force = false, quiet = false;
+
+  [[nodiscard]] Mode mode() const { return kModes.at(mode_name); }
 };
 
-const std::map<std::string, Mode> kModes{
-    {"strong", Mode::strong}, {"weak", Mode::weak}, {"throughput", Mode::throughput}};
-
-std::string_view name_of(Mode mode) {
-  const auto found =
-      std::find_if(kModes.begin(), kModes.end(), [&](const auto& entry) { return entry.second == mode; });
-  return found->first;
-}
-
-nlohmann::ordered_json head(const Arguments& a, const Machine& machine) {
-  return {{"mode", name_of(a.mode)},
+Json head(const Arguments& a, const Machine& machine) {
+  return {{"mode", a.mode_name},
           {"model", a.network.model},
           {"size", a.network.size},
           {"precision", precision_name(a.network)},
@@ -146,8 +144,8 @@ std::string csv_of(const std::vector<Row>& rows) {
   return text;
 }
 
-nlohmann::ordered_json json_of(const std::vector<Row>& rows) {
-  auto list = nlohmann::ordered_json::array();
+Json json_of(const std::vector<Row>& rows) {
+  auto list = Json::array();
   for (const Row& row : rows) {
     list.push_back({{"threads", row.timing.threads},
                     {"width", row.size.width},
@@ -168,7 +166,7 @@ nlohmann::ordered_json json_of(const std::vector<Row>& rows) {
 ExitCode run_scaling(const Arguments& a, const Machine& machine, const std::vector<int>& threads, Progress& progress) {
   const ImageSize size = parse_size(a.network.size);
   std::vector<ImageSize> sizes;
-  for (const int n : threads) sizes.push_back(a.mode == Mode::weak ? grown(size, n) : size);
+  for (const int n : threads) sizes.push_back(a.mode() == Mode::weak ? grown(size, n) : size);
   const auto make = [&](int n) {
     const auto at = static_cast<std::size_t>(std::find(threads.begin(), threads.end(), n) - threads.begin());
     return make_bench_fit(a.network, sizes[at], n);
@@ -180,38 +178,38 @@ ExitCode run_scaling(const Arguments& a, const Machine& machine, const std::vect
   progress.finish();
   const std::vector<Row> rows = rows_of(timings, sizes);
   std::optional<Amdahl> law;
-  if (a.mode == Mode::strong && threads.size() > 1) {
+  if (a.mode() == Mode::strong && threads.size() > 1) {
     std::vector<std::pair<int, double>> points;
     for (const ThreadTiming& timing : timings) points.emplace_back(timing.threads, timing.seconds.median);
     law = fit_amdahl(points);
   }
   std::vector<ScalingPoint> points;
   for (const Row& row : rows) {
-    const double work = a.mode == Mode::weak ? static_cast<double>(row.size.width * row.size.height) : 1;
+    const double work = a.mode() == Mode::weak ? static_cast<double>(row.size.width * row.size.height) : 1;
     points.push_back({.count = row.timing.threads, .rate = rate_of(row.timing.seconds, work)});
   }
   write_files(a, machine, csv_of(rows),
-              a.mode == Mode::weak ? weak_scaling_figure(points) : strong_scaling_figure(points, law));
+              a.mode() == Mode::weak ? weak_scaling_figure(points) : strong_scaling_figure(points, law));
   if (a.json) {
-    nlohmann::ordered_json json = head(a, machine);
+    Json json = head(a, machine);
     json["rows"] = json_of(rows);
     if (law) json["serial_fraction"] = law->serial_fraction;
-    fmt::print("{}\n", json_text(json));
+    fmt::print("{}\n", json.text());
     return ExitCode::ok;
   }
   fmt::print("{}\n", describe(machine));
   fmt::print("{} {} {}: medians and quartiles over {}, each through all thread counts\n\n", a.network.model,
-             a.mode == Mode::weak ? "from " + a.network.size + " per thread" : a.network.size,
+             a.mode() == Mode::weak ? "from " + a.network.size + " per thread" : a.network.size,
              precision_name(a.network), counted(a.timing.rounds, "round"));
   fmt::print("{:>7}  {:>11}  {:>28}  {:>8}  {:>8}  {:>10}  {:>9}\n", "threads", "size", "ms per iteration", "it/s",
-             a.mode == Mode::weak ? "pixels/s" : "speed-up", "efficiency", "memory");
+             a.mode() == Mode::weak ? "pixels/s" : "speed-up", "efficiency", "memory");
   for (const Row& row : rows) {
     fmt::print("{:7}  {:>11}  {:>28}  {:8.2f}  {:>8}  {:8.0f} %  {:>9}\n", row.timing.threads,
                fmt::format("{}x{}", row.size.width, row.size.height), milliseconds(row.timing.seconds),
                1 / row.timing.seconds.median, fmt::format("{:.2f}x", row.speed), 100 * row.efficiency,
                fmt::format("{:.0f} MiB", static_cast<double>(row.timing.memory_bytes) / (1 << 20)));
   }
-  if (a.mode == Mode::strong) print_shares(rows);
+  if (a.mode() == Mode::strong) print_shares(rows);
   if (law) print_prediction(*law, *std::max_element(threads.begin(), threads.end()));
   return ExitCode::ok;
 }
@@ -277,9 +275,9 @@ ExitCode run_throughput(const Arguments& a, const Machine& machine, int cpus, Pr
   std::string csv =
       "instances,threads,iterations_per_second,iterations_per_second_low,iterations_per_second_high,images_per_hour,"
       "memory_bytes\n";
-  nlohmann::ordered_json json = head(a, machine);
+  Json json = head(a, machine);
   json["image_iterations"] = a.image_iterations;
-  json["rows"] = nlohmann::ordered_json::array();
+  json["rows"] = Json::array();
   std::vector<ScalingPoint> points;
   for (const Split& split : splits) {
     const Spread& rate = split.rate;
@@ -296,7 +294,7 @@ ExitCode run_throughput(const Arguments& a, const Machine& machine, int cpus, Pr
   }
   write_files(a, machine, csv, throughput_figure(points));
   if (a.json) {
-    fmt::print("{}\n", json_text(json));
+    fmt::print("{}\n", json.text());
     return ExitCode::ok;
   }
   fmt::print("{}\n", describe(machine));
@@ -306,6 +304,17 @@ ExitCode run_throughput(const Arguments& a, const Machine& machine, int cpus, Pr
   print_splits(a, splits, cpus);
   return ExitCode::ok;
 }
+
+constexpr const char* kFooter =
+    R"(Modes:
+  strong      the same image on more threads: speed-up, efficiency, the serial share of the work (Amdahl's law)
+              and what it predicts beyond this machine, where the time goes
+  weak        an image whose area grows with the threads: does each thread keep its pace?
+  throughput  the CPUs divided among fits side by side: which split restores the most images per hour?
+
+Examples:
+  hourglass bench threads --model net.onnx --size 512x512 --threads 1,2,4,8 --plot threads.svg
+  hourglass bench threads --mode throughput --model small --size 1024x768)";
 
 ExitCode run(const Arguments& a) {
   const std::string model = find_builtin(a.network.model) == nullptr ? a.network.model : std::string();
@@ -317,7 +326,7 @@ ExitCode run(const Arguments& a) {
   const Machine machine = this_machine();
   const std::set<int> sorted(a.threads.begin(), a.threads.end());
   std::vector<int> threads(sorted.begin(), sorted.end());
-  if (a.mode == Mode::throughput) {
+  if (a.mode() == Mode::throughput) {
     if (threads.size() > 1) fail("--mode throughput divides one number of CPUs: give --threads one number");
     return run_throughput(a, machine, threads.empty() ? machine.available : threads[0], progress);
   }
@@ -331,48 +340,45 @@ ExitCode run(const Arguments& a) {
 
 }  // namespace
 
-void add_bench_threads_command(CLI::App& bench, Action& action) {
-  auto arguments = std::make_shared<Arguments>();
+Command bench_threads_command() {
+  const auto arguments = std::make_shared<Arguments>();
   Arguments& a = *arguments;
-  CLI::App* command = bench.add_subcommand("threads", "How iterations scale with threads, and what more would buy");
-  command->footer(
-      "Modes:\n"
-      "  strong      the same image on more threads: speed-up, efficiency, the serial share of the work (Amdahl's "
-      "law)\n"
-      "              and what it predicts beyond this machine, where the time goes\n"
-      "  weak        an image whose area grows with the threads: does each thread keep its pace?\n"
-      "  throughput  the CPUs divided among fits side by side: which split restores the most images per hour?\n\n"
-      "Examples:\n"
-      "  hourglass bench threads --model net.onnx --size 512x512 --threads 1,2,4,8 --plot threads.svg\n"
-      "  hourglass bench threads --mode throughput --model small --size 1024x768");
-  add_network_options(*command, a.network);
-  // By name: CLI11 takes an enumeration for a number.
-  command
-      ->add_option_function<std::string>(
-          "--mode", [&a](const std::string& name) { a.mode = kModes.at(name); }, "What is measured: see below")
-      ->check(CLI::IsMember({"strong", "weak", "throughput"}))
-      ->default_str("strong");
-  command->add_option("--threads", a.threads, "Counts, as in 1,2,4; default: powers of two up to the CPUs available")
-      ->delimiter(',')
-      ->check(CLI::Range(1, 4096));
-  command->add_option("--rounds", a.timing.rounds, "How often to go through all thread counts, or splits")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  command->add_option("--round-seconds", a.timing.round_seconds, "How long to time a count in a round, at least")
-      ->check(CLI::Range(0.0, 3600.0))
-      ->capture_default_str();
-  command->add_option("--seconds", a.seconds, "How long to time a split, over all rounds (throughput)")
-      ->check(CLI::Range(0.01, 36000.0))
-      ->capture_default_str();
-  command->add_option("--image-iterations", a.image_iterations, "Iterations that an image takes (throughput)")
-      ->check(CLI::Range(int64_t{1}, int64_t{10000000}))
-      ->capture_default_str();
-  command->add_option("--csv", a.csv, "Also write the table as CSV");
-  command->add_option("--plot", a.plot, "Also plot it: measured, ideal, and as Amdahl's law has it (SVG)");
-  command->add_flag("--json", a.json, "One JSON object on stdout instead of the table");
-  command->add_flag("--force", a.force, "Overwrite files that exist");
-  command->add_flag("-q,--quiet", a.quiet, "No progress");
-  command->callback([arguments, &action] { action = [arguments] { return run(*arguments); }; });
+  Command command{
+      .name = "threads", .help = "How iterations scale with threads, and what more would buy", .footer = kFooter};
+  add_network_options(command, a.network);
+  command.add({{.names = "--mode",
+                .target = &a.mode_name,
+                .help = "What is measured: see below",
+                .checks = {one_of({"strong", "weak", "throughput"})}},
+               {.names = "--threads",
+                .target = &a.threads,
+                .help = "Counts, as in 1,2,4; default: powers of two up to the CPUs available",
+                .checks = {range(1, 4096)}},
+               {.names = "--rounds",
+                .target = &a.timing.rounds,
+                .help = "How often to go through all thread counts, or splits",
+                .checks = {range(1, 1000)}},
+               {.names = "--round-seconds",
+                .target = &a.timing.round_seconds,
+                .help = "How long to time a count in a round, at least",
+                .checks = {range(0.0, 3600.0)}},
+               {.names = "--seconds",
+                .target = &a.seconds,
+                .help = "How long to time a split, over all rounds (throughput)",
+                .checks = {range(0.01, 36000.0)}},
+               {.names = "--image-iterations",
+                .target = &a.image_iterations,
+                .help = "Iterations that an image takes (throughput)",
+                .checks = {range(1, 10000000)}},
+               {.names = "--csv", .target = &a.csv, .help = "Also write the table as CSV"},
+               {.names = "--plot",
+                .target = &a.plot,
+                .help = "Also plot it: measured, ideal, and as Amdahl's law has it (SVG)"},
+               {.names = "--json", .target = &a.json, .help = "One JSON object on stdout instead of the table"},
+               {.names = "--force", .target = &a.force, .help = "Overwrite files that exist"},
+               {.names = "-q,--quiet", .target = &a.quiet, .help = "No progress"}});
+  command.run = [arguments](ParsedCommand&) { return run(*arguments); };
+  return command;
 }
 
 }  // namespace hourglass::cli

@@ -1,27 +1,25 @@
 // A command as it could be typed again, with what it left to the defaults said.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "engine/cli/command_line.h"
+
 namespace hourglass::cli {
 
-// All that are called by a name but --help, those in option groups too, in the order of --help.
-std::vector<const CLI::Option*> named_options(const CLI::App& command);
-bool is_flag(const CLI::Option& option);
-// As said, or the default; a list's elements with commas between them. Empty for a flag, and where there is neither.
-std::string value_of(const CLI::Option& option);
+// Names of options without dashes, and their values; empty for flags.
+using NamedValues = std::vector<std::pair<std::string, std::string>>;
 
-// Those that have a value, or are flags that are set: names without dashes, and values.
-std::vector<std::pair<std::string, std::string>> settings_of(const std::vector<const CLI::Option*>& options);
+// The options in force, in the order of --help.
+NamedValues settings_of(const ParsedCommand& command);
 
-// "hourglass restore 'my photo.jpg' --output clean.png --model small ...". `names` are the positionals, `settings` come
-// from settings_of().
-std::string command_text(const CLI::App& command, const std::vector<std::string>& names,
-                         const std::vector<std::pair<std::string, std::string>>& settings);
+// "hourglass restore 'my photo.jpg' --output clean.png --model small ...". `names` are the arguments without dashes.
+std::string command_text(const std::string& command, const std::vector<std::string>& names,
+                         const NamedValues& settings);
 
 // As a POSIX shell reads it back.
 std::string quoted(const std::string& text);

@@ -1,37 +1,33 @@
-// The subcommands. Each stands in one file, declares its options to CLI11 and, when it is the one that the user called,
-// leaves its work in `action`, which main() runs once the whole command line is known to be right.
+// The program's commands, as data (command_line.h). Each stands in one file; what its options say is kept beside its
+// work, which `run` does.
 //
-// The work writes what was asked for to stdout and everything else to stderr (through warn()), and throws Error.
+// The work writes what was asked for to stdout and everything else to stderr (output.h), and throws Error.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
-#include <functional>
-#include <string_view>
-
-#include "engine/cli/exit_code.h"
+#include "engine/cli/command_line.h"
 
 namespace hourglass::cli {
 
-using Action = std::function<ExitCode()>;
+// All of them: hourglass COMMAND.
+Command program();
 
-void add_compare_command(CLI::App& app, Action& action);
-void add_degrade_command(CLI::App& app, Action& action);
-void add_denoise_command(CLI::App& app, Action& action);
-void add_experiment_command(CLI::App& app, Action& action);
-void add_inpaint_command(CLI::App& app, Action& action);
-void add_restore_command(CLI::App& app, Action& action);
-void add_upscale_command(CLI::App& app, Action& action);
-void add_verify_command(CLI::App& app, Action& action);
-void add_model_command(CLI::App& app, Action& action);
-// Part of `model`.
-void add_model_check(CLI::App& group, Action& action);
-void add_bench_command(CLI::App& app, Action& action);
-// Of the bench command.
-void add_bench_threads_command(CLI::App& bench, Action& action);
-void add_bench_ops_command(CLI::App& bench, Action& action);
+Command bench_command();
+Command compare_command();
+Command degrade_command();
+Command denoise_command();
+Command experiment_command();
+Command inpaint_command();
+Command model_command();
+Command restore_command();
+Command upscale_command();
+Command verify_command();
 
-// "hourglass: warning: TEXT" on stderr.
-void warn(std::string_view text);
+// hourglass bench COMMAND.
+Command bench_iteration_command();
+Command bench_ops_command();
+Command bench_threads_command();
+
+// hourglass model COMMAND.
+Command model_check_command();
 
 }  // namespace hourglass::cli

@@ -3,9 +3,9 @@
 
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "engine/cli/commands.h"
+#include "engine/cli/json.h"
 #include "engine/cli/output.h"
 #include "engine/image/metrics.h"
 #include "engine/image/read_image.h"
@@ -46,9 +46,9 @@ ExitCode run(const Options& options) {
          options.reference, reference.width, reference.height, options.image, image.width, image.height);
   const Comparison result = compare(image, reference);
   if (options.json) {
-    const nlohmann::ordered_json json = {
+    const Json json = {
         {"psnr", result.psnr}, {"psnr_y", result.psnr_y}, {"psnr_b", result.psnr_b}, {"ssim", result.ssim}};
-    fmt::print("{}\n", json_text(json));  // infinity becomes null
+    fmt::print("{}\n", json.text());  // infinity becomes null
   } else {
     fmt::print("PSNR    {:.3f} dB\nPSNR-Y  {:.3f} dB\nPSNR-B  {:.3f} dB\nSSIM    {:.5f}\n", result.psnr, result.psnr_y,
                result.psnr_b, result.ssim);
@@ -58,14 +58,18 @@ ExitCode run(const Options& options) {
 
 }  // namespace
 
-void add_compare_command(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand("compare", "Measure how near an image is to its reference");
+Command compare_command() {
   const auto options = std::make_shared<Options>();
-  command->add_option("REFERENCE", options->reference, "The original (JPEG or PNG)")->required();
-  command->add_option("IMAGE", options->image, "The image that is judged (JPEG or PNG)")->required();
-  command->add_flag("--json", options->json, "Print one line of JSON");
-  command->footer(kFooter);
-  command->callback([options, &action] { action = [options] { return run(*options); }; });
+  Command command{.name = "compare", .help = "Measure how near an image is to its reference", .footer = kFooter};
+  command.add(
+      {{.names = "REFERENCE", .target = &options->reference, .help = "The original (JPEG or PNG)", .required = true},
+       {.names = "IMAGE",
+        .target = &options->image,
+        .help = "The image that is judged (JPEG or PNG)",
+        .required = true},
+       {.names = "--json", .target = &options->json, .help = "Print one line of JSON"}});
+  command.run = [options](ParsedCommand&) { return run(*options); };
+  return command;
 }
 
 }  // namespace hourglass::cli

@@ -14,40 +14,45 @@ Subsampling subsampling_of(const std::string& name) {
                          : Subsampling::s420;
 }
 
-// CLI11's range check lets NaN pass.
-std::string check_ratio(const std::string& text) {
-  double ratio = 0;
-  if (CLI::detail::lexical_cast(text, ratio) && ratio > 0 && ratio <= 1) return {};
-  return "expected a share above 0 and at most 1, got " + text;
+Check share() {
+  return number_that([](double ratio) { return ratio > 0 && ratio <= 1; }, "a share above 0 and at most 1",
+                     "in (0, 1]");
 }
 
 }  // namespace
 
-CompressOptions add_compress_options(CLI::App& command, CLI::App& how, CompressArguments& a) {
-  CLI::Option* quality =
-      how.add_option("--quality", a.quality, "JPEG of libjpeg's quality, 1 to 100")->check(CLI::Range(1, 100));
-  CLI::Option* ratio = how.add_option("--ratio", a.ratio,
-                                      "JPEG of the largest quality whose file is at most this share of IMAGE's bytes")
-                           ->check(CLI::Validator(check_ratio, "in (0, 1]"));
-  CLI::Option* subsampling = command.add_option("--subsampling", a.subsampling, "The JPEG's chroma subsampling")
-                                 ->check(CLI::IsMember({"444", "422", "420", "440"}))
-                                 ->capture_default_str();
-  return {quality, ratio, subsampling};
+void add_compress_options(Command& command, const std::string& choice, CompressArguments& a) {
+  command.add({{.names = "--quality",
+                .target = &a.quality,
+                .help = "JPEG of libjpeg's quality, 1 to 100",
+                .checks = {range(1, 100)},
+                .choice = choice},
+               {.names = "--ratio",
+                .target = &a.ratio,
+                .help = "JPEG of the largest quality whose file is at most this share of IMAGE's bytes",
+                .checks = {share()},
+                .choice = choice},
+               {.names = "--subsampling",
+                .target = &a.subsampling,
+                .help = "The JPEG's chroma subsampling",
+                .checks = {one_of({"444", "422", "420", "440"})},
+                .only_with = {"quality", "ratio"}}});
 }
 
 QualityChoice compress(const Image& image, const CompressArguments& arguments, JpegOptions jpeg,
                        std::size_t file_bytes) {
   jpeg.subsampling = subsampling_of(arguments.subsampling);
-  if (arguments.quality > 0) {
-    jpeg.quality = arguments.quality;
-    return {.quality = arguments.quality, .bytes = encode_jpeg(image, jpeg)};
+  if (arguments.quality) {
+    jpeg.quality = *arguments.quality;
+    return {.quality = jpeg.quality, .bytes = encode_jpeg(image, jpeg)};
   }
-  const auto budget = static_cast<std::size_t>(std::floor(arguments.ratio * static_cast<double>(file_bytes)));
+  const double ratio = arguments.ratio.value();
+  const auto budget = static_cast<std::size_t>(std::floor(ratio * static_cast<double>(file_bytes)));
   std::optional<QualityChoice> choice = encode_jpeg_within(image, budget, jpeg);
   if (!choice) {
     jpeg.quality = 1;
     fail("no quality makes a JPEG of at most {} bytes (--ratio {} of the input's {}); quality 1 needs {}", budget,
-         arguments.ratio, file_bytes, encode_jpeg(image, jpeg).size());
+         ratio, file_bytes, encode_jpeg(image, jpeg).size());
   }
   return std::move(*choice);
 }

@@ -1,26 +1,22 @@
 // --quality Q, --ratio R and --subsampling S: how an image is turned into a bad JPEG.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
+#include <optional>
 #include <string>
 
+#include "engine/cli/command_line.h"
 #include "engine/image/jpeg.h"
 
 namespace hourglass::cli {
 
 struct CompressArguments {
-  int quality = 0;   // 0: not given
-  double ratio = 0;  // likewise
+  std::optional<int> quality;
+  std::optional<double> ratio;  // of the bytes that the image had as a file
   std::string subsampling = "420";
 };
 
-struct CompressOptions {
-  CLI::Option *quality, *ratio, *subsampling;
-};
-
-// `how` is the group that --quality and --ratio join; it says how many of its options must be given.
-CompressOptions add_compress_options(CLI::App& command, CLI::App& how, CompressArguments& arguments);
+// --quality and --ratio join the options of `choice`, of which one must be given.
+void add_compress_options(Command& command, const std::string& choice, CompressArguments& arguments);
 
 // The encoder's result, for a given quality or a given share of the bytes that the image had as a file. `jpeg` holds
 // what else is wanted of the file. Throws Error when no quality makes it small enough.

@@ -4,12 +4,12 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <numeric>
+#include <optional>
 
 #include "engine/cli/commands.h"
 #include "engine/cli/compress_options.h"
-#include "engine/cli/fit_options.h"
+#include "engine/cli/json.h"
 #include "engine/cli/output.h"
 #include "engine/cli/same_file.h"
 #include "engine/image/file.h"
@@ -52,7 +52,7 @@ Examples:
 // What is said at the end, for people and for programs.
 struct Report {
   std::string text;
-  nlohmann::ordered_json json;
+  Json json;
 };
 
 Report make_jpeg(const Options& options, DecodedImage& decoded, std::size_t input_bytes) {
@@ -187,62 +187,71 @@ ExitCode run(Options& options) {
                                                        : make_jpeg(options, decoded, input.size());
   // Where the image itself goes to stdout, the report makes way.
   std::FILE* to = options.output == "-" ? stderr : stdout;
-  print_to(to, (options.json ? json_text(report.json) : options.output + ": " + report.text) + "\n");
+  print_to(to, (options.json ? report.json.text() : options.output + ": " + report.text) + "\n");
   return ExitCode::ok;
 }
 
-// CLI11's range check lets NaN pass.
-std::string check_share(const std::string& text) {
-  double share = 0;
-  if (CLI::detail::lexical_cast(text, share) && share > 0 && share < 1) return {};
-  return "expected a share between 0 and 1, got " + text;
+Check probability() {
+  return number_that([](double share) { return share > 0 && share < 1; }, "a share between 0 and 1", "in (0, 1)");
 }
 
 }  // namespace
 
-void add_degrade_command(CLI::App& app, Action& action) {
-  CLI::App* command =
-      app.add_subcommand("degrade", "Make an image worse: compressed, noisy, with holes, small, or as you say");
+Command degrade_command() {
   const auto options = std::make_shared<Options>();
-  command->add_option("IMAGE", options->input, "The image to degrade (JPEG or PNG)")->required();
-  command->add_option("-o,--output", options->output, "The JPEG to write; a PNG for noise, holes and small images")
-      ->required();
-  CLI::Option_group* how = command->add_option_group("How");
-  const auto [quality, ratio, subsampling] = add_compress_options(*command, *how, options->compress);
-  CLI::Option* noise = how->add_option("--noise", options->noise,
-                                       "Normal noise of this standard deviation, in grey levels of 255, clamped")
-                           ->check(positive());
-  CLI::Option* drop = how->add_option("--drop", options->drop, "Pixels are made black with this probability")
-                          ->check(CLI::Validator(check_share, "in (0, 1)"));
-  CLI::Option* downscale = how->add_option("--downscale", options->downscale, "Smaller by this factor: 2, 4 or 8")
-                               ->check(CLI::IsMember({2, 4, 8}));
-  CLI::Option* degradation =
-      how->add_option("--degradation", options->degradation,
-                      "An ONNX file, image in, measurement out, as 'restore' takes it; OUTPUT may then end in .npy");
-  how->require_option(1);
-  const auto only_with = [](CLI::Option* option, std::initializer_list<CLI::Option*> excluded) {
-    for (CLI::Option* other : excluded) option->excludes(other);
-  };
-  command->add_option("--seed", options->seed, "Of the noise and the holes")
-      ->check(whole_number())
-      ->capture_default_str();
-  only_with(command->add_option("--mask", options->mask,
-                                "For --drop, the mask to write: white = kept (default: OUTPUT with .mask.png)"),
-            {quality, ratio, noise, downscale, degradation});
-  only_with(command->add_option("--kernel", options->kernel, "For --downscale: lanczos2 or lanczos3")
-                ->check(CLI::IsMember({"lanczos2", "lanczos3"}))
-                ->capture_default_str(),
-            {quality, ratio, noise, drop, degradation});
-  only_with(subsampling, {noise, drop, downscale, degradation});
-  only_with(command->add_flag("--progressive", options->progressive, "Write a progressive JPEG"),
-            {noise, drop, downscale, degradation});
-  command->add_flag("--keep-metadata", options->keep_metadata,
-                    "Keep colour profile, EXIF and pixel density, which count for --ratio too");
-  command->add_flag("--gray", options->gray, "Of the luma alone (BT.601), as a gray image");
-  command->add_flag("--force", options->force, "Replace an existing output");
-  command->add_flag("--json", options->json, "Report as one line of JSON");
-  command->footer(kFooter);
-  command->callback([options, &action] { action = [options] { return run(*options); }; });
+  Command command{.name = "degrade",
+                  .help = "Make an image worse: compressed, noisy, with holes, small, or as you say",
+                  .footer = kFooter};
+  const std::string how = "How";
+  command.add(
+      {{.names = "IMAGE", .target = &options->input, .help = "The image to degrade (JPEG or PNG)", .required = true},
+       {.names = "-o,--output",
+        .target = &options->output,
+        .help = "The JPEG to write; a PNG for noise, holes and small images",
+        .required = true}});
+  add_compress_options(command, how, options->compress);
+  command.add(
+      {{.names = "--noise",
+        .target = &options->noise,
+        .help = "Normal noise of this standard deviation, in grey levels of 255, clamped",
+        .checks = {positive()},
+        .choice = how},
+       {.names = "--drop",
+        .target = &options->drop,
+        .help = "Pixels are made black with this probability",
+        .checks = {probability()},
+        .choice = how},
+       {.names = "--downscale",
+        .target = &options->downscale,
+        .help = "Smaller by this factor: 2, 4 or 8",
+        .checks = {one_of({2, 4, 8})},
+        .choice = how},
+       {.names = "--degradation",
+        .target = &options->degradation,
+        .help = "An ONNX file, image in, measurement out, as 'restore' takes it; OUTPUT may then end in .npy",
+        .choice = how},
+       {.names = "--seed", .target = &options->seed, .help = "Of the noise and the holes", .checks = {whole_number()}},
+       {.names = "--mask",
+        .target = &options->mask,
+        .help = "For --drop, the mask to write: white = kept (default: OUTPUT with .mask.png)",
+        .only_with = {"drop"}},
+       {.names = "--kernel",
+        .target = &options->kernel,
+        .help = "For --downscale: lanczos2 or lanczos3",
+        .checks = {one_of({"lanczos2", "lanczos3"})},
+        .only_with = {"downscale"}},
+       {.names = "--progressive",
+        .target = &options->progressive,
+        .help = "Write a progressive JPEG",
+        .only_with = {"quality", "ratio"}},
+       {.names = "--keep-metadata",
+        .target = &options->keep_metadata,
+        .help = "Keep colour profile, EXIF and pixel density, which count for --ratio too"},
+       {.names = "--gray", .target = &options->gray, .help = "Of the luma alone (BT.601), as a gray image"},
+       {.names = "--force", .target = &options->force, .help = "Replace an existing output"},
+       {.names = "--json", .target = &options->json, .help = "Report as one line of JSON"}});
+  command.run = [options](ParsedCommand&) { return run(*options); };
+  return command;
 }
 
 }  // namespace hourglass::cli

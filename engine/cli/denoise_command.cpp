@@ -1,5 +1,5 @@
 // hourglass denoise FILE: a noisy photograph from itself. What it shares with the other fits is in run_task.h.
-#include <CLI/CLI.hpp>
+#include <memory>
 
 #include "engine/cli/commands.h"
 #include "engine/cli/exit_code.h"
@@ -14,7 +14,7 @@ constexpr const char* kSuffix = ".denoised.png";
 
 struct Arguments {
   FitArguments fit;
-  double sigma = 0;  // grey levels
+  std::optional<double> sigma;  // grey levels; absent: as estimated from the photograph
 };
 
 // Ulyanov, Vedaldi, Lempitsky, IJCV 2020, section 3.1 and the supplementary material; the input's noise of 1/30 and
@@ -27,34 +27,39 @@ FitArguments paper_settings() {
   return fit;
 }
 
+constexpr const char* kFooter =
+    R"(Examples:
+  hourglass denoise noisy.png -o clean.png
+  hourglass denoise noisy.png -o clean.png --runs 2           the mean of two fits, as the paper does
+  hourglass denoise noisy.png -o clean.png --model medium     a smaller network, for the impatient
+
+The defaults are the paper's. The network learns the photograph before it learns the noise: fewer iterations
+leave detail out, more let noise in.)";
+
 ExitCode run(Arguments& a) {
   const DecodedImage input = read_image(a.fit.input);
-  const std::unique_ptr<Task> task = make_denoise_task(input.image, a.sigma / 255);
+  const std::unique_ptr<Task> task = make_denoise_task(input.image, a.sigma.value_or(0) / 255);
   return run_task(a.fit, {.task = *task, .input = input, .suffix = kSuffix, .verb = "denoised"});
 }
 
 }  // namespace
 
-void add_denoise_command(CLI::App& app, Action& action) {
-  auto arguments = std::make_shared<Arguments>(Arguments{.fit = paper_settings()});
-  CLI::App* command = app.add_subcommand("denoise", "Take the noise out of a photograph");
-  command->footer(
-      "Examples:\n"
-      "  hourglass denoise noisy.png -o clean.png\n"
-      "  hourglass denoise noisy.png -o clean.png --runs 2           the mean of two fits, as the paper does\n"
-      "  hourglass denoise noisy.png -o clean.png --model medium     a smaller network, for the impatient\n\n"
-      "The defaults are the paper's. The network learns the photograph before it learns the noise: fewer iterations\n"
-      "leave detail out, more let noise in.");
-  add_fit_options(*command, arguments->fit,
+Command denoise_command() {
+  const auto arguments = std::make_shared<Arguments>(Arguments{.fit = paper_settings(), .sigma = {}});
+  Command command{.name = "denoise", .help = "Take the noise out of a photograph", .footer = kFooter};
+  add_fit_options(command, arguments->fit,
                   {.input = "The photograph (PNG or JPEG)", .suffix = kSuffix, .input_noise_default = "0.033 (1/30)"});
-  command
-      ->add_option(
-          "--sigma", arguments->sigma,
-          "Standard deviation of the noise in grey levels (0 to 255), for --stop discrepancy; default: as estimated "
-          "from the photograph")
-      ->check(CLI::Range(0.1, 255.0))
-      ->check(finite());
-  command->callback([arguments, &action] { action = [arguments] { return run(*arguments); }; });
+  command.add(
+      {{.names = "--sigma",
+        .target = &arguments->sigma,
+        .help = "Standard deviation of the noise in grey levels (0 to 255), for --stop discrepancy; default: as "
+                "estimated from the photograph",
+        .checks = {range(0.1, 255.0)}}});
+  command.run = [arguments](ParsedCommand& line) {
+    take_up(line, arguments->fit);
+    return run(*arguments);
+  };
+  return command;
 }
 
 }  // namespace hourglass::cli

@@ -1,6 +1,6 @@
 // hourglass experiment ORIGINAL -o DIR: compress, restore, and show how the restoration went, in one command.
-#include <CLI/CLI.hpp>
 #include <filesystem>
+#include <memory>
 
 #include "engine/cli/commands.h"
 #include "engine/cli/compress_options.h"
@@ -8,6 +8,7 @@
 #include "engine/cli/experiment_files.h"
 #include "engine/cli/fit_session.h"
 #include "engine/cli/jpeg_options.h"
+#include "engine/cli/output.h"
 #include "engine/cli/run_task.h"
 #include "engine/image/file.h"
 #include "engine/image/read_image.h"
@@ -101,34 +102,34 @@ ExitCode run(Arguments& arguments) {
 
 }  // namespace
 
-void add_experiment_command(CLI::App& app, Action& action) {
-  auto arguments = std::make_shared<Arguments>();
+Command experiment_command() {
+  const auto arguments = std::make_shared<Arguments>();
   Arguments& a = *arguments;
   a.fit.model = "unet";
   a.fit.schedule = "constant";
   a.fit.options.iterations = 40000;
   a.fit.stop.rule = "none";
   a.jpeg.task.use_cells = false;
-  CLI::App* command = app.add_subcommand("experiment", "Compress an image, restore it, and show how that went");
-  command->footer(kFooter);
-  add_fit_options(*command, a.fit,
+  Command command{
+      .name = "experiment", .help = "Compress an image, restore it, and show how that went", .footer = kFooter};
+  add_fit_options(command, a.fit,
                   {.input = "The original (PNG or JPEG)", .suffix = {}, .input_noise_default = "0.033"});
-  command->get_option("--output")->required()->description("The folder to write to; created where it is missing");
-  command->get_option("--force")->description("Write into a folder that is not empty");
+  command.option("output").required = true;
+  command.option("output").help = "The folder to write to; created where it is missing";
+  command.option("force").help = "Write into a folder that is not empty";
   // What these name has its place in the folder.
-  for (const char* name : {"--reference", "--history", "--checkpoint"}) {
-    command->remove_option(command->get_option(name));
-  }
-  CLI::Option_group* how = command->add_option_group("How much");
-  how->require_option(1);
-  add_compress_options(*command, *how, a.compress);
-  add_jpeg_options(*command, a.jpeg);
-  command
-      ->add_option("--snapshots", a.snapshots, "Iterations to keep a picture of; later ones than the run's count not")
-      ->delimiter(',')
-      ->check(positive())
-      ->capture_default_str();
-  command->callback([arguments, &action] { action = [arguments] { return run(*arguments); }; });
+  for (const char* name : {"reference", "history", "checkpoint"}) command.remove(name);
+  add_compress_options(command, "How much", a.compress);
+  add_jpeg_options(command, a.jpeg);
+  command.add({{.names = "--snapshots",
+                .target = &a.snapshots,
+                .help = "Iterations to keep a picture of; later ones than the run's count not",
+                .checks = {positive()}}});
+  command.run = [arguments](ParsedCommand& line) {
+    take_up(line, arguments->fit);
+    return run(*arguments);
+  };
+  return command;
 }
 
 }  // namespace hourglass::cli

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "engine/cli/command_text.h"
+#include "engine/cli/json.h"
 #include "engine/cli/same_file.h"
 #include "engine/cli/settings.h"
 #include "engine/cli/version.h"
@@ -26,10 +27,10 @@ std::string step_text(const RestoreStep& step, const std::string& stopping) {
   return stopping.empty() ? text : text + "  " + stopping;
 }
 
-nlohmann::ordered_json step_values(const RestoreStep& step, const std::string& stopping) {
-  nlohmann::ordered_json values{{"loss", step.loss},
-                                {"psnr_degraded", step.psnr_degraded},
-                                {"psnr_degraded_average", step.psnr_degraded_average}};
+Json step_values(const RestoreStep& step, const std::string& stopping) {
+  Json values{{"loss", step.loss},
+              {"psnr_degraded", step.psnr_degraded},
+              {"psnr_degraded_average", step.psnr_degraded_average}};
   if (step.psnr_original) {
     values["psnr_original"] = *step.psnr_original;
     values["psnr_original_average"] = *step.psnr_original_average;
@@ -167,23 +168,19 @@ void FitSession::close(Progress& progress) {
 
 std::string FitSession::resume_command() const {
   if (!put_away_ || restoration_.done()) return {};
-  const CLI::App& program = *arguments_.command;
-  const CLI::Option& output = *program.get_option("--output");
-  std::string command =
-      fmt::format("hourglass {} {} -o {} --resume {}", program.get_name(),
-                  quoted(what_.original.empty() ? arguments_.input : what_.original),
-                  quoted(output.count() > 0 ? value_of(output) : arguments_.output), quoted(checkpoint_.path()));
-  // What the command line must hold in any case, such as a mask, or one of a group.
-  const std::vector<const CLI::Option*> own = program.get_options();
-  for (const CLI::Option* option : named_options(program)) {
-    const bool in_group = std::find(own.begin(), own.end(), option) == own.end();
-    if (option == &output || !(option->get_required() || (in_group && option->count() > 0))) continue;
-    command += " --" + option->get_single_name() + " " + quoted(value_of(*option));
+  const ParsedCommand& line = *arguments_.command;
+  const std::string& input = what_.original.empty() ? arguments_.input : what_.original;
+  const std::string& output = line.given("output") ? line.find("output")->value : arguments_.output;
+  std::string command = fmt::format("hourglass {} {} -o {} --resume {}", line.name, quoted(input), quoted(output),
+                                    quoted(checkpoint_.path()));
+  // What the command line must hold in any case, such as a mask, or one of a choice.
+  for (const ParsedOption& one : line.options) {
+    const bool needed = one.option.required || (!one.option.choice.empty() && one.given);
+    if (needed && one.name != "output") command += " --" + one.name + " " + quoted(one.value);
   }
   if (!arguments_.reference.empty()) command += " --reference " + quoted(arguments_.reference);
-  for (const char* name : {"--history", "--report"}) {
-    const CLI::Option* option = program.get_option_no_throw(name);
-    if (option != nullptr && option->count() > 0) command += fmt::format(" {} {}", name, quoted(value_of(*option)));
+  for (const char* name : {"history", "report"}) {
+    if (line.given(name)) command += fmt::format(" --{} {}", name, quoted(line.find(name)->value));
   }
   return command;
 }

@@ -1,36 +1,38 @@
 #include "engine/cli/jpeg_options.h"
 
-#include "engine/cli/fit_options.h"
 #include "graph/error.h"
 
 namespace hourglass::cli {
 
-void add_jpeg_options(CLI::App& command, JpegArguments& a) {
-  command
-      .add_option("--energy", a.energy,
-                  "mse (to the decoded pixels), cell (to the JPEG's cells), or blend (of the two)")
-      ->check(CLI::IsMember({"mse", "cell", "blend"}))
-      ->capture_default_str();
-  command.add_option("--cell-weight", a.cell_weight, "Of the cells in --energy blend: 0 to 1 (default: 0.5)")
-      ->check(CLI::Range(0.0, 1.0))
-      ->check(finite());
-  command.add_option("--half-width", a.task.half_width, "Of the cell energy, in quantization steps: 0 to 0.5")
-      ->check(CLI::Range(0.0, 0.5))
-      ->check(finite())
-      ->capture_default_str();
-  command.add_option("--tv", a.task.total_variation, "Weight of the image's total variation beside the energy")
-      ->check(non_negative())
-      ->capture_default_str();
-  command
-      .add_option(
-          "--refine", a.task.refine_passes,
-          "Passes in which similar patches of a JPEG's result clean each other (nonlocal Bayes); 0: the network alone")
-      ->check(CLI::Range(0, 100))
-      ->capture_default_str();
+void add_jpeg_options(Command& command, JpegArguments& a) {
+  command.add(
+      {{.names = "--energy",
+        .target = &a.energy,
+        .help = "mse (to the decoded pixels), cell (to the JPEG's cells), or blend (of the two)",
+        .checks = {one_of({"mse", "cell", "blend"})}},
+       {.names = "--cell-weight",
+        .target = &a.cell_weight,
+        .help = "Of the cells in --energy blend: 0 to 1 (default: 0.5)",
+        .checks = {range(0.0, 1.0)}},
+       {.names = "--half-width",
+        .target = &a.task.half_width,
+        .help = "Of the cell energy, in quantization steps: 0 to 0.5",
+        .checks = {range(0.0, 0.5)}},
+       {.names = "--tv",
+        .target = &a.task.total_variation,
+        .help = "Weight of the image's total variation beside the energy",
+        .checks = {non_negative()}},
+       {.names = "--refine",
+        .target = &a.task.refine_passes,
+        .help = "Passes in which similar patches of a JPEG's result clean each other (nonlocal Bayes); 0: the network "
+                "alone",
+        .checks = {range(0, 100)}}});
   if (a.task.use_cells) {
-    command.add_flag("!--no-cells", a.task.use_cells, "Leave the result outside the JPEG's cells (the paper's way)");
+    command.add({{.names = "--no-cells",
+                  .target = Clears{&a.task.use_cells},
+                  .help = "Leave the result outside the JPEG's cells (the paper's way)"}});
   } else {
-    command.add_flag("--cells", a.task.use_cells, "Move the result into the JPEG's cells");
+    command.add({{.names = "--cells", .target = &a.task.use_cells, .help = "Move the result into the JPEG's cells"}});
   }
 }
 

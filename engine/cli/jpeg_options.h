@@ -1,11 +1,10 @@
 // What the commands that fit to a JPEG have in common: --energy, --half-width, --tv, --refine, --cells.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
 #include <optional>
 #include <string>
 
+#include "engine/cli/command_line.h"
 #include "engine/restore/jpeg_task.h"
 
 namespace hourglass::cli {
@@ -17,7 +16,7 @@ struct JpegArguments {
 };
 
 // The defaults are what stands in the arguments.
-void add_jpeg_options(CLI::App& command, JpegArguments& arguments);
+void add_jpeg_options(Command& command, JpegArguments& arguments);
 
 // Throws Error, naming the file, when the input is no JPEG and the cell energy is asked for.
 std::unique_ptr<Task> make_task(const JpegArguments& arguments, const RestoreInput& input, const std::string& path);

@@ -66,7 +66,7 @@ Table machine_table() {
 
 // The settings in force: what was decided by the machine takes the place of "auto".
 Table settings_in_force(const FitArguments& arguments) {
-  Table settings = settings_of(named_options(*arguments.command));
+  Table settings = settings_of(*arguments.command);
   for (const auto& [name, value] : values_in_force(arguments)) {
     const auto found = std::find_if(settings.begin(), settings.end(), [&](const auto& s) { return s.first == name; });
     if (found == settings.end()) {
@@ -86,7 +86,8 @@ LiveReport::LiveReport(const FitArguments& arguments, const TaskRun& what)
     : arguments_(arguments),
       what_(what),
       settings_(settings_in_force(arguments)),
-      command_(command_text(*arguments.command, {what.original.empty() ? arguments.input : what.original}, settings_)),
+      command_(
+          command_text(arguments.command->name, {what.original.empty() ? arguments.input : what.original}, settings_)),
       before_(picture_of(what.task.baseline(), what.input.metadata.icc_profile)) {}
 
 Image LiveReport::image_of(std::span<const float> pixels) const {

@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <exception>
 #include <new>
+#include <string>
+#include <variant>
 
 #include "engine/cli/commands.h"
 #include "engine/cli/output.h"
@@ -14,32 +16,6 @@
 
 namespace hourglass::cli {
 namespace {
-
-constexpr const char* kDescription = "Restores photographs from themselves, on the CPU, with the Deep Image Prior.";
-
-constexpr const char* kFooter = R"(Examples:
-  hourglass restore photo.jpg                               writes photo.restored.png beside it
-  hourglass denoise noisy.png -o clean.png                  so do inpaint and upscale
-  hourglass degrade photo.png -o photo.jpg --quality 10     make a bad JPEG of a good image
-  hourglass compare photo.png photo.jpg                     how far is it from the original?
-
-'hourglass COMMAND --help' explains a command. Inputs are JPEG or PNG, told apart by their content; '-' stands for
-standard input or output. Exit codes: 0 done, 1 an error (nothing was written), 2 a wrong command line,
-129 hung up, 130 interrupted, 143 terminated.)";
-
-// Every command registers itself here.
-void add_commands(CLI::App& app, Action& action) {
-  add_restore_command(app, action);
-  add_denoise_command(app, action);
-  add_inpaint_command(app, action);
-  add_upscale_command(app, action);
-  add_verify_command(app, action);
-  add_compare_command(app, action);
-  add_degrade_command(app, action);
-  add_experiment_command(app, action);
-  add_model_command(app, action);
-  add_bench_command(app, action);
-}
 
 ExitCode report(ExitCode code, std::string_view text) {
   print_to(stderr, fmt::format("hourglass: {}\n", text));
@@ -54,35 +30,15 @@ ExitCode flushed(ExitCode code) {
   return code;
 }
 
-// "bench threads ", the command that was chosen and the one in it; empty for none.
-std::string chosen_names(const CLI::App& app) {
-  std::string names;
-  // Option groups are commands without a name.
-  for (const CLI::App* chosen : app.get_subcommands()) {
-    if (!chosen->get_name().empty()) names += chosen->get_name() + " " + chosen_names(*chosen);
-  }
-  return names;
-}
-
 ExitCode run(int argc, char** argv) {
-  CLI::App app(kDescription, "hourglass");
-  app.footer(kFooter);
-  app.set_version_flag("--version", version_text(), "Print the versions of hourglass and its libraries");
-  app.require_subcommand(1);
-  Action action;
-  add_commands(app, action);
   try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& help_or_version) {
-    return flushed(static_cast<ExitCode>(app.exit(help_or_version)));
-  } catch (const CLI::ParseError& error) {
-    const auto chosen = app.get_subcommands();
-    if (chosen.empty() && !app.remaining().empty())
-      return report(ExitCode::usage, fmt::format("there is no command or option '{}'\nTry 'hourglass --help'.",
-                                                 app.remaining().front()));
-    return report(ExitCode::usage, fmt::format("{}\nTry 'hourglass {}--help'.", error.what(), chosen_names(app)));
+    std::variant<ParsedCommand, std::string> asked = parse(program(), version_text(), argc, argv);
+    if (auto* command = std::get_if<ParsedCommand>(&asked)) return flushed(command->run(*command));
+    print_to(stdout, std::get<std::string>(asked));
+    return flushed(ExitCode::ok);
+  } catch (const UsageError& error) {
+    return report(ExitCode::usage, error.what());
   }
-  return flushed(action());
 }
 
 // Threads that wait for each other spin, then sleep. libgomp's default, 300 000 turns, is longer than the program's
@@ -96,8 +52,6 @@ void spin_briefly(char** argv) {
 }
 
 }  // namespace
-
-void warn(std::string_view text) { print_to(stderr, fmt::format("hourglass: warning: {}\n", text)); }
 
 }  // namespace hourglass::cli
 

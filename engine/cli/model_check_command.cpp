@@ -2,9 +2,9 @@
 #include <fmt/format.h>
 
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "engine/cli/commands.h"
+#include "engine/cli/json.h"
 #include "engine/cli/model_check.h"
 #include "engine/cli/network_option.h"
 #include "engine/cli/output.h"
@@ -78,7 +78,7 @@ void print_text(const std::string& name, const ModelCheck& check) {
 }
 
 void print_json(const std::string& name, const ModelCheck& check) {
-  auto nodes = nlohmann::ordered_json::array(), parameters = nlohmann::ordered_json::array();
+  auto nodes = Json::array(), parameters = Json::array();
   for (const NodeCheck& node : check.nodes) {
     nodes.push_back({{"name", node.report.name},
                      {"op", node.report.op},
@@ -94,18 +94,18 @@ void print_json(const std::string& name, const ModelCheck& check) {
   for (const ParameterCheck& parameter : check.parameters) {
     parameters.push_back({{"name", parameter.name}, {"shape", parameter.shape.dims()}, {"start", parameter.start}});
   }
-  const nlohmann::ordered_json json = {{"model", name},
-                                       {"trainable", check.trainable},
-                                       {"problem", check.problem},
-                                       {"opset", check.opset},
-                                       {"producer", check.producer},
-                                       {"size_rule", check.size_rule},
-                                       {"canvas_width", check.canvas_width},
-                                       {"canvas_height", check.canvas_height},
-                                       {"notes", check.notes},
-                                       {"nodes", std::move(nodes)},
-                                       {"parameters", std::move(parameters)}};
-  fmt::print("{}\n", json_text(json));
+  const Json json = {{"model", name},
+                     {"trainable", check.trainable},
+                     {"problem", check.problem},
+                     {"opset", check.opset},
+                     {"producer", check.producer},
+                     {"size_rule", check.size_rule},
+                     {"canvas_width", check.canvas_width},
+                     {"canvas_height", check.canvas_height},
+                     {"notes", check.notes},
+                     {"nodes", std::move(nodes)},
+                     {"parameters", std::move(parameters)}};
+  fmt::print("{}\n", json.text());
 }
 
 void print_ops() {
@@ -147,21 +147,27 @@ ExitCode run_check(const Options& options) {
 
 }  // namespace
 
-void add_model_check(CLI::App& group, Action& action) {
+Command model_check_command() {
   const auto options = std::make_shared<Options>();
-  CLI::App* check = group.add_subcommand("check", "Whether an ONNX file can be trained here, node by node");
-  check->add_option("MODEL", options->model, "An ONNX file, or a name that 'hourglass model list' prints");
-  check->add_option("--size", options->size, "The image's, WIDTHxHEIGHT; default: 512x512, or what the file fixes");
-  check->add_option("--precision", options->precision, "What a fit would compute in")
-      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
-      ->capture_default_str();
-  check->add_option("--threads", options->threads, "0: all that are available")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
-  check->add_flag("--ops", options->ops, "List the ops that are supported instead");
-  check->add_flag("--json", options->json, "Report as one line of JSON");
-  check->footer(kFooter);
-  check->callback([options, &action] { action = [options] { return run_check(*options); }; });
+  Command command{.name = "check", .help = "Whether an ONNX file can be trained here, node by node", .footer = kFooter};
+  command.add({{.names = "MODEL",
+                .target = &options->model,
+                .help = "An ONNX file, or a name that 'hourglass model list' prints"},
+               {.names = "--size",
+                .target = &options->size,
+                .help = "The image's, WIDTHxHEIGHT; default: 512x512, or what the file fixes"},
+               {.names = "--precision",
+                .target = &options->precision,
+                .help = "What a fit would compute in",
+                .checks = {one_of({"auto", "f32", "bf16"})}},
+               {.names = "--threads",
+                .target = &options->threads,
+                .help = "0: all that are available",
+                .checks = {range(0, 1024)}},
+               {.names = "--ops", .target = &options->ops, .help = "List the ops that are supported instead"},
+               {.names = "--json", .target = &options->json, .help = "Report as one line of JSON"}});
+  command.run = [options](ParsedCommand&) { return run_check(*options); };
+  return command;
 }
 
 }  // namespace hourglass::cli

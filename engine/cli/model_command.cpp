@@ -6,9 +6,9 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "engine/cli/commands.h"
+#include "engine/cli/json.h"
 #include "engine/cli/network_option.h"
 #include "engine/cli/output.h"
 #include "engine/cli/size_option.h"
@@ -30,12 +30,11 @@ namespace {
 
 struct MakeOptions {
   std::string kind = "skip";
-  // Empty, or 0: not given. What belongs to some kinds only is refused for the others.
+  // Empty: not given. What belongs to some kinds only is refused for the others.
   std::vector<int64_t> channels, up_channels, skips;
-  int64_t blocks = 0, scales = 0;
   int64_t depth = 32, output_channels = 3;
-  double sigma = 0;
-  std::optional<int64_t> filter, filter_down, filter_up, filter_skip;
+  std::optional<double> sigma;
+  std::optional<int64_t> blocks, scales, filter, filter_down, filter_up, filter_skip;
   std::string upsample, down, activation, padding;
   bool no_extra_1x1 = false, no_sigmoid = false, force = false;
   std::string output;
@@ -66,10 +65,10 @@ const std::map<std::string, Activation> kActivation{{"leaky_relu", Activation::l
 const std::map<std::string, Padding> kPadding{{"reflect", Padding::reflect}, {"zero", Padding::zero}};
 
 template <class T>
-CLI::IsMember member_of(const std::map<std::string, T>& choices) {
+Check key_of(const std::map<std::string, T>& choices) {
   std::vector<std::string> names;
   for (const auto& [name, value] : choices) names.push_back(name);
-  return CLI::IsMember(names);
+  return one_of(names);
 }
 
 // What all kinds have.
@@ -117,9 +116,9 @@ void refuse_others(const MakeOptions& make) {
   refuse(
       make.filter.has_value(), requires(Options o) { o.filter; }, "--filter");
   refuse(
-      make.blocks != 0, requires(Options o) { o.blocks; }, "--blocks");
+      make.blocks.has_value(), requires(Options o) { o.blocks; }, "--blocks");
   refuse(
-      make.scales != 0, requires(Options o) { o.scales; }, "--scales");
+      make.scales.has_value(), requires(Options o) { o.scales; }, "--scales");
   refuse(
       !make.upsample.empty(), requires(Options o) { o.upsample; }, "--upsample");
   refuse(
@@ -136,11 +135,11 @@ Graph made(Graph (*make)(const Options&, int64_t, int64_t), const Options& optio
 }
 
 Graph make_graph(const MakeOptions& make) {
-  if (make.sigma != 0 && make.kind != "blur") fail("--sigma has no meaning for --kind {}", make.kind);
+  if (make.sigma && make.kind != "blur") fail("--sigma has no meaning for --kind {}", make.kind);
   if (make.kind == "blur") {
     refuse_others<BlurOptions>(make);
     BlurOptions options{.channels = make.output_channels};
-    if (make.sigma != 0) options.sigma = make.sigma;
+    if (make.sigma) options.sigma = *make.sigma;
     return make_blur(options, 8, 8);
   }
   if (make.kind == "unet") {
@@ -151,7 +150,7 @@ Graph make_graph(const MakeOptions& make) {
   if (make.kind == "resnet") {
     refuse_others<ResnetOptions>(make);
     auto options = shared_options<ResnetOptions>(make);
-    if (make.blocks != 0) options.blocks = make.blocks;
+    if (make.blocks) options.blocks = *make.blocks;
     return made(make_resnet, options, options.filter);
   }
   if (make.kind == "deep_decoder") {
@@ -161,7 +160,7 @@ Graph make_graph(const MakeOptions& make) {
   if (make.kind == "texture") {
     refuse_others<TextureOptions>(make);
     auto options = shared_options<TextureOptions>(make);
-    if (make.scales != 0) options.scales = make.scales;
+    if (make.scales) options.scales = *make.scales;
     return made(make_texture, options, options.filter);
   }
   refuse_others<SkipOptions>(make);
@@ -187,48 +186,67 @@ ExitCode run_make(const MakeOptions& options) {
   return ExitCode::ok;
 }
 
-void add_make(CLI::App& group, Action& action) {
+Command make_command() {
   const auto options = std::make_shared<MakeOptions>();
-  CLI::App* make = group.add_subcommand("make", "Write a topology as an ONNX file without weights");
-  make->add_option(
-          "--kind", options->kind,
-          "skip: the paper's hourglass; the others by their names; blur is a degradation for 'hourglass restore'")
-      ->check(CLI::IsMember({"skip", "unet", "resnet", "deep_decoder", "texture", "blur"}))
-      ->capture_default_str();
-  make->add_option("--channels", options->channels,
-                   "Channels of each scale, the finest first (deep_decoder: last): 8,16,32,64,128; "
-                   "resnet, texture: one number")
-      ->delimiter(',');
-  make->add_option("--up-channels", options->up_channels, "The same on the way up; default: as --channels")
-      ->delimiter(',');
-  make->add_option("--skips", options->skips, "Channels of each scale's skip, 0 for none; default: 4 each")
-      ->delimiter(',');
-  make->add_option("--blocks", options->blocks, "Residual blocks of a resnet; default: 8")->check(CLI::Range(1, 256));
-  make->add_option("--scales", options->scales, "Sizes that a texture network works at; default: 5")
-      ->check(CLI::Range(1, 12));
-  make->add_option("--sigma", options->sigma, "Of a blur, in pixels; default: 1.5")->check(CLI::Range(0.05, 64.0));
-  make->add_option("--depth", options->depth, "Channels of the input noise")->capture_default_str();
-  make->add_option("--output-channels", options->output_channels, "3 for colour, 1 for gray")->capture_default_str();
-  make->add_option("--filter", options->filter,
-                   "Side of a unet's, resnet's or texture network's filters, odd; default: 3");
-  make->add_option("--filter-down", options->filter_down, "Skip: side of the filters on the way down, odd; default: 3");
-  make->add_option("--filter-up", options->filter_up, "The same on the way up; default: 3");
-  make->add_option("--filter-skip", options->filter_skip, "The same in the skips; default: 1");
-  make->add_option("--upsample", options->upsample, "How sizes double; default: bilinear, for texture nearest")
-      ->check(member_of(kUpsample));
-  make->add_option("--down", options->down, "How sizes halve; default: stride, for a U-Net max")
-      ->check(member_of(kDown));
-  make->add_option("--activation", options->activation,
-                   "Default: leaky_relu, which has slope 0.2; for deep_decoder relu")
-      ->check(member_of(kActivation));
-  make->add_option("--padding", options->padding, "What convolutions see beyond the border; default: reflect")
-      ->check(member_of(kPadding));
-  make->add_flag("--no-extra-1x1", options->no_extra_1x1, "Without the 1x1 convolution behind each on the way up");
-  make->add_flag("--no-sigmoid", options->no_sigmoid, "Without the sigmoid that brings the output to 0..1");
-  make->add_option("-o,--output", options->output, "The ONNX file to write")->required();
-  make->add_flag("--force", options->force, "Replace an existing output");
-  make->footer(kMakeFooter);
-  make->callback([options, &action] { action = [options] { return run_make(*options); }; });
+  MakeOptions& o = *options;
+  Command command{.name = "make", .help = "Write a topology as an ONNX file without weights", .footer = kMakeFooter};
+  command.add(
+      {{.names = "--kind",
+        .target = &o.kind,
+        .help = "skip: the paper's hourglass; the others by their names; blur is a degradation for 'hourglass restore'",
+        .checks = {one_of({"skip", "unet", "resnet", "deep_decoder", "texture", "blur"})}},
+       {.names = "--channels",
+        .target = &o.channels,
+        .help = "Channels of each scale, the finest first (deep_decoder: last): 8,16,32,64,128; "
+                "resnet, texture: one number"},
+       {.names = "--up-channels", .target = &o.up_channels, .help = "The same on the way up; default: as --channels"},
+       {.names = "--skips", .target = &o.skips, .help = "Channels of each scale's skip, 0 for none; default: 4 each"},
+       {.names = "--blocks",
+        .target = &o.blocks,
+        .help = "Residual blocks of a resnet; default: 8",
+        .checks = {range(1, 256)}},
+       {.names = "--scales",
+        .target = &o.scales,
+        .help = "Sizes that a texture network works at; default: 5",
+        .checks = {range(1, 12)}},
+       {.names = "--sigma",
+        .target = &o.sigma,
+        .help = "Of a blur, in pixels; default: 1.5",
+        .checks = {range(0.05, 64.0)}},
+       {.names = "--depth", .target = &o.depth, .help = "Channels of the input noise"},
+       {.names = "--output-channels", .target = &o.output_channels, .help = "3 for colour, 1 for gray"},
+       {.names = "--filter",
+        .target = &o.filter,
+        .help = "Side of a unet's, resnet's or texture network's filters, odd; default: 3"},
+       {.names = "--filter-down",
+        .target = &o.filter_down,
+        .help = "Skip: side of the filters on the way down, odd; default: 3"},
+       {.names = "--filter-up", .target = &o.filter_up, .help = "The same on the way up; default: 3"},
+       {.names = "--filter-skip", .target = &o.filter_skip, .help = "The same in the skips; default: 1"},
+       {.names = "--upsample",
+        .target = &o.upsample,
+        .help = "How sizes double; default: bilinear, for texture nearest",
+        .checks = {key_of(kUpsample)}},
+       {.names = "--down",
+        .target = &o.down,
+        .help = "How sizes halve; default: stride, for a U-Net max",
+        .checks = {key_of(kDown)}},
+       {.names = "--activation",
+        .target = &o.activation,
+        .help = "Default: leaky_relu, which has slope 0.2; for deep_decoder relu",
+        .checks = {key_of(kActivation)}},
+       {.names = "--padding",
+        .target = &o.padding,
+        .help = "What convolutions see beyond the border; default: reflect",
+        .checks = {key_of(kPadding)}},
+       {.names = "--no-extra-1x1",
+        .target = &o.no_extra_1x1,
+        .help = "Without the 1x1 convolution behind each on the way up"},
+       {.names = "--no-sigmoid", .target = &o.no_sigmoid, .help = "Without the sigmoid that brings the output to 0..1"},
+       {.names = "-o,--output", .target = &o.output, .help = "The ONNX file to write", .required = true},
+       {.names = "--force", .target = &o.force, .help = "Replace an existing output"}});
+  command.run = [options](ParsedCommand&) { return run_make(*options); };
+  return command;
 }
 
 // ---- info
@@ -320,9 +338,9 @@ void print_text(const Info& info) {
 void print_json(const Info& info) {
   const Graph& graph = info.network.graph;
   const auto value = [&](ValueId id) {
-    return nlohmann::ordered_json{{"name", graph.value(id).name}, {"shape", graph.shape(id).dims()}};
+    return Json{{"name", graph.value(id).name}, {"shape", graph.shape(id).dims()}};
   };
-  auto layers = nlohmann::ordered_json::array();
+  auto layers = Json::array();
   for (const LayerCost& layer : info.cost.layers) {
     layers.push_back({{"name", layer.name},
                       {"op", layer.op},
@@ -331,17 +349,17 @@ void print_json(const Info& info) {
                       {"forward_flops", layer.forward_flops},
                       {"training_flops", layer.training_flops}});
   }
-  const nlohmann::ordered_json json = {{"input", value(info.network.input)},
-                                       {"output", value(info.network.image)},
-                                       {"canvas_width", info.network.canvas_width},
-                                       {"canvas_height", info.network.canvas_height},
-                                       {"parameters", info.cost.parameters},
-                                       {"forward_flops", info.cost.forward_flops},
-                                       {"training_flops", info.cost.training_flops},
-                                       {"precision", name_of(info.precision)},
-                                       {"peak_bytes", info.peak_bytes},
-                                       {"layers", std::move(layers)}};
-  fmt::print("{}\n", json_text(json));
+  const Json json = {{"input", value(info.network.input)},
+                     {"output", value(info.network.image)},
+                     {"canvas_width", info.network.canvas_width},
+                     {"canvas_height", info.network.canvas_height},
+                     {"parameters", info.cost.parameters},
+                     {"forward_flops", info.cost.forward_flops},
+                     {"training_flops", info.cost.training_flops},
+                     {"precision", name_of(info.precision)},
+                     {"peak_bytes", info.peak_bytes},
+                     {"layers", std::move(layers)}};
+  fmt::print("{}\n", json.text());
 }
 
 ExitCode run_info(const InfoOptions& options) {
@@ -350,20 +368,28 @@ ExitCode run_info(const InfoOptions& options) {
   return ExitCode::ok;
 }
 
-void add_info(CLI::App& group, Action& action) {
+Command info_command() {
   const auto options = std::make_shared<InfoOptions>();
-  CLI::App* info = group.add_subcommand("info", "Layers, shapes, parameters, arithmetic and memory of a network");
-  info->add_option("MODEL", options->model, "An ONNX file, or a name that 'hourglass model list' prints")->required();
-  info->add_option("--size", options->size, "The image's, WIDTHxHEIGHT; default: 512x512, or what the file fixes");
-  info->add_option("--precision", options->precision, "What a fit would compute in")
-      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
-      ->capture_default_str();
-  info->add_option("--threads", options->threads, "0: all that are available; some kernels keep a copy for each")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
-  info->add_flag("--json", options->json, "Report as one line of JSON");
-  info->footer(kInfoFooter);
-  info->callback([options, &action] { action = [options] { return run_info(*options); }; });
+  Command command{
+      .name = "info", .help = "Layers, shapes, parameters, arithmetic and memory of a network", .footer = kInfoFooter};
+  command.add({{.names = "MODEL",
+                .target = &options->model,
+                .help = "An ONNX file, or a name that 'hourglass model list' prints",
+                .required = true},
+               {.names = "--size",
+                .target = &options->size,
+                .help = "The image's, WIDTHxHEIGHT; default: 512x512, or what the file fixes"},
+               {.names = "--precision",
+                .target = &options->precision,
+                .help = "What a fit would compute in",
+                .checks = {one_of({"auto", "f32", "bf16"})}},
+               {.names = "--threads",
+                .target = &options->threads,
+                .help = "0: all that are available; some kernels keep a copy for each",
+                .checks = {range(0, 1024)}},
+               {.names = "--json", .target = &options->json, .help = "Report as one line of JSON"}});
+  command.run = [options](ParsedCommand&) { return run_info(*options); };
+  return command;
 }
 
 // ---- list
@@ -375,13 +401,14 @@ ExitCode run_list() {
 
 }  // namespace
 
-void add_model_command(CLI::App& app, Action& action) {
-  CLI::App* group = app.add_subcommand("model", "Make network topologies, check them, and say what they cost");
-  group->require_subcommand(1);
-  add_make(*group, action);
-  add_info(*group, action);
-  add_model_check(*group, action);
-  group->add_subcommand("list", "The built-in topologies")->callback([&action] { action = run_list; });
+Command model_command() {
+  return {.name = "model",
+          .help = "Make network topologies, check them, and say what they cost",
+          .commands = {
+              make_command(),
+              info_command(),
+              model_check_command(),
+              {.name = "list", .help = "The built-in topologies", .run = [](ParsedCommand&) { return run_list(); }}}};
 }
 
 }  // namespace hourglass::cli

@@ -1,6 +1,7 @@
 #include "engine/cli/output.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <signal.h>  // SIGPIPE is POSIX
 #include <unistd.h>
 
@@ -14,9 +15,7 @@ void print_to(std::FILE* stream, std::string_view text) {
   if (before != SIG_ERR) ::signal(SIGPIPE, before);
 }
 
-std::string json_text(const nlohmann::ordered_json& json) {
-  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
-}
+void warn(std::string_view text) { print_to(stderr, fmt::format("hourglass: warning: {}\n", text)); }
 
 void fill_standard_streams() {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {

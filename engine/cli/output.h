@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
@@ -12,8 +11,8 @@ namespace hourglass::cli {
 // on stderr it is lost.
 void print_to(std::FILE* stream, std::string_view text);
 
-// On one line. File names and a network's names may be no UTF-8: what is none becomes U+FFFD.
-std::string json_text(const nlohmann::ordered_json& json);
+// "hourglass: warning: TEXT" on stderr.
+void warn(std::string_view text);
 
 // Puts something into the places of standard streams that are closed, with which reading and writing fails: the next
 // file that is opened would stand there otherwise, and get the messages.

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
+#include "engine/cli/json.h"
 #include "engine/cli/version.h"
 #include "engine/image/file.h"
 #include "engine/measure/machine.h"
@@ -25,7 +25,6 @@ std::string shape_of(const Plan& plan, const StepInfo& step) {
 // A complete event ("X") per part, all on one row; times in microseconds. The format: "Trace Event Format", D. Sinclair
 // and others, Google.
 std::string trace_of(const std::vector<TimedPart>& parts, const Plan& plan, int64_t iteration) {
-  using Json = nlohmann::ordered_json;
   constexpr int kProcess = 1, kThread = 1;
   const auto named = [&](const char* what, const std::string& name) {
     return Json{{"name", what}, {"ph", "M"}, {"pid", kProcess}, {"tid", kThread}, {"args", {{"name", name}}}};
@@ -65,8 +64,7 @@ std::string trace_of(const std::vector<TimedPart>& parts, const Plan& plan, int6
                      {"openmp", machine.openmp},
                      {"versions", version_text()}}},
                    {"traceEvents", std::move(events)}};
-  // A network's names may be no UTF-8.
-  return trace.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return trace.text(1) + "\n";
 }
 
 }  // namespace

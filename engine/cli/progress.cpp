@@ -6,6 +6,7 @@
 
 #include <cmath>
 
+#include "engine/cli/json.h"
 #include "engine/cli/output.h"
 
 namespace hourglass::cli {
@@ -74,13 +75,13 @@ void Progress::show(int64_t done, int64_t total, double seconds) {
 
 void Progress::show_json(const ProgressPoint& point) {
   json_shown_ = point.seconds;
-  nlohmann::ordered_json object{{"event", "progress"}, {"iteration", point.done}, {"iterations", point.total}};
+  Json object{{"event", "progress"}, {"iteration", point.done}, {"iterations", point.total}};
   object["seconds"] = point.seconds;
   if (const auto range = left_.until(point.total)) {
-    object["seconds_left"] = {point.may_stop_early ? 0.0 : range->low, range->high};
+    object["seconds_left"] = std::vector<double>{point.may_stop_early ? 0.0 : range->low, range->high};
   }
-  if (!point.values.is_null()) object.update(point.values);
-  print_to(options_.json, json_text(object) + "\n");
+  object.update(point.values);
+  print_to(options_.json, object.text() + "\n");
 }
 
 void Progress::show_line(const ProgressPoint& point) {

@@ -4,9 +4,9 @@
 
 #include <cstdint>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <string>
 
+#include "engine/cli/json.h"
 #include "engine/cli/time_left.h"
 
 namespace hourglass::cli {
@@ -18,11 +18,11 @@ struct ProgressOptions {
 
 // One iteration, as it is shown.
 struct ProgressPoint {
-  int64_t done = 0, total = 0;         // equal when all is done
-  double seconds = 0;                  // so far
-  bool may_stop_early = false;         // total is an upper bound
-  std::string text = {};               // for people
-  nlohmann::ordered_json values = {};  // for programs, an object
+  int64_t done = 0, total = 0;  // equal when all is done
+  double seconds = 0;           // so far
+  bool may_stop_early = false;  // total is an upper bound
+  std::string text = {};        // for people
+  Json values = {};             // for programs, an object
 };
 
 class Progress {

@@ -1,5 +1,5 @@
 // hourglass restore FILE: a compressed photograph from itself. What it shares with the other fits is in run_task.h.
-#include <CLI/CLI.hpp>
+#include <memory>
 
 #include "engine/cli/commands.h"
 #include "engine/cli/exit_code.h"
@@ -23,6 +23,16 @@ struct Arguments {
 };
 
 constexpr const char* kSuffix = ".restored.png";
+
+constexpr const char* kFooter =
+    R"(Examples:
+  hourglass restore photo.jpg                      writes photo.restored.png beside it
+  hourglass restore photo.jpg -o clean.png --model standard --iterations 3000
+  hourglass restore small.jpg --reference original.png --history run.csv
+  hourglass restore blurred.png --degradation models/blur.onnx
+
+The network starts from noise and learns the photograph; the result is its average over the last hundred or so
+iterations, moved into the cells that the JPEG's quantization states. Ctrl-C ends early and keeps the result.)";
 
 // From a measurement, an image or an array, that the user's own operator made.
 ExitCode run_operator(Arguments& arguments) {
@@ -84,29 +94,26 @@ ExitCode run(Arguments& arguments) {
 
 }  // namespace
 
-void add_restore_command(CLI::App& app, Action& action) {
-  auto arguments = std::make_shared<Arguments>();
-  Arguments& a = *arguments;
-  CLI::App* command = app.add_subcommand("restore", "Restore a compressed photograph from itself");
-  command->footer(
-      "Examples:\n"
-      "  hourglass restore photo.jpg                      writes photo.restored.png beside it\n"
-      "  hourglass restore photo.jpg -o clean.png --model standard --iterations 3000\n"
-      "  hourglass restore small.jpg --reference original.png --history run.csv\n"
-      "  hourglass restore blurred.png --degradation models/blur.onnx\n\n"
-      "The network starts from noise and learns the photograph; the result is its average over the last hundred or so\n"
-      "iterations, moved into the cells that the JPEG's quantization states. Ctrl-C ends early and keeps the result.");
-  add_fit_options(*command, a.fit,
+Command restore_command() {
+  const auto arguments = std::make_shared<Arguments>();
+  Command command{.name = "restore", .help = "Restore a compressed photograph from itself", .footer = kFooter};
+  add_fit_options(command, arguments->fit,
                   {.input = "The JPEG (or PNG, then without cells) to restore",
                    .suffix = kSuffix,
                    .input_noise_default = "0 for small, 0.033 otherwise"});
-  add_jpeg_options(*command, a.jpeg);
-  command->add_option(
-      "--degradation", a.degradation,
-      "An ONNX file, image in, measurement out, in the JPEG's place: FILE (PNG or .npy) is what it made");
-  command->add_option("--size", a.size,
-                      "With --degradation: WIDTHxHEIGHT of the image sought, where FILE does not say it");
-  command->callback([arguments, &action] { action = [arguments] { return run(*arguments); }; });
+  add_jpeg_options(command, arguments->jpeg);
+  command.add(
+      {{.names = "--degradation",
+        .target = &arguments->degradation,
+        .help = "An ONNX file, image in, measurement out, in the JPEG's place: FILE (PNG or .npy) is what it made"},
+       {.names = "--size",
+        .target = &arguments->size,
+        .help = "With --degradation: WIDTHxHEIGHT of the image sought, where FILE does not say it"}});
+  command.run = [arguments](ParsedCommand& line) {
+    take_up(line, arguments->fit);
+    return run(*arguments);
+  };
+  return command;
 }
 
 }  // namespace hourglass::cli

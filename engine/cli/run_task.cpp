@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "engine/cli/fit_session.h"
+#include "engine/cli/json.h"
 #include "engine/cli/live_report.h"
 #include "engine/cli/network_option.h"
 #include "engine/cli/output.h"
@@ -128,6 +129,7 @@ void resolve(FitArguments& arguments, const TaskRun& what) {
                       : arguments.distribution == "normal"  ? InputKind::normal
                                                             : InputKind::uniform;
   if (arguments.input_noise) options.fit.input_noise = *arguments.input_noise;
+  options.fit.memory_limit = arguments.memory_limit.value_or(0);
   options.fit.precision = choose_precision(arguments.precision);
   if (options.fit.precision == Precision::bf16 && !has_native_bf16()) {
     fail("--precision bf16: this CPU has no bf16 arithmetic, emulating it would be slower than f32; use f32 or auto");
@@ -241,7 +243,7 @@ std::FILE* json_stream(const FitArguments& arguments) { return arguments.output 
 
 void print_json(const FitArguments& arguments, const TaskRun& what, const RestoreResult& result,
                 const Quality& quality) {
-  nlohmann::ordered_json json;
+  Json json;
   json["input"] = arguments.input;
   json["output"] = arguments.output;
   json["model"] = arguments.model;
@@ -263,7 +265,7 @@ void print_json(const FitArguments& arguments, const TaskRun& what, const Restor
     json["psnr_degraded"] = *quality.before;
     json["psnr_restored"] = *quality.after;
   }
-  print_to(json_stream(arguments), json_text(json) + "\n");
+  print_to(json_stream(arguments), json.text() + "\n");
 }
 
 }  // namespace

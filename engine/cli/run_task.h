@@ -2,12 +2,12 @@
 // and the report. Everything that the fitting commands do alike, once.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "engine/cli/exit_code.h"
 #include "engine/cli/fit_observer.h"
 #include "engine/cli/fit_options.h"
+#include "engine/cli/json.h"
 #include "engine/cli/same_file.h"
 #include "engine/image/decoded_image.h"
 #include "engine/image/jpeg.h"
@@ -17,11 +17,11 @@ namespace hourglass::cli {
 
 struct TaskRun {
   const Task& task;
-  const DecodedImage& input;  // its warnings are told, its metadata goes into the PNG
-  std::string suffix;         // of the default output, ".restored.png"
-  std::string verb;           // "restored"
-  nlohmann::ordered_json details = nlohmann::ordered_json::object();  // what the command adds to the JSON report
-  const JpegCoefficients* jpeg = nullptr;                             // what the report shows the cells of
+  const DecodedImage& input;                 // its warnings are told, its metadata goes into the PNG
+  std::string suffix;                        // of the default output, ".restored.png"
+  std::string verb;                          // "restored"
+  Json details = {};                         // what the command adds to the JSON report
+  const JpegCoefficients* jpeg = nullptr;    // what the report shows the cells of
   std::string original = {};                 // the file that the command was given, where that is not the input
   std::vector<FitObserver*> observers = {};  // besides the report
   std::string kind = {};                     // of an input that is no image, "measurement"

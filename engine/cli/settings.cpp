@@ -2,25 +2,21 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <sstream>
-#include <vector>
 
-#include "engine/cli/command_text.h"
+#include "engine/cli/checks.h"
 #include "graph/error.h"
 
 namespace hourglass::cli {
 namespace {
 
-std::vector<const CLI::Option*> setting_options(const CLI::App& command) {
-  std::vector<const CLI::Option*> options = named_options(command);
-  std::erase_if(options, [](const CLI::Option* option) { return option->get_group() == kFilesGroup; });
-  return options;
-}
+bool is_setting(const ParsedOption& option) { return option.option.heading != kFilesHeading; }
 
 // The same text, or the same number.
 bool same_value(const std::string& a, const std::string& b) {
-  double x = 0, y = 0;
-  return a == b || (CLI::detail::lexical_cast(a, x) && CLI::detail::lexical_cast(b, y) && x == y);
+  const std::optional<double> x = number_of(a), y = number_of(b);
+  return a == b || (x && y && *x == *y);
 }
 
 std::string said(const std::string& name, const std::string& value) {
@@ -29,8 +25,10 @@ std::string said(const std::string& name, const std::string& value) {
 
 }  // namespace
 
-Settings::Settings(const CLI::App& command) : command_(command.get_name()) {
-  for (auto& [name, value] : settings_of(setting_options(command))) values_[name] = std::move(value);
+Settings::Settings(const ParsedCommand& command) : command_(command.name) {
+  for (const ParsedOption& option : command.options) {
+    if (is_setting(option) && option.in_force()) values_[option.name] = option.value;
+  }
 }
 
 Settings Settings::parse(const std::string& text) {
@@ -51,21 +49,21 @@ std::string Settings::text() const {
   return text;
 }
 
-void Settings::apply_to(CLI::App& command) const {
-  if (command_ != command.get_name()) fail("was begun with 'hourglass {}', not {}", command_, command.get_name());
-  for (const CLI::Option* option : setting_options(command)) {
-    const std::string name = option->get_single_name();
-    if (option->count() > 0 && !values_.contains(name)) fail("was begun without --{}: leave it out", name);
+void Settings::apply_to(ParsedCommand& command) const {
+  if (command_ != command.name) fail("was begun with 'hourglass {}', not {}", command_, command.name);
+  for (const ParsedOption& option : command.options) {
+    if (is_setting(option) && option.given && !values_.contains(option.name)) {
+      fail("was begun without --{}: leave it out", option.name);
+    }
   }
   for (const auto& [name, value] : values_) {
-    CLI::Option* option = command.get_option_no_throw("--" + name);
+    const ParsedOption* option = command.find(name);
     if (option == nullptr) fail("was begun with --{}, which this program does not know", name);
-    if (option->count() == 0) {
-      option->add_result(is_flag(*option) ? option->get_flag_value(name, "") : value);
-      option->run_callback();
-    } else if (name != "threads" && !same_value(value_of(*option), value)) {
+    if (!option->given) {
+      command.set(name, value);
+    } else if (name != "threads" && !same_value(option->value, value)) {
       fail("was begun with {}, not {}: leave it out to go on, or begin anew without --resume", said(name, value),
-           value_of(*option));
+           option->value);
     }
   }
 }

@@ -2,21 +2,21 @@
 // header, the PNG's text and the checkpoint; --resume takes them from there.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
 #include <map>
 #include <string>
 
+#include "engine/cli/command_line.h"
+
 namespace hourglass::cli {
 
-// The group of the options that say where things go and what is told: all others are settings.
-inline constexpr const char* kFilesGroup = "Files and messages";
+// The heading of the options that say where things go and what is told: all others are settings.
+inline constexpr const char* kFilesHeading = "Files and messages";
 
 class Settings {
  public:
   Settings() = default;
   // As the command line and the defaults have them. An option without a value or a default is left out.
-  explicit Settings(const CLI::App& command);
+  explicit Settings(const ParsedCommand& command);
   // Of text(). Throws Error.
   static Settings parse(const std::string& text);
 
@@ -24,7 +24,7 @@ class Settings {
   void set(const std::string& name, const std::string& value) { values_[name] = value; }
   // Gives the command the values for what its command line leaves open. Throws Error for another command, and for what
   // the command line says otherwise; only `threads` may differ.
-  void apply_to(CLI::App& command) const;
+  void apply_to(ParsedCommand& command) const;
 
   // One "name=value" per line; the command comes first.
   [[nodiscard]] std::string text() const;

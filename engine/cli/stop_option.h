@@ -1,21 +1,21 @@
 // --stop RULE and what goes with it.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
+#include <optional>
 #include <string>
 
+#include "engine/cli/command_line.h"
 #include "engine/train/stopping.h"
 
 namespace hourglass::cli {
 
 struct StopArguments {
   std::string rule = "auto";
-  double at = 0;  // for iteration and energy
+  std::optional<double> at;  // for iteration and energy
   StoppingOptions options;
 };
 
-void add_stop_options(CLI::App& command, StopArguments& arguments);
+void add_stop_options(Command& command, StopArguments& arguments);
 
 // Throws Error when the rule lacks its --stop-at, or the rule can't be had: `has_discrepancy` says whether the input
 // states its own error.

@@ -1,5 +1,5 @@
 // hourglass upscale FILE --factor 4: a larger photograph. What it shares with the other fits is in run_task.h.
-#include <CLI/CLI.hpp>
+#include <memory>
 
 #include "engine/cli/commands.h"
 #include "engine/cli/exit_code.h"
@@ -28,6 +28,16 @@ FitArguments paper_settings() {
   return fit;
 }
 
+constexpr const char* kFooter =
+    R"(Examples:
+  hourglass upscale small.png --factor 4 -o large.png
+  hourglass degrade photo.png -o small.png --downscale 4                   something to try it on
+  hourglass upscale small.png --factor 4 -o large.png --reference photo.png
+
+The network draws the large image; made small again, it has to agree with the input. The defaults are the
+paper's. PSNR to the input is that of the image made small again; to the original, "before" is bicubic
+interpolation.)";
+
 ExitCode run(Arguments& a) {
   FitArguments& fit = a.fit;
   a.task.lobes = a.kernel == "lanczos3" ? 3 : 2;
@@ -54,27 +64,24 @@ ExitCode run(Arguments& a) {
 
 }  // namespace
 
-void add_upscale_command(CLI::App& app, Action& action) {
-  auto arguments = std::make_shared<Arguments>();
-  Arguments& a = *arguments;
-  a.fit = paper_settings();
-  CLI::App* command = app.add_subcommand("upscale", "Make a photograph 2, 4 or 8 times as wide and high");
-  command->footer(
-      "Examples:\n"
-      "  hourglass upscale small.png --factor 4 -o large.png\n"
-      "  hourglass degrade photo.png -o small.png --downscale 4                   something to try it on\n"
-      "  hourglass upscale small.png --factor 4 -o large.png --reference photo.png\n\n"
-      "The network draws the large image; made small again, it has to agree with the input. The defaults are the\n"
-      "paper's. PSNR to the input is that of the image made small again; to the original, \"before\" is bicubic\n"
-      "interpolation.");
+Command upscale_command() {
+  const auto arguments = std::make_shared<Arguments>();
+  arguments->fit = paper_settings();
+  Command command{.name = "upscale", .help = "Make a photograph 2, 4 or 8 times as wide and high", .footer = kFooter};
   add_fit_options(
-      *command, a.fit,
+      command, arguments->fit,
       {.input = "The photograph (PNG or JPEG)", .suffix = kSuffix, .input_noise_default = "0.03; 0.05 for factor 8"});
-  command->add_option("--factor", a.task.factor, "2, 4 or 8")->check(CLI::IsMember({2, 4, 8}))->capture_default_str();
-  command->add_option("--kernel", a.kernel, "That made the image small: lanczos2 or lanczos3")
-      ->check(CLI::IsMember({"lanczos2", "lanczos3"}))
-      ->capture_default_str();
-  command->callback([arguments, &action] { action = [arguments] { return run(*arguments); }; });
+  command.add(
+      {{.names = "--factor", .target = &arguments->task.factor, .help = "2, 4 or 8", .checks = {one_of({2, 4, 8})}},
+       {.names = "--kernel",
+        .target = &arguments->kernel,
+        .help = "That made the image small: lanczos2 or lanczos3",
+        .checks = {one_of({"lanczos2", "lanczos3"})}}});
+  command.run = [arguments](ParsedCommand& line) {
+    take_up(line, arguments->fit);
+    return run(*arguments);
+  };
+  return command;
 }
 
 }  // namespace hourglass::cli

@@ -2,9 +2,9 @@
 #include <fmt/format.h>
 
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "engine/cli/commands.h"
+#include "engine/cli/json.h"
 #include "engine/cli/output.h"
 #include "engine/image/read_image.h"
 #include "engine/restore/jpeg_task.h"
@@ -40,9 +40,8 @@ ExitCode run(const Options& options) {
   if (image.channels < decoded.channels) image = gray_to_rgb(image);
   const CellCheck check = check_cells(image, JpegModel(*input.jpeg));
   if (options.json) {
-    const nlohmann::ordered_json json = {
-        {"coefficients", check.coefficients}, {"same", check.same}, {"share", check.share()}};
-    fmt::print("{}\n", json_text(json));
+    const Json json = {{"coefficients", check.coefficients}, {"same", check.same}, {"share", check.share()}};
+    fmt::print("{}\n", json.text());
   } else {
     fmt::print("{} of {} coefficients ({:.3f} %) come out as in {}\n", check.same, check.coefficients,
                100 * check.share(), options.jpeg);
@@ -52,14 +51,14 @@ ExitCode run(const Options& options) {
 
 }  // namespace
 
-void add_verify_command(CLI::App& app, Action& action) {
-  auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("verify", "Say whether a JPEG could have come from an image");
-  command->footer(kFooter);
-  command->add_option("photo", options->jpeg, "The JPEG")->required();
-  command->add_option("image", options->image, "The image: PNG or JPEG")->required();
-  command->add_flag("--json", options->json, "One JSON object: coefficients, same, share");
-  command->callback([options, &action] { action = [options] { return run(*options); }; });
+Command verify_command() {
+  const auto options = std::make_shared<Options>();
+  Command command{.name = "verify", .help = "Say whether a JPEG could have come from an image", .footer = kFooter};
+  command.add({{.names = "photo", .target = &options->jpeg, .help = "The JPEG", .required = true},
+               {.names = "image", .target = &options->image, .help = "The image: PNG or JPEG", .required = true},
+               {.names = "--json", .target = &options->json, .help = "One JSON object: coefficients, same, share"}});
+  command.run = [options](ParsedCommand&) { return run(*options); };
+  return command;
 }
 
 }  // namespace hourglass::cli

@@ -1,0 +1,237 @@
+#include "engine/cli/command_line.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <map>
+#include <set>
+#include <sstream>
+#include <type_traits>
+
+#include "graph/error.h"
+
+namespace hourglass::cli {
+namespace {
+
+template <class T>
+constexpr bool kIsList = false;
+template <class T>
+constexpr bool kIsList<std::vector<T>> = true;
+template <class T>
+constexpr bool kIsOptional = false;
+template <class T>
+constexpr bool kIsOptional<std::optional<T>> = true;
+
+// What the target holds now, as ParsedOption::value says it.
+std::string default_text(const Target& target) {
+  return std::visit(
+      []<class T>(T place) -> std::string {
+        if constexpr (std::is_pointer_v<T>) {
+          using Value = std::remove_pointer_t<T>;
+          if constexpr (std::is_same_v<Value, double>) {
+            return fmt::format("{:g}", *place);
+          } else if constexpr (kIsList<Value>) {
+            return fmt::format("{}", fmt::join(*place, ","));
+          } else if constexpr (!std::is_same_v<Value, bool> && !kIsOptional<Value>) {
+            return fmt::format("{}", *place);
+          }
+        }
+        return {};
+      },
+      target);
+}
+
+// All of an option's checks as the parser wants them. They may rewrite the text, so they are what it calls a transform.
+CLI::Validator validator_of(const std::vector<Check>& checks) {
+  std::string types;
+  for (const Check& check : checks) {
+    if (!check.type.empty()) types += (types.empty() ? "" : ":") + check.type;
+  }
+  return {[checks](std::string& text) {
+            for (const Check& check : checks) {
+              if (std::string refusal = check.refusal(text); !refusal.empty()) return refusal;
+            }
+            return std::string();
+          },
+          types};
+}
+
+CLI::Option* declare(CLI::App& app, const Option& option) {
+  CLI::Option* declared = std::visit(
+      [&]<class T>(T place) -> CLI::Option* {
+        if constexpr (std::is_same_v<T, Clears>) {
+          return app.add_flag("!" + option.names, *place.flag, option.help);
+        } else if constexpr (std::is_same_v<T, bool*>) {
+          return app.add_flag(option.names, *place, option.help);
+        } else {
+          CLI::Option* one = app.add_option(option.names, *place, option.help);
+          constexpr bool kList = kIsList<std::remove_pointer_t<T>>;
+          if constexpr (kList) one->delimiter(',');
+          const std::string text = default_text(option.target);
+          if (!text.empty()) one->default_str(kList ? "[" + text + "]" : text);
+          return one;
+        }
+      },
+      option.target);
+  if (!option.checks.empty()) declared->transform(validator_of(option.checks));
+  if (!option.heading.empty()) declared->group(option.heading);
+  declared->required(option.required);
+  return declared;
+}
+
+std::string value_of(const CLI::Option& option) { return fmt::format("{}", fmt::join(option.results(), ",")); }
+
+// A command and what the parser knows it by.
+struct Declared {
+  const Command& command;
+  CLI::App& app;
+  std::vector<CLI::Option*> options = {};  // as command.options
+  std::vector<Declared> commands = {};
+};
+
+std::size_t index_of(const Command& command, std::string_view name) {
+  const auto found = std::find_if(command.options.begin(), command.options.end(),
+                                  [&](const Option& option) { return name_of(option) == name; });
+  return static_cast<std::size_t>(found - command.options.begin());
+}
+
+// What goes only with some options of a choice excludes the others.
+void exclude(const Declared& declared) {
+  const std::vector<Option>& options = declared.command.options;
+  for (std::size_t i = 0; i < options.size(); ++i) {
+    const std::vector<std::string>& allowed = options[i].only_with;
+    if (allowed.empty()) continue;
+    const std::string& choice = options[index_of(declared.command, allowed.front())].choice;
+    for (std::size_t k = 0; k < options.size(); ++k) {
+      const bool is_allowed = std::find(allowed.begin(), allowed.end(), name_of(options[k])) != allowed.end();
+      if (options[k].choice == choice && !is_allowed) declared.options[i]->excludes(declared.options[k]);
+    }
+  }
+}
+
+// Each choice is a group of the parser's.
+Declared declare(CLI::App& app, const Command& command) {
+  Declared declared{.command = command, .app = app};
+  std::map<std::string, CLI::App*> choices;
+  for (const Option& option : command.options) {
+    CLI::App* place = &app;
+    if (!option.choice.empty()) {
+      CLI::App*& choice = choices[option.choice];
+      if (choice == nullptr) {
+        choice = app.add_option_group(option.choice);
+        choice->require_option(1);
+      }
+      place = choice;
+    }
+    declared.options.push_back(declare(*place, option));
+  }
+  exclude(declared);
+  if (!command.footer.empty()) app.footer(command.footer);  // else it has that of the command it belongs to
+  if (!command.commands.empty()) app.require_subcommand(1);
+  for (const Command& one : command.commands) {
+    declared.commands.push_back(declare(*app.add_subcommand(one.name, one.help), one));
+  }
+  return declared;
+}
+
+// The command that was called, in as many steps as commands hold others; `names` become "bench threads ".
+const Declared& called(const Declared& from, std::string& names) {
+  for (const Declared& one : from.commands) {
+    if (!one.app.parsed()) continue;
+    names += one.command.name + " ";
+    return called(one, names);
+  }
+  return from;
+}
+
+ParsedCommand parsed(const Declared& declared) {
+  ParsedCommand result(declared.command);
+  for (ParsedOption& option : result.options) {
+    const CLI::Option& one = *declared.options[index_of(declared.command, option.name)];
+    option.given = one.count() > 0;
+    if (option.given && !is_flag(option.option)) option.value = value_of(one);
+  }
+  return result;
+}
+
+}  // namespace
+
+std::string name_of(const Option& option) {
+  const std::string last = option.names.substr(option.names.rfind(',') + 1);
+  return last.substr(std::min(last.find_first_not_of('-'), last.size()));
+}
+
+bool is_flag(const Option& option) {
+  return std::holds_alternative<bool*>(option.target) || std::holds_alternative<Clears>(option.target);
+}
+
+void Command::add(std::vector<Option> more) {
+  options.insert(options.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+}
+
+Option& Command::option(std::string_view sought) { return options.at(index_of(*this, sought)); }
+
+void Command::remove(std::string_view sought) {
+  std::erase_if(options, [&](const Option& one) { return name_of(one) == sought; });
+}
+
+ParsedCommand::ParsedCommand(const Command& command) : name(command.name), run(command.run) {
+  // --help shows the choices behind all others.
+  for (const bool in_choice : {false, true}) {
+    for (const Option& option : command.options) {
+      if (!option.names.starts_with('-') || option.choice.empty() == in_choice) continue;
+      options.push_back({.option = option, .name = name_of(option), .value = default_text(option.target)});
+    }
+  }
+}
+
+const ParsedOption* ParsedCommand::find(std::string_view sought) const {
+  const auto found = std::find_if(options.begin(), options.end(), [&](const auto& one) { return one.name == sought; });
+  return found == options.end() ? nullptr : &*found;
+}
+
+bool ParsedCommand::given(std::string_view sought) const {
+  const ParsedOption* found = find(sought);
+  return found != nullptr && found->given;
+}
+
+void ParsedCommand::set(std::string_view sought, const std::string& value) {
+  const auto found = std::find_if(options.begin(), options.end(), [&](const auto& one) { return one.name == sought; });
+  const bool flag = is_flag(found->option);
+  CLI::App app;
+  CLI::Option* option = declare(app, found->option);
+  try {
+    option->add_result(flag ? option->get_flag_value(found->name, {}) : value);
+    option->run_callback();
+  } catch (const CLI::ParseError& error) {
+    fail("{}", error.what());
+  }
+  found->given = true;
+  if (!flag) found->value = value_of(*option);
+}
+
+std::variant<ParsedCommand, std::string> parse(const Command& program, const std::string& version, int argc,
+                                               const char* const* argv) {
+  CLI::App app(program.help, program.name);
+  app.set_version_flag("--version", version, "Print the versions of hourglass and its libraries");
+  const Declared declared = declare(app, program);
+  std::string names;
+  try {
+    app.parse(argc, argv);
+    return parsed(called(declared, names));
+  } catch (const CLI::Success& help_or_version) {
+    std::ostringstream text;
+    app.exit(help_or_version, text);
+    return text.str();
+  } catch (const CLI::ParseError& error) {
+    const Declared& command = called(declared, names);
+    if (&command == &declared && !app.remaining().empty()) {
+      throw UsageError(
+          fmt::format("there is no command or option '{}'\nTry 'hourglass --help'.", app.remaining().front()));
+    }
+    throw UsageError(fmt::format("{}\nTry 'hourglass {}--help'.", error.what(), names));
+  }
+}
+
+}  // namespace hourglass::cli

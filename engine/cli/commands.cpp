@@ -1,0 +1,22 @@
+#include "engine/cli/commands.h"
+
+namespace hourglass::cli {
+
+Command program() {
+  return {.name = "hourglass",
+          .help = "Restores photographs from themselves, on the CPU, with the Deep Image Prior.",
+          .footer =
+              R"(Examples:
+  hourglass restore photo.jpg                               writes photo.restored.png beside it
+  hourglass denoise noisy.png -o clean.png                  so do inpaint and upscale
+  hourglass degrade photo.png -o photo.jpg --quality 10     make a bad JPEG of a good image
+  hourglass compare photo.png photo.jpg                     how far is it from the original?
+
+'hourglass COMMAND --help' explains a command. Inputs are JPEG or PNG, told apart by their content; '-' stands for
+standard input or output. Exit codes: 0 done, 1 an error (nothing was written), 2 a wrong command line,
+129 hung up, 130 interrupted, 143 terminated.)",
+          .commands = {restore_command(), denoise_command(), inpaint_command(), upscale_command(), verify_command(),
+                       compare_command(), degrade_command(), experiment_command(), model_command(), bench_command()}};
+}
+
+}  // namespace hourglass::cli
