@@ -16,9 +16,9 @@ namespace {
 
 constexpr int64_t kLanes = 16, kStep = 32, kAmxTile = 256;
 
-// A run of the source's row that a pixel's sums read, with `taps` taps of the filter from `tap` on.
+// A contiguous run of the source, `taps` taps of the filter from `tap` on, that one output pixel reads.
 struct Run {
-  int64_t row = 0, place = 0;  // rows and elements from the pixel's first tap
+  int64_t row = 0, place = 0;  // offset from the pixel's first tap, in rows and in elements
   int64_t tap = 0, taps = 0;
 };
 
@@ -29,12 +29,12 @@ struct Layout {
   WrittenStatistics statistics;
   View src, dst;
   std::vector<Run> runs;
-  int64_t run_steps = 0;                      // of each run, filled up
-  int64_t pitch = 0;                          // elements from a pixel's runs to the next one's
-  int64_t places = 0, row = 0;                // pixels of a row with its borders, and its elements, filled up
-  int64_t left_border = 0, right_border = 0;  // pixels of them that are not the image's
+  int64_t run_steps = 0;                      // steps of kStep elements in a run, rounded up
+  int64_t pitch = 0;                          // elements from one output pixel's run to the next one's
+  int64_t places = 0, row = 0;                // pixels of a row with its border, and its elements, rounded up
+  int64_t left_border = 0, right_border = 0;  // pixels of the border, of `places`
   int64_t parts = 1, slots = 1;
-  bool reads_in_place = false;  // the products read the source itself
+  bool reads_in_place = false;  // 1x1: operand A is the source itself, nothing is copied
   std::size_t weights = 0, zeros = 0, coefficients = 0, rows = 0, sums = 0, normal_buffer = 0, thread_bytes = 0;
 
   [[nodiscard]] int64_t run_channels() const { return runs[0].taps * src.c; }
@@ -90,7 +90,7 @@ class AmxForward final : public ConvolutionKernel {
     return alone() ? nullptr : reinterpret_cast<const float*>(scratch(0, layout_->coefficients));
   }
 
-  // To panels of 16 output channels, the runs' channels pair by pair.
+  // Packs the weights to panels of 16 output channels, with K in pairs as AMX reads bf16.
   void pack_weights() const {
     const Layout& l = *layout_;
     char* zeros = scratch(0, l.zeros);
@@ -109,13 +109,13 @@ class AmxForward final : public ConvolutionKernel {
     });
   }
 
-  // A row of the source with its borders, counted from the padding's first.
+  // Copies a row of the source with its border into the ring buffer. Rows are counted from the padding's first.
   void put_row(int64_t thread, int64_t image, int64_t row) const {
     const Layout& l = *layout_;
     const WindowAxis &h = l.conv.window.h, &w = l.conv.window.w;
     uint16_t* to = slot(thread, row);
     const int64_t from = border_source(l.conv.padding_mode, row - h.pad_begin, h.src);
-    // What is filled up must be finite: it is multiplied by zero.
+    // Elements that only fill up the row must be finite: they are multiplied by zero.
     if (from == kOutside) {
       std::fill_n(to, l.row, uint16_t{0});
       return;
@@ -201,12 +201,12 @@ Answer plan_amx_forward(const PlanContext&, const Convolution& conv) {
   l.places = (w.dst - 1) * w.stride + w.extent();
   l.left_border = std::clamp<int64_t>(w.pad_begin, 0, l.places);
   l.right_border = std::clamp<int64_t>(l.places - w.pad_begin - w.src, 0, l.places - l.left_border);
-  // The last tile's pixels and steps reach beyond.
+  // The last AMX tile reads beyond the last pixel, and the last step beyond its run.
   const int64_t reach = (up(w.dst, kLanes) - 1) * l.pitch + l.runs.back().place + l.run_steps * kStep;
   l.row = up(std::max(reach, l.places * l.src.c), kStep);
   l.slots = h.extent();
   l.parts = parts_of(l.dst.n * h.dst);
-  // Whole tiles read nothing beyond it.
+  // Only where all AMX tiles and steps are full does nothing read beyond the image.
   l.reads_in_place =
       h.is_pointwise() && w.is_pointwise() && !conv.normalized && l.src.c % kStep == 0 && w.dst % kLanes == 0;
 

@@ -19,8 +19,8 @@ namespace {
 constexpr int64_t kLanes = 16, kStep = 32, kAmxTile = 256;
 constexpr int64_t kMostPhases = 64;
 
-// Positions p of the padded source, counted from the padding's first, with p % stride == rest: p = stride * a + rest.
-// They get the products of diff_dst at a - m with taps rest + stride * m, m from 0 on.
+// One phase of an axis: the positions p = stride * a + rest of the padded source, counted from the padding's first.
+// Position a of a phase is the sum over m >= 0 of diff_dst[a - m] times tap rest + stride * m.
 struct Phase {
   int64_t rest = 0, taps = 0;
 
@@ -35,27 +35,28 @@ std::vector<Phase> phases_of(const WindowAxis& axis) {
   return phases;
 }
 
-// Of the padded source, the image's own and those that windows reach.
+// Positions of the padded source: the image's own, and those that windows reach.
 int64_t positions_of(const WindowAxis& axis) {
   return std::max((axis.dst - 1) * axis.stride + axis.kernel, axis.pad_begin + axis.src);
 }
 
-// The weights of one phase of rows and one of columns, and the columns that they make.
+// The product of one phase of rows and one phase of columns: its packed weights, and the columns of diff_src that it
+// makes.
 struct Product {
   Phase row, column;
-  int64_t steps = 0;                       // of 32 k, of each of the rows of diff_dst
-  std::size_t weights = 0;                 // in scratch memory
-  int64_t pixels = 0;                      // a from 0 on
-  int64_t inner_begin = 0, inner_end = 0;  // those of them that the image has itself
+  int64_t steps = 0;                       // steps of 32 of K, per row of diff_dst
+  std::size_t weights = 0;                 // offset into scratch memory
+  int64_t pixels = 0;                      // positions a of the phase
+  int64_t inner_begin = 0, inner_end = 0;  // of them, those inside the image; the others are border
   int64_t first = 0;                       // the image's column of inner_begin
 
   [[nodiscard]] int64_t panel() const { return row.taps * steps * kAmxTile; }  // words
 };
 
-// Rows of a panel are pairs of k; a row that is half full belongs to those that are.
+// A panel's row holds a pair of K; the row that contains k, rounded up.
 uint32_t* panel_row(uint32_t* panel, int64_t k) { return panel + (k + 1) / 2 * kLanes; }
 
-// Weights of up to 16 channels with `count` outputs each, to k = first to first + count of a panel.
+// Packs weights of up to 16 source channels, `count` output channels each, to k = first to first + count of a panel.
 void pair_weights(const AmxLoops& loops, const uint16_t* weights, int64_t count, int64_t channels, int64_t first,
                   uint32_t* panel) {
   if (count % 2 == 0) {
@@ -76,18 +77,18 @@ struct Layout {
   Convolution conv;
   const AmxLoops* loops = nullptr;
   View src, dst;
-  std::vector<Product> products;  // of each phase of rows the phases of columns
+  std::vector<Product> products;  // [phase of rows][phase of columns]
   int64_t column_phases = 1;
-  int64_t margin = 0;  // pixels of zeros before and behind a row of diff_dst
-  int64_t row = 0;     // its elements, filled up
+  int64_t margin = 0;  // zero pixels before and after a row of diff_dst
+  int64_t row = 0;     // elements of that row with its margins, rounded up
   int64_t slots = 1;
-  Dims columns;  // where each padded column comes from
-  // Rows of the padding, and for each of the image's rows which of them it shows.
+  Dims columns;  // the image's column that each padded column shows
+  // Padded rows of the border, and for each row of the image the indices of those that show it.
   Dims border_rows;
   std::vector<Dims> shown;
   std::size_t borders = 0, rows = 0, outer = 0, sums = 0, thread_bytes = 0;
 
-  // Of the pixels that one phase of columns has beside the image, at most.
+  // Most elements of the border columns that one phase of columns has beside the image.
   [[nodiscard]] int64_t outer_elements() const { return (static_cast<int64_t>(columns.size()) - src.w) * src.c; }
   [[nodiscard]] const Product* products_of(int64_t padded_row) const {
     return products.data() + padded_row % conv.window.h.stride * column_phases;
@@ -142,7 +143,8 @@ class AmxGradSrc final : public ConvolutionKernel {
     return reinterpret_cast<BFloat16*>(scratch(layout_->borders)) + i * layout_->src.w * layout_->src.c;
   }
 
-  // To panels of 16 channels of the source; k runs over the pixels of diff_dst side by side, and their channels.
+  // Packs the weights, transposed, to panels of 16 source channels. K runs over neighbouring pixels of diff_dst and,
+  // within them, their channels.
   void pack_weights() const {
     const Layout& l = *layout_;
     const int64_t stride_h = l.conv.window.h.stride, stride_w = l.conv.window.w.stride;
@@ -163,13 +165,14 @@ class AmxGradSrc final : public ConvolutionKernel {
     });
   }
 
-  // Rows of the padded source, of one image by one thread: one after another, best in order.
+  // Makes rows of the padded diff_src of one image, in one thread. In ascending order each row of diff_dst is copied
+  // once.
   class Rows {
    public:
     Rows(const AmxGradSrc& kernel, int64_t thread, int64_t image)
         : kernel_(kernel), l_(*kernel.layout_), thread_(thread), image_(image) {}
 
-    // Row `padded` to the W pixels of `to`, with what falls on the padding beside it.
+    // Writes the inner W pixels of a padded row to `to`, and adds the gradient of its border columns to them.
     void make(int64_t padded, BFloat16* to) {
       const WindowAxis& h = l_.conv.window.h;
       const int64_t last = padded / h.stride;
@@ -188,7 +191,7 @@ class AmxGradSrc final : public ConvolutionKernel {
       return kernel_.scratch<uint16_t>(thread_, l_.rows) + (row + l_.slots) % l_.slots * l_.row;
     }
 
-    // A row of diff_dst, zeros around it.
+    // Copies a row of diff_dst with its margins into the ring buffer.
     void put(int64_t row) const {
       uint16_t* to = slot(row);
       if (row < 0 || row >= l_.dst.h) {
@@ -247,8 +250,8 @@ class AmxGradSrc final : public ConvolutionKernel {
   Addresses at_;
 };
 
-// Whether it is faster than oneDNN. Products come in pairs of 16 channels; one that is left over, as with 36 or 132
-// channels, costs almost as much as a pair. With a stride, oneDNN takes three times as long.
+// Whether this kernel is faster than oneDNN. AMX products take source channels in pairs of 16; a single 16 that is left
+// over, as with 36 or 132 channels, costs almost as much as a pair. With a stride, oneDNN takes three times as long.
 bool is_worth_it(const Convolution& conv) {
   const int64_t channels = conv.src.shape[1];
   return conv.window.h.stride * conv.window.w.stride > 1 || channels <= kLanes || channels % (2 * kLanes) == 0;
@@ -325,7 +328,8 @@ Answer plan_amx_grad_src(const PlanContext&, const Convolution& conv) {
                   .implementation = "avx512_core_amx_bf16",
                   .rounding = conv.padding_mode == PaddingMode::constant ? 0 : kBorderRoundingBf16,
                   .kernel = nullptr};
-  // A row is copied before its place is written: 32 channels at 512x512 take 1.2 instead of 1.8 ms.
+  // In place, since a row of diff_dst is copied before its memory is written: 32 channels at 512x512 take 1.2 instead
+  // of 1.8 ms.
   if (is_pointwise && l.src.c == l.dst.c) plan.in_place = {{0, 0}};
   plan.kernel = std::make_unique<AmxGradSrc>(std::move(layout));
   return plan;

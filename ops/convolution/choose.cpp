@@ -26,7 +26,7 @@ namespace {
 
 constexpr auto kForward = Direction::forward, kGradSrc = Direction::grad_src, kGradWeights = Direction::grad_weights;
 constexpr Isa kAny = Isa::any, kAvx2 = Isa::avx2, kBf16 = Isa::avx512_bf16, kAmx = Isa::amx;
-// What no CPU needs: the candidate does not take the type.
+// No CPU has it: the candidate does not take this element type.
 constexpr Isa kNever = Isa::never;
 constexpr bool kBesideAmx = true, kNotBesideAmx = false, kOurs = true, kOneDnn = false;
 constexpr unsigned kAnySource = kPlain | kNormalized | kResized;
@@ -96,7 +96,7 @@ bool has_mixed_types(const Convolution& conv) {
          conv.dst.shape.elements() == 0;
 }
 
-// Why the candidate's own plan() need not be asked; empty where it must.
+// Why the candidate declines by its line in the table alone; empty where its own plan() must be asked.
 std::string_view reason_against(const Candidate& candidate, const Convolution& conv) {
   const auto takes = [&](unsigned bits) { return (candidate.takes & bits) == bits; };
   const bool is_bf16 = conv.src.dtype == DType::bf16;
@@ -116,12 +116,13 @@ std::string_view reason_against(const Candidate& candidate, const Convolution& c
   return {};
 }
 
-// The source as it is once it is normalised.
+// The context of a convolution whose source was normalised into memory before: channels-last, and no other inputs.
 PlanContext behind_normalization_context(const PlanContext& ctx, const Convolution& conv) {
   return {ctx.graph, ctx.node, ctx.engine, {with_tag(conv.src, Tag::nhwc), ctx.src[1]}, LayoutPolicy::channels_last};
 }
 
-// The convolution alone, with what it can't do itself before and behind it.
+// The convolution without its extra work, which becomes passes of their own: normalisation of the source before it,
+// statistics of dst or Resize's gradient after it.
 KernelPlan plan_apart(const PlanContext& ctx, const Convolution& conv) {
   Convolution alone = conv;
   alone.normalized.reset();

@@ -1,4 +1,7 @@
-// What a convolution's kernel is planned from, in any of its three directions.
+// Describes one convolution to the kernels that may compute it: direction, window, padding mode, element types, and
+// what is fused into it. The field's own description is oneDNN's convolution descriptor; this one adds padding modes
+// that show the image's own pixels (reflect, edge, wrap), a source that is resized and normalised while it is read, and
+// statistics of dst.
 #pragma once
 
 #include <algorithm>
@@ -17,21 +20,23 @@ namespace hourglass::kernels {
 
 enum class Direction : uint8_t { forward, grad_src, grad_weights };
 
-// The attributes of a convolution, and `more` behind them. pad_mode (not ONNX's) says what stands outside the source
-// instead of zero, as Pad's mode does; band_rows sets how many rows of dst are computed at a time.
+// ONNX's attributes of Conv, followed by `more`, and two of our own: pad_mode says what stands outside the source
+// instead of zeros, as Pad's mode does; band_rows sets how many rows of dst are computed at a time.
 std::vector<AttrSpec> convolution_attrs(const std::vector<AttrSpec>& more);
 
-// By those: what stands outside the source.
+// The attribute pad_mode; zeros (constant) where it is absent.
 PaddingMode padding_mode_of(const Attrs& attrs);
-// Throws Error for whatever can be wrong about a convolution. src [N,C,H,W], weights [OC,C/group,KH,KW].
+// The window of a convolution, after every check. Throws Error where shapes and attributes do not fit each other. src
+// [N,C,H,W], weights [OC,C/group,KH,KW].
 Window checked_window(const Attrs& attrs, const Shape& src, const Shape& weights);
 
-// The source is not what input 0 holds, but what BatchNormalization and its activation make of it, and of input 6
-// behind its channels; see ops/convolution/source.h.
+// The source is made while it is read: BatchNormalization and its activation of input 0, whose channels are followed by
+// those of input 6, where that is given. See ops/convolution/source.h.
 struct SourceNormalization {
-  int64_t first_channels = 0;  // of input 0
-  float alpha = 1;             // the activation's
-  // Where input 0 is resized on the way: its shape, and Resize's attributes. There is no activation then.
+  int64_t first_channels = 0;  // those of input 0; the others are input 6's
+  float alpha = 1;             // slope of LeakyRelu for negative values; 1: no activation
+  // Where input 0 is resized before it is normalised: its shape before, and Resize's attributes. There is no activation
+  // then.
   struct Resizing {
     Shape from;
     Attrs attrs;
@@ -45,33 +50,34 @@ struct Convolution {
   Window window;
   PaddingMode padding_mode = PaddingMode::constant;
   int64_t group = 1;
-  TensorType src, weights, dst;  // or the gradients in their places
+  TensorType src, weights, dst;  // or diff_src, diff_weights, diff_dst: the same types and shapes
   bool has_bias = false;         // forward: bias is input bias_input(); grad_weights: diff_bias is output 1
   // forward: outputs 1 and 2 are statistics of dst, with this epsilon; see ops/normalization/written_statistics.h
   std::optional<double> statistics = {};
-  // forward, grad_weights: src is made of the node's inputs as this says. grad_src: with `resized`, the gradient goes
-  // on to the image before it was resized and, output 1, to the channels beside it; the rest has no meaning.
+  // forward, grad_weights: how src is made of the node's inputs. grad_src: where `resized` is set, the gradient also
+  // passes through Resize: output 0 is the gradient of the image before it was resized, output 1 that of the channels
+  // beside it; the other members have no meaning.
   std::optional<SourceNormalization> normalized = {};
-  int64_t band_rows = 0;  // of dst, where it is computed band by band; 0: by the sizes
+  int64_t band_rows = 0;  // rows of dst in a band; 0: the kernel decides
 
   [[nodiscard]] std::size_t bias_input() const { return normalized ? kConvBiasInput : 2; }
 };
 
-// By a node's attributes, without bias, statistics and normalisation. Throws as checked_window().
+// The convolution that a node's attributes describe, without bias, statistics and normalised source. Throws as
+// checked_window().
 Convolution convolution_of(const Attrs& attrs, Direction direction, const TensorType& src, const TensorType& weights,
                            const TensorType& dst);
 
-// Why a kernel does not serve a convolution: "stride 2", "more than 64 channels".
+// Why a kernel does not serve a convolution, in words that a user can read: "stride 2", "more than 64 channels".
 struct Declined {
   std::string reason;
 };
 using Answer = std::variant<Declined, KernelPlan>;
 
-// What the gradient of a bf16 source may be off by, of the largest, next to its border: what falls on a border that is
-// not wide is rounded before it is added, and the sums may be.
+// The largest error of a bf16 diff_src next to its border, relative to its largest value: the gradient of the border is
+// rounded to bf16 before it is added to the pixels that the border shows, and so may the sum be.
 constexpr double kBorderRoundingBf16 = 1.0 / 128;
-// Whether a border shows so many pixels, perhaps one of them over and over, that what falls on it should be summed in
-// f32.
+// Whether the border is so wide, and may show one pixel so many times, that its gradients should be summed in f32.
 inline bool has_wide_border(const Convolution& conv) {
   constexpr int64_t kWide = 4;
   const auto& [h, w] = conv.window;
@@ -79,8 +85,8 @@ inline bool has_wide_border(const Convolution& conv) {
          std::max({h.pad_begin, h.pad_end, w.pad_begin, w.pad_end}) >= kWide;
 }
 
-// A convolution's kernel that may do more than that, to its source and its result on the way: run_primitives() leaves
-// that out.
+// A kernel that fuses other work (normalisation, statistics) with its convolution. run_primitives() runs the
+// convolution alone, and alone() tells the kernel so.
 class ConvolutionKernel : public Kernel {
  public:
   void run_primitives() noexcept final {

@@ -16,15 +16,15 @@
 namespace hourglass::kernels {
 namespace {
 
-// A band is as large as a last-level cache takes: each costs up to three barriers between threads.
+// A band fills the last-level cache: larger is better, since each band costs up to three barriers between threads.
 constexpr int64_t kBandBytes = 8 << 20;
 
-// The candidates, best first. Measured with oneDNN 2.6 on AVX-512 with bf16 (Zen 4): channels-last is the fastest
-// forward; backward its kernels fall behind the blocked ones where both sides fill blocks of 16; with up to 8 channels
-// on a side, f32 does best with blocks of 8. On AVX2 (Zen 3) blocks of 8 are the fastest, for gradients of weights by
-// two to five times; SSE4.1 has gradients in plain layouts only. AMX is used with channels last alone: gradients of the
-// standard network in blocks take ten times as long (hourglass bench ops --model standard --precision bf16, Xeon with
-// AMX: 2720 ms an iteration against 609).
+// Layouts to try for the bands, best first. Measured with oneDNN 2.6 on AVX-512 with bf16 (Zen 4): forward,
+// channels-last is the fastest; backward, its kernels are slower than the blocked ones where both sides fill blocks of
+// 16; with up to 8 channels on a side, f32 does best with blocks of 8. On AVX2 (Zen 3) blocks of 8 are the fastest, for
+// gradients of weights by two to five times; SSE4.1 has gradients in plain layouts only. oneDNN uses AMX with
+// channels-last only: gradients of the standard network in blocks take ten times as long (hourglass bench ops --model
+// standard --precision bf16, Xeon with AMX: 2720 ms an iteration against 609).
 std::vector<Tag> layouts(const Convolution& conv) {
   const int64_t narrow = std::min(conv.src.shape[1], conv.dst.shape[1]);
   const bool few = narrow > 4 && narrow <= 8 && conv.src.dtype == DType::f32;
@@ -37,7 +37,7 @@ std::vector<Tag> layouts(const Convolution& conv) {
   return {Tag::nChw16c, Tag::nChw8c, Tag::nhwc, Tag::nchw, Tag::any};
 }
 
-// The primitive of one size of band, behind the differences of the three directions.
+// The primitive for one size of band, in the same form for all three directions.
 struct BandPrimitive {
   dnnl::primitive primitive;
   MemoryDesc src, weights, dst, scratchpad;
@@ -87,12 +87,12 @@ HG_CLONES void add_row(const float* src, float* dst, int64_t count) {
   for (int64_t i = 0; i < count; ++i) dst[i] += src[i];
 }
 
-// Whether rows of pixels follow each other.
+// Whether the image is channels-last without gaps between its rows.
 bool is_one_run(const View& v) { return v.is_channels_last() && v.stride_h == v.w * v.c; }
 
 int64_t overlap_of(const WindowAxis& h) { return std::max<int64_t>(0, h.extent() - h.stride); }
 
-// Everything that is decided in plan().
+// All that plan() decides.
 struct Layout {
   explicit Layout(Convolution convolution) : conv(std::move(convolution)), padding(conv.window, conv.padding_mode) {}
 
@@ -107,12 +107,12 @@ struct Layout {
   View src_view, dst_view;
   std::optional<NormalizedSource> normalized;
   WrittenStatistics statistics;
-  // Where the graph's own memory serves: no copy is made.
+  // Where the primitive works on the graph's own memory, without a copy.
   bool src_in_place = false, dst_in_place = false, weights_in_place = false;
-  // ScratchLayout into scratch memory.
+  // Offsets into scratch memory.
   std::size_t scratchpad = 0, src_part = 0, dst_part = 0, left_over = 0, weights_part = 0, weights_sum = 0,
               bias_part = 0;
-  // A normalised source: its coefficients, and of each thread a row and a buffer for it.
+  // A normalised source: its coefficients, and for each thread a row and a buffer for it.
   std::size_t coefficients = 0, normal_rows = 0, normal_row_bytes = 0;
 };
 
@@ -155,7 +155,7 @@ class OnednnBands final : public Kernel {
     if (!l.weights_in_place && gradient) execute(weights_reorder_, reorder_arguments_);
   }
 
-  // What bands copy is left out, and so is what they normalise.
+  // Copies and normalisation are left out.
   void run_primitives() noexcept override {
     const Layout& l = *layout_;
     for (std::size_t b = 0; b < l.bands.size(); ++b) execute(l.primitives[l.primitive_of[b]].primitive, arguments_[b]);
@@ -189,7 +189,7 @@ class OnednnBands final : public Kernel {
   [[nodiscard]] Pixels part(const View& view, std::size_t offset) const {
     return {.view = view, .type = layout_->conv.src.dtype, .data = scratch(offset)};
   }
-  // Row `row` of image `n`, in place.
+  // Address of row `row` of image `n`.
   static void* row_address(const Pixels& pixels, int64_t n, int64_t row) {
     return static_cast<char*>(pixels.data) +
            static_cast<std::size_t>(pixels.view.offset(n, 0, row, 0)) * size_of(pixels.type);
@@ -269,7 +269,7 @@ class OnednnBands final : public Kernel {
     }
   }
 
-  // An image's rows, each made by the thread that asks for it.
+  // Rows of a normalised image, each made by the thread that asks for it.
   class NormalizedRows final : public PaddedImage::Rows {
    public:
     NormalizedRows(const OnednnBands& kernel, int64_t image) : kernel_(kernel), image_(image) {}
@@ -298,7 +298,7 @@ class OnednnBands final : public Kernel {
     if (goes_on && kept.view.h > 0) copy_rows(made, 0, band.src_rows - kept.view.h, kept, 0, 0, kept.view.h);
   }
 
-  // Room for the rows that neighbouring bands share, laid out as the band is.
+  // Memory for the rows that neighbouring bands share, laid out as the band is.
   [[nodiscard]] Pixels left_over(const Pixels& band) const {
     Pixels kept = band;
     View& v = kept.view;
@@ -318,7 +318,7 @@ class OnednnBands final : public Kernel {
   std::vector<dnnl_exec_arg_t> reorder_arguments_;
 };
 
-// What the primitive computes on for a band of that size.
+// The primitive's problem for a band of that size: no padding, the copy has it.
 ConvolutionSpec spec_of(const Convolution& conv, Tag layout, const Band& band,
                         const std::optional<MemoryDesc>& weights) {
   const Window& window = conv.window;
@@ -345,7 +345,8 @@ int64_t band_rows(const Convolution& conv) {
   return std::max<int64_t>(8, kBandBytes / row_bytes);
 }
 
-// Cuts the image and makes the primitives; false when oneDNN has none, or the cut won't do.
+// Cuts the image into bands and makes their primitives. False where oneDNN has none, or where a gradient can't be cut
+// so.
 bool cut(const dnnl::engine& engine, int64_t rows, Layout& layout) {
   const Convolution& conv = layout.conv;
   layout.bands = cut_into_bands(conv.window.h, conv.src.shape[0], rows);
@@ -370,13 +371,13 @@ bool cut(const dnnl::engine& engine, int64_t rows, Layout& layout) {
   return true;
 }
 
-// Whether bands are worth their copies for a convolution of a channels-last activation that needs none for its padding:
-// where blocked layouts are so much faster, or a whole image would take too much scratch memory.
+// Whether bands are worth their copies even though the border is constant and channels-last needs none: where blocked
+// layouts are much faster, or where a whole image would take too much scratch memory.
 bool prefers_bands(const Convolution& conv) {
   if (conv.direction == Direction::forward) return false;
   const int64_t narrow = std::min(conv.src.shape[1], conv.dst.shape[1]);
   const bool is_1x1 = conv.window.h.kernel == 1 && conv.window.w.kernel == 1;
-  // What oneDNN's backward 1x1 kernels want of scratch memory for bf16 is several times the image.
+  // oneDNN's backward 1x1 kernels in bf16 want scratch memory of several times the image.
   if (is_1x1 && conv.src.dtype == DType::bf16) return true;
   return conv.direction == Direction::grad_weights && narrow >= (is_1x1 ? 64 : 16);
 }
@@ -387,7 +388,7 @@ bool prefers_channels_last(const Convolution& conv) { return layouts(conv).front
 
 Answer plan_onednn_bands(const PlanContext& ctx, const Convolution& conv) {
   const bool has_border = conv.padding_mode != PaddingMode::constant;
-  // Bands copy what they read, with its border.
+  // The source is normalised while it is copied, and only a border makes that copy necessary.
   if (conv.normalized && !has_border) return Declined{"normalises only what it copies for its border"};
   if (!has_border && !prefers_bands(conv)) return Declined{"the border is constant, and bands are no faster"};
   auto layout = std::make_shared<Layout>(conv);

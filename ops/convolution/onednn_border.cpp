@@ -14,19 +14,19 @@
 namespace hourglass::kernels {
 namespace {
 
-// Pixels that an image has for the edges to cost less than what bands copy. Measured with AMX, 32 to 64 channels:
-// 0.93 of the time at 128x128, 1.3 at 64x64. With 128 channels bands are faster, 85 and 105 ms of the standard
-// network's largest.
+// From this many pixels on, the four small primitives cost less than the copies of bands. Measured with AMX, 32 to 64
+// channels: 0.93 of the time at 128x128, 1.3 at 64x64. With 128 channels bands are faster: 85 against 105 ms for the
+// standard network's largest convolution.
 constexpr int64_t kPixels = 128 * 128, kMostChannels = 64;
 
-// Lines, rows or columns, of the padding on one side of an axis, and the lines of diff_dst that reach them.
+// One side of an axis: its border's lines (rows or columns), and the lines of diff_dst whose windows reach them.
 struct Side {
-  int64_t begin = 0, count = 0;  // from the padding's first line on
+  int64_t begin = 0, count = 0;  // counted from the padding's first line
   int64_t dst_begin = 0, dst_count = 0;
-  int64_t crop_begin = 0, crop_end = 0;  // of the lines that those of diff_dst reach, the ones that aren't the side's
+  int64_t crop_begin = 0, crop_end = 0;  // lines that these windows reach besides: the primitive crops them, as padding
 };
 
-// Lines that windows reach, from the padding's first on.
+// Lines of the padded axis that any window reaches.
 int64_t covered(const WindowAxis& axis) { return (axis.dst - 1) * axis.stride + axis.extent(); }
 
 Side side_before(const WindowAxis& axis) {
@@ -42,31 +42,32 @@ Side side_behind(const WindowAxis& axis) {
   if (side.count <= 0) return {};
   side.dst_begin = std::max<int64_t>(0, (side.begin - axis.extent() + axis.stride) / axis.stride);
   side.dst_count = axis.dst - side.dst_begin;
-  // No window may reach the first of them.
+  // No window may reach the first border lines.
   side.begin = std::max(side.begin, side.dst_begin * axis.stride);
   side.count = covered(axis) - side.begin;
   side.crop_begin = side.begin - side.dst_begin * axis.stride;
   return side;
 }
 
-// The gradient of one side's padding: above and below of whole padded rows, left and right of the image's rows alone.
+// The primitive for one side of the border: above and below whole padded rows, left and right the image's rows alone.
 struct Edge {
   Side side;
   bool is_rows = false;
   dnnl::primitive primitive;
   MemoryDesc src, dst, scratchpad;
   int64_t src_row = 0, dst_row = 0;  // elements
-  std::size_t src_part = 0;          // in scratch memory; and of columns, which are copied:
-  std::size_t dst_part = 0;
+  std::size_t src_part = 0;          // offsets into scratch memory: of its result,
+  std::size_t dst_part = 0;          // and, for columns, of its copy of diff_dst
 };
 
 struct Layout {
   Convolution conv;
   View src, dst;
-  dnnl::primitive primitive;  // of the image
+  dnnl::primitive primitive;  // of the image with zeros around it
   MemoryDesc src_desc, dst_desc, weights, scratchpad;
   std::vector<Edge> edges;
-  // Where padded columns come from; and for each row of the image the edges' rows that it shows on its border.
+  // columns: the image's column that each padded column shows. shown: for each row of the image, the rows of edges that
+  // show it.
   Dims columns;
   struct Shown {
     std::size_t edge;
@@ -159,7 +160,7 @@ class OnednnBorder final : public Kernel {
     });
   }
 
-  // Row by row of the image, so that each of its pixels is one thread's.
+  // Row by row of the image, so that one thread alone adds to a pixel.
   template <class T>
   void add_edges(int64_t n) const noexcept {
     const Layout& l = *layout_;
@@ -203,7 +204,7 @@ MemoryDesc channels_last(DType type, int64_t n, int64_t channels, int64_t rows, 
   return with_tag({type, Shape{n, channels, rows, columns}}, Tag::nhwc);
 }
 
-// Above and below, or left and right. False where oneDNN has no kernel for it.
+// Adds the primitive for one side: above or below (is_rows), left or right. False where oneDNN has no kernel for it.
 bool make_edge(const dnnl::engine& engine, const Side& side, bool is_rows, Layout& l) {
   if (side.count == 0) return true;
   const Convolution& conv = l.conv;

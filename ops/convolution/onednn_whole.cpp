@@ -11,7 +11,7 @@ using From = Argument::From;
 
 constexpr const char* kNoKernel = "oneDNN has no kernel for this CPU and type";
 
-// How the weights look in the graph (4-D) and to oneDNN's choice `inner` (5-D when grouped).
+// The weights in the graph (4-D) and as oneDNN's choice `inner` (5-D when grouped).
 struct WeightsLayout {
   MemoryDesc outer;  // the graph's value
   MemoryDesc given;  // the same memory as oneDNN describes it
@@ -46,7 +46,8 @@ ConvolutionSpec spec_of(const PlanContext& ctx, const Convolution& conv) {
   return spec;
 }
 
-// make(engine, spec), with layouts of oneDNN's choice where it has only a reference for those of the spec.
+// make(engine, spec); where oneDNN has only its reference implementation for the layouts of the spec, with layouts of
+// its own choice.
 template <typename Make>
 auto make_fast(const PlanContext& ctx, const ConvolutionSpec& spec, const Make& make) {
   auto desc = make(ctx.engine, spec);
@@ -61,8 +62,8 @@ auto make_fast(const PlanContext& ctx, const ConvolutionSpec& spec, const Make& 
 constexpr std::size_t kAlign = 64;
 std::size_t aligned(std::size_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
 
-// Forward and backward-data: the weights are input 1. Scratch memory: the larger of the scratchpads, then the blocked
-// weights.
+// Completes the plan of forward and backward-data, whose input 1 are the weights. Scratch memory: the larger of the two
+// scratchpads, then the blocked weights.
 template <typename Primitive>
 void finish_with_weights_in(const PlanContext& ctx, const WeightsLayout& weights,
                             const typename Primitive::primitive_desc& desc, std::vector<Argument> arguments,

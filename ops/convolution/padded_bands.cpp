@@ -12,8 +12,8 @@
 namespace hourglass::kernels {
 namespace {
 
-// `pixels` times `lanes` neighbours and `fill` zeros behind them, with strides between pixels. kLanes: what lanes is,
-// or 0 for any.
+// Copies `lanes` neighbouring channels of `pixels` pixels, each followed by `fill` zeros. kLanes: the number of lanes
+// where it is known, or 0.
 template <class From, class To, int kLanes>
 HG_CLONES void copy_pixels(const From* src, int64_t src_stride, To* dst, int64_t dst_stride, int64_t lanes,
                            int64_t fill, int64_t pixels) {
@@ -51,7 +51,7 @@ HG_CLONES void fill_row(To* dst, int64_t count, float value) {
 
 int64_t channel_offset(const View& view, int64_t c) { return c / view.block * view.stride_g + c % view.block; }
 
-// Channels that lie side by side in both views; behind the last ones there are lanes of dst's block to fill up.
+// Channels that lie side by side in both layouts. After the last ones, `fill` lanes of dst's channel block are zeroed.
 struct Run {
   int64_t channel = 0, lanes = 0, fill = 0;
 };
@@ -65,10 +65,10 @@ void for_each_run(const View& src, const View& dst, const Function& fn) {
   }
 }
 
-// Pixels that are copied for all channels in turn: what is read of them stays in the first-level cache.
+// Pixels that are copied for all channels in turn, so that the cache lines read stay in the first-level cache.
 constexpr int64_t kTile = 64;
 
-// `count` neighbouring pixels of a row, all channels.
+// Copies all channels of `count` neighbouring pixels of a row.
 template <class From, class To>
 void copy_stretch(const View& from, const From* src, const View& to, To* dst, int64_t count) {
   for (int64_t begin = 0; begin < count; begin += kTile) {
@@ -87,7 +87,7 @@ void zero_pixels(const View& to, To* dst, int64_t count) {
   }
 }
 
-// sum[i * lanes + l] += the same of the source, for up to kTile pixels. kLanes as for copy_pixels.
+// sum[i * lanes + l] += lane l of source pixel i, for up to kTile pixels. kLanes as for copy_pixels.
 template <class From, int kLanes>
 HG_CLONES void add_pixels(const From* src, int64_t src_stride, float* sum, int64_t lanes, int64_t pixels) {
   if constexpr (kLanes > 0) lanes = kLanes;
@@ -113,7 +113,7 @@ void with_elements(DType from, DType to, const Function& fn) {
   with_element(from == DType::bf16, [&](auto* f) { with_element(to == DType::bf16, [&](auto* t) { fn(f, t); }); });
 }
 
-// Those that lie in memory.
+// The rows of an image in memory.
 class ImageRows final : public PaddedImage::Rows {
  public:
   ImageRows(const Pixels& image, int64_t n) : image_(image), n_(n) {}
@@ -234,7 +234,7 @@ std::vector<std::vector<PaddedImage::Row>> PaddedImage::completed_rows(const std
     std::vector<Row> rows;
     for (int64_t row = 0; row < image_rows; ++row) {
       const Dims& from = parts[static_cast<std::size_t>(row)];
-      // Padded rows come in order, but a reflected one may come before or behind its neighbours.
+      // Padded rows are in ascending order, but a border row may lie before or after the row that it shows.
       const auto [low, high] = std::minmax_element(from.begin(), from.end());
       if (*high < complete_from || *high >= complete_to) continue;
       if (*low < complete_from) return {};
@@ -260,7 +260,8 @@ void PaddedImage::fold(const std::vector<Row>& rows, const Pixels& part, const P
     parallel_for(static_cast<int64_t>(rows.size()), [&](int64_t i) {
       const Row& row = rows[static_cast<std::size_t>(i)];
       auto* out = dst + to.offset(n, 0, row.row, 0);
-      // Columns [begin, end): one with several parts, or up to kTile that are shown once.
+      // Sums columns [begin, end) of the image: one column that several padded columns show, or up to kTile that are
+      // shown once.
       const auto sum_tile = [&](int64_t begin, int64_t end) {
         for_each_run(from, to, [&](const Run& run) {
           for (int64_t l = 0; l < run.lanes; l += kSumLanes) {

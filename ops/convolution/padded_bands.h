@@ -1,9 +1,11 @@
-// Horizontal bands of a padded image: what a convolution works on when it is cut into pieces that stay in the cache.
+// Copies horizontal bands of a padded image out of the image (gather) and adds them back (fold): what a convolution
+// works on when the image is cut into pieces that stay in the cache.
 //
-// A band of output rows sees a band of rows of the padded source. gather() makes that band, padding and all, in any
-// layout and type; fold() is its adjoint: it adds what came back on padding to the pixels that the padding showed.
-// copy_rows() moves rows between layouts and types. All run in parallel over rows, and the same number of threads gives
-// the same bytes; so does any other.
+// A band of output rows sees a band of rows of the padded source, which overlaps the next one (halo). gather() makes
+// that band, border included, in any layout and element type. fold() is its adjoint, for gradients: it adds each padded
+// pixel to the image's pixel that it shows, and completes an image's row in the band that holds the last of its padded
+// rows; the overlap with the next band is carried over. copy_rows() moves rows between layouts and types. All run in
+// parallel over rows; the bytes do not depend on the number of threads.
 #pragma once
 
 #include <cstdint>
@@ -17,36 +19,36 @@
 namespace hourglass::kernels {
 
 // Output rows [dst_begin, dst_begin + dst_rows) of image `image`. They see rows [src_begin, src_begin + src_rows) of
-// the padded source, of which the next band sees the last few again.
+// the padded source; the next band sees the last few of these again.
 struct Band {
   int64_t image = 0;
   int64_t dst_begin = 0, dst_rows = 0;
   int64_t src_begin = 0, src_rows = 0;
 };
 
-// Cuts every image into bands of about `rows` output rows, a multiple of 4 if there are several. Together they see
+// Cuts every image into bands of about `rows` output rows, a multiple of 4 if there are several. Together they cover
 // every row of the padded source.
 std::vector<Band> cut_into_bands(const WindowAxis& h, int64_t images, int64_t rows);
 
-// An activation in memory.
+// An activation in memory: layout, element type, address.
 struct Pixels {
   View view;
   DType type = DType::f32;  // or bf16
   void* data = nullptr;
 };
 
-// Rows [from_begin, from_begin + rows) of image from_n of `from`, to rows [to_begin, ...) of image to_n of `to`.
+// Copies rows [from_begin, from_begin + rows) of image from_n of `from` to rows [to_begin, ...) of image to_n of `to`.
 void copy_rows(const Pixels& from, int64_t from_n, int64_t from_begin, const Pixels& to, int64_t to_n, int64_t to_begin,
                int64_t rows);
 
-// How the rows and columns of a padded image stand for the image's own.
+// Which row and column of the image each row and column of the padded image shows.
 class PaddedImage {
  public:
   PaddedImage(const Window& window, PaddingMode border);
 
-  // Makes the band's part of the padded source.
+  // Copies the band's part of the padded source to `part`.
   void gather(const Pixels& image, const Band& band, const Pixels& part) const;
-  // The same of rows that lie as the image's would.
+  // The same, with rows from another place (made while they are read) that lie in memory as the image's rows would.
   class Rows {
    public:
     // Called by the thread that reads what it returns.
@@ -57,28 +59,28 @@ class PaddedImage {
   };
   void gather(const Pixels& image, const Rows& rows, const Band& band, const Pixels& part) const;
 
-  // A row of the image, and the rows of a band's padded gradient that it is the sum of: row r >= 0 of the band itself,
-  // or row -1 - r of what the band before left over.
+  // A row of the image as a sum of padded rows. A part r >= 0 is row r of the band, a part -1 - r is row r of the
+  // overlap that the band before left over.
   struct Row {
     int64_t row = 0;
     Dims parts;
   };
-  // For each band the rows that it completes. Neighbours overlap by `overlap` rows. Empty when some row's parts lie
-  // further apart than that: then the image can't be cut so.
+  // For each band, the rows of the image that it completes. Neighbouring bands overlap by `overlap` rows. Empty where
+  // the padded rows that show some row lie in bands that are not neighbours (wrap): the image can't be cut so.
   [[nodiscard]] std::vector<std::vector<Row>> completed_rows(const std::vector<Band>& bands, int64_t overlap) const;
 
-  // Sums the band's gradient, and the overlap that the band before left over, to the rows it completes.
+  // Adds up the band's gradient, and the overlap left over by the band before, to the rows that this band completes.
   void fold(const std::vector<Row>& rows, const Pixels& part, const Pixels& left_over, const Pixels& image,
             int64_t n) const;
 
  private:
-  // Columns [begin, end) of a stretch are [begin + shift, end + shift) on the other side.
+  // Columns [begin, end), which are columns [begin + shift, end + shift) on the other side (image or padded image).
   struct Stretch {
     int64_t begin = 0, end = 0, shift = 0;
   };
   Dims row_sources_, column_sources_;
-  std::vector<Dims> column_parts_;  // of a column of the image: the padded columns that show it
-  Stretch inner_;                   // padded columns that continue the image without a break
+  std::vector<Dims> column_parts_;  // of each column of the image, the padded columns that show it
+  Stretch inner_;                   // padded columns that are the image itself
   Stretch single_;                  // the longest stretch of the image's columns that are shown once
 };
 

@@ -16,14 +16,15 @@ namespace hourglass::kernels {
 namespace {
 
 constexpr int64_t kLanes = 16;
-// Columns of one product.
+// Output channels of one panel of the weights.
 constexpr int64_t kWidth = 64;
-// With fewer channels in the source, a pass of its own is no slower; but see multiply_few().
+// With fewer source channels a pass that normalises first is no slower; multiply_few() serves some of them.
 constexpr int64_t kFewest = 32;
-// The pixels at a time stay in the second-level cache; a multiple of the rows of sums that stay in registers.
+// A chunk of pixels stays in the second-level cache; a multiple of kRows, the rows of sums that stay in registers.
 constexpr int64_t kChunkBytes = 64 << 10, kRows = 24;
 
-// Sums of pixels, `row` apart, with their bias. kChannels: what channels is, or 0 for any.
+// Stores sums of pixels, `row` floats apart, plus their bias. kChannels: the number of channels where it is known, or
+// 0.
 template <class T, int kChannels>
 HG_CLONES void store_pixels(const float* sums, int64_t row, int64_t pixels, int64_t channels, const float* bias,
                             T* dst) {
@@ -33,7 +34,7 @@ HG_CLONES void store_pixels(const float* sums, int64_t row, int64_t pixels, int6
   }
 }
 
-// Few channels: pixels of kIn floats to sums of kOut, all weights, [kIn][kOut], in AVX-512's registers.
+// sums[pixel][kOut] = src[pixel][kIn] * weights[kIn][kOut], with all weights in AVX-512's registers.
 template <int kIn, int kOut>
 HG_CLONES void multiply_few(const float* src, const float* weights, int64_t pixels, float* sums) {
   typedef float Vector __attribute__((vector_size(kOut * sizeof(float))));
@@ -50,7 +51,7 @@ using MultiplyFew = void (*)(const float* src, const float* weights, int64_t pix
 
 int64_t few_columns(int64_t channels) { return channels <= 4 ? 4 : channels <= 8 ? 8 : 16; }
 
-// For so many channels, those of dst filled up; null for others.
+// The loop for so many source channels and (rounded up) output channels; null where there is none.
 MultiplyFew few_loop(int64_t src_channels, int64_t columns) {
   if (src_channels == 8) {
     return columns == 4 ? multiply_few<8, 4> : columns == 8 ? multiply_few<8, 8> : multiply_few<8, 16>;
@@ -68,18 +69,18 @@ struct Layout {
   NormalizedSource normalized;
   WrittenStatistics statistics;
   const GemmLoops* loops = nullptr;
-  MultiplyFew few = nullptr;  // or the loops
+  MultiplyFew few = nullptr;  // null: by `loops`
   bool is_bf16 = false;
   int64_t pixels = 0, chunk = 0, parts = 1;
-  int64_t channels = 0, columns = 0;    // of dst, and filled up
-  int64_t src_channels = 0, depth = 0;  // and words of them
-  bool in_place = false;                // the sums are dst
+  int64_t channels = 0, columns = 0;    // of dst, and rounded up
+  int64_t src_channels = 0, depth = 0;  // of src, and as words
+  bool in_place = false;                // the sums are written straight into dst
   std::size_t weights = 0, bias = 0, coefficients = 0;
-  // Of each thread.
+  // Offsets into each thread's scratch memory.
   std::size_t source = 0, buffer = 0, wide = 0, sums = 0, thread_bytes = 0;
 
   [[nodiscard]] std::size_t element() const { return is_bf16 ? 2 : 4; }
-  [[nodiscard]] int64_t rows() const { return (pixels + kRows - 1) / kRows; }  // of products
+  [[nodiscard]] int64_t rows() const { return (pixels + kRows - 1) / kRows; }  // groups of kRows pixels
 };
 
 class PointwiseKernel final : public ConvolutionKernel {
@@ -118,7 +119,7 @@ class PointwiseKernel final : public ConvolutionKernel {
     return alone() ? WrittenStatistics::none() : layout_->statistics;
   }
   [[nodiscard]] const float* coefficients() const { return alone() ? nullptr : scratch<float>(layout_->coefficients); }
-  // The weights, the bias filled up, and coefficients.
+  // Packs weights, bias (rounded up with zeros) and coefficients.
   void prepare() const {
     const Layout& l = *layout_;
     if (l.few != nullptr) {
@@ -133,7 +134,7 @@ class PointwiseKernel final : public ConvolutionKernel {
     statistics().begin(at_);
   }
 
-  // [src_channels][columns] floats.
+  // The weights as f32, [src_channels][columns].
   void widen_weights() const {
     const Layout& l = *layout_;
     auto* weights = scratch<float>(l.weights);
@@ -145,7 +146,7 @@ class PointwiseKernel final : public ConvolutionKernel {
       }
     });
   }
-  // Panels of kWidth columns.
+  // The weights in panels of kWidth columns, as the GEMM reads its operand B.
   void pack_weights() const {
     const Layout& l = *layout_;
     for (int64_t column = 0; column < l.columns; column += kWidth) {
@@ -159,7 +160,7 @@ class PointwiseKernel final : public ConvolutionKernel {
     const Layout& l = *layout_;
     const std::size_t mine = static_cast<std::size_t>(omp_get_thread_num()) * l.thread_bytes;
     auto* source = scratch<uint32_t>(l.source + mine);
-    // Rows and images follow each other without a gap.
+    // Rows and images follow each other without a gap, so pixels are one long row.
     l.normalized.read(at_, coefficients(), 0, 0, first, count, source, scratch<char>(l.buffer + mine));
     auto* dst = static_cast<char*>(at_.dst[0]) + static_cast<std::size_t>(first * l.channels) * l.element();
     float* sums = l.in_place ? reinterpret_cast<float*>(dst) : scratch<float>(l.sums + mine);
@@ -172,7 +173,7 @@ class PointwiseKernel final : public ConvolutionKernel {
     statistics().add(at_, part, dst, count);
   }
 
-  // bf16 by way of `wide`.
+  // In bf16 the pixels are first widened to f32, in `wide`.
   void multiply_few_channels(const void* source, int64_t count, float* wide, float* sums) const {
     const Layout& l = *layout_;
     if (l.is_bf16) {
@@ -218,7 +219,7 @@ class PointwiseKernel final : public ConvolutionKernel {
 
 bool is_pointwise(const Convolution& conv) { return conv.window.h.is_pointwise() && conv.window.w.is_pointwise(); }
 
-// By `few` or, where that is null, by `loops`.
+// The plan with the loop `few` or, where that is null, with the GEMM of `loops`.
 KernelPlan plan_with(const Convolution& conv, MultiplyFew few, const GemmLoops* loops) {
   const bool is_bf16 = conv.src.dtype == DType::bf16;
   const int64_t channels = conv.dst.shape[1], src_channels = conv.src.shape[1];

@@ -14,14 +14,15 @@
 namespace hourglass::kernels {
 namespace {
 
-// Of a channels-last image that is made in scratch memory, for a kernel whose input 0 it is.
+// Writes the normalised image channels-last into scratch memory, reorders it where the kernel wants another layout, and
+// runs the kernel with it as input 0.
 class BehindNormalization final : public Kernel {
  public:
-  // ScratchLayout into scratch memory.
+  // Offsets into scratch memory.
   struct Places {
     std::size_t image, coefficients, buffers, scratch;
   };
-  // `reorder` is null, or makes input 0 of the image.
+  // `reorder` is null, or makes the kernel's input 0 of the image. `input` is where input 0 lies then.
   BehindNormalization(NormalizedSource source, const MemoryDesc& image, const Places& places, std::size_t input,
                       std::unique_ptr<Kernel> reorder, std::unique_ptr<Kernel> kernel)
       : source_(std::move(source)),
@@ -35,7 +36,7 @@ class BehindNormalization final : public Kernel {
   void bind(const Addresses& at, const dnnl::stream& stream) override {
     at_ = at;
     if (reorder_) reorder_->bind(at, stream);
-    // The other inputs are the one behind it and, last, a bias.
+    // The kernel's other inputs: weights or diff_dst, and a bias, which is the last input.
     kernel_->bind({{scratch(input_), at.src[1], at.src.back()}, at.dst, scratch(places_.scratch)}, stream);
   }
   void run() noexcept override {
@@ -127,7 +128,7 @@ void NormalizedSource::set_coefficients(const Addresses& at, float* coefficients
   }
 }
 
-// Pixels of the image for pixels of what it is resized to.
+// For run_primitives(): pixels of the small image stand for those of the resized one, so as much is read and written.
 template <class T>
 void NormalizedSource::copy_resized(const Part& part, const T* image, int64_t h, int64_t w, int64_t count, T* dst,
                                     int64_t stride) {

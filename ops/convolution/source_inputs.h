@@ -1,5 +1,5 @@
-// The inputs of FusedConv and of a ConvGradWeights whose source is normalised while it is read: passes make the list,
-// kernels read it by position.
+// The inputs of FusedConv, and of a ConvGradWeights whose source is normalised while it is read, as names instead of
+// positions: passes (ops/fused/fuse.h) build the list, kernels read it by position.
 #pragma once
 
 #include <vector>
@@ -11,11 +11,11 @@ namespace hourglass {
 struct SourceInputs {
   ValueId src;                         // the image, [N,C,H,W], before it is resized and normalised
   ValueId other;                       // FusedConv: the weights; ConvGradWeights: diff_dst
-  ValueId scale, bias, mean, inv_std;  // BatchNormalization's, one number per channel of both images
-  ValueId second;                      // an image whose channels stand behind the first one's; or none
-  ValueId conv_bias;                   // FusedConv: the convolution's own; or none
+  ValueId scale, bias, mean, inv_std;  // BatchNormalization's, one number per channel of src and second
+  ValueId second;                      // an activation whose channels follow those of src; or none
+  ValueId conv_bias;                   // FusedConv: the convolution's bias; or none
 
-  // In the order of the positions below, without what is missing at the end.
+  // In the order of the positions below; missing inputs at the end are left out.
   [[nodiscard]] std::vector<ValueId> list() const {
     std::vector<ValueId> inputs{src, other, scale, bias, mean, inv_std, second, conv_bias};
     while (!inputs.back().valid()) inputs.pop_back();

@@ -17,40 +17,43 @@ namespace hourglass::kernels {
 namespace {
 
 constexpr int64_t kLanes = 16, kTile = 6, kOut = 4, kPoints = kTile * kTile;
-// A thread's transformed tiles and products stay in its second-level cache.
+// A thread's transformed tiles and products of one block stay in its second-level cache.
 constexpr int64_t kBlockBytes = 720 << 10;
-// All tiles of both images that a gradient of the weights is summed from at a time stay in the last-level cache.
+// Gradient of the weights: the transformed tiles of src and diff_dst that are summed at a time, by all threads
+// together, stay in the last-level cache.
 constexpr int64_t kChunkBytes = 6 << 20;
-// Sums of products of at most so many bytes are each thread's own, and its tiles stay in its second-level cache.
+// Gradient of the weights: where the 36 sums take at most so many bytes, each thread has sums of its own, and its tiles
+// stay in its second-level cache.
 constexpr int64_t kOwnSumsBytes = 320 << 10;
-// Rows of a column block of tiles whose normalised pixels are at hand: those of two tiles, one below the other.
+// A normalised source: rows of a column block that a ring buffer keeps, those of two tiles one below the other.
 constexpr int64_t kRing = kTile + kOut;
-// Those of one column block stay in a thread's second-level cache.
+// The ring buffer of one column block stays in a thread's second-level cache.
 constexpr int64_t kColumnBlockBytes = 160 << 10;
-// Vectors of columns of one product.
+// Most vectors of output channels in one panel of B.
 constexpr int64_t kVectors = 4;
 
-// Transformed values are rounded to bf16: the results of noise are off by 1.1 % of their standard deviation (RMS).
+// Transformed tiles and filters are rounded to bf16: for random inputs, results are off by 1.1 % of their standard
+// deviation (RMS).
 constexpr double kRoundingBf16 = 1.0 / 32;
 
-// Words between two points: an odd number of cache lines, so that 36 points don't meet in one set of a cache.
+// Words between two points: an odd number of cache lines, so that the 36 points don't compete for one set of the cache.
 int64_t point_stride(int64_t words) { return (up(words, kLanes) / kLanes | 1) * kLanes; }
 
-// Vectors of each product of `columns` columns: 9 = 3 + 3 + 3 rather than 4 + 4 + 1.
+// Vectors of a panel of B with `columns` columns in all, split evenly: 9 = 3 + 3 + 3 rather than 4 + 4 + 1.
 int64_t vectors_of(int64_t columns) {
   const int64_t all = columns / kLanes;
   return all <= kVectors ? all : all % kVectors == 0 || all % 3 != 0 ? kVectors : 3;
 }
 
-// Pixels of a row of so many tiles' sources.
+// Source pixels in a row of so many tiles: neighbouring tiles overlap by two pixels.
 int64_t block_columns(int64_t tiles) { return kOut * tiles + kTile - kOut; }
 
-// One axis cut into tiles. `at` counts from the first tile's first output.
+// One axis cut into tiles. Positions count from the first tile's first pixel.
 struct TiledAxis {
   int64_t tiles = 0;
-  Dims sources;  // of what is read, by input position: 4 * tiles + 2 of them
-  Dims targets;  // of what is written, by output position: 4 * tiles; an image's position, -1 - a border's, or kNowhere
-  // Of each tile, whether they are positions of the image that follow each other.
+  Dims sources;  // where each of the 4 * tiles + 2 pixels that are read lies in the image
+  Dims targets;  // of each of the 4 * tiles results: its position in the image, -1 - one in the border, kNowhere
+  // Of each tile, whether all its sources (targets) are neighbouring positions of the image: the fast path.
   std::vector<bool> plain_sources, plain_targets;
 };
 constexpr int64_t kNowhere = INT64_MIN;
@@ -67,7 +70,7 @@ void find_plain_tiles(TiledAxis& axis) {
   }
 }
 
-// Outputs [0, count) that read input positions from `shift` on.
+// The axis of `count` outputs, of which output i reads source positions i + shift to i + shift + 2.
 TiledAxis tile_axis(int64_t count, int64_t shift, int64_t extent, PaddingMode border) {
   TiledAxis axis;
   axis.tiles = (count + kOut - 1) / kOut;
@@ -79,8 +82,8 @@ TiledAxis tile_axis(int64_t count, int64_t shift, int64_t extent, PaddingMode bo
   return axis;
 }
 
-// The gradient of a padded axis: its positions read the two before them and themselves. Those of the padding go to a
-// border of their own, unless a constant stood there.
+// The axis of the gradient of a padded source: position i of the padded source reads diff_dst from i - 2 to i.
+// Gradients of the border go to border pixels of their own, unless the border is constant.
 TiledAxis tile_gradient_axis(const WindowAxis& axis, PaddingMode border) {
   const bool keeps = border != PaddingMode::constant;
   const int64_t begin = keeps ? 0 : axis.pad_begin;
@@ -100,34 +103,37 @@ struct Layout {
   const WinogradTransforms* transforms = nullptr;
   bool is_bf16 = false;
   int64_t threads = 1;
-  // The image that is read and its channels; what is written, or for a gradient of the weights the second one read.
+  // in: the image that is read, src or diff_dst. out: the image that is written; for a gradient of the weights
+  // diff_dst, which is read too.
   View in, out;
-  int64_t depth = 0;    // words: of channels, or for a gradient of the weights of a chunk's tiles
-  int64_t columns = 0;  // of all products: out's channels, filled up
+  int64_t depth = 0;    // K of the products in words: channels, or (gradient of the weights) a block's tiles
+  int64_t columns = 0;  // N of the products: out's channels, rounded up to whole vectors
   TiledAxis h, w;
-  int64_t tiles = 0, block = 0;  // in all, and at a time
-  // A gradient of the weights: the threads' tiles apart when the sums of each fit into its cache, or 1: all share one.
+  int64_t tiles = 0, block = 0;  // of all images, and of a block
+  // Gradient of the weights: 1 where all threads share one set of sums, else the number of sets (see kOwnSumsBytes).
   int64_t parts = 1;
   int64_t in_row = 0, out_row = 0, in_point = 0, out_point = 0, product_point = 0, weights_point = 0;
-  // ScratchLayout into scratch memory, and the size of what each thread has.
+  // Offsets into scratch memory, and the bytes that each thread has of it.
   std::size_t weights = 0, in_words = 0, out_words = 0, products = 0, thread_bytes = 0, border = 0, zeros = 0;
-  // Rows of the image and the pixels that the border adds to them.
+  // Gradient of the source: for each row of the image that the border shows, which border pixels are added to which of
+  // its pixels.
   struct Addition {
     int64_t from = 0, to = 0;  // elements: in the border, in an image
   };
   int64_t border_pixels = 0, border_columns = 0;
   std::vector<std::vector<Addition>> additions;
-  // Tiles are counted column block by column block: in each, `column_block` tiles beside each other (in the last one
-  // perhaps fewer), from the top to the bottom.
+  // Tiles are counted column block by column block. A column block is `column_block` tiles wide (the last one perhaps
+  // fewer) and as high as the image; within it tiles go row by row.
   int64_t column_block = 1;
-  // A normalised source: its coefficients, and each thread's column blocks with a buffer for a row: two, because a
-  // gradient's pair of tiles may be the end of one and the begin of the next.
+  // A normalised source: its coefficients, and for each thread two ring buffers with a buffer for one row: two, because
+  // the pair of tiles of a weight gradient may end one column block and begin the next.
   std::optional<NormalizedSource> normalized;
   WrittenStatistics statistics;
   std::size_t coefficients = 0, column_blocks = 0, column_block_bytes = 0;
   [[nodiscard]] int64_t pixel_bytes() const { return in.c * element(); }
   [[nodiscard]] int64_t block_row_bytes() const { return block_columns(column_block) * pixel_bytes(); }
-  // PaddingMode rows are whole rows of the grid, behind them come the border columns of the image's rows.
+  // The border in scratch memory: first whole rows of the grid of tiles (above and below the image), then for each row
+  // of the image its border columns.
   [[nodiscard]] int64_t border_pixel(int64_t row, int64_t column, int64_t grid_column) const {
     const auto grid_columns = static_cast<int64_t>(w.targets.size());
     if (row < 0) return (-1 - row) * grid_columns + grid_column;
@@ -137,16 +143,16 @@ struct Layout {
   [[nodiscard]] int64_t element() const { return static_cast<int64_t>(is_bf16 ? 2 : 4); }
   [[nodiscard]] int64_t tiles_of_image() const { return h.tiles * w.tiles; }
   [[nodiscard]] int64_t blocks() const { return (tiles + block - 1) / block; }
-  // Of one product, and how many of that width stand side by side.
+  // Columns of one panel of B, and the number of panels.
   [[nodiscard]] int64_t width() const { return vectors_of(columns) * kLanes; }
   [[nodiscard]] int64_t panels() const { return (columns + width() - 1) / width(); }
 };
 
-// Where the pixels of tile `t` lie, from `row` and `column` on.
+// Where tile `t` lies: its image, and its first row and column.
 struct TileAt {
   int64_t image, row, column;
-  int64_t column_block;  // the column of its column block's first tile
-  int64_t run;           // how many tiles lie side by side in the column block, this one and those behind it
+  int64_t column_block;  // first column of its column block
+  int64_t run;           // tiles from this one to the end of its row in the column block
   TileAt(const Layout& l, int64_t t) : image(t / l.tiles_of_image()) {
     const int64_t of_image = t % l.tiles_of_image();
     const int64_t first = of_image / (l.column_block * l.h.tiles) * l.column_block;
@@ -174,7 +180,7 @@ struct TileAt {
   }
 };
 
-// kSide x kSide of them, from `base` on.
+// Addresses of kSide x kSide neighbouring pixels, from `base` on.
 template <int kSide, typename Byte, typename Pixel>
 void find_plain(Byte* base, int64_t row_bytes, int64_t pixel_bytes, Pixel** pixels) {
   for (int i = 0; i < kSide; ++i, base += row_bytes) {
@@ -182,7 +188,7 @@ void find_plain(Byte* base, int64_t row_bytes, int64_t pixel_bytes, Pixel** pixe
   }
 }
 
-// kSide x kSide pixels of an image that is read.
+// Addresses of the kSide x kSide pixels that a tile reads of an image; `zeros` for those outside.
 template <int kSide>
 void find_sources(const Layout& l, const View& view, const Dims& rows, const Dims& columns, bool is_plain,
                   const TileAt& at, const char* data, const void* zeros, const void** pixels) {
@@ -226,17 +232,17 @@ class WinogradKernel final : public ConvolutionKernel {
   }
   [[nodiscard]] const float* coefficients() const { return alone() ? nullptr : words<float>(layout_->coefficients); }
 
-  // Normalised pixels that a thread has: rows [row, row + kTile) of the column block whose first column is `column`.
+  // The rows [row, row + kTile) of a column block that lie normalised in one of the thread's two ring buffers, `place`.
   struct ColumnBlock {
     int64_t place = 0, image = -1, row = 0, column = 0;
   };
-  // Row `row` of a column block, in the thread's place of it.
+  // Address of a row in the ring buffer.
   [[nodiscard]] char* block_row(const ColumnBlock& column_block, int64_t row) const {
     const auto index = static_cast<std::size_t>(2 * omp_get_thread_num() + column_block.place);
     return scratch(layout_->column_blocks + index * layout_->column_block_bytes) +
            row % kRing * layout_->block_row_bytes();
   }
-  // Goes on to the tile's rows. The ones that the tile above has too are there when that was the last.
+  // Normalises the rows that a tile needs. Where the ring buffer holds the tile above, only the four new rows are made.
   void move_to(const TileAt& at, ColumnBlock& column_block) const {
     const Layout& l = *layout_;
     const bool same_block = at.image == column_block.image && at.column_block == column_block.column;
@@ -324,7 +330,7 @@ class WinogradKernel final : public ConvolutionKernel {
     statistics().end(at_);
   }
 
-  // Tiles [first, first + count).
+  // One block, tiles [first, first + count): transforms the sources, multiplies panel by panel, transforms back.
   void run_block(int64_t first, int64_t count, ColumnBlock& column_block) const {
     const Layout& l = *layout_;
     const std::size_t mine = static_cast<std::size_t>(omp_get_thread_num()) * l.thread_bytes;
@@ -350,7 +356,7 @@ class WinogradKernel final : public ConvolutionKernel {
     }
   }
 
-  // Of tiles [first, first + count), rows of pixels that lie side by side.
+  // Adds the written pixels of tiles [first, first + count) to the statistics, by runs of neighbouring pixels.
   void add_statistics(int64_t part, int64_t first, int64_t count) const {
     const Layout& l = *layout_;
     for (int64_t t = first, tiles = 0; statistics().wanted() && t < first + count; t += tiles) {
@@ -422,7 +428,7 @@ class WinogradKernel final : public ConvolutionKernel {
 
   // ---- the gradient of the weights
 
-  // Where a part of the tiles is transformed and its products are summed.
+  // Scratch memory of one set of sums: transformed tiles of src and diff_dst, and the 36 sums of products.
   struct Part {
     uint32_t *in_words, *out_words;
     float* products;
@@ -478,7 +484,8 @@ class WinogradKernel final : public ConvolutionKernel {
     });
   }
 
-  // Tiles 2 * first to 2 * (first + count), to the part's places from `to` on.
+  // Transforms tiles 2 * first to 2 * (first + count) of src and diff_dst, as pairs (in bf16 two tiles are one word),
+  // to rows of the operands from `to` on.
   void transform_pairs(const Part& part, int64_t first, int64_t count, int64_t to, ColumnBlock& column_block) const {
     const Layout& l = *layout_;
     TileAt at(l, 2 * first);
@@ -503,13 +510,13 @@ class WinogradKernel final : public ConvolutionKernel {
     }
   }
 
-  // One of kPoints * panels(): a point and some of its columns.
+  // One of kPoints * panels() products: a point, and one panel of its columns.
   void multiply_part(const Part& part, int64_t index, int64_t depth, bool add) const {
     const Layout& l = *layout_;
     constexpr int64_t kRows = 24;
     const int64_t width = l.width(), panels = l.panels();
     const int64_t p = index / panels, column = index % panels * width;
-    // All rows with a piece of the right side, which is in the cache then.
+    // A piece of operand B meets all rows of A while it lies in the cache.
     const int64_t piece = even_piece(depth, kGemmDepth);
     for (int64_t k = 0; k < depth; k += piece) {
       for (int64_t row = 0; row < l.in.c; row += kRows) {
@@ -539,13 +546,13 @@ bool is_3x3(const Convolution& conv) {
   return fits(conv.window.h) && fits(conv.window.w);
 }
 
-// With few channels, oneDNN's direct convolution is ahead on AVX2 (8 to 16 channels at 512x512, Zen 3: forward 21 ms
-// against 23, the source's gradient 17 against 25; hourglass bench ops --model small).
+// With few channels, oneDNN's direct convolution is faster on AVX2 (8 to 16 channels at 512x512, Zen 3: forward 21 ms
+// against 23, gradient of the source 17 against 25; hourglass bench ops --model small).
 bool has_enough_channels(const Convolution& conv, const GemmLoops& loops) {
   return &loops != gemm_avx2() || std::min(conv.src.shape[1], conv.dst.shape[1]) > 8;
 }
 
-// The border's pixels, by the row of the image that each is added to.
+// Lists the border pixels by the row of the image that each is added to, so that each row is one thread's.
 void list_additions(Layout& l) {
   const auto& [h, w] = l.conv.window;
   if (l.conv.padding_mode == PaddingMode::constant || h.pad_begin + h.pad_end + w.pad_begin + w.pad_end == 0) return;
@@ -626,7 +633,7 @@ Answer plan_winograd(const PlanContext&, const Convolution& conv) {
     l.in_row = up(l.in.c, kLanes) * l.element() / 4;
     l.out_row = l.width();
     const int64_t wanted = std::clamp<int64_t>(kBlockBytes / (kPoints * 4 * (l.in_row + l.out_row)), 8, 96);
-    const int64_t blocks = up((l.tiles + wanted - 1) / wanted, l.threads);  // about as many for each
+    const int64_t blocks = up((l.tiles + wanted - 1) / wanted, l.threads);  // about as many blocks for each thread
     l.block = (l.tiles + blocks - 1) / blocks;
     l.in_point = point_stride(l.block * l.in_row);
     l.product_point = point_stride(l.block * l.out_row);

@@ -1,11 +1,18 @@
-// Convolutions of 3x3 filters with stride 1 by Winograd's algorithm F(4x4, 3x3), forward and both gradients: a quarter
-// of the multiplications, in f32 and in bf16 (products of bf16, sums and transforms in f32).
+// Convolution by 3x3 filters with stride 1, and both of its gradients, by Winograd's minimal filtering algorithm F(4x4,
+// 3x3) (Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks"): a quarter of the multiplications of
+// a direct convolution, in f32 and in bf16 (products of bf16, sums and transforms in f32).
 //
-// A tile of 6x6 source pixels and a filter are transformed to 36 points each; there the convolution is a product per
-// point, 36 matrix products over all tiles; and what they give is transformed back to 4x4 output pixels. The padding is
-// made as a tile is read, the gradient's padding is added where it belongs, so that any border costs no copy.
-// Activations are channels-last, weights [KH][KW][C][OC]. The same number of threads gives the
-// same bytes.
+// For each tile of 4x4 outputs Y = A^T [(G g G^T) . (B^T d B)] A, where d are the 6x6 source pixels that the tile sees,
+// g is the filter, and . multiplies element by element. Summed over the channels, each of the 36 elements ("points") is
+// a matrix product [tiles x C] * [C x OC]: 36 GEMMs over a block of tiles, with the transforms before and after in the
+// same cache. The gradient of the source is the same convolution with the filters flipped and transposed. The gradient
+// of the weights is G^T [(B^T d B) . (A dY A^T)] G, where the 36 products sum over the tiles instead of the channels.
+// The border is made while a tile is read; the gradient of the border is added to the pixels that the border shows. So
+// no padding mode costs a copy of the image.
+//
+// It is the best choice for 3x3 filters on CPUs without AMX, except on AVX2 with 8 channels or fewer. The transforms
+// are in ops/simd/winograd_transforms.h, the GEMM in ops/simd/gemm.h. Activations are channels-last, weights
+// [KH][KW][C][OC]. The same number of threads gives the same bytes.
 #pragma once
 
 #include "ops/convolution/convolution.h"
