@@ -7,9 +7,9 @@
 namespace hourglass::kernels {
 namespace {
 
-// Weights that differ by less are the same.
+// Weights that differ by less count as equal.
 constexpr double kRounding = 1e-6;
-// An axis of fewer elements is too short: its ends would count.
+// On an axis of fewer elements the ends would dominate.
 constexpr int64_t kFewest = 8;
 
 TapList difference(const TapList& a, const TapList& b) {
@@ -20,7 +20,7 @@ TapList difference(const TapList& a, const TapList& b) {
   return {weights.begin(), weights.end()};
 }
 
-// Of one output: of each tap of the filter, the weights of the short axis' elements.
+// One output's mixture: for each tap of the filter, short elements and their weights.
 using Mixture = std::vector<std::map<int64_t, double>>;
 
 Mixture mixture_of_output(const WindowAxis& window, PaddingMode border, const std::vector<TapList>& resize,
@@ -36,7 +36,7 @@ Mixture mixture_of_output(const WindowAxis& window, PaddingMode border, const st
   return mixture;
 }
 
-// Moved by `by`, where elements outside of the axis are its first or last.
+// The mixture `by` elements further, where elements outside of the axis repeat its first or last.
 Mixture moved(const Mixture& mixture, int64_t by, int64_t extent) {
   Mixture result(mixture.size());
   for (std::size_t tap = 0; tap < mixture.size(); ++tap) {
@@ -119,7 +119,7 @@ std::optional<PhaseFiltersAxis> phase_filters_axis(const WindowAxis& window, Pad
   PhaseFiltersAxis axis;
   axis.low = first - middle;
   axis.reach = last - first + 1;
-  // A wider reach would be more products than what it saves, and the middle ones may see no end.
+  // A wider reach would take more products than it saves; and the mixtures of the middle must not touch the ends.
   if (axis.reach > window.kernel || axis.low > 0 || first <= 0 || last >= extent - 1) return {};
 
   const auto add = [&](const Mixture& mixture, int64_t begin) {

@@ -22,13 +22,13 @@ using Side = UpsampledSource::Side;
 using Point = SharedTap;
 
 constexpr int64_t kLanes = 16;
-// Vectors of columns of one product.
+// Most vectors of output channels in one panel.
 constexpr int64_t kVectors = 4;
-// Rows of what is convolved, blurred along themselves, that an output is made of.
+// Rows of the convolved image, already blurred along the row, that one output row is blurred from.
 constexpr int64_t kRing = 4;
-// A column block's ring stays in a thread's second-level cache, beside the weights.
+// A column block's ring buffer stays in a thread's second-level cache, beside the weights.
 constexpr int64_t kRingBytes = 224 << 10;
-// Rows of the small image that a part has: it makes one and a third more than those.
+// Rows of the small image in a part; a part convolves one and a third rows besides, its halo.
 constexpr int64_t kFewestRows = 16, kMostRows = 64;
 
 // to[i] = the sum over t of blur[t] * from[i + t * step].
@@ -45,7 +45,7 @@ HG_CLONES void blur_rows(const float* const* from, const float* blur, int64_t co
   for (int64_t i = 0; i < count; ++i) to[i] = b0 * x0[i] + b1 * x1[i] + b2 * x2[i] + b3 * x3[i];
 }
 
-// `channels` of pixels that are `width` apart, with their bias.
+// Stores `channels` of pixels whose sums are `width` floats apart, plus their bias.
 template <class T>
 HG_CLONES void store_pixels(const float* sums, int64_t width, int64_t pixels, int64_t channels, const float* bias,
                             T* dst, int64_t step) {
@@ -61,20 +61,20 @@ struct Layout {
   std::optional<UpsampledSource> source;
   WrittenStatistics statistics;
   View dst;
-  int64_t width = 0, panels = 0;                // of columns: dst's channels
-  int64_t words = 0, second_words = 0;          // of a pixel
+  int64_t width = 0, panels = 0;                // columns of a panel, and panels: dst's channels
+  int64_t words = 0, second_words = 0;          // of a pixel of the small image, and of the second activation
   int64_t column_block = 1, column_blocks = 1;  // pixels of a row of the small image at a time
   int64_t row_parts = 1, parts = 1;
   std::size_t weights = 0, bias = 0;
-  // Of each thread.
+  // Offsets into each thread's scratch memory.
   std::size_t rows = 0, second_rows = 0, convolved = 0, middles = 0, shared = 0, ring = 0, sums = 0, thread_bytes = 0;
 
   [[nodiscard]] std::size_t element() const { return is_bf16 ? 2 : 4; }
   [[nodiscard]] int64_t columns(int64_t panel) const { return std::min(width, up(dst.c, kLanes) - panel * width); }
-  // Of one panel: filters of the small image, then all taps of the second activation, row by row of the filter.
+  // Words of one panel: the filters of all shared products, then all nine taps of the second activation, row by row.
   [[nodiscard]] int64_t panel_words() const { return (kSharedProducts * words + 9 * second_words) * width; }
-  // Pixels of a row of the small image that a column block needs, those of their differences, and what they are
-  // convolved to.
+  // For one column block: pixels of a row of the small image, words of a row with its differences, pixels of a
+  // convolved row.
   [[nodiscard]] int64_t row_pixels() const { return column_block + 2; }
   [[nodiscard]] int64_t line_words() const { return 2 * row_pixels() * words; }
   [[nodiscard]] int64_t convolved_pixels() const { return 2 * column_block + 3; }
@@ -119,12 +119,12 @@ class BlurLastForward final : public ConvolutionKernel {
   [[nodiscard]] uint32_t* panel(int64_t index) const {
     return words<uint32_t>(0, layout_->weights) + index * layout_->panel_words();
   }
-  // Of the small image.
+  // The packed filter of one shared product, for the small image.
   [[nodiscard]] uint32_t* filter(int64_t index, int64_t product) const {
     const Layout& l = *layout_;
     return panel(index) + product * l.words * l.columns(index);
   }
-  // A row of taps of the second activation.
+  // The packed filter row kh for the second activation.
   [[nodiscard]] uint32_t* second_taps(int64_t index, int64_t kh) const {
     const Layout& l = *layout_;
     return panel(index) + (kSharedProducts * l.words + 3 * kh * l.second_words) * l.columns(index);
@@ -161,12 +161,12 @@ class BlurLastForward final : public ConvolutionKernel {
                 const Gemm::Addend& and_more = {}) const {
     multiply_pixels(*layout_->loops, layout_->is_bf16, product, count, sums, row, more, and_more);
   }
-  // To sums that are there.
+  // Adds the products to the sums.
   void multiply_and_add(const PixelProduct& product, int64_t count, float* sums) const {
     multiply(product, count, sums, product.columns, {sums, product.columns});
   }
 
-  // Some rows of a column_block. `r` counts rows of what is convolved, of the zero-stuffed image, and `t` those of dst.
+  // One part: some rows of a column block. `r` counts rows of the convolved (zero-stuffed) image, `t` rows of dst.
   class Part {
    public:
     Part(const BlurLastForward& kernel, int64_t thread, int64_t part)
@@ -193,7 +193,7 @@ class BlurLastForward final : public ConvolutionKernel {
     }
 
    private:
-    // Row of the small image, from the pixel before the column block's first to the one behind its last; behind it the
+    // A row of the small image, from the pixel before the column block to the pixel after it, followed by the
     // differences of its pixels.
     const uint32_t* row(int64_t row) {
       const auto place = [&](int64_t i) {
@@ -210,7 +210,7 @@ class BlurLastForward final : public ConvolutionKernel {
       if (!columns_share(l_.words)) return;
       differences_beside(l_.is_bf16, line, source_.channels(), count_ + 1, line + l_.row_pixels() * l_.words);
     }
-    // Row a less row b, likewise.
+    // Row a less row b, with its differences.
     const uint32_t* difference(int64_t a, int64_t b) {
       row(std::max(a, b));
       uint32_t* to = kernel_.words<uint32_t>(thread_, l_.rows) + 2 * l_.line_words();
@@ -218,7 +218,7 @@ class BlurLastForward final : public ConvolutionKernel {
       add_differences(to);
       return to;
     }
-    // Of the second activation, from the pixel before the outputs' first on.
+    // A row of the second activation, from the pixel before the column block's outputs on.
     const uint32_t* second_row(int64_t row) {
       const auto place = [&](int64_t i) {
         return kernel_.words<uint32_t>(thread_, l_.second_rows) + (i & 3) * 2 * 2 * l_.row_pixels() * l_.second_words;
@@ -232,8 +232,9 @@ class BlurLastForward final : public ConvolutionKernel {
       return kernel_.words<float>(thread_, l_.ring) + ((r & 3) * l_.panels + panel) * l_.row_floats();
     }
 
-    // The products of a line of the small image with the filters of a point: even and odd columns in turn, from one
-    // even column before the outputs' on. `shared`, of the same form, is added where it is not null.
+    // A convolved line: the products of a line of the small image with the filters of tap h along the columns; even and
+    // odd pixels in turn, from the even one before the outputs on. `shared`, laid out alike, is added where it is not
+    // null.
     void multiply_line(const uint32_t* line, Point h, int64_t panel, const float* shared, float* to) const {
       using Addend = Gemm::Addend;
       const int64_t columns = l_.columns(panel), step = 2 * columns, words = l_.words, odd = count_ + 1;
@@ -258,7 +259,7 @@ class BlurLastForward final : public ConvolutionKernel {
                        of_shared(3, 2 * step));
     }
 
-    // Row r to the ring: its products, blurred along the row.
+    // Makes row r of the convolved image, blurs it along the row and puts it into the ring buffer.
     void convolve(int64_t r) {
       const int64_t i = (r - (r & 1)) / 2;
       const auto shared = [&](int64_t panel) {
@@ -275,7 +276,7 @@ class BlurLastForward final : public ConvolutionKernel {
       }
     }
 
-    // Row t of dst, whose rows of the ring are there.
+    // Makes row t of dst from rows t - 2 to t + 1 of the ring buffer.
     void finish(int64_t t) {
       const int64_t pixels = 2 * count_;
       auto* dst = static_cast<char*>(kernel_.at_.dst[0]) +
@@ -307,7 +308,7 @@ class BlurLastForward final : public ConvolutionKernel {
       }
     }
 
-    // What the border holds besides, for the outputs at the image's sides.
+    // Adds the frame (what the border holds more than the blur makes there) to outputs at the image's sides.
     void add_frame(int64_t t, int64_t panel, float* sums) const {
       const int64_t columns = l_.columns(panel), words = l_.words, last = 2 * count_ - 1;
       const auto add = [&](const void* line, int64_t position, int64_t tap, int64_t output, int64_t count) {

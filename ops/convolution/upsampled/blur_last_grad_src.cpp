@@ -23,14 +23,14 @@ namespace {
 using Point = SharedTap;
 
 constexpr int64_t kLanes = 16;
-// Vectors of columns of one panel.
+// Most vectors of source channels in one panel.
 constexpr int64_t kVectors = 4;
-// Rows that an output is made of, of the blurred gradient and of the products for the other channels; one more than
-// inside, for those at the ends.
+// Rows of the two ring buffers, of the blurred gradient and of the products for the other channels: three make an
+// output row inside the image, four one at its ends.
 constexpr int64_t kRing = 4;
-// A column block's rings stay in a thread's second-level cache, beside the weights.
+// A column block's ring buffers stay in a thread's second-level cache, beside the weights.
 constexpr int64_t kRingBytes = 320 << 10;
-// What is rounded before the frame is added to it.
+// Relative error: diff_src is rounded to bf16 before the frame's gradient is added to it.
 constexpr double kRoundingBf16 = 1.0 / 128;
 // Sides of the frame: top and bottom, left and right.
 constexpr int64_t kSides = 4;
@@ -40,7 +40,7 @@ HG_CLONES void add_two(const float* a, float of_a, const float* b, float of_b, i
   for (int64_t i = 0; i < count; ++i) store(to + i, load(to + i) + (of_a * a[i] + of_b * b[i]));
 }
 
-// dst[i] = `channels` of pixels that are `width` apart.
+// Stores `channels` of pixels whose sums are `width` floats apart.
 template <class T>
 HG_CLONES void store_pixels(const float* sums, int64_t width, int64_t pixels, int64_t channels, T* dst, int64_t step) {
   for (int64_t i = 0; i < pixels; ++i) {
@@ -48,9 +48,9 @@ HG_CLONES void store_pixels(const float* sums, int64_t width, int64_t pixels, in
   }
 }
 
-// sums[p][c] += for each tap of a row of the filter, channel c of the products of the pixel that it saw p from. Pixels
-// [0, count); products[0] are those of the pixel before p, `step` apart, in which those of the row's taps begin.
-// kChannels: what channels is, or 0 for any.
+// sums[p][c] += channel c of the products that the three taps of a filter row have for pixel p: transposed convolution
+// by gathering. For pixels [0, count); `products` points to the products of the pixel before p = 0, `step` apart,
+// [tap][channel] each, at the row's first tap. kChannels: the number of channels where it is known, or 0.
 template <int kChannels>
 HG_CLONES void add_taps(const float* products, int64_t step, int64_t count, int64_t channels, float* sums) {
   if constexpr (kChannels > 0) channels = kChannels;
@@ -67,14 +67,14 @@ struct Layout {
   bool is_bf16 = false;
   std::optional<BlurAxes> axes;
   std::optional<BlurredGradient> gradient;
-  View dst, small, second;  // dst: what the gradient is given of
+  View dst, small, second;  // dst: of diff_dst; second: the channels beside the small image
   bool has_frame = false;
-  int64_t width = 0, panels = 0;  // of columns: the small image's channels
+  int64_t width = 0, panels = 0;  // columns of a panel, and panels: the small image's channels
   int64_t words = 0;              // of a pixel of dst
-  int64_t columns = 0;            // of the products for the other channels: taps times those
+  int64_t columns = 0;            // products for the other channels: taps times channels
   int64_t column_block = 1, column_blocks = 1, row_parts = 1, parts = 1;
   std::size_t weights = 0, second_weights = 0, frames = 0;
-  // Of each thread.
+  // Offsets into each thread's scratch memory.
   std::size_t mixed = 0, floats = 0, ring = 0, differences = 0, middles = 0, shared = 0, sums = 0, second_ring = 0,
               second_sums = 0, line = 0, thread_bytes = 0;
 
@@ -82,12 +82,13 @@ struct Layout {
   [[nodiscard]] int64_t columns_of(int64_t panel) const { return std::min(width, up(small.c, kLanes) - panel * width); }
   [[nodiscard]] int64_t real_columns(int64_t panel) const { return std::min(width, small.c - panel * width); }
   [[nodiscard]] int64_t panel_words() const { return kSharedProducts * words * width; }
-  // Pixels of a row that a column block has, both ends and the two before them too.
+  // Pixels of a row that a column block needs, with those beyond either end of the image.
   [[nodiscard]] int64_t row_pixels() const { return column_block + 4; }
-  // Of a line of the blurred gradient: even pixels, odd ones, and the differences of those.
+  // Words of a line of the blurred gradient: its even pixels, its odd pixels, and the differences of the odd ones.
   [[nodiscard]] int64_t line_words() const { return 3 * row_pixels() * words; }
   [[nodiscard]] int64_t second_pixels() const { return 2 * column_block + 4; }
-  // Of one side: two lines along a row or one along a column, and the line of the frame itself.
+  // Floats of one side of the frame: what it adds to the small image (along a row two lines, along a column one), and
+  // the frame's own gradient.
   [[nodiscard]] int64_t frame_floats() const { return (2 * std::max(dst.h, dst.w) + 2) * small.c; }
 };
 
@@ -120,7 +121,8 @@ class BlurLastGradSrc final : public ConvolutionKernel {
     return static_cast<const char*>(at_.src[0]) +
            static_cast<std::size_t>(l.dst.offset(image, 0, row, column)) * l.element();
   }
-  // Transposed. Before the middle stands the filter's last tap, behind it the first.
+  // The packed filter of one shared product. Convolution transposed: the tap before the middle is the filter's last,
+  // the tap after it the first.
   [[nodiscard]] uint32_t* filter(int64_t panel, int64_t product) const {
     const Layout& l = *layout_;
     return words<uint32_t>(0, l.weights) + panel * l.panel_words() + product * l.words * l.columns_of(panel);
@@ -136,7 +138,7 @@ class BlurLastGradSrc final : public ConvolutionKernel {
       using T = std::remove_pointer_t<decltype(element)>;
       constexpr int64_t kPerWord = 4 / sizeof(T);
       const auto* weights = static_cast<const T*>(at_.src[1]);
-      // Of channels [first, first + count) of a tap, to columns from `to` on.
+      // Transposes channels [first, first + count) of a tap, to columns from `to` on.
       const auto transpose = [&](int64_t tap, int64_t first, int64_t count, T* to, int64_t columns) {
         for (int64_t c = 0; c < count; ++c) {
           const T* from = weights + (tap * channels + first + c) * l.dst.c;
@@ -164,7 +166,7 @@ class BlurLastGradSrc final : public ConvolutionKernel {
     multiply_pixels(*layout_->loops, layout_->is_bf16, product, count, sums, row, more, and_more);
   }
 
-  // Some rows of a column block of the small image.
+  // One part: some rows of a column block of the small image.
   class Part {
    public:
     Part(const BlurLastGradSrc& kernel, int64_t thread, int64_t part)
@@ -194,15 +196,15 @@ class BlurLastGradSrc final : public ConvolutionKernel {
       return kernel_.words<T>(thread_, offset);
     }
 
-    // Two rows share products.
+    // An even row: two rows share products.
     [[nodiscard]] int64_t first_row(int64_t row_part) const {
       return 2 * ((l_.small.h + 1) / 2 * row_part / l_.row_parts);
     }
 
     // ---- the small image
 
-    // A line of the blurred gradient: its even pixels from first_ on, its odd ones from the one before that, and the
-    // differences of those.
+    // A line of the blurred gradient: its even pixels from first_ on, its odd pixels from the one before on, and the
+    // odd ones' differences.
     [[nodiscard]] uint32_t* odd_pixels(uint32_t* line) const { return line + l_.row_pixels() * l_.words; }
     [[nodiscard]] uint32_t* differences(uint32_t* line) const { return line + 2 * l_.row_pixels() * l_.words; }
     void add_differences(uint32_t* line) const {
@@ -211,7 +213,7 @@ class BlurLastGradSrc final : public ConvolutionKernel {
       }
     }
 
-    // Row r. Those before it are in the ring.
+    // Row r of the blurred gradient. The three rows before it are in the ring buffer.
     uint32_t* blurred(int64_t r) {
       uint32_t* line = words<uint32_t>(l_.ring) + (r & 3) * l_.line_words();
       if (r <= have_) return line;
@@ -232,7 +234,7 @@ class BlurLastGradSrc final : public ConvolutionKernel {
       add_differences(line);
       return line;
     }
-    // Row a less row b.
+    // Row a less row b of the blurred gradient.
     uint32_t* difference(int64_t a, int64_t b) {
       uint32_t *from = blurred(a), *less = blurred(b), *to = words<uint32_t>(l_.differences);
       subtract(l_.is_bf16, from, less, count_ * l_.dst.c, to);
@@ -245,7 +247,8 @@ class BlurLastGradSrc final : public ConvolutionKernel {
       const uint32_t* at;
       Point h;
     };
-    // The products of lines with the filters of their points, and `shared`, of the same form, where it is not null.
+    // sums = the products of all lines with the filters of their taps, plus `shared`, laid out alike, where it is not
+    // null.
     template <typename Lines>
     void multiply_lines(const Lines& lines, int64_t panel, const float* shared, float* sums) const {
       using Addend = Gemm::Addend;
@@ -273,7 +276,8 @@ class BlurLastGradSrc final : public ConvolutionKernel {
     }
 
     void add_small(int64_t i) {
-      // Beyond its ends the image repeats itself.
+      // The blur sees the small image repeat its first and last row beyond its ends; their gradient is added to these
+      // rows.
       const bool is_first = i == 0, is_last = i == l_.small.h - 1, is_even = i % 2 == 0;
       std::array<Line, 6> all;
       std::size_t count = 0;
@@ -308,8 +312,8 @@ class BlurLastGradSrc final : public ConvolutionKernel {
 
     // ---- the other channels
 
-    // Products of row t of the gradient, from the pixel before the column block's padded ones on; null outside of the
-    // image.
+    // Products of row t of diff_dst for the other channels, from two pixels before the column block on; null outside of
+    // the image.
     const float* products(int64_t t) {
       if (t < 0 || t >= l_.dst.h) return nullptr;
       const int64_t columns = up(l_.columns, kLanes);
@@ -334,7 +338,7 @@ class BlurLastGradSrc final : public ConvolutionKernel {
       auto* sums = words<float>(l_.second_sums);
       std::fill_n(sums, (pixels + 2) * channels, 0.0F);
       products(std::min(q + 1, l_.dst.h - 1));
-      // Row q, and the border's rows that show it.
+      // Row q, and the border rows that show it.
       const auto shows = [&](int64_t row) {
         return row == q || ((row == -1 || row == l_.dst.h) && border_source(l_.conv.padding_mode, row, l_.dst.h) == q);
       };
@@ -351,7 +355,7 @@ class BlurLastGradSrc final : public ConvolutionKernel {
           }
         }
       }
-      // The border's columns.
+      // The border columns, added to the pixels that they show.
       float* inside = sums + channels;
       const auto fold = [&](int64_t column) {
         const int64_t to = border_source(l_.conv.padding_mode, column, l_.dst.w);
@@ -370,7 +374,7 @@ class BlurLastGradSrc final : public ConvolutionKernel {
     const BlurLastGradSrc& kernel_;
     const Layout& l_;
     int64_t thread_, image_, begin_, end_, rows_begin_, rows_end_;
-    int64_t first_, count_;               // with the pixels beyond the ends
+    int64_t first_, count_;               // columns with those beyond the image's ends
     int64_t have_ = 0, have_second_ = 0;  // the last rows that were made
   };
 
@@ -380,14 +384,14 @@ class BlurLastGradSrc final : public ConvolutionKernel {
     return words<float>(0, layout_->frames) + (image * kSides + side) * layout_->frame_floats();
   }
 
-  // Of a row: what the elements of the small image's rows get, by `padded` and then by `blurred`; of a column: what its
-  // rows get.
+  // Computes one side of the frame's gradient and spreads it over the small image's elements along that side: for a row
+  // by the weights `padded` and by `blurred`, for a column by `padded`.
   void make_side(int64_t thread, int64_t image, int64_t which) const {
     const Layout& l = *layout_;
     const bool is_row = which < 2, is_end = which % 2 != 0;
     const BlurAxis& along = is_row ? l.axes->w : l.axes->h;
     const int64_t extent = 2 * along.extent, tap = is_end ? 2 : 0;
-    // The gradient's pixels of that side, two zeros before and behind them.
+    // diff_dst along that side, with two zero pixels before and after it.
     auto* line = words<uint32_t>(thread, l.line);
     std::fill_n(line, (extent + 4) * l.words, uint32_t{0});
     const std::size_t pixel = static_cast<std::size_t>(l.words) * 4;
@@ -399,7 +403,7 @@ class BlurLastGradSrc final : public ConvolutionKernel {
     float *to = side(image, which), *frame = to + extent * l.small.c;
     std::fill_n(to, l.frame_floats(), 0.0F);
     auto* sums = words<float>(thread, l.sums);
-    // Positions -1 to extent; a column's ends are those of the rows.
+    // Positions -1 to extent; a column leaves its ends, the corners, to the rows.
     const int64_t begin = is_row ? 0 : 1, end = is_row ? extent + 2 : extent + 1;
     for (int64_t first = begin; first < end; first += l.column_block) {
       const int64_t count = std::min(l.column_block, end - first);

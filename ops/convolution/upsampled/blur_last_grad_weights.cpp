@@ -23,14 +23,14 @@ using Point = SharedTap;
 using Side = UpsampledSource::Side;
 
 constexpr int64_t kLanes = 16;
-// Vectors of columns and rows of one product: its sums stay in registers for all of its depth.
+// Most vectors of columns, and rows, of one GEMM call: its sums stay in registers for all of K.
 constexpr int64_t kVectors = 4, kRows = 24;
-// Of a column block, two lines of the blurred gradient stay in a thread's second-level cache beside the sums.
+// Two lines of the blurred gradient of a column block stay in a thread's second-level cache beside the sums.
 constexpr int64_t kBlurredBytes = 128 << 10;
-// A part's sums; a thread has several parts where theirs are no more than this together.
+// Most bytes of a part's sums; a thread has several parts where their sums are no more than kPartsSumsBytes together.
 constexpr int64_t kSumsBytes = 2 << 20, kPartsSumsBytes = 448 << 10;
 
-// Two pixels of floats to words of pairs of bf16.
+// words[i] = the pair bf16(low[i]), bf16(high[i]).
 HG_CLONES void pair_pixels(const float* low, const float* high, int64_t count, uint32_t* words) {
   for (int64_t i = 0; i < count; ++i) {
     BFloat16 l, h;
@@ -40,7 +40,7 @@ HG_CLONES void pair_pixels(const float* low, const float* high, int64_t count, u
   }
 }
 
-// to[i] = the sum of so many of parts[.][i].
+// to[i] = the sum over p of parts[p][i].
 HG_CLONES void add_floats(const float* const* parts, std::size_t count, int64_t elements, float* to) {
   std::copy_n(parts[0], elements, to);
   for (std::size_t part = 1; part < count; ++part) {
@@ -65,12 +65,12 @@ struct Layout {
   std::optional<BlurredGradient> gradient;
   View dst;
   int64_t first = 0, second = 0;                // channels
-  int64_t width = 0, panels = 0;                // of columns: dst's channels
+  int64_t width = 0, panels = 0;                // columns of a panel, and panels: dst's channels
   int64_t column_block = 1, column_blocks = 1;  // pixels of a row of the small image, from -1 to its extent, at a time
   int64_t parts = 1;
   std::size_t sums = 0;
-  // Of each thread: rows of the sources and their differences, as they are and as products read them; the gradient,
-  // blurred along columns and then along rows, and as it is.
+  // Offsets into each thread's scratch memory: rows of both activations and their differences, plain and packed;
+  // diff_dst blurred along columns, then along rows, and plain.
   std::size_t rows = 0, row_pairs = 0, second_rows = 0, second_pairs = 0, pairs = 0, mixed = 0, blurred = 0,
               middles = 0, right_pairs = 0, plain_row = 0;
   std::size_t thread_bytes = 0;
@@ -80,24 +80,24 @@ struct Layout {
   [[nodiscard]] int64_t real_columns(int64_t panel) const { return std::min(width, dst.c - panel * width); }
   [[nodiscard]] int64_t channels() const { return first + second; }
   [[nodiscard]] int64_t words() const { return is_bf16 ? first / 2 : first; }  // of a pixel of the small image
-  // Of a part: [product][panel][channel][dst's channels] of the small image, then [tap] likewise of the second
-  // activation.
+  // Floats of a part's sums: [shared product][panel][channel][dst's channels] of the small image, then
+  // [tap][panel][channel][dst's channels] of the second activation.
   [[nodiscard]] int64_t sums_floats() const { return (kSharedProducts * first + 9 * second) * panels * width; }
-  // Where they are, of one panel.
+  // Where the sums of one product and panel are.
   [[nodiscard]] int64_t sums_at(int64_t product, int64_t panel) const {
     return (product * panels + panel) * first * width;
   }
   [[nodiscard]] int64_t second_sums_at(int64_t tap, int64_t panel) const {
     return (kSharedProducts * first * panels + (tap * panels + panel) * second) * width;
   }
-  // Words that `pixels` are in depth: in bf16 two are one.
+  // K of a product over `pixels` pixels, in words: in bf16 two pixels are one.
   [[nodiscard]] int64_t depth(int64_t pixels) const { return is_bf16 ? (pixels + 1) / 2 : pixels; }
-  // Pairs of lines of the small image, from -1 on: those that share products.
+  // Pairs of lines of the small image, from line -1 on; a pair shares products.
   [[nodiscard]] int64_t pairs_of_lines() const { return (source->h().extent + 3) / 2; }
   [[nodiscard]] int64_t row_pixels() const { return column_block + 2; }
   // Of a line of the blurred gradient.
   [[nodiscard]] int64_t blurred_floats() const { return panels * 2 * column_block * width; }
-  // In bf16, of a line's pixels as products read them: those of all points.
+  // In bf16: pairs of pixels of a packed line, for all shared taps.
   [[nodiscard]] int64_t pairs_in_line() const { return 3 * depth(column_block); }
   [[nodiscard]] int64_t pair_words() const { return pairs_in_line() * up(first, kLanes); }
 };
@@ -139,7 +139,7 @@ class BlurLastGradWeights final : public ConvolutionKernel {
     return words<float>(0, layout_->sums) + part * layout_->sums_floats();
   }
 
-  // Lines of one column block of an image, one after another.
+  // Neighbouring lines of one column block of an image, one after another.
   class Run {
    public:
     Run(const BlurLastGradWeights& kernel, int64_t thread, int64_t part, int64_t column_block)
@@ -176,12 +176,12 @@ class BlurLastGradWeights final : public ConvolutionKernel {
              static_cast<std::size_t>(l_.dst.offset(image_, 0, t, column)) * l_.element();
     }
 
-    // As products read them: words from a pixel, or in bf16 from a pair of them, to the next.
+    // A packed operand: `step` words from one pixel (in bf16 pair of pixels) to the next.
     struct Words {
       const uint32_t* at;
       int64_t step;
     };
-    // sums (+)= of `depth` words of `channels` of pixels and of the panel's columns.
+    // sums += A^T B: `channels` of the small image times the panel's columns, over `depth` words of pixels.
     void multiply(const Words& left, int64_t channels, const Words& right, int64_t depth, int64_t panel,
                   float* sums) const {
       for (int64_t c = 0; c < channels; c += kRows) {
@@ -199,7 +199,8 @@ class BlurLastGradWeights final : public ConvolutionKernel {
       }
     }
 
-    // `count` pixels, `channels` each and `step` apart, as words: in bf16 in pairs, put into `to`.
+    // Packs `count` pixels, `channels` each and `step` pixels apart, as words: f32 stays in place, bf16 is paired into
+    // `to`.
     const uint32_t* in_words(const void* pixels, int64_t channels, int64_t step, int64_t count, uint32_t* to) const {
       if (!l_.is_bf16) return static_cast<const uint32_t*>(pixels);
       const auto* from = static_cast<const uint16_t*>(pixels);
@@ -211,7 +212,7 @@ class BlurLastGradWeights final : public ConvolutionKernel {
           });
       return to;
     }
-    // pack(addresses, first, n) of all pixels, some at a time; in bf16 an even number of them.
+    // Calls pack(addresses, first, n) for all pixels, some at a time; in bf16 for an even number of them.
     template <typename Address, typename Pack>
     void pack_all(int64_t count, const Address& address, const Pack& pack) const {
       constexpr int64_t kAtATime = 64;
@@ -224,7 +225,8 @@ class BlurLastGradWeights final : public ConvolutionKernel {
     }
     [[nodiscard]] int64_t pixel_words(int64_t channels) const { return l_.is_bf16 ? up(channels, kLanes) : channels; }
 
-    // Which of a line's pixels a point meets: every step-th from one on, or their differences, and how many.
+    // The pixels of a line that a shared tap is multiplied by: `count` of them, every step-th from `first` on, or of
+    // their differences.
     struct Pixels {
       bool are_differences;
       int64_t first, step, count;
@@ -242,11 +244,11 @@ class BlurLastGradWeights final : public ConvolutionKernel {
     }
     using Line = std::array<Words, kSharedTaps>;
 
-    // Place of a line: of its pixels and of their differences.
+    // Memory of a line: its pixels, then their differences.
     [[nodiscard]] char* line_at(int64_t slot) const {
       return words<char>(l_.rows) + static_cast<std::size_t>(slot * 2 * l_.row_pixels() * l_.first) * l_.element();
     }
-    // What is in that place, of which the differences are still to be made.
+    // The packed operands of the line in that place; makes its differences.
     Line line_of(int64_t slot) const {
       char* pixels = line_at(slot);
       char* beside = pixels + static_cast<std::size_t>(l_.row_pixels() * l_.first) * l_.element();
@@ -268,7 +270,7 @@ class BlurLastGradWeights final : public ConvolutionKernel {
       }
       return line;
     }
-    // Row of the small image, from the column block's first pixel on.
+    // A row of the small image, packed, from the column block's first pixel on.
     const Line& row(int64_t row) {
       for (; have_ < row; ++have_) {
         const int64_t i = have_ + 1;
@@ -277,18 +279,18 @@ class BlurLastGradWeights final : public ConvolutionKernel {
       }
       return lines_[static_cast<std::size_t>(row & 1)];
     }
-    // Row a less row b.
+    // Row a less row b, packed.
     Line difference(int64_t a, int64_t b) {
       row(std::max(a, b));
       subtract(l_.is_bf16, line_at(a & 1), line_at(b & 1), (count_ + 2) * l_.first, line_at(2));
       return line_of(2);
     }
 
-    // Lines i and i + 1 of the small image, with rows 2 * i to 2 * i + 3 of the blurred gradient.
+    // Adds the products of lines i and i + 1 of the small image with rows 2 * i to 2 * i + 3 of the blurred gradient.
     void add_pair(int64_t i) {
       float *even = blurred(0), *before = blurred(1), *behind = even;
       if (!columns_share(l_.words())) {
-        // Then rows do not either: what shares the least has to be made into words the least often.
+        // Then rows share none either, and each line of the gradient is packed once for both of its taps.
         for (int64_t row = i; row < i + 2; ++row) {
           if (blur(2 * row, even)) add_line(even, Point::even, this->row(row));
           if (blur(2 * row + 1, even)) add_line(even, Point::before, this->row(row), &this->row(row + 1));
@@ -306,7 +308,7 @@ class BlurLastGradWeights final : public ConvolutionKernel {
     }
 
     [[nodiscard]] float* blurred(int64_t index) const { return words<float>(l_.blurred) + index * l_.blurred_floats(); }
-    // Row r of the blurred gradient, of the column block's columns: of each panel even pixels and then odd ones. False
+    // Row r of the blurred gradient in the column block: of each panel the even pixels and then the odd ones. False
     // where it is zero.
     bool blur(int64_t r, float* to) const {
       auto* mixed = words<float>(l_.mixed);
@@ -320,8 +322,8 @@ class BlurLastGradWeights final : public ConvolutionKernel {
       return true;
     }
 
-    // The products of a line of the blurred gradient and one of the small image, for the filters of a point; and of
-    // another one for those behind.
+    // Adds the products of a line of the blurred gradient and a line of the small image for the row tap h; and those of
+    // `behind` for the row tap behind.
     void add_line(const float* gradient, Point h, const Line& line, const Line* behind = nullptr) const {
       for (int64_t panel = 0; panel < l_.panels; ++panel) {
         const Line right = gradient_line(gradient + 2 * panel * l_.column_block * l_.width);
@@ -339,8 +341,8 @@ class BlurLastGradWeights final : public ConvolutionKernel {
       }
     }
 
-    // A panel's even pixels, and of odd ones those that each point meets: their sums, which are made here, in the
-    // middle.
+    // Packs a panel's line of the blurred gradient for each shared tap: the even pixels, and the odd ones that the tap
+    // meets; for the middle, sums of two odd pixels.
     Line gradient_line(const float* even) const {
       const float* odd = even + l_.column_block * l_.width;
       auto* middles = words<float>(l_.middles);
@@ -373,7 +375,7 @@ class BlurLastGradWeights final : public ConvolutionKernel {
       return line;
     }
 
-    // An even number of pixels of the gradient, `step` elements apart, of one panel.
+    // Packs an even number of pixels of diff_dst, `step` elements apart, of one panel.
     Words plain(const char* pixels, int64_t step, int64_t count, int64_t panel) const {
       const int64_t columns = l_.real_columns(panel);
       if (!l_.is_bf16 && columns % kLanes == 0) {
@@ -389,7 +391,7 @@ class BlurLastGradWeights final : public ConvolutionKernel {
       return {to, l_.width};
     }
 
-    // Of the second activation, from the pixel that the first output's tap kw sees on.
+    // A row of the second activation, packed, from the pixel that tap kw of the first output sees.
     const uint32_t* second_row(int64_t row, int64_t kw) {
       const int64_t pixels = 2 * l_.column_block + 3, all_words = (l_.column_block + 2) * pixel_words(l_.second);
       const auto place = [&](int64_t i) {
@@ -409,7 +411,7 @@ class BlurLastGradWeights final : public ConvolutionKernel {
       return reinterpret_cast<const uint32_t*>(place(row)) + kw * l_.second;
     }
 
-    // Of a row of the small image, the gradient's rows as they are.
+    // Adds the products of unblurred diff_dst, of the two rows of dst that belong to row i of the small image.
     void add_rows(int64_t i) {
       if (i < 0 || i >= source_.h().extent || begin_ >= end_) return;
       add_columns_of_frame(2 * i);
@@ -418,7 +420,7 @@ class BlurLastGradWeights final : public ConvolutionKernel {
       }
     }
 
-    // Row t of the gradient: with the second activation, and with the frame's rows.
+    // Row t of diff_dst with the second activation, and with the rows of the frame.
     void add_row(int64_t t) {
       const int64_t count = end_ - begin_;
       if (l_.second > 0) second_row(t + 1, 0);
@@ -443,7 +445,7 @@ class BlurLastGradWeights final : public ConvolutionKernel {
       }
     }
 
-    // Rows t and t + 1 of the gradient at the image's sides, with the frame's columns.
+    // Rows t and t + 1 of diff_dst, at the image's left and right side, with the columns of the frame.
     void add_columns_of_frame(int64_t t) {
       const auto add = [&](Side side, int64_t column, int64_t first_tap) {
         const auto* line = static_cast<const char*>(source_.frame(image_, side));
@@ -473,7 +475,7 @@ class BlurLastGradWeights final : public ConvolutionKernel {
     std::array<Line, 2> lines_ = {};      // of the last two rows
   };
 
-  // The parts' sums to the weights.
+  // Adds the parts' sums, in the order of the parts, and the shared products of each tap, to diff_weights.
   void finish() const {
     const Layout& l = *layout_;
     parallel_ranges(l.sums_floats(), kLanes, [&](int64_t begin, int64_t end) {

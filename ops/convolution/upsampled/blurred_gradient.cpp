@@ -23,7 +23,8 @@ HG_CLONES void scale(const T* from, float factor, int64_t count, float* to) {
   for (int64_t i = 0; i < count; ++i) to[i] = factor * load(from + i);
 }
 
-// Every second pixel: `channels` of pixel i are the sum over t of weights[t] * those of pixel 2 * i + t.
+// Blurs along the row for every second pixel: pixel i is the sum over t of weights[t] * pixel 2 * i + t, `channels` of
+// it.
 HG_CLONES void mix_pixels(const float* from, int64_t pixel, const float* weights, int64_t count, int64_t channels,
                           float* to, int64_t width) {
   const float w0 = weights[0], w1 = weights[1], w2 = weights[2], w3 = weights[3];

@@ -20,8 +20,8 @@ namespace hourglass::kernels {
 namespace {
 
 constexpr int64_t kLanes = 16, kStep = 32, kAmxTile = 256;
-// Rows of the source that a part has, where there are enough for the threads: each part needs those around it, and
-// keeps all of them.
+// Rows of the small image in a part, where there are enough for the threads: a part needs the rows around its own too,
+// and keeps them all in memory.
 constexpr int64_t kFewestRows = 4, kMostRows = 16;
 
 // to[i] = the sum over t of weights[t * stride] * from[t][i].
@@ -47,19 +47,20 @@ struct Layout {
   std::optional<NormalizedSource> source;  // of the small image
   WrittenStatistics statistics;
   View src, dst;                 // src: the small image
-  std::vector<int64_t> columns;  // of dst that have mixtures of their own
-  int64_t steps = 0;             // of the products with a row of the source
-  int64_t row = 0;               // elements of a row of the source with what stands beside it, filled up
+  std::vector<int64_t> columns;  // of dst whose mixture is neither the even nor the odd one
+  int64_t steps = 0;             // steps of K for one row of the small image
+  int64_t row = 0;               // elements of a row with its border, rounded up
   int64_t parts = 1;
   std::size_t weights = 0, coefficients = 0;
-  // Of each thread.
+  // Offsets into each thread's scratch memory.
   std::size_t rows = 0, sums = 0, normal_buffer = 0, mixed = 0, mixed_element = 0, lines = 0, thread_bytes = 0;
 
-  // Words of the panels of one row of the source, of both phases of the columns, and of one column's.
+  // Words of packed weights, all rows of the reach: of 16 output channels; of both phases of the columns; of one
+  // exceptional column.
   [[nodiscard]] int64_t panel() const { return h.reach * steps * kAmxTile; }
   [[nodiscard]] int64_t pair_words() const { return up(2 * dst.c, kLanes) / kLanes * panel(); }
   [[nodiscard]] int64_t column_words() const { return up(dst.c, kLanes) / kLanes * panel(); }
-  // All that rows with the same mixture need.
+  // Words of all weights for output rows of one mixture.
   [[nodiscard]] int64_t row_words() const {
     return pair_words() + static_cast<int64_t>(columns.size()) * column_words();
   }
@@ -101,8 +102,8 @@ class PhaseFiltersForward final : public ConvolutionKernel {
   [[nodiscard]] char* scratch(int64_t thread, std::size_t offset) const {
     return static_cast<char*>(at_.scratch) + static_cast<std::size_t>(thread) * layout_->thread_bytes + offset;
   }
-  // Rows [first, first + count) of the source of an image. With those around them that they are multiplied with, they
-  // lie one behind the other.
+  // Rows [first, first + count) of the small image. With the rows around them that the filter reaches, they lie one
+  // after the other.
   struct Rows {
     int64_t image = -1, first = 0, count = 0;
   };
@@ -116,7 +117,7 @@ class PhaseFiltersForward final : public ConvolutionKernel {
     return alone() ? WrittenStatistics::none() : layout_->statistics;
   }
 
-  // The filters that rows and columns of the result have, mixed from the given one, to panels of 16 output channels.
+  // Mixes the phase filters from the given one, and packs them to panels of 16 output channels.
   void pack_weights() const {
     const Layout& l = *layout_;
     parallel_parts(static_cast<int64_t>(l.h.mixtures.size()) * l.h.reach, [&](int64_t thread, const auto& take) {
@@ -133,7 +134,7 @@ class PhaseFiltersForward final : public ConvolutionKernel {
     });
   }
 
-  // The filter's rows to one, whose taps are [KW][C][OC].
+  // Mixes the filter's rows to one row, [KW][C][OC].
   void mix_rows(int64_t thread, const float* mixture) const {
     const Layout& l = *layout_;
     const WindowAxis& h = l.conv.window.h;
@@ -145,7 +146,7 @@ class PhaseFiltersForward final : public ConvolutionKernel {
     mix(from.data(), mixture, l.h.reach, h.kernel, count, reinterpret_cast<float*>(scratch(thread, l.mixed)));
   }
 
-  // That row's columns as `mixtures` say, side by side.
+  // Mixes that row's columns as each of `mixtures` says, and packs the results side by side.
   void pack(int64_t thread, std::initializer_list<int64_t> mixtures, uint32_t* words) const {
     const Layout& l = *layout_;
     const int64_t kernel = l.conv.window.w.kernel, of_tap = l.src.c * l.dst.c;
@@ -174,7 +175,7 @@ class PhaseFiltersForward final : public ConvolutionKernel {
     }
   }
 
-  // All that `rows` need; what the thread has of them moves.
+  // Reads all rows that `rows` need; rows that the thread has already are moved.
   void put_rows(int64_t thread, const Rows& rows, const Rows& have) const {
     const Layout& l = *layout_;
     const int64_t around = l.h.reach - 1;
@@ -185,7 +186,7 @@ class PhaseFiltersForward final : public ConvolutionKernel {
     }
   }
 
-  // A row of the source, normalised; beside it, and above and below the image, what is next to there once more.
+  // Normalises a row of the small image. Outside of the image, its first and last rows and pixels repeat.
   void put_row(int64_t image, int64_t row, uint16_t* to, void* buffer) const {
     const Layout& l = *layout_;
     const int64_t channels = l.src.c, before = -l.w.low, behind = l.w.reach - 1 - before;
@@ -194,12 +195,12 @@ class PhaseFiltersForward final : public ConvolutionKernel {
     l.source->read(at_, coefficients, image, std::clamp<int64_t>(row, 0, l.src.h - 1), 0, l.src.w, inner, buffer);
     for (int64_t i = 0; i < before; ++i) std::copy_n(inner, channels, to + i * channels);
     for (int64_t i = 0; i < behind; ++i) std::copy_n(end - channels, channels, end + i * channels);
-    // What is filled up must be finite: it is multiplied by zero.
+    // Elements that only fill up the row must be finite: they are multiplied by zero.
     std::fill(end + behind * channels, to + l.row, uint16_t{0});
   }
 
-  // Every second row of the result, of `rows`. Columns with mixtures of their own are made again, those of as many rows
-  // as share one at a time.
+  // Makes every second row of dst, from `rows`. Exceptional columns are overwritten afterwards, column by column, for
+  // as many rows as have the same mixture.
   void convolve(int64_t thread, const Rows& rows, int64_t phase) const {
     const Layout& l = *layout_;
     const auto mixture = [&](int64_t i) {
@@ -222,12 +223,13 @@ class PhaseFiltersForward final : public ConvolutionKernel {
     }
   }
 
-  // Pixels of the result, `step` elements apart.
+  // Pixels of dst, `step` elements apart.
   struct Target {
     uint16_t* pixels;
     int64_t step;
   };
-  // `channels` of each of `count` pixels, whose sources are `step` elements apart, from `src` on in its first row.
+  // Makes `channels` of `count` pixels. Their sources are `step` elements apart, from `src` on in the first row of the
+  // reach.
   void multiply(int64_t thread, const uint16_t* src, int64_t step, int64_t count, const uint32_t* words,
                 int64_t channels, const Target& dst) const {
     const Layout& l = *layout_;
@@ -281,12 +283,12 @@ Answer plan_phase_filters_amx(const PlanContext&, const Convolution& conv) {
   l.src = view_of(with_tag({conv.src.dtype, from}, Tag::nhwc));
   l.dst = view_of(dst);
   l.steps = up(l.w.reach * l.src.c, kStep) / kStep;
-  // The last tile's pixels and steps reach beyond.
+  // The last AMX tile reads beyond the last pixel, and the last step beyond its row.
   l.row = up((up(l.src.w, kLanes) - 1) * l.src.c + l.steps * kStep, kStep);
   const int64_t lines = l.src.n * l.src.h;
   l.parts = std::clamp(kPartsPerThread * omp_get_max_threads(), lines / kMostRows, lines / kFewestRows);
   l.parts = std::clamp<int64_t>(l.parts, std::min<int64_t>(omp_get_max_threads(), lines), lines);
-  // And so do those of a column, from any row of a part on.
+  // So do the AMX tiles of an exceptional column, from any row of a part on.
   const int64_t places = (lines + l.parts - 1) / l.parts + l.h.reach - 1 + kLanes - 1;
 
   ScratchLayout offsets;

@@ -14,14 +14,14 @@
 namespace hourglass::kernels {
 namespace {
 
-// The gradient of the whole source in scratch memory, and then a pass over that.
+// Runs the convolution's kernel into scratch memory, then a pass that splits the gradient and resizes it back.
 class BeforeResizeGradient final : public Kernel {
  public:
-  // ScratchLayout into scratch memory.
+  // Offsets into scratch memory.
   struct Places {
     std::size_t whole = 0, image = 0, buffers = 0, scratch = 0;
   };
-  // `reorder` is null, or makes a channels-last image of the whole.
+  // `reorder` is null, or makes the gradient of the whole source channels-last.
   BeforeResizeGradient(SeparableMap map, bool is_bf16, const Places& places, std::unique_ptr<Kernel> conv,
                        std::unique_ptr<Kernel> reorder)
       : map_(std::move(map)),
@@ -59,7 +59,7 @@ class BeforeResizeGradient final : public Kernel {
           map_.make_row(from + whole.offset(image, 0, 0, 0), row, buffer,
                         static_cast<T*>(at_.dst[0]) + small.offset(image, 0, row, 0));
           if (others == 0) continue;
-          // About where the map has just read.
+          // Rows that the map has about just read: they are in the cache.
           const int64_t first = whole.h * row / small.h, last = whole.h * (row + 1) / small.h;
           copy_lanes(from + whole.offset(image, 0, first, 0) + small.c, whole.c,
                      static_cast<T*>(at_.dst[1]) + (image * whole.h + first) * whole.w * others, others, others,
@@ -109,7 +109,7 @@ KernelPlan before_resize_gradient(const PlanContext& ctx, const Convolution& con
                   .implementation = conv.implementation,
                   .rounding = conv.rounding,
                   .kernel = nullptr};
-  // The gradient of the whole is rounded on its way.
+  // The gradient of the whole source is rounded to bf16 in scratch memory.
   if (type == DType::bf16) plan.rounding = std::max(plan.rounding, kBorderRoundingBf16);
   if (small[1] < whole[1]) {
     plan.dst.push_back(with_tag({type, Shape{whole[0], whole[1] - small[1], whole[2], whole[3]}}, Tag::nhwc));

@@ -35,7 +35,7 @@ HG_CLONES void add_four(const T* const* from, int64_t begin, int64_t end, T* to)
   }
 }
 
-// Elements [begin, end) of each filter, which are `stride` elements apart.
+// Elements [begin, end) of each filter; filters are `stride` elements apart.
 template <class T>
 void add_taps(T* filters, int64_t stride, int64_t begin, int64_t end) {
   for (int64_t product = 0; product < kSharedProducts; ++product) {

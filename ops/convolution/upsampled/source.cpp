@@ -75,7 +75,7 @@ void UpsampledSource::prepare(bool as_is) {
   });
 }
 
-// What the window sees less what the blur makes, of rows that are mixed along the other axis.
+// The window's view less the blur's, of two rows of the small image mixed by `padded` and `blurred`.
 template <class T>
 void UpsampledSource::make_row_of_frame(int64_t image, Side side, float* buffer, T* to) const {
   const auto at_end = [&](const std::vector<TapList>& lists) -> const TapList& {
@@ -137,7 +137,7 @@ void UpsampledSource::read(int64_t image, int64_t row, int64_t column, int64_t c
   const auto pixel = static_cast<std::size_t>(channels_) * element_;
   auto* const first = static_cast<char*>(to);
   const auto place = [&](int64_t i) { return first + static_cast<std::size_t>(i) * pixel; };
-  // Those inside; at least the nearest one.
+  // The pixels inside of the image; at least the nearest one.
   const int64_t before = std::clamp<int64_t>(-column, 0, count - 1);
   const int64_t begin = std::min(column + before, w_.extent - 1), end = std::min(column + count, w_.extent);
   const int64_t inside = std::max<int64_t>(end - begin, 1);

@@ -1,6 +1,7 @@
-// What a convolution of a upsampled image reads when it is taken apart as ops/convolution/upsampled/axis.h says:
-// rows of the small image, normalised; rows of the second activation, as the window sees them; and the frame, one pixel
-// wide, of what the border of the upsampled image holds more than the blur makes there.
+// The source of a convolution that is taken apart as ops/convolution/upsampled/axis.h says, row by row: rows of the
+// small image, normalised; rows of the second activation, with its border; and the frame. The frame is a line of pixels
+// around the resized image: what the padding mode shows there less what the blur makes there. Since convolution is
+// linear, kernels convolve the frame separately and add it.
 #pragma once
 
 #include <optional>
@@ -11,14 +12,14 @@
 
 namespace hourglass::kernels {
 
-// What kernels of upsampled images say of a source that is none.
+// The reason with which kernels of upsampled images decline other sources.
 inline constexpr const char* kNotUpsampled =
     "no image resized to exactly twice its size in front of a 3x3 filter, of at least 8 pixels a side (bf16: and an "
     "even "
     "number of channels)";
 
-// Of the source of a convolution, as conv.normalized says it is resized. Absent where it is not, or not so; in bf16 the
-// channels of both activations are even, as products of pairs want them.
+// The two axes of a convolution's source that conv.normalized says is resized. Absent where it is not resized by
+// exactly two, and in bf16 where either activation has an odd number of channels, which can't be read in pairs.
 struct BlurAxes {
   BlurAxis h, w;
 };
@@ -26,27 +27,27 @@ std::optional<BlurAxes> blur_axes(const Convolution& conv);
 
 class UpsampledSource {
  public:
-  // Absent where the axes are.
+  // Absent where blur_axes() is. Books its scratch memory.
   static std::optional<UpsampledSource> of(const Convolution& conv, ScratchLayout& scratch);
 
   [[nodiscard]] const BlurAxis& h() const { return h_; }
   [[nodiscard]] const BlurAxis& w() const { return w_; }
   [[nodiscard]] int64_t channels() const { return channels_; }                // of the small image
-  [[nodiscard]] int64_t second_channels() const { return second_channels_; }  // or 0
+  [[nodiscard]] int64_t second_channels() const { return second_channels_; }  // of the second activation, or 0
 
   void bind(const Addresses& at) { at_ = at; }
-  // Sets the coefficients and the frames of all images. Once a run, by all threads, before anything is read; with
-  // `as_is` nothing is normalised, for Kernel::run_primitives().
+  // Sets the coefficients and makes the frames of all images. Called once a run, outside of parallel loops, before
+  // anything is read. With `as_is` nothing is normalised, for Kernel::run_primitives().
   void prepare(bool as_is);
 
-  // `count` pixels of a row from `column` on, to pixels side by side, where there is room for `count` more behind them.
-  // Rows and columns of the small image go on beyond its ends with the first and the last.
+  // Writes `count` pixels of a row of the small image, from `column` on, side by side to `to`, which has room for
+  // `count` more after them. Beyond its ends the image repeats its first and last rows and pixels.
   void read(int64_t image, int64_t row, int64_t column, int64_t count, void* to) const;
-  // Those of the second activation go on as the border says.
+  // The same of the second activation, which goes on beyond its ends as the padding mode says.
   void read_second(int64_t image, int64_t row, int64_t column, int64_t count, void* to) const;
 
-  // Lines of the frame: 2 * extent + 2 pixels of the small image's channels, from position -1 on. The corners are the
-  // rows'; the columns' ends are zero. Null where there is nothing.
+  // A line of the frame: 2 * extent + 2 pixels with the small image's channels, from position -1 on. The corners belong
+  // to the rows; in the columns they are zero. Null where there is nothing to add.
   enum class Side : uint8_t { top, bottom, left, right };
   [[nodiscard]] const void* frame(int64_t image, Side side) const;
 
