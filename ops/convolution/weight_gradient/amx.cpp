@@ -1,4 +1,7 @@
-// Products by AMX tiles of bf16.
+// Weight gradients by AMX tile instructions in bf16. Operand A is the source transposed, [channel][pixel]; all taps of
+// a filter row lie one below the other in it, as copies shifted by a pixel, so that few channels of several taps fill
+// one tile. Operand B is diff_dst in pairs of pixels. Where fewer tiles result, the operands are swapped and diff_dst
+// is shifted instead.
 #include "ops/convolution/weight_gradient/products.h"
 
 #include <algorithm>
@@ -13,7 +16,7 @@ constexpr int64_t kLanes = 16;
 
 std::size_t bytes_of(int64_t words) { return static_cast<std::size_t>(words) * 4; }
 
-// AMX: channels of the left side are rows of pixels.
+// Operand A: one row per channel, of pixels.
 class AmxProducts final : public Products {
  public:
   AmxProducts(ProductSides sides, const AmxLoops& loops)
@@ -22,7 +25,7 @@ class AmxProducts final : public Products {
         row_taps_(row_taps_of(s_)),
         columns_(up(s_.right(), kLanes)),
         width_(up(shifts_dst() ? s_.places : s_.width, kPixels)) {
-    // An odd number of cache lines, so that the rows of a tile don't meet in one set of a cache.
+    // An odd number of cache lines, so that the rows of a tile don't compete for one set of the cache.
     row_ = (up(width_ + s_.places - s_.width, kPixels) / kPixels | 1) * kPixels;
     for (int64_t phase = 0; phase < s_.phases; ++phase) {
       const bool leads = phase < row_taps_ && tap(phase).phase == phase && tap(phase).place == 0;
@@ -50,7 +53,7 @@ class AmxProducts final : public Products {
   [[nodiscard]] std::size_t left_bytes() const override {
     return bytes_of(std::max(shifts_dst() ? rows_ : 0, up(s_.left(), kLanes)) * row_ / 2);
   }
-  // Room for the zeros behind the last channel of what is put last.
+  // With room for the zero rows after the last channel of the phase that is packed last.
   [[nodiscard]] std::size_t left_row_bytes() const override {
     return bytes_of(std::max(rows_, begin_of(s_.phases - 1) + up(s_.left(), kLanes)) * row_ / 2);
   }
@@ -61,7 +64,7 @@ class AmxProducts final : public Products {
     auto* rows = reinterpret_cast<uint16_t*>(to);
     loops_.transpose(pixels, row_, s_.left(), rows, row_);
     if (!shifts_dst()) return;
-    // The other way round: what a pixel of the source meets for a further tap is the gradient some pixels before.
+    // diff_dst is shifted the other way: what a source pixel meets with a later tap is diff_dst some pixels earlier.
     for (int64_t j = 1; j < row_taps_; ++j) {
       uint16_t* shifted = rows + j * s_.left() * row_;
       for (int64_t c = 0; c < s_.left(); ++c) {
@@ -70,9 +73,9 @@ class AmxProducts final : public Products {
       }
     }
   }
-  // The taps of a row of the filter lie one below the other. A phase is put where its first tap is, or behind them all;
-  // the others are the same, some pixels further: copied once, a tile's rows are whole cache lines for all of them, and
-  // few channels of several taps fill one tile.
+  // The taps of a filter row lie one below the other. A phase is packed where its first tap belongs, or, where that tap
+  // is shifted, after all taps; the other taps are copies some pixels further. Copied once, the rows of a tile are
+  // whole cache lines for every tap, and few channels of several taps fill one tile.
   void put_left_phase(const void* const* pixels, int64_t phase, char* row) const override {
     auto* rows = reinterpret_cast<uint16_t*>(row);
     put_left(pixels, reinterpret_cast<char*>(rows + begin_of(phase) * row_));
@@ -94,8 +97,8 @@ class AmxProducts final : public Products {
     return std::count_if(sides.taps.begin(), sides.taps.end(),
                          [&](const ProductTap& tap) { return tap.row == sides.taps[0].row; });
   }
-  // The taps go with the side with which they fill fewer tiles: the source's pixels of a tap are those of the first
-  // some pixels further, or the gradient's some before.
+  // The taps go with the operand with which they fill fewer tiles: shifting the source forward by a tap is the same as
+  // shifting diff_dst back.
   static ProductSides with_fewer_tiles(ProductSides sides) {
     const int64_t taps = row_taps_of(sides);
     const auto tiles = [&](int64_t with_taps, int64_t other) {
@@ -109,16 +112,16 @@ class AmxProducts final : public Products {
   [[nodiscard]] bool shifts_dst() const { return s_.swapped && row_taps_ > 1; }
 
   [[nodiscard]] const ProductTap& tap(int64_t column) const { return s_.taps[static_cast<std::size_t>(column)]; }
-  // The row where a phase is put.
+  // The row of operand A where a phase is packed.
   [[nodiscard]] int64_t begin_of(int64_t phase) const {
     return phases_lead_ ? phase * s_.left() : rows_ + phase * up(s_.left(), kLanes);
   }
-  // The tile of the filter's row `tap_row` that has row `row` and column `column`.
+  // The tile of sums of filter row `tap_row` that has row `row` and column `column`.
   [[nodiscard]] int64_t tile_at(int64_t tap_row, int64_t row, int64_t column) const {
     return tap_row * rows_ * columns_ + (row / kLanes * (columns_ / kLanes) + column / kLanes) * kAmxTile;
   }
 
-  // The products of rows m and columns n of the filter's row `tap_row`, up to two tiles of both.
+  // Adds the products of rows m and columns n for filter row `tap_row`, up to 2 x 2 tiles.
   void add_tile(const ProductRows& band, int64_t tap_row, int64_t m, int64_t n, float* sums) const {
     const int64_t panel = width_ / 2 * kLanes;
     const uint16_t* lefts[kBandRows];
@@ -143,7 +146,7 @@ class AmxProducts final : public Products {
   }
 
   const AmxLoops& loops_;
-  int64_t row_taps_;  // taps of a row of the filter
+  int64_t row_taps_;  // taps in a row of the filter
   int64_t columns_, width_, row_ = 0, rows_ = 0;
   bool phases_lead_ = true;  // the first taps are those of the phases, in order and not shifted
 };

@@ -18,12 +18,12 @@ namespace hourglass::kernels {
 namespace {
 
 constexpr int64_t kLanes = 16;
-// A band has about so many pixels, in at most so many rows: AMX keeps a tile of sums in its register for all of them.
+// A band has about so many pixels, in at most kBandRows rows: AMX keeps a tile of sums in a register for all of a band.
 constexpr int64_t kBandPixels = 512;
-// A part's sums; those of 128 to 128 channels, 3x3, are the largest that it was measured with. A thread has several
-// parts where theirs are no more than this together.
+// Most bytes of a part's sums, as for 128 to 128 channels, 3x3, the largest measured. A thread has several parts where
+// their sums are no more than kPartsSumsBytes together.
 constexpr int64_t kSumsBytes = 1 << 20, kPartsSumsBytes = 256 << 10;
-// What a thread puts aside else. Filters that reach over hundreds of rows would need more.
+// Most bytes of packed rows that a thread keeps. Filters that span hundreds of rows would need more.
 constexpr std::size_t kThreadBytes = 16 << 20;
 
 std::size_t bytes_of(int64_t words) { return static_cast<std::size_t>(words) * 4; }
@@ -32,7 +32,7 @@ void add(const float* src, float* dst, int64_t count) {
   for (int64_t i = 0; i < count; ++i) dst[i] += src[i];
 }
 
-// Where the pixels of a row lie: `zeros` for those outside.
+// Addresses of the pixels of a row; `zeros` for those outside of the image.
 HG_CLONES void find_pixels(const char* row, const int64_t* places, int64_t count, const char* zeros,
                            const void** pixels) {
 #pragma omp simd
@@ -46,21 +46,21 @@ struct Layout {
   View src, dst;
   int64_t parts = 1;
   int64_t band = 1;   // rows of the gradient at a time
-  int64_t slots = 1;  // rows of the source that a band touches
-  // Bytes from a row's begin to the pixel at each place, or kOutside: of the source phase by phase, and of the
-  // gradient.
+  int64_t slots = 1;  // ring buffer of packed rows of the source: those that a band touches
+  // Byte offsets in a row of the pixels that are packed, kOutside for zeros: of the source phase by phase, and of
+  // diff_dst.
   std::vector<Dims> src_places;
   Dims dst_places;
-  // ScratchLayout into scratch memory: of each thread, and of all; sums are those of each part.
+  // Offsets into scratch memory: of each thread, then of all threads together; `sums` has those of each part.
   std::size_t src_rows = 0, dst_rows = 0, bias_row = 0, slot_list = 0, pixel_list = 0;
   std::size_t thread_bytes = 0, sums = 0, zeros = 0;
-  // A normalised source: its rows, one at a time or, where they are the form of the products, all that a band touches;
-  // and the place of a row that becomes one.
+  // A normalised source: its coefficients, a buffer for one row, and its normalised rows. Products that pack need one
+  // row at a time, those that read in place all rows that a band touches.
   std::size_t normal_rows = 0, normal_buffer = 0, coefficients = 0;
   std::size_t normal_row_bytes = 0;
 
   [[nodiscard]] std::size_t slot_bytes() const { return products->src_bytes(); }
-  // Of a part: its products and, behind them, its bias.
+  // Floats of a part's sums: diff_weights, followed by diff_bias.
   [[nodiscard]] int64_t part_floats() const {
     return up(products->sums_floats() + (conv.has_bias ? dst.c : 0), kLanes);
   }
@@ -111,13 +111,13 @@ class GradWeightsKernel final : public ConvolutionKernel {
   [[nodiscard]] const float* coefficients() const {
     return alone() ? nullptr : scratch<float>(0, layout_->coefficients);
   }
-  // A row of the source or the gradient.
+  // Address of a row of src (input 0) or diff_dst (input 1).
   [[nodiscard]] const char* row(const View& view, std::size_t input, int64_t n, int64_t h) const {
     return static_cast<const char*>(at_.src[input]) +
            static_cast<std::size_t>(view.offset(n, 0, h, 0)) * size_of(layout_->conv.src.dtype);
   }
 
-  // The rows that a thread has, band by band.
+  // Packs the rows of one thread, band by band, and adds their products.
   class Rows {
    public:
     Rows(const GradWeightsKernel& kernel, int64_t thread) : kernel_(kernel), l_(*kernel.layout_), thread_(thread) {}
@@ -158,7 +158,7 @@ class GradWeightsKernel final : public ConvolutionKernel {
       return pixels;
     }
 
-    // A row of the source, counted from the padding's first.
+    // A row of the source, packed. Rows are counted from the padding's first.
     const char* source(int64_t row) {
       const WindowAxis& h = l_.conv.window.h;
       const int64_t at = border_source(l_.conv.padding_mode, row - h.pad_begin, h.src);
@@ -173,7 +173,7 @@ class GradWeightsKernel final : public ConvolutionKernel {
       }
       return to;
     }
-    // Row `at` of the source, or null outside; a normalised one is made in that slot.
+    // Row `at` of the source, or null outside; a normalised source is made in that slot.
     const char* image_row(int64_t at, std::size_t slot) const {
       if (at == kOutside) return nullptr;
       if (!l_.normalized) return kernel_.row(l_.src, 0, image_, at);
@@ -210,7 +210,7 @@ class GradWeightsKernel final : public ConvolutionKernel {
     int64_t thread_, part_ = 0, image_ = -1, first_ = 0, put_until_ = 0;
   };
 
-  // The parts' sums to the weights.
+  // Adds the parts' sums in order and copies them to diff_weights, transposed where the operands are swapped.
   void finish() const {
     const Layout& l = *layout_;
     const ProductSides& sides = l.products->sides();
@@ -329,7 +329,7 @@ Answer plan_amx_grad_weights(const PlanContext&, const Convolution& conv) {
 }
 
 Answer plan_vector_grad_weights(const PlanContext&, const Convolution& conv) {
-  // oneDNN's direct convolution is ahead.
+  // oneDNN's direct convolution is faster then.
   const bool is_1x1 = conv.window.h.kernel * conv.window.w.kernel == 1;
   if (std::min(conv.src.shape[1], conv.dst.shape[1]) <= 8 && !is_1x1) return Declined{"at most 8 channels on a side"};
   return plan_with(conv, vector_products(conv.src.dtype, product_sides(conv)));

@@ -1,27 +1,28 @@
-// The gradient of a convolution's weights, for filters, strides, dilations and borders of any kind: for each tap, the
-// product of two matrices of pixels, [C][pixels] and [pixels][OC], with many pixels and few channels. In f32 and in
-// bf16 (products of bf16, sums in f32).
+// The gradient of a convolution's weights, for filters, strides, dilations and padding modes of any kind, in f32 and in
+// bf16 (products of bf16, sums in f32): for each tap of the filter a GEMM [C x pixels] * [pixels x OC], with many
+// pixels (K) and few channels (M and N).
 //
-// A band of the gradient and the rows of the source that it needs are put into the form that the CPU's products take,
-// each row once; taps beside each other read the same row, a pixel further. Padding is made on the way. Activations are
-// channels-last, weights [KH][KW][C][OC]. Each thread sums over its share of the rows; the same number of threads gives
-// the same bytes.
+// A band of diff_dst and the rows of the source that it needs are packed into the layouts of operands A and B, each row
+// once (no im2col): neighbouring taps read the same packed row one pixel further. The border is made while a row is
+// packed. Each thread sums its parts of the rows, and the parts' sums are added in order, so the same number of threads
+// gives the same bytes. How operands are packed and multiplied is a `Products` (products.h), of which there are four;
+// choose.h says when each of them is asked. Activations are channels-last, weights [KH][KW][C][OC].
 #pragma once
 
 #include "ops/convolution/convolution.h"
 
 namespace hourglass::kernels {
 
-// By what the products are made of; ops/convolution/weight_gradient/products.h. All decline where the weights are many
-// or a band of rows is large, so that a thread's part would leave its caches.
+// One function per kind of Products. All decline where the sums or a band's rows are so large that a thread's part
+// would leave its caches.
 //
-// A few channels of a pointwise convolution, on either side: both sides stay where they are.
+// 1x1, at most 8 channels on either side: both operands are read in place, without packing.
 Answer plan_narrow_1x1(const PlanContext& ctx, const Convolution& conv);
-// Few channels on both sides of a 3x3 filter.
+// 3x3, at most 16 channels on both sides: sums of three taps stay in vector registers.
 Answer plan_narrow_3x3(const PlanContext& ctx, const Convolution& conv);
-// By AMX.
+// By AMX tile instructions.
 Answer plan_amx_grad_weights(const PlanContext& ctx, const Convolution& conv);
-// By vectors. Declines few channels on one side, unless the filter is pointwise.
+// By the GEMM of ops/simd/gemm.h. Declines at most 8 channels on one side, unless the filter is 1x1.
 Answer plan_vector_grad_weights(const PlanContext& ctx, const Convolution& conv);
 
 }  // namespace hourglass::kernels

@@ -1,4 +1,5 @@
-// Products of few channels, whose sums stay in registers: of a pointwise filter, and of one of nine taps.
+// Weight gradients of few channels, whose sums stay in vector registers over a whole row: of a 1x1 filter, and of a 3x3
+// filter. Written with the compiler's vector types, so they run on any CPU.
 #include "ops/convolution/weight_gradient/products.h"
 
 #include <algorithm>
@@ -15,7 +16,7 @@ constexpr int64_t kLanes = 16;
 
 std::size_t bytes_of(int64_t words) { return static_cast<std::size_t>(words) * 4; }
 
-// Channels of neighbouring pixels on both sides, and where their sums are.
+// Operands of a run of pixels, `left_step` and `right_step` elements from pixel to pixel, and where their sums are.
 template <class T>
 struct Few {
   const float* left;
@@ -32,7 +33,7 @@ struct Lanes {
   typedef uint16_t Halves __attribute__((vector_size(kCount * sizeof(uint16_t))));
 };
 
-// The products of kLeft channels and kRight.
+// sums[kLeft][kRight] += A^T B over the run of pixels.
 template <class T, int kLeft, int kRight>
 HG_CLONES void add_few(const Few<T>& p) {
   using Vector = typename Lanes<kRight>::Floats;
@@ -81,7 +82,7 @@ void add_few(const Few<T>& p, int64_t left, int64_t right) {
   }
 }
 
-// Few channels on the left side of a pointwise convolution: both sides stay where they are, and the sums in registers.
+// 1x1, few channels in operand A: both operands are read in place, sums of up to 4 x 16 channels stay in registers.
 class NarrowProducts final : public Products {
  public:
   static bool takes(const ProductSides& sides) {
@@ -116,7 +117,7 @@ class NarrowProducts final : public Products {
 
  private:
   static constexpr int64_t kMostChannels = 8, kLeft = 4;
-  // Pixels at a time: they stay in the first-level cache.
+  // Pixels at a time, which stay in the first-level cache.
   static constexpr int64_t kPixels = 32;
 
   template <class T>
@@ -146,7 +147,7 @@ class NarrowProducts final : public Products {
   int64_t columns_;
 };
 
-// A row of pixels of both sides, and their sums, for three taps.
+// Operands and sums of a row of pixels, for three taps.
 struct TapRow {
   const float *left[3], *right[3];
   int64_t left_step, right_step, pixels;
@@ -154,7 +155,7 @@ struct TapRow {
   int64_t sums_row;
 };
 
-// The products of kLeft channels and kRight.
+// For each of three taps, sums[kLeft][kRight] += A^T B over the row of pixels.
 template <int kLeft, int kRight>
 HG_CLONES void add_taps(const TapRow& p) {
   using Vector = typename Lanes<kRight>::Floats;
@@ -190,8 +191,8 @@ HG_CLONES void put_pixels(const void* const* pixels, int64_t count, int64_t chan
   }
 }
 
-// Few channels on both sides of a filter of nine taps: pixels lie side by side, as floats, and the sums of three taps
-// stay in registers. The right side is the one whose channels fill vectors.
+// 3x3, few channels on both sides: rows are packed as f32 (in f32 diff_dst is read in place), and the sums of three
+// taps stay in registers. Operand B is the one whose channels fill vectors.
 class NarrowTapProducts final : public Products {
  public:
   static bool takes(const ProductSides& sides) {
@@ -232,7 +233,7 @@ class NarrowTapProducts final : public Products {
 
  private:
   static constexpr int64_t kMostChannels = 16;
-  // Vectors of products of a pixel and tap: up to so many are faster than Winograd's algorithm.
+  // Vectors of sums of one tap: up to so many this is faster than Winograd's algorithm.
   static constexpr int64_t kMost = 16;
 
   static bool is_wide() { return has(Isa::avx512); }
@@ -252,7 +253,7 @@ class NarrowTapProducts final : public Products {
     });
   }
 
-  // Of row i of the band, for taps [t, t + 3).
+  // Adds the products of row i of the band for taps [t, t + 3).
   void add_three(const ProductRows& band, int64_t i, std::size_t t, float* sums) const {
     for (int64_t m = 0, rows = 0; m < s_.left(); m += rows) {
       rows = std::min(rows_, s_.left() - m);
@@ -296,7 +297,7 @@ class NarrowTapProducts final : public Products {
 
   bool is_bf16_;
   int64_t lanes_;
-  int64_t rows_ = is_wide() ? 8 : 4;  // that three taps' sums stay in registers for
+  int64_t rows_ = is_wide() ? 8 : 4;  // channels of A, times three taps, whose sums stay in registers
 };
 
 }  // namespace

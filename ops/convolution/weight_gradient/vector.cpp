@@ -1,4 +1,4 @@
-// Products by vectors of f32, or of two bf16 in a word.
+// Weight gradients by the GEMM of ops/simd/gemm.h, in f32 or in words of two bf16.
 #include "ops/convolution/weight_gradient/products.h"
 
 #include <algorithm>
@@ -14,9 +14,8 @@ constexpr int64_t kLanes = 16;
 
 std::size_t bytes_of(int64_t words) { return static_cast<std::size_t>(words) * 4; }
 
-// Vectors of f32, or of two bf16 in a word. The left side is cut into panels of kRows channels, the right one into
-// panels of kColumns; a panel has a row of words for each step: a pixel, or two. Few channels of f32 stay where they
-// are.
+// Operand A is packed into panels of kRows channels, B into panels of kColumns; a panel has a row of words for each
+// step of K, which is a pixel or, in bf16, two. In f32, operands of few channels are read in place.
 class VectorProducts final : public Products {
  public:
   VectorProducts(ProductSides sides, bool is_bf16, const GemmLoops& loops)
@@ -75,7 +74,8 @@ class VectorProducts final : public Products {
   [[nodiscard]] int64_t right_pixels() const override { return right_steps_ * per_step_; }
 
   void put_left(const void* const* pixels, char* to) const override {
-    // Pairs of bf16 begin at even places in the first copy, at odd ones in the second.
+    // In bf16 pairs of pixels begin at even pixels in the first copy and at odd ones in the second, for taps that are
+    // shifted by an odd number.
     for (int64_t copy = 0; copy < copies_; ++copy) {
       put(pixels + copy, s_.left(), kRows, left_steps_, reinterpret_cast<uint32_t*>(to) + copy * copy_words());
     }
@@ -85,11 +85,12 @@ class VectorProducts final : public Products {
   }
 
  private:
-  // 48 rows are whole tiles of sums, which have 4, 6, 8 or 12 of them; 64 columns are four vectors, or eight.
+  // 48 rows are a multiple of the micro-kernel's 4, 6, 8 or 12; 64 columns are four vectors of AVX-512, or eight of
+  // AVX2.
   static constexpr int64_t kRows = 48, kColumns = 64;
-  // Steps at a time: both panels stay in the first-level cache.
+  // Steps of K at a time: both panels stay in the first-level cache.
   static constexpr int64_t kSteps = 64;
-  // So many lie close enough together: with more, the pixels of a panel meet in few sets of the first-level cache.
+  // Most channels to read in place: with more, the pixels of a panel compete for few sets of the first-level cache.
   static constexpr int64_t kFewChannels = 64;
 
   static const uint32_t* words(const char* row) { return reinterpret_cast<const uint32_t*>(row); }
@@ -105,7 +106,7 @@ class VectorProducts final : public Products {
     }
   }
 
-  // All rows of the products, from step k of the tap on; `p` has all but what its left side needs.
+  // Multiplies all rows of A, from step k on, for one tap; `p` has everything but operand A and its sums.
   void add_rows(const uint32_t* row, const ProductTap& tap, int64_t k, Gemm p) const {
     float* const sums = p.c;
     p.a_row = 1;
