@@ -1,4 +1,5 @@
-// Compiled for AMX whatever the build is for, see ops/simd/amx.h.
+// Compiled for AMX whatever the build is for; ops/simd/amx.h says what it computes, gemm-inl.h has the rules for such
+// files.
 #include "ops/simd/amx.h"
 
 #if !defined(__AMX_TILE__) || !defined(__AMX_BF16__) || !defined(__AVX512BF16__) || !defined(__linux__)
@@ -32,7 +33,7 @@ void begin() {
 }
 void end() { _tile_release(); }
 
-// Tiles 0 to 3 are sums, [row][column]; 4 and 5 are left, 6 and 7 right.
+// Tile registers 0 to 3 are sums, [row][column]; 4 and 5 hold A, 6 and 7 hold B.
 template <int kRows, int kColumns>
 [[gnu::always_inline]] inline void add_steps(const uint16_t* left, int64_t left_row, const uint32_t* right,
                                              int64_t right_column, int64_t steps) {
@@ -75,7 +76,7 @@ void add_products(const AmxProduct& p) {
 
 __mmask16 lanes(int64_t count) { return static_cast<__mmask16>(count >= kLanes ? 0xffffU : (1U << count) - 1U); }
 
-// Columns [0, 32) or [0, 16) of up to 32 pixels' sums to dst, rounded; sums are [pixel][kPair].
+// Rounds columns [0, 32) or [0, 16) of up to 32 pixels' sums plus bias to dst; sums are [pixel][kPair].
 template <int kColumns>
 void round_pixels(const float* sums, const float* bias, int64_t pixels, int64_t columns, uint16_t* dst, int64_t row) {
   const __mmask16 low = lanes(columns);
@@ -97,7 +98,7 @@ void round_pixels(const float* sums, const float* bias, int64_t pixels, int64_t 
   }
 }
 
-// Of 16 * kRows pixels from `pixel` on and 16 * kColumns channels from `channel` on.
+// sums = the products of 16 * kRows pixels from `pixel` on and 16 * kColumns channels from `channel` on.
 template <int kRows, int kColumns>
 void multiply_block(const AmxPixels& p, int64_t pixel, int64_t channel, float* sums) {
   _tile_zero(0);
@@ -129,7 +130,7 @@ void multiply_columns(const AmxPixels& p, int64_t channel) {
     } else {
       multiply_block<1, kColumns>(p, pixel, channel, sums);
     }
-    // Before the inner pixels, of them, and behind them.
+    // Pixels before the inner ones, inner pixels, and pixels after them.
     const int64_t inner = clamped(p.inner_begin - pixel, pixels), behind = clamped(p.inner_end - pixel, pixels);
     const int64_t columns = p.channels - channel;
     const auto round = [&](int64_t first, int64_t end, uint16_t* dst, int64_t row) {
@@ -138,7 +139,7 @@ void multiply_columns(const AmxPixels& p, int64_t channel) {
     round(0, inner, p.outer + pixel * p.channels, p.channels);
     round(inner, behind, p.dst + (pixel + inner - p.inner_begin) * p.dst_row, p.dst_row);
     round(behind, pixels, p.outer + (pixel + behind - p.inner_end + p.inner_begin) * p.channels, p.channels);
-    // In turn, so that the next products needn't wait until these are read.
+    // Two buffers of sums in turn, so that the next products need not wait until these are read.
     sums = sums == p.sums ? p.sums + AmxPixels::kSums / 2 : p.sums;
   }
 }
@@ -153,14 +154,14 @@ void multiply_pixels(const AmxPixels& p) {
   }
 }
 
-// Channel c of two pixels in word c.
+// Channels c to c + 15 of two pixels, one channel of both in each word.
 __m512i pair_of(const void* low, const void* high, int64_t c, __mmask16 mask) {
   const __m512i l = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, static_cast<const uint16_t*>(low) + c));
   const __m512i h = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, static_cast<const uint16_t*>(high) + c));
   return _mm512_or_si512(l, _mm512_slli_epi32(h, 16));
 }
 
-// 16x16 words.
+// Transposes 16x16 words.
 void transpose_words(__m512i r[kLanes]) {
   __m512i t[kLanes];
   for (int i = 0; i < 16; i += 2) {
@@ -219,7 +220,7 @@ void pair_rows(const uint16_t* rows, int64_t row, int64_t channels, int64_t coun
   }
 }
 
-// Linux gives tiles to a process that asks, once: Documentation/arch/x86/xstate.rst.
+// Linux lets a process use tiles once it has asked: Documentation/arch/x86/xstate.rst.
 bool may_use_tiles() {
   constexpr long kRequestPermission = 0x1023, kTileData = 18;
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;

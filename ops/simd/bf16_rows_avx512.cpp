@@ -1,5 +1,5 @@
 // Compiled for AVX512_BF16 whatever the build is for, see ops/simd/bf16_rows.h: nothing may be included here whose
-// inline functions the rest of the program could get from it.
+// inline functions the rest of the program could pick up.
 #include "ops/simd/bf16_rows.h"
 
 #if !defined(__AVX512F__) || !defined(__AVX512BW__) || !defined(__AVX512VL__) || !defined(__AVX512BF16__)
@@ -19,7 +19,7 @@ constexpr int kLanes = 16;
 
 __m512 widen(__m256i x) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16)); }
 
-// 16 columns, or fewer.
+// How columns are loaded: 16 of them, or fewer by a mask.
 struct Whole {
   static __m512 load(const uint16_t* row, int64_t j) {
     return widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(row + j)));
@@ -74,8 +74,8 @@ struct GradApply {
   }
 };
 
-// Two images that are read, the second, of elements D, null where there is none, and the one that is written; and how
-// far it is from line to line of each.
+// The rows that are read, x and (or null) dy, the row that is written, and the distances from line to line of each. A
+// line is a period of a row; lines lie below each other like a table.
 template <class D>
 struct Images {
   const uint16_t* x;
@@ -93,7 +93,7 @@ struct Images {
   }
 };
 
-// 16 * kVectors columns, whose numbers stay in registers.
+// 16 * kVectors columns of all lines; their coefficients stay in registers.
 template <class Op, int kVectors, class D>
 void whole_columns(Images<D> image, int64_t lines, const NormalizationCoefficients& k, int64_t first, __m512 alpha) {
   typename Op::Numbers numbers[kVectors];
@@ -163,7 +163,7 @@ void grad_apply_wide(const float* diff_dst, int64_t step, const BFloat16* src, B
   run<GradApply, float>({bits(src), diff_dst, bits(diff_src), period, step, period}, count, period, k, alpha);
 }
 
-// 16 columns of all lines at a time, whose numbers stay in registers.
+// 16 columns of all lines at a time; their coefficients stay in registers.
 void combine(const BFloat16* row_a, const BFloat16* row_b, float a_weight, float b_weight, int64_t count,
              int64_t period, const NormalizationCoefficients& k, float* dst) {
   const uint16_t *a = bits(row_a), *b = bits(row_b);

@@ -1,14 +1,14 @@
-// The loops of ops/simd/gemm.h, written once for all instruction sets. Each of those has a file that describes its
-// vectors (ops/simd/gemm_avx2.cpp, gemm_avx512.cpp) and is compiled for it whatever the build is for: nothing of it may
-// be called without asking the CPU, and nothing may be included there whose inline functions the rest of the program
-// could get from it.
+// The micro-kernel and packing loops of ops/simd/gemm.h, written once for all instruction sets. Each instruction set
+// has a .cpp that describes its vectors as a type Isa (ops/simd/gemm_avx2.cpp, gemm_avx512.cpp) and is compiled with
+// its -m flags whatever the build is for. So nothing in such a .cpp may be called before the CPU was asked, and nothing
+// may be included there whose inline functions the rest of the program could pick up.
 //
-// An Isa has internal linkage, and says
+// An Isa has internal linkage and provides
 //   kName, kLanes (8 or 16 floats), kHasBf16, Vector, Mask;
 //   set(x), set_bits(x): the same bits in all lanes, fma(a, x, y) = a x + y, mul, add, sub;
 //   lanes(count): the first `count` lanes, 0 to all; load(p), load(p, mask) with zeros elsewhere, store(p, x),
 //   store(p, mask, x), gather(p, step, mask): every step-th float;
-//   rows_of(vectors): how many rows of so many vectors of sums stay in registers;
+//   rows_of(vectors): the rows of a block of C, so many vectors wide, that stays in registers;
 //   and with kHasBf16 a Bf16 that does what GemmSimd::F32 does, and with pair(low, high, words) makes words of two.
 #pragma once
 
@@ -22,7 +22,7 @@ struct GemmSimd {
   using Mask = typename Isa::Mask;
 
   static constexpr int kLanes = Isa::kLanes;
-  static constexpr int kGrain = 16;  // words are filled up to so many
+  static constexpr int kGrain = 16;  // rows of words are rounded up to a multiple of this
 
   static Vector fma(float k, Vector x, Vector y) { return Isa::fma(Isa::set(k), x, y); }
   static Vector mul(float k, Vector x) { return Isa::mul(Isa::set(k), x); }
@@ -57,7 +57,7 @@ struct GemmSimd {
   static constexpr bool is_f32 = E::kBytes == 4;
 
   static Mask lanes(int64_t count) { return Isa::lanes(count < 0 ? 0 : count > kLanes ? kLanes : count); }
-  // Calls f(c, mask) for all vectors of the words that `channels` take.
+  // Calls f(c, mask) for all vectors of a row of words for `channels` channels.
   template <typename F>
   static void for_each_vector(int64_t channels, const F& f) {
     for (int64_t c = 0; c < (channels + kGrain - 1) / kGrain * kGrain; c += kLanes) f(c, lanes(channels - c));
@@ -99,7 +99,8 @@ struct GemmSimd {
 
   // ---- products
 
-  // kRows x kVectors sums stay in registers.
+  // The micro-kernel: a block of C of kRows rows and kVectors vectors stays in registers for all of K. Row i of A is
+  // broadcast, vectors of B are loaded.
   template <class E, int kRows, int kVectors>
   static void product_tile(const Gemm& p, int64_t row, int64_t column) {
     Vector sums[kRows][kVectors];
@@ -154,7 +155,7 @@ struct GemmSimd {
     }
   }
 
-  // kVectors at a time make all of the columns.
+  // All of C, kVectors vectors of columns at a time; p.vectors is a multiple of that.
   template <class E, int kVectors>
   static void product(const Gemm& p) {
     constexpr int kRows = Isa::rows_of(kVectors);

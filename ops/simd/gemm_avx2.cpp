@@ -1,4 +1,5 @@
-// Compiled for AVX2 and FMA whatever the build is for, see ops/simd/gemm-inl.h.
+// The vectors of AVX2 for ops/simd/gemm-inl.h and winograd_transforms-inl.h: f32 only. Compiled for AVX2 and FMA
+// whatever the build is for; the rules for such files are in gemm-inl.h.
 #include "ops/simd/gemm.h"
 #include "ops/simd/winograd_transforms.h"
 
@@ -38,7 +39,7 @@ struct Avx2 {
   static Vector load(const float* p, Mask mask) { return _mm256_maskload_ps(p, mask); }
   static void store(float* p, Vector x) { _mm256_storeu_ps(p, x); }
   static void store(float* p, Mask mask, Vector x) {
-    // Most vectors are whole, and masked stores take many steps on AMD's CPUs.
+    // Most vectors are whole, and masked stores take many micro-operations on AMD's CPUs.
     if (_mm256_movemask_ps(_mm256_castsi256_ps(mask)) == 0xff) return store(p, x);
     _mm256_maskstore_ps(p, mask, x);
   }

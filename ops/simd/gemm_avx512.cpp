@@ -1,4 +1,5 @@
-// Compiled for AVX-512 and AVX512_BF16 whatever the build is for, see ops/simd/gemm-inl.h.
+// The vectors of AVX-512 for ops/simd/gemm-inl.h and winograd_transforms-inl.h: f32, and bf16 by AVX512_BF16. Compiled
+// for these whatever the build is for; the rules for such files are in gemm-inl.h.
 #include "ops/simd/gemm.h"
 #include "ops/simd/winograd_transforms.h"
 
@@ -38,7 +39,7 @@ struct Avx512 {
   static void store(float* p, Vector x) { _mm512_storeu_ps(p, x); }
   static void store(float* p, Mask mask, Vector x) { _mm512_mask_storeu_ps(p, mask, x); }
 
-  // The offsets of every step-th element.
+  // Offsets of every step-th element.
   static __m512i offsets(int64_t step) {
     return _mm512_mullo_epi32(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
                               _mm512_set1_epi32(static_cast<int>(step)));
@@ -47,7 +48,7 @@ struct Avx512 {
     return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), mask, offsets(step), p, 4);
   }
 
-  // As many sums as 32 registers leave room for.
+  // Rows of a block of C, as many as 32 registers leave room for.
   static constexpr int rows_of(int vectors) { return vectors <= 2 ? 12 : vectors == 3 ? 8 : 6; }
 
   struct Bf16 {

@@ -1,5 +1,5 @@
-// Which instructions this CPU has, as far as oneDNN may use them (ONEDNN_MAX_CPU_ISA): the one place that asks. What
-// runs here by these instructions is gemm_loops(), winograd_transforms() and amx_tiles().
+// Asks which instruction sets this CPU has, as far as oneDNN may use them (ONEDNN_MAX_CPU_ISA): the one place that
+// asks. The loops that need them are behind gemm_loops(), winograd_transforms(), amx_tiles() and bf16_rows().
 #pragma once
 
 #include <cstdint>
@@ -9,13 +9,14 @@
 
 namespace hourglass::kernels {
 
-// Each has all that stand before it. AVX2 comes with FMA, AVX-512 with F, BW and VL. No CPU has `never`.
+// Each includes those before it. avx2 means AVX2 and FMA, avx512 means AVX-512 F, BW and VL. No CPU has `never`.
 enum class Isa : uint8_t { any, avx2, avx512, avx512_bf16, amx, never };
 
 bool has(Isa isa);
 
 struct GemmLoops;
-// "avx2", "avx512_core", "avx512_core_bf16": the instructions of a kernel that multiplies `type` by these loops.
+// The instruction set of a kernel that multiplies `type` by these loops, as oneDNN names it: "avx2", "avx512_core",
+// "avx512_core_bf16".
 std::string isa_of(const GemmLoops& loops, DType type);
 
 }  // namespace hourglass::kernels

@@ -1,5 +1,6 @@
-// The transforms of ops/simd/winograd_transforms.h, written once for all instruction sets, as ops/simd/gemm-inl.h has
-// the products: the same rules hold for who includes it.
+// The transforms of ops/simd/winograd_transforms.h, written once for all instruction sets; gemm-inl.h describes Isa and
+// says who may include such a file. Each two-dimensional transform is a one-dimensional one along the columns, then
+// along the rows.
 #pragma once
 
 #include "ops/simd/gemm-inl.h"
@@ -27,8 +28,9 @@ struct WinogradSimd : GemmSimd<Isa> {
 
   static constexpr int kTile = 6, kOut = 4, kPoints = kTile * kTile;
 
-  // The points of the transform are 0, +-kA, +-kB and infinity. These make bf16's rounding least visible: an RMS error
-  // of 1.1 % of the output's for noise, 0.3 % for a smooth image, against 2.4 % and 0.8 % with 0, +-1, +-2.
+  // The points of the Toom-Cook construction are 0, +-kA, +-kB and infinity. These make bf16's rounding least visible:
+  // an RMS error of 1.1 % of the output's for noise, 0.3 % for a smooth image, against 2.4 % and 0.8 % with Lavin and
+  // Gray's 0, +-1, +-2.
   //   Winograd, Arithmetic complexity of computations, 1980; Lavin and Gray, CVPR 2016.
   static constexpr float kA = 0.70710678118654752F, kB = 1.4142135623730951F;  // squares 1/2 and 2
   static constexpr float kNormA = -2.0F / 3, kNormB = 1.0F / 6;  // 1 / product of the distances to other points
@@ -90,8 +92,8 @@ struct WinogradSimd : GemmSimd<Isa> {
     g[2] = fma(2.0F, even_b, fma(0.5F, even_a, m[5]));
   }
 
-  // transform(in, out) along the columns, then along the rows: from kIn x kIn to kTo x kTo. Lambdas, because GCC does
-  // not inline what is passed as a function.
+  // Applies transform(in, out) along the columns, then along the rows: from kIn x kIn to kTo x kTo. Callers pass
+  // lambdas, because GCC does not inline functions passed by pointer.
   template <int kIn, int kTo, typename Load, typename Transform, typename Store>
   static void in_two_dimensions(const Load& load, const Transform& transform, const Store& store) {
     Vector columns[kTo][kIn];
@@ -166,7 +168,7 @@ struct WinogradSimd : GemmSimd<Isa> {
     });
   }
 
-  // Two tiles of kSide x kSide pixels.
+  // Transforms two tiles of kSide x kSide pixels.
   template <int kSide, typename Transform>
   static void transform_pair(bool is_bf16, const void* const* pixels, int64_t channels, uint32_t* words, int64_t point,
                              int64_t row, const Transform& transform) {
