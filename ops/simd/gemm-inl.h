@@ -155,7 +155,7 @@ struct GemmSimd {
     }
   }
 
-  // All of C, kVectors vectors of columns at a time; p.vectors is a multiple of that.
+  // All of C, in column panels of kVectors vectors, which divide its columns.
   template <class E, int kVectors>
   static void product(const Gemm& p) {
     constexpr int kRows = Isa::rows_of(kVectors);
