@@ -9,7 +9,7 @@
 namespace hourglass::kernels {
 namespace {
 
-// Chunks of a gradient that lies in memory.
+// Chunks of a diff_dst that lies in memory.
 template <class T>
 class StoredGradient {
  public:
@@ -25,8 +25,8 @@ class StoredGradient {
   const T* diff_dst_;
 };
 
-// y[i * channels + j] = the sum over k of x[i * kInputs + k] * weights[k * channels + j] for `columns` of the channels,
-// or is added to.
+// y[i * channels + j] (+)= the sum over k of x[i * kInputs + k] * weights[k * channels + j], for `columns` of the
+// channels. kAdds: added to y.
 template <int kInputs, bool kAdds, int kColumns>
 HG_CLONES void add_products(const float* x, int64_t pixels, const float* __restrict weights, int64_t channels,
                             int64_t columns, float* __restrict y) {
@@ -55,7 +55,7 @@ void add_products(const float* x, int64_t pixels, const float* weights, int64_t 
   add_products<kInputs, kAdds, 0>(x, pixels, weights, channels, channels, y);
 }
 
-// Chunks of the gradient behind a pointwise convolution, made as they are asked for.
+// Chunks of the gradient of a pointwise convolution's source, computed as they are asked for (PointwiseGradient).
 template <class T>
 class ProductGradient {
  public:
@@ -111,7 +111,7 @@ class ProductGradient {
   float *weights_, *work_;
 };
 
-// One normalisation's share of the two passes back.
+// One normalisation's share of the two backward passes.
 template <class T, class Gradient>
 class Backward {
  public:
@@ -123,7 +123,7 @@ class Backward {
         gradient_(gradient),
         src_(static_cast<const T*>(at.src)),
         diff_src_(static_cast<T*>(at.diff_src)) {
-    // Every share reads the coefficients of its own groups, so they are made before the batches start.
+    // Every share reads the coefficients of its own groups, so all are set before the batches start.
     set_coefficients(walk_, scratch_, at.scale, at.bias, at.mean, at.inv_std);
   }
   [[nodiscard]] const NormalizationWalk& walk() const { return walk_; }
@@ -176,7 +176,8 @@ class Backward {
   T* diff_src_;
 };
 
-// All of them chunk by chunk. Several are channels-last, in one group, and cut alike.
+// Runs one or several backward passes together, chunk by chunk. Several must be channels-last, in one group, and cut
+// alike.
 template <class First, class... Others>
 void run_backward(const First& first_part, const Others&... others) {
   const NormalizationWalk& walk = first_part.walk();

@@ -1,13 +1,14 @@
-// BatchNormalization's gradients, of its source and of its parameters. The definitions are in
-// ops/batch_normalization.cpp.
+// BatchNormalization backward: the gradients of source, scale and bias, of the normalisation and its LeakyRelu
+// together. The definitions are in ops/batch_normalization.cpp. Two passes: sums of dz and dz * (x - mean), then
+// diff_src from them.
 #pragma once
 
 #include "ops/normalization/walk.h"
 
 namespace hourglass::kernels {
 
-// Pointers to parameters and statistics are those of the first channel that is normalised; pointers to a counterpart
-// are those of the whole it is in.
+// Parameters and statistics are addressed from the first channel that is normalised; a counterpart (dst, diff_dst) that
+// is a slice is addressed from the image that it is in.
 
 struct NormalizationBackward {
   const void *diff_dst = nullptr, *src = nullptr;
@@ -18,24 +19,25 @@ struct NormalizationBackward {
 };
 template <class T>
 void normalize_backward(const Normalization& normalization, const NormalizationBackward& at);
-// Of two slices of the same counterpart, which is read once for both in each of the two passes. Their walks are cut
-// alike, and each has scratch memory of its own.
+// The same for two slices of one counterpart, which each of the two passes reads once for both. Their walks are cut
+// alike (cut_alike()), and each has its own scratch memory.
 template <class T>
 void normalize_backward(const Normalization& a, const NormalizationBackward& at_a, const Normalization& b,
                         const NormalizationBackward& at_b);
 
-// A gradient that is never stored: what a pointwise convolution's gradient, diff_dst [N,H,W,channels], becomes behind
-// its weights [C][channels]; and, where there is one, the stored gradient added to it. All are channels-last.
+// A diff_dst that is never stored: the gradient of a pointwise convolution's source, computed chunk by chunk from the
+// convolution's own diff_dst [N,H,W,channels] and weights [C][channels], plus a stored gradient where there is one. All
+// are channels-last.
 struct PointwiseGradient {
   const void *diff_dst = nullptr, *weights = nullptr;
   int64_t channels = 0;  // 1 to kMostInputs
   static constexpr int64_t kMostInputs = 4;
 };
-// Of a channels-last normalization, whose NormalizationBackward::diff_dst is what is added, or null.
+// For a channels-last normalization; NormalizationBackward::diff_dst is the stored gradient to add, or null.
 template <class T>
 void normalize_backward(const Normalization& normalization, const NormalizationBackward& at,
                         const PointwiseGradient& from);
-// What that one wants of NormalizationBackward::scratch.
+// Size of NormalizationBackward::scratch for that.
 std::size_t pointwise_scratch_bytes(const Normalization& normalization, int64_t channels);
 
 }  // namespace hourglass::kernels

@@ -10,9 +10,9 @@ namespace hourglass::kernels {
 namespace {
 
 // Adds a chunk's count * mean and sum of squares to its split's sums. Squares are taken around a mean of the chunk, in
-// float; the chunks are put together in double, where a mean of a million standard deviations still leaves digits.
-// The mean of the chunk's first eighth is near enough: it is never further than sqrt(7) of the chunk's own standard
-// deviations from the chunk's mean (Cauchy-Schwarz on the eighth's deviation), so at most a factor 8 cancels.
+// float (shifted data); chunks are added up in double, where even a mean of a million standard deviations leaves
+// digits. The mean of the chunk's first eighth is near enough: it is never further than sqrt(7) of the chunk's own
+// standard deviations from the chunk's mean (Cauchy-Schwarz on the eighth's deviation), so at most a factor 8 cancels.
 template <class T>
 void add_moments(const NormalizationWalk& walk, const Scratch& scratch, int64_t worker, int64_t split, int64_t group,
                  const T* src, int64_t pixels) {
@@ -38,7 +38,7 @@ void add_moments(const NormalizationWalk& walk, const Scratch& scratch, int64_t 
   }
 }
 
-// The moments of one split of groups [first, last).
+// Sums the moments of one split of groups [first, last).
 template <class T>
 void reduce_moments(const NormalizationWalk& walk, const Scratch& scratch, int64_t worker, int64_t split, int64_t first,
                     int64_t last, const T* src) {
@@ -48,7 +48,7 @@ void reduce_moments(const NormalizationWalk& walk, const Scratch& scratch, int64
   });
 }
 
-// Of a channel, from all splits' moments.
+// Statistics of a channel, from all splits' moments.
 Statistics statistics_of(const NormalizationWalk& walk, const Scratch& scratch, int64_t channel, double epsilon) {
   const auto [sum, squares] = scratch.total(channel);
   return {sum, squares, walk.count(), epsilon};
@@ -77,7 +77,7 @@ void normalize_forward(const Normalization& normalization, const NormalizationFo
       const auto [mean, inv_std] = statistics_of(walk, scratch, c, epsilon);
       at.mean[c] = static_cast<float>(mean);
       at.inv_std[c] = static_cast<float>(inv_std);
-      // src - (the mean's float) is exact near the mean; what the float lacks goes into the offset.
+      // src - float(mean) is exact near the mean; what the rounding to float lost goes into the offset.
       const double factor = static_cast<double>(at.scale[c]) * inv_std;
       scratch.set(group, 0, lane, mean);
       scratch.set(group, 1, lane, factor);

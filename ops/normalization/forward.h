@@ -1,14 +1,16 @@
-// BatchNormalization forward: the statistics of [N,C,H,W] per channel and the elementwise pass behind them, both or
-// either. The definitions are in ops/batch_normalization.cpp.
+// BatchNormalization forward: per-channel statistics of [N,C,H,W], the elementwise pass that normalises, or both. The
+// definitions are in ops/batch_normalization.cpp. Both passes run group by group of channels, so that the second finds
+// its data in the cache (walk.h).
 #pragma once
 
 #include "ops/normalization/walk.h"
 
 namespace hourglass::kernels {
 
-// Pointers to parameters and statistics are those of the first channel that is normalised; pointers to a counterpart
-// are those of the whole it is in.
+// Parameters and statistics are addressed from the first channel that is normalised; a counterpart (dst, diff_dst) that
+// is a slice is addressed from the image that it is in.
 
+// Statistics of src to mean and inv_std, and src normalised by them to dst.
 struct NormalizationForward {
   const void* src = nullptr;
   const float *scale = nullptr, *bias = nullptr;
@@ -19,6 +21,7 @@ struct NormalizationForward {
 template <class T>
 void normalize_forward(const Normalization& normalization, const NormalizationForward& at, double epsilon);
 
+// The statistics alone.
 struct NormalizationStatistics {
   const void* src = nullptr;
   float *mean = nullptr, *inv_std = nullptr;
@@ -27,6 +30,7 @@ struct NormalizationStatistics {
 template <class T>
 void normalization_statistics(const Normalization& normalization, const NormalizationStatistics& at, double epsilon);
 
+// The elementwise pass alone, by given statistics.
 struct NormalizationApply {
   const void* src = nullptr;
   const float *scale = nullptr, *bias = nullptr, *mean = nullptr, *inv_std = nullptr;

@@ -8,13 +8,13 @@
 
 namespace hourglass::kernels {
 
-// Each part has its channels' sums, in double, and the sums of what was added since they were: in float, around the
-// mean of the pixels that were folded before. Of the first ones, a mean of some of them serves, as in add_moments().
+// Sums of one part: folded ones in double, and those of the pixels since the last fold, in float, around the mean of
+// the pixels folded last. The first pixels are summed around the mean of some of them.
 struct MomentSums::Part {
-  double *sums, *squares;  // folded
-  double* both;            // of all channels: sum and square, in turn
+  double *sums, *squares;  // of one fold
+  double* both;            // folded so far: [channel][sum, sum of squares]
   float *shift, *sum, *square;
-  int64_t* pixels;  // that the float sums are of, and all
+  int64_t* pixels;  // pixels in the float sums, and in all
 };
 
 MomentSums::MomentSums(int64_t channels, int64_t parts)
@@ -50,13 +50,13 @@ void MomentSums::add(void* scratch, int64_t part, const T* pixels, int64_t count
   add_moments_row(pixels, count * channels_, period_, p.shift, p.sum, p.square);
   p.pixels[0] += count;
   p.pixels[1] += count;
-  // While there are few, each mean is of as many pixels as are then summed around it.
+  // While there are few pixels, each shift is the mean of as many pixels as are then summed around it.
   if (p.pixels[0] * channels_ >= kChunk || 2 * p.pixels[0] >= p.pixels[1]) fold(p);
 }
 
 void MomentSums::end_part(void* scratch, int64_t part) const { fold(part_at(scratch, part)); }
 
-// The float sums to the double ones; the next are taken around these pixels' mean.
+// Folds the float sums into the double ones; the next pixels are summed around the mean of these.
 void MomentSums::fold(const Part& p) const {
   if (p.pixels[0] == 0) return;
   fold_row(p.sum, period_, channels_, p.sums);

@@ -1,4 +1,6 @@
-// Mean and variance of pixels as they are written.
+// Mean and variance per channel of channels-last pixels, summed by the kernel that writes them, while they lie in its
+// cache. Sums are float for a while and taken around an estimate of the mean (shifted data, as in Chan, Golub and
+// LeVeque 1983), then folded into double sums.
 #pragma once
 
 #include <cstddef>
@@ -6,15 +8,15 @@
 
 namespace hourglass::kernels {
 
-// The statistics of channels-last pixels, for kernels that take them while they write.
+// Statistics of pixels that are written part by part.
 class MomentSums {
  public:
-  // For parts [0, parts) of the pixels.
+  // The pixels are cut into parts [0, parts).
   MomentSums(int64_t channels, int64_t parts);
 
   [[nodiscard]] std::size_t scratch_bytes() const { return static_cast<std::size_t>(parts_) * part_bytes(); }
-  // In turn: clear(); add() of every pixel, of each part by one thread, and end_part() behind its last; finish(). The
-  // same parts in the same order give the same bytes, whatever the threads.
+  // Calls, in this order: clear(); add() of every pixel, each part by one thread, and end_part() after its last;
+  // finish(). The same parts in the same order give the same bytes, whichever threads take them.
   void clear(void* scratch) const;
   template <class T>
   void add(void* scratch, int64_t part, const T* pixels, int64_t count) const;
@@ -22,7 +24,7 @@ class MomentSums {
   void finish(void* scratch, double epsilon, float* mean, float* inv_std) const;
 
  private:
-  static constexpr int64_t kFirst = 64;  // pixels whose mean is the first to be summed around
+  static constexpr int64_t kFirst = 64;  // most pixels whose mean is the first shift
   struct Part;
   [[nodiscard]] Part part_at(void* scratch, int64_t index) const;
   [[nodiscard]] std::size_t part_bytes() const;

@@ -1,20 +1,21 @@
-// Normalisation of pixels as they are read.
+// Normalises runs of channels-last pixels, y = LeakyRelu_alpha((x - mean) * scale * inv_std + bias), for kernels that
+// normalise their source while they read it. Threads call run() independently.
 #pragma once
 
 #include <cstdint>
 
 namespace hourglass::kernels {
 
-// Normalises runs of channels-last pixels for kernels that make what they read; each thread calls run() for itself.
+// One activation, or one part of the channels of a concatenation.
 class PixelNormalizer {
  public:
-  // Of pixels of `channels`; what they become lies `stride` elements apart.
+  // Source pixels have `channels` elements; normalised pixels are written `stride` elements apart.
   PixelNormalizer(int64_t channels, int64_t stride, float alpha);
 
   [[nodiscard]] int64_t period() const { return period_; }
-  // Center, factor and offset, vectors of a period each.
+  // The coefficients center, factor and offset, vectors of a period each.
   [[nodiscard]] int64_t coefficient_floats() const { return 3 * period_; }
-  // Of the first of the channels on.
+  // Pointers are those of the first of these channels.
   void set_coefficients(const float* scale, const float* bias, const float* mean, const float* inv_std,
                         float* coefficients) const;
   // `buffer` has as many elements as src.

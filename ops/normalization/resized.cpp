@@ -14,8 +14,8 @@
 namespace hourglass::kernels {
 namespace {
 
-// Rows of elements; numbers of channels are vectors of `period` elements, in which the channels repeat. r = row *
-// columns[i].
+// Loops over rows of elements. Per-channel numbers are vectors of `period` elements in which the channels repeat; r =
+// row * columns[i]; square is R^T R z.
 
 template <class T>
 HG_CLONES void add_moments(const T* z, const float* square, const float* columns, float row, int64_t count,
@@ -136,7 +136,7 @@ void ResizedNormalization::for_rows(void* scratch, const Body& body) const {
   });
 }
 
-// The sums that body() adds, of a row in float, to part 0's sums of all.
+// Sums what body() adds, in float for a row, in double for a part, and over the parts in order into part 0's sums.
 template <typename Body>
 void ResizedNormalization::sum_rows(void* scratch, const Body& body) const {
   double* all = worker(scratch, 0, 0).sums;
@@ -160,7 +160,7 @@ template <class T>
 void ResizedNormalization::take_statistics(const Statistics& at, double epsilon) const {
   const auto* z = static_cast<const T*>(at.z);
   const Worker all = worker(at.scratch, 0, 0);
-  // Sums are taken around the mean of a row, so that they don't cancel.
+  // Sums are taken around the mean of one row, so that they don't cancel.
   sum_row(z, row_elements(), period_, all.sum);
   for (int64_t c = 0; c < z_.c; ++c) {
     double sum = 0;

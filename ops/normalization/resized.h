@@ -1,11 +1,13 @@
-// BatchNormalization of a resized image, computed where the image is still small.
+// Statistics and gradient of BatchNormalization of a resized image, computed on the image before it is resized.
 //
-// With z the image, y = R z the resized one, and the weights of every output of R adding up to 1 (R 1 = 1):
+// With z the small image, y = R z the resized one, and R's rows summing to 1 (R 1 = 1):
 //   sum(y) = sum(r * z), r = R^T 1        sum(y * y) = sum(z * R^T R z)
-// so y's statistics need no y. Nor does the gradient of z, R^T of what BatchNormalization passes back: with
-// g = R^T diff_dst, as who makes diff_dst gives it, and the formulas of ops/batch_normalization.cpp,
-//   diff_bias = sum(g)    diff_scale = inv_std * sum(g * (z - mean))    M = elements of a channel of y
+// so the statistics of y need no y. Nor does the gradient of z, R^T applied to BatchNormalization's diff_src: with g =
+// R^T diff_dst, which the kernel that makes diff_dst provides, M elements in a channel of y, and the formulas of
+// ops/batch_normalization.cpp,
+//   diff_bias = sum(g)    diff_scale = inv_std * sum(g * (z - mean))
 //   diff_z = scale * inv_std * (g - r * diff_bias / M - (R^T R z - mean * r) * inv_std * diff_scale / M)
+// R^T R is itself a separable map with few taps (ops/resampling/separable_map.h).
 #pragma once
 
 #include <cstddef>
@@ -20,7 +22,7 @@ namespace hourglass::kernels {
 
 class ResizedNormalization {
  public:
-  // Of z [N,C,H,W], channels-last, by Resize with these attributes, which must not crop.
+  // For z [N,C,H,W], channels-last, resized by Resize with these attributes, which must not crop.
   ResizedNormalization(const Attrs& attrs, const Shape& z);
 
   [[nodiscard]] std::size_t scratch_bytes() const { return end_; }
@@ -40,15 +42,15 @@ class ResizedNormalization {
     float *diff_scale = nullptr, *diff_bias = nullptr;
     void* scratch = nullptr;
   };
-  // diff_z may lie where g does, not where z does.
+  // diff_z may share memory with g, but not with z.
   template <class T>
   void take_gradient(const Gradient& at) const;
 
  private:
   enum Vector : int { kCenter, kFactor, kSlope, kConstant, kVectors };
   struct Worker {
-    float *buffer, *row;      // what the maps want, and a row of theirs
-    float *sum, *product;     // vectors
+    float *buffer, *row;      // the map's buffer, and a row of R^T R z
+    float *sum, *product;     // per channel, repeated over a period
     double *sums, *products;  // of the part, one per channel
   };
   [[nodiscard]] Worker worker(void* scratch, int64_t thread, int64_t part) const;
@@ -65,7 +67,7 @@ class ResizedNormalization {
   double count_;  // elements of a channel of y
   int64_t period_, parts_;
   SeparableMap square_;                // R^T R
-  std::vector<float> rows_, columns_;  // r, of a row times of an element of each row
+  std::vector<float> rows_, columns_;  // r = rows_[h] * columns_[element of the row]
   std::size_t sums_at_ = 0, workers_at_ = 0, sum_at_ = 0, row_at_ = 0, worker_bytes_ = 0, end_ = 0;
 };
 

@@ -10,14 +10,15 @@
 namespace hourglass::kernels {
 namespace {
 
-// The periods of a row lie below each other, as a table's lines do, and the loops go down its columns: so many of them
-// at a time, a constant, that all their numbers and sums stay in AVX-512's registers.
+// The periods of a row lie below each other, as the lines of a table do. The loops go down the columns of that table, a
+// constant number of columns at a time, so that their coefficients and sums stay in AVX-512's registers.
 struct Columns {
-  int64_t first, count;  // of a period
+  int64_t first, count;  // columns of a period
   int64_t line, lines;
 };
 
-// fn(columns, constant) for a row of `count` elements, where constant() is columns.count, or 0 for any.
+// fn(columns, constant) for a row of `count` elements, where constant() is columns.count, or 0 where that is not
+// constant.
 template <typename Function>
 void for_columns(int64_t count, int64_t period, const Function& fn) {
   const int64_t lines = count / period, rest = count % period;

@@ -1,7 +1,9 @@
-// The row loops of normalisation: sums, moments, and the elementwise maps of both directions over a run of pixels.
+// The row loops of BatchNormalization: sums, moments, and the elementwise maps of both directions, over a run of pixels
+// in f32 or bf16.
 //
 // A row is any run of whole pixels. Per-channel numbers come as vectors of `period` elements, a multiple of the
-// layout's block, in which the channels repeat: one loop then serves row-major, blocked and channels-last alike.
+// layout's channel block, in which the channels repeat; so one loop serves row-major, blocked and channels-last
+// layouts. The same loops in AVX512_BF16 are in ops/simd/bf16_rows.h.
 #pragma once
 
 #include <cstdint>
@@ -13,30 +15,31 @@ namespace hourglass::kernels {
 
 using Coefficients = NormalizationCoefficients;
 
-// Vectors of per-channel numbers have so many elements, in which `block` channels repeat: whole vectors of the CPU,
-// unless that is too long to be worth it.
+// The period for a channel block: a multiple of `block` and of 16, at least 64; where that would be longer than 1024,
+// of `block` alone.
 inline int64_t loop_period(int64_t block) {
   int64_t period = std::lcm(block, int64_t{16});
   if (period > 1024) period = block;
   return period * ((63 + period) / period);
 }
 
-// In all of these T is float or BFloat16, src has `count` elements, and vectors have `period` elements.
+// In all of these T is float or BFloat16, src has `count` elements, and vectors of per-channel numbers have `period`.
 
-// sum[j] = the sum of the elements congruent to j.
+// sum[j] = the sum of elements j, j + period, j + 2 * period, ...
 template <class T>
 void sum_row(const T* src, int64_t count, int64_t period, float* sum);
-// Adds (src - shift) and its squares.
+// Adds src - shift to sum, and its square to square.
 template <class T>
 void add_moments_row(const T* src, int64_t count, int64_t period, const float* shift, float* sum, float* square);
-// out[lane] = the sum of a period's elements that belong to it, in double.
+// out[lane] = the sum over a period of the elements of that lane of the channel block, in double.
 void fold_row(const float* vector, int64_t period, int64_t block, double* out);
 
-// dst = activation((src - center) * factor + offset). The counterpart's periods are `step` elements apart.
+// dst = LeakyRelu_alpha((src - center) * factor + offset). Periods of dst are `step` elements apart.
 template <class T>
 void normalize_row(const T* src, T* dst, int64_t step, int64_t count, int64_t period, const Coefficients& k,
                    float alpha);
-// The sums of dz and of dz * (src - center). diff_dst has elements of its own type: T, or float.
+// sum = the sum of dz, product = the sum of dz * (src - center), where dz is diff_dst times the activation's slope.
+// Periods of diff_dst, which is of type T or float, are `step` elements apart.
 template <class T, class D>
 void grad_sums_row(const D* diff_dst, int64_t step, const T* src, int64_t count, int64_t period, const Coefficients& k,
                    float alpha, float* sum, float* product);

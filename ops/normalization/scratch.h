@@ -1,5 +1,5 @@
-// What a normalisation has in scratch memory, and how it reaches a counterpart that is a slice of a larger image: for
-// the files of this folder.
+// Scratch memory of a normalisation, and how it reads and writes a counterpart that is a slice of a larger image:
+// shared by forward.cpp and backward.cpp.
 #pragma once
 
 #include <algorithm>
@@ -13,8 +13,7 @@
 
 namespace hourglass::kernels {
 
-// Scratch memory: two double sums per split and channel; folded and work vectors per worker; coefficient vectors per
-// group.
+// Two double sums per split and channel; folded and work vectors per worker; vectors of coefficients per channel group.
 struct Scratch {
   static constexpr int64_t kCoefficients = 5, kWork = 3;
 
@@ -41,7 +40,7 @@ struct Scratch {
   void clear(int64_t split, int64_t first, int64_t last) const {
     std::fill(sum(split, first * walk_.v.block), sum(split, last * walk_.v.block), 0.0);
   }
-  // Over all splits, in order.
+  // The two sums of a channel, over all splits in order.
   [[nodiscard]] std::pair<double, double> total(int64_t channel) const {
     double a = 0, b = 0;
     for (int64_t split = 0; split < walk_.splits; ++split) {
@@ -71,8 +70,8 @@ struct Scratch {
   float *coefficients_, *work_;
 };
 
-// A chunk of a counterpart. Where it is a slice whose pixels are periods, the loops step over what is not ours;
-// narrower slices are put side by side, in the cache.
+// Chunks of a counterpart. Where the loops can't step over the other channels of a slice, its pixels are copied side by
+// side into a buffer that stays in the cache.
 template <class T>
 struct Slice {
   const Normalization& normalization;
@@ -81,25 +80,25 @@ struct Slice {
   Slice(const Normalization& n, void* scratch)
       : normalization(n), buffers(reinterpret_cast<T*>(static_cast<char*>(scratch) + Scratch::bytes(n.walk))) {}
 
-  // From a period to the next.
+  // Elements from a period to the next.
   [[nodiscard]] int64_t step() const {
     const bool over = normalization.is_slice() && normalization.is_direct();
     return over ? normalization.stride : normalization.walk.period;
   }
   [[nodiscard]] T* buffer(int64_t worker) const { return buffers + worker * normalization.walk.chunk_elements(); }
-  // Of the pixel at the walk's own `offset`.
+  // Where the counterpart has the pixel that the walk has at `offset`.
   [[nodiscard]] int64_t at(int64_t offset) const {
     if (!normalization.is_slice()) return offset;
     return offset / normalization.walk.v.block * normalization.stride + normalization.first;
   }
-  // `pixels` of the whole, from the walk's own `offset` on.
+  // Reads `pixels` pixels of the image, from the walk's `offset` on.
   const T* load(const T* whole, int64_t worker, int64_t offset, int64_t pixels) const {
     if (normalization.is_direct()) return whole + at(offset);
     const int64_t lanes = normalization.walk.v.block;
     copy_lanes(whole + at(offset), normalization.stride, buffer(worker), lanes, lanes, pixels);
     return buffer(worker);
   }
-  // Where to write them, and what puts them in their place then.
+  // target() says where to write such pixels, store() then copies them to their place.
   T* target(T* whole, int64_t worker, int64_t offset) const {
     return normalization.is_direct() ? whole + at(offset) : buffer(worker);
   }
@@ -110,7 +109,7 @@ struct Slice {
   }
 };
 
-// From parameters and statistics, for all channels; padding stays zero.
+// Sets center, factor and offset of all channels from parameters and statistics. Padding channels stay zero.
 inline void set_coefficients(const NormalizationWalk& walk, const Scratch& scratch, const float* scale,
                              const float* bias, const float* mean, const float* inv_std) {
   const int64_t block = walk.v.block;
@@ -122,14 +121,14 @@ inline void set_coefficients(const NormalizationWalk& walk, const Scratch& scrat
   }
 }
 
-// From the sums of (x - shift) and of its squares to those of x and its squares.
+// Adds to `into` the sums of x and of its squares, given the sums of x - shift and of its squares (shifted data).
 inline void add_sums(double count, double shift, double sum, double square, double* into) {
   const double mean = shift + sum / count;
   into[0] += count * mean;
   into[1] += square - sum * sum / count + count * mean * mean;
 }
 
-// Of one channel.
+// Mean and 1 / sqrt(variance + epsilon) of one channel, from its sums.
 struct Statistics {
   double mean, inv_std;
   Statistics(double sum, double squares, double count, double epsilon) : mean(sum / count) {

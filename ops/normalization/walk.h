@@ -1,7 +1,6 @@
-// How a normalisation goes over a tensor: which threads take which chunks of it, and in which order.
-//
-// Both directions are bound by memory. Channels don't mix, so the two passes go group of channels by group of channels:
-// the second one finds its data in the cache.
+// How a normalisation walks over a tensor: which threads take which chunks of it, and in which order. Both directions
+// are two passes over memory (sums, then an elementwise map) and bound by its bandwidth. Channels don't mix, so both
+// passes run channel group by channel group, and the second finds its data in the cache.
 #pragma once
 
 #include <algorithm>
@@ -15,28 +14,27 @@
 
 namespace hourglass::kernels {
 
-// Elements that a chunk has, about: enough that its sums, folded once per chunk and channel, don't count, and few
-// enough that float sums of them are good to six digits and two arrays of them stay in a second-level cache.
+// Elements of a chunk, about: enough that folding its sums, once per chunk and channel, costs nothing; few enough that
+// float sums of them are good to six digits, and that two arrays of them stay in a second-level cache.
 constexpr int64_t kChunk = 16384;
 // Below this many elements a second thread costs more than it brings.
 constexpr int64_t kSerial = 16384;
-// A channel group of at most so many bytes, all arrays together, is one thread's work if there are plenty of groups: it
-// needs no barrier. What is larger, or left over, is cut into chunks that all threads share, a batch of groups at a
-// time. Both numbers keep the working set of all threads in a cache of 8 MB and more, as the second pass wants it.
+// A channel group of at most kOwnBytes, all arrays together, is one thread's work if there are enough groups: it needs
+// no barrier. Other groups are cut into chunks that all threads share, a batch of groups of kBatchBytes at a time. Both
+// keep the working set of all threads in a cache of 8 MB or more for the second pass.
 constexpr int64_t kOwnBytes = 4 << 20;
 constexpr int64_t kBatchBytes = 8 << 20;
 
-// How a tensor is cut. The numbers of parts and splits are fixed in plan(), so the sums don't depend on which threads
-// take them.
+// How a tensor is cut. Parts and splits are fixed in plan(), so the sums don't depend on which thread takes which.
 struct NormalizationWalk {
   View v;
-  int64_t rows, row_pixels;      // of one image's channel group; one row when the plane is dense
-  int64_t chunk_pixels, chunks;  // of a row
+  int64_t rows, row_pixels;      // of a channel group of one image; one row where the plane is dense
+  int64_t chunk_pixels, chunks;  // pixels in a chunk, and chunks in a row
   int64_t period;                // of the coefficient vectors
   int64_t workers;               // threads, or 1 where that is enough
-  int64_t parts;                 // of what they share
-  int64_t splits;                // of a group: 1 or `parts`
-  int64_t batch;                 // groups
+  int64_t parts;                 // into which shared work is cut
+  int64_t splits;                // sets of sums for a group: 1 (one thread's work) or `parts`
+  int64_t batch;                 // groups at a time
 
   NormalizationWalk(const View& view, int64_t bytes_per_element) : v(view) {
     const bool dense = v.stride_h == v.w * v.block;
@@ -59,12 +57,12 @@ struct NormalizationWalk {
   [[nodiscard]] int64_t channels() const { return v.groups * v.block; }            // padding included
   [[nodiscard]] double count() const { return static_cast<double>(v.n * v.h * v.w); }
 
-  // fn(group, offset, pixels) for the chunks of one split of groups [first, last).
+  // fn(group, offset, pixels) for each chunk of one split of groups [first, last).
   template <typename Function>
   void for_chunks(int64_t split, int64_t first, int64_t last, const Function& fn) const {
     for_share(split, splits, first, last, fn);
   }
-  // The same for one of `shares` of equal size.
+  // The same for one of `shares` shares of equal size.
   template <typename Function>
   void for_share(int64_t share, int64_t shares, int64_t first, int64_t last, const Function& fn) const {
     const int64_t per_group = v.n * rows * chunks;
@@ -77,7 +75,7 @@ struct NormalizationWalk {
     }
   }
 
-  // fn(worker, part) for all parts; a worker has one at a time.
+  // fn(worker, part) for all parts; a worker is a thread, and has one part at a time.
   template <typename Function>
   void for_parts(const Function& fn) const {
     if (workers == 1) return fn(0, 0);
@@ -109,31 +107,31 @@ struct NormalizationWalk {
   }
 };
 
-// Into chunks of which another array in f32 stays in a first-level cache.
+// Makes chunks so small that another array of them in f32 stays in a first-level cache.
 void cut_finer(NormalizationWalk& walk);
-// Gives two channels-last walks over the same pixels the same chunks, so that both can be gone over chunk by chunk.
+// Gives two channels-last walks over the same pixels the same chunks, so that both can be processed chunk by chunk.
 void cut_alike(NormalizationWalk& a, NormalizationWalk& b);
 
-// What is normalised, and where its counterpart lies: the result, or the result's gradient.
+// What is normalised, and where its counterpart lies: forward the result, backward diff_dst.
 struct Normalization {
   NormalizationWalk walk;
   float alpha = 1;
-  // The counterpart's pixels have `stride` elements, of which those from `first` on are ours: a slice of a
-  // channels-last image, as the walk's own then is. stride 0: it lies as the walk's own does.
+  // The counterpart may be a slice of the channels of a channels-last image: its pixels have `stride` elements, of
+  // which those from `first` on belong to this normalisation. stride 0: it lies as the walk's own tensor does.
   int64_t stride = 0, first = 0;
 
   [[nodiscard]] bool is_slice() const { return stride != 0; }
-  // Whether the loops can step over what is not ours: a pixel of the slice is a period of theirs.
+  // Whether the loops can step over the other channels of a slice: then a pixel of the slice is a period of theirs.
   [[nodiscard]] bool is_direct() const { return !is_slice() || walk.period == walk.v.block; }
-  // For elements of `element_bytes`.
+  // Scratch memory, for elements of `element_bytes`.
   [[nodiscard]] std::size_t scratch_bytes(std::size_t element_bytes) const;
 
-  // Of the channels-last `part`, to or from the channels from `first` on of a whole of `channels`. bytes_per_element is
-  // the walk's.
+  // The normalisation of the channels-last `part`, whose counterpart are the channels from `first` on of an image of
+  // `channels`. bytes_per_element is the walk's.
   static Normalization slice(const View& part, int64_t bytes_per_element, float alpha, int64_t channels,
                              int64_t first) {
     Normalization n{.walk = {part, bytes_per_element}, .alpha = alpha, .stride = channels, .first = first};
-    // Whole vectors: the loops step from pixel to pixel of the whole.
+    // Whole vectors: the loops step from pixel to pixel of the image.
     if (part.block % 16 == 0) n.walk.period = part.block;
     return n;
   }

@@ -11,7 +11,7 @@ namespace {
 
 class BeforeStatistics final : public Kernel {
  public:
-  // The pass' own memory begins at `scratch`.
+  // The pass's own scratch memory begins at `scratch`.
   BeforeStatistics(std::unique_ptr<Kernel> kernel, const Normalization& dst, bool is_bf16, double epsilon,
                    std::size_t scratch)
       : kernel_(std::move(kernel)), dst_(dst), epsilon_(epsilon), is_bf16_(is_bf16), scratch_(scratch) {}

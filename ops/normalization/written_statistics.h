@@ -1,5 +1,5 @@
-// The statistics of what a kernel writes, for the BatchNormalization behind it: a thread adds its pixels while they lie
-// in its cache, so that no pass over memory is needed for them.
+// Statistics of a kernel's result for the BatchNormalization that follows, taken while the result is written: a thread
+// adds its pixels while they lie in its cache, which saves a pass over memory.
 #pragma once
 
 #include <optional>
@@ -12,14 +12,16 @@
 
 namespace hourglass::kernels {
 
-// To the plan of a kernel with outputs of statistics: they are of values rounded to the element type.
+// Adds the outputs mean and inv_std to a plan, and their rounding: they are statistics of values rounded to the element
+// type.
 void add_statistics(int64_t channels, bool is_bf16, KernelPlan& plan);
 
-// Of dst, which is channels-last, to outputs 1 and 2: mean and inv_std. Without an epsilon nothing happens.
+// Statistics of dst, which is channels-last, to outputs 1 and 2: mean and inv_std. Without an epsilon all calls do
+// nothing.
 class WrittenStatistics {
  public:
   WrittenStatistics() = default;
-  // Of parts [0, parts) of the pixels.
+  // The pixels of dst are written in parts [0, parts).
   WrittenStatistics(const TensorType& dst, std::optional<double> epsilon, int64_t parts, ScratchLayout& scratch)
       : is_bf16_(dst.dtype == DType::bf16) {
     if (!epsilon) return;
@@ -35,13 +37,13 @@ class WrittenStatistics {
   }
 
   [[nodiscard]] bool wanted() const { return sums_.has_value(); }
-  // The outputs, and what they may be off by.
+  // Adds the outputs, and their rounding, to the plan.
   void add_to(KernelPlan& plan) const {
     if (sums_) add_statistics(channels_, is_bf16_, plan);
   }
 
-  // In turn: begin(); add() of every pixel, `count` side by side, of each part by one thread, best the one that has
-  // just written them, and end_part() behind its last; end().
+  // Calls, in this order: begin(); add() of every pixel, `count` side by side, each part by one thread, best the one
+  // that has just written them, and end_part() after its last; end().
   void begin(const Addresses& at) const {
     if (sums_) sums_->clear(scratch(at));
   }
@@ -69,7 +71,8 @@ class WrittenStatistics {
   std::size_t place_ = 0;
 };
 
-// For a kernel that can't: `plan`, whose output 0 is dst in any layout that is viewable, before a pass that takes them.
+// For kernels that can't take statistics while they write: puts a pass that takes them after `plan`, whose output 0 is
+// dst in any layout that is viewable.
 KernelPlan before_statistics(const TensorType& dst, double epsilon, KernelPlan plan);
 
 }  // namespace hourglass::kernels
