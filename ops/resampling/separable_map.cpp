@@ -8,15 +8,14 @@
 namespace hourglass::kernels {
 namespace {
 
-// Below this many channels side by side, a channels-last row is gathered by elements.
+// With fewer channels side by side, a channels-last row is gathered element by element, not pixel by pixel.
 constexpr int64_t kPixelBlock = 8;
 
-// What a tile of a combined row holds at most, in floats: small enough to stay in the first-level cache with its
-// sources and its result, so that reading and writing memory overlap. Whole rows take a fifth to a half longer (128 x
-// 256 x 256).
+// Most floats of a tile of a combined row: it stays in the first-level cache with its sources and its result, so that
+// reading and writing memory overlap. Whole rows take a fifth to a half longer (128 x 256 x 256).
 constexpr int64_t kTile = 1024;
 
-// dst = sum over r of weight[r] * src[r], rows of `count` elements; up to kRows rows at a time.
+// dst (+)= sum over r of weight[r] * src[r], rows of `count` elements; up to kRows rows at a time.
 constexpr int64_t kRows = 4;
 
 template <class T>
@@ -44,8 +43,8 @@ HG_CLONES void combine_rows(const T* const* src, const float* weight, int64_t ro
   }
 }
 
-// dst[o] = sum over t of weight[t * stride + o] * src[index[t * stride + o] - first], elements: for row-major rows, and
-// channels-last ones with few channels, whose taps are spread out to elements.
+// dst[o] = sum over t of weight[t * stride + o] * src[index[t * stride + o] - first], by elements: for row-major rows,
+// and for channels-last rows of few channels, whose taps are repeated for each channel.
 template <class T, int kTaps>
 HG_CLONES void gather_elements(const float* src, int32_t first, const int32_t* index, const float* weight, int64_t taps,
                                int64_t stride, T* dst, int64_t count) {
@@ -58,8 +57,7 @@ HG_CLONES void gather_elements(const float* src, int32_t first, const int32_t* i
   }
 }
 
-// The same for pixels of kBlock channels (0: `block` of them), which lie `column` elements apart in src, and `step` in
-// dst.
+// The same for pixels of kBlock channels (0: `block` of them), `column` elements apart in src and `step` in dst.
 template <class T, int kBlock, int kTaps>
 HG_CLONES void gather_pixels(const float* src, int32_t first, const int32_t* index, const float* weight, int64_t taps,
                              int64_t stride, T* dst, int64_t count, int64_t block, int64_t column, int64_t step) {
@@ -96,13 +94,13 @@ HG_CLONES void gather_pixels(const float* src, int32_t first, const int32_t* ind
   }
 }
 
-// The same where the columns are steady: `step` elements further on in src for each `period` pixels.
+// The same for steady columns: each period of pixels finds its taps `step` elements further on in src.
 template <class T, int kBlock, int kTaps>
 HG_CLONES void gather_steady(const float* src, int32_t first, const int32_t* index, const float* weight, int64_t stride,
                              int64_t period, int64_t step, T* dst, int64_t count, int64_t block, int64_t column,
                              int64_t dst_step) {
   if constexpr (kBlock > 0) block = kBlock;
-  // One behind the other in both images: as if it were one pixel.
+  // Pixels without gaps in both images: as if they were one pixel.
   if (period == 1 && step == block && dst_step == block) {
     block *= count;
     count = 1;
@@ -208,7 +206,8 @@ SeparableMap::Steady SeparableMap::steady_columns() const {
   return longest;
 }
 
-// Whether there was something to do: a row that is nothing but another one stays where it is.
+// Combines rows of src for a tile into the buffer. False where nothing was to be done, since the row is one row of src
+// with weight 1, which is used in place.
 template <class T>
 bool SeparableMap::combine(const T* src, int64_t oh, const Tile& tile, float* buffer) const {
   const T* sources[kRows] = {};
@@ -225,7 +224,7 @@ bool SeparableMap::combine(const T* src, int64_t oh, const Tile& tile, float* bu
   return true;
 }
 
-// body(begin, end, is_steady) for the columns before the steady ones, for these, and for those behind.
+// body(begin, end, is_steady) for the columns before the steady ones, for these, and for those after them.
 template <typename Body>
 void SeparableMap::for_parts(const Tile& tile, const Body& body) const {
   const int64_t begin = std::clamp(steady_.begin, tile.begin, tile.end), end = std::clamp(steady_.end, begin, tile.end);

@@ -1,7 +1,10 @@
-// Linear maps of images along H and W, such as Resize, its gradient, and the one after the other: for every channel
+// Separable linear maps of images along H and W, such as Resize, its gradient (the transposed map), and one after the
+// other: for every channel
 //   dst[oh,ow] = sum over (h,w) of rows[oh,h] * columns[ow,w] * src[h,w].
 //
-// A row of dst is made tile by tile: rows of src are combined into a buffer, and that is gathered.
+// A row of dst is made tile by tile, vertically first: the few rows of src that it needs are combined into a buffer,
+// and the pixels of that buffer are mixed horizontally (gather). In the middle of an image the columns' weights repeat
+// with a short period (polyphase), which the loops use.
 #pragma once
 
 #include <cstdint>
@@ -15,24 +18,25 @@ namespace hourglass::kernels {
 
 class SeparableMap {
  public:
-  // Rows of both images are dense. The channels that lie side by side in dst are the first of those in src, which may
-  // have more of them. by_pixels: as make_normalized() wants it.
+  // Rows of both images are dense. dst has the first channels of src, which may have more. by_pixels: for
+  // make_normalized().
   SeparableMap(const View& src, const View& dst, const std::vector<TapList>& rows, const std::vector<TapList>& columns,
                bool by_pixels = false);
 
   [[nodiscard]] const View& src() const { return src_; }
   [[nodiscard]] const View& dst() const { return dst_; }
-  // What make_row() wants, whole cache lines.
+  // Size of make_row()'s buffer, whole cache lines.
   [[nodiscard]] int64_t buffer_floats() const { return buffer_; }
 
-  // Row `oh` of what `src` is the first element of: an image, of one group of channels.
+  // Makes row `oh` of the image, and channel group, whose first source element is *src.
   template <class T, class D>
   void make_row(const T* src, int64_t oh, float* buffer, D* dst) const;
 
-  // Pixels [ow, ow + count) of that row, of which each channel becomes (x - center) * factor + offset: channels-last
-  // ones, to pixels `stride` elements apart. The numbers are vectors of `period` elements, in which the channels
-  // repeat. The weights of each axis have a sum of 1. Has a buffer of its own, for no more than kMostChannels
-  // channels and taps of kMostReach neighbours.
+  // Makes pixels [ow, ow + count) of that row, and normalises each channel to (x - center) * factor + offset, for
+  // channels-last images; pixels of dst are `stride` elements apart. Coefficients are vectors of `period` elements in
+  // which the channels repeat. The weights of every output must sum to 1 on each axis, since the combined rows are
+  // normalised before they are gathered. Has its own buffer, for at most kMostChannels channels and taps that span
+  // kMostReach pixels.
   template <class T>
   void make_normalized(const T* src, int64_t oh, int64_t ow, int64_t count, const NormalizationCoefficients& k,
                        int64_t period, T* dst, int64_t stride) const;
@@ -43,8 +47,8 @@ class SeparableMap {
     int64_t begin, end;          // columns of dst
     int64_t src_begin, src_end;  // columns of src that they need
   };
-  // Columns of dst, of which each `period` have the weights of those before them, and what they need `step` columns
-  // further on in src.
+  // The longest range of columns of dst whose weights repeat with a period; the taps of the next period are `step`
+  // columns further on in src.
   struct Steady {
     int64_t begin = 0, end = 0, period = 1, step = 0;
   };
