@@ -23,7 +23,7 @@ namespace {
 
 using kernels::Normalization;
 
-// Parameters and statistics, from input `first` on.
+// Checks parameters and statistics, inputs from `first` on.
 void check_channels(const InferContext& ctx, std::size_t first, int64_t channels) {
   for (std::size_t i = first; i < ctx.inputs.size(); ++i) {
     const TensorType& type = *ctx.inputs[i];
@@ -110,7 +110,7 @@ void reference_backward(ReferenceContext& ctx) {
 
 // ---- kernels
 
-// a and b as they are normalised, at inputs `first` and `first + 1`, and the layouts of all three.
+// a and b, inputs `first` and `first + 1`, as slices of the whole, and the layouts of all three.
 struct Parts {
   MemoryDesc a_desc, b_desc, whole_desc;
   bool is_bf16;
@@ -124,7 +124,7 @@ struct Parts {
         a(part(ctx, a_desc, 0)),
         b(part(ctx, b_desc, kernels::view_of(a_desc).c)) {}
 
-  // A plan that runs kernel(element, addresses, part, its number) for both.
+  // A plan that runs kernel(element, addresses, part, number of the part) for both.
   template <typename Function>
   [[nodiscard]] KernelPlan plan(std::vector<MemoryDesc> src, std::vector<MemoryDesc> dst,
                                 const Function& kernel) const {
@@ -151,7 +151,7 @@ struct Parts {
   }
 };
 
-// A channel's number of an input or output, from the part's first channel on.
+// Per-channel numbers of an input or output, from the part's first channel on.
 const float* floats(const Addresses& at, std::size_t input, const Normalization& part) {
   return static_cast<const float*>(at.src[input]) + part.first;
 }

@@ -1,9 +1,9 @@
-// ConvResizeGradSrc: ConvGradSrc, and ResizeGrad of the first channels of what that makes.       Internal, made by
-// ops/fused/fuse.h where the source of a convolution is a resized image, or one beside another.
+// ConvResizeGradSrc: ConvGradSrc, followed by ResizeGrad of its first channels.       Internal, made by
+// ops/fused/fuse.h where the source of a convolution is a resized image, alone or concatenated with another.
 //   diff_dst [N,OC,OH,OW], weights [OC,A+B,KH,KW]; attributes as ConvGradSrc's, with src_shape [N,A+B,H,W], and
 //   Resize's, by which resized_from [N,A,h,w] became [N,A,H,W]
 //   outputs: the gradients of the image before it was resized and, where B > 0, of the other channels
-// Kernels: ops/convolution/choose.h lists them.
+// ops/convolution/choose.h lists its kernels.
 #include <algorithm>
 
 #include "graph/error.h"
@@ -16,7 +16,7 @@ namespace {
 
 Shape with_channels(const Shape& shape, int64_t channels) { return {shape[0], channels, shape[2], shape[3]}; }
 
-// Those of them that the op has.
+// Those of the attributes that the op declares.
 Attrs attrs_of(const OpDef& op, const Attrs& attrs) {
   Attrs result;
   for (const AttrSpec& spec : op.attrs) {

@@ -14,7 +14,7 @@ namespace {
 
 std::size_t at(ValueId id) { return static_cast<std::size_t>(id.index); }
 
-// The Conv's pads once it also does what `pad` does; empty when it can't.
+// The Conv's pads once it also pads as `pad` does; empty where it can't.
 Dims joined_pads(const Graph& graph, const Node& pad, const Node& conv) {
   const std::string& mode = pad.attrs.string("mode");
   const Dims& given = pad.attrs.ints("pads");
@@ -29,7 +29,7 @@ Dims joined_pads(const Graph& graph, const Node& pad, const Node& conv) {
   return std::all_of(pads.begin(), pads.end(), [](int64_t p) { return p >= 0; }) ? pads : Dims{};
 }
 
-// Along their channels.
+// Whether the Concat joins two images along their channels.
 bool joins_two_images(const Graph& graph, const Node& concat) {
   const int rank = graph.shape(concat.outputs[0]).rank();
   return concat.inputs.size() == 2 && concat.inputs[0] != concat.inputs[1] && rank == 4 &&
@@ -41,7 +41,8 @@ bool is_normalization(const Node& node) {
 }
 std::size_t images_of(const Node& norm) { return norm.inputs.size() - 2; }
 
-// `node`, whose source is what `norm` makes, reads what that one reads, and normalises it. `conv_bias` is a Conv's own.
+// Makes `node`, whose source is the result of `norm`, read the source of `norm` instead and normalise it. `conv_bias`
+// is the Conv's own bias, or none.
 void read_before(const Node& norm, ValueId conv_bias, Node& node) {
   const std::size_t images = images_of(norm);
   node.inputs = SourceInputs{.src = norm.inputs[0],
@@ -56,7 +57,7 @@ void read_before(const Node& norm, ValueId conv_bias, Node& node) {
   node.attrs.set("alpha", norm.attrs.real("alpha"));
 }
 
-// The op that does what the node does and takes the statistics of what it writes; empty where there is none.
+// The op that computes the same as the node, and statistics of its result; empty where there is none.
 std::string_view with_statistics(const Node& node) {
   if (node.outputs.size() != 1) return {};
   if (node.op->name == "Resize") return "ResizeWithStatistics";
@@ -92,7 +93,7 @@ void fuse(Graph& graph, const OpTable& table) {
       if (conv != nullptr && conv->inputs.size() == 3) conv->inputs.resize(2);
     }
   }
-  // Now that each BatchNormalization has its activation.
+  // After the loop above, since each BatchNormalization has its activation now.
   for (Node& node : graph.nodes) {
     if (node.op->name != "BatchNormalization") continue;
     const Node* concat = sole_producer(graph, uses, node.inputs[0], "Concat");
@@ -118,7 +119,7 @@ void fuse_normalized_sources(Graph& graph, std::size_t forward_nodes) {
 
 namespace {
 
-// Whether a Conv can resize what it reads as this node does.
+// Whether a Conv can resize its source while it reads, as this Resize does.
 bool resizes_for_conv(const Graph& graph, const Node& node) {
   if (node.op->name != "Resize") return false;
   const Shape &src = graph.shape(node.inputs[0]), &dst = graph.shape(node.outputs[0]);
@@ -130,13 +131,14 @@ void add_attrs(const Node& from, Node& to) {
   for (const auto& [name, value] : from.attrs.all()) to.attrs.set(name, value);
 }
 
-// `node` reads what `resize` reads, and resizes it.
+// Makes `node` read the source of `resize` and resize it.
 void read_before_resize(const Node& resize, Node& node) {
   node.inputs[0] = resize.inputs[0];
   add_attrs(resize, node);
 }
 
-// Whose first image is resized: the nodes that read the result, where they are what can do without it.
+// All readers of a Resize's result, and the gradients among them, where each can work from the small image; absent
+// where any reader can't.
 struct ResizedUsers {
   Node *norm = nullptr, *norm_grad = nullptr, *resize_grad = nullptr, *grad_weights = nullptr, *grad_src = nullptr;
 };
@@ -167,7 +169,7 @@ std::optional<ResizedUsers> resized_users(Graph& graph, const std::vector<std::v
                     of_grad[0]->op->name == "ResizeGrad";
   if (!fits) return std::nullopt;
   users.resize_grad = of_grad[0];
-  // What is passed back to norm's result.
+  // diff_dst of the BatchNormalization.
   const ValueId back = users.norm_grad->inputs[0];
   const int32_t producer = graph.value(back).producer;
   if (producer < 0 || readers[at(back)].size() != 1) return std::nullopt;
@@ -195,7 +197,7 @@ void fuse_resized_gradients(Graph& graph, std::size_t forward_nodes, const OpTab
     Node &norm = *users->norm_grad, &conv = *users->grad_src;
     const bool joins = norm.op->name == "ConcatBatchNormalizationGrad";
     const std::size_t numbers = joins ? 3 : 2;  // scale, bias, mean, inv_std
-    // The convolution's gradient becomes that of the image before it was resized, and that of the other.
+    // The convolution's gradient of its source becomes two: of the image before it was resized, and of the other image.
     conv.op = table.find("ConvResizeGradSrc");
     conv.attrs.set("resized_from", graph.shape(resize.inputs[0]).dims());
     add_attrs(resize, conv);
@@ -226,7 +228,7 @@ void fuse_resized_gradients(Graph& graph, std::size_t forward_nodes, const OpTab
 
 namespace {
 
-// A Resize that a FusedConv and its statistics alone read.
+// A Resize that only a FusedConv and its statistics read disappears.
 void resize_while_reading(Graph& graph, const OpTable& table) {
   const std::vector<int> uses = count_uses(graph);
   std::vector<bool> dropped(graph.nodes.size(), false);
@@ -248,7 +250,8 @@ void resize_while_reading(Graph& graph, const OpTable& table) {
   drop_nodes(graph, dropped);
 }
 
-// A BatchNormalization that one Conv alone reads becomes the statistics of its image or images, which the Conv reads.
+// A BatchNormalization that only one Conv reads becomes statistics of its image or images, and the Conv reads these
+// images.
 void normalize_while_reading(Graph& graph, const OpTable& table) {
   const std::vector<int> uses = count_uses(graph);
   for (Node& node : graph.nodes) {
@@ -267,7 +270,7 @@ void normalize_while_reading(Graph& graph, const OpTable& table) {
   }
 }
 
-// Statistics of two images become those of each, side by side.
+// Statistics of two concatenated images become statistics of each, concatenated.
 void split_statistics(Graph& graph, const OpTable& table) {
   GraphBuilder b(graph, table);
   std::vector<Node> nodes = std::move(graph.nodes);
@@ -288,7 +291,7 @@ void split_statistics(Graph& graph, const OpTable& table) {
   graph.find_producers();
 }
 
-// Who wrote what statistics are taken of takes them while writing.
+// The node that writes an image takes its statistics while writing.
 void take_statistics_while_writing(Graph& graph, const OpTable& table) {
   std::vector<bool> dropped(graph.nodes.size(), false);
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
@@ -319,8 +322,8 @@ void take_statistics_while_writing(Graph& graph, const OpTable& table) {
 
 namespace {
 
-// The node that makes the value, where that is the gradient of a pointwise convolution of few channels and nothing else
-// reads it.
+// The ConvGradSrc of a pointwise convolution of few channels that makes the value, where nothing else reads it; or
+// null.
 Node* pointwise_gradient(Graph& graph, const std::vector<int>& uses, ValueId id) {
   Node* node = sole_producer(graph, uses, id, "ConvGradSrc");
   if (node == nullptr || node->attrs.integer("group") != 1) return nullptr;

@@ -1,5 +1,6 @@
-// PointwiseBatchNormalizationGrad: BatchNormalizationGrad of a gradient that is never stored.    Internal, made by
-// ops/fused/fuse.h; ops/batch_normalization.cpp has the formulas.
+// PointwiseBatchNormalizationGrad: BatchNormalizationGrad whose diff_dst, the gradient of a pointwise Conv's source, is
+// computed while it is read and never stored.    Internal, made by ops/fused/fuse.h; ops/batch_normalization.cpp has
+// the formulas.
 //   diff_out: [N,O,H,W], O at most 4; weights: [O,C,1,1]; src: [N,C,H,W]; scale, bias, mean, inv_std: [C]; other:
 //   [N,C,H,W], may be absent
 //   diff_dst = the gradient of the source of a pointwise Conv with these weights, + other

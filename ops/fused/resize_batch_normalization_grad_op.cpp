@@ -1,11 +1,11 @@
 // ResizeBatchNormalizationGrad: the gradient of BatchNormalization (or ConcatBatchNormalization) of a resized image,
-// and ResizeGrad of what it passes back.    Internal, made by ops/fused/fuse.h; ops/batch_normalization.cpp and
-// ops/resize.cpp have the formulas, ops/normalization/resized.h how the two become one.
-//   g: [N,A,H,W], ResizeGrad of what is passed back to the normalised image; src: [N,A,H,W], which the node's
-//   attributes resize to [N,A,OH,OW]; scale, bias, mean, inv_std: [A+B]; other: [N,B,OH,OW] and diff_other, what is
-//   passed back to it: may be absent
+// followed by ResizeGrad, computed on the image before it was resized.    Internal, made by ops/fused/fuse.h;
+// ops/batch_normalization.cpp and ops/resize.cpp have the formulas, ops/normalization/resized.h combines them.
+//   g: [N,A,H,W], ResizeGrad of the gradient of the normalised image; src: [N,A,H,W], which the node's attributes
+//   resize to [N,A,OH,OW]; scale, bias, mean, inv_std: [A+B]; other: [N,B,OH,OW] and diff_other, the gradient of its
+//   normalised image: may be absent
 //   outputs: diff_src, diff_scale, diff_bias and, with other, its gradient
-// There is no activation behind the normalisation.
+// There is no activation after the normalisation.
 #include <algorithm>
 #include <array>
 
@@ -23,7 +23,7 @@ namespace hourglass::ops {
 namespace {
 
 constexpr std::size_t kOther = 6, kDiffOther = 7;
-constexpr double kRoundingBf16 = 1.0 / 128;  // of what is passed back, before the mean is taken off
+constexpr double kRoundingBf16 = 1.0 / 128;  // of g, before its mean is subtracted
 
 void infer(InferContext& ctx) {
   const Shape whole = kernels::resized_shape(ctx.attrs, ctx.shape(1));

@@ -1,5 +1,5 @@
-// What an op means whose outputs 1 and 2 are the statistics of output 0, as BatchNormalizationStatistics takes them,
-// with the attribute epsilon: FusedConv, ResizeWithStatistics. The kernels' side is
+// Shape inference and reference of ops whose outputs 1 and 2 are the mean and inv_std of output 0, as of
+// BatchNormalizationStatistics with the attribute epsilon: FusedConv and ResizeWithStatistics. Their kernels use
 // ops/normalization/written_statistics.h.
 #pragma once
 
@@ -7,7 +7,7 @@
 
 namespace hourglass::kernels {
 
-// Output 0 is there already.
+// Both add to a context whose output 0 is there already.
 void infer_written_statistics(InferContext& ctx);
 void reference_written_statistics(ReferenceContext& ctx);
 
