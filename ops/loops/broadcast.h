@@ -1,4 +1,5 @@
-// What the ops that broadcast their operands against each other share.
+// What ops that broadcast their operands (ONNX, numpy's rule) share: the attributes of old opsets, and the row loop of
+// a binary function.
 #pragma once
 
 #include "graph/op.h"
@@ -12,7 +13,7 @@ namespace hourglass::kernels {
 // rule means; throws Error where they do not.
 void normalize_broadcast(NormalizeContext& ctx);
 
-// An operand walks with step 1, or stands still (step 0).
+// dst = F(a, b) for a row, where an operand advances with step 1 or stays (step 0).
 template <class F, class T>
 HG_CLONES void row(const T* a, int64_t step_a, const T* b, int64_t step_b, T* dst, int64_t count) {
   if (step_a != 0 && step_b != 0) {

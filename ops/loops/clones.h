@@ -1,7 +1,8 @@
-// Run-time choice of the instruction set for loops in plain C++.
+// HG_CLONES: run-time choice of the instruction set for row loops in plain C++ (function multiversioning).
 //
-// The build is portable (no -march=native). Inner loops over a row are marked HG_CLONES: the compiler makes one
-// version per x86-64 level and the loader picks the best for the CPU at hand. The parallel loop stands outside:
+// The build is portable (no -march=native). Inner loops over a row are marked HG_CLONES: the compiler makes one version
+// for each of x86-64-v4, -v3 and the baseline, and the loader picks the best for the CPU at hand. The parallel loop
+// stands outside:
 //
 //   template <class T> HG_CLONES void scale_row(const T* src, T* dst, int64_t count, float factor) {
 //     for (int64_t i = 0; i < count; ++i) store(dst + i, load(src + i) * factor);

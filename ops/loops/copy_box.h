@@ -1,5 +1,5 @@
-// Copies a box of an activation into a place of another, each in its own layout: what concatenating, slicing and
-// splitting are made of. Channels may move between lanes of a blocked layout.
+// Copies a box (a sub-tensor) of one activation to a place in another, each in its own layout: the core of Concat,
+// Slice and Split. Channels may move between lanes of a blocked layout.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +18,7 @@ struct Box {
   std::array<int64_t, 4> src_step{1, 1, 1, 1}, dst_step{1, 1, 1, 1};
 };
 
-// `pixels` times `lanes` neighbours, with strides between pixels.
+// Copies `lanes` neighbouring elements of `pixels` pixels, with strides between pixels.
 template <class T>
 void copy_lanes(const T* src, int64_t src_stride, T* dst, int64_t dst_stride, int64_t lanes, int64_t pixels) {
   const auto fixed = [&](auto count) {
@@ -45,8 +45,8 @@ template <class T>
 void copy_box(const View& s, const T* src, const View& d, T* dst, const Box& box) {
   if (box.extent[3] == 0) return;
   if (s.block == 1 && d.block == 1) {
-    // Plane after plane: rows of one channel follow each other in memory, those of one row do not. Where whole rows are
-    // copied, they are one run.
+    // Plane by plane: in row-major layouts the rows of one channel are contiguous. Where whole rows are copied, they
+    // are one run.
     const int64_t width = box.extent[3];
     const bool whole = s.stride_h == width && d.stride_h == width && s.stride_w == 1 && d.stride_w == 1 &&
                        box.src_step[2] == 1 && box.dst_step[2] == 1 && box.src_step[3] == 1 && box.dst_step[3] == 1;
@@ -77,7 +77,7 @@ void copy_box(const View& s, const T* src, const View& d, T* dst, const Box& box
                                       box.src_start[3]);
     T* dst_row = dst + d.offset(box.dst_start[0] + n * box.dst_step[0], 0, box.dst_start[2] + h * box.dst_step[2],
                                 box.dst_start[3]);
-    // Runs of channels that lie side by side in both.
+    // Runs of channels that lie side by side in both layouts.
     for (int64_t c = 0; c < box.extent[1];) {
       const int64_t sc = box.src_start[1] + c, dc = box.dst_start[1] + c;
       const int64_t lanes = std::min({s.block - sc % s.block, d.block - dc % d.block, box.extent[1] - c});
@@ -89,7 +89,7 @@ void copy_box(const View& s, const T* src, const View& d, T* dst, const Box& box
   });
 }
 
-// Zeroes the lanes behind the last channel.
+// Zeroes the padding lanes after the last channel.
 template <class T>
 void zero_padding(const View& v, T* data) {
   const int64_t lanes = v.lanes(v.groups - 1);
@@ -102,7 +102,7 @@ void zero_padding(const View& v, T* data) {
   });
 }
 
-// All of a dense layout, in parallel.
+// Zeroes all of a dense layout, in parallel.
 template <class T>
 void zero_all(T* data, int64_t count) {
   parallel_ranges(count, 4096, [&](int64_t begin, int64_t end) {

@@ -1,4 +1,5 @@
-// The element types of activations, float and BFloat16, behind one pair of functions, load() and store().
+// The element types of activations, float and BFloat16, with one pair of functions for both, load() and store():
+// arithmetic is done in float, in loops that are templates over the element type.
 #pragma once
 
 #include <cstdint>
@@ -38,8 +39,8 @@ HG_CLONES void narrow(const float* from, int64_t count, T* to) {
   for (int64_t i = 0; i < count; ++i) store(to + i, from[i]);
 }
 
-// Calls fn with a null pointer of the element type that a floating DType stands for: with_element(type, [&](auto* t)
-// { using T = std::remove_pointer_t<decltype(t)>; ... }).
+// Calls fn with a null pointer of the element type: with_element(is_bf16, [&](auto* t) { using T =
+// std::remove_pointer_t<decltype(t)>; ... }).
 template <typename Function>
 auto with_element(bool is_bf16, const Function& fn) {
   return is_bf16 ? fn(static_cast<BFloat16*>(nullptr)) : fn(static_cast<float*>(nullptr));

@@ -48,8 +48,8 @@ Dims broadcast_strides(const Shape& shape, const Shape& full) {
   return strides;
 }
 
-// Before opset 7, `axis` placed b's dimensions within a's, and broadcasting had to be asked for. Where that means what
-// numpy's rule means, the attributes are dropped.
+// Before opset 7, `axis` placed b's dimensions within a's, and broadcasting had to be requested. Where that agrees with
+// numpy's rule, the attributes are dropped.
 void normalize_broadcast(NormalizeContext& ctx) {
   ctx.attrs.erase("consumed_inputs");
   if (ctx.opset >= 7) return;

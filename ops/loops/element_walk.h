@@ -1,5 +1,6 @@
-// How elementwise kernels walk over a layout: flat over all elements where the padding lanes of a blocked layout may be
-// computed like the rest (f(0) = 0), else row by row with the lanes zeroed again while the row is in the cache.
+// How elementwise kernels walk over a layout, in parallel: flat over all elements where the padding lanes of a blocked
+// layout may be computed like the rest (f(0) = 0), else row by row, with the lanes zeroed again while the row is in the
+// cache.
 //
 //   const MemoryDesc desc = elementwise_layout(ctx.src[0], ctx.in(0));
 //   const ElementWalk walk(desc, f(0) == 0);

@@ -1,5 +1,5 @@
-// Loops whose work OpenMP's threads share: cut into parts that depend on the number of threads alone, so that sums that
-// belong to parts, and are combined in their order, do not depend on who is faster.
+// Parallel loops over OpenMP's threads. Work is cut into parts whose number depends on the number of threads alone;
+// sums belong to parts and are combined in their order, so they do not depend on which thread was faster.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 
 namespace hourglass::kernels {
 
-// Parts into which parallel loops cut their work: a thread that is done takes over some that another one has not begun
+// Parts per thread: a thread that has finished its own takes over parts that another one has not begun
 // (ops/loops/work_stealing.h).
 constexpr int64_t kPartsPerThread = 16;
 inline int64_t parts_of(int64_t count) {
@@ -19,9 +19,9 @@ inline int64_t parts_of(int64_t count) {
   return std::min<int64_t>(count, threads == 1 ? 1 : kPartsPerThread * threads);
 }
 
-// body(thread, take) once per thread of parts [0, parts): take() gives the thread its next part, or -1 when there is
-// none left. They come in order, one behind the other, but where a thread goes on with another one's. Which thread has
-// which part differs from run to run: sums that must not belong to parts.
+// body(thread, take) once on each thread: take() gives the thread its next one of parts [0, parts), or -1 when none is
+// left. A thread gets neighbouring parts in ascending order, except where it goes on with another thread's. Which
+// thread gets which part differs from run to run, so sums must belong to parts.
 template <typename Body>
 void parallel_parts(int64_t parts, const Body& body) {
   WorkStealing work(parts, omp_get_max_threads());
@@ -32,7 +32,7 @@ void parallel_parts(int64_t parts, const Body& body) {
   }
 }
 
-// body(i) for i in [0, count), in parts.
+// body(i) for i in [0, count), cut into parts.
 template <typename Body>
 void parallel_for(int64_t count, const Body& body) {
   const int64_t parts = parts_of(count);
@@ -43,7 +43,7 @@ void parallel_for(int64_t count, const Body& body) {
   });
 }
 
-// body(begin, end) over ranges that together are [0, count), and whose borders are multiples of `grain`, in parts.
+// body(begin, end) over ranges that together are [0, count), with bounds that are multiples of `grain`, cut into parts.
 template <typename Body>
 void parallel_ranges(int64_t count, int64_t grain, const Body& body) {
   const int64_t chunks = (count + grain - 1) / grain, parts = parts_of(chunks);

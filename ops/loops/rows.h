@@ -1,4 +1,4 @@
-// Sums over rows of elements.
+// Sums over rows of elements: to += from, to += factor * from, and the sum of several parts' sums.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@ HG_CLONES void add_scaled(const From* from, float factor, int64_t count, To* to)
   for (int64_t i = 0; i < count; ++i) store(to + i, load(to + i) + factor * load(from + i));
 }
 
-// To the first of the parts' sums, which are `stride` floats apart. A template, as all of these, so that headers may
-// have it.
+// Adds the sums of parts 1, 2, ... to those of part 0; they are `stride` elements apart. A template, like all functions
+// here, so that it may stand in a header.
 template <class T>
 HG_CLONES void add_parts(T* sums, int64_t count, int64_t stride, int64_t parts) {
   for (int64_t part = 1; part < parts; ++part) {

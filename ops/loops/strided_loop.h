@@ -94,7 +94,7 @@ struct StridedLoop {
 // Strides that walk `shape` as if it had `full`'s shape: 0 along broadcast dimensions.
 Dims broadcast_strides(const Shape& shape, const Shape& full);
 
-// Copies, src being operand 0 and dst operand 1 of a collapsed nest.
+// Copies src, operand 0 of a collapsed nest, to dst, operand 1.
 template <class T>
 void copy_nest(const StridedLoop<2>& nest, const T* src, T* dst) {
   const int64_t src_step = nest.step(0), dst_step = nest.step(1);

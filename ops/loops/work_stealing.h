@@ -1,5 +1,5 @@
-// Work divided among threads that are not equally fast: on a machine shared with others one thread is often a fifth
-// slower than the next, and who gets as much as the others is waited for.
+// Work stealing: divides the parts of a parallel loop among threads that are not equally fast. On a machine shared with
+// others one thread is often a fifth slower than the next, and with equal shares all would wait for it.
 #pragma once
 
 #include <algorithm>
@@ -8,16 +8,16 @@
 
 namespace hourglass::kernels {
 
-// Each thread has a share of parts [0, count), which it takes in order from its first one on, so that it finds in its
-// cache what it left there in the loop before. One that is done takes over the second half of the largest share that
-// is left.
+// Each thread has a share of parts [0, count), which it takes in order from the first one on, so that it finds in its
+// cache what it left there in the loop before. A thread whose share is empty takes over the second half of the largest
+// share that is left.
 class WorkStealing {
  public:
   WorkStealing(int64_t count, int64_t threads) : owners_(std::min(threads, kMostOwners)) {
     for (int64_t i = 0; i < owners_; ++i) shares_[i].range = range(count * i / owners_, count * (i + 1) / owners_);
   }
 
-  // A part that no thread has had, for thread `me`; -1 when there is none left.
+  // The next part for thread `me`, which no thread has had; -1 when none is left.
   int64_t take(int64_t me) {
     const bool owns = me < owners_;
     while (owns) {
@@ -37,14 +37,14 @@ class WorkStealing {
       if (left(largest) == 0) return -1;
       const int64_t first = owns ? begin(largest) + left(largest) / 2 : end(largest) - 1;
       if (!at(from).compare_exchange_weak(largest, range(begin(largest), first))) continue;
-      // Nobody else writes to a share in which nothing is left.
+      // No other thread writes to an empty share.
       if (owns) at(me).store(range(first + 1, end(largest)));
       return first;
     }
   }
 
  private:
-  static constexpr int64_t kMostOwners = 512;  // further threads take over part by part
+  static constexpr int64_t kMostOwners = 512;  // further threads have no share and take over single parts
   // Begin and end in one word, each share in a cache line of its own.
   struct alignas(64) Share {
     uint64_t range;
