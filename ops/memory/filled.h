@@ -1,4 +1,4 @@
-// A constant that a composition of ops needs for itself: the same number everywhere, f32.
+// A constant tensor, the same f32 number everywhere, for ops that are lowered to a composition of others.
 #pragma once
 
 #include <algorithm>

@@ -238,8 +238,8 @@ bool is_reference(std::string_view implementation) { return implementation.start
 
 namespace {
 
-// The layouts with oneDNN's choice everywhere and the weights in the activations' type: what a backward pass's hint
-// needs to be.
+// The spec with layouts of oneDNN's choice everywhere and the weights in the activations' type, as a backward pass's
+// forward hint must be.
 ConvolutionSpec hint_of(const ConvolutionSpec& spec) {
   ConvolutionSpec hint = spec;
   hint.src = any(spec.src, spec.dst);

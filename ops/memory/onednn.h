@@ -20,7 +20,8 @@ using Tag = dnnl::memory::format_tag;
 dnnl::memory::data_type to_dnnl(DType dtype);
 DType from_dnnl(dnnl::memory::data_type type);
 
-// The CPU. Every engine is made here: what several threads make on theirs at once is safe then.
+// A CPU engine. Every engine is made here, so that several threads may create primitives at once, each on its own
+// engine.
 dnnl::engine make_engine();
 
 // Dims as oneDNN wants them: a scalar is {1}.
@@ -36,11 +37,12 @@ MemoryDesc with_tag(const TensorType& type, Tag tag);
 // The layout of `like` for another type: blocked by the same channel block, channels-last, or row-major; dense. For
 // ranks other than 4 row-major.
 MemoryDesc in_layout_of(const MemoryDesc& like, const TensorType& type);
-// Elements of another type, each at the place that `like`, which may have no inner blocks but channels', has for it.
+// The layout of `like`, which may have inner blocks of channels only, for another element type: each element at the
+// same place.
 MemoryDesc with_type(const MemoryDesc& like, const TensorType& type);
 bool is_plain(const MemoryDesc& desc);
 
-// What a blocked descriptor says, whatever the version calls it.
+// The contents of a blocked memory descriptor, whatever oneDNN's version calls them.
 struct Blocking {
   dnnl::memory::dims dims, padded_dims, strides;  // strides in elements, of the outer dimensions
   std::vector<int64_t> inner_blocks, inner_axes;
@@ -51,7 +53,7 @@ Blocking blocking_of(const MemoryDesc& desc);
 // "f32:1x8x64x64:nChw16c"-like, for -v and reports: type, extents, and how the channels lie.
 std::string describe(const MemoryDesc& desc);
 
-// Attributes with user-managed scratchpad, as every primitive here is made.
+// Primitive attributes with a user-managed scratchpad, as every primitive here is made.
 dnnl::primitive_attr scratchpad_attr();
 
 // One argument of a primitive: oneDNN's index (DNNL_ARG_SRC), where the address comes from, and its layout.
@@ -70,7 +72,7 @@ std::unique_ptr<Kernel> primitive_kernel(dnnl::primitive primitive, const dnnl::
 
 // The name of the implementation behind a primitive descriptor: "jit:avx512_core", "brgconv:avx512_core", "ref:any".
 std::string implementation_of(const dnnl::primitive_desc_base& desc);
-// Whether that is one of oneDNN's references: right, and hundreds of times slower than any other.
+// Whether the implementation is one of oneDNN's references: correct, and hundreds of times slower than any other.
 bool is_reference(std::string_view implementation);
 
 // A convolution's layouts and window, as oneDNN counts them (dilation 0 is a dense kernel; grouped weights are 5-D).
@@ -103,12 +105,12 @@ struct PoolingSpec {
   MemoryDesc src, dst;
   dnnl::memory::dims kernel, strides, dilations, padding_l, padding_r;
 };
-// Inference: no workspace is made.
+// For inference: no workspace is made.
 PoolingForward::primitive_desc make_pooling(const dnnl::engine& engine, const PoolingSpec& spec);
-// For averages; a maximum's gradient would need the forward pass's workspace.
+// For average pooling; the gradient of max pooling would need the forward pass's workspace.
 PoolingBackward::primitive_desc make_pooling_backward(const dnnl::engine& engine, const PoolingSpec& spec);
 
-// dst = src * weights, the last two dimensions multiplied and those before them broadcast; empty when there is none.
+// dst = src * weights over the last two dimensions, with those before them broadcast; empty where there is none.
 dnnl::matmul::primitive_desc make_matmul(const dnnl::engine& engine, const MemoryDesc& src, const MemoryDesc& weights,
                                          const MemoryDesc& dst);
 

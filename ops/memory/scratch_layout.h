@@ -1,4 +1,5 @@
-// Places in a kernel's scratch memory, one behind the other.
+// Layout of a kernel's scratch memory: offsets one after the other, each aligned to a cache line, decided in plan() (as
+// oneDNN's memory_tracking). And two roundings that sizes need.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +10,8 @@ namespace hourglass::kernels {
 // The next multiple of `grain`.
 inline int64_t up(int64_t count, int64_t grain) { return (count + grain - 1) / grain * grain; }
 
-// Of so many, cut into as few pieces of at most `most` as will do: how many each has, but for the last.
+// The size of a piece when `count` is cut into as few pieces as possible of at most `most`, all of the same size but
+// the last.
 inline int64_t even_piece(int64_t count, int64_t most) {
   const int64_t pieces = (count + most - 1) / most;
   return (count + pieces - 1) / pieces;
@@ -17,7 +19,7 @@ inline int64_t even_piece(int64_t count, int64_t most) {
 
 class ScratchLayout {
  public:
-  // Room for that many bytes, from a multiple of 64 on.
+  // Books `bytes` bytes and returns their offset, a multiple of 64.
   std::size_t add(std::size_t bytes) {
     const std::size_t at = end_;
     end_ += (bytes + kAlign - 1) / kAlign * kAlign;
