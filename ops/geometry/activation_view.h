@@ -1,10 +1,10 @@
-// How our own loops see a 4-D activation: [N][ceil(C/block)][H][W][block].
+// View: a 4-D activation as our own loops see it, [N][ceil(C/block)][H][W][block].
 //
-// One picture covers every layout that activations take here: row-major NCHW is block = 1, channels-last is
-// block = C in one group, nChw8c and nChw16c are block = 8 and 16. Lanes c >= C of a blocked layout are padding:
-// they hold zeros, and whoever writes an activation writes zeros there (oneDNN's kernels count on it).
+// This one form covers every layout that activations take here: row-major NCHW has block = 1, channels-last has block =
+// C in one group, nChw8c and nChw16c have block = 8 and 16. Lanes c >= C of a blocked layout are padding: they hold
+// zeros, and whoever writes an activation writes zeros there (oneDNN's kernels count on it).
 //
-// Numbers alone: ops/memory/view.h makes a View of oneDNN's description of a layout.
+// Numbers alone; ops/memory/view.h makes a View of oneDNN's memory descriptor.
 #pragma once
 
 #include <algorithm>
@@ -25,9 +25,9 @@ struct View {
   }
   // Channels of group g that are real: block, or fewer in the last group.
   [[nodiscard]] int64_t lanes(int64_t g) const { return std::min(block, c - g * block); }
-  // A row's pixels follow each other with all their channels.
+  // Whether a row's pixels follow each other with all their channels.
   [[nodiscard]] bool is_channels_last() const { return groups == 1 && block == c && stride_w == c; }
-  // Rows are dense: a row of w pixels is w * block consecutive elements.
+  // Whether rows are dense: a row of w pixels is w * block consecutive elements.
   [[nodiscard]] bool dense_rows() const { return stride_w == block; }
 };
 

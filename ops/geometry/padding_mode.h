@@ -1,4 +1,5 @@
-// What stands around an image: the rule by which padding takes its values from the image's own pixels.
+// Padding modes, as of ONNX's Pad: which of the image's own pixels stands at a position outside of the image (reflect,
+// edge, wrap), or a constant.
 #pragma once
 
 #include <algorithm>
@@ -22,8 +23,8 @@ inline PaddingMode padding_mode_of(std::string_view mode) {
 
 inline constexpr int64_t kOutside = -1;  // a constant stands there
 
-// The position in [0, extent) from which position `at` takes its value, or kOutside. Reflection mirrors once, about
-// the border element.
+// The position in [0, extent) that the padded position `at` shows, or kOutside. Reflection mirrors once, about the
+// border element.
 inline int64_t border_source(PaddingMode border, int64_t at, int64_t extent) {
   if (at >= 0 && at < extent) return at;
   switch (border) {

@@ -10,7 +10,7 @@ namespace {
 
 enum Axis : int { kH = 2, kW = 3 };
 
-// The whole shape's entry for `axis` of scales or sizes, which may cover some axes only (attribute `axes`).
+// The value for `axis` in scales or sizes, which may list some axes only (attribute `axes`).
 template <typename T>
 T entry(const Attrs& attrs, const std::vector<T>& values, int axis, int rank, T otherwise) {
   if (!attrs.has("axes") || attrs.ints("axes").empty()) return values[static_cast<std::size_t>(axis)];
@@ -21,14 +21,14 @@ T entry(const Attrs& attrs, const std::vector<T>& values, int axis, int rank, T 
   return otherwise;
 }
 
-// How one axis is resized. `scale` is what coordinates are computed with: the given one, which need not be dst / src.
+// How one axis is resized. Coordinates are computed with `scale`, the given one, which need not be dst / src.
 struct AxisMap {
   int64_t src = 0, dst = 0;
   double scale = 1;
   double start = 0, end = 1;  // of the part to see, as shares of the axis
 };
 
-// What `sizes` asks for, with the aspect ratio kept if so told.
+// The extents that `sizes` requests, with the aspect ratio kept if an attribute says so.
 double scale_for_sizes(const Attrs& attrs, const Shape& src, int axis) {
   const std::string& policy = attrs.string("keep_aspect_ratio_policy");
   const auto ratio = [&](int a) {
@@ -82,7 +82,7 @@ void check_roi(const Floats& roi, std::size_t axes) {
   }
 }
 
-// Where output o looks, in source pixels.
+// The source coordinate of output o, in pixels.
 double source_coordinate(const Attrs& attrs, const AxisMap& map, int64_t o) {
   const std::string& mode = attrs.string("coordinate_transformation_mode");
   const auto x = static_cast<double>(o);
@@ -102,7 +102,8 @@ double source_coordinate(const Attrs& attrs, const AxisMap& map, int64_t o) {
 }
 
 double round_to_nearest(const Attrs& attrs, double x) {
-  // A scale that was stored in float is off by 6e-8 of itself: what comes that near to a half or whole number is one.
+  // A scale stored in float has a relative error of 6e-8: coordinates that near to a half or whole number are rounded
+  // to it.
   const double halves = std::round(2 * x) / 2;
   if (std::abs(x - halves) <= 1.2e-7 * std::abs(x)) x = halves;
   const std::string& mode = attrs.string("nearest_mode");
@@ -112,7 +113,7 @@ double round_to_nearest(const Attrs& attrs, double x) {
   return std::ceil(x - 0.5);
 }
 
-// Keys' kernel at distance d.
+// Keys' cubic convolution kernel at distance d (Keys 1981).
 double cubic_kernel(double a, double d) {
   d = std::abs(d);
   if (d <= 1) return ((a + 2) * d - (a + 3)) * d * d + 1;
@@ -132,7 +133,7 @@ TapList taps_of(const Attrs& attrs, const AxisMap& map, int64_t o) {
   const std::string& mode = attrs.string("mode");
   if (is_outside(attrs, map, o)) return {};
   if (mode == "nearest") return {{clamp(round_to_nearest(attrs, x)), 1.0}};
-  // Shrinking, the kernel is zero-stuffed over as many more pixels.
+  // With antialias, shrinking: the kernel is widened by the inverse of the scale.
   const bool stretches = attrs.integer("antialias") != 0 && map.scale < 1;
   const double narrow = stretches ? map.scale : 1;
   const auto kernel = [&](double d) {

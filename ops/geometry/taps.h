@@ -1,7 +1,7 @@
 // Sparse linear maps along one axis: dst[o] = sum over t of weight[t][o] * src[index[t][o]].
 //
-// Resize is such a map along H after one along W; its gradient is the two transposed. Every output has the same
-// number of taps, those that it doesn't need have weight 0; tap-major, so that a loop over outputs vectorises.
+// Resize is such a map along H after one along W; its gradient is both transposed. Every output has the same number of
+// taps, of which surplus ones have weight 0; arrays are tap-major, so that a loop over outputs vectorises.
 #pragma once
 
 #include <algorithm>
@@ -14,6 +14,7 @@ namespace hourglass::kernels {
 // The (source index, weight) pairs of an output.
 using TapList = std::vector<std::pair<int64_t, double>>;
 
+// The transposed map, of a map with `src` source elements.
 inline std::vector<TapList> transposed(const std::vector<TapList>& lists, int64_t src) {
   std::vector<TapList> result(static_cast<std::size_t>(src));
   for (std::size_t o = 0; o < lists.size(); ++o) {
@@ -22,7 +23,7 @@ inline std::vector<TapList> transposed(const std::vector<TapList>& lists, int64_
   return result;
 }
 
-// `inner`, and `outer` of what that makes.
+// The composition outer(inner(x)).
 inline std::vector<TapList> composed(const std::vector<TapList>& outer, const std::vector<TapList>& inner) {
   std::vector<TapList> result(outer.size());
   for (std::size_t o = 0; o < outer.size(); ++o) {

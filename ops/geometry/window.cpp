@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::size_t kSpatial = 2;
 
-// No image is larger; a file that says more would overflow what is computed with it.
+// Largest extent of any image here; larger numbers in a file would overflow later arithmetic.
 constexpr int64_t kLargest = 1 << 20;
 
 // The list attribute, or `count` times `fallback` when it is empty or the op has none.
@@ -40,7 +40,7 @@ void place(WindowAxis& axis, const std::string& auto_pad, bool ceil_mode) {
          axis.pad_begin, axis.pad_end);
   }
   axis.dst = (ceil_mode ? ceil_div(room, axis.stride) : room / axis.stride) + 1;
-  // A window that would start behind the source is left out, as PyTorch and ONNX do.
+  // A window that would start after the source is left out, as in PyTorch and ONNX.
   if (ceil_mode && (axis.dst - 1) * axis.stride >= axis.src + axis.pad_begin) --axis.dst;
 }
 

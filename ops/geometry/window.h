@@ -1,8 +1,8 @@
-// The sliding window that convolution and pooling share: which source pixels an output pixel sees.
+// The sliding window of convolution and pooling: which source pixels an output pixel sees.
 //
-// Per axis, tap k of output o reads source position o * stride - pad_begin + k * dilation, or padding when that lies
+// Per axis, tap k of output o reads source position o * stride - pad_begin + k * dilation, or padding where that lies
 // outside [0, src). The canonical attributes are ONNX's: kernel_shape, strides, pads, dilations, auto_pad, ceil_mode;
-// an empty list means the default for the rank, an attribute that an op does not declare counts as its default.
+// an empty list means the default for the rank, an attribute that an op does not declare has its default.
 #pragma once
 
 #include <algorithm>
@@ -40,7 +40,7 @@ struct WindowAxis {
   [[nodiscard]] int64_t padded_taps(int64_t o) const {
     return std::min(kernel, (src + pad_end - 1 - (o * stride - pad_begin)) / dilation + 1);
   }
-  // The padding behind the source that makes the last window fit: at least pad_end.
+  // The padding after the source that makes the last window fit: at least pad_end.
   [[nodiscard]] int64_t reach_end() const { return std::max(pad_end, position(dst - 1, kernel - 1) - (src - 1)); }
   [[nodiscard]] bool overhangs() const { return reach_end() > pad_end; }
 };
@@ -60,10 +60,10 @@ struct Window {
 // when no window fits.
 Window window_of(const Attrs& attrs, const Shape& src, const Dims& kernel);
 
-// The same for pooling, with the kernel from kernel_shape.
+// The window of pooling, with the kernel from kernel_shape.
 Window pooling_window(const Attrs& attrs, const Shape& src);
 
-// Throws Error when an output sees nothing but padding: a maximum or a mean of nothing.
+// Throws Error where an output sees nothing but padding: pooling would take the maximum or mean of nothing.
 void require_source_in_every_window(const Window& window);
 
 }  // namespace hourglass::kernels
