@@ -130,7 +130,7 @@ class OnednnBands final : public Kernel {
     for (std::size_t b = 0; b < layout_->bands.size(); ++b) bind_band(b);
     const Layout& l = *layout_;
     if (l.weights_in_place) return;
-    // The weights' gradient leaves the kernel's layout, weights enter it.
+    // Weights are reordered into the primitive's layout, their gradient out of it.
     const MemoryDesc& inner = l.primitives[0].weights;
     const bool leaves = l.conv.direction == Direction::grad_weights;
     const auto reorder = leaves ? make_reorder(engine_, inner, l.weights) : make_reorder(engine_, l.weights, inner);

@@ -37,6 +37,8 @@ class NormalizedSource {
   // The largest relative error that rounding each normalised pixel to bf16 brings to a sum of products; 0 in f32.
   [[nodiscard]] double rounding() const { return is_bf16_ ? 1.0 / 128 : 0; }
 
+  // Scratch memory for the coefficients (center, factor and offset per channel, f32), which each run sets before it
+  // reads.
   [[nodiscard]] std::size_t coefficient_bytes() const;
   void set_coefficients(const Addresses& at, float* coefficients) const;
   // Makes `count` pixels of row h of image n, from pixel w on: all channels of a pixel side by side. `buffer` has room

@@ -225,7 +225,7 @@ class WinogradKernel final : public ConvolutionKernel {
     return reinterpret_cast<T*>(scratch(offset));
   }
 
-  // ---- what is read
+  // ---- reading the source
 
   [[nodiscard]] const WrittenStatistics& statistics() const {
     return alone() ? WrittenStatistics::none() : layout_->statistics;

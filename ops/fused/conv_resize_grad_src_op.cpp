@@ -16,7 +16,7 @@ namespace {
 
 Shape with_channels(const Shape& shape, int64_t channels) { return {shape[0], channels, shape[2], shape[3]}; }
 
-// Those of the attributes that the op declares.
+// The subset of the attributes that the op declares.
 Attrs attrs_of(const OpDef& op, const Attrs& attrs) {
   Attrs result;
   for (const AttrSpec& spec : op.attrs) {
@@ -47,7 +47,7 @@ void infer(InferContext& ctx) {
   }
 }
 
-// The ops that this one stands for.
+// By the references of the two ops that this op stands for.
 void reference(ReferenceContext& ctx) {
   const HostTensor whole = std::move(evaluate_reference(conv_op(), attrs_of(conv_op(), ctx.attrs), ctx.inputs)[0]);
   const Shape small(ctx.attrs.ints("resized_from"));

@@ -44,7 +44,7 @@ void infer(InferContext& ctx) {
   if (ctx.has(kOther)) ctx.outputs.push_back(*ctx.inputs[kOther]);
 }
 
-// The formulas of ops/normalization/resized.h, with R and R^T as Resize and ResizeGrad make them.
+// By the formulas of ops/normalization/resized.h, with R and R^T computed by the references of Resize and ResizeGrad.
 void reference(ReferenceContext& ctx) {
   const HostTensor &g = *ctx.inputs[0], &src = *ctx.inputs[1];
   const std::vector<double>&scale = ctx.inputs[2]->values, &mean = ctx.inputs[4]->values,

@@ -25,7 +25,7 @@ T entry(const Attrs& attrs, const std::vector<T>& values, int axis, int rank, T 
 struct AxisMap {
   int64_t src = 0, dst = 0;
   double scale = 1;
-  double start = 0, end = 1;  // of the part to see, as shares of the axis
+  double start = 0, end = 1;  // of the part to resize (crop), as fractions of the axis
 };
 
 // The extents that `sizes` requests, with the aspect ratio kept if an attribute says so.
@@ -95,7 +95,7 @@ double source_coordinate(const Attrs& attrs, const AxisMap& map, int64_t o) {
     if (map.dst == 1) return (map.start + map.end) / 2 * (src - 1);
     return map.start * (src - 1) + x * (map.end - map.start) * (src - 1) / (dst - 1);
   }
-  if (mode == "half_pixel_symmetric") {  // what flooring the extent cut off is shared by both ends
+  if (mode == "half_pixel_symmetric") {  // the part of the extent that rounding down cut off is shared by both ends
     return src / 2 * (1 - dst / (map.scale * src)) + (x + 0.5) / map.scale - 0.5;
   }
   return (x + 0.5) / map.scale - 0.5;

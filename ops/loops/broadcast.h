@@ -1,5 +1,5 @@
-// What ops that broadcast their operands (ONNX, numpy's rule) share: the attributes of old opsets, and the row loop of
-// a binary function.
+// Shared by the ops that broadcast their operands (numpy's rule, as in ONNX): the attributes of old opsets, and the row
+// loop of a binary function.
 #pragma once
 
 #include "graph/op.h"

@@ -40,8 +40,8 @@ DType from_dnnl(DataType type) {
 dnnl::engine make_engine() {
   dnnl::engine engine(dnnl::engine::kind::cpu, 0);
 #if DNNL_VERSION_MAJOR < 3
-  // oneDNN 2.6 looks reorders up in a std::map, by operator[] and without a lock: the first descriptor for a pair of
-  // types writes to it. After one of each nothing does.
+  // oneDNN 2.6 looks reorders up in a std::map by operator[] and without a lock, so the first descriptor for a pair of
+  // types writes to the map. Once every pair was asked for, later look-ups only read.
   [[maybe_unused]] static const bool is_filled = [&] {
     const DataType types[] = {DataType::f32, DataType::bf16, DataType::f16, DataType::s32, DataType::s8, DataType::u8};
     for (const DataType from : types) {
@@ -188,7 +188,7 @@ class PrimitiveKernel final : public Kernel {
   }
 
   void run() noexcept override {
-    // Can only fail on a broken argument list, which bind() has already made from the descriptor's own layouts.
+    // Can only fail on a broken argument list; bind() made the arguments from the descriptor's own layouts.
     dnnl_primitive_execute(primitive_.get(), stream_.get(), static_cast<int>(exec_args_.size()), exec_args_.data());
   }
 
@@ -280,8 +280,8 @@ dnnl::convolution_backward_data::primitive_desc make_convolution_backward_data(c
 }
 
 #if DNNL_VERSION_MAJOR < 3
-// oneDNN 2.6's kernel by AMX adds to the 3 KiB in front of the gradient where rows are long: seen from 352 columns on,
-// not up to 350, with kernels of 3x3.
+// oneDNN 2.6's AMX kernel of the weights' gradient also changes the 3 KiB before the gradient in memory where rows are
+// long: seen from 352 columns on, not up to 350, with 3x3 filters.
 static bool breaks_by_amx(const ConvolutionSpec& spec) {
   constexpr int64_t kMostColumns = 256;
   const dnnl::memory::dims weights = spec.weights.dims(), dst = spec.dst.dims();

@@ -1,7 +1,8 @@
-// oneDNN, with the differences between 2.6 and 3.x kept in this header and its .cpp.
+// oneDNN's API with the differences between versions 2.6 and 3.x hidden in this header and its .cpp: descriptors of
+// layouts, of primitives, and kernels that execute a primitive.
 //
-// Primitive descriptors are made by the make_* functions, whose signatures do not change with the version. They
-// return an empty optional-like descriptor (operator bool false) when oneDNN has no implementation.
+// Primitive descriptors are made by the make_* functions, whose signatures do not change with the version. They return
+// an empty descriptor (operator bool false) where oneDNN has no implementation.
 #pragma once
 
 #include <dnnl.hpp>
@@ -27,9 +28,9 @@ dnnl::engine make_engine();
 // Dims as oneDNN wants them: a scalar is {1}.
 dnnl::memory::dims to_dnnl(const Shape& shape);
 
-// Row-major.
+// A row-major layout.
 MemoryDesc plain(const TensorType& type);
-// format_tag::any.
+// format_tag::any: oneDNN chooses the layout.
 MemoryDesc any(const TensorType& type);
 MemoryDesc any(const MemoryDesc& like);  // its extents and type
 MemoryDesc any(const MemoryDesc& like, const MemoryDesc& typed);

@@ -45,7 +45,7 @@ class SeparableMap {
  private:
   struct Tile {
     int64_t begin, end;          // columns of dst
-    int64_t src_begin, src_end;  // columns of src that they need
+    int64_t src_begin, src_end;  // columns of src that these need
   };
   // The longest range of columns of dst whose weights repeat with a period; the taps of the next period are `step`
   // columns further on in src.

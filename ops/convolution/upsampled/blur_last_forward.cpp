@@ -232,9 +232,8 @@ class BlurLastForward final : public ConvolutionKernel {
       return kernel_.words<float>(thread_, l_.ring) + ((r & 3) * l_.panels + panel) * l_.row_floats();
     }
 
-    // A convolved line: the products of a line of the small image with the filters of tap h along the columns; even and
-    // odd pixels in turn, from the even one before the outputs on. `shared`, laid out alike, is added where it is not
-    // null.
+    // A convolved line: the products of a line of the small image with the filters of vertical tap h; even and odd
+    // pixels in turn, from the even one before the outputs on. `shared`, laid out alike, is added where it is not null.
     void multiply_line(const uint32_t* line, Point h, int64_t panel, const float* shared, float* to) const {
       using Addend = Gemm::Addend;
       const int64_t columns = l_.columns(panel), step = 2 * columns, words = l_.words, odd = count_ + 1;

@@ -95,7 +95,7 @@ struct Layout {
   // Pairs of lines of the small image, from line -1 on; a pair shares products.
   [[nodiscard]] int64_t pairs_of_lines() const { return (source->h().extent + 3) / 2; }
   [[nodiscard]] int64_t row_pixels() const { return column_block + 2; }
-  // Of a line of the blurred gradient.
+  // Floats of a line of the blurred gradient: of each panel the even pixels, then the odd ones.
   [[nodiscard]] int64_t blurred_floats() const { return panels * 2 * column_block * width; }
   // In bf16: pairs of pixels of a packed line, for all shared taps.
   [[nodiscard]] int64_t pairs_in_line() const { return 3 * depth(column_block); }
@@ -322,8 +322,8 @@ class BlurLastGradWeights final : public ConvolutionKernel {
       return true;
     }
 
-    // Adds the products of a line of the blurred gradient and a line of the small image for the row tap h; and those of
-    // `behind` for the row tap behind.
+    // Adds the products of a line of the blurred gradient and a line of the small image to the sums of vertical tap h;
+    // and the products with line `behind` to those of vertical tap SharedTap::behind.
     void add_line(const float* gradient, Point h, const Line& line, const Line* behind = nullptr) const {
       for (int64_t panel = 0; panel < l_.panels; ++panel) {
         const Line right = gradient_line(gradient + 2 * panel * l_.column_block * l_.width);
@@ -470,7 +470,7 @@ class BlurLastGradWeights final : public ConvolutionKernel {
     int64_t thread_;
     float* sums_;
     int64_t image_, column_, count_;      // pixels of the small image
-    int64_t begin_, end_;                 // and of the gradient
+    int64_t begin_, end_;                 // and of diff_dst
     int64_t have_ = 0, have_second_ = 0;  // the last rows that were read
     std::array<Line, 2> lines_ = {};      // of the last two rows
   };

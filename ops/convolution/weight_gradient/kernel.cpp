@@ -45,7 +45,7 @@ struct Layout {
   std::optional<NormalizedSource> normalized;
   View src, dst;
   int64_t parts = 1;
-  int64_t band = 1;   // rows of the gradient at a time
+  int64_t band = 1;   // rows of diff_dst at a time
   int64_t slots = 1;  // ring buffer of packed rows of the source: those that a band touches
   // Byte offsets in a row of the pixels that are packed, kOutside for zeros: of the source phase by phase, and of
   // diff_dst.

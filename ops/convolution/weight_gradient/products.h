@@ -1,7 +1,7 @@
 // The inner GEMM of a weight gradient behind one interface: how the operands' rows are packed, and how a band of them
 // is multiplied and added. For each tap, sums[M][N] += A^T B over the pixels of a band. Operand A ("left") has M
-// channels and B ("right") N channels; normally A is the source and B is diff_dst, and `swapped` exchanges them, so
-// that the operand whose channels fill vectors or tiles better is B.
+// channels and operand B ("right") N channels. Normally A is the source and B is diff_dst; `swapped` exchanges them
+// where that fills vectors or AMX tiles better.
 #pragma once
 
 #include <memory>
@@ -12,7 +12,7 @@
 
 namespace hourglass::kernels {
 
-// Most rows of the gradient in a band.
+// Most rows of diff_dst in a band.
 constexpr int64_t kBandRows = 16;
 
 // Where a tap's pixels lie in a packed row of the source. With a stride, a packed row holds the columns phase by phase
