@@ -30,18 +30,4 @@ class BroadcastOperand {
   Nest<1> nest_{.extents = {}, .strides = {}};
 };
 
-// An operand walks with step 1, or stands still (step 0).
-template <class F, class T>
-HG_CLONES void row(const T* a, int64_t step_a, const T* b, int64_t step_b, T* dst, int64_t count) {
-  if (step_a != 0 && step_b != 0) {
-    for (int64_t i = 0; i < count; ++i) store(dst + i, F::value(load(a + i), load(b + i)));
-  } else if (step_a != 0) {
-    const float y = load(b);
-    for (int64_t i = 0; i < count; ++i) store(dst + i, F::value(load(a + i), y));
-  } else {
-    const float x = load(a);
-    for (int64_t i = 0; i < count; ++i) store(dst + i, F::value(x, load(b + i * step_b)));
-  }
-}
-
 }  // namespace hourglass::detail
