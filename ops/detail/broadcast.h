@@ -2,8 +2,6 @@
 #pragma once
 
 #include "graph/op.h"
-#include "ops/detail/loop.h"
-#include "ops/detail/math.h"
 #include "ops/detail/nest.h"
 #include "ops/kernel.h"
 

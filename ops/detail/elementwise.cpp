@@ -31,9 +31,4 @@ void require_one_float_type(const PlanContext& ctx) {
   }
 }
 
-ElementWalk::ElementWalk(const MemoryDesc& desc, bool zero_stays)
-    : count_(padded_elements(desc)), flat_(zero_stays || !has_padding(desc)) {
-  if (!flat_) view_ = view_of(desc);
-}
-
 }  // namespace hourglass::detail
