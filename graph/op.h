@@ -128,8 +128,8 @@ struct RowSource {
   const float* data;
   int64_t step;
 };
-// Elements [0, count) of an elementwise op in f32, from one RowSource per input, of which there are no more than
-// kMostRowSources. dst may be any of the sources.
+// Elements [0, count) of an elementwise op in f32, from one RowSource per input. dst may be any of the sources. Ops of
+// more than kMostRowSources inputs stay alone: fuse_elementwise() leaves them as they are.
 inline constexpr std::size_t kMostRowSources = 8;
 using Row = std::function<void(const RowSource* src, float* dst, int64_t count)>;
 // A sum over all elements, a row at a time: finish(sum of the rows' sums, number of elements).
@@ -162,8 +162,8 @@ struct OpDef {
   std::string_view no_gradient = {};
   // Null for ops that only fold (Shape, Gather of integers, ...).
   KernelPlan (*plan)(PlanContext&) = nullptr;
-  // For an op of one output whose element i is a function of the inputs' elements i, where an input has the output's
-  // shape or is one number; and for one that sums up all elements where it makes one number. See fuse_elementwise().
+  // For an op of one output whose element i is a function of the elements i of its inputs, broadcast to its shape; and
+  // for one that sums up all elements where it makes one number. See plan_by_row() (ops/), fuse_elementwise() (graph/).
   Row (*row)(const Attrs&, std::size_t inputs) = nullptr;
   RowSum (*row_sum)() = nullptr;
   void (*reference)(ReferenceContext&) = nullptr;

@@ -5,20 +5,16 @@
 // Internal: GreaterMask(a, b) = 1, 1/2, 0 for a >, =, < b: the share of a maximum's gradient that a gets.
 //           EqualMask(a, b) = a == b.  PReluMask(x, slope) = d PRelu / dx.
 #include "graph/error.h"
+#include "ops/elementwise.h"
 #include "ops/loops/broadcast.h"
 #include "ops/loops/clones.h"
-#include "ops/loops/element.h"
-#include "ops/loops/element_walk.h"
 #include "ops/loops/math.h"
-#include "ops/loops/parallel.h"
 #include "ops/loops/strided_loop.h"
-#include "ops/memory/view.h"
 
 namespace hourglass::ops {
 namespace {
 
 using kernels::StridedLoop;
-using kernels::View;
 
 struct Add {
   template <class R>
@@ -187,140 +183,24 @@ void vjp_prelu(VjpContext& ctx) {
   }
 }
 
-// --- kernels ---
-
-// x: pixels of `block` channels side by side; channel: one value per channel of the block.
-template <class F, bool kSwapped, class T>
-HG_CLONES void channel_row(const T* x, const float* channel, T* dst, int64_t pixels, int64_t block) {
-  using kernels::load, kernels::store;
-  for (int64_t w = 0; w < pixels; ++w) {
-    for (int64_t c = 0; c < block; ++c) {
-      const float value = load(x + w * block + c);
-      store(dst + w * block + c, kSwapped ? F::value(channel[c], value) : F::value(value, channel[c]));
-    }
-  }
-}
-
-enum class Pattern : uint8_t { same, scalar, channel, general };
-
-// How `other` meets `major`, which has the output's shape.
-Pattern pattern_of(const Shape& major, const Shape& other) {
-  if (major == other) return Pattern::same;
-  if (other.elements() == 1) return Pattern::scalar;
-  const bool per_channel = major.rank() == 4 && other.rank() >= 3 && other.rank() <= 4 && other[-3] == major[1] &&
-                           other.elements() == major[1];
-  return per_channel ? Pattern::channel : Pattern::general;
-}
-
-template <class F, class T>
-std::unique_ptr<Kernel> same_kernel(const kernels::ElementWalk& walk, int64_t step_a, int64_t step_b) {
-  return loop_kernel([=](const Addresses& at) {
-    const auto* a = static_cast<const T*>(at.src[0]);
-    const auto* b = static_cast<const T*>(at.src[1]);
-    auto* dst = static_cast<T*>(at.dst[0]);
-    walk.run(dst, [&](int64_t i, int64_t count) {
-      kernels::row<F>(a + i * step_a, step_a, b + i * step_b, step_b, dst + i, count);
-    });
-  });
-}
-
-// The channels' values are spread into scratch as float, with zeros behind the last.
-template <class F, class T>
-std::unique_ptr<Kernel> channel_kernel(const View& v, std::size_t major) {
-  return loop_kernel([=](const Addresses& at) {
-    const auto* x = static_cast<const T*>(at.src[major]);
-    const auto* values = static_cast<const T*>(at.src[1 - major]);
-    auto* dst = static_cast<T*>(at.dst[0]);
-    auto* channel = static_cast<float*>(at.scratch);
-    for (int64_t c = 0; c < v.groups * v.block; ++c) channel[c] = c < v.c ? kernels::load(values + c) : 0;
-    kernels::parallel_for(v.n * v.groups * v.h, [&](int64_t i) {
-      const int64_t g = i / v.h % v.groups;
-      const int64_t offset = v.offset(i / (v.h * v.groups), g, i % v.h, 0);
-      const float* of_group = channel + g * v.block;
-      if (v.block == 1) {
-        T value;
-        kernels::store(&value, *of_group);
-        if (major == 0) {
-          kernels::row<F>(x + offset, 1, &value, 0, dst + offset, v.w);
-        } else {
-          kernels::row<F>(&value, 0, x + offset, 1, dst + offset, v.w);
-        }
-      } else if (major == 0) {
-        channel_row<F, false>(x + offset, of_group, dst + offset, v.w, v.block);
-      } else {
-        channel_row<F, true>(x + offset, of_group, dst + offset, v.w, v.block);
-      }
-      kernels::ElementWalk::zero_lanes(dst + offset, v.w, v.block, v.lanes(g));
-    });
-  });
-}
-
-template <class F, class T>
-std::unique_ptr<Kernel> general_kernel(StridedLoop<3> nest) {
-  nest.collapse();
-  return loop_kernel([nest](const Addresses& at) {
-    const auto* a = static_cast<const T*>(at.src[0]);
-    const auto* b = static_cast<const T*>(at.src[1]);
-    auto* dst = static_cast<T*>(at.dst[0]);
-    nest.for_rows([&](const auto& offset, int64_t count) {
-      kernels::row<F>(a + offset[0], nest.step(0), b + offset[1], nest.step(1), dst + offset[2], count);
-    });
-  });
-}
-
+// An operand walks with step 1, or stands still (step 0), but not both.
 template <class F>
-KernelPlan plan(PlanContext& ctx) {
-  kernels::require_one_float_type(ctx);
-  const TensorType& out = ctx.out();
-  const bool is_bf16 = out.dtype == DType::bf16;
-  const Shape &a = ctx.in(0).shape, &b = ctx.in(1).shape;
-  // The operand that sets the layout: of two of the same shape, one that a kernel made.
-  std::size_t major = a == out.shape ? 0 : 1;
-  const auto computed = [&](std::size_t i) { return ctx.graph.value(ctx.node.inputs[i]).kind == ValueKind::computed; };
-  if (a == b && !computed(0) && computed(1)) major = 1;
-  const TensorType &big = ctx.in(major), &other = ctx.in(1 - major);
-  Pattern pattern = big.shape == out.shape ? pattern_of(big.shape, other.shape) : Pattern::general;
-  MemoryDesc desc = kernels::plain(out);
-  if (pattern == Pattern::same || pattern == Pattern::scalar) {
-    desc = kernels::elementwise_layout(ctx.src[major], big);
-  } else if (pattern == Pattern::channel) {
-    const bool dense = kernels::is_viewable(ctx.src[major]) && kernels::view_of(ctx.src[major]).dense_rows();
-    desc = dense ? ctx.src[major] : kernels::plain(out);
+HG_CLONES void row(const float* a, int64_t step_a, const float* b, int64_t step_b, float* dst, int64_t count) {
+  if (step_a != 0 && step_b != 0) {
+    for (int64_t i = 0; i < count; ++i) dst[i] = F::value(a[i], b[i]);
+  } else if (step_a != 0) {
+    const float y = *b;
+    for (int64_t i = 0; i < count; ++i) dst[i] = F::value(a[i], y);
+  } else {
+    const float x = *a;
+    for (int64_t i = 0; i < count; ++i) dst[i] = F::value(x, b[i]);
   }
-
-  KernelPlan result{.src = {2, desc}, .dst = {desc}, .implementation = "loop", .kernel = nullptr};
-  if (pattern != Pattern::same) {
-    result.src = {kernels::plain(ctx.in(0)), kernels::plain(ctx.in(1))};
-    if (pattern != Pattern::general) result.src[major] = desc;
-  }
-  if (a == out.shape) result.in_place.emplace_back(0, 0);
-  if (b == out.shape) result.in_place.emplace_back(0, 1);
-  if (pattern == Pattern::channel) {
-    const View v = kernels::view_of(desc);
-    result.scratch_bytes = static_cast<std::size_t>(v.groups * v.block) * sizeof(float);
-  }
-  const kernels::ElementWalk walk(desc, pattern == Pattern::same && F::value(0.0F, 0.0F) == 0);
-  kernels::with_element(is_bf16, [&](auto* element) {
-    using T = std::remove_pointer_t<decltype(element)>;
-    switch (pattern) {
-      case Pattern::same: result.kernel = same_kernel<F, T>(walk, 1, 1); break;
-      case Pattern::scalar: result.kernel = same_kernel<F, T>(walk, major == 0 ? 1 : 0, major == 0 ? 0 : 1); break;
-      case Pattern::channel: result.kernel = channel_kernel<F, T>(kernels::view_of(desc), major); break;
-      case Pattern::general:
-        result.kernel =
-            general_kernel<F, T>({.extents = out.shape.dims(),
-                                  .strides = {kernels::broadcast_strides(a, out.shape),
-                                              kernels::broadcast_strides(b, out.shape), out.shape.strides()}});
-        break;
-    }
-  });
-  return result;
 }
 
 template <class F>
 Row rows(const Attrs&, std::size_t) {
   return [](const RowSource* src, float* dst, int64_t count) {
-    kernels::row<F>(src[0].data, src[0].step, src[1].data, src[1].step, dst, count);
+    row<F>(src[0].data, src[0].step, src[1].data, src[1].step, dst, count);
   };
 }
 
@@ -344,7 +224,7 @@ OpDef public_op(std::string_view name, void (*vjp)(VjpContext&)) {
           .normalize = kernels::normalize_broadcast,
           .infer = infer,
           .vjp = vjp,
-          .plan = plan<F>,
+          .plan = plan_by_row,
           .row = rows<F>,
           .reference = reference<F>,
           .bf16_inputs = 0b11};
@@ -357,7 +237,7 @@ OpDef internal_op(std::string_view name) {
           .min_inputs = 2,
           .max_inputs = 2,
           .infer = infer,
-          .plan = plan<F>,
+          .plan = plan_by_row,
           .row = rows<F>,
           .reference = reference<F>,
           .bf16_inputs = 0b11};

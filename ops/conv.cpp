@@ -200,13 +200,14 @@ void for_each_product(const Attrs& attrs, const Shape& src, const Shape& weights
   const Window window = checked_window(attrs, src, weights);
   const kernels::PaddingMode border = padding_mode_of(attrs);
   const int64_t group = attrs.integer("group");
-  const int64_t ocs = weights[0] / group, ics = weights[1];
+  const int64_t images = src[0], src_channels = src[1], dst_channels = weights[0];
+  const int64_t ocs = dst_channels / group, ics = weights[1];
   const auto& [h, w] = window;
   const auto at = [](int64_t a, int64_t b, int64_t c, int64_t d, int64_t nb, int64_t nc, int64_t nd) {
     return static_cast<std::size_t>(((a * nb + b) * nc + c) * nd + d);
   };
-  for (int64_t n = 0; n < src[0]; ++n) {
-    for (int64_t oc = 0; oc < weights[0]; ++oc) {
+  for (int64_t n = 0; n < images; ++n) {
+    for (int64_t oc = 0; oc < dst_channels; ++oc) {
       for (int64_t oh = 0; oh < h.dst; ++oh) {
         for (int64_t ow = 0; ow < w.dst; ++ow) {
           for (int64_t kh = 0; kh < h.kernel; ++kh) {
@@ -215,8 +216,8 @@ void for_each_product(const Attrs& attrs, const Shape& src, const Shape& weights
               const int64_t iw = kernels::border_source(border, w.position(ow, kw), w.src);
               if (ih == kernels::kOutside || iw == kernels::kOutside) continue;
               for (int64_t ic = 0; ic < ics; ++ic) {
-                visit(at(n, oc / ocs * ics + ic, ih, iw, src[1], h.src, w.src),
-                      at(oc, ic, kh, kw, ics, h.kernel, w.kernel), at(n, oc, oh, ow, weights[0], h.dst, w.dst));
+                visit(at(n, oc / ocs * ics + ic, ih, iw, src_channels, h.src, w.src),
+                      at(oc, ic, kh, kw, ics, h.kernel, w.kernel), at(n, oc, oh, ow, dst_channels, h.dst, w.dst));
               }
             }
           }

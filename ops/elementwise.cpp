@@ -1,23 +1,29 @@
-// Internal: Elementwise computes Node::body, elementwise ops of images of one shape, the Casts between them, and sums
-// over them to one number: a piece of the image at a time, in f32, so that what one makes for another stays in the
-// cache.
-//   Inputs are such images, f32 or bf16, and numbers. graph/fuse_elementwise.h makes these nodes.
+// Kernels made of OpDef::row: a piece of the images at a time, in f32, so that what one function makes for another
+// stays in the cache.
+//   plan_by_row(): an elementwise op by itself. Its inputs are broadcast to the output's shape.
+//   Internal: Elementwise computes Node::body, elementwise ops of images of one shape, the Casts between them, and sums
+//   over them to one number. Inputs are such images, f32 or bf16, and numbers. graph/fuse_elementwise.h:
+//   fuse_elementwise() makes these nodes.
 //
 // Images of few channels may be channels-last on the one side, as convolutions want them, and row-major on the other,
 // as whoever compares or shows images does: a piece is then some pixels, and its rows are their channels.
+#include "ops/elementwise.h"
+
 #include <omp.h>
 
 #include <algorithm>
 #include <array>
 #include <cstring>
 #include <map>
+#include <numeric>
 #include <optional>
+#include <span>
 
+#include "ops/loops/broadcast.h"
 #include "ops/loops/clones.h"
 #include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
 #include "ops/loops/parallel.h"
-#include "ops/memory/view.h"
 
 namespace hourglass::ops {
 namespace {
@@ -54,8 +60,8 @@ bool is_channels_last(const MemoryDesc& desc) {
 
 // Where an operand of a row lies.
 struct Place {
-  enum class Kind : uint8_t { source, destination, row, number } kind = Kind::row;
-  std::size_t index = 0;  // the input, the output, the row in scratch, which of the numbers
+  enum class Kind : uint8_t { source, destination, row, repeated } kind = Kind::row;
+  std::size_t index = 0;  // the input, the output, the row in scratch, which of the repeated operands
 };
 
 // An image that is bf16 or channels-last in memory goes by way of a row in scratch.
@@ -65,9 +71,18 @@ struct Transfer {
   bool is_bf16, is_interleaved;
 };
 
-struct Number {
+// An input that is broadcast goes by way of a row, too.
+struct Broadcast {
+  std::size_t input, row;
+  kernels::BroadcastOperand operand;
+};
+
+// Unless every piece sees the same of it: one number, or as many elements as a piece has, which are read once.
+struct Repeated {
   std::size_t input;
-  bool is_bf16;
+  kernels::BroadcastOperand operand;
+  int64_t count;
+  std::size_t at;  // where they lie, in floats
 };
 
 struct Instruction {
@@ -92,20 +107,16 @@ class Program {
  public:
   void run(const Addresses& at) const {
     char* scratch = static_cast<char*>(at.scratch);
-    auto* numbers = reinterpret_cast<float*>(scratch);
-    auto* of_pieces = reinterpret_cast<double*>(scratch + numbers_bytes());
-    char* threads = scratch + numbers_bytes() + sums_bytes();
-    for (std::size_t k = 0; k < numbers_.size(); ++k) {
-      kernels::with_element(numbers_[k].is_bf16, [&](auto* element) {
-        numbers[k] = kernels::load(static_cast<decltype(element)>(at.src[numbers_[k].input]));
-      });
-    }
+    auto* repeated = reinterpret_cast<float*>(scratch);
+    auto* of_pieces = reinterpret_cast<double*>(scratch + repeated_bytes());
+    char* threads = scratch + repeated_bytes() + sums_bytes();
+    for (const Repeated& r : repeated_) r.operand.read(at.src[r.input], 0, r.count, repeated + r.at);
     const int64_t pieces = pieces_per_image(), sums = static_cast<int64_t>(sums_.size());
     kernels::parallel_for(images_ * pieces, [&](int64_t i) {
       const int64_t first = i % pieces * piece_;
       const Piece piece{i / pieces * channels_ * plane_, first, std::min(piece_, plane_ - first)};
       char* mine = threads + static_cast<std::size_t>(omp_get_thread_num()) * thread_bytes();
-      run_piece(at, numbers, piece, reinterpret_cast<float*>(mine), of_pieces + i * sums);
+      run_piece(at, repeated, piece, reinterpret_cast<float*>(mine), of_pieces + i * sums);
     });
     for (int64_t s = 0; s < sums; ++s) {
       const Sum& sum = sums_[static_cast<std::size_t>(s)];
@@ -119,18 +130,22 @@ class Program {
   }
 
   [[nodiscard]] std::size_t scratch_bytes() const {
-    return numbers_bytes() + sums_bytes() + static_cast<std::size_t>(omp_get_max_threads()) * thread_bytes();
+    return repeated_bytes() + sums_bytes() + static_cast<std::size_t>(omp_get_max_threads()) * thread_bytes();
   }
 
  private:
   friend class Compiler;
 
-  void run_piece(const Addresses& at, const float* numbers, const Piece& piece, float* rows, double* sums) const {
+  void run_piece(const Addresses& at, const float* repeated, const Piece& piece, float* rows, double* sums) const {
     for (const Transfer& load : loads_) {
       kernels::with_element(load.is_bf16, [&](auto* element) {
         fetch(static_cast<decltype(element)>(at.src[load.image]), load, piece, rows);
       });
     }
+    for (const Broadcast& b : broadcasts_) {
+      b.operand.read(at.src[b.input], piece.first, piece.count, row_of(rows, b.row));
+    }
+    auto* sources = reinterpret_cast<RowSource*>(row_of(rows, all_rows()));
     std::fill(sums, sums + sums_.size(), 0.0);
     for (int64_t c = 0; c < channels_; ++c) {
       const int64_t in_memory = piece.image + c * plane_ + piece.first;
@@ -139,19 +154,22 @@ class Program {
           case Place::Kind::source: return static_cast<float*>(at.src[place.index]) + in_memory;
           case Place::Kind::destination: return static_cast<float*>(at.dst[place.index]) + in_memory;
           case Place::Kind::row: return row_of(rows, place.index) + c * piece_;
-          case Place::Kind::number: break;
+          case Place::Kind::repeated: break;
         }
         return nullptr;
       };
       for (const Instruction& instruction : instructions_) {
-        std::array<RowSource, kMostRowSources> sources;
         for (std::size_t k = 0; k < instruction.sources.size(); ++k) {
           const Place& place = instruction.sources[k];
-          const bool is_number = place.kind == Place::Kind::number;
-          sources[k] = is_number ? RowSource{numbers + place.index, 0} : RowSource{address(place), 1};
+          if (place.kind == Place::Kind::repeated) {
+            const Repeated& r = repeated_[place.index];
+            sources[k] = {repeated + r.at, r.count == 1 ? 0 : 1};
+          } else {
+            sources[k] = {address(place), 1};
+          }
         }
         if (instruction.row) {
-          instruction.row(sources.data(), address(instruction.destination), piece.count);
+          instruction.row(sources, address(instruction.destination), piece.count);
         } else {
           sums[instruction.sum] += sums_[instruction.sum].functions.sum(sources[0].data, piece.count);
         }
@@ -196,62 +214,60 @@ class Program {
   static float* row_of(float* rows, std::size_t row) { return rows + row * kPiece; }
   [[nodiscard]] int64_t pieces_per_image() const { return (plane_ + piece_ - 1) / piece_; }
 
-  // Scratch: the numbers, each piece's sums, each thread's rows.
+  // Scratch: the repeated operands, each piece's sums, each thread's rows and the sources of a row.
   static std::size_t in_lines(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
-  [[nodiscard]] std::size_t numbers_bytes() const { return in_lines(numbers_.size() * sizeof(float)); }
+  [[nodiscard]] std::size_t repeated_bytes() const { return in_lines(repeated_floats_ * sizeof(float)); }
   [[nodiscard]] std::size_t sums_bytes() const {
     return in_lines(static_cast<std::size_t>(images_ * pieces_per_image()) * sums_.size() * sizeof(double));
   }
-  [[nodiscard]] std::size_t thread_bytes() const { return (rows_ + 1) * kPiece * sizeof(float); }
+  // With the one behind the last, for channels-last pixels.
+  [[nodiscard]] std::size_t all_rows() const { return channels_ > 1 ? rows_ + 1 : rows_; }
+  [[nodiscard]] std::size_t thread_bytes() const {
+    return all_rows() * kPiece * sizeof(float) + in_lines(most_sources_ * sizeof(RowSource));
+  }
 
   // Images of `channels` planes of `plane` elements, of which a piece has `piece`; one of one channel where their order
   // in memory does not matter.
   int64_t images_ = 1, channels_ = 1, plane_ = 0, piece_ = kPiece;
-  std::size_t rows_ = 0;  // of kPiece floats
-  std::vector<Number> numbers_;
+  std::size_t rows_ = 0;          // of kPiece floats
+  std::size_t most_sources_ = 0;  // of an instruction
+  std::vector<Repeated> repeated_;
+  std::size_t repeated_floats_ = 0;
   std::vector<Transfer> loads_, stores_;
+  std::vector<Broadcast> broadcasts_;
   std::vector<Instruction> instructions_;
   std::vector<Sum> sums_;
 };
 
 class Compiler {
  public:
-  explicit Compiler(const PlanContext& ctx) : ctx_(ctx), node_(ctx.node), shape_(shape_of_images(ctx)) {
+  // What `body` makes of the node's inputs.
+  Compiler(const PlanContext& ctx, std::span<const Node> body, const Shape& shape)
+      : ctx_(ctx), node_(ctx.node), body_(body), shape_(shape), layout_(kernels::plain({DType::f32, shape})) {
     find_layouts();
+    find_piece();
     for (std::size_t i = 0; i < node_.inputs.size(); ++i) place_input(i);
-    for (std::size_t k = 0; k < node_.body.size(); ++k) {
-      for (const ValueId id : node_.body[k].inputs) last_read_[id] = k;
+    for (std::size_t k = 0; k < body_.size(); ++k) {
+      for (const ValueId id : body_[k].inputs) last_read_[id] = k;
     }
-    for (const ValueId id : node_.outputs) last_read_[id] = node_.body.size();
-    for (std::size_t k = 0; k < node_.body.size(); ++k) {
+    for (const ValueId id : node_.outputs) last_read_[id] = body_.size();
+    for (std::size_t k = 0; k < body_.size(); ++k) {
+      free_rows_behind(k);  // before it takes one: a function may write over what it reads
       compile(k);
-      free_rows_behind(k);
     }
     for (std::size_t o = 0; o < node_.outputs.size(); ++o) find_in_place(o);
   }
 
-  [[nodiscard]] KernelPlan plan() const {
-    std::vector<std::string_view> ops;
-    for (const Node& part : node_.body) {
-      if (part.op->name != "Cast") ops.push_back(part.op->name);
-    }
+  [[nodiscard]] KernelPlan plan(std::string implementation) const {
     return {.src = src_,
             .dst = dst_,
             .scratch_bytes = program_.scratch_bytes(),
             .in_place = in_place_,
-            .implementation = fmt::format("loop of {}", fmt::join(ops, ", ")),
+            .implementation = std::move(implementation),
             .kernel = loop_kernel([program = program_](const Addresses& at) { program.run(at); })};
   }
 
  private:
-  static const Shape& shape_of_images(const PlanContext& ctx) {
-    const Shape* largest = &ctx.in(0).shape;
-    for (std::size_t i = 1; i < ctx.node.inputs.size(); ++i) {
-      if (ctx.in(i).shape.elements() > largest->elements()) largest = &ctx.in(i).shape;
-    }
-    return *largest;
-  }
-
   [[nodiscard]] bool is_image(ValueId id) const { return ctx_.graph.shape(id) == shape_; }
   [[nodiscard]] bool is_bf16(ValueId id) const { return ctx_.graph.type(id).dtype == DType::bf16; }
   [[nodiscard]] bool is_interleaved(const MemoryDesc& desc) const {
@@ -268,11 +284,14 @@ class Compiler {
       const bool is_better = major == node_.inputs.size() || (is_computed(i) && !is_computed(major));
       if (is_image(node_.inputs[i]) && is_better) major = i;
     }
-    MemoryDesc wanted = kernels::elementwise_layout(ctx_.src[major], ctx_.in(major));
-    if (kernels::has_padding(wanted)) wanted = kernels::plain(ctx_.in(major));
+    if (major < node_.inputs.size()) {
+      const MemoryDesc given = kernels::elementwise_layout(ctx_.src[major], ctx_.in(major));
+      layout_ = kernels::has_padding(given) ? kernels::plain(ctx_.in(major)) : given;
+    }
 
     const auto in_planes = [](const MemoryDesc& desc) { return kernels::is_plain(desc) || is_channels_last(desc); };
-    const bool few = shape_.rank() == 4 && shape_[1] > 1 && shape_[1] <= kMostChannels && in_planes(wanted);
+    const bool fused = !node_.body.empty();
+    const bool few = fused && shape_.rank() == 4 && shape_[1] > 1 && shape_[1] <= kMostChannels && in_planes(layout_);
     if (few) {
       program_.images_ = shape_[0];
       program_.channels_ = shape_[1];
@@ -284,7 +303,7 @@ class Compiler {
       const bool as_given = few && in_planes(ctx_.src[i]);
       const bool as_wanted = !few && is_image(node_.inputs[i]);
       src_.push_back(as_given    ? ctx_.src[i]
-                     : as_wanted ? kernels::with_type(wanted, ctx_.in(i))
+                     : as_wanted ? kernels::with_type(layout_, ctx_.in(i))
                                  : kernels::plain(ctx_.in(i)));
     }
     for (std::size_t o = 0; o < node_.outputs.size(); ++o) {
@@ -292,21 +311,46 @@ class Compiler {
       const auto& leaving = ctx_.graph.outputs;
       const bool leaves = std::find(leaving.begin(), leaving.end(), id) != leaving.end();
       const bool as_wanted = is_image(id) && !(few && leaves);
-      dst_.push_back(as_wanted ? kernels::with_type(wanted, ctx_.out(o)) : kernels::plain(ctx_.out(o)));
+      dst_.push_back(as_wanted ? kernels::with_type(layout_, ctx_.out(o)) : kernels::plain(ctx_.out(o)));
     }
+  }
+
+  // Pieces in which every operand that is broadcast repeats itself, as far as its period allows.
+  void find_piece() {
+    int64_t common = 1;
+    for (std::size_t i = 0; i < node_.inputs.size(); ++i) {
+      if (is_image(node_.inputs[i])) continue;
+      const int64_t both = std::lcm(common, kernels::BroadcastOperand(ctx_.in(i), shape_, layout_).period());
+      if (both <= program_.piece_) common = both;
+    }
+    program_.piece_ = program_.piece_ / common * common;
   }
 
   void place_input(std::size_t i) {
     const ValueId id = node_.inputs[i];
     if (!is_image(id)) {
-      places_[id] = {Place::Kind::number, program_.numbers_.size()};
-      program_.numbers_.push_back({i, is_bf16(id)});
+      place_broadcast(i);
     } else if (is_bf16(id) || is_interleaved(src_[i])) {
       const Transfer load{i, take_row(), is_bf16(id), is_interleaved(src_[i])};
       program_.loads_.push_back(load);
       places_[id] = {Place::Kind::row, load.row};
     } else {
       places_[id] = {Place::Kind::source, i};
+    }
+  }
+
+  void place_broadcast(std::size_t i) {
+    const ValueId id = node_.inputs[i];
+    kernels::BroadcastOperand operand(ctx_.in(i), shape_, layout_);
+    const int64_t period = operand.period();
+    if (program_.piece_ % period == 0) {
+      const int64_t count = period == 1 ? 1 : std::min(program_.piece_, program_.plane_);
+      places_[id] = {Place::Kind::repeated, program_.repeated_.size()};
+      program_.repeated_.push_back({i, std::move(operand), count, program_.repeated_floats_});
+      program_.repeated_floats_ += static_cast<std::size_t>(count);
+    } else {
+      places_[id] = {Place::Kind::row, take_row()};
+      program_.broadcasts_.push_back({i, places_[id].index, std::move(operand)});
     }
   }
 
@@ -337,11 +381,12 @@ class Compiler {
   }
 
   void compile(std::size_t k) {
-    const Node& part = node_.body[k];
+    const Node& part = body_[k];
     const ValueId made = part.outputs[0];
     const std::optional<std::size_t> output = output_of(made);
     Instruction instruction;
     for (const ValueId id : part.inputs) instruction.sources.push_back(places_.at(id));
+    program_.most_sources_ = std::max(program_.most_sources_, part.inputs.size());
     if (part.op->row_sum != nullptr) {
       instruction.sum = program_.sums_.size();
       program_.sums_.push_back({part.op->row_sum(), *output, is_bf16(made)});
@@ -367,9 +412,9 @@ class Compiler {
   void find_in_place(std::size_t o) {
     const ValueId out = node_.outputs[o];
     if (!is_image(out)) return;
-    std::size_t writer = node_.body.size();
-    for (std::size_t k = 0; k < node_.body.size() && places_.at(out).kind == Place::Kind::destination; ++k) {
-      if (node_.body[k].outputs[0] == out) writer = k;
+    std::size_t writer = body_.size();
+    for (std::size_t k = 0; k < body_.size() && places_.at(out).kind == Place::Kind::destination; ++k) {
+      if (body_[k].outputs[0] == out) writer = k;
     }
     for (std::size_t i = 0; i < node_.inputs.size(); ++i) {
       const ValueId in = node_.inputs[i];
@@ -384,7 +429,9 @@ class Compiler {
 
   const PlanContext& ctx_;
   const Node& node_;
-  const Shape& shape_;
+  std::span<const Node> body_;
+  Shape shape_;        // of the images
+  MemoryDesc layout_;  // of those that are not split into planes, but for their types
   std::vector<MemoryDesc> src_, dst_;
   std::vector<std::pair<int, int>> in_place_;
   std::map<ValueId, Place> places_;
@@ -393,13 +440,28 @@ class Compiler {
   Program program_;
 };
 
-KernelPlan plan(PlanContext& ctx) { return Compiler(ctx).plan(); }
+KernelPlan plan_body(PlanContext& ctx) {
+  std::vector<std::string_view> ops;
+  for (const Node& part : ctx.node.body) {
+    if (part.op->name != "Cast") ops.push_back(part.op->name);
+  }
+  std::size_t largest = 0;
+  for (std::size_t i = 1; i < ctx.node.inputs.size(); ++i) {
+    if (ctx.in(i).shape.elements() > ctx.in(largest).shape.elements()) largest = i;
+  }
+  return Compiler(ctx, ctx.node.body, ctx.in(largest).shape).plan(fmt::format("loop of {}", fmt::join(ops, ", ")));
+}
 
 }  // namespace
 
+KernelPlan plan_by_row(PlanContext& ctx) {
+  kernels::require_one_float_type(ctx);
+  return Compiler(ctx, {&ctx.node, 1}, ctx.out().shape).plan("loop");
+}
+
 std::span<const OpDef> elementwise_ops() {
   static const OpDef ops[] = {
-      {.name = "Elementwise", .internal = true, .max_inputs = 1 << 20, .plan = plan},
+      {.name = "Elementwise", .internal = true, .max_inputs = 1 << 20, .plan = plan_body},
   };
   return ops;
 }

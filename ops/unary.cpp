@@ -4,9 +4,8 @@
 //
 // The functions are in ops/unary_functions.h.
 #include "graph/error.h"
+#include "ops/elementwise.h"
 #include "ops/loops/clones.h"
-#include "ops/loops/element.h"
-#include "ops/loops/element_walk.h"
 #include "ops/unary_functions.h"
 
 namespace hourglass::ops {
@@ -53,18 +52,17 @@ void reference_grad(ReferenceContext& ctx) {
   for (std::size_t i = 0; i < saved.size(); ++i) diff_src[i] = diff_dst[i] * f.slope(saved[i]);
 }
 
-template <class F, class T>
-HG_CLONES void forward_row(const T* src, T* dst, int64_t count, const F& function) {
+template <class F>
+HG_CLONES void forward_row(const float* src, float* dst, int64_t count, const F& function) {
   const F f = function;
-  for (int64_t i = 0; i < count; ++i) kernels::store(dst + i, f.value(kernels::load(src + i)));
+  for (int64_t i = 0; i < count; ++i) dst[i] = f.value(src[i]);
 }
 
-template <class F, class T>
-HG_CLONES void backward_row(const T* diff_dst, const T* saved, T* diff_src, int64_t count, const F& function) {
+template <class F>
+HG_CLONES void backward_row(const float* diff_dst, const float* saved, float* diff_src, int64_t count,
+                            const F& function) {
   const F f = function;
-  for (int64_t i = 0; i < count; ++i) {
-    kernels::store(diff_src + i, kernels::load(diff_dst + i) * f.slope(kernels::load(saved + i)));
-  }
+  for (int64_t i = 0; i < count; ++i) diff_src[i] = diff_dst[i] * f.slope(saved[i]);
 }
 
 // body(f), with a choice that f makes by its attributes made here rather than in the loop, where it would keep the loop
@@ -80,51 +78,6 @@ void with_choice_made(const F& f, const Body& body) {
   } else {
     body(f);
   }
-}
-
-template <class F>
-KernelPlan plan_forward(PlanContext& ctx) {
-  kernels::require_one_float_type(ctx);
-  const MemoryDesc desc = kernels::elementwise_layout(ctx.src[0], ctx.in(0));
-  const F f(ctx.node.attrs);
-  const kernels::ElementWalk walk(desc, f.value(0.0F) == 0);
-  KernelPlan plan{.src = {desc}, .dst = {desc}, .in_place = {{0, 0}}, .implementation = "loop", .kernel = nullptr};
-  kernels::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
-    using T = std::remove_pointer_t<decltype(element)>;
-    with_choice_made(f, [&](const auto& function) {
-      plan.kernel = loop_kernel([walk, function](const Addresses& at) {
-        const auto* src = static_cast<const T*>(at.src[0]);
-        auto* dst = static_cast<T*>(at.dst[0]);
-        walk.run(dst, [&](int64_t i, int64_t count) { forward_row(src + i, dst + i, count, function); });
-      });
-    });
-  });
-  return plan;
-}
-
-template <class F>
-KernelPlan plan_backward(PlanContext& ctx) {
-  kernels::require_one_float_type(ctx);
-  const MemoryDesc desc = kernels::elementwise_layout(ctx.src[1], ctx.in(1));
-  const F f(ctx.node.attrs);
-  // In the padding lanes diff_dst is zero, but the slope may be infinite there (Log, Sqrt).
-  const kernels::ElementWalk walk(desc, 0 * f.slope(0.0F) == 0);
-  KernelPlan plan{
-      .src = {desc, desc}, .dst = {desc}, .in_place = {{0, 0}, {0, 1}}, .implementation = "loop", .kernel = nullptr};
-  kernels::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
-    using T = std::remove_pointer_t<decltype(element)>;
-    with_choice_made(f, [&](const auto& function) {
-      plan.kernel = loop_kernel([walk, function](const Addresses& at) {
-        const auto* diff_dst = static_cast<const T*>(at.src[0]);
-        const auto* saved = static_cast<const T*>(at.src[1]);
-        auto* diff_src = static_cast<T*>(at.dst[0]);
-        walk.run(diff_src, [&](int64_t i, int64_t count) {
-          backward_row(diff_dst + i, saved + i, diff_src + i, count, function);
-        });
-      });
-    });
-  });
-  return plan;
 }
 
 template <class F>
@@ -155,7 +108,7 @@ OpDef forward(std::vector<AttrSpec> attrs = {}) {
           .attrs = std::move(attrs),
           .infer = infer<F>,
           .vjp = vjp<F>,
-          .plan = plan_forward<F>,
+          .plan = plan_by_row,
           .row = forward_rows<F>,
           .reference = reference<F>,
           .bf16_inputs = 0b1};
@@ -166,7 +119,7 @@ OpDef flat() {
   return {.name = F::kName,
           .infer = infer<F>,
           .vjp = vjp_zero,
-          .plan = plan_forward<F>,
+          .plan = plan_by_row,
           .row = forward_rows<F>,
           .reference = reference<F>,
           .bf16_inputs = 0b1};
@@ -180,7 +133,7 @@ OpDef backward(std::vector<AttrSpec> attrs = {}) {
           .max_inputs = 2,
           .attrs = std::move(attrs),
           .infer = infer_grad<F>,
-          .plan = plan_backward<F>,
+          .plan = plan_by_row,
           .row = backward_rows<F>,
           .reference = reference_grad<F>,
           .bf16_inputs = 0b11};

@@ -1,11 +1,9 @@
-// Shared by the ops that broadcast their operands (numpy's rule, as in ONNX): the attributes of old opsets, and the row
-// loop of a binary function.
+// What the ops that broadcast their operands against each other share.
 #pragma once
 
 #include "graph/op.h"
-#include "ops/loops/clones.h"
-#include "ops/loops/element.h"
-#include "ops/loops/math.h"
+#include "ops/kernel.h"
+#include "ops/loops/strided_loop.h"
 
 namespace hourglass::kernels {
 
@@ -13,18 +11,21 @@ namespace hourglass::kernels {
 // rule means; throws Error where they do not.
 void normalize_broadcast(NormalizeContext& ctx);
 
-// dst = F(a, b) for a row, where an operand advances with step 1 or stays (step 0).
-template <class F, class T>
-HG_CLONES void row(const T* a, int64_t step_a, const T* b, int64_t step_b, T* dst, int64_t count) {
-  if (step_a != 0 && step_b != 0) {
-    for (int64_t i = 0; i < count; ++i) store(dst + i, F::value(load(a + i), load(b + i)));
-  } else if (step_a != 0) {
-    const float y = load(b);
-    for (int64_t i = 0; i < count; ++i) store(dst + i, F::value(load(a + i), y));
-  } else {
-    const float x = load(a);
-    for (int64_t i = 0; i < count; ++i) store(dst + i, F::value(x, load(b + i * step_b)));
-  }
-}
+// A row-major operand, broadcast to the shape `full`, as a sequence: in the order in which `layout`, which pads
+// nothing, has full's elements in memory.
+class BroadcastOperand {
+ public:
+  BroadcastOperand(const TensorType& operand, const Shape& full, const MemoryDesc& layout);
+
+  // The number of elements after which the sequence repeats itself; all of them where it does not.
+  [[nodiscard]] int64_t period() const;
+
+  // Elements [first, first + count) of the sequence. Allocates nothing.
+  void read(const void* operand, int64_t first, int64_t count, float* dst) const;
+
+ private:
+  bool is_bf16_;
+  StridedLoop<1> nest_{.extents = {}, .strides = {}};
+};
 
 }  // namespace hourglass::kernels

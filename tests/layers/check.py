@@ -26,7 +26,7 @@ MAY_INCLUDE = {
             "ops/convolution", "ops/fused"],
     "ops/geometry": ["graph"],
     "ops/memory": ["graph", "ops/geometry", "ops/kernel.h"],
-    "ops/loops": ["graph", "ops/geometry", "ops/memory"],
+    "ops/loops": ["graph", "ops/geometry", "ops/memory", "ops/kernel.h"],
     # Behind pointers: files of one instruction set share no inline function with the program.
     "ops/simd": ["graph/shape.h", "ops/memory/onednn.h", "ops/memory/scratch_layout.h"],
     "ops/resampling": ["graph", "ops/geometry", "ops/memory", "ops/loops", "ops/simd"],
