@@ -2,9 +2,9 @@
 // other: for every channel
 //   dst[oh,ow] = sum over (h,w) of rows[oh,h] * columns[ow,w] * src[h,w].
 //
-// A row of dst is made tile by tile, vertically first: the few rows of src that it needs are combined into a buffer,
-// and the pixels of that buffer are mixed horizontally (gather). In the middle of an image the columns' weights repeat
-// with a short period (polyphase), which the loops use.
+// A row of dst is made a block of columns (Tile) at a time, vertically first: the few rows of src that it needs are
+// combined into a buffer, and the pixels of that buffer are mixed horizontally (gather). In the middle of an image the
+// columns' weights repeat with a short period (polyphase), which the loops use.
 #pragma once
 
 #include <cstdint>

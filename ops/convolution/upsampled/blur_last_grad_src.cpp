@@ -196,7 +196,7 @@ class BlurLastGradSrc final : public ConvolutionKernel {
       return kernel_.words<T>(thread_, offset);
     }
 
-    // An even row: two rows share products.
+    // The first row of a part. It is even, because two rows share products.
     [[nodiscard]] int64_t first_row(int64_t row_part) const {
       return 2 * ((l_.small.h + 1) / 2 * row_part / l_.row_parts);
     }

@@ -75,7 +75,8 @@ void UpsampledSource::prepare(bool as_is) {
   });
 }
 
-// The window's view less the blur's, of two rows of the small image mixed by `padded` and `blurred`.
+// A row of the frame: what the window sees less what the blur makes. Along H the rows of the small image are mixed to
+// two lines, by `padded` and by `blurred`; along W each line is mixed by its own weights.
 template <class T>
 void UpsampledSource::make_row_of_frame(int64_t image, Side side, float* buffer, T* to) const {
   const auto at_end = [&](const std::vector<TapList>& lists) -> const TapList& {
