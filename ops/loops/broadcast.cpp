@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t kMostDims = 2 * DNNL_MAX_NDIMS;  // a layout's axes, and its blocks
 
-// Elements [first, first + count) in the order of the nest.
+// Writes elements [first, first + count) of the loop nest, in its order, to dst.
 template <class T>
 HG_CLONES void read_sequence(const StridedLoop<1>& nest, const T* src, int64_t first, int64_t count, float* dst) {
   const Dims &extents = nest.extents, &strides = nest.strides[0];
@@ -61,8 +61,8 @@ Dims broadcast_strides(const Shape& shape, const Shape& full) {
   return strides;
 }
 
-// Before opset 7, `axis` placed b's dimensions within a's, and broadcasting had to be asked for. Where that means what
-// numpy's rule means, the attributes are dropped.
+// Before opset 7, `axis` placed b's dimensions within a's, and broadcasting had to be requested. Where that agrees with
+// numpy's rule, the attributes are dropped.
 void normalize_broadcast(NormalizeContext& ctx) {
   ctx.attrs.erase("consumed_inputs");
   if (ctx.opset >= 7) return;
@@ -78,8 +78,8 @@ void normalize_broadcast(NormalizeContext& ctx) {
   ctx.attrs.erase("broadcast");
 }
 
-// The nest has the layout's dimensions from the outermost to the innermost: the axes, then the blocks that some of them
-// are cut into.
+// The loop nest has the layout's dimensions from the outermost to the innermost: the axes, then the inner blocks of
+// those that are blocked.
 BroadcastOperand::BroadcastOperand(const TensorType& operand, const Shape& full, const MemoryDesc& layout)
     : is_bf16_(operand.dtype == DType::bf16) {
   const Blocking b = blocking_of(layout);
@@ -87,7 +87,7 @@ BroadcastOperand::BroadcastOperand(const TensorType& operand, const Shape& full,
   std::vector<std::size_t> axes(strides.size());
   std::iota(axes.begin(), axes.end(), 0);
   std::stable_sort(axes.begin(), axes.end(), [&](std::size_t i, std::size_t k) { return b.strides[i] > b.strides[k]; });
-  Dims block(strides.size(), 1);  // of an axis, what the blocks that are still to come hold
+  Dims block(strides.size(), 1);  // per axis: the product of its remaining inner blocks
   for (std::size_t k = 0; k < b.inner_blocks.size(); ++k) {
     block[static_cast<std::size_t>(b.inner_axes[k])] *= b.inner_blocks[k];
   }
@@ -104,7 +104,7 @@ BroadcastOperand::BroadcastOperand(const TensorType& operand, const Shape& full,
   nest_.collapse();
 }
 
-// The outermost dimension is the only one that can stand for a repetition of the others, as neighbours are collapsed.
+// After collapse() only the outermost dimension can repeat all the others.
 int64_t BroadcastOperand::period() const {
   const int64_t times = nest_.strides[0][0] == 0 ? nest_.extents[0] : 1;
   return std::max<int64_t>(1, times == 0 ? 1 : nest_.elements() / times);

@@ -1,4 +1,5 @@
-// What the ops that broadcast their operands against each other share.
+// Broadcasting (numpy's rule, as in ONNX) for elementwise ops: the attributes of old opsets, and BroadcastOperand,
+// which reads an operand in the memory order of the result, so that a kernel's row loop sees operands of equal length.
 #pragma once
 
 #include "graph/op.h"
@@ -11,16 +12,16 @@ namespace hourglass::kernels {
 // rule means; throws Error where they do not.
 void normalize_broadcast(NormalizeContext& ctx);
 
-// A row-major operand, broadcast to the shape `full`, as a sequence: in the order in which `layout`, which pads
-// nothing, has full's elements in memory.
+// A row-major operand, broadcast to the shape `full`, as a sequence of elements in the order in which `layout`, which
+// may have no padding, holds the elements of `full` in memory.
 class BroadcastOperand {
  public:
   BroadcastOperand(const TensorType& operand, const Shape& full, const MemoryDesc& layout);
 
-  // The number of elements after which the sequence repeats itself; all of them where it does not.
+  // The number of elements after which the sequence repeats; all of them where it does not.
   [[nodiscard]] int64_t period() const;
 
-  // Elements [first, first + count) of the sequence. Allocates nothing.
+  // Writes elements [first, first + count) of the sequence to dst, as f32. Allocates nothing.
   void read(const void* operand, int64_t first, int64_t count, float* dst) const;
 
  private:

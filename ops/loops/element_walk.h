@@ -1,4 +1,4 @@
-// Layouts and types of elementwise kernels.
+// Layouts and element types that elementwise kernels accept.
 #pragma once
 
 #include "ops/memory/view.h"
@@ -8,7 +8,8 @@ namespace hourglass::kernels {
 // Whether the layout rounds extents up, as blocked layouts do.
 bool has_padding(const MemoryDesc& desc);
 
-// `desc` where its elements, and zeros that pad the channels of an activation, fill its memory; else row-major.
+// `desc` where its elements, together with the zeros that pad the channels of an activation, fill its memory without
+// gaps; else row-major.
 MemoryDesc elementwise_layout(const MemoryDesc& desc, const TensorType& type);
 
 // Throws Error unless every given input and every output is f32 or bf16, and all of one type.
