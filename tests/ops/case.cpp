@@ -142,6 +142,19 @@ void read_file(const std::filesystem::path& file, const OpTable& table, CaseTabl
 
 }  // namespace
 
+Attrs parse_attrs(const OpDef& op, std::string_view text) {
+  Attrs attrs;
+  for (const std::string& pair : split(text, ' ')) {
+    const auto equals = pair.find('=');
+    const std::string name = pair.substr(0, equals);
+    const auto spec = std::find_if(op.attrs.begin(), op.attrs.end(), [&](const AttrSpec& s) { return s.name == name; });
+    if (spec == op.attrs.end()) fail("{} has no attribute '{}'", op.name, name);
+    attrs.set(name, parse_attr(*spec, pair.substr(equals + 1)));
+  }
+  complete_attrs(op, attrs);
+  return attrs;
+}
+
 Case parse_case(const OpDef& op, std::string_view text) {
   Case result;
   const auto bar = text.find('|');
@@ -150,17 +163,7 @@ Case parse_case(const OpDef& op, std::string_view text) {
   if (given < op.min_inputs || given > op.max_inputs) {
     fail("{} has {} to {} inputs, found {}", op.name, op.min_inputs, op.max_inputs, given);
   }
-  if (bar != std::string_view::npos) {
-    for (const std::string& pair : split(text.substr(bar + 1), ' ')) {
-      const auto equals = pair.find('=');
-      const std::string name = pair.substr(0, equals);
-      const auto spec =
-          std::find_if(op.attrs.begin(), op.attrs.end(), [&](const AttrSpec& s) { return s.name == name; });
-      if (spec == op.attrs.end()) fail("{} has no attribute '{}'", op.name, name);
-      result.attrs.set(name, parse_attr(*spec, pair.substr(equals + 1)));
-    }
-  }
-  complete_attrs(op, result.attrs);
+  result.attrs = parse_attrs(op, bar == std::string_view::npos ? "" : text.substr(bar + 1));
   return result;
 }
 

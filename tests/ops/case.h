@@ -42,6 +42,8 @@ struct Case {
 
 // Throws Error for a string that does not fit the op.
 Case parse_case(const OpDef& op, std::string_view text);
+// The part behind the bar, for a test that has inputs of its own.
+Attrs parse_attrs(const OpDef& op, std::string_view text);
 
 // The case strings of each op, by its name.
 using CaseTable = std::map<std::string, std::vector<std::string>, std::less<>>;

@@ -15,7 +15,7 @@ const OpDef& resize() { return *op_table().find("Resize"); }
 
 // A row-major [1,1,H,W] resized by the reference.
 HostTensor eval(const HostTensor& src, const std::string& attrs) {
-  return evaluate_reference(resize(), parse_case(resize(), "| " + attrs).attrs, {&src})[0];
+  return evaluate_reference(resize(), parse_attrs(resize(), attrs), {&src})[0];
 }
 
 HostTensor row(std::vector<double> values) {

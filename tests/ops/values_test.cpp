@@ -27,7 +27,7 @@ HostTensor eval(std::string_view name, const std::vector<HostTensor>& inputs, co
   REQUIRE((op != nullptr));
   std::vector<const HostTensor*> pointers;
   for (const HostTensor& input : inputs) pointers.push_back(&input);
-  return evaluate_reference(*op, parse_case(*op, "| " + attrs).attrs, pointers)[output];
+  return evaluate_reference(*op, parse_attrs(*op, attrs), pointers)[output];
 }
 
 void check_equal(const HostTensor& got, const HostTensor& expected, double tolerance = 0) {
