@@ -145,7 +145,9 @@ class Program {
     for (const Broadcast& b : broadcasts_) {
       b.operand.read(at.src[b.input], piece.first, piece.count, row_of(rows, b.row));
     }
-    auto* sources = reinterpret_cast<RowSource*>(row_of(rows, all_rows()));
+    std::array<RowSource, kMostRowSources> few_sources;
+    RowSource* sources = few_sources.data();
+    if (most_sources_ > few_sources.size()) sources = reinterpret_cast<RowSource*>(row_of(rows, all_rows()));
     std::fill(sums, sums + sums_.size(), 0.0);
     for (int64_t c = 0; c < channels_; ++c) {
       const int64_t in_memory = piece.image + c * plane_ + piece.first;
@@ -214,7 +216,7 @@ class Program {
   static float* row_of(float* rows, std::size_t row) { return rows + row * kPiece; }
   [[nodiscard]] int64_t pieces_per_image() const { return (plane_ + piece_ - 1) / piece_; }
 
-  // Scratch: the repeated operands, each piece's sums, each thread's rows and the sources of a row.
+  // Scratch: the repeated operands, each piece's sums, each thread's rows and, if they are many, the sources of a row.
   static std::size_t in_lines(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
   [[nodiscard]] std::size_t repeated_bytes() const { return in_lines(repeated_floats_ * sizeof(float)); }
   [[nodiscard]] std::size_t sums_bytes() const {
@@ -223,7 +225,8 @@ class Program {
   // With the one behind the last, for channels-last pixels.
   [[nodiscard]] std::size_t all_rows() const { return channels_ > 1 ? rows_ + 1 : rows_; }
   [[nodiscard]] std::size_t thread_bytes() const {
-    return all_rows() * kPiece * sizeof(float) + in_lines(most_sources_ * sizeof(RowSource));
+    const std::size_t sources = most_sources_ > kMostRowSources ? most_sources_ : 0;
+    return all_rows() * kPiece * sizeof(float) + in_lines(sources * sizeof(RowSource));
   }
 
   // Images of `channels` planes of `plane` elements, of which a piece has `piece`; one of one channel where their order
