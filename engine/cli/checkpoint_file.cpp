@@ -2,8 +2,10 @@
 
 #include <filesystem>
 #include <limits>
+#include <sstream>
 #include <system_error>
 
+#include "engine/cli/same_file.h"
 #include "engine/image/file.h"
 #include "graph/error.h"
 
@@ -24,6 +26,15 @@ void CheckpointFile::write(const Archive& archive, double seconds) {
 void CheckpointFile::remove() const {
   std::error_code ignored;
   if (exists_) std::filesystem::remove(options_.path, ignored);
+}
+
+bool written_by(const Archive& checkpoint, const std::string& path) {
+  const std::string sought = canonical_path(path);
+  std::istringstream lines(checkpoint.text("outputs"));
+  for (std::string line; std::getline(lines, line);) {
+    if (line == sought) return true;
+  }
+  return false;
 }
 
 Archive read_checkpoint(const std::string& path) {

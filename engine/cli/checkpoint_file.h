@@ -42,6 +42,9 @@ class CheckpointFile {
   bool exists_ = false;
 };
 
+// Whether the run in the checkpoint has written this file, or would have.
+bool written_by(const Archive& checkpoint, const std::string& path);
+
 // Throws Error, with the path, when it is no whole checkpoint of this version.
 Archive read_checkpoint(const std::string& path);
 

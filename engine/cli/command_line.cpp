@@ -62,6 +62,8 @@ CLI::Option* declare(CLI::App& app, const Option& option) {
       [&]<class T>(T place) -> CLI::Option* {
         if constexpr (std::is_same_v<T, Clears>) {
           return app.add_flag("!" + option.names, *place.flag, option.help);
+        } else if constexpr (std::is_same_v<T, Counts>) {
+          return app.add_flag(option.names, *place.times, option.help);
         } else if constexpr (std::is_same_v<T, bool*>) {
           return app.add_flag(option.names, *place, option.help);
         } else {
@@ -163,7 +165,9 @@ std::string name_of(const Option& option) {
 }
 
 bool is_flag(const Option& option) {
-  return std::holds_alternative<bool*>(option.target) || std::holds_alternative<Clears>(option.target);
+  const Target& target = option.target;
+  return std::holds_alternative<bool*>(target) || std::holds_alternative<Clears>(target) ||
+         std::holds_alternative<Counts>(target);
 }
 
 void Command::add(std::vector<Option> more) {

@@ -29,11 +29,16 @@ struct Clears {
   bool* flag;
 };
 
+// A flag that says how often it is given: -vv makes it 2.
+struct Counts {
+  int* times;
+};
+
 // Where the value of an option goes. A list takes several values with commas between them. What stands there
 // beforehand is the default, which --help shows; an optional, an empty text and an empty list have none.
 using Target = std::variant<std::string*, int*, int64_t*, uint64_t*, double*, std::optional<int>*,
                             std::optional<int64_t>*, std::optional<uint64_t>*, std::optional<double>*,
-                            std::vector<int>*, std::vector<int64_t>*, bool*, Clears>;
+                            std::vector<int>*, std::vector<int64_t>*, bool*, Clears, Counts>;
 
 struct Option {
   std::string names;  // "-o,--output"; without dashes, "INPUT", where the place among the arguments tells which it is

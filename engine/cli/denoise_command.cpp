@@ -23,7 +23,7 @@ FitArguments paper_settings() {
   FitArguments fit;
   fit.model = "standard";
   fit.schedule = "constant";
-  fit.options.iterations = 3000;
+  fit.iterations = 3000;
   return fit;
 }
 
@@ -36,10 +36,10 @@ constexpr const char* kFooter =
 The defaults are the paper's. The network learns the photograph before it learns the noise: fewer iterations
 leave detail out, more let noise in.)";
 
-ExitCode run(Arguments& a) {
+ExitCode run(const Arguments& a, const FitCall& call) {
   const DecodedImage input = read_image(a.fit.input);
   const std::unique_ptr<Task> task = make_denoise_task(input.image, a.sigma.value_or(0) / 255);
-  return run_task(a.fit, {.task = *task, .input = input, .suffix = kSuffix, .verb = "denoised"});
+  return run_task(a.fit, call, {.task = *task, .input = input, .suffix = kSuffix, .verb = "denoised"});
 }
 
 }  // namespace
@@ -56,8 +56,8 @@ Command denoise_command() {
                 "estimated from the photograph",
         .checks = {range(0.1, 255.0)}}});
   command.run = [arguments](ParsedCommand& line) {
-    take_up(line, arguments->fit);
-    return run(*arguments);
+    const FitCall call = take_up(line, arguments->fit);
+    return run(*arguments, call);
   };
   return command;
 }

@@ -6,7 +6,6 @@
 #include "engine/cli/compress_options.h"
 #include "engine/cli/exit_code.h"
 #include "engine/cli/experiment_files.h"
-#include "engine/cli/fit_session.h"
 #include "engine/cli/jpeg_options.h"
 #include "engine/cli/output.h"
 #include "engine/cli/run_task.h"
@@ -49,8 +48,8 @@ std::string note_of(const Arguments& arguments, const QualityChoice& choice) {
                      arguments.fit.model, arguments.jpeg.energy);
 }
 
-ExitCode run(Arguments& arguments) {
-  FitArguments& fit = arguments.fit;
+ExitCode run(const Arguments& arguments, const FitCall& call) {
+  FitArguments fit = arguments.fit;
   const std::string name = fit.input;
   const std::vector<uint8_t> file = read_file(name);
   const DecodedImage original = decode_image(file, name);
@@ -63,8 +62,8 @@ ExitCode run(Arguments& arguments) {
   for (const std::string* path : {&fit.report, &fit.profile}) {
     if (std::filesystem::exists(*path)) check_writable(*path, fit.force);
   }
-  const bool resumed = fit.resumed && written_by(*fit.resumed, folder.file("restored.png"));
-  if (fit.resumed && !resumed) fail("{}: is of an experiment in another folder than {}", fit.resume, fit.output);
+  const bool resumed = call.resumed && written_by(*call.resumed, folder.file("restored.png"));
+  if (call.resumed && !resumed) fail("{}: is of an experiment in another folder than {}", fit.resume, fit.output);
   if (!resumed) folder.prepare(fit.force);
   // From here on, the folder is ours.
   fit.force = true;
@@ -74,7 +73,6 @@ ExitCode run(Arguments& arguments) {
   // However --resume spells it, it is the file that goes when the run has ended well.
   fit.checkpoint = resumed ? fit.resume : folder.file(ExperimentFolder::kCheckpoint);
   if (fit.report.empty()) fit.report = folder.file("report.html");
-  fit.options.original = original.image;
   write_file_atomically(fit.input, choice.bytes, true);
 
   const RestoreInput input = load_input(fit.input);
@@ -86,14 +84,16 @@ ExitCode run(Arguments& arguments) {
                          .quality = choice.quality},
                         original.image, input.degraded.image);
   try {
-    return run_task(fit, {.task = *task,
-                          .input = input.degraded,
-                          .suffix = {},
-                          .verb = "restored",
-                          .details = {{"quality", choice.quality}, {"energy", arguments.jpeg.energy}},
-                          .jpeg = &*input.jpeg,
-                          .original = name,
-                          .observers = {&files}});
+    return run_task(fit, call,
+                    {.task = *task,
+                     .input = input.degraded,
+                     .suffix = {},
+                     .verb = "restored",
+                     .details = {{"quality", choice.quality}, {"energy", arguments.jpeg.energy}},
+                     .jpeg = &*input.jpeg,
+                     .original = name,
+                     .reference = &original.image,
+                     .observers = {&files}});
   } catch (...) {
     if (!resumed && !files.begun()) folder.abandon();
     throw;
@@ -107,7 +107,7 @@ Command experiment_command() {
   Arguments& a = *arguments;
   a.fit.model = "unet";
   a.fit.schedule = "constant";
-  a.fit.options.iterations = 40000;
+  a.fit.iterations = 40000;
   a.fit.stop.rule = "none";
   a.jpeg.task.use_cells = false;
   Command command{
@@ -126,8 +126,8 @@ Command experiment_command() {
                 .help = "Iterations to keep a picture of; later ones than the run's count not",
                 .checks = {positive()}}});
   command.run = [arguments](ParsedCommand& line) {
-    take_up(line, arguments->fit);
-    return run(*arguments);
+    const FitCall call = take_up(line, arguments->fit);
+    return run(*arguments, call);
   };
   return command;
 }

@@ -7,9 +7,7 @@
 #include <vector>
 
 #include "engine/cli/checkpoint_file.h"
-#include "engine/cli/network_option.h"
 #include "engine/cli/settings.h"
-#include "engine/runtime/cpus.h"
 #include "graph/error.h"
 
 namespace hourglass::cli {
@@ -47,8 +45,9 @@ void add_file_options(Command& command, FitArguments& a) {
       {.names = "--force", .target = &a.force, .help = "Overwrite files that exist"},
       {.names = "-q,--quiet", .target = &a.quiet, .help = "Only errors"},
       {.names = "-v,--verbose",
-       .target = &a.verbose,
-       .help = "Say what the plan runs: per step the implementation and the layout, and the reorders"},
+       .target = Counts{&a.verbose},
+       .help = "Say what the plan runs: per step the implementation and the layout, and the reorders; -vv: also "
+               "which kernels of convolutions declined, and why"},
       {.names = "--json",
        .target = &a.json,
        .help = "JSON objects on stdout, one per line: the progress once a second, at last the result"}};
@@ -58,28 +57,18 @@ void add_file_options(Command& command, FitArguments& a) {
 
 }  // namespace
 
-void take_up(ParsedCommand& command, FitArguments& a) {
-  a.command = &command;
-  if (a.resume.empty()) return;
+FitCall take_up(ParsedCommand& line, const FitArguments& arguments) {
+  FitCall call{.line = line, .resumed_from = arguments.resume, .resumed = {}};
+  if (arguments.resume.empty()) return call;
   try {
-    a.resumed = read_checkpoint(a.resume);
-    Settings::parse(a.resumed->text("settings")).apply_to(command);
+    call.resumed = read_checkpoint(arguments.resume);
+    Settings::parse(call.resumed->text("settings")).apply_to(line);
   } catch (const Error& error) {
     // Reading names the file by itself.
-    if (std::string_view(error.what()).starts_with(a.resume)) throw;
-    throw error.within(a.resume);
+    if (std::string_view(error.what()).starts_with(arguments.resume)) throw;
+    throw error.within(arguments.resume);
   }
-}
-
-NamedValues values_in_force(const FitArguments& arguments) {
-  const FitOptions& fit = arguments.options.fit;
-  NamedValues values{{"model", arguments.model},
-                     {"iterations", fmt::format("{}", arguments.options.iterations)},
-                     {"input-noise", fmt::format("{}", fit.input_noise)},
-                     {"threads", fmt::format("{}", fit.threads > 0 ? fit.threads : available_cpus())},
-                     {"precision", std::string(name_of(fit.precision))}};
-  if (arguments.options.runs > 1) values.emplace_back("at-once", fmt::format("{}", arguments.options.at_once));
-  return values;
+  return call;
 }
 
 void add_fit_options(Command& command, FitArguments& a, const FitHelp& help) {
@@ -92,12 +81,9 @@ void add_fit_options(Command& command, FitArguments& a, const FitHelp& help) {
        {.names = "--model",
         .target = &a.model,
         .help = "A built-in network ('hourglass model list' names them), or an ONNX file"},
-       {.names = "--iterations",
-        .target = &a.options.iterations,
-        .help = "How long to fit",
-        .checks = {range(1, 10000000)}},
+       {.names = "--iterations", .target = &a.iterations, .help = "How long to fit", .checks = {range(1, 10000000)}},
        {.names = "--runs",
-        .target = &a.options.runs,
+        .target = &a.runs,
         .help = "Fits with different seeds whose results are averaged",
         .checks = {range(1, 1000)}},
        {.names = "--at-once",
@@ -109,10 +95,7 @@ void add_fit_options(Command& command, FitArguments& a, const FitHelp& help) {
         .target = &a.schedule,
         .help = "Of the learning rate: constant, or cosine to zero",
         .checks = {one_of({"constant", "cosine"})}},
-       {.names = "--learning-rate",
-        .target = &a.options.fit.adam.learning_rate,
-        .help = "Adam's step",
-        .checks = {positive()}},
+       {.names = "--learning-rate", .target = &a.learning_rate, .help = "Adam's step", .checks = {positive()}},
        {.names = "--input-noise",
         .target = &a.input_noise,
         .help = "Standard deviation of each iteration's noise on the input; default: " + help.input_noise_default,
@@ -134,11 +117,11 @@ void add_fit_options(Command& command, FitArguments& a, const FitHelp& help) {
         .help = "Of the PNG: 8 or 16 (default: as the input)",
         .checks = {one_of({8, 16})}},
        {.names = "--seed",
-        .target = &a.options.fit.seed,
+        .target = &a.seed,
         .help = "Of all random numbers; the same seed gives the same result",
         .checks = {whole_number()}},
        {.names = "--threads",
-        .target = &a.options.fit.threads,
+        .target = &a.threads,
         .help = "0: all CPUs this process may use",
         .checks = {range(0, 4096)}},
        {.names = "--precision",

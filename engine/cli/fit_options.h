@@ -1,8 +1,12 @@
-// What the commands that fit a network have in common on the command line: restore, denoise, inpaint, upscale.
+// What the commands that fit a network have in common on the command line: restore, denoise, inpaint, upscale,
+// experiment.
 //
 //   FitArguments& a = ...;               // with the command's own defaults in place
-//   add_fit_options(*command, a, {...});
-//   ... run_task(a, {...});              // engine/cli/run_task.h
+//   add_fit_options(command, a, {...});
+//   command.run = [&a](ParsedCommand& line) {
+//     const FitCall call = take_up(line, a);
+//     return run_task(a, call, {...});   // engine/cli/run_task.h
+//   };
 #pragma once
 
 #include <cstdint>
@@ -10,17 +14,19 @@
 #include <string>
 
 #include "engine/cli/command_line.h"
-#include "engine/cli/command_text.h"
 #include "engine/cli/stop_option.h"
-#include "engine/restore/restore.h"
 #include "engine/train/archive.h"
 
 namespace hourglass::cli {
 
+// As it was said; resolve() (engine/cli/fit_request.h) knows what it means.
 struct FitArguments {
   std::string input, output, model = "small", reference, history, report, profile, precision = "auto",
                              schedule = "cosine", optimize = "net", network_input = "noise", distribution = "uniform";
-  RestoreOptions options;                // what the texts above say is resolved into it by run_task()
+  int64_t iterations = 1000;
+  int runs = 1, threads = 0;  // 0: all
+  double learning_rate = 0.01;
+  uint64_t seed = 0;
   std::optional<double> input_noise;     // absent: the command's own default
   std::optional<uint64_t> memory_limit;  // bytes; absent: none
   std::optional<int> bit_depth;          // absent: the input's
@@ -28,11 +34,8 @@ struct FitArguments {
   StopArguments stop;
   std::string checkpoint, resume;  // absent: beside the output; none
   double checkpoint_every = 60;    // seconds
-  bool force = false, quiet = false, verbose = false, json = false;
-
-  // Set by take_up().
-  const ParsedCommand* command = nullptr;
-  std::optional<Archive> resumed;  // what --resume names
+  bool force = false, quiet = false, json = false;
+  int verbose = 0;  // 1: the plan; 2: also the kernels that declined
 };
 
 // Where the commands' help differs.
@@ -45,12 +48,15 @@ struct FitHelp {
 // Declares the input, the output and every shared option.
 void add_fit_options(Command& command, FitArguments& arguments, const FitHelp& help);
 
-// The first thing that a command's run() does. With --resume, the settings that the command line leaves open become
-// those of the checkpoint. Throws Error. The command must outlive the arguments.
-void take_up(ParsedCommand& command, FitArguments& arguments);
+// How a fitting command was called.
+struct FitCall {
+  const ParsedCommand& line;
+  std::string resumed_from;        // --resume's file
+  std::optional<Archive> resumed;  // what is in it
+};
 
-// The options whose values were left to the task, to the machine or to "auto": names, and the values that the run has.
-// Once run_task() has resolved them.
-NamedValues values_in_force(const FitArguments& arguments);
+// Reads what --resume names. The settings that the command line leaves open become those of the checkpoint: in the
+// options' targets, and in the line, which must outlive the call. The first thing that a command does. Throws Error.
+FitCall take_up(ParsedCommand& line, const FitArguments& arguments);
 
 }  // namespace hourglass::cli

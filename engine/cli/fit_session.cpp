@@ -41,63 +41,49 @@ Json step_values(const RestoreStep& step, const std::string& stopping) {
 
 }  // namespace
 
-bool written_by(const Archive& checkpoint, const std::string& path) {
-  const std::string sought = canonical_path(path);
-  std::istringstream lines(checkpoint.text("outputs"));
-  for (std::string line; std::getline(lines, line);) {
-    if (line == sought) return true;
-  }
-  return false;
-}
-
-FitSession::FitSession(const FitArguments& arguments, const TaskRun& what, const NetworkFactory& network,
-                       const CheckpointOptions& checkpoint, std::vector<FitObserver*> observers)
-    : arguments_(arguments),
-      what_(what),
-      restoration_(what.task, network, op_table(), arguments.options),
-      checkpoint_(checkpoint),
+FitSession::FitSession(const FitRequest& request, Network network, std::vector<FitObserver*> observers)
+    : request_(request),
+      restoration_(request.what.task, std::move(network), op_table(), request.options),
+      checkpoint_(request.checkpoint),
       observers_(std::move(observers)) {
-  Settings settings(*arguments.command);
-  for (const auto& [name, value] : values_in_force(arguments)) settings.set(name, value);
+  Settings settings(request.call.line);
+  for (const auto& [name, value] : values_in_force(request)) settings.set(name, value);
   settings_ = settings.text();
+  const std::string& sha256 = request.what.input.sha256;
   record_ = settings.command_line() + "\n";
-  if (!what.input.sha256.empty()) record_ += "input sha256 " + what.input.sha256 + "\n";
+  if (!sha256.empty()) record_ += "input sha256 " + sha256 + "\n";
   record_ += "network sha256 " + restoration_.network_sha256() + "\n" + versions() + "\n";
   std::string rows;
-  if (arguments.resumed) {
+  if (request.call.resumed) {
+    const std::string& from = request.call.resumed_from;
     try {
-      const Archive& archive = *arguments.resumed;
-      if (archive.text("input_sha256") != what.input.sha256) {
-        fail("was begun with another input than {}", arguments.input);
-      }
+      const Archive& archive = *request.call.resumed;
+      if (archive.text("input_sha256") != sha256) fail("was begun with another input than {}", request.input);
       restoration_.load(archive);
       rows = archive.text("history");
       log_.load(archive.part("log"));
       for (FitObserver* observer : observers_) observer->load(archive);
     } catch (const Error& error) {
-      throw error.within(arguments.resume);
+      throw error.within(from);
     }
-    if (same_file(checkpoint.path, arguments.resume)) checkpoint_.adopt();
+    if (same_file(request.checkpoint.path, from)) checkpoint_.adopt();
   }
-  const auto may_overwrite = [&](const std::string& path) {
-    return arguments.force || (arguments.resumed && !path.empty() && written_by(*arguments.resumed, path));
-  };
-  history_.emplace(arguments.history, record_, std::move(rows), may_overwrite(arguments.history));
-  profile_.emplace(arguments.profile, may_overwrite(arguments.profile));
+  history_.emplace(request.history, record_, std::move(rows), request.may_replace(request.history));
+  profile_.emplace(request.profile, request.may_replace(request.profile));
 }
 
 void FitSession::put_away(Progress& progress) {
   Archive archive;
   restoration_.save(archive);
   archive.put("settings", settings_);
-  archive.put("input_sha256", what_.input.sha256);
+  archive.put("input_sha256", request_.what.input.sha256);
   archive.put("history", history_->rows());
   Archive log;
   log_.save(log);
   archive.put("log", log);
   for (const FitObserver* observer : observers_) observer->save(archive);
   std::string outputs;
-  for (const std::string& path : {arguments_.output, arguments_.history, arguments_.report, arguments_.profile}) {
+  for (const std::string& path : {request_.output, request_.history, request_.report, request_.profile}) {
     if (!path.empty()) outputs += canonical_path(path) + "\n";
   }
   archive.put("outputs", outputs);
@@ -118,7 +104,7 @@ void FitSession::show(Progress& progress, const RestoreStep& step) {
   progress.show({.done = step.total,
                  .total = total,
                  .seconds = step.seconds,
-                 .may_stop_early = arguments_.options.stopping.kind != StoppingKind::none,
+                 .may_stop_early = request_.options.stopping.kind != StoppingKind::none,
                  .text = step_text(step, stopping),
                  .values = step_values(step, stopping)});
 }
@@ -137,11 +123,11 @@ void FitSession::after(const RestoreStep& step, Progress& progress) {
 }
 
 RestoreResult FitSession::run(Progress& progress) {
-  bool plan_shown = !arguments_.verbose;
+  bool plan_shown = request_.verbose == 0;
   while (!restoration_.done() && interrupt_.signal() == 0) {
     const std::vector<RestoreStep> round = restoration_.round(profile_->parts());
     const Plan& plan = restoration_.first().fit().plan();
-    if (!plan_shown) progress.say(plan_text(plan));
+    if (!plan_shown) progress.say(plan_text(plan, request_.verbose > 1));
     plan_shown = true;
     for (const RestoreStep& step : round) after(step, progress);
     profile_->on_step(round.front(), plan, progress);
@@ -154,7 +140,7 @@ RestoreResult FitSession::run(Progress& progress) {
   history_->try_flush();
   // Large images take a while, and the bar stands still.
   constexpr int64_t kLarge = 1 << 20;
-  if (what_.jpeg != nullptr && what_.task.baseline().plane_size() > kLarge) {
+  if (request_.what.jpeg != nullptr && request_.what.task.baseline().plane_size() > kLarge) {
     progress.say("the fit has ended; the result is being finished");
   }
   return restoration_.finish();
@@ -168,17 +154,16 @@ void FitSession::close(Progress& progress) {
 
 std::string FitSession::resume_command() const {
   if (!put_away_ || restoration_.done()) return {};
-  const ParsedCommand& line = *arguments_.command;
-  const std::string& input = what_.original.empty() ? arguments_.input : what_.original;
-  const std::string& output = line.given("output") ? line.find("output")->value : arguments_.output;
-  std::string command = fmt::format("hourglass {} {} -o {} --resume {}", line.name, quoted(input), quoted(output),
-                                    quoted(checkpoint_.path()));
+  const ParsedCommand& line = request_.call.line;
+  const std::string& output = line.given("output") ? line.find("output")->value : request_.output;
+  std::string command = fmt::format("hourglass {} {} -o {} --resume {}", line.name, quoted(request_.named_input()),
+                                    quoted(output), quoted(checkpoint_.path()));
   // What the command line must hold in any case, such as a mask, or one of a choice.
   for (const ParsedOption& one : line.options) {
     const bool needed = one.option.required || (!one.option.choice.empty() && one.given);
     if (needed && one.name != "output") command += " --" + one.name + " " + quoted(one.value);
   }
-  if (!arguments_.reference.empty()) command += " --reference " + quoted(arguments_.reference);
+  if (!request_.reference.empty()) command += " --reference " + quoted(request_.reference);
   for (const char* name : {"history", "report"}) {
     if (line.given(name)) command += fmt::format(" --{} {}", name, quoted(line.find(name)->value));
   }

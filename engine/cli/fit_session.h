@@ -6,21 +6,20 @@
 
 #include "engine/cli/checkpoint_file.h"
 #include "engine/cli/fit_observer.h"
-#include "engine/cli/fit_options.h"
+#include "engine/cli/fit_request.h"
 #include "engine/cli/history.h"
 #include "engine/cli/interrupt.h"
 #include "engine/cli/profile.h"
 #include "engine/cli/progress.h"
-#include "engine/cli/run_task.h"
 #include "engine/restore/restoration.h"
 
 namespace hourglass::cli {
 
 class FitSession {
  public:
-  // Takes up arguments.resumed where there is one. Throws Error, before anything is written, when that does not fit.
-  FitSession(const FitArguments& arguments, const TaskRun& what, const NetworkFactory& network,
-             const CheckpointOptions& checkpoint, std::vector<FitObserver*> observers);
+  // Takes up the run that the request resumes, where there is one. The request must outlive this. Throws Error, before
+  // anything is written, when the two do not fit.
+  FitSession(const FitRequest& request, Network network, std::vector<FitObserver*> observers);
 
   // Iterates, and leaves a checkpoint when a signal ended it. What the observers throw is told as a warning.
   RestoreResult run(Progress& progress);
@@ -42,8 +41,7 @@ class FitSession {
   void show(Progress& progress, const RestoreStep& step);
   void put_away(Progress& progress);
 
-  const FitArguments& arguments_;
-  const TaskRun& what_;
+  const FitRequest& request_;
   std::string settings_, record_;
   Restoration restoration_;
   CheckpointFile checkpoint_;
@@ -54,8 +52,5 @@ class FitSession {
   std::optional<IterationProfile> profile_;
   InterruptGuard interrupt_;
 };
-
-// Whether the run in the checkpoint has written this file, or would have.
-bool written_by(const Archive& checkpoint, const std::string& path);
 
 }  // namespace hourglass::cli

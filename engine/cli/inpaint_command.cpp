@@ -29,7 +29,7 @@ FitArguments paper_settings() {
   FitArguments fit;
   fit.model = "inpaint";
   fit.schedule = "constant";
-  fit.options.iterations = 6000;
+  fit.iterations = 6000;
   return fit;
 }
 
@@ -51,16 +51,16 @@ constexpr const char* kFooter =
 What the photograph holds at the mask's black pixels does not matter. The defaults are the paper's for text and
 scattered pixels.)";
 
-ExitCode run(Arguments& a) {
-  FitArguments& fit = a.fit;
+ExitCode run(const Arguments& a, const FitCall& call) {
+  FitArguments fit = a.fit;
   const DecodedImage input = read_image(fit.input);
   const std::unique_ptr<Task> task = make_task(a, input);
   if (a.large_holes) {
-    if (!fit.command->given("model")) fit.model = kLargeHolesModel;
-    if (!fit.command->given("iterations")) fit.options.iterations = kLargeHolesIterations;
+    if (!call.line.given("model")) fit.model = kLargeHolesModel;
+    if (!call.line.given("iterations")) fit.iterations = kLargeHolesIterations;
   }
   if (!fit.input_noise) fit.input_noise = a.large_holes ? 0 : 0.03;
-  return run_task(fit,
+  return run_task(fit, call,
                   {.task = *task, .input = input, .suffix = kSuffix, .verb = "filled", .inputs = {{"--mask", a.mask}}});
 }
 
@@ -84,8 +84,8 @@ Command inpaint_command() {
                 .target = Clears{&arguments->task.keep_known},
                 .help = "Let the network draw the known pixels too (the paper's way); else they stay as they are"}});
   command.run = [arguments](ParsedCommand& line) {
-    take_up(line, arguments->fit);
-    return run(*arguments);
+    const FitCall call = take_up(line, arguments->fit);
+    return run(*arguments, call);
   };
   return command;
 }

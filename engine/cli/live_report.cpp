@@ -10,7 +10,6 @@
 #include <sstream>
 
 #include "engine/cli/command_text.h"
-#include "engine/cli/fit_session.h"
 #include "engine/cli/progress.h"
 #include "engine/cli/version.h"
 #include "engine/image/file.h"
@@ -65,9 +64,9 @@ Table machine_table() {
 }
 
 // The settings in force: what was decided by the machine takes the place of "auto".
-Table settings_in_force(const FitArguments& arguments) {
-  Table settings = settings_of(*arguments.command);
-  for (const auto& [name, value] : values_in_force(arguments)) {
+Table settings_in_force(const FitRequest& request) {
+  Table settings = settings_of(request.call.line);
+  for (const auto& [name, value] : values_in_force(request)) {
     const auto found = std::find_if(settings.begin(), settings.end(), [&](const auto& s) { return s.first == name; });
     if (found == settings.end()) {
       settings.emplace_back(name, value);
@@ -82,16 +81,14 @@ std::string decibels(double value) { return fmt::format("{:.2f} dB", value); }
 
 }  // namespace
 
-LiveReport::LiveReport(const FitArguments& arguments, const TaskRun& what)
-    : arguments_(arguments),
-      what_(what),
-      settings_(settings_in_force(arguments)),
-      command_(
-          command_text(arguments.command->name, {what.original.empty() ? arguments.input : what.original}, settings_)),
-      before_(picture_of(what.task.baseline(), what.input.metadata.icc_profile)) {}
+LiveReport::LiveReport(const FitRequest& request)
+    : request_(request),
+      settings_(settings_in_force(request)),
+      command_(command_text(request.call.line.name, {request.named_input()}, settings_)),
+      before_(picture_of(request.what.task.baseline(), request.what.input.metadata.icc_profile)) {}
 
 Image LiveReport::image_of(std::span<const float> pixels) const {
-  const Image& like = what_.task.baseline();
+  const Image& like = request_.what.task.baseline();
   Image image(like.width, like.height, like.channels);
   std::copy(pixels.begin(), pixels.end(), image.pixels.begin());
   return image;
@@ -100,20 +97,19 @@ Image LiveReport::image_of(std::span<const float> pixels) const {
 void LiveReport::add_snapshot(const RestoreStep& step, const Image& average) {
   const std::string quality = step.psnr_original_average ? decibels(*step.psnr_original_average) + " to the original"
                                                          : decibels(step.psnr_degraded_average) + " to the input";
-  snapshots_.push_back({.picture = picture_of(thumbnail(average, kThumbnail), what_.input.metadata.icc_profile),
+  snapshots_.push_back({.picture = picture_of(thumbnail(average, kThumbnail), request_.what.input.metadata.icc_profile),
                         .title = "iteration " + grouped(step.iteration),
                         .caption = quality});
 }
 
 ReportPage LiveReport::page(const Image& after, const RunLog& log) const {
-  const Image& before = what_.task.baseline();
+  const Image& before = request_.what.task.baseline();
   ReportPage page;
-  const std::string& named = what_.original.empty() ? arguments_.input : what_.original;
-  page.title = std::filesystem::path(named).filename().string();
-  page.lead = fmt::format("A {} of {}x{}, {} by the network {}.", kind_of(what_), before.width, before.height,
-                          what_.verb, std::filesystem::path(arguments_.model).filename().string());
+  page.title = std::filesystem::path(request_.named_input()).filename().string();
+  page.lead = fmt::format("A {} of {}x{}, {} by the network {}.", kind_of(request_.what), before.width, before.height,
+                          request_.what.verb, std::filesystem::path(request_.model).filename().string());
   page.before = before_;
-  page.after = picture_of(after, what_.input.metadata.icc_profile);
+  page.after = picture_of(after, request_.what.input.metadata.icc_profile);
   const DifferenceMap difference = difference_map(before, after);
   page.maps.push_back({.picture = picture_of(difference.image),
                        .title = "Difference.",
@@ -133,7 +129,7 @@ ReportPage LiveReport::page(const Image& after, const RunLog& log) const {
 }
 
 void LiveReport::write(const ReportPage& page) {
-  write_file_atomically(arguments_.report, bytes_of(to_html(page)), written_ || arguments_.force);
+  write_file_atomically(request_.report, bytes_of(to_html(page)), written_ || request_.force);
   written_ = true;
 }
 
@@ -163,7 +159,7 @@ void LiveReport::load(const Archive& checkpoint) {
          .caption = one.text("caption")});
   }
   // The page of the run's first part is replaced.
-  written_ = written_by(checkpoint, arguments_.report);
+  written_ = written_by(checkpoint, request_.report);
 }
 
 void LiveReport::on_step(const RestoreStep& step, const RunLog& log) {
@@ -173,7 +169,7 @@ void LiveReport::on_step(const RestoreStep& step, const RunLog& log) {
   const Image average = image_of(step.average);
   if (milestone) add_snapshot(step, average);
   if (!due) return;
-  const int64_t total = step.iterations * arguments_.options.runs;
+  const int64_t total = step.iterations * request_.options.runs;
   const double left = step.seconds / static_cast<double>(step.total) * static_cast<double>(total - step.total);
   ReportPage now = page(average, log);
   now.progressing = Progressing{.done = step.total,
@@ -192,15 +188,15 @@ void LiveReport::on_step(const RestoreStep& step, const RunLog& log) {
 }
 
 void LiveReport::on_result(const RestoreResult& result, const RunLog& log) {
-  const Image& before = what_.task.baseline();
+  const Image& before = request_.what.task.baseline();
   const Image& after = result.finished.image;
   ReportPage last = page(after, log);
-  if (arguments_.options.original) {
-    const double from = psnr(before, *arguments_.options.original), to = psnr(after, *arguments_.options.original);
+  if (request_.options.original) {
+    const double from = psnr(before, *request_.options.original), to = psnr(after, *request_.options.original);
     last.facts.emplace_back("PSNR to the original", fmt::format("{:.2f} → {:.2f} dB", from, to));
   }
-  if (what_.jpeg != nullptr) {
-    const JpegModel model(*what_.jpeg);
+  if (request_.what.jpeg != nullptr) {
+    const JpegModel model(*request_.what.jpeg);
     const std::string share = fmt::format("{:.3f} %", 100 * check_cells(after, model).share());
     last.facts.emplace_back("as in the JPEG", share);
     last.maps.push_back({.picture = picture_of(cell_map(after, model)),

@@ -6,15 +6,15 @@
 #include <string>
 
 #include "engine/cli/fit_observer.h"
-#include "engine/cli/run_task.h"
+#include "engine/cli/fit_request.h"
 #include "engine/report/html_report.h"
 
 namespace hourglass::cli {
 
 class LiveReport : public FitObserver {
  public:
-  // Both must outlive the report.
-  LiveReport(const FitArguments& arguments, const TaskRun& what);
+  // The request must outlive the report.
+  explicit LiveReport(const FitRequest& request);
 
   void on_step(const RestoreStep& step, const RunLog& log) override;
   void on_result(const RestoreResult& result, const RunLog& log) override;
@@ -28,8 +28,7 @@ class LiveReport : public FitObserver {
   void write(const ReportPage& page);
   [[nodiscard]] Image image_of(std::span<const float> pixels) const;
 
-  const FitArguments& arguments_;
-  const TaskRun& what_;
+  const FitRequest& request_;
   Table settings_;
   std::string command_;
   Picture before_;

@@ -91,7 +91,7 @@ std::string OpTimes::table() const {
   return text + fmt::format("{:8.2f} ms in {} steps", all.seconds * 1e3, all.count);
 }
 
-std::string plan_text(const Plan& plan) {
+std::string plan_text(const Plan& plan, bool declined) {
   const std::vector<StepInfo>& steps = plan.steps();
   std::string text =
       fmt::format("plan: {:26} {:18} {:36} {:34} {}\n", "op", "output", "implementation", "layout", "node");
@@ -99,6 +99,9 @@ std::string plan_text(const Plan& plan) {
     const StepInfo& step = steps[i];
     text += fmt::format("{:4}  {:26} {:18} {:36} {:34} {}\n", i, step.op, shape_of(plan, step), step.implementation,
                         step.layout, step.name);
+    for (const std::string& reason : step.declined) {
+      if (declined) text += fmt::format("      not {}\n", reason);
+    }
   }
   const auto reorders = std::count_if(steps.begin(), steps.end(), [](const StepInfo& step) { return step.node < 0; });
   return text + fmt::format("{} steps on {} thread{}, {} of them reorder{}", steps.size(), plan.threads(),

@@ -32,8 +32,9 @@ class OpTimes {
 };
 
 // What the plan runs: per step the op, its output's shape, the implementation, the layout and the node, and how many
-// of them are reorders. For --verbose; without a line end.
-std::string plan_text(const Plan& plan);
+// of them are reorders. For --verbose; without a line end. With `declined`, below each step the kernels that were asked
+// before the one that runs, and why they declined.
+std::string plan_text(const Plan& plan, bool declined);
 
 class IterationProfile {
  public:

@@ -35,8 +35,8 @@ The network starts from noise and learns the photograph; the result is its avera
 iterations, moved into the cells that the JPEG's quantization states. Ctrl-C ends early and keeps the result.)";
 
 // From a measurement, an image or an array, that the user's own operator made.
-ExitCode run_operator(Arguments& arguments) {
-  FitArguments& fit = arguments.fit;
+ExitCode run_operator(const Arguments& arguments, const FitCall& call) {
+  const FitArguments& fit = arguments.fit;
   const std::string& energy = arguments.jpeg.energy;
   if (energy != "mse") fail("--energy {} belongs to JPEG: with --degradation it is mse", energy);
   if (arguments.jpeg.task.total_variation > 0) fail("--tv: does not go with --degradation");
@@ -67,29 +67,31 @@ ExitCode run_operator(Arguments& arguments) {
     throw error.within("--degradation " + arguments.degradation);
   }
   if (input.image.pixels.empty()) input.image = task->baseline();
-  return run_task(fit, {.task = *task,
-                        .input = input,
-                        .suffix = kSuffix,
-                        .verb = "restored",
-                        .details = {{"degradation", arguments.degradation}},
-                        .kind = is_npy(bytes) ? "measurement" : "",
-                        .inputs = {{"--degradation", arguments.degradation}}});
+  return run_task(fit, call,
+                  {.task = *task,
+                   .input = input,
+                   .suffix = kSuffix,
+                   .verb = "restored",
+                   .details = {{"degradation", arguments.degradation}},
+                   .kind = is_npy(bytes) ? "measurement" : "",
+                   .inputs = {{"--degradation", arguments.degradation}}});
 }
 
-ExitCode run(Arguments& arguments) {
-  FitArguments& fit = arguments.fit;
-  if (!arguments.degradation.empty()) return run_operator(arguments);
+ExitCode run(const Arguments& arguments, const FitCall& call) {
+  FitArguments fit = arguments.fit;
+  if (!arguments.degradation.empty()) return run_operator(arguments, call);
   if (!arguments.size.empty()) fail("--size belongs to --degradation: a photograph has its own");
   const RestoreInput input = load_input(fit.input);
   // Noise regularises: a small network is regular enough without, a larger one learns the artifacts.
   if (!fit.input_noise && fit.model == "small") fit.input_noise = 0;
   const std::unique_ptr<Task> task = make_task(arguments.jpeg, input, fit.input);
-  return run_task(fit, {.task = *task,
-                        .input = input.degraded,
-                        .suffix = kSuffix,
-                        .verb = "restored",
-                        .details = {{"energy", arguments.jpeg.energy}},
-                        .jpeg = input.jpeg ? &*input.jpeg : nullptr});
+  return run_task(fit, call,
+                  {.task = *task,
+                   .input = input.degraded,
+                   .suffix = kSuffix,
+                   .verb = "restored",
+                   .details = {{"energy", arguments.jpeg.energy}},
+                   .jpeg = input.jpeg ? &*input.jpeg : nullptr});
 }
 
 }  // namespace
@@ -110,8 +112,8 @@ Command restore_command() {
         .target = &arguments->size,
         .help = "With --degradation: WIDTHxHEIGHT of the image sought, where FILE does not say it"}});
   command.run = [arguments](ParsedCommand& line) {
-    take_up(line, arguments->fit);
-    return run(*arguments);
+    const FitCall call = take_up(line, arguments->fit);
+    return run(*arguments, call);
   };
   return command;
 }

@@ -24,7 +24,7 @@ FitArguments paper_settings() {
   FitArguments fit;
   fit.model = "standard";
   fit.schedule = "constant";
-  fit.options.iterations = 2000;
+  fit.iterations = 2000;
   return fit;
 }
 
@@ -38,13 +38,14 @@ The network draws the large image; made small again, it has to agree with the in
 paper's. PSNR to the input is that of the image made small again; to the original, "before" is bicubic
 interpolation.)";
 
-ExitCode run(Arguments& a) {
-  FitArguments& fit = a.fit;
-  a.task.lobes = a.kernel == "lanczos3" ? 3 : 2;
+ExitCode run(const Arguments& a, const FitCall& call) {
+  FitArguments fit = a.fit;
+  UpscaleTaskOptions options = a.task;
+  options.lobes = a.kernel == "lanczos3" ? 3 : 2;
   DecodedImage input = read_image(fit.input);
   std::unique_ptr<Task> task;
   try {
-    task = make_upscale_task(input.image, a.task);
+    task = make_upscale_task(input.image, options);
   } catch (const Error& error) {
     throw error.within(fit.input);
   }
@@ -55,11 +56,12 @@ ExitCode run(Arguments& a) {
     density->y *= a.task.factor;
   }
   if (!fit.input_noise) fit.input_noise = a.task.factor == 8 ? 0.05 : 0.03;
-  return run_task(fit, {.task = *task,
-                        .input = input,
-                        .suffix = kSuffix,
-                        .verb = "upscaled",
-                        .details = {{"factor", a.task.factor}, {"kernel", a.kernel}}});
+  return run_task(fit, call,
+                  {.task = *task,
+                   .input = input,
+                   .suffix = kSuffix,
+                   .verb = "upscaled",
+                   .details = {{"factor", a.task.factor}, {"kernel", a.kernel}}});
 }
 
 }  // namespace
@@ -78,8 +80,8 @@ Command upscale_command() {
         .help = "That made the image small: lanczos2 or lanczos3",
         .checks = {one_of({"lanczos2", "lanczos3"})}}});
   command.run = [arguments](ParsedCommand& line) {
-    take_up(line, arguments->fit);
-    return run(*arguments);
+    const FitCall call = take_up(line, arguments->fit);
+    return run(*arguments, call);
   };
   return command;
 }

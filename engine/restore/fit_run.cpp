@@ -9,11 +9,6 @@
 namespace hourglass {
 namespace {
 
-FitOptions options_of_run(FitOptions options, int index) {
-  options.seed += static_cast<uint64_t>(index);
-  return options;
-}
-
 std::unique_ptr<StoppingRule> rule_of(const Task& task, StoppingOptions options) {
   options.discrepancy = task.discrepancy();
   return make_stopping_rule(options);
@@ -25,7 +20,7 @@ FitRun::FitRun(const Task& task, const Problem& problem, const OpTable& table, c
     : task_(task),
       options_(options),
       index_(index),
-      fit_(problem, table, options_of_run(options.fit, index)),
+      fit_(problem, table, share_of(options, index)),
       guard_(fit_),
       rule_(rule_of(task, options.stopping)) {}
 

@@ -17,7 +17,7 @@ namespace hourglass {
 
 class FitRun {
  public:
-  // `index` counts the runs from 0: its seed is options.fit.seed + index. Task and options must outlive this.
+  // `index` counts the runs from 0; it is fitted with share_of(options, index). Task and options must outlive this.
   FitRun(const Task& task, const Problem& problem, const OpTable& table, const RestoreOptions& options, int index);
 
   // One iteration; RestoreStep's total and seconds are the caller's to fill in. Throws Error when the fit diverges

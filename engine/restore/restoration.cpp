@@ -40,37 +40,28 @@ std::vector<std::pair<std::string, double>> op_seconds(Plan& plan) {
   return ops;
 }
 
-Problem problem_of(const Task& task, Network network, const OpTable& table) {
+}  // namespace
+
+Problem make_problem(const Task& task, Network network, const OpTable& table) {
   GraphBuilder builder(network.graph, table);
   const ValueId loss = task.energy(builder, network.image);
   return {std::move(network.graph), network.input, network.image, loss};
 }
 
-}  // namespace
-
-Problem make_problem(const Task& task, const NetworkFactory& network, const OpTable& table) {
-  return problem_of(task, bind_network(network, table, task.baseline()), table);
-}
-
-Restoration::Restoration(const Task& task, const NetworkFactory& make, const OpTable& table,
-                         const RestoreOptions& options)
-    : task_(task), table_(table), options_(options), of_each_(options), start_(std::chrono::steady_clock::now()) {
+Restoration::Restoration(const Task& task, Network network, const OpTable& table, const RestoreOptions& options)
+    : task_(task), table_(table), options_(options), start_(std::chrono::steady_clock::now()) {
   const Image& sought = task.baseline();
   if (options.original) check_original(*options.original, sought);
-  Network network = bind_network(make, table, sought);
   canvas_width_ = network.canvas_width;
   canvas_height_ = network.canvas_height;
   network_sha256_ = sha256_of(network.graph);
-  problem_ = problem_of(task, std::move(network), table);
+  problem_ = make_problem(task, std::move(network), table);
   problem_sha256_ = sha256_of(problem_->graph);
   sum_.assign(sought.pixels.size(), 0.0F);
 
-  const int lanes = std::clamp(options.at_once, 1, options.runs);
-  const int all_threads = threads_in_all(), threads = std::max(1, all_threads / lanes);
-  of_each_.fit.threads = threads;
-  of_each_.fit.memory_limit /= static_cast<std::size_t>(lanes);
+  const int lanes = lanes_of(options), threads = share_of(options, 0).threads;
   // A fit that does not fit is refused before anything is begun.
-  if (options.fit.memory_limit > 0) Fit::planned_bytes(*problem_, table, of_each_.fit);
+  if (options.fit.memory_limit > 0) Fit::planned_bytes(*problem_, table, share_of(options, 0));
   lanes_.resize(static_cast<std::size_t>(lanes));
   if (lanes == 1) return;
   for (Lane& lane : lanes_) lane.worker = std::make_unique<Worker>();
@@ -78,8 +69,6 @@ Restoration::Restoration(const Task& task, const NetworkFactory& make, const OpT
   if (lanes * threads != available_cpus()) return;
   in_lanes([&](std::size_t lane) { keep_to_cpus(static_cast<int>(lane) * threads, threads); });
 }
-
-int Restoration::threads_in_all() const { return options_.fit.threads > 0 ? options_.fit.threads : available_cpus(); }
 
 double Restoration::seconds() const {
   return seconds_before_ + std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
@@ -108,7 +97,7 @@ void Restoration::in_lanes(const std::function<void(std::size_t)>& work) {
 
 void Restoration::begin_run(Lane& lane, int index) {
   lane.run.reset();  // its memory, before the next one's is asked for
-  lane.run = std::make_unique<FitRun>(task_, *problem_, table_, of_each_, index);
+  lane.run = std::make_unique<FitRun>(task_, *problem_, table_, options_, index);
 }
 
 std::vector<RestoreStep> Restoration::round(std::vector<TimedPart>* parts) {
@@ -181,7 +170,7 @@ RestoreResult Restoration::summary() const {
 }
 
 RestoreResult Restoration::finished(RestoreResult result, Image average) const {
-  omp_set_num_threads(threads_in_all());  // the lanes' threads have their own number
+  omp_set_num_threads(threads_of(options_));  // the lanes' threads have their own number
   result.finished = task_.finish(std::move(average), levels_of(options_.bit_depth));
   result.seconds = seconds();
   return result;

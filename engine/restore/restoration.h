@@ -1,6 +1,6 @@
 // One restoration as an object that is advanced step by step, and can be put away and taken up again.
 //
-//   Restoration restoration(*task, network, table, options);
+//   Restoration restoration(*task, bind_network(make, table, task->baseline()), table, options);
 //   while (!restoration.done()) restoration.round();
 //   const RestoreResult result = restoration.finish();
 //
@@ -26,13 +26,14 @@
 
 namespace hourglass {
 
-// The network with the task's energy behind it: what each run fits.
-Problem make_problem(const Task& task, const NetworkFactory& network, const OpTable& table);
+// The network, bound to the task's baseline, with the task's energy behind it: what each run fits.
+Problem make_problem(const Task& task, Network network, const OpTable& table);
 
 class Restoration {
  public:
-  // Task and table must outlive this. Throws Error when the network does not suit the task.
-  Restoration(const Task& task, const NetworkFactory& network, const OpTable& table, const RestoreOptions& options);
+  // The network is bound to the task's baseline. Task and table must outlive this. Throws Error when the network does
+  // not suit the task.
+  Restoration(const Task& task, Network network, const OpTable& table, const RestoreOptions& options);
 
   // Whether all runs have ended.
   [[nodiscard]] bool done() const { return ended_ == options_.runs; }
@@ -72,12 +73,10 @@ class Restoration {
   void begin_run(Lane& lane, int index);
   [[nodiscard]] RestoreResult summary() const;  // all but what takes the time
   [[nodiscard]] RestoreResult finished(RestoreResult result, Image average) const;
-  [[nodiscard]] int threads_in_all() const;
 
   const Task& task_;
   const OpTable& table_;
-  RestoreOptions options_;  // of all
-  RestoreOptions of_each_;  // of a run: with its share of threads and memory
+  RestoreOptions options_;
   int64_t canvas_width_ = 0, canvas_height_ = 0;
   std::string network_sha256_, problem_sha256_;
   std::optional<Problem> problem_;

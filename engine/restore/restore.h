@@ -35,6 +35,14 @@ struct RestoreOptions {
   bool profile = false;           // time one pass more at the end, op by op
 };
 
+// How many runs are in hand at the same time: at_once, but no more than there are.
+int lanes_of(const RestoreOptions& options);
+// The threads that all of them have together.
+int threads_of(const RestoreOptions& options);
+// What one run is fitted with, `run` counting from 0: a seed of its own, and a lane's share of the threads and the
+// memory.
+FitOptions share_of(const RestoreOptions& options, int run);
+
 // One iteration. PSNRs in dB over all channels, of the iterate and of the run's exponential average, both before the
 // task's finishing step.
 struct RestoreStep {

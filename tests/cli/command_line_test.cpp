@@ -21,6 +21,7 @@ struct Example {
   std::vector<int64_t> snapshots = {10, 20};
   std::optional<double> noise, drop;
   bool loud = false, keep = true;
+  int verbose = 0;
 
   Command command() {
     Command command{.name = "try", .help = "Tries"};
@@ -34,6 +35,7 @@ struct Example {
                  {.names = "--bytes", .target = &bytes, .help = "", .checks = {memory_size()}},
                  {.names = "--snapshots", .target = &snapshots, .help = ""},
                  {.names = "--loud", .target = &loud, .help = ""},
+                 {.names = "-v,--verbose", .target = Counts{&verbose}, .help = ""},
                  {.names = "--no-keep", .target = Clears{&keep}, .help = ""}});
     return command;
   }
@@ -81,6 +83,19 @@ TEST_CASE("what is given goes to its place, and the rest keeps its default") {
   const NamedValues in_force{{"file", "out"},   {"name", "small"},    {"threads", "2"}, {"rate", "0.01"},
                              {"bytes", "2048"}, {"snapshots", "1,2"}, {"no-keep", ""},  {"noise", "5"}};
   CHECK(settings_of(line) == in_force);
+}
+
+TEST_CASE("a flag that counts says how often it was given") {
+  for (const auto& [arguments, times] :
+       std::vector<std::pair<std::vector<const char*>, int>>{{{"try", "in", "--noise", "1"}, 0},
+                                                             {{"try", "in", "--noise", "1", "-v"}, 1},
+                                                             {{"try", "in", "--noise", "1", "-vv"}, 2},
+                                                             {{"try", "in", "--noise", "1", "-v", "--verbose"}, 2}}) {
+    Example example;
+    const ParsedCommand command = example.parsed(arguments);
+    CHECK(example.verbose == times);
+    CHECK(command.given("verbose") == (times > 0));
+  }
 }
 
 TEST_CASE("arguments that make no command are refused with a reason and the help to read") {

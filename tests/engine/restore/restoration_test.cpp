@@ -39,10 +39,11 @@ class Wave : public Task {
   Image target_;
 };
 
-NetworkFactory network(int64_t channels = 4) {
-  return [channels](int64_t height, int64_t width) {
+Network network(int64_t channels = 4) {
+  const auto make = [channels](int64_t height, int64_t width) {
     return make_skip({.channels = {channels}, .skips = {0}, .input_depth = 2, .output_channels = 1}, height, width);
   };
+  return bind_network(make, op_table(), Wave().baseline());
 }
 
 RestoreOptions options_of(int64_t iterations, int runs = 1) {
@@ -67,6 +68,25 @@ std::string error_of_load(Restoration& restoration, const Archive& archive) {
 }
 
 }  // namespace
+
+TEST_CASE("a run's share: a seed of its own, and its part of the threads and the memory") {
+  RestoreOptions options = options_of(10, 3);
+  options.fit.seed = 5;
+  options.fit.threads = 5;
+  options.fit.memory_limit = 1000;
+  CHECK(share_of(options, 0).seed == 5);
+  CHECK(share_of(options, 2).seed == 7);
+  CHECK(share_of(options, 2).threads == 5);
+  CHECK(share_of(options, 2).memory_limit == 1000);
+  options.at_once = 2;
+  CHECK(share_of(options, 1).threads == 2);
+  CHECK(share_of(options, 1).memory_limit == 500);
+  options.at_once = 8;  // more than there are runs
+  CHECK(lanes_of(options) == 3);
+  CHECK(share_of(options, 0).threads == 1);
+  options.fit.threads = 2;
+  CHECK(share_of(options, 0).threads == 1);
+}
 
 TEST_CASE("put away and taken up at any time, a restoration ends with the same bytes") {
   const Wave task;
