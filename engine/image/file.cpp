@@ -42,16 +42,17 @@ class Descriptor {
   int fd_;
 };
 
-// Removes the file at the end of the scope unless it was kept.
+// Removes the file at the end of the scope unless it was kept, or has no name.
 class TemporaryFile {
  public:
   explicit TemporaryFile(fs::path path) : path_(std::move(path)) {}
   ~TemporaryFile() {
-    if (!kept_) ::unlink(path_.c_str());
+    if (!kept_ && !path_.empty()) ::unlink(path_.c_str());
   }
   TemporaryFile(const TemporaryFile&) = delete;
   TemporaryFile& operator=(const TemporaryFile&) = delete;
   [[nodiscard]] const fs::path& path() const { return path_; }
+  void set_path(fs::path path) { path_ = std::move(path); }
   void keep() { kept_ = true; }
 
  private:
@@ -104,25 +105,52 @@ Target look_at(const std::string& path, bool overwrite) {
   return target;
 }
 
-// Creates a new file beside the target, with the permissions that any new file gets.
-fs::path create_beside(const Target& target, const std::string& path, int& fd) {
+fs::path folder_of(const fs::path& file) { return file.has_parent_path() ? file.parent_path() : fs::path("."); }
+
+// Calls make(path) for new names beside the target until it succeeds; it returns whether, and sets errno.
+template <typename Make>
+fs::path named_beside(const Target& target, const std::string& path, const Make& make) {
   static std::atomic<unsigned> counter{0};
   constexpr int kAttempts = 100;
   int error = EEXIST;
   for (int i = 0; i < kAttempts && error == EEXIST; ++i) {
     fs::path temporary = target.path;
     temporary += fmt::format(".{}-{}.tmp", ::getpid(), counter++);
-    fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd >= 0) return temporary;
+    if (make(temporary)) return temporary;
     error = errno;
   }
   fail("{}: cannot create the file: {}", path, reason(error));
 }
 
+// A new file in the target's folder, with the permissions that any new file gets. It has no name until name_beside()
+// gives it one, so that nothing is left where the program is killed. -1 where the file system has no such files.
+int open_unnamed(const Target& target) {
+#ifdef O_TMPFILE
+  if (::access("/proc/self/fd", X_OK) == 0) {
+    return ::open(folder_of(target.path).c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+  }
+#endif
+  return -1;
+}
+
+fs::path name_beside(const Target& target, const std::string& path, int fd) {
+  const std::string unnamed = fmt::format("/proc/self/fd/{}", fd);
+  return named_beside(target, path, [&](const fs::path& name) {
+    return ::linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
+  });
+}
+
+// The same with a name from the beginning.
+fs::path create_beside(const Target& target, const std::string& path, int& fd) {
+  return named_beside(target, path, [&](const fs::path& name) {
+    fd = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    return fd >= 0;
+  });
+}
+
 // Makes a name that was just given survive a power failure; file systems that can't are let be.
 void sync_folder(const fs::path& file) {
-  const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
-  const Descriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const Descriptor descriptor(::open(folder_of(file).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (descriptor.get() >= 0) ::fsync(descriptor.get());
 }
 
@@ -175,11 +203,13 @@ void write_file_atomically(const std::string& path, std::span<const uint8_t> byt
     if (file.get() < 0) fail("{}: cannot open: {}", path, reason(errno));
     return write_directly(path, file.get(), bytes);
   }
-  int fd = -1;
-  TemporaryFile temporary(create_beside(target, path, fd));
+  int fd = open_unnamed(target);
+  const bool unnamed = fd >= 0;
+  TemporaryFile temporary(unnamed ? fs::path() : create_beside(target, path, fd));
   Descriptor file(fd);
   write_directly(path, fd, bytes);
   if (::fsync(fd) != 0) fail("{}: cannot write: {}", path, reason(errno));
+  if (unnamed) temporary.set_path(name_beside(target, path, fd));
   if (const int error = file.close()) fail("{}: cannot write: {}", path, reason(error));
   publish(temporary, target, path, overwrite);
   sync_folder(target.path);
@@ -189,8 +219,8 @@ void check_writable(const std::string& path, bool overwrite) {
   if (path == "-") return;
   const Target target = look_at(path, overwrite);
   if (target.special) return;
-  int fd = -1;
-  const TemporaryFile temporary(create_beside(target, path, fd));
+  int fd = open_unnamed(target);
+  const TemporaryFile temporary(fd >= 0 ? fs::path() : create_beside(target, path, fd));
   const Descriptor file(fd);
 }
 

@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -99,6 +100,27 @@ TEST_CASE("nothing is left behind when writing fails half way") {
   std::signal(SIGXFSZ, handler);
   CHECK_CONTAINS(replacing, "cannot write: File too large");
   CHECK_CONTAINS(creating, "cannot write: File too large");
+  CHECK(folder.names() == std::vector<std::string>{"a"});
+  CHECK(read_file(folder / "a") == kOld);
+}
+
+TEST_CASE("nothing is left behind when the program is killed half way") {
+  const TemporaryFolder folder;
+  write_file_atomically(folder / "a", kOld, false);
+  // Beyond the limit the write kills the process, as SIGXFSZ does where nobody ignores it.
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    std::signal(SIGXFSZ, SIG_DFL);
+    const rlimit limit{1 << 20, 1 << 20};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    write_file_atomically(folder / "a", Bytes(4 << 20), true);
+    ::_exit(0);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFSIGNALED(status));
+  CHECK(WTERMSIG(status) == SIGXFSZ);
   CHECK(folder.names() == std::vector<std::string>{"a"});
   CHECK(read_file(folder / "a") == kOld);
 }
