@@ -39,7 +39,7 @@ void print_profile(Fit& fit, int64_t iterations) {
   OpTimes times;
   for (const StepProfile& step : profile.steps) {
     times.add(step.info.op, step.seconds.median);
-    fmt::print("{:8.3f} ms  {:24} {:26} {:34} {}\n", step.seconds.median * 1e3, step.info.op, step.info.implementation,
+    fmt::print("{:8.3f} ms  {:32} {:50} {:34} {}\n", step.seconds.median * 1e3, step.info.op, step.info.implementation,
                step.info.layout, step.info.name);
   }
   fmt::print("\n{}\n", times.table());

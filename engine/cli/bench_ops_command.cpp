@@ -70,14 +70,14 @@ ExitCode run(const Arguments& a) {
   fmt::print("{} {} {} on {} thread{}: medians of {} iterations; measured peak {:.0f} GFLOP/s, {:.1f} GB/s\n\n",
              a.network.model, a.network.size, precision_name(a.network), threads, threads == 1 ? "" : "s", a.iterations,
              peak.gflops, peak.gbytes);
-  fmt::print("{:>9}  {:>8}  {:>6}  {:>5}  {:26} {:18} {:22} {}\n", "ms", "GFLOP/s", "GB/s", "peak", "op", "output",
+  fmt::print("{:>9}  {:>8}  {:>6}  {:>5}  {:32} {:18} {:50} {}\n", "ms", "GFLOP/s", "GB/s", "peak", "op", "output",
              "implementation", "node");
   for (const StepProfile& step : profile.steps) {
     const double seconds = step.seconds.median;
     const std::string gflops = step.flops > 0 ? fmt::format("{:.1f}", step.flops / seconds * 1e-9) : "";
     const std::string gbytes = step.bytes > 0 ? fmt::format("{:.1f}", step.bytes / seconds * 1e-9) : "";
     const std::string share = step.bytes > 0 ? fmt::format("{:.0f} %", 100 * share_of_peak(step, peak)) : "";
-    fmt::print("{:9.3f}  {:>8}  {:>6}  {:>5}  {:26} {:18} {:22} {}\n", seconds * 1e3, gflops, gbytes, share,
+    fmt::print("{:9.3f}  {:>8}  {:>6}  {:>5}  {:32} {:18} {:50} {}\n", seconds * 1e3, gflops, gbytes, share,
                step.info.op, step.shape, step.info.implementation, step.info.name);
   }
   fmt::print("{:9.3f}  the whole iteration, {} steps\n", profile.seconds.median * 1e3, profile.steps.size());

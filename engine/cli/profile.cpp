@@ -94,10 +94,10 @@ std::string OpTimes::table() const {
 std::string plan_text(const Plan& plan, bool declined) {
   const std::vector<StepInfo>& steps = plan.steps();
   std::string text =
-      fmt::format("plan: {:26} {:18} {:36} {:34} {}\n", "op", "output", "implementation", "layout", "node");
+      fmt::format("plan: {:26} {:18} {:50} {:34} {}\n", "op", "output", "implementation", "layout", "node");
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const StepInfo& step = steps[i];
-    text += fmt::format("{:4}  {:26} {:18} {:36} {:34} {}\n", i, step.op, shape_of(plan, step), step.implementation,
+    text += fmt::format("{:4}  {:26} {:18} {:50} {:34} {}\n", i, step.op, shape_of(plan, step), step.implementation,
                         step.layout, step.name);
     for (const std::string& reason : step.declined) {
       if (declined) text += fmt::format("      not {}\n", reason);

@@ -105,9 +105,11 @@ std::string_view reason_against(const Candidate& candidate, const Convolution& c
   if (!has(needed)) return "needs other instructions than this CPU has";
   if (is_bf16 && !candidate.beside_amx && has(Isa::amx)) return "AMX is faster";
   if (!takes(source_of(conv))) {
-    if (!conv.normalized) return "only for a source that is normalised, or resized, on the way";
-    return conv.direction == Direction::grad_src ? "the gradient goes on through a resize"
-                                                 : "does not make such a source on the way";
+    if (conv.direction == Direction::grad_src) {
+      return conv.normalized ? "does not pass the gradient on through a resize" : "needs a source that was resized";
+    }
+    if (takes(kNormalized)) return conv.normalized ? "does not resize its source" : "needs a source to normalise";
+    return takes(kResized) ? "needs a source to resize" : "does not normalise its source";
   }
   if (conv.statistics && !takes(kStatistics)) return "takes no statistics of what it writes";
   if (conv.group != 1 && !takes(kGroups)) return "one group only";
@@ -168,6 +170,7 @@ KernelPlan plan_convolution(const PlanContext& ctx, const Convolution& conv) {
     return plan;
   }
   if (conv.normalized || conv.statistics) {
+    declined.emplace_back("one kernel for all of it; the convolution alone:");
     KernelPlan plan = plan_apart(ctx, conv);
     plan.ours = false;
     plan.declined.insert(plan.declined.begin(), declined.begin(), declined.end());

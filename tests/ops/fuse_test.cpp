@@ -8,6 +8,7 @@
 
 #include "graph/autodiff.h"
 #include "graph/evaluate.h"
+#include "ops/resampling/separable_map.h"
 #include "ops/table.h"
 
 namespace hourglass::test {
@@ -288,6 +289,7 @@ TEST_CASE("padding goes into the convolution that reads it") {
 struct ResizingNet {
   Attrs resize{{"mode", std::string("linear")}, {"scales", Floats{1, 1, 2, 2}}};
   bool joins = false, has_activation = false, read_twice = false, is_second = false;
+  int64_t resized_channels = 3;
 
   [[nodiscard]] Net make() const {
     Net net;
@@ -296,7 +298,8 @@ struct ResizingNet {
       return b.parameter(name, {DType::f32, std::move(shape)}, {.kind = Init::Kind::uniform, .low = -1, .high = 1});
     };
     net.x = b.input("x", {DType::f32, Shape{1, 2, 6, 5}});
-    const ValueId resized = b.add("Resize", {b.add("Conv", {net.x, parameter("small", Shape{3, 2, 1, 1})})}, resize);
+    const ValueId resized =
+        b.add("Resize", {b.add("Conv", {net.x, parameter("small", Shape{resized_channels, 2, 1, 1})})}, resize);
     ValueId src = resized;
     if (joins) {
       const Shape shape = net.graph.shape(resized);
@@ -316,6 +319,23 @@ struct ResizingNet {
     return net;
   }
 };
+
+TEST_CASE("an image of more channels than the kernels can resize is resized apart") {
+  constexpr int64_t kMost = kernels::SeparableMap::kMostChannels;
+  for (const int64_t channels : {kMost, kMost + 1}) {
+    CAPTURE(channels);
+    Net fused = ResizingNet{.resized_channels = channels}.make();
+    fuse(fused.graph, op_table());
+    fuse_normalizations(fused.graph, op_table());
+    CHECK(count(fused.graph, "ResizeStatistics") == (channels == kMost ? 1 : 0));
+    // Its shapes are checked again, as a plan would.
+    for (const Node& node : fused.graph.nodes) {
+      std::vector<const TensorType*> inputs;
+      for (const ValueId id : node.inputs) inputs.push_back(id.valid() ? &fused.graph.type(id) : nullptr);
+      CHECK_NOTHROW(infer_types(*node.op, node.attrs, inputs, node.name));
+    }
+  }
+}
 
 TEST_CASE("an image that is enlarged for a normalised convolution is never made") {
   const Attrs cubic{{"mode", std::string("cubic")}, {"sizes", Dims{1, 3, 13, 9}}};
