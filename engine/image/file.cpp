@@ -219,8 +219,9 @@ void check_writable(const std::string& path, bool overwrite) {
   if (path == "-") return;
   const Target target = look_at(path, overwrite);
   if (target.special) return;
-  int fd = open_unnamed(target);
-  const TemporaryFile temporary(fd >= 0 ? fs::path() : create_beside(target, path, fd));
+  // With a name, which may be too long for the folder.
+  int fd = -1;
+  const TemporaryFile temporary(create_beside(target, path, fd));
   const Descriptor file(fd);
 }
 
