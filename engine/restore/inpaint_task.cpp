@@ -51,7 +51,7 @@ class InpaintTask : public Task {
     return psnr_of_mse(total / static_cast<double>(count_ * image_.channels));
   }
 
-  [[nodiscard]] Finished finish(Image average, int levels) const override {
+  [[nodiscard]] Finished finish(Image average, int levels, const Advance& advance) const override {
     if (options_.keep_known) {
       for (int c = 0; c < image_.channels; ++c) {
         for (int64_t i = 0; i < image_.plane_size(); ++i) {
@@ -59,7 +59,7 @@ class InpaintTask : public Task {
         }
       }
     }
-    return Task::finish(std::move(average), levels);
+    return Task::finish(std::move(average), levels, advance);
   }
 
  private:

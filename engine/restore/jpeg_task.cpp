@@ -42,10 +42,19 @@ class JpegTask : public Task {
     };
   }
 
-  [[nodiscard]] Finished finish(Image average, int levels) const override {
-    if (!model_ || !options_.use_cells) return Task::finish(std::move(average), levels);
-    Image posterior = to_posterior_mean(average, *model_, options_.sigma_factor);
-    posterior = refine(posterior, degraded_, *model_, options_.refine_passes);
+  [[nodiscard]] Finished finish(Image average, int levels, const Advance& advance) const override {
+    if (!model_ || !options_.use_cells) return Task::finish(std::move(average), levels, advance);
+    const Image posterior = to_posterior_mean(average, *model_, options_.sigma_factor);
+    return in_cells(refine(posterior, degraded_, *model_, options_.refine_passes, advance), levels);
+  }
+
+  [[nodiscard]] std::optional<Finished> filter(int levels, const Advance& advance) const override {
+    if (!model_) return {};
+    return in_cells(filter_jpeg(degraded_, *model_, advance), levels);
+  }
+
+ private:
+  [[nodiscard]] Finished in_cells(const Image& posterior, int levels) const {
     CellShares shares;
     shares.exact = check_cells(to_consistent(posterior, *model_, 0), *model_).share();
     Finished finished{.image = to_consistent(posterior, *model_, levels), .cells = {}};
@@ -54,7 +63,6 @@ class JpegTask : public Task {
     return finished;
   }
 
- private:
   JpegTaskOptions options_;
   Image degraded_;
   std::optional<JpegCoefficients> file_;

@@ -3,6 +3,7 @@
 
 #include "engine/restore/consistency.h"
 #include "engine/restore/jpeg_model.h"
+#include "engine/restore/task.h"
 
 namespace hourglass {
 
@@ -18,6 +19,10 @@ inline constexpr double kRefineSigmaFactor = 1;
 
 // estimate: in the cells (to_posterior_mean). decoded: the JPEG's pixels. Images smaller than 8x8 come back as they
 // are, and one that is equal to the JPEG.
-Image refine(const Image& estimate, const Image& decoded, const JpegModel& model, int passes);
+Image refine(const Image& estimate, const Image& decoded, const JpegModel& model, int passes,
+             const Advance& advance = {});
+
+// The same from the JPEG alone, without a fit.
+Image filter_jpeg(const Image& decoded, const JpegModel& model, const Advance& advance = {});
 
 }  // namespace hourglass

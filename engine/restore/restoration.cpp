@@ -171,7 +171,7 @@ RestoreResult Restoration::summary() const {
 
 RestoreResult Restoration::finished(RestoreResult result, Image average) const {
   omp_set_num_threads(threads_of(options_));  // the lanes' threads have their own number
-  result.finished = task_.finish(std::move(average), levels_of(options_.bit_depth));
+  result.finished = task_.finish(std::move(average), levels_of(options_.bit_depth), {});
   result.seconds = seconds();
   return result;
 }

@@ -4,7 +4,7 @@
 
 namespace hourglass {
 
-Finished Task::finish(Image average, int levels) const {
+Finished Task::finish(Image average, int levels, const Advance& /*advance*/) const {
   clamp(average);
   for (float& value : average.pixels) {
     value = std::round(value * static_cast<float>(levels)) / static_cast<float>(levels);

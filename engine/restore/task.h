@@ -8,6 +8,7 @@
 // is immutable once made, so one task serves several fits.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -31,6 +32,10 @@ struct Finished {
   std::optional<CellShares> cells;
 };
 
+// Told now and then which share of a piece of work is done, from 0 to 1; answers false to have it ended early, with the
+// best that there is by then. Called from one thread at a time.
+using Advance = std::function<bool(double done)>;
+
 class Task {
  public:
   Task() = default;
@@ -51,7 +56,9 @@ class Task {
   [[nodiscard]] virtual Discrepancy discrepancy() const { return {}; }
   // Makes the result of the network's average: by default clamped and rounded to multiples of 1/levels, by some tasks
   // first moved to what the input states for certain.
-  [[nodiscard]] virtual Finished finish(Image average, int levels) const;
+  [[nodiscard]] virtual Finished finish(Image average, int levels, const Advance& advance) const;
+  // The result that needs no network, in seconds: empty where the input alone says too little for one.
+  [[nodiscard]] virtual std::optional<Finished> filter(int /*levels*/, const Advance& /*advance*/) const { return {}; }
 };
 
 }  // namespace hourglass

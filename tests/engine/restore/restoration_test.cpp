@@ -30,7 +30,7 @@ class Wave : public Task {
     if (calls_ == 0) return {};
     return [this, left = calls_](std::span<const float>) mutable { return --left > 0 ? 1.5 : 0.9; };
   }
-  [[nodiscard]] Finished finish(Image average, int) const override {
+  [[nodiscard]] Finished finish(Image average, int, const Advance&) const override {
     return {.image = std::move(average), .cells = {}};
   }
 

@@ -131,8 +131,8 @@ TEST_CASE("inpainting: what is missing has no weight, what is known stays") {
   }
   CHECK(at.energy == doctest::Approx(known / count).epsilon(1e-5));
 
-  const Image finished = task->finish(other, 255).image;
-  const Image redrawn = make_inpaint_task(image, mask, {.keep_known = false})->finish(other, 255).image;
+  const Image finished = task->finish(other, 255, {}).image;
+  const Image redrawn = make_inpaint_task(image, mask, {.keep_known = false})->finish(other, 255, {}).image;
   for (std::size_t i = 0; i < pixels.size(); ++i) {
     CHECK(finished.pixels[i] == doctest::Approx(mask.pixels[i % 120] > 0 ? image.pixels[i] : other.pixels[i]));
     CHECK(redrawn.pixels[i] == doctest::Approx(other.pixels[i]));
@@ -175,8 +175,8 @@ TEST_CASE("a result lies on the grid of its bit depth") {
   Image image(2, 1, 1);
   image.pixels = {-0.2F, 0.50001F};
   const std::unique_ptr<Task> task = make_denoise_task(image);
-  CHECK(task->finish(image, levels_of(8)).image.pixels == std::vector<float>{0, 128.0F / 255});
-  CHECK(task->finish(image, levels_of(16)).image.pixels == std::vector<float>{0, 32768.0F / 65535});
+  CHECK(task->finish(image, levels_of(8), {}).image.pixels == std::vector<float>{0, 128.0F / 255});
+  CHECK(task->finish(image, levels_of(16), {}).image.pixels == std::vector<float>{0, 32768.0F / 65535});
 }
 
 TEST_CASE("noise and holes are as strong as asked for, and come from the seed") {
