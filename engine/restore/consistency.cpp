@@ -5,6 +5,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "ops/simd/restoration_loops.h"
+
 namespace hourglass {
 namespace {
 
@@ -72,20 +74,26 @@ void move_coefficients(Plane& plane, const JpegModel& model, std::size_t compone
   model.add_replicated(difference, component, plane);
 }
 
-std::array<double, 64> estimate_sigmas(const Plane& plane, const JpegModel& model, std::size_t component,
-                                       double factor) {
-  const JpegComponent& file = model.file().components[component];
-  const std::vector<Block> blocks = transform(model.downsample(plane, component));
-  std::array<double, 64> sigmas{};
+// factor * the rms over the blocks of (coefficient - n q), for each frequency.
+std::array<double, 64> sigmas_of(const std::vector<Block>& blocks, const JpegComponent& file, double factor) {
+  // Sums belong to rows of blocks, so that threads don't change them.
+  std::vector<std::array<double, 64>> rows(static_cast<std::size_t>(file.height_in_blocks));
+#pragma omp parallel for schedule(static)
   for (int64_t r = 0; r < file.height_in_blocks; ++r) {
+    std::array<double, 64> sums{};
     for (int64_t c = 0; c < file.width_in_blocks; ++c) {
       const Block& block = blocks[static_cast<std::size_t>(r * file.width_in_blocks + c)];
       const int16_t* n = file.block(r, c);
       for (std::size_t f = 0; f < 64; ++f) {
         const double offset = block[f] - static_cast<double>(n[f]) * file.quantization[f];
-        sigmas[f] += offset * offset;
+        sums[f] += offset * offset;
       }
     }
+    rows[static_cast<std::size_t>(r)] = sums;
+  }
+  std::array<double, 64> sigmas{};
+  for (const std::array<double, 64>& sums : rows) {
+    for (std::size_t f = 0; f < 64; ++f) sigmas[f] += sums[f];
   }
   for (double& sigma : sigmas) sigma = factor * std::sqrt(sigma / static_cast<double>(blocks.size()));
   return sigmas;
@@ -128,14 +136,38 @@ double truncated_normal_mean(double mean, double sigma, double low, double high)
 
 Image to_posterior_mean(const Image& estimate, const JpegModel& model, double sigma_factor) {
   std::vector<Plane> planes = model.to_planes(estimate);
-  for (std::size_t i = 0; i < planes.size(); ++i) {
-    const std::array<double, 64> sigmas = estimate_sigmas(planes[i], model, i, sigma_factor);
-    move_coefficients(planes[i], model, i, [&](float c, int n, int q, std::size_t index) {
-      const double low = (n - 0.5) * q, high = (n + 0.5) * q;
-      return static_cast<float>(truncated_normal_mean(c, sigmas[index % 64], low, high));
-    });
-  }
+  to_posterior_mean(planes, model, sigma_factor);
   return model.to_image(planes);
+}
+
+void to_posterior_mean(std::vector<Plane>& planes, const JpegModel& model, double sigma_factor) {
+  for (std::size_t i = 0; i < planes.size(); ++i) {
+    const JpegComponent& file = model.file().components[i];
+    const Plane small = model.downsample(planes[i], i);
+    std::vector<Block> blocks = transform(small);
+    const std::array<double, 64> sigmas = sigmas_of(blocks, file, sigma_factor);
+    // Below this the normal is a point for float: all that is left is the cell.
+    constexpr float kLeast = 1e-3F;
+    Block steps, floats;
+    for (std::size_t f = 0; f < 64; ++f) {
+      steps[f] = file.quantization[f];
+      floats[f] = std::max(static_cast<float>(sigmas[f]), kLeast * steps[f]);
+    }
+    const kernels::RestorationLoops& loops = kernels::restoration_loops();
+    Plane difference(small.width, small.height);
+#pragma omp parallel for schedule(static)
+    for (int64_t r = 0; r < file.height_in_blocks; ++r) {
+      for (int64_t c = 0; c < file.width_in_blocks; ++c) {
+        Block& block = blocks[static_cast<std::size_t>(r * file.width_in_blocks + c)];
+        Block n, moved = block;
+        std::copy_n(file.block(r, c), 64, n.begin());
+        loops.truncated_means(moved.data(), n.data(), steps.data(), floats.data(), 64);
+        for (std::size_t f = 0; f < 64; ++f) block[f] = n[f] * steps[f] + moved[f] - block[f];
+        inverse_dct(block.data(), difference.row(r * 8) + c * 8, difference.width);
+      }
+    }
+    model.add_replicated(difference, i, planes[i]);
+  }
 }
 
 Image to_consistent(const Image& image, const JpegModel& model, int levels) {

@@ -22,6 +22,8 @@ double truncated_normal_mean(double mean, double sigma, double low, double high)
 
 // The image nearest to `estimate` in the sense above, not clamped or rounded. sigma_factor = 0 clamps into the cells.
 Image to_posterior_mean(const Image& estimate, const JpegModel& model, double sigma_factor = kSigmaFactor);
+// The same in place, of the planes that JpegModel::to_planes() makes of the image.
+void to_posterior_mean(std::vector<Plane>& planes, const JpegModel& model, double sigma_factor);
 
 // Alternates the cells with [0, 1] and, for levels > 0, with rounding to that many steps (255 or 65535), and returns
 // the iterate for which most coefficients come out as in the file. Its values lie in [0, 1], on the grid of levels.

@@ -107,6 +107,7 @@ std::vector<Plane> JpegModel::to_planes(const Image& image) const {
   std::vector<Plane> planes;
   for (std::size_t p = 0; p < map.planes; ++p) {
     Plane plane(image.width, image.height);
+#pragma omp parallel for schedule(static)
     for (std::size_t i = 0; i < plane.samples.size(); ++i) {
       double value = map.shift[p];
       for (std::size_t c = 0; c < map.channels; ++c) {
@@ -122,6 +123,7 @@ std::vector<Plane> JpegModel::to_planes(const Image& image) const {
 Image JpegModel::to_image(const std::vector<Plane>& planes) const {
   Image image(planes[0].width, planes[0].height, static_cast<int>(planes.size()));
   const Eigen::Matrix3d inverse = ycbcr_from_rgb().inverse();
+#pragma omp parallel for schedule(static)
   for (std::size_t i = 0; i < planes[0].samples.size(); ++i) {
     for (std::size_t c = 0; c < planes.size(); ++c) {
       double value = planes[c].samples[i] + kLevelShift;
@@ -144,12 +146,9 @@ Plane JpegModel::downsample(const Plane& plane, std::size_t component) const {
   Plane result(c.width_in_blocks * 8, c.height_in_blocks * 8);
   const int64_t rows = round_up(plane.height, rv) / rv;
   const float scale = 1.0F / static_cast<float>(rh * rv);
-  for (int64_t y = 0; y < result.height; ++y) {
+#pragma omp parallel for schedule(static)
+  for (int64_t y = 0; y < rows; ++y) {
     float* out = result.row(y);
-    if (y >= rows) {
-      std::copy_n(result.row(rows - 1), result.width, out);
-      continue;
-    }
     for (int64_t x = 0; x < result.width; ++x) {
       float sum = 0;
       for (int64_t dy = 0; dy < rv; ++dy) {
@@ -159,11 +158,13 @@ Plane JpegModel::downsample(const Plane& plane, std::size_t component) const {
       out[x] = sum * scale;
     }
   }
+  for (int64_t y = rows; y < result.height; ++y) std::copy_n(result.row(rows - 1), result.width, result.row(y));
   return result;
 }
 
 void JpegModel::add_replicated(const Plane& difference, std::size_t component, Plane& plane) const {
   const int64_t rh = ratio_h(component), rv = ratio_v(component);
+#pragma omp parallel for schedule(static)
   for (int64_t y = 0; y < plane.height; ++y) {
     const float* from = difference.row(y / rv);
     float* to = plane.row(y);

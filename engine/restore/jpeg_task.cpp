@@ -6,7 +6,6 @@
 #include "engine/image/read_image.h"
 #include "engine/restore/energy.h"
 #include "engine/restore/pixel_psnr.h"
-#include "engine/restore/refine.h"
 #include "graph/error.h"
 
 namespace hourglass {
@@ -45,12 +44,12 @@ class JpegTask : public Task {
   [[nodiscard]] Finished finish(Image average, int levels, const Advance& advance) const override {
     if (!model_ || !options_.use_cells) return Task::finish(std::move(average), levels, advance);
     const Image posterior = to_posterior_mean(average, *model_, options_.sigma_factor);
-    return in_cells(refine(posterior, degraded_, *model_, options_.refine_passes, advance), levels);
+    return in_cells(filter_jpeg(posterior, degraded_, *model_, {.passes = options_.refine_passes}, advance), levels);
   }
 
   [[nodiscard]] std::optional<Finished> filter(int levels, const Advance& advance) const override {
     if (!model_) return {};
-    return in_cells(filter_jpeg(degraded_, *model_, advance), levels);
+    return in_cells(filter_jpeg(degraded_, degraded_, *model_, {}, advance), levels);
   }
 
  private:

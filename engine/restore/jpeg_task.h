@@ -9,6 +9,7 @@
 #include "engine/image/decoded_image.h"
 #include "engine/image/jpeg.h"
 #include "engine/restore/consistency.h"
+#include "engine/restore/filter.h"
 #include "engine/restore/task.h"
 
 namespace hourglass {
@@ -27,7 +28,7 @@ struct JpegTaskOptions {
   double total_variation = 0;  // lambda of with_total_variation()
   bool use_cells = true;       // the consistency step, for a JPEG
   double sigma_factor = kSigmaFactor;
-  int refine_passes = 6;  // see refine.h; with use_cells only
+  int refine_passes = kFilterPasses;  // behind a fit, see filter.h; with use_cells only
 };
 
 // psnr_degraded() is to the decoded pixels with either energy. An input that is no JPEG is fitted with plain MSE and

@@ -1,8 +1,11 @@
 #include "engine/restore/nonlocal_bayes.h"
 
+#include <Eigen/Core>
+
 #include <algorithm>
-#include <array>
+#include <atomic>
 #include <limits>
+#include <span>
 
 #include "graph/error.h"
 #include "ops/loops/clones.h"
@@ -10,264 +13,346 @@
 namespace hourglass {
 namespace {
 
-constexpr int kPatch = 6;  // side
-constexpr int kSamples = kPatch * kPatch;
-constexpr int kGroup = 40;       // patches in a group
-constexpr int64_t kStep = 3;     // between reference patches
+using kernels::kGroupPatches;
+using kernels::kPatchSamples;
+using kernels::kPatchSide;
+using kernels::RestorationLoops;
+
 constexpr int64_t kRadius = 19;  // of the search
 constexpr int64_t kWindow = 2 * kRadius + 1;
+constexpr int64_t kMostLanes = 16;
 constexpr int64_t kRowsPerBand = 8;  // rows of reference patches that one task handles
+// A group whose variance, in units of the noise's, is below this becomes its mean: nothing else can be seen in it.
+constexpr float kFlat = 0.05F;
+// The same where there are several planes, which share the variance unevenly.
+constexpr float kFlatInColour = 0.002F;
 
-// One sample of every patch of a group: the patches are the lanes.
-using Lanes = float[kGroup];
-
-struct Position {
-  int64_t y = 0, x = 0;
-};
-
-// Sums of squared differences between the patch at `reference` and those at `row`, row + 1, ..., row + count - 1.
-HG_CLONES void distances(const float* reference, const float* row, int64_t stride, int64_t count, float* sums) {
-  for (int64_t i = 0; i < count; ++i) sums[i] = 0;
-  for (int v = 0; v < kPatch; ++v) {
-    for (int u = 0; u < kPatch; ++u) {
-      const float value = reference[v * stride + u];
-      const float* other = row + v * stride + u;
-      for (int64_t i = 0; i < count; ++i) {
-        const float difference = other[i] - value;
-        sums[i] += difference * difference;
-      }
-    }
-  }
+std::vector<int64_t> reference_places(int64_t length, int64_t step, int64_t offset) {
+  std::vector<int64_t> places;
+  if (offset > 0) places.push_back(0);
+  for (int64_t at = offset; at < length - kPatchSide; at += step) places.push_back(at);
+  places.push_back(length - kPatchSide);
+  return places;
 }
 
-// The group's positions, most alike first; where the image has fewer places than that, they come again.
-std::array<Position, kGroup> find_group(const Plane& plane, const Position& reference) {
-  const int64_t y0 = std::max<int64_t>(0, reference.y - kRadius);
-  const int64_t y1 = std::min(plane.height - kPatch, reference.y + kRadius);
-  const int64_t x0 = std::max<int64_t>(0, reference.x - kRadius);
-  const int64_t count = std::min(plane.width - kPatch, reference.x + kRadius) - x0 + 1;
-  std::array<Position, kGroup> group;
-  std::array<float, kGroup> best;
-  best.fill(std::numeric_limits<float>::infinity());
-  std::array<float, kWindow> sums;
-  int found = 0;
-  for (int64_t y = y0; y <= y1; ++y) {
-    distances(plane.row(reference.y) + reference.x, plane.row(y) + x0, plane.width, count, sums.data());
+// The places [begin, end) in one direction where the patches lie that are compared with the one at `reference`.
+struct Range {
+  int64_t begin, end;
+  Range(int64_t reference, int64_t length)
+      : begin(std::max<int64_t>(0, reference - kRadius)), end(std::min(length - kPatchSide, reference + kRadius) + 1) {}
+  [[nodiscard]] int64_t size() const { return end - begin; }
+};
+
+// The distances of one reference patch to all patches around it, in rows of whole vectors.
+class Distances {
+ public:
+  explicit Distances(const RestorationLoops& loops) : loops_(loops), values_(kWindow * (kWindow + kMostLanes)) {}
+
+  // The plane's rows have room behind them for a vector more.
+  void measure(const Plane& plane, int64_t y, int64_t x, const Range& ys, const Range& xs) {
+    row_ = loops_.row_of(xs.size());
+    count_ = ys.size() * row_;
+    for (int64_t at = ys.begin; at < ys.end; ++at) {
+      float* sums = values_.data() + (at - ys.begin) * row_;
+      loops_.distances(plane.row(y) + x, plane.row(at) + xs.begin, plane.width, xs.size(), sums);
+      std::fill(sums + xs.size(), sums + row_, kNone);
+    }
     // The patch itself stands first, whatever else is equal to it.
-    if (y == reference.y) sums[static_cast<std::size_t>(reference.x - x0)] = -1;
-    for (int64_t i = 0; i < count; ++i) {
-      const float sum = sums[static_cast<std::size_t>(i)];
-      if (!(sum < best[kGroup - 1])) continue;
-      int at = std::min(found, kGroup - 1);
-      for (; at > 0 && best[static_cast<std::size_t>(at - 1)] > sum; --at) {
-        best[static_cast<std::size_t>(at)] = best[static_cast<std::size_t>(at - 1)];
-        group[static_cast<std::size_t>(at)] = group[static_cast<std::size_t>(at - 1)];
+    values_[static_cast<std::size_t>((y - ys.begin) * row_ + x - xs.begin)] = kSelf;
+  }
+
+  // Calls f(index, distance) for the `wanted` smallest distances, and for up to kSpare that come next. Of distances
+  // that are equal the first ones are taken.
+  template <typename F>
+  void for_each_nearest(int64_t wanted, const F& f) {
+    const Bounds bounds = separate(wanted);
+    if (bounds.below_high <= wanted + kSpare) return for_each_in(kSelf, bounds.high, bounds.below_high, f);
+    const int64_t less = loops_.count_below(values_.data(), count_, bounds.low);
+    for_each_in(kSelf, bounds.low, less, f);
+    for_each_in(bounds.low, bounds.high, wanted - less, f);
+  }
+
+  [[nodiscard]] int64_t row() const { return row_; }
+
+  static constexpr int64_t kSpare = 8;
+
+ private:
+  // Fewer than those wanted are below `low`, at least as many below `high`: hardly more, or all between are equal.
+  struct Bounds {
+    float low, high;
+    int64_t below_high;
+  };
+
+  // The bound of the last patch is tried first: neighbours are alike.
+  Bounds separate(int64_t wanted) {
+    Bounds bounds{.low = kSelf / 2, .high = kNone, .below_high = count_};
+    float tried = last_bound_;
+    for (int round = 0; round < 64; ++round) {
+      const int64_t below = loops_.count_below(values_.data(), count_, tried);
+      if (below < wanted) {
+        bounds.low = tried;
+      } else {
+        bounds.high = tried, bounds.below_high = below;
+        if (below <= wanted + kSpare) break;
       }
-      best[static_cast<std::size_t>(at)] = sum;
-      group[static_cast<std::size_t>(at)] = {.y = y, .x = x0 + i};
-      found = std::min(found + 1, kGroup);
+      const float low = std::max(0.0F, bounds.low);
+      const float next = bounds.high == kNone ? 2 * low + 1 : low + (bounds.high - low) / 2;
+      if (!(next > bounds.low && next < bounds.high)) break;
+      tried = next;
+    }
+    last_bound_ = bounds.high;
+    return bounds;
+  }
+
+  // Calls f(index, distance) for the first `most` distances in [from, to).
+  template <typename F>
+  void for_each_in(float from, float to, int64_t most, const F& f) const {
+    constexpr int64_t kStretch = 16;
+    for (int64_t i = 0; i < count_ && most > 0; i += kStretch) {
+      const int64_t end = std::min(i + kStretch, count_);
+      // Most stretches have none.
+      if (loops_.count_below(values_.data() + i, end - i, to) == 0) continue;
+      for (int64_t k = i; k < end && most > 0; ++k) {
+        const float distance = values_[static_cast<std::size_t>(k)];
+        if (distance < from || !(distance < to)) continue;
+        f(k, distance);
+        --most;
+      }
     }
   }
-  for (int i = found; i < kGroup; ++i) group[static_cast<std::size_t>(i)] = group[static_cast<std::size_t>(i - found)];
+
+  static constexpr float kNone = std::numeric_limits<float>::max();  // no patch there
+  static constexpr float kSelf = -1;                                 // before all others
+  const RestorationLoops& loops_;
+  std::vector<float> values_;
+  int64_t row_ = 0, count_ = 0;
+  float last_bound_ = 1;
+};
+
+PatchGroups::Group nearest(Distances& distances, const Plane& plane, int64_t height, int64_t width, int64_t y,
+                           int64_t x) {
+  const Range ys(y, height), xs(x, width);
+  distances.measure(plane, y, x, ys, xs);
+  struct Candidate {
+    float distance;
+    int64_t index;
+  };
+  std::array<Candidate, kGroupPatches + Distances::kSpare> found;
+  std::size_t count = 0;
+  distances.for_each_nearest(
+      std::min<int64_t>(kGroupPatches, ys.size() * xs.size()),
+      [&](int64_t index, float distance) { found[count++] = {.distance = distance, .index = index}; });
+  const auto nearer = [](const Candidate& a, const Candidate& b) {
+    return a.distance != b.distance ? a.distance < b.distance : a.index < b.index;
+  };
+  const auto end = found.begin() + static_cast<std::ptrdiff_t>(count);
+  if (count > kGroupPatches) {
+    // Those that are left stay in their order, which therefore does not depend on how many more were found.
+    auto ranked = found;
+    const auto last = ranked.begin() + kGroupPatches - 1;
+    std::nth_element(ranked.begin(), last, ranked.begin() + (end - found.begin()), nearer);
+    static_cast<void>(std::remove_if(found.begin(), end, [&](const Candidate& one) { return nearer(*last, one); }));
+    count = kGroupPatches;
+  } else if (count < kGroupPatches) {
+    std::sort(found.begin(), end, nearer);
+  }
+  PatchGroups::Group group;
+  for (std::size_t k = 0; k < kGroupPatches; ++k) {
+    const int64_t index = found[k % count].index;
+    group[k] = {.y = static_cast<int8_t>(ys.begin + index / distances.row() - y),
+                .x = static_cast<int8_t>(xs.begin + index % distances.row() - x)};
+  }
   return group;
 }
 
-// The samples of one plane, in units of its noise.
-void gather(const Plane& plane, const std::array<Position, kGroup>& group, float scale, Lanes* samples) {
-  for (int k = 0; k < kGroup; ++k) {
-    const Position& at = group[static_cast<std::size_t>(k)];
-    for (int v = 0; v < kPatch; ++v) {
-      const float* row = plane.row(at.y + v) + at.x;
-      for (int u = 0; u < kPatch; ++u) samples[v * kPatch + u][k] = scale * row[u];
-    }
-  }
-}
-
-// Rows whose sums the loops below keep at a time: in registers.
-constexpr int kRows = 4;
-
-// X' X of the stack's `samples` rows.
-HG_CLONES void gram(const Lanes* x, int samples, Lanes* result) {
-  for (int i = 0; i < kGroup; i += kRows) {
-    float sums[kRows][kGroup] = {};
-    for (int s = 0; s < samples; ++s) {
-      for (int r = 0; r < kRows; ++r) {
-        for (int k = 0; k < kGroup; ++k) sums[r][k] += x[s][i + r] * x[s][k];
-      }
-    }
-    for (int r = 0; r < kRows; ++r) std::copy(sums[r], sums[r] + kGroup, result[i + r]);
-  }
-}
-
-// W as in the header from X' X; returns |W|^2. Gauss and Jordan's elimination without pivoting, which a positive
-// definite matrix does not need. Where contrast is a thousand times the noise and more, float does not resolve the
-// noise; there it is taken for as much larger as float needs.
-HG_CLONES float weights(const Lanes* gram, Lanes* w) {
-  constexpr float kResolved = 1e-6F;
-  float power = 0;
-  for (int i = 0; i < kGroup; ++i) power += gram[i][i] / kGroup;
-  const float noise = 1 + kResolved * power;
-  // Rows of whole cache lines: a vector that lies across two costs twice.
-  constexpr int kPadded = (kGroup + 15) / 16 * 16;
-  alignas(64) float a[kGroup][kPadded] = {};
-  for (int i = 0; i < kGroup; ++i) {
-    for (int k = 0; k < kGroup; ++k) a[i][k] = gram[i][k] / (kGroup * noise);
-    a[i][i] += 1;
-  }
-  for (int p = 0; p < kGroup; ++p) {
-    const float inverse = 1 / a[p][p];
-    a[p][p] = 1;
-    for (int k = 0; k < kPadded; ++k) a[p][k] *= inverse;
-    // Clears the column p. A store into it would have the load of the row wait until it is in the cache: three times
-    // slower.
-    alignas(64) float others[kPadded];
-    for (int k = 0; k < kPadded; ++k) others[k] = k == p ? 0.0F : 1.0F;
-    for (int i = 0; i < kGroup; ++i) {
-      if (i == p) continue;
-      const float factor = a[i][p];
-      for (int k = 0; k < kPadded; ++k) a[i][k] = others[k] * a[i][k] - factor * a[p][k];
-    }
-  }
-  float squares = 0;
-  for (int i = 0; i < kGroup; ++i) {
-    for (int k = 0; k < kGroup; ++k) {
-      w[i][k] = (i == k ? 1.0F : 0.0F) - a[i][k];
-      squares += w[i][k] * w[i][k];
-    }
-  }
-  return squares;
-}
-
-// x = mean + x W, row by row.
-HG_CLONES void recombine(Lanes* x, int samples, const Lanes* w, const float* mean) {
-  for (int s = 0; s < samples; s += kRows) {
-    float sums[kRows][kGroup];
-    for (int r = 0; r < kRows; ++r) {
-      for (int k = 0; k < kGroup; ++k) sums[r][k] = mean[s + r];
-    }
-    for (int i = 0; i < kGroup; ++i) {
-      for (int r = 0; r < kRows; ++r) {
-        for (int k = 0; k < kGroup; ++k) sums[r][k] += x[s + r][i] * w[i][k];
-      }
-    }
-    for (int r = 0; r < kRows; ++r) std::copy(sums[r], sums[r] + kGroup, x[s + r]);
-  }
-}
-
-// Takes the mean of each row out of it.
-HG_CLONES void centre(Lanes* x, int samples, float* mean) {
-  for (int s = 0; s < samples; ++s) {
-    float sum = 0;
-    for (int k = 0; k < kGroup; ++k) sum += x[s][k];
-    mean[s] = sum / kGroup;
-    for (int k = 0; k < kGroup; ++k) x[s][k] -= mean[s];
-  }
-}
-
 // What a thread works with.
-struct Workspace {
-  explicit Workspace(std::size_t planes) : stack(planes * kSamples * kGroup), mean(planes * kSamples) {}
+class Workspace {
+ public:
+  Workspace(const RestorationLoops& loops, std::size_t planes)
+      : loops_(loops),
+        samples_(static_cast<int64_t>(planes) * kPatchSamples),
+        row_(loops.row_of(samples_)),
+        patches_(Floats::Zero(kGroupPatches * row_)),
+        scratch_(Floats::Zero(RestorationLoops::scratch_floats(row_))) {}
 
-  [[nodiscard]] Lanes* rows(std::size_t plane) {
-    return reinterpret_cast<Lanes*>(stack.data() + plane * kSamples * kGroup);
+  // The samples of plane p of patch k.
+  [[nodiscard]] float* patch(int64_t k, std::size_t p) {
+    return patches_.data() + k * row_ + static_cast<int64_t>(p) * kPatchSamples;
   }
-
-  // Replaces the patches by what is most likely behind them; returns their weight.
   float clean() {
-    const int samples = static_cast<int>(mean.size());
-    centre(rows(0), samples, mean.data());
-    gram(rows(0), samples, products);
-    const float squares = weights(products, w);
-    recombine(rows(0), samples, w, mean.data());
-    return 1 / (1 + squares);
+    const float flat = samples_ == kPatchSamples ? kFlat : kFlatInColour;
+    return loops_.clean(patches_.data(), samples_, row_, flat, scratch_.data());
   }
 
-  std::vector<float> stack, mean;
-  Lanes products[kGroup], w[kGroup];
+ private:
+  using Floats = Eigen::ArrayXf;  // whose memory is aligned for vectors
+  const RestorationLoops& loops_;
+  int64_t samples_, row_;
+  Floats patches_, scratch_;
 };
 
-// Weighted sums of patches over some rows of the image.
-struct Sums {
-  int64_t first = 0;  // row
-  Plane values, weights;
-};
-
-void scatter(const Lanes* samples, float scale, float weight, const std::array<Position, kGroup>& group, Sums& sums) {
-  for (int k = 0; k < kGroup; ++k) {
-    const Position& at = group[static_cast<std::size_t>(k)];
-    for (int v = 0; v < kPatch; ++v) {
-      float* values = sums.values.row(at.y - sums.first + v) + at.x;
-      float* weights = sums.weights.row(at.y - sums.first + v) + at.x;
-      for (int u = 0; u < kPatch; ++u) {
-        values[u] += weight * scale * samples[v * kPatch + u][k];
-        weights[u] += weight;
-      }
-    }
+void gather(const float* from, int64_t stride, float scale, float* to) {
+  for (int v = 0; v < kPatchSide; ++v) {
+    for (int u = 0; u < kPatchSide; ++u) to[v * kPatchSide + u] = scale * from[v * stride + u];
   }
 }
 
-// Every kStep-th place for a patch, and the last.
-std::vector<int64_t> reference_places(int64_t length) {
-  std::vector<int64_t> places;
-  for (int64_t at = 0; at < length - kPatch; at += kStep) places.push_back(at);
-  places.push_back(length - kPatch);
-  return places;
+void scatter(const float* from, float scale, float* to, int64_t stride) {
+  for (int v = 0; v < kPatchSide; ++v) {
+    for (int u = 0; u < kPatchSide; ++u) to[v * stride + u] += scale * from[v * kPatchSide + u];
+  }
+}
+
+// Weighted sums of patches over rows [first, first + height) of the image.
+struct Sums {
+  int64_t first = 0;
+  std::vector<Plane> values;  // one per component
+  Plane weights;              // of the patch whose upper left corner this is
+
+  Sums(std::size_t planes, int64_t width, int64_t first_, int64_t height)
+      : first(first_), values(planes, Plane(width, height)), weights(width, height) {}
+
+  void add(const Sums& part) {
+    const auto offset = (part.first - first) * weights.width;
+    const auto onto = [&](const Plane& from, Plane& to) {
+      for (std::size_t i = 0; i < from.samples.size(); ++i) {
+        to.samples[static_cast<std::size_t>(offset) + i] += from.samples[i];
+      }
+    };
+    for (std::size_t p = 0; p < values.size(); ++p) onto(part.values[p], values[p]);
+    onto(part.weights, weights);
+  }
+};
+
+// out[i] = sum of the kPatchSide values before and at i, where there are so many.
+HG_CLONES void sum_behind(const float* values, int64_t count, float* out) {
+  for (int64_t i = 0; i < std::min<int64_t>(kPatchSide - 1, count); ++i) {
+    out[i] = 0;
+    for (int64_t k = 0; k <= i; ++k) out[i] += values[k];
+  }
+  for (int64_t i = kPatchSide - 1; i < count; ++i) {
+    float sum = 0;
+    for (int64_t k = 0; k < kPatchSide; ++k) sum += values[i - k];
+    out[i] = sum;
+  }
+}
+
+HG_CLONES void add_row(const float* values, int64_t count, float* sums) {
+  for (int64_t i = 0; i < count; ++i) sums[i] += values[i];
+}
+
+HG_CLONES void divide_row(const float* sums, const float* weights, int64_t count, float* out) {
+  for (int64_t i = 0; i < count; ++i) out[i] = sums[i] / weights[i];
 }
 
 }  // namespace
 
-std::vector<Plane> nonlocal_bayes(const std::vector<Plane>& planes, const std::vector<double>& sigmas) {
-  const int64_t width = planes.at(0).width, height = planes.at(0).height;
-  if (width < kPatch || height < kPatch)
-    fail("nonlocal Bayes needs {0}x{0} pixels, not {1}x{2}", kPatch, width, height);
-  for (const double sigma : sigmas) {
-    if (!(sigma > 0)) fail("nonlocal Bayes needs noise above 0, not {}", sigma);
+PatchGroups find_groups(const Plane& guide, const PatchGrid& grid, const std::function<bool()>& stop) {
+  if (guide.width < kPatchSide || guide.height < kPatchSide) {
+    fail("nonlocal Bayes needs {0}x{0} pixels, not {1}x{2}", kPatchSide, guide.width, guide.height);
   }
-  const std::vector<int64_t> ys = reference_places(height), xs = reference_places(width);
-  std::vector<Sums> totals(planes.size());
-  for (Sums& total : totals) total = {.first = 0, .values = Plane(width, height), .weights = Plane(width, height)};
-
-  // A band of references reaches kRadius rows beyond itself, so it has sums of its own; they are added in order.
-  const auto rows = static_cast<int64_t>(ys.size());
-  const int64_t bands = (rows + kRowsPerBand - 1) / kRowsPerBand;
-#pragma omp parallel for ordered schedule(static, 1)
-  for (int64_t band = 0; band < bands; ++band) {
-    const int64_t begin = band * kRowsPerBand, end = std::min(rows, begin + kRowsPerBand);
-    const int64_t first = std::max<int64_t>(0, ys[static_cast<std::size_t>(begin)] - kRadius);
-    const int64_t last = std::min(height, ys[static_cast<std::size_t>(end - 1)] + kRadius + kPatch);
-    std::vector<Sums> sums(planes.size());
-    for (Sums& s : sums) {
-      s = {.first = first, .values = Plane(width, last - first), .weights = Plane(width, last - first)};
-    }
-    Workspace work(planes.size());
-    for (int64_t r = begin; r < end; ++r) {
-      for (const int64_t x : xs) {
-        const auto group = find_group(planes[0], {.y = ys[static_cast<std::size_t>(r)], .x = x});
-        for (std::size_t p = 0; p < planes.size(); ++p) {
-          gather(planes[p], group, static_cast<float>(1 / sigmas[p]), work.rows(p));
-        }
-        const float weight = work.clean();
-        for (std::size_t p = 0; p < planes.size(); ++p) {
-          scatter(work.rows(p), static_cast<float>(sigmas[p]), weight, group, sums[p]);
-        }
+  // Whole vectors are compared, to the right of the last patch too.
+  Plane plane(guide.width + kPatchSide + kMostLanes, guide.height);
+  for (int64_t y = 0; y < guide.height; ++y) std::copy_n(guide.row(y), guide.width, plane.row(y));
+  PatchGroups result{.width = guide.width,
+                     .height = guide.height,
+                     .ys = reference_places(guide.height, grid.step, grid.offset_y),
+                     .xs = reference_places(guide.width, grid.step, grid.offset_x),
+                     .groups = {}};
+  const auto rows = static_cast<int64_t>(result.ys.size());
+  const std::size_t columns = result.xs.size();
+  result.groups.resize(result.ys.size() * columns);
+  std::atomic<bool> ended = false;
+#pragma omp parallel
+  {
+    Distances distances(kernels::restoration_loops());
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t r = 0; r < rows; ++r) {
+      if (ended) continue;
+      for (std::size_t c = 0; c < columns; ++c) {
+        result.groups[static_cast<std::size_t>(r) * columns + c] =
+            nearest(distances, plane, guide.height, guide.width, result.ys[static_cast<std::size_t>(r)], result.xs[c]);
       }
-    }
-#pragma omp ordered
-    for (std::size_t p = 0; p < planes.size(); ++p) {
-      const std::size_t offset = static_cast<std::size_t>(first * width);
-      for (std::size_t i = 0; i < sums[p].values.samples.size(); ++i) {
-        totals[p].values.samples[offset + i] += sums[p].values.samples[i];
-        totals[p].weights.samples[offset + i] += sums[p].weights.samples[i];
-      }
-    }
-  }
-  std::vector<Plane> result = planes;
-  for (std::size_t p = 0; p < planes.size(); ++p) {
-    for (std::size_t i = 0; i < result[p].samples.size(); ++i) {
-      result[p].samples[i] = totals[p].values.samples[i] / totals[p].weights.samples[i];
+#pragma omp critical(hourglass_find_groups_stop)
+      if (stop && stop()) ended = true;
     }
   }
   return result;
+}
+
+bool nonlocal_bayes(std::vector<Plane>& planes, const std::vector<double>& sigmas, const PatchGroups& groups,
+                    const std::function<bool()>& stop, const RestorationLoops& loops) {
+  for (const double sigma : sigmas) {
+    if (!(sigma > 0)) fail("nonlocal Bayes needs noise above 0, not {}", sigma);
+  }
+  const int64_t width = groups.width, height = groups.height;
+  Sums totals(planes.size(), width, 0, height);
+  // A band of references reaches kRadius rows beyond itself, so it has sums of its own; they are added in order.
+  const auto rows = static_cast<int64_t>(groups.ys.size());
+  const int64_t bands = (rows + kRowsPerBand - 1) / kRowsPerBand;
+  std::atomic<bool> ended = false;
+#pragma omp parallel
+  {
+    Workspace work(loops, planes.size());
+#pragma omp for ordered schedule(dynamic, 1)
+    for (int64_t band = 0; band < bands; ++band) {
+      const auto begin = static_cast<std::size_t>(band * kRowsPerBand);
+      const auto end = static_cast<std::size_t>(std::min(rows, (band + 1) * kRowsPerBand));
+      const int64_t first = std::max<int64_t>(0, groups.ys[begin] - kRadius);
+      const int64_t last = std::min(height, groups.ys[end - 1] + kRadius + kPatchSide);
+      Sums sums(planes.size(), width, first, last - first);
+      for (std::size_t r = begin; r < end && !ended; ++r) {
+        for (std::size_t c = 0; c < groups.xs.size(); ++c) {
+          const PatchGroups::Group& group = groups.groups[r * groups.xs.size() + c];
+          const int64_t y = groups.ys[r], x = groups.xs[c];
+          for (int64_t k = 0; k < kGroupPatches; ++k) {
+            const PatchGroups::Offset offset = group[static_cast<std::size_t>(k)];
+            const int64_t at = (y + offset.y) * width + x + offset.x;
+            for (std::size_t p = 0; p < planes.size(); ++p) {
+              gather(planes[p].samples.data() + at, width, static_cast<float>(1 / sigmas[p]), work.patch(k, p));
+            }
+          }
+          const float weight = work.clean();
+          for (int64_t k = 0; k < kGroupPatches; ++k) {
+            const PatchGroups::Offset offset = group[static_cast<std::size_t>(k)];
+            const int64_t at = (y - first + offset.y) * width + x + offset.x;
+            for (std::size_t p = 0; p < planes.size(); ++p) {
+              scatter(work.patch(k, p), weight * static_cast<float>(sigmas[p]), sums.values[p].samples.data() + at,
+                      width);
+            }
+            sums.weights.samples[static_cast<std::size_t>(at)] += weight;
+          }
+        }
+      }
+#pragma omp ordered
+      {
+        totals.add(sums);
+        if (stop && stop()) ended = true;
+      }
+    }
+  }
+  if (ended) return false;
+    // Each weight counts for all samples of its patch.
+#pragma omp parallel
+  {
+    std::vector<float> row(static_cast<std::size_t>(width));
+#pragma omp for schedule(static)
+    for (int64_t y = 0; y < height; ++y) {
+      sum_behind(totals.weights.row(y), width, row.data());
+      std::copy(row.begin(), row.end(), totals.weights.row(y));
+    }
+#pragma omp for schedule(static)
+    for (int64_t y = 0; y < height; ++y) {
+      std::fill(row.begin(), row.end(), 0.0F);
+      for (int64_t k = std::max<int64_t>(0, y - kPatchSide + 1); k <= y; ++k) {
+        add_row(totals.weights.row(k), width, row.data());
+      }
+      for (std::size_t p = 0; p < planes.size(); ++p) {
+        divide_row(totals.values[p].row(y), row.data(), width, planes[p].row(y));
+      }
+    }
+  }
+  return true;
 }
 
 }  // namespace hourglass

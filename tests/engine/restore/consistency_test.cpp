@@ -3,10 +3,12 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <random>
 
 #include "engine/image/read_image.h"
+#include "ops/simd/restoration_loops.h"
 
 namespace hourglass::test {
 namespace {
@@ -70,6 +72,37 @@ TEST_CASE("the truncated normal's mean agrees with quadrature, far into the tail
     }
   }
   CHECK(truncated_normal_mean(3, 0, -1, 1) == 1);
+}
+
+TEST_CASE("the loops' truncated means agree with the exact ones") {
+  const kernels::RestorationLoops& best = kernels::restoration_loops();
+  for (const kernels::RestorationLoops* loops :
+       {kernels::restoration_loops_any(), kernels::restoration_loops_avx2(), kernels::restoration_loops_avx512()}) {
+    if (loops == nullptr || loops->lanes > best.lanes) continue;
+    CAPTURE(loops->isa);
+    constexpr int kCount = 16;
+    for (const float step : {1.0F, 16.0F, 255.0F}) {
+      for (float sigma = 1e-3F; sigma < 100; sigma *= 1.7F) {  // in steps
+        for (float at = -3.9F; at < 4; at += 0.19F) {          // in steps from the cell's middle
+          std::array<float, kCount> n, steps, sigmas, values;
+          steps.fill(step), sigmas.fill(sigma * step);
+          for (std::size_t i = 0; i < kCount; ++i) {
+            n[i] = static_cast<float>(i) - 8;
+            values[i] = (n[i] + at) * step;
+          }
+          const std::array<float, kCount> before = values;
+          loops->truncated_means(values.data(), n.data(), steps.data(), sigmas.data(), kCount);
+          for (std::size_t i = 0; i < kCount; ++i) {
+            const double mean = truncated_normal_mean(before[i], sigmas[i], (n[i] - 0.5) * step, (n[i] + 0.5) * step);
+            const double error = std::abs((static_cast<double>(n[i]) * step + values[i] - mean) / step);
+            CAPTURE(at);
+            CAPTURE(sigma);
+            REQUIRE(error < 3e-4);
+          }
+        }
+      }
+    }
+  }
 }
 
 TEST_CASE("any estimate is brought back to an image that gives the file's own coefficients") {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <random>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -37,6 +38,12 @@ Plane noisy(const Plane& plane, float sigma) {
   return result;
 }
 
+// One pass over a dense grid.
+std::vector<Plane> filtered(std::vector<Plane> planes, const std::vector<double>& sigmas, int64_t step = 3) {
+  REQUIRE(nonlocal_bayes(planes, sigmas, find_groups(planes[0], {.step = step})));
+  return planes;
+}
+
 double mse(const Plane& a, const Plane& b) {
   double sum = 0;
   for (std::size_t i = 0; i < a.samples.size(); ++i) sum += std::pow(a.samples[i] - b.samples[i], 2);
@@ -49,7 +56,7 @@ TEST_CASE("patches that repeat clean each other, and each plane's colour with th
   const Plane clean = texture(61, 47);
   const Plane source = noisy(clean, 10);
   REQUIRE(mse(source, clean) == doctest::Approx(100).epsilon(0.1));
-  CHECK(mse(nonlocal_bayes({source}, {10})[0], clean) < 60);
+  CHECK(mse(filtered({source}, {10})[0], clean) < 60);
   // A second plane of the same structure, too faint to show it through its own noise.
   Plane faint = clean;
   for (float& sample : faint.samples) sample *= 0.1F;
@@ -57,16 +64,16 @@ TEST_CASE("patches that repeat clean each other, and each plane's colour with th
   std::normal_distribution<float> noise(0, 10);
   Plane seen = faint;
   for (float& sample : seen.samples) sample += noise(random);
-  const double alone = mse(nonlocal_bayes({seen}, {10})[0], faint);
-  CHECK(mse(nonlocal_bayes({source, seen}, {10, 25})[1], faint) < 0.75 * alone);
+  const double alone = mse(filtered({seen}, {10})[0], faint);
+  CHECK(mse(filtered({source, seen}, {10, 25})[1], faint) < 0.75 * alone);
 }
 
 TEST_CASE("the most likely patches by the formula, where the group is all there is") {
   // 12x6 pixels have 7 places for a patch; they come again until the group is full.
-  constexpr int kWidth = 12, kPatch = 6, kSamples = 36, kPixels = 72, kPlaces = 7, kGroup = 40;
+  constexpr int kWidth = 12, kPatch = 6, kSamples = 36, kPixels = 72, kPlaces = 7, kGroup = 32;
   constexpr double kSigma = 12;
   const Plane plane = noisy(texture(kWidth, kPatch), 20);
-  const Plane result = nonlocal_bayes({plane}, {kSigma})[0];
+  const Plane result = filtered({plane}, {kSigma})[0];
   Eigen::VectorXd sums = Eigen::VectorXd::Zero(kPixels), weights = Eigen::VectorXd::Zero(kPixels);
   for (const int reference : {0, 3, 6}) {
     const auto sample = [&](int s, int x) { return plane.row(s / kPatch)[x + s % kPatch]; };
@@ -88,7 +95,7 @@ TEST_CASE("the most likely patches by the formula, where the group is all there 
     const Eigen::MatrixXd best = (c * (c + noise).inverse() * x).colwise() + mean;
     const Eigen::MatrixXd one = Eigen::MatrixXd::Identity(kGroup, kGroup);
     const Eigen::MatrixXd w = one - (x.transpose() * x / (kGroup * kSigma * kSigma) + one).inverse();
-    const double weight = 1 / (1 + w.squaredNorm());
+    const double weight = 1 / (1 + w.trace());
     for (int k = 0; k < kGroup; ++k) {
       for (int s = 0; s < kSamples; ++s) {
         const int at = s / kPatch * kWidth + alike[static_cast<std::size_t>(k % kPlaces)].second + s % kPatch;
@@ -106,23 +113,102 @@ TEST_CASE("the most likely patches by the formula, where the group is all there 
 TEST_CASE("what the filter leaves as it is: a flat plane, and one patch alone") {
   Plane flat(20, 9);
   for (float& sample : flat.samples) sample = 3;
-  CHECK(mse(nonlocal_bayes({flat}, {25})[0], flat) < 1e-8);
+  CHECK(mse(filtered({flat}, {25})[0], flat) < 1e-8);
   const Plane source = noisy(texture(6, 6), 1);
-  CHECK(mse(nonlocal_bayes({source}, {1})[0], source) < 1e-8);
+  CHECK(mse(filtered({source}, {1})[0], source) < 1e-8);
 }
 
 TEST_CASE("too small a plane and no noise are errors") {
-  CHECK_THROWS_AS(nonlocal_bayes({Plane(5, 30)}, {1}), Error);
-  CHECK_THROWS_AS(nonlocal_bayes({Plane(30, 30)}, {0}), Error);
+  CHECK_THROWS_AS(find_groups(Plane(5, 30), {}), Error);
+  std::vector<Plane> planes{Plane(30, 30)};
+  CHECK_THROWS_AS(nonlocal_bayes(planes, {0}, find_groups(planes[0], {})), Error);
+}
+
+TEST_CASE("every pixel is in some group, wherever the grid lies") {
+  // Flat parts have more equal patches than a group holds, and each reference patch is in its own group all the same.
+  Plane plane = texture(64, 41);
+  for (int64_t y = 5; y < 35; ++y) std::fill_n(plane.row(y) + 8, 40, 17.0F);
+  for (const int64_t step : {1, 3, 5, 6}) {
+    for (const int64_t offset : {int64_t{0}, step / 2, step - 1}) {
+      CAPTURE(step);
+      CAPTURE(offset);
+      const PatchGroups groups = find_groups(plane, {.step = step, .offset_y = offset, .offset_x = offset});
+      for (const PatchGroups::Group& group : groups.groups) {
+        const auto is_itself = [](const PatchGroups::Offset& o) { return o.y == 0 && o.x == 0; };
+        REQUIRE(std::count_if(group.begin(), group.end(), is_itself) == 1);
+      }
+      std::vector<Plane> planes{plane};
+      REQUIRE(nonlocal_bayes(planes, {1}, groups));
+      CHECK(mse(planes[0], plane) < 0.5);
+    }
+  }
+}
+
+TEST_CASE("a group holds the patches that are most alike") {
+  const Plane plane = noisy(texture(45, 44), 10);
+  const PatchGroups groups = find_groups(plane, {.step = 6});
+  for (std::size_t r = 0; r < groups.ys.size(); ++r) {
+    for (std::size_t c = 0; c < groups.xs.size(); ++c) {
+      const auto distance = [&](int64_t dy, int64_t dx) {
+        double sum = 0;
+        for (int64_t v = 0; v < 6; ++v) {
+          for (int64_t u = 0; u < 6; ++u) {
+            const int64_t y = groups.ys[r] + v, x = groups.xs[c] + u;
+            sum += std::pow(plane.row(y + dy)[x + dx] - plane.row(y)[x], 2);
+          }
+        }
+        return sum;
+      };
+      std::vector<double> all, found;
+      for (int64_t dy = -19; dy <= 19; ++dy) {
+        for (int64_t dx = -19; dx <= 19; ++dx) {
+          const int64_t y = groups.ys[r] + dy, x = groups.xs[c] + dx;
+          if (y >= 0 && x >= 0 && y + 6 <= plane.height && x + 6 <= plane.width) all.push_back(distance(dy, dx));
+        }
+      }
+      for (const PatchGroups::Offset& o : groups.groups[r * groups.xs.size() + c]) found.push_back(distance(o.y, o.x));
+      std::sort(all.begin(), all.end());
+      std::sort(found.begin(), found.end());
+      for (std::size_t k = 0; k < found.size(); ++k) CHECK(found[k] == doctest::Approx(all[k]).epsilon(1e-4));
+    }
+  }
+}
+
+TEST_CASE("the loops of all instruction sets agree") {
+  const Plane source = noisy(texture(50, 90), 10);
+  const PatchGroups groups = find_groups(source, {});
+  Plane colour = source;
+  for (float& sample : colour.samples) sample *= -0.5F;
+  std::vector<Plane> expected{source, colour};
+  REQUIRE(nonlocal_bayes(expected, {10, 8}, groups, {}, *kernels::restoration_loops_any()));
+  const kernels::RestorationLoops& best = kernels::restoration_loops();
+  MESSAGE("this CPU's are ", std::string(best.isa));
+  for (const kernels::RestorationLoops* loops :
+       {kernels::restoration_loops_avx2(), kernels::restoration_loops_avx512()}) {
+    if (loops == nullptr || loops->lanes > best.lanes) continue;
+    CAPTURE(loops->isa);
+    std::vector<Plane> planes{source, colour};
+    REQUIRE(nonlocal_bayes(planes, {10, 8}, groups, {}, *loops));
+    for (std::size_t p = 0; p < planes.size(); ++p) CHECK(mse(planes[p], expected[p]) < 1e-6);
+  }
+}
+
+TEST_CASE("a filter that is told to stop leaves the planes as they are") {
+  const Plane source = noisy(texture(50, 200), 10);
+  const PatchGroups groups = find_groups(source, {});
+  std::vector<Plane> planes{source};
+  int asked = 0;
+  CHECK_FALSE(nonlocal_bayes(planes, {10}, groups, [&] { return ++asked == 3; }));
+  CHECK(planes[0].samples == source.samples);
 }
 
 TEST_CASE("the number of threads changes no bit") {
   const Plane source = noisy(texture(50, 90), 10);
   const int threads = omp_get_max_threads();
   omp_set_num_threads(1);
-  const Plane one = nonlocal_bayes({source}, {10})[0];
+  const Plane one = filtered({source}, {10})[0];
   omp_set_num_threads(3);
-  const Plane three = nonlocal_bayes({source}, {10})[0];
+  const Plane three = filtered({source}, {10})[0];
   omp_set_num_threads(threads);
   CHECK(one.samples == three.samples);
 }

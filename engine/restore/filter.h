@@ -1,0 +1,27 @@
+// What an image still knows of itself: nonlocal Bayes and the file's cells, in turn.
+//
+// A pass filters the image (engine/restore/nonlocal_bayes.h) and moves the result to the mean of what the file's cells
+// leave possible (engine/restore/consistency.h), so each is a projection of the other's result; it starts a little
+// further on, where the last two passes point (Nesterov's momentum). Noise that falls from pass to pass smooths first
+// what is large and last what is fine. Reference patches lie at every fifth pixel, from pass to pass elsewhere.
+#pragma once
+
+#include "engine/restore/jpeg_model.h"
+#include "engine/restore/task.h"
+
+namespace hourglass {
+
+inline constexpr int kFilterPasses = 14;
+
+struct FilterOptions {
+  int passes = kFilterPasses;
+  // In grey levels, of luma. 0: from the file's table first, from what the first passes changed then.
+  double noise = 0;
+};
+
+// start: where the passes begin, the decoded JPEG or an estimate. decoded: the JPEG's pixels. Images smaller than 8x8
+// come back as they are. The result is in the cells in the sense of to_posterior_mean().
+Image filter_jpeg(const Image& start, const Image& decoded, const JpegModel& model, const FilterOptions& options = {},
+                  const Advance& advance = {});
+
+}  // namespace hourglass

@@ -1,0 +1,406 @@
+// The loops of ops/simd/restoration_loops.h, written once for vectors of 4, 8 or 16 floats: the compiler makes the
+// vectors' instructions of arithmetic on its vector types, by the flags of the .cpp that includes this. The rules for
+// such files are in gemm-inl.h.
+#pragma once
+
+#include "ops/simd/restoration_loops.h"
+
+namespace hourglass::kernels {
+
+// The compiler's vector types; in memory they need no alignment and may lie over floats.
+template <int kLanes>
+struct VectorTypes;
+template <>
+struct VectorTypes<4> {
+  typedef float Floats __attribute__((vector_size(16)));
+  typedef int32_t Ints __attribute__((vector_size(16)));
+  typedef float InMemory __attribute__((vector_size(16), aligned(4), may_alias));
+};
+template <>
+struct VectorTypes<8> {
+  typedef float Floats __attribute__((vector_size(32)));
+  typedef int32_t Ints __attribute__((vector_size(32)));
+  typedef float InMemory __attribute__((vector_size(32), aligned(4), may_alias));
+};
+template <>
+struct VectorTypes<16> {
+  typedef float Floats __attribute__((vector_size(64)));
+  typedef int32_t Ints __attribute__((vector_size(64)));
+  typedef float InMemory __attribute__((vector_size(64), aligned(4), may_alias));
+};
+
+#define HG_INLINE __attribute__((always_inline)) static inline
+
+template <int kLanes>
+struct RestorationSimd {
+  using Vector = typename VectorTypes<kLanes>::Floats;
+  using Ints = typename VectorTypes<kLanes>::Ints;
+  using InMemory = typename VectorTypes<kLanes>::InMemory;
+
+  static constexpr int kGroup = kGroupPatches;
+  static constexpr int kGroupVectors = kGroup / kLanes;
+  // Registers hold a block of sums of kBlockRows by kBlockVectors, a row of vectors and a broadcast element: 16 with
+  // vectors of 4 and 8, 32 with vectors of 16.
+  static constexpr int kBlockRows = kLanes == 16 ? 8 : 4;
+  static constexpr int kBlockVectors = kLanes == 16 ? 3 : 2;
+
+  HG_INLINE Vector load(const float* p) { return *reinterpret_cast<const InMemory*>(p); }
+  HG_INLINE void store(float* p, Vector x) { *reinterpret_cast<InMemory*>(p) = x; }
+  HG_INLINE Vector set(float x) { return Vector{} + x; }
+  HG_INLINE float sum_of(Vector x) {
+    float sum = 0;
+    for (int i = 0; i < kLanes; ++i) sum += x[i];
+    return sum;
+  }
+
+  // ---- likeness
+
+  template <int kVectors>
+  HG_INLINE void distances_of(const float* patch, const float* candidates, int64_t stride, float* sums) {
+    Vector sum[kVectors];
+#pragma GCC unroll 4
+    for (int i = 0; i < kVectors; ++i) sum[i] = Vector{};
+    for (int v = 0; v < kPatchSide; ++v) {
+#pragma GCC unroll 6
+      for (int u = 0; u < kPatchSide; ++u) {
+        const Vector value = set(patch[v * stride + u]);
+#pragma GCC unroll 4
+        for (int i = 0; i < kVectors; ++i) {
+          const Vector difference = load(candidates + v * stride + u + i * kLanes) - value;
+          sum[i] += difference * difference;
+        }
+      }
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < kVectors; ++i) store(sums + i * kLanes, sum[i]);
+  }
+
+  static void distances(const float* patch, const float* candidates, int64_t stride, int64_t count, float* sums) {
+    constexpr int kAtOnce = kLanes == 16 ? 3 : 4;
+    const int64_t end = (count + kLanes - 1) / kLanes * kLanes;
+    int64_t i = 0;
+    for (; i + kAtOnce * kLanes <= end; i += kAtOnce * kLanes) {
+      distances_of<kAtOnce>(patch, candidates + i, stride, sums + i);
+    }
+    for (; i < end; i += kLanes) distances_of<1>(patch, candidates + i, stride, sums + i);
+  }
+
+  static int64_t count_below(const float* values, int64_t count, float bound) {
+    const Vector limit = set(bound);
+    Ints found[2] = {Ints{}, Ints{}};  // comparisons are -1 where they hold
+    int64_t i = 0;
+    for (; i + 2 * kLanes <= count; i += 2 * kLanes) {
+      found[0] -= load(values + i) < limit;
+      found[1] -= load(values + i + kLanes) < limit;
+    }
+    for (; i < count; i += kLanes) found[0] -= load(values + i) < limit;
+    found[0] += found[1];
+    int64_t sum = 0;
+    for (int k = 0; k < kLanes; ++k) sum += found[0][k];
+    return sum;
+  }
+
+  // ---- a group's statistics. Matrices are [kGroup][kGroup]; patches and samples are named by k and s.
+
+  // out[s][k] = patches[k][s], by blocks of 4x4.
+  HG_INLINE void transpose(const float* patches, int64_t samples, int64_t row, float* out) {
+    using Four = typename VectorTypes<4>::Floats;
+    using FourInMemory = typename VectorTypes<4>::InMemory;
+    using Picks = typename VectorTypes<4>::Ints;
+    for (int64_t s = 0; s < samples; s += 4) {
+      for (int k = 0; k < kGroup; k += 4) {
+        Four in[4];
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; ++i) in[i] = *reinterpret_cast<const FourInMemory*>(patches + (k + i) * row + s);
+#if defined(__clang__)
+        const Four a = __builtin_shufflevector(in[0], in[1], 0, 4, 1, 5);
+        const Four b = __builtin_shufflevector(in[2], in[3], 0, 4, 1, 5);
+        const Four c = __builtin_shufflevector(in[0], in[1], 2, 6, 3, 7);
+        const Four d = __builtin_shufflevector(in[2], in[3], 2, 6, 3, 7);
+        const Four columns[4] = {__builtin_shufflevector(a, b, 0, 1, 4, 5), __builtin_shufflevector(a, b, 2, 3, 6, 7),
+                                 __builtin_shufflevector(c, d, 0, 1, 4, 5), __builtin_shufflevector(c, d, 2, 3, 6, 7)};
+#else
+        const Picks low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, first = {0, 1, 4, 5}, second = {2, 3, 6, 7};
+        const Four a = __builtin_shuffle(in[0], in[1], low), b = __builtin_shuffle(in[2], in[3], low);
+        const Four c = __builtin_shuffle(in[0], in[1], high), d = __builtin_shuffle(in[2], in[3], high);
+        const Four columns[4] = {__builtin_shuffle(a, b, first), __builtin_shuffle(a, b, second),
+                                 __builtin_shuffle(c, d, first), __builtin_shuffle(c, d, second)};
+#endif
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; ++i) *reinterpret_cast<FourInMemory*>(out + (s + i) * kGroup + k) = columns[i];
+      }
+    }
+  }
+
+  // result[i][j] = sum over rows r in [begin, end) of x[r][i] x[r][j], for i in [first, first + kRows) and j from
+  // vector kFrom on; rows of x and of the result are kGroup long.
+  template <int kRows, int kFrom>
+  HG_INLINE void product_rows(const float* x, int64_t begin, int64_t end, int first, float* result) {
+    constexpr int kVectors = kGroupVectors - kFrom;
+    Vector sums[kRows][kVectors];
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 8
+      for (int j = 0; j < kVectors; ++j) sums[i][j] = Vector{};
+    }
+    for (int64_t r = begin; r < end; ++r) {
+      const float* row = x + r * kGroup;
+      Vector right[kVectors];
+#pragma GCC unroll 8
+      for (int j = 0; j < kVectors; ++j) right[j] = load(row + (kFrom + j) * kLanes);
+#pragma GCC unroll 8
+      for (int i = 0; i < kRows; ++i) {
+        const Vector left = set(row[first + i]);
+#pragma GCC unroll 8
+        for (int j = 0; j < kVectors; ++j) sums[i][j] += left * right[j];
+      }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 8
+      for (int j = 0; j < kVectors; ++j) store(result + (first + i) * kGroup + (kFrom + j) * kLanes, sums[i][j]);
+    }
+  }
+
+  // x' x of `rows` rows, at least its upper triangle. lower: x is a lower triangle, so that its rows before i add
+  // nothing to row i.
+  template <int kFrom = 0>
+  HG_INLINE void gram(const float* x, int64_t rows, bool lower, float* result) {
+    if constexpr (kFrom < kGroupVectors) {
+      constexpr int kVectors = kGroupVectors - kFrom;
+      constexpr int kRows = kLanes == 16 ? 8 : kVectors > 3 ? 2 : 4;
+      for (int i = kFrom * kLanes; i < (kFrom + 1) * kLanes; i += kRows) {
+        product_rows<kRows, kFrom>(x, lower ? i : 0, rows, i, result);
+      }
+      gram<kFrom + 1>(x, rows, lower, result);
+    }
+  }
+
+  // The upper triangle of a becomes U with U' U = a (Cholesky). a is I plus a positive semidefinite matrix, so that its
+  // pivots are at least 1, whatever rounding says.
+  template <int kFrom = 0>
+  HG_INLINE void factorize(float* a) {
+    if constexpr (kFrom < kGroupVectors) {
+      constexpr int kVectors = kGroupVectors - kFrom;
+      for (int i = kFrom * kLanes; i < (kFrom + 1) * kLanes; ++i) {
+        float* row = a + i * kGroup;
+        // Two sums, so that the one need not wait for the other.
+        Vector even[kVectors], odd[kVectors];
+        for (int j = 0; j < kVectors; ++j) even[j] = load(row + (kFrom + j) * kLanes), odd[j] = Vector{};
+        int p = 0;
+        for (; p + 1 < i; p += 2) {
+          const float* other = a + p * kGroup;
+          const Vector s = set(other[i]), t = set(other[kGroup + i]);
+#pragma GCC unroll 8
+          for (int j = 0; j < kVectors; ++j) {
+            even[j] -= s * load(other + (kFrom + j) * kLanes);
+            odd[j] -= t * load(other + kGroup + (kFrom + j) * kLanes);
+          }
+        }
+        if (p < i) {
+          const float* other = a + p * kGroup;
+          const Vector s = set(other[i]);
+          for (int j = 0; j < kVectors; ++j) even[j] -= s * load(other + (kFrom + j) * kLanes);
+        }
+        for (int j = 0; j < kVectors; ++j) even[j] += odd[j];
+        const float pivot = even[0][i - kFrom * kLanes];
+        const Vector inverse = set(1 / __builtin_sqrtf(pivot > 1 ? pivot : 1));
+        for (int j = 0; j < kVectors; ++j) store(row + (kFrom + j) * kLanes, even[j] * inverse);
+        row[i] = 1 / inverse[0];
+      }
+      factorize<kFrom + 1>(a);
+    }
+  }
+
+  // t = (U')^-1, a lower triangle: t_i = (e_i - sum over p < i of U_pi t_p) / U_ii. Whole vectors of it are written.
+  template <int kTo = 0>
+  HG_INLINE void invert(const float* u, float* t) {
+    if constexpr (kTo < kGroupVectors) {
+      for (int i = kTo * kLanes; i < (kTo + 1) * kLanes; ++i) {
+        Vector even[kTo + 1], odd[kTo + 1];
+        for (int j = 0; j <= kTo; ++j) even[j] = odd[j] = Vector{};
+        int p = 0;
+        for (; p + 1 < i; p += 2) {
+          const Vector s = set(u[p * kGroup + i]), r = set(u[(p + 1) * kGroup + i]);
+#pragma GCC unroll 8
+          for (int j = 0; j <= kTo; ++j) {
+            even[j] -= s * load(t + p * kGroup + j * kLanes);
+            odd[j] -= r * load(t + (p + 1) * kGroup + j * kLanes);
+          }
+        }
+        if (p < i) {
+          const Vector s = set(u[p * kGroup + i]);
+          for (int j = 0; j <= kTo; ++j) even[j] -= s * load(t + p * kGroup + j * kLanes);
+        }
+        const float inverse = 1 / u[i * kGroup + i];
+        float* row = t + i * kGroup;
+        for (int j = 0; j <= kTo; ++j) store(row + j * kLanes, (even[j] + odd[j]) * set(inverse));
+        for (int j = (kTo + 1) * kLanes; j < kGroup; ++j) row[j] = 0;
+        row[i] = inverse;
+      }
+      invert<kTo + 1>(u, t);
+    }
+  }
+
+  // out[k] = mean + sum over i of w[k][i] patches[i], in blocks of kRows patches and kVectors vectors.
+  template <int kRows, int kVectors>
+  HG_INLINE void recombine_block(const float* patches, int64_t row, const float* w, const float* mean, float* out) {
+    Vector sums[kRows][kVectors];
+#pragma GCC unroll 8
+    for (int k = 0; k < kRows; ++k) {
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) sums[k][j] = load(mean + j * kLanes);
+    }
+    for (int i = 0; i < kGroup; ++i) {
+      Vector right[kVectors];
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) right[j] = load(patches + i * row + j * kLanes);
+#pragma GCC unroll 8
+      for (int k = 0; k < kRows; ++k) {
+        const Vector left = set(w[k * kGroup + i]);
+#pragma GCC unroll 4
+        for (int j = 0; j < kVectors; ++j) sums[k][j] += left * right[j];
+      }
+    }
+#pragma GCC unroll 8
+    for (int k = 0; k < kRows; ++k) {
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) store(out + k * row + j * kLanes, sums[k][j]);
+    }
+  }
+
+  HG_INLINE void recombine(const float* patches, int64_t row, const float* w, const float* mean, float* out) {
+    constexpr int64_t kWide = kBlockVectors * kLanes;
+    for (int k = 0; k < kGroup; k += kBlockRows) {
+      int64_t s = 0;
+      for (; s + kWide <= row; s += kWide) {
+        recombine_block<kBlockRows, kBlockVectors>(patches + s, row, w + k * kGroup, mean + s, out + k * row + s);
+      }
+      for (; s < row; s += kLanes) {
+        recombine_block<kBlockRows, 1>(patches + s, row, w + k * kGroup, mean + s, out + k * row + s);
+      }
+    }
+  }
+
+  static float clean(float* patches, int64_t samples, int64_t row, float flat, float* scratch) {
+    float* out = scratch;
+    float* transposed = out + kGroup * row;
+    float* w = transposed + kGroup * row;
+    float* inverse = w + kGroup * kGroup;
+    float* mean = inverse + kGroup * kGroup;
+
+    Vector power = Vector{};
+    for (int64_t s = 0; s < row; s += kLanes) {
+      Vector sum = Vector{};
+      for (int k = 0; k < kGroup; ++k) sum += load(patches + k * row + s);
+      sum *= set(1.0F / kGroup);
+      store(mean + s, sum);
+      for (int k = 0; k < kGroup; ++k) {
+        const Vector centred = load(patches + k * row + s) - sum;
+        store(patches + k * row + s, centred);
+        power += centred * centred;
+      }
+    }
+    const float total = sum_of(power);
+    if (total < flat * static_cast<float>(kGroup * samples)) {
+      for (int64_t s = 0; s < row; s += kLanes) {
+        const Vector value = load(mean + s);
+        for (int k = 0; k < kGroup; ++k) store(patches + k * row + s, value);
+      }
+      return 1;
+    }
+
+    // a = X' X / (K noise) + I. Where contrast is a thousand times the noise and more, float does not resolve the
+    // noise; there it is taken for as much larger as float needs.
+    constexpr float kResolved = 1e-6F;
+    transpose(patches, samples, row, transposed);
+    gram(transposed, samples, false, w);
+    const Vector scale = set(1 / (kGroup * (1 + kResolved * total / kGroup)));
+    for (int i = 0; i < kGroup * kGroup; i += kLanes) store(w + i, load(w + i) * scale);
+    for (int i = 0; i < kGroup; ++i) w[i * kGroup + i] += 1;
+    // W = I - a^-1, and a^-1 = t' t.
+    factorize(w);
+    invert(w, inverse);
+    gram(inverse, kGroup, true, w);
+    float trace = 0;
+    for (int i = 0; i < kGroup; ++i) {
+      for (int j = 0; j < i; ++j) w[i * kGroup + j] = w[j * kGroup + i];  // which is negative already
+      w[i * kGroup + i] = 1 - w[i * kGroup + i];
+      trace += w[i * kGroup + i];
+      for (int j = i + 1; j < kGroup; ++j) w[i * kGroup + j] = -w[i * kGroup + j];
+    }
+    recombine(patches, row, w, mean, out);
+    for (int64_t i = 0; i < kGroup * row; i += kLanes) store(patches + i, load(out + i));
+    return 1 / (1 + trace);
+  }
+
+  // ---- cells
+
+  // The integers' bits as floats.
+  HG_INLINE Vector bits_of(Ints x) { return reinterpret_cast<Vector>(x); }
+  HG_INLINE Vector larger(Vector x, Vector y) { return x > y ? x : y; }
+  HG_INLINE Vector smaller(Vector x, Vector y) { return x < y ? x : y; }
+
+  // e^x for x <= 0, within 3e-7 of it relative to it, and about e^-87 below that: 2^k 2^f, with Taylor's polynomial of
+  // 2^f on [-1/2, 1/2] to the sixth power of f ln 2.
+  HG_INLINE Vector exp_of(Vector x) {
+    const Vector scaled = larger(x, set(-87.0F)) * set(1.44269504F);
+    const Ints whole = __builtin_convertvector(scaled - set(0.5F), Ints);  // to the nearest, as x is not positive
+    const Vector f = (scaled - __builtin_convertvector(whole, Vector)) * set(0.693147181F);
+    Vector power = set(1 / 120.0F) + f * set(1 / 720.0F);
+    power = set(1 / 24.0F) + f * power;
+    power = set(1 / 6.0F) + f * power;
+    power = set(0.5F) + f * power;
+    power = set(1.0F) + f * power;
+    power = set(1.0F) + f * power;
+    return power * bits_of((whole + 127) << 23);
+  }
+
+  // Mills' ratio (1 - Phi(x)) / phi(x) for x >= 0, within 5e-7 of it relative to it: t = 1 / (1 + 0.3 x) times a
+  // polynomial in t, fitted by least squares to the continued fraction.
+  HG_INLINE Vector mills_of(Vector x) {
+    constexpr float kTerms[] = {0.29999987F, 0.30002103F, 0.27247184F,  0.22379497F, 0.12600069F,
+                                0.09800164F, 0.00805905F, -0.12165822F, 0.04662383F};
+    const Vector t = set(1.0F) / (set(1.0F) + set(0.3F) * x);
+    Vector sum = set(kTerms[8]);
+#pragma GCC unroll 8
+    for (int i = 7; i >= 0; --i) sum = set(kTerms[i]) + t * sum;
+    return t * sum;
+  }
+
+  static void truncated_means(float* values, const float* n, const float* steps, const float* sigmas, int64_t count) {
+    const Vector one = set(1.0F), half = set(0.5F), inv_sqrt_2_pi = set(0.398942280F), zero = set(0.0F);
+    for (int64_t i = 0; i < count; i += kLanes) {
+      const Vector step = load(steps + i), sigma = load(sigmas + i);
+      const Vector width = step / sigma;
+      const Vector offset = (load(n + i) * step - load(values + i)) / sigma;
+      // Mirrored, so that the cell's middle lies on the positive side: the cell is [a, b] with |a| <= b.
+      const Vector middle = larger(offset, -offset), a = middle - half * width, b = middle + half * width;
+      const Vector near = larger(a, -a);
+      const Vector density_a = exp_of(-half * near * near), density_b = exp_of(-half * b * b);
+      const Vector mills_a = mills_of(near), mills_b = mills_of(b);
+      // Outside the cell everything is divided by phi(a), so that nothing underflows.
+      const Vector decay = exp_of(-width * middle);
+      const Vector outside = (one - decay) / (mills_a - decay * mills_b);
+      const Vector mass = one - (density_a * mills_a + density_b * mills_b) * inv_sqrt_2_pi;
+      const Vector inside = (density_a - density_b) * inv_sqrt_2_pi / mass;
+      // A narrow cell, across which the density changes little: middle (1 - width^2 / 12), to first order.
+      const Vector narrow = middle * (one - width * width * set(1 / 12.0F));
+      Vector mean = a >= zero ? outside : inside;
+      mean = width * (one + middle + middle) < set(0.03F) ? narrow : mean;
+      mean = smaller(larger(mean, a), b);
+      // From the value to the mean, from the middle of the cell to the value.
+      mean = (mean - middle) * sigma;
+      store(values + i, offset < zero ? -mean : mean);
+    }
+  }
+
+  static const RestorationLoops* loops(const char* isa) {
+    static const RestorationLoops loops{isa, kLanes, distances, count_below, clean, truncated_means};
+    return &loops;
+  }
+};
+
+#undef HG_INLINE
+
+}  // namespace hourglass::kernels

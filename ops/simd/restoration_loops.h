@@ -1,0 +1,48 @@
+// Loops of the restoration by vector instructions: for nonlocal Bayes (engine/restore/nonlocal_bayes.h), which patches
+// of an image are alike, and what a group of them says about each of its members; for a JPEG's cells
+// (engine/restore/consistency.h), the means of truncated normals. The loops of each instruction set are behind
+// pointers, as those of ops/simd/gemm.h are; there are plain ones for every CPU.
+#pragma once
+
+#include <cstdint>
+
+namespace hourglass::kernels {
+
+constexpr int kPatchSide = 6;
+constexpr int kPatchSamples = kPatchSide * kPatchSide;
+constexpr int kGroupPatches = 32;
+
+struct RestorationLoops {
+  const char* isa = nullptr;  // as oneDNN names it: "avx2"; "any" for plain C++
+  int lanes = 0;              // floats in a vector
+
+  // sums[i] = sum of squared differences between the patch at `patch` and the one at candidates + i, for i in
+  // [0, count), both with rows `stride` apart. Writes, and reads behind the last candidate, up to whole vectors.
+  void (*distances)(const float* patch, const float* candidates, int64_t stride, int64_t count, float* sums);
+  // How many of `count` values, whole vectors of them, are below the bound.
+  int64_t (*count_below)(const float* values, int64_t count, float bound);
+  // Replaces the patches of a group, in units of their noise, by what is most likely behind them; returns their weight.
+  // patches: [kGroupPatches][row], `row` whole vectors that hold `samples` samples and zeros behind them. A group whose
+  // variance per sample is below `flat` becomes its mean. scratch: scratch_floats(row).
+  float (*clean)(float* patches, int64_t samples, int64_t row, float flat, float* scratch);
+
+  // Replaces `count` values x, whole vectors of them, by mean - n step, where mean is that of N(x, sigma^2) truncated
+  // to the cell [(n - 1/2) step, (n + 1/2) step], to about 1e-4 steps. Sigmas are above 0.
+  void (*truncated_means)(float* values, const float* n, const float* steps, const float* sigmas, int64_t count);
+
+  // Samples rounded up to whole vectors.
+  [[nodiscard]] int64_t row_of(int64_t samples) const { return (samples + lanes - 1) / lanes * lanes; }
+  // What clean() needs, aligned to 64 bytes.
+  static constexpr int64_t scratch_floats(int64_t row) {
+    return 2 * kGroupPatches * row + row + 2 * kGroupPatches * kGroupPatches + kGroupPatches;
+  }
+};
+
+// Those of the best instruction set of this CPU, as far as oneDNN may use it.
+const RestorationLoops& restoration_loops();
+// Those of one instruction set, without asking the CPU. Null where the compiler can't make them.
+const RestorationLoops* restoration_loops_avx512();
+const RestorationLoops* restoration_loops_avx2();
+const RestorationLoops* restoration_loops_any();
+
+}  // namespace hourglass::kernels
