@@ -99,6 +99,72 @@ std::array<double, 64> sigmas_of(const std::vector<Block>& blocks, const JpegCom
   return sigmas;
 }
 
+// One row of MCUs as a file of its own. Blocks share samples with others of their row alone, so what holds for all rows
+// holds for the image.
+struct Strip {
+  int64_t first = 0, height = 0;  // rows of the image
+  JpegCoefficients file;
+};
+
+int64_t strips_of(const JpegCoefficients& file) {
+  const int64_t unit = 8 * file.max_v_sampling;
+  return (file.height + unit - 1) / unit;
+}
+
+Strip strip_of(const JpegCoefficients& file, int64_t index) {
+  const int64_t unit = 8 * file.max_v_sampling;
+  Strip strip{.first = index * unit, .height = std::min(unit, file.height - index * unit), .file = {}};
+  strip.file = {.width = file.width,
+                .height = strip.height,
+                .color = file.color,
+                .max_h_sampling = file.max_h_sampling,
+                .max_v_sampling = file.max_v_sampling,
+                .components = {},
+                .warnings = {}};
+  for (const JpegComponent& whole : file.components) {
+    const int64_t begin = index * whole.v_sampling;
+    const int64_t end = std::min(begin + whole.v_sampling, whole.height_in_blocks);
+    JpegComponent part{.h_sampling = whole.h_sampling,
+                       .v_sampling = whole.v_sampling,
+                       .width = whole.width,
+                       .height = std::min(whole.height - begin * 8, int64_t{8} * whole.v_sampling),
+                       .width_in_blocks = whole.width_in_blocks,
+                       .height_in_blocks = end - begin,
+                       .blocks_w = whole.blocks_w,
+                       .blocks_h = end - begin,
+                       .quantization = whole.quantization,
+                       .coefficients = {}};
+    part.coefficients.assign(whole.block(begin, 0), whole.block(begin, 0) + (end - begin) * whole.blocks_w * 64);
+    strip.file.components.push_back(std::move(part));
+  }
+  return strip;
+}
+
+// Rows [first, first + height) of the image.
+Image rows_of(const Image& image, int64_t first, int64_t height) {
+  Image rows(image.width, height, image.channels);
+  for (int c = 0; c < image.channels; ++c) {
+    std::copy_n(image.plane(c) + first * image.width, height * image.width, rows.plane(c));
+  }
+  return rows;
+}
+
+void put_rows(const Image& rows, int64_t first, Image& image) {
+  for (int c = 0; c < image.channels; ++c) {
+    std::copy_n(rows.plane(c), rows.plane_size(), image.plane(c) + first * image.width);
+  }
+}
+
+// visit(image's rows, their model, strip) for every strip, in parallel.
+template <typename Visit>
+void for_each_strip(const Image& image, const JpegModel& model, const Visit& visit) {
+#pragma omp parallel for schedule(dynamic, 1)
+  for (int64_t i = 0; i < strips_of(model.file()); ++i) {
+    const Strip strip = strip_of(model.file(), i);
+    visit(rows_of(image, strip.first, strip.height), JpegModel(strip.file), strip);
+  }
+}
+
 // A coefficient clamped into its cell, `margin` grey levels inside (never beyond the cell's middle).
 float clamp_to_cell(float c, int n, int q, float margin) {
   const float half = std::max(0.5F * static_cast<float>(q) - margin, 0.02F * static_cast<float>(q));
@@ -126,51 +192,8 @@ void visit_cells(const Image& image, const JpegModel& model, const Visit& visit)
   }
 }
 
-}  // namespace
-
-double truncated_normal_mean(double mean, double sigma, double low, double high) {
-  if (!(sigma > 0)) return std::clamp(mean, low, high);
-  const double result = mean + sigma * truncated_standard_mean((low - mean) / sigma, (high - mean) / sigma);
-  return std::clamp(result, low, high);
-}
-
-Image to_posterior_mean(const Image& estimate, const JpegModel& model, double sigma_factor) {
-  std::vector<Plane> planes = model.to_planes(estimate);
-  to_posterior_mean(planes, model, sigma_factor);
-  return model.to_image(planes);
-}
-
-void to_posterior_mean(std::vector<Plane>& planes, const JpegModel& model, double sigma_factor) {
-  for (std::size_t i = 0; i < planes.size(); ++i) {
-    const JpegComponent& file = model.file().components[i];
-    const Plane small = model.downsample(planes[i], i);
-    std::vector<Block> blocks = transform(small);
-    const std::array<double, 64> sigmas = sigmas_of(blocks, file, sigma_factor);
-    // Below this the normal is a point for float: all that is left is the cell.
-    constexpr float kLeast = 1e-3F;
-    Block steps, floats;
-    for (std::size_t f = 0; f < 64; ++f) {
-      steps[f] = file.quantization[f];
-      floats[f] = std::max(static_cast<float>(sigmas[f]), kLeast * steps[f]);
-    }
-    const kernels::RestorationLoops& loops = kernels::restoration_loops();
-    Plane difference(small.width, small.height);
-#pragma omp parallel for schedule(static)
-    for (int64_t r = 0; r < file.height_in_blocks; ++r) {
-      for (int64_t c = 0; c < file.width_in_blocks; ++c) {
-        Block& block = blocks[static_cast<std::size_t>(r * file.width_in_blocks + c)];
-        Block n, moved = block;
-        std::copy_n(file.block(r, c), 64, n.begin());
-        loops.truncated_means(moved.data(), n.data(), steps.data(), floats.data(), 64);
-        for (std::size_t f = 0; f < 64; ++f) block[f] = n[f] * steps[f] + moved[f] - block[f];
-        inverse_dct(block.data(), difference.row(r * 8) + c * 8, difference.width);
-      }
-    }
-    model.add_replicated(difference, i, planes[i]);
-  }
-}
-
-Image to_consistent(const Image& image, const JpegModel& model, int levels) {
+// to_consistent() of one strip; adds what came of it to the check.
+Image move_into_cells(const Image& image, const JpegModel& model, int levels, CellCheck& check) {
   // Rounding to 8 bits adds noise of 0.29 grey levels to each coefficient: a margin of three times that keeps almost
   // all in their cells, and one that falls out all the same gets a wider one in the next round. Several rounds are
   // needed where pixels are clipped and where blocks share samples beyond the border.
@@ -208,16 +231,86 @@ Image to_consistent(const Image& image, const JpegModel& model, int levels) {
     }
     if (fewest == 0) break;
   }
+  visit_cells(best, model, [&](std::size_t, std::size_t, float, int) { ++check.coefficients; });
+  check.same = check.coefficients - fewest;
   return best;
 }
 
-CellCheck check_cells(const Image& image, const JpegModel& model) {
-  CellCheck check;
-  visit_cells(image, model, [&](std::size_t, std::size_t, float steps, int n) {
-    ++check.coefficients;
-    check.same += std::lround(steps) == n ? 1 : 0;
+}  // namespace
+
+double truncated_normal_mean(double mean, double sigma, double low, double high) {
+  if (!(sigma > 0)) return std::clamp(mean, low, high);
+  const double result = mean + sigma * truncated_standard_mean((low - mean) / sigma, (high - mean) / sigma);
+  return std::clamp(result, low, high);
+}
+
+Image to_posterior_mean(const Image& estimate, const JpegModel& model, double sigma_factor) {
+  std::vector<Plane> planes = model.to_planes(estimate);
+  to_posterior_mean(planes, model, sigma_factor);
+  return model.to_image(planes);
+}
+
+void to_posterior_mean(std::vector<Plane>& planes, const JpegModel& model, double sigma_factor) {
+  for (std::size_t i = 0; i < planes.size(); ++i) {
+    const JpegComponent& file = model.file().components[i];
+    Plane small = model.downsample(planes[i], i);  // then what is to be added to it
+    std::vector<Block> blocks = transform(small);
+    const std::array<double, 64> sigmas = sigmas_of(blocks, file, sigma_factor);
+    // Below this the normal is a point for float: all that is left is the cell.
+    constexpr float kLeast = 1e-3F;
+    Block steps, floats;
+    for (std::size_t f = 0; f < 64; ++f) {
+      steps[f] = file.quantization[f];
+      floats[f] = std::max(static_cast<float>(sigmas[f]), kLeast * steps[f]);
+    }
+    const kernels::RestorationLoops& loops = kernels::restoration_loops();
+#pragma omp parallel for schedule(static)
+    for (int64_t r = 0; r < file.height_in_blocks; ++r) {
+      for (int64_t c = 0; c < file.width_in_blocks; ++c) {
+        Block& block = blocks[static_cast<std::size_t>(r * file.width_in_blocks + c)];
+        Block n, moved = block;
+        std::copy_n(file.block(r, c), 64, n.begin());
+        loops.truncated_means(moved.data(), n.data(), steps.data(), floats.data(), 64);
+        for (std::size_t f = 0; f < 64; ++f) block[f] = n[f] * steps[f] + moved[f] - block[f];
+        inverse_dct(block.data(), small.row(r * 8) + c * 8, small.width);
+      }
+    }
+    model.add_replicated(small, i, planes[i]);
+  }
+}
+
+Image to_consistent(const Image& image, const JpegModel& model, int levels) {
+  Image result = image;
+  for_each_strip(image, model, [&](const Image& rows, const JpegModel& part, const Strip& strip) {
+    CellCheck check;
+    put_rows(move_into_cells(rows, part, levels, check), strip.first, result);
   });
-  return check;
+  return result;
+}
+
+CellCheck check_consistent(const Image& image, const JpegModel& model, int levels) {
+  CellCheck total;
+  for_each_strip(image, model, [&](const Image& rows, const JpegModel& part, const Strip&) {
+    CellCheck check;
+    move_into_cells(rows, part, levels, check);
+#pragma omp critical(hourglass_cell_check)
+    total += check;
+  });
+  return total;
+}
+
+CellCheck check_cells(const Image& image, const JpegModel& model) {
+  CellCheck total;
+  for_each_strip(image, model, [&](const Image& rows, const JpegModel& part, const Strip&) {
+    CellCheck check;
+    visit_cells(rows, part, [&](std::size_t, std::size_t, float steps, int n) {
+      ++check.coefficients;
+      check.same += std::lround(steps) == n ? 1 : 0;
+    });
+#pragma omp critical(hourglass_cell_check)
+    total += check;
+  });
+  return total;
 }
 
 std::vector<std::vector<int>> outside_cells(const Image& image, const JpegModel& model) {

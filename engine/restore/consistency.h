@@ -25,10 +25,6 @@ Image to_posterior_mean(const Image& estimate, const JpegModel& model, double si
 // The same in place, of the planes that JpegModel::to_planes() makes of the image.
 void to_posterior_mean(std::vector<Plane>& planes, const JpegModel& model, double sigma_factor);
 
-// Alternates the cells with [0, 1] and, for levels > 0, with rounding to that many steps (255 or 65535), and returns
-// the iterate for which most coefficients come out as in the file. Its values lie in [0, 1], on the grid of levels.
-Image to_consistent(const Image& image, const JpegModel& model, int levels);
-
 // Puts the image through the file's own pipeline and counts the coefficients that come out as in the file.
 struct CellCheck {
   int64_t coefficients = 0;
@@ -36,8 +32,19 @@ struct CellCheck {
   [[nodiscard]] double share() const {
     return coefficients == 0 ? 1 : static_cast<double>(same) / static_cast<double>(coefficients);
   }
+  CellCheck& operator+=(const CellCheck& other) {
+    coefficients += other.coefficients, same += other.same;
+    return *this;
+  }
 };
 CellCheck check_cells(const Image& image, const JpegModel& model);
+
+// Alternates the cells with [0, 1] and, for levels > 0, with rounding to that many steps (255 or 65535), and returns
+// the iterate for which most coefficients come out as in the file, for each row of MCUs by itself. Its values lie in
+// [0, 1], on the grid of levels.
+Image to_consistent(const Image& image, const JpegModel& model, int levels);
+// check_cells() of that, without the image.
+CellCheck check_consistent(const Image& image, const JpegModel& model, int levels);
 
 // The same block by block: how many of its 64 coefficients come out otherwise, for each component in the order of its
 // blocks that belong to the image (width_in_blocks to a row).

@@ -55,7 +55,7 @@ class JpegTask : public Task {
  private:
   [[nodiscard]] Finished in_cells(const Image& posterior, int levels) const {
     CellShares shares;
-    shares.exact = check_cells(to_consistent(posterior, *model_, 0), *model_).share();
+    shares.exact = check_consistent(posterior, *model_, 0).share();
     Finished finished{.image = to_consistent(posterior, *model_, levels), .cells = {}};
     shares.rounded = check_cells(finished.image, *model_).share();
     finished.cells = shares;
