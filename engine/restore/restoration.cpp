@@ -144,17 +144,17 @@ Image Restoration::average() const {
   return average;
 }
 
-RestoreResult Restoration::result() const { return finished(summary(), average()); }
+RestoreResult Restoration::result(const Advance& advance) const { return finished(summary(), average(), advance); }
 
-RestoreResult Restoration::finish() {
+RestoreResult Restoration::finish(const Advance& advance) {
   RestoreResult result = summary();
   Image image = average();
   for (Lane& lane : lanes_) lane.run.reset();
-  return finished(std::move(result), std::move(image));
+  return finished(std::move(result), std::move(image), advance);
 }
 
 RestoreResult Restoration::summary() const {
-  if (total_ == 0) fail("there is no result before the first iteration");
+  if (!begun()) fail("there is no result before the first iteration");
   Plan& plan = lanes_.front().run->fit().plan();
   RestoreResult result;
   result.canvas_width = canvas_width_;
@@ -166,12 +166,14 @@ RestoreResult Restoration::summary() const {
   result.iterations = total_;
   result.interrupted = !done();
   result.stopped_early = stopped_early_;
+  result.seconds = seconds();
   return result;
 }
 
-RestoreResult Restoration::finished(RestoreResult result, Image average) const {
+RestoreResult Restoration::finished(RestoreResult result, Image average, const Advance& advance) const {
   omp_set_num_threads(threads_of(options_));  // the lanes' threads have their own number
-  result.finished = task_.finish(std::move(average), levels_of(options_.bit_depth), {});
+  result.finished =
+      task_.finish(std::move(average), levels_of(options_.bit_depth), watched(advance, result.interrupted));
   result.seconds = seconds();
   return result;
 }

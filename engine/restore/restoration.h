@@ -35,11 +35,14 @@ class Restoration {
   // not suit the task.
   Restoration(const Task& task, Network network, const OpTable& table, const RestoreOptions& options);
 
+  // Whether there has been an iteration: before it there is no result.
+  [[nodiscard]] bool begun() const { return total_ > 0; }
   // Whether all runs have ended.
   [[nodiscard]] bool done() const { return ended_ == options_.runs; }
   // One iteration of each run in hand, in their order. Throws Error when a fit diverges before there is anything to
   // keep. `parts`, where it is given, becomes what the first of the iterations consisted of, and when each part ran.
   std::vector<RestoreStep> round(std::vector<TimedPart>* parts = nullptr);
+  [[nodiscard]] int runs_ended() const { return ended_; }
   // How many iterations there can still be, over all runs.
   [[nodiscard]] int64_t iterations_left() const;
   // Of the first run in hand. There is one after the first round(); a run that has ended stays until the next round.
@@ -51,10 +54,12 @@ class Restoration {
   // Of what the runs that have ended leave; where none has, of what those in hand would leave now. Before the task's
   // finishing step.
   [[nodiscard]] Image average() const;
-  // What the task makes of that average.
-  [[nodiscard]] RestoreResult result() const;
+  // What the task makes of that average. `advance` goes to Task::finish().
+  [[nodiscard]] RestoreResult result(const Advance& advance = {}) const;
   // The same, without the fits, whose memory is free for it. Nothing but done() and seconds() may be called behind it.
-  RestoreResult finish();
+  RestoreResult finish(const Advance& advance = {});
+  // The same without an image, at once: for who has another.
+  [[nodiscard]] RestoreResult summary() const;
 
   // Everything that a Restoration of the same task, network and options needs to go on as if nothing had happened.
   void save(Archive& archive);
@@ -71,8 +76,7 @@ class Restoration {
   // Does work(lane's number) in each lane's own thread, all at the same time.
   void in_lanes(const std::function<void(std::size_t)>& work);
   void begin_run(Lane& lane, int index);
-  [[nodiscard]] RestoreResult summary() const;  // all but what takes the time
-  [[nodiscard]] RestoreResult finished(RestoreResult result, Image average) const;
+  [[nodiscard]] RestoreResult finished(RestoreResult result, Image average, const Advance& advance) const;
 
   const Task& task_;
   const OpTable& table_;

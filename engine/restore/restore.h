@@ -39,6 +39,8 @@ struct RestoreOptions {
 int lanes_of(const RestoreOptions& options);
 // The threads that all of them have together.
 int threads_of(const RestoreOptions& options);
+// So many, or all CPUs for 0.
+int threads_of(int threads);
 // What one run is fitted with, `run` counting from 0: a seed of its own, and a lane's share of the threads and the
 // memory.
 FitOptions share_of(const RestoreOptions& options, int run);
@@ -61,9 +63,10 @@ struct RestoreStep {
 
 struct RestoreResult {
   Finished finished;
+  double seconds = 0;        // since the first iteration began, the finishing step too, pauses not counted
+  bool interrupted = false;  // ended before its runs had, or before the filter was done
+  // Of a fit; filter() leaves them as they are.
   int64_t iterations = 0;      // over all runs
-  double seconds = 0;          // since the first iteration began, the finishing step too, pauses not counted
-  bool interrupted = false;    // ended before its runs had
   bool stopped_early = false;  // the stopping rule ended a run before its last iteration
   int64_t canvas_width = 0, canvas_height = 0;
   std::size_t memory_bytes = 0;
@@ -71,6 +74,9 @@ struct RestoreResult {
   // With RestoreOptions::profile: of one forward and backward pass, by op, the slowest first.
   std::vector<std::pair<std::string, double>> op_seconds = {};
 };
+
+// The task's result without a network (Task::filter()), by so many threads (0: all); empty where the task has none.
+std::optional<RestoreResult> filter(const Task& task, int bit_depth, int threads, const Advance& advance);
 
 // on_step returns false to stop early; what has been reached is then finished and returned.
 RestoreResult restore(const Task& task, const NetworkFactory& network, const OpTable& table,

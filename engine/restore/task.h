@@ -35,6 +35,9 @@ struct Finished {
 // Told now and then which share of a piece of work is done, from 0 to 1; answers false to have it ended early, with the
 // best that there is by then. Called from one thread at a time.
 using Advance = std::function<bool(double done)>;
+// Asks `advance`, where there is one, and sets `ended_early` when that ends the work before all of it is done. Refers
+// to both.
+Advance watched(const Advance& advance, bool& ended_early);
 
 class Task {
  public:
