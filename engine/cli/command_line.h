@@ -51,6 +51,8 @@ struct Option {
   std::string choice = {};
   // Refused beside the options of a choice that are not named here, as in {"--drop"}.
   std::vector<std::string> only_with = {};
+  // The values of the command's --method that it means something to (engine/cli/method.h); none: to all of them.
+  std::vector<std::string> methods = {};
 };
 
 // "output" of "-o,--output", "INPUT" of "INPUT".

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "engine/cli/outcome.h"
 #include "engine/cli/same_file.h"
 #include "engine/image/metrics.h"
 #include "engine/image/read_image.h"
@@ -125,7 +126,7 @@ void ExperimentFiles::on_step(const RestoreStep& step, const RunLog& log) {
   write_overviews(log);
 }
 
-void ExperimentFiles::on_result(const RestoreResult& result, const RunLog& log) {
+void ExperimentFiles::on_result(const Outcome& outcome, const RunLog& log) {
   const std::size_t runs = log.runs.size();
   std::string title = "stop";
   if (runs > 1) {
@@ -133,7 +134,7 @@ void ExperimentFiles::on_result(const RestoreResult& result, const RunLog& log) 
   } else if (runs == 1 && log.runs.front().kept > 0) {
     title = fmt::format("stop, iteration {}", log.runs.front().kept);
   }
-  add_snapshot("stop.png", result.finished.image, title);
+  add_snapshot("stop.png", outcome.result.finished.image, title);
   write_overviews(log);
 }
 

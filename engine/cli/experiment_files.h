@@ -42,7 +42,7 @@ class ExperimentFiles : public FitObserver {
   ExperimentFiles(ExperimentFolder folder, ExperimentOptions options, Image original, const Image& compressed);
 
   void on_step(const RestoreStep& step, const RunLog& log) override;
-  void on_result(const RestoreResult& result, const RunLog& log) override;
+  void on_result(const Outcome& outcome, const RunLog& log) override;
   void save(Archive& checkpoint) const override;
   void load(const Archive& checkpoint) override;
   // Whether anything has come out yet.

@@ -5,64 +5,18 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
-#include <system_error>
 
 #include "engine/cli/network_option.h"
 #include "engine/image/file.h"
-#include "engine/image/read_image.h"
 #include "engine/measure/scaling.h"
 #include "engine/restore/restoration.h"
 #include "engine/runtime/cpus.h"
 #include "engine/runtime/precision.h"
 #include "graph/error.h"
-#include "models/builtin.h"
 #include "ops/table.h"
 
 namespace hourglass::cli {
 namespace {
-
-// photo.jpg -> photo.restored.png, beside it; a stream -> a stream.
-std::string default_output(const std::string& input, const std::string& suffix) {
-  if (input == "-") return "-";
-  std::filesystem::path path(input);
-  path.replace_extension(suffix);
-  return path.string();
-}
-
-// Where the run is put away: where it is told, where it came from, or beside an output that is a file.
-std::string checkpoint_path(const FitArguments& arguments, const std::string& output) {
-  namespace fs = std::filesystem;
-  const std::string& told = arguments.checkpoint.empty() ? arguments.resume : arguments.checkpoint;
-  if (!told.empty()) return told;
-  std::error_code ignored;
-  const fs::file_status status = fs::status(output, ignored);
-  if (output == "-" || (fs::exists(status) && !fs::is_regular_file(status))) return {};
-  return output + ".ckpt";
-}
-
-void check_files(const FitRequest& request, const FitArguments& arguments) {
-  const std::vector<NamedFile> outputs{{"--output", request.output},
-                                       {"--history", request.history},
-                                       {"--report", request.report},
-                                       {"--profile", request.profile}};
-  std::vector<NamedFile> inputs{{"input", request.what.original}, {"input", request.input}};
-  inputs.emplace_back("--reference", request.reference);
-  if (find_builtin(request.model) == nullptr) inputs.emplace_back("--model", request.model);
-  inputs.insert(inputs.end(), request.what.inputs.begin(), request.what.inputs.end());
-  std::vector<NamedFile> all = outputs;
-  all.emplace_back(arguments.checkpoint.empty() ? "checkpoint" : "--checkpoint", request.checkpoint.path);
-  check_distinct(inputs, all);
-  // A run may be put away where it came from.
-  check_distinct({{"--resume", arguments.resume}}, outputs);
-  if (request.json) {
-    for (const auto& [option, path] : outputs) {
-      if (path == "-" && option != "--output") fail("{} - and --json both go to standard output: name a file", option);
-    }
-  }
-  for (const auto& [option, path] : outputs) {
-    if (!path.empty()) check_writable(path, request.may_replace(path));
-  }
-}
 
 void check_checkpoint(const FitRequest& request, const std::string& resume) {
   const std::string& path = request.checkpoint.path;
@@ -74,31 +28,19 @@ void check_checkpoint(const FitRequest& request, const std::string& resume) {
   check_writable(path, true);
 }
 
-// The original as the result's equal: gray is compared with gray, colour with colour.
-Image load_reference(const std::string& path, const Image& sought) {
-  Image image = read_image(path).image;
-  if (image.width != sought.width || image.height != sought.height) {
-    fail("{}: is {}x{}, the result will be {}x{}: the reference must be its original", path, image.width, image.height,
-         sought.width, sought.height);
-  }
-  if (image.channels == sought.channels) return image;
-  return sought.channels == 1 ? to_gray(image) : gray_to_rgb(image);
-}
-
 // All that the command line says but the files, and how many runs go on at once.
-RestoreOptions options_of(const FitArguments& arguments, const TaskRun& what) {
+RestoreOptions options_of(const FitArguments& arguments, const RunRequest& request) {
   RestoreOptions options;
   options.iterations = arguments.iterations;
   options.runs = arguments.runs;
   options.profile = !arguments.report.empty();
-  if (what.reference != nullptr) options.original = *what.reference;
-  if (!arguments.reference.empty()) options.original = load_reference(arguments.reference, what.task.baseline());
-  options.bit_depth = arguments.bit_depth.value_or(what.input.bit_depth);
-  options.stopping = resolve_stop(arguments.stop, static_cast<bool>(what.task.discrepancy()));
+  options.original = request.original;
+  options.bit_depth = request.bit_depth;
+  options.stopping = resolve_stop(arguments.stop, static_cast<bool>(request.what.task.discrepancy()));
   options.schedule = arguments.schedule == "cosine" ? Schedule::cosine : Schedule::constant;
   FitOptions& fit = options.fit;
   fit.seed = arguments.seed;
-  fit.threads = arguments.threads;
+  fit.threads = request.threads;
   fit.adam.learning_rate = arguments.learning_rate;
   fit.optimize_network = arguments.optimize != "input";
   fit.optimize_input = arguments.optimize != "net";
@@ -162,42 +104,15 @@ void choose_at_once(FitRequest& request, const FitArguments& arguments, const Ne
 
 }  // namespace
 
-std::string kind_of(const TaskRun& what) {
-  if (!what.kind.empty()) return what.kind;
-  const DecodedImage& input = what.input;
-  if (input.format == ImageFormat::png) return "PNG";
-  return input.image.channels == 1 ? "gray JPEG" : "colour JPEG";
-}
-
-bool FitRequest::may_replace(const std::string& path) const {
-  return force || (call.resumed && !path.empty() && written_by(*call.resumed, path));
-}
-
 ResolvedFit resolve(const FitArguments& arguments, const FitCall& call, const TaskRun& what) {
-  FitRequest request{.call = call,
-                     .what = what,
-                     .input = arguments.input,
-                     .output = arguments.output,
-                     .model = arguments.model,
-                     .reference = arguments.reference,
-                     .history = arguments.history,
-                     .report = arguments.report,
-                     .profile = arguments.profile,
-                     .checkpoint = {},
-                     .options = {},
-                     .stop = arguments.stop.rule,
-                     .notes = {},
-                     .at_once_note = {},
-                     .force = arguments.force,
-                     .quiet = arguments.quiet,
-                     .json = arguments.json,
-                     .verbose = arguments.verbose};
-  if (request.output.empty()) request.output = default_output(request.input, what.suffix);
-  request.checkpoint = {.path = checkpoint_path(arguments, request.output),
+  FitRequest request{resolve_run(arguments, call, what), arguments.model};
+  request.history = arguments.history;
+  request.profile = arguments.profile;
+  request.checkpoint = {.path = checkpoint_path(arguments, request),
                         .on_request = !arguments.checkpoint.empty(),
                         .every_seconds = arguments.checkpoint_every};
-  check_files(request, arguments);
-  request.options = options_of(arguments, what);
+  request.options = options_of(arguments, request);
+  request.stop = arguments.stop.rule;
 
   const Image& sought = what.task.baseline();
   const InputKind input = request.options.fit.input;

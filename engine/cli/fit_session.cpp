@@ -1,24 +1,16 @@
 #include "engine/cli/fit_session.h"
 
-#include <algorithm>
-#include <sstream>
+#include <utility>
 
 #include "engine/cli/command_text.h"
 #include "engine/cli/json.h"
 #include "engine/cli/same_file.h"
 #include "engine/cli/settings.h"
-#include "engine/cli/version.h"
 #include "graph/error.h"
 #include "ops/table.h"
 
 namespace hourglass::cli {
 namespace {
-
-std::string versions() {
-  std::string text = version_text();
-  std::replace(text.begin(), text.end(), '\n', ',');
-  return text;
-}
 
 std::string step_text(const RestoreStep& step, const std::string& stopping) {
   std::string text = fmt::format("PSNR: input {:.2f}", step.psnr_degraded_average);
@@ -46,19 +38,17 @@ FitSession::FitSession(const FitRequest& request, Network network, std::vector<F
       restoration_(request.what.task, std::move(network), op_table(), request.options),
       checkpoint_(request.checkpoint),
       observers_(std::move(observers)) {
-  Settings settings(request.call.line);
-  for (const auto& [name, value] : values_in_force(request)) settings.set(name, value);
+  const Settings settings(request.call.line, values_in_force(request));
   settings_ = settings.text();
-  const std::string& sha256 = request.what.input.sha256;
-  record_ = settings.command_line() + "\n";
-  if (!sha256.empty()) record_ += "input sha256 " + sha256 + "\n";
-  record_ += "network sha256 " + restoration_.network_sha256() + "\n" + versions() + "\n";
+  record_ = record_of(request, settings, restoration_.network_sha256());
   std::string rows;
   if (request.call.resumed) {
     const std::string& from = request.call.resumed_from;
     try {
       const Archive& archive = *request.call.resumed;
-      if (archive.text("input_sha256") != sha256) fail("was begun with another input than {}", request.input);
+      if (archive.text("input_sha256") != request.what.input.sha256) {
+        fail("was begun with another input than {}", request.input);
+      }
       restoration_.load(archive);
       rows = archive.text("history");
       log_.load(archive.part("log"));
@@ -122,9 +112,10 @@ void FitSession::after(const RestoreStep& step, Progress& progress) {
   if (!step.note.empty()) progress.say("note: " + step.note);
 }
 
-RestoreResult FitSession::run(Progress& progress) {
+void FitSession::run(Progress& progress, const InterruptGuard& interrupt) {
+  progress.begin("fit");
   bool plan_shown = request_.verbose == 0;
-  while (!restoration_.done() && interrupt_.signal() == 0) {
+  while (!restoration_.done() && interrupt.signal() == 0) {
     const std::vector<RestoreStep> round = restoration_.round(profile_->parts());
     const Plan& plan = restoration_.first().fit().plan();
     if (!plan_shown) progress.say(plan_text(plan, request_.verbose > 1));
@@ -136,24 +127,56 @@ RestoreResult FitSession::run(Progress& progress) {
     if (checkpoint_.due(last.seconds, last.seconds * (1 + left))) put_away(progress);
     show(progress, last);
   }
-  if (!restoration_.done() && checkpoint_.possible()) put_away(progress);
+  if (!restoration_.done() && begun() && checkpoint_.possible()) put_away(progress);
   history_->try_flush();
-  // Large images take a while, and the bar stands still.
-  constexpr int64_t kLarge = 1 << 20;
-  if (request_.what.jpeg != nullptr && request_.what.task.baseline().plane_size() > kLarge) {
-    progress.say("the fit has ended; the result is being finished");
-  }
-  return restoration_.finish();
 }
 
-void FitSession::close(Progress& progress) {
+bool FitSession::is_ahead() const { return restoration_.runs_ended() > 0; }
+
+Outcome FitSession::finish(Progress& progress, const InterruptGuard& interrupt) {
+  // A signal that ended the fit has been obeyed: what there is, is finished.
+  const int obeyed = interrupt.signal();
+  const double begin = restoration_.seconds();
+  progress.begin("finish");
+  RestoreResult result = restoration_.finish([&](double done) {
+    progress.show_share(done, restoration_.seconds() - begin);
+    return interrupt.signal() == obeyed;
+  });
+  Json values = details(result);
+  return {.result = std::move(result), .method = kFit, .record = record_, .details = std::move(values)};
+}
+
+Outcome FitSession::leave(Outcome filtered) const {
+  RestoreResult result = begun() ? restoration_.summary() : filtered.result;
+  result.interrupted = true;
+  result.finished = std::move(filtered.result.finished);
+  filtered.details = details(result);
+  filtered.result = std::move(result);
+  return filtered;
+}
+
+Json FitSession::details(const RestoreResult& result) const {
+  Json json{{"model", request_.model}, {"seed", request_.options.fit.seed}, {"stop", request_.stop}};
+  if (request_.options.runs > 1) json["at_once"] = request_.options.at_once;
+  json["stopped_early"] = result.stopped_early;
+  json["memory_bytes"] = result.memory_bytes;
+  return json;
+}
+
+void FitSession::close(const Outcome& outcome, Progress& progress) {
   history_->flush();
   profile_->close(progress);
-  if (restoration_.done()) checkpoint_.remove();
+  ended_ = !outcome.result.interrupted;
+  if (ended_) checkpoint_.remove();
+}
+
+std::string FitSession::plan_summary(const RestoreResult& result) {
+  return fmt::format("canvas {}x{}, {:.1f} MiB, {} reorders per iteration", result.canvas_width, result.canvas_height,
+                     static_cast<double>(result.memory_bytes) / (1 << 20), result.reorders);
 }
 
 std::string FitSession::resume_command() const {
-  if (!put_away_ || restoration_.done()) return {};
+  if (!put_away_ || ended_) return {};
   const ParsedCommand& line = request_.call.line;
   const std::string& output = line.given("output") ? line.find("output")->value : request_.output;
   std::string command = fmt::format("hourglass {} {} -o {} --resume {}", line.name, quoted(request_.named_input()),

@@ -9,6 +9,7 @@
 #include "engine/cli/fit_request.h"
 #include "engine/cli/history.h"
 #include "engine/cli/interrupt.h"
+#include "engine/cli/outcome.h"
 #include "engine/cli/profile.h"
 #include "engine/cli/progress.h"
 #include "engine/restore/restoration.h"
@@ -21,18 +22,25 @@ class FitSession {
   // anything is written, when the two do not fit.
   FitSession(const FitRequest& request, Network network, std::vector<FitObserver*> observers);
 
-  // Iterates, and leaves a checkpoint when a signal ended it. What the observers throw is told as a warning.
-  RestoreResult run(Progress& progress);
-  // Once the result is safe: completes the history and the profile, and removes the checkpoint of a run that has ended.
-  // Throws Error.
-  void close(Progress& progress);
+  // Iterates until the fit ends or a signal comes, which leaves a checkpoint. What the observers throw is told as a
+  // warning.
+  void run(Progress& progress, const InterruptGuard& interrupt);
+  // Whether there has been an iteration: before it there is no outcome.
+  [[nodiscard]] bool begun() const { return restoration_.begun(); }
+  // Whether the fit has come so far that its result is worth more than the filter's.
+  [[nodiscard]] bool is_ahead() const;
+  // What the task makes of the fit; a signal that comes meanwhile ends that early. Once, behind run().
+  Outcome finish(Progress& progress, const InterruptGuard& interrupt);
+  // The fit with the filter's result, which is better yet.
+  Outcome leave(Outcome filtered) const;
+  // Once the outcome is safe: completes the history and the profile, and removes the checkpoint of a run that has
+  // ended. Throws Error.
+  void close(const Outcome& outcome, Progress& progress);
 
-  // SIGINT, SIGTERM or SIGHUP when one has ended run(), else 0.
-  [[nodiscard]] int signal() const { return interrupt_.signal(); }
+  // Canvas, memory and reorders, for people.
+  [[nodiscard]] static std::string plan_summary(const RestoreResult& result);
   // Of all iterations, those of the run's earlier parts included.
   [[nodiscard]] const RunLog& log() const { return log_; }
-  // What repeats the run, line by line.
-  [[nodiscard]] const std::string& record() const { return record_; }
   // The command that goes on with an interrupted run; empty when there is no checkpoint.
   [[nodiscard]] std::string resume_command() const;
 
@@ -40,6 +48,7 @@ class FitSession {
   void after(const RestoreStep& step, Progress& progress);
   void show(Progress& progress, const RestoreStep& step);
   void put_away(Progress& progress);
+  [[nodiscard]] Json details(const RestoreResult& result) const;
 
   const FitRequest& request_;
   std::string settings_, record_;
@@ -48,9 +57,9 @@ class FitSession {
   std::vector<FitObserver*> observers_;
   RunLog log_;
   bool put_away_ = false;  // the last checkpoint could be written
+  bool ended_ = false;     // nothing is left to go on with
   std::optional<History> history_;
   std::optional<IterationProfile> profile_;
-  InterruptGuard interrupt_;
 };
 
 }  // namespace hourglass::cli

@@ -1,5 +1,6 @@
 #include "engine/cli/jpeg_options.h"
 
+#include "engine/cli/method.h"
 #include "graph/error.h"
 
 namespace hourglass::cli {
@@ -9,30 +10,39 @@ void add_jpeg_options(Command& command, JpegArguments& a) {
       {{.names = "--energy",
         .target = &a.energy,
         .help = "mse (to the decoded pixels), cell (to the JPEG's cells), or blend (of the two)",
-        .checks = {one_of({"mse", "cell", "blend"})}},
+        .checks = {one_of({"mse", "cell", "blend"})},
+        .methods = {kFit}},
        {.names = "--cell-weight",
         .target = &a.cell_weight,
         .help = "Of the cells in --energy blend: 0 to 1 (default: 0.5)",
-        .checks = {range(0.0, 1.0)}},
+        .checks = {range(0.0, 1.0)},
+        .methods = {kFit}},
        {.names = "--half-width",
         .target = &a.task.half_width,
         .help = "Of the cell energy, in quantization steps: 0 to 0.5",
-        .checks = {range(0.0, 0.5)}},
+        .checks = {range(0.0, 0.5)},
+        .methods = {kFit}},
        {.names = "--tv",
         .target = &a.task.total_variation,
         .help = "Weight of the image's total variation beside the energy",
-        .checks = {non_negative()}},
+        .checks = {non_negative()},
+        .methods = {kFit}},
        {.names = "--refine",
         .target = &a.task.refine_passes,
         .help = "Passes in which similar patches of a JPEG's result clean each other (nonlocal Bayes); 0: the network "
                 "alone",
-        .checks = {range(0, 100)}}});
+        .checks = {range(0, 100)},
+        .methods = {kFit}}});
   if (a.task.use_cells) {
     command.add({{.names = "--no-cells",
                   .target = Clears{&a.task.use_cells},
-                  .help = "Leave the result outside the JPEG's cells (the paper's way)"}});
+                  .help = "Leave the result outside the JPEG's cells (the paper's way)",
+                  .methods = {kFit}}});
   } else {
-    command.add({{.names = "--cells", .target = &a.task.use_cells, .help = "Move the result into the JPEG's cells"}});
+    command.add({{.names = "--cells",
+                  .target = &a.task.use_cells,
+                  .help = "Move the result into the JPEG's cells",
+                  .methods = {kFit}}});
   }
 }
 

@@ -1,4 +1,4 @@
-// --report FILE.html: the page that shows a fit, rewritten while it goes on.
+// --report FILE.html of a fit: rewritten while it goes on, with the course of the run and snapshots of the way.
 //
 // The page is written again every few seconds, and less often where that would cost more than a twentieth of the time.
 #pragma once
@@ -7,7 +7,7 @@
 
 #include "engine/cli/fit_observer.h"
 #include "engine/cli/fit_request.h"
-#include "engine/report/html_report.h"
+#include "engine/cli/run_report.h"
 
 namespace hourglass::cli {
 
@@ -17,23 +17,20 @@ class LiveReport : public FitObserver {
   explicit LiveReport(const FitRequest& request);
 
   void on_step(const RestoreStep& step, const RunLog& log) override;
-  void on_result(const RestoreResult& result, const RunLog& log) override;
+  void on_result(const Outcome& outcome, const RunLog& log) override;
   void save(Archive& checkpoint) const override;
   void load(const Archive& checkpoint) override;
 
  private:
   void add_snapshot(const RestoreStep& step, const Image& average);
-  // What is the same while the run goes on and at its end.
-  [[nodiscard]] ReportPage page(const Image& after, const RunLog& log) const;
-  void write(const ReportPage& page);
+  // Puts in what only a fit has.
+  void add_course(ReportPage& page, const RunLog& log) const;
+  [[nodiscard]] std::string by_network() const;
   [[nodiscard]] Image image_of(std::span<const float> pixels) const;
 
   const FitRequest& request_;
-  Table settings_;
-  std::string command_;
-  Picture before_;
+  RunReport report_;
   std::vector<CaptionedPicture> snapshots_;
-  bool written_ = false;
   double next_write_ = 0;     // seconds of the run
   double every_seconds_ = 4;  // between two pages
 };

@@ -52,6 +52,13 @@ std::string time_left_text(const TimeLeft::Range& range, bool may_stop_early) {
 Progress::Progress(ProgressOptions options) : options_(options), terminal_(isatty(STDERR_FILENO) != 0) {}
 Progress::~Progress() { finish(); }
 
+void Progress::begin(const std::string& stage) {
+  finish();
+  stage_ = stage;
+  line_shown_ = json_shown_ = -1;
+  left_ = {};
+}
+
 bool Progress::due(int64_t done, int64_t total, double seconds) {
   left_.add(done, seconds);
   const auto passed = [&](double shown, double interval) {
@@ -73,9 +80,22 @@ void Progress::show(int64_t done, int64_t total, double seconds) {
   if (due(done, total, seconds)) show({.done = done, .total = total, .seconds = seconds});
 }
 
+void Progress::show_share(double share, double seconds) {
+  constexpr int64_t kAll = 1'000'000;
+  const auto done = static_cast<int64_t>(std::llround(share * static_cast<double>(kAll)));
+  if (due(done, kAll, seconds)) show({.done = done, .total = kAll, .seconds = seconds, .is_share = true});
+}
+
 void Progress::show_json(const ProgressPoint& point) {
   json_shown_ = point.seconds;
-  Json object{{"event", "progress"}, {"iteration", point.done}, {"iterations", point.total}};
+  Json object{{"event", "progress"}};
+  if (!stage_.empty()) object["stage"] = stage_;
+  if (point.is_share) {
+    object["share"] = static_cast<double>(point.done) / static_cast<double>(point.total);
+  } else {
+    object["iteration"] = point.done;
+    object["iterations"] = point.total;
+  }
   object["seconds"] = point.seconds;
   if (const auto range = left_.until(point.total)) {
     object["seconds_left"] = std::vector<double>{point.may_stop_early ? 0.0 : range->low, range->high};
@@ -86,17 +106,19 @@ void Progress::show_json(const ProgressPoint& point) {
 
 void Progress::show_line(const ProgressPoint& point) {
   line_shown_ = point.seconds;
+  const double share = static_cast<double>(point.done) / static_cast<double>(point.total);
   const double rate = point.seconds > 0 ? static_cast<double>(point.done) / point.seconds : 0;
   const auto range = left_.until(point.total);
   const std::string left =
       point.done >= point.total ? "done" : (range ? time_left_text(*range, point.may_stop_early) : "? left");
   // What matters most comes first: a narrow terminal cuts the end off.
-  std::string line = fmt::format("{}/{}  {}  {}  {}", point.done, point.total, left, rate_text(rate), point.text);
+  std::string line = point.is_share
+                         ? fmt::format("{} {:.0f} %  {}", stage_, 100 * share, left)
+                         : fmt::format("{}/{}  {}  {}  {}", point.done, point.total, left, rate_text(rate), point.text);
   if (terminal_) {
     // A line that wraps could not be rewritten.
     const std::size_t room = columns() - 1;
-    const std::string with_bar =
-        fmt::format("{} {}", bar(static_cast<double>(point.done) / static_cast<double>(point.total)), line);
+    const std::string with_bar = fmt::format("{} {}", bar(share), line);
     if (with_bar.size() <= room) line = with_bar;
     print_to(stderr, "\r\x1b[K" + line.substr(0, room));
     line_open_ = true;

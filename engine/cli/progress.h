@@ -16,13 +16,14 @@ struct ProgressOptions {
   std::FILE* json = nullptr;  // where the objects go; null for none
 };
 
-// One iteration, as it is shown.
+// A moment of the work, as it is shown: an iteration, or a share that is done.
 struct ProgressPoint {
   int64_t done = 0, total = 0;  // equal when all is done
   double seconds = 0;           // so far
   bool may_stop_early = false;  // total is an upper bound
   std::string text = {};        // for people
   Json values = {};             // for programs, an object
+  bool is_share = false;        // done and total count no iterations: only their quotient says something
 };
 
 class Progress {
@@ -33,12 +34,16 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
+  // Another piece of work begins, whose times have nothing to do with those before. `stage` is what it is called.
+  void begin(const std::string& stage);
   // Notes the time, and says whether show() would show anything: it skips what comes faster than eyes or logs can use.
   bool due(int64_t done, int64_t total, double seconds);
   // Shows the time left, the rate and the text, behind a bar where the terminal has room.
   void show(const ProgressPoint& point);
   // due() and show() of work that has nothing more to say.
   void show(int64_t done, int64_t total, double seconds);
+  // The same of work that is done in no iterations: `share` goes from 0 to 1.
+  void show_share(double share, double seconds);
   // A message between the progress lines.
   void say(const std::string& text);
   // Leaves the last line as it stands.
@@ -50,6 +55,7 @@ class Progress {
 
   ProgressOptions options_;
   bool terminal_;
+  std::string stage_;
   bool line_open_ = false;
   bool line_due_ = false, json_due_ = false;
   double line_shown_ = -1, json_shown_ = -1;  // seconds

@@ -19,23 +19,35 @@ namespace {
 struct Arguments {
   FitArguments fit;
   JpegArguments jpeg;
+  std::string method;             // empty: see choose_method()
   std::string degradation, size;  // an ONNX file; the size of the image that it degraded
 };
 
 constexpr const char* kSuffix = ".restored.png";
 
 constexpr const char* kFooter =
-    R"(Examples:
-  hourglass restore photo.jpg                      writes photo.restored.png beside it
+    R"(Methods:
+  filter   Similar patches of the photograph, wherever they lie, clean each other (nonlocal Bayes), and each
+           coefficient is kept in the cell that the JPEG's quantization states. No network, the same every time.
+  fit      A network starts from noise and learns the photograph before it learns the artifacts (Deep Image Prior).
+           Its average over the last hundred or so iterations is filtered in the same way. OUTPUT holds the filter's
+           result meanwhile, and keeps it when the fit is ended before it is better.
+Ctrl-C ends early and keeps the result.
+
+Examples:
+  hourglass restore photo.jpg                      writes photo.restored.png beside it, within seconds
+  hourglass restore photo.jpg --method fit         the same by a network: better, and slower
   hourglass restore photo.jpg -o clean.png --model standard --iterations 3000
   hourglass restore small.jpg --reference original.png --history run.csv
-  hourglass restore blurred.png --degradation models/blur.onnx
-
-The network starts from noise and learns the photograph; the result is its average over the last hundred or so
-iterations, moved into the cells that the JPEG's quantization states. Ctrl-C ends early and keeps the result.)";
+  hourglass restore photo.jpg --method fit --no-cells --refine 0        the network alone
+  hourglass restore blurred.png --degradation models/blur.onnx)";
 
 // From a measurement, an image or an array, that the user's own operator made.
-ExitCode run_operator(const Arguments& arguments, const FitCall& call) {
+ExitCode run_operator(const Arguments& arguments, ParsedCommand& line, const FitCall& call) {
+  if (arguments.method == kFilter) {
+    fail("--method filter goes by the cells of a JPEG: with --degradation there is only --method fit");
+  }
+  choose_method(line, kFit);
   const FitArguments& fit = arguments.fit;
   const std::string& energy = arguments.jpeg.energy;
   if (energy != "mse") fail("--energy {} belongs to JPEG: with --degradation it is mse", energy);
@@ -72,26 +84,44 @@ ExitCode run_operator(const Arguments& arguments, const FitCall& call) {
                    .input = input,
                    .suffix = kSuffix,
                    .verb = "restored",
-                   .details = {{"degradation", arguments.degradation}},
+                   .details = {{"method", kFit}, {"degradation", arguments.degradation}},
                    .kind = is_npy(bytes) ? "measurement" : "",
                    .inputs = {{"--degradation", arguments.degradation}}});
 }
 
-ExitCode run(const Arguments& arguments, const FitCall& call) {
+ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& call) {
   FitArguments fit = arguments.fit;
-  if (!arguments.degradation.empty()) return run_operator(arguments, call);
+  if (!arguments.degradation.empty()) return run_operator(arguments, line, call);
   if (!arguments.size.empty()) fail("--size belongs to --degradation: a photograph has its own");
   const RestoreInput input = load_input(fit.input);
+  if (!input.jpeg && arguments.method == kFilter) {
+    fail("{}: is no JPEG, and --method filter goes by the cells that a JPEG states: there is only --method fit",
+         fit.input);
+  }
+  choose_method(line, input.jpeg ? kFilter : kFit);
+  const std::string& method = arguments.method;
   // Noise regularises: a small network is regular enough without, a larger one learns the artifacts.
   if (!fit.input_noise && fit.model == "small") fit.input_noise = 0;
   const std::unique_ptr<Task> task = make_task(arguments.jpeg, input, fit.input);
+  Json details{{"method", method}};
+  if (method == kFit) details["energy"] = arguments.jpeg.energy;
   return run_task(fit, call,
                   {.task = *task,
                    .input = input.degraded,
                    .suffix = kSuffix,
                    .verb = "restored",
-                   .details = {{"energy", arguments.jpeg.energy}},
-                   .jpeg = input.jpeg ? &*input.jpeg : nullptr});
+                   .details = std::move(details),
+                   .jpeg = input.jpeg ? &*input.jpeg : nullptr,
+                   .method = method,
+                   .filter_first = input.jpeg && arguments.jpeg.task.use_cells});
+}
+
+// --help lists them apart, so that one sees what chooses a fit.
+void put_fit_options_apart(Command& command) {
+  for (Option& option : command.options) {
+    if (option.methods.empty()) continue;
+    option.heading = option.heading.empty() ? "Options of a fit" : kFitFilesHeading;
+  }
 }
 
 }  // namespace
@@ -99,6 +129,12 @@ ExitCode run(const Arguments& arguments, const FitCall& call) {
 Command restore_command() {
   const auto arguments = std::make_shared<Arguments>();
   Command command{.name = "restore", .help = "Restore a compressed photograph from itself", .footer = kFooter};
+  command.add(
+      {{.names = "--method",
+        .target = &arguments->method,
+        .help = "filter (a JPEG only; seconds) or fit (a network, minutes). Left out, a JPEG is filtered unless "
+                "an option of a fit is given, and all else is fitted",
+        .checks = {one_of({kFilter, kFit})}}});
   add_fit_options(command, arguments->fit,
                   {.input = "The JPEG (or PNG, then without cells) to restore",
                    .suffix = kSuffix,
@@ -107,13 +143,16 @@ Command restore_command() {
   command.add(
       {{.names = "--degradation",
         .target = &arguments->degradation,
-        .help = "An ONNX file, image in, measurement out, in the JPEG's place: FILE (PNG or .npy) is what it made"},
+        .help = "An ONNX file, image in, measurement out, in the JPEG's place: FILE (PNG or .npy) is what it made",
+        .methods = {kFit}},
        {.names = "--size",
         .target = &arguments->size,
-        .help = "With --degradation: WIDTHxHEIGHT of the image sought, where FILE does not say it"}});
+        .help = "With --degradation: WIDTHxHEIGHT of the image sought, where FILE does not say it",
+        .methods = {kFit}}});
+  put_fit_options_apart(command);
   command.run = [arguments](ParsedCommand& line) {
     const FitCall call = take_up(line, arguments->fit);
-    return run(*arguments, call);
+    return run(*arguments, line, call);
   };
   return command;
 }

@@ -11,7 +11,9 @@
 namespace hourglass::cli {
 namespace {
 
-bool is_setting(const ParsedOption& option) { return option.option.heading != kFilesHeading; }
+bool is_setting(const ParsedOption& option) {
+  return option.option.heading != kFilesHeading && option.option.heading != kFitFilesHeading;
+}
 
 // The same text, or the same number.
 bool same_value(const std::string& a, const std::string& b) {
@@ -25,10 +27,11 @@ std::string said(const std::string& name, const std::string& value) {
 
 }  // namespace
 
-Settings::Settings(const ParsedCommand& command) : command_(command.name) {
+Settings::Settings(const ParsedCommand& command, const NamedValues& in_force) : command_(command.name) {
   for (const ParsedOption& option : command.options) {
     if (is_setting(option) && option.in_force()) values_[option.name] = option.value;
   }
+  for (const auto& [name, value] : in_force) values_[name] = value;
 }
 
 Settings Settings::parse(const std::string& text) {

@@ -6,22 +6,23 @@
 #include <string>
 
 #include "engine/cli/command_line.h"
+#include "engine/cli/command_text.h"
 
 namespace hourglass::cli {
 
-// The heading of the options that say where things go and what is told: all others are settings.
+// The headings of the options that say where things go and what is told: all others are settings.
 inline constexpr const char* kFilesHeading = "Files and messages";
+inline constexpr const char* kFitFilesHeading = "Files and messages of a fit";
 
 class Settings {
  public:
   Settings() = default;
-  // As the command line and the defaults have them. An option without a value or a default is left out.
-  explicit Settings(const ParsedCommand& command);
+  // As the command line and the defaults have them, and with the values of `in_force` in the place of what was said
+  // ("auto"). An option without a value or a default is left out.
+  explicit Settings(const ParsedCommand& command, const NamedValues& in_force = {});
   // Of text(). Throws Error.
   static Settings parse(const std::string& text);
 
-  // Puts the value that is really used in the place of what was said ("auto").
-  void set(const std::string& name, const std::string& value) { values_[name] = value; }
   // Gives the command the values for what its command line leaves open. Throws Error for another command, and for what
   // the command line says otherwise; only `threads` may differ.
   void apply_to(ParsedCommand& command) const;

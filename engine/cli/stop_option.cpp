@@ -3,6 +3,7 @@
 #include <cmath>
 #include <map>
 
+#include "engine/cli/method.h"
 #include "graph/error.h"
 
 namespace hourglass::cli {
@@ -25,23 +26,28 @@ void add_stop_options(Command& command, StopArguments& a) {
         .help = "When to end a fit before --iterations: discrepancy (it agrees with a JPEG, or with a noisy "
                 "photograph, as the original would), wmv or emv (least variance of the iterates), iteration or energy "
                 "(with --stop-at), none, or auto (discrepancy where it can be, else none)",
-        .checks = {one_of({"auto", "none", "discrepancy", "wmv", "emv", "iteration", "energy"})}},
+        .checks = {one_of({"auto", "none", "discrepancy", "wmv", "emv", "iteration", "energy"})},
+        .methods = {kFit}},
        {.names = "--stop-at",
         .target = &a.at,
         .help = "The iteration or the energy to stop at",
-        .checks = {positive()}},
+        .checks = {positive()},
+        .methods = {kFit}},
        {.names = "--stop-start",
         .target = &a.options.start,
         .help = "wmv, emv: the first iteration that counts",
-        .checks = {non_negative()}},
+        .checks = {non_negative()},
+        .methods = {kFit}},
        {.names = "--patience",
         .target = &a.options.patience,
         .help = "wmv, emv: iterations without a new minimum before stopping",
-        .checks = {positive()}},
+        .checks = {positive()},
+        .methods = {kFit}},
        {.names = "--window",
         .target = &a.options.window,
         .help = "wmv: iterations whose variance is taken",
-        .checks = {range(2, 1000000)}}});
+        .checks = {range(2, 1000000)},
+        .methods = {kFit}}});
 }
 
 StoppingOptions resolve_stop(const StopArguments& arguments, bool has_discrepancy) {

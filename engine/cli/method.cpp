@@ -1,0 +1,43 @@
+#include "engine/cli/method.h"
+
+#include <algorithm>
+
+#include "graph/error.h"
+
+namespace hourglass::cli {
+namespace {
+
+bool belongs_to(const Option& option, std::string_view method) {
+  const std::vector<std::string>& methods = option.methods;
+  return methods.empty() || std::find(methods.begin(), methods.end(), method) != methods.end();
+}
+
+}  // namespace
+
+ParsedCommand of_method(ParsedCommand line, std::string_view method) {
+  std::erase_if(line.options, [&](const ParsedOption& one) { return !belongs_to(one.option, method); });
+  for (ParsedOption& one : line.options) {
+    if (one.name != "method") continue;
+    one.given = true;
+    one.value = method;
+  }
+  return line;
+}
+
+void choose_method(ParsedCommand& line, const std::string& usual) {
+  const bool said = line.given("method");
+  std::string method = said ? line.find("method")->value : usual;
+  for (const ParsedOption& one : line.options) {
+    if (!one.given || belongs_to(one.option, method)) continue;
+    const std::string& other = one.option.methods.front();
+    if (said) {
+      fail("--{0}: belongs to --method {1}, and means nothing to --method {2}: leave out one of the two", one.name,
+           other, method);
+    }
+    method = other;
+  }
+  line.set("method", method);
+  line = of_method(std::move(line), method);
+}
+
+}  // namespace hourglass::cli

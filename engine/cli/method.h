@@ -1,0 +1,23 @@
+// How an image is restored, where there is more than one way: a command's --method. Which options belong to which
+// method stands with each of them (Option::methods); here is what follows of it.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "engine/cli/command_line.h"
+
+namespace hourglass::cli {
+
+inline constexpr const char* kFilter = "filter";  // Task::filter(): no network
+inline constexpr const char* kFit = "fit";        // a network is fitted; its result goes through Task::finish()
+
+// The line as if it had been typed with this --method: without the options that belong to others.
+ParsedCommand of_method(ParsedCommand line, std::string_view method);
+
+// Settles a command's --method. It is what the line says; where that says nothing, the one that a given option belongs
+// to, and else the `usual` one. From then on the line has it as given, and no options of other methods. Throws Error
+// for an option that belongs to another method than the line says.
+void choose_method(ParsedCommand& line, const std::string& usual);
+
+}  // namespace hourglass::cli

@@ -1,0 +1,133 @@
+#include "engine/cli/outcome.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <optional>
+
+#include "engine/cli/output.h"
+#include "engine/image/metrics.h"
+#include "engine/image/read_image.h"
+#include "engine/report/run_log.h"
+#include "graph/error.h"
+
+namespace hourglass::cli {
+namespace {
+
+void write_png_of(const RunRequest& request, const Outcome& outcome, const std::string& path, bool overwrite) {
+  Metadata metadata = request.what.input.metadata;
+  constexpr const char* kKeyword = "hourglass";
+  std::erase_if(metadata.text, [&](const auto& entry) { return entry.first == kKeyword; });
+  metadata.text.emplace_back(kKeyword, outcome.record);
+  PngOptions png;
+  png.bit_depth = request.bit_depth;
+  png.metadata = &metadata;
+  write_png(path, outcome.result.finished.image, png, overwrite);
+}
+
+// PSNR to the original, where it is known.
+struct Quality {
+  std::optional<double> before, after;
+};
+
+Quality measure(const RunRequest& request, const RestoreResult& result) {
+  if (!request.original) return {};
+  return {.before = psnr(request.what.task.baseline(), *request.original),
+          .after = psnr(result.finished.image, *request.original)};
+}
+
+// How far the result is from what the JPEG decodes to, rms in grey levels.
+double change_255(const RunRequest& request, const RestoreResult& result) {
+  return rms_255(psnr(request.what.task.baseline(), result.finished.image));
+}
+
+std::string change_text(double change) {
+  constexpr double kHardly = 0.5;  // less than what rounding to 8 bits may do
+  return change < kHardly
+             ? fmt::format(
+                   "there was hardly anything to restore: the result stays within {:.2f} grey levels (rms) of "
+                   "the decoded JPEG",
+                   change)
+             : fmt::format("the result differs from the decoded JPEG by {:.1f} grey levels (rms)", change);
+}
+
+// "1000 iterations", "the filter alone"
+std::string work_text(const Outcome& outcome) {
+  const int64_t iterations = outcome.result.iterations;
+  if (iterations == 0) return "the filter alone";
+  const std::string text = counted(iterations, "iteration");
+  return outcome.method == kFilter ? text + "; the result is the filter's" : text;
+}
+
+void say(Progress& progress, const RunRequest& request, const Outcome& outcome, const Quality& quality) {
+  const RestoreResult& result = outcome.result;
+  if (result.finished.cells) {
+    progress.say(
+        fmt::format("{:.3f} % of the JPEG's coefficients come out as in the file ({:.3f} % before rounding to {} bits)",
+                    100 * result.finished.cells->rounded, 100 * result.finished.cells->exact, request.bit_depth));
+  }
+  if (request.what.jpeg != nullptr) progress.say(change_text(change_255(request, result)));
+  if (quality.before) {
+    progress.say(fmt::format("PSNR to the original: {:.2f} dB before, {:.2f} dB after ({:+.2f} dB)", *quality.before,
+                             *quality.after, *quality.after - *quality.before));
+  }
+  progress.say(fmt::format("{}: {} in {} ({})", request.output, request.what.verb, duration_text(result.seconds),
+                           work_text(outcome)));
+}
+
+// Where the PNG itself goes to stdout, the objects make way.
+std::FILE* json_stream(const RunRequest& request) { return request.output == "-" ? stderr : stdout; }
+
+void print_json(const RunRequest& request, const Outcome& outcome, const Quality& quality) {
+  const RestoreResult& result = outcome.result;
+  Json json;
+  json["input"] = request.input;
+  json["output"] = request.output;
+  json.update(request.what.details);
+  json.update(outcome.details);
+  if (outcome.method != request.what.method) json["result_of"] = outcome.method;
+  json["iterations"] = result.iterations;
+  json["seconds"] = result.seconds;
+  json["interrupted"] = result.interrupted;
+  if (result.finished.cells) {
+    json["cells_exact"] = result.finished.cells->exact;
+    json["cells_rounded"] = result.finished.cells->rounded;
+  }
+  if (request.what.jpeg != nullptr) json["change_rms_255"] = change_255(request, result);
+  if (quality.before) {
+    json["psnr_degraded"] = *quality.before;
+    json["psnr_restored"] = *quality.after;
+  }
+  print_to(json_stream(request), json.text() + "\n");
+}
+
+}  // namespace
+
+ProgressOptions progress_options(const RunRequest& request) {
+  return {.quiet = request.quiet, .json = request.json ? json_stream(request) : nullptr};
+}
+
+void write_result(const RunRequest& request, const Outcome& outcome, bool overwrite) {
+  namespace fs = std::filesystem;
+  try {
+    write_png_of(request, outcome, request.output, overwrite || request.may_replace(request.output));
+  } catch (const Error& error) {
+    std::string instead;
+    try {
+      instead = (fs::temp_directory_path() / fmt::format("hourglass-{}.png", ::getpid())).string();
+      write_png_of(request, outcome, instead, false);
+    } catch (const std::exception&) {
+      throw error;  // what is wrong in the first place
+    }
+    fail("{}; the result is in {}", error.what(), instead);
+  }
+}
+
+void tell_result(Progress& progress, const RunRequest& request, const Outcome& outcome) {
+  const Quality quality = measure(request, outcome.result);
+  say(progress, request, outcome, quality);
+  if (request.json) print_json(request, outcome, quality);
+}
+
+}  // namespace hourglass::cli

@@ -1,0 +1,31 @@
+// What a run has come to, and how the user gets it: the PNG, the words, the JSON object. Alike for every method.
+#pragma once
+
+#include <cstdio>
+#include <string>
+
+#include "engine/cli/json.h"
+#include "engine/cli/progress.h"
+#include "engine/cli/run_request.h"
+#include "engine/restore/restore.h"
+
+namespace hourglass::cli {
+
+struct Outcome {
+  RestoreResult result;
+  std::string method;  // whose the image is: a fit that is interrupted may leave the filter's
+  std::string record;  // what repeats the run, line by line
+  Json details = {};   // what the method adds to the JSON object
+};
+
+// What the run's progress and its result are told to.
+ProgressOptions progress_options(const RunRequest& request);
+
+// Writes the PNG. overwrite: the run itself has written what is there. Where the place turns out to be full, taken or
+// gone, the result goes to the folder for temporary files, and the Error says so: hours may have gone into it.
+void write_result(const RunRequest& request, const Outcome& outcome, bool overwrite);
+
+// In words, and with --json as an object.
+void tell_result(Progress& progress, const RunRequest& request, const Outcome& outcome);
+
+}  // namespace hourglass::cli

@@ -1,0 +1,44 @@
+// --report FILE.html, as far as it is alike for every method: what went in and what came out, compared, the maps, the
+// settings, the machine, and the command.
+//
+//   RunReport report(request, values_of_filter(request));
+//   report.write(report.result_page(outcome));
+#pragma once
+
+#include <string>
+
+#include "engine/cli/outcome.h"
+#include "engine/cli/run_request.h"
+#include "engine/report/html_report.h"
+
+namespace hourglass::cli {
+
+// "31.20 dB"
+std::string decibels(double value);
+
+class RunReport {
+ public:
+  // The request must outlive the report. in_force: the values that were left to the machine.
+  RunReport(const RunRequest& request, const NamedValues& in_force);
+
+  // `after` as it stands; `by` ends the sentence that says what was done: "by the filter".
+  [[nodiscard]] ReportPage page(const Image& after, const std::string& by) const;
+  // At the end.
+  [[nodiscard]] ReportPage result_page(const Outcome& outcome, const std::string& by) const;
+  // Replaces what the run itself has written. Throws Error.
+  void write(const ReportPage& page);
+  // What is there is of the run's first part.
+  void adopt() { written_ = true; }
+
+  // In the colours that the input means.
+  [[nodiscard]] Picture picture_of(const Image& image) const;
+
+ private:
+  const RunRequest& request_;
+  Table settings_;
+  std::string command_;
+  Picture before_;
+  bool written_ = false;
+};
+
+}  // namespace hourglass::cli

@@ -1,0 +1,123 @@
+#include "engine/cli/run_request.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+
+#include "engine/cli/checkpoint_file.h"
+#include "engine/cli/version.h"
+#include "engine/image/file.h"
+#include "engine/image/read_image.h"
+#include "graph/error.h"
+#include "models/builtin.h"
+
+namespace hourglass::cli {
+namespace {
+
+// photo.jpg -> photo.restored.png, beside it; a stream -> a stream.
+std::string default_output(const std::string& input, const std::string& suffix) {
+  if (input == "-") return "-";
+  std::filesystem::path path(input);
+  path.replace_extension(suffix);
+  return path.string();
+}
+
+void check_files(const RunRequest& request, const FitArguments& arguments) {
+  const std::vector<NamedFile> outputs{{"--output", request.output},
+                                       {"--history", arguments.history},
+                                       {"--report", request.report},
+                                       {"--profile", arguments.profile}};
+  std::vector<NamedFile> inputs{{"input", request.what.original}, {"input", request.input}};
+  inputs.emplace_back("--reference", request.reference);
+  if (find_builtin(arguments.model) == nullptr) inputs.emplace_back("--model", arguments.model);
+  inputs.insert(inputs.end(), request.what.inputs.begin(), request.what.inputs.end());
+  std::vector<NamedFile> all = outputs;
+  all.emplace_back(arguments.checkpoint.empty() ? "checkpoint" : "--checkpoint", checkpoint_path(arguments, request));
+  check_distinct(inputs, all);
+  // A run may be put away where it came from.
+  check_distinct({{"--resume", arguments.resume}}, outputs);
+  if (request.json) {
+    for (const auto& [option, path] : outputs) {
+      if (path == "-" && option != "--output") fail("{} - and --json both go to standard output: name a file", option);
+    }
+  }
+  for (const auto& [option, path] : outputs) {
+    if (!path.empty()) check_writable(path, request.may_replace(path));
+  }
+}
+
+// The original as the result's equal: gray is compared with gray, colour with colour.
+Image load_reference(const std::string& path, const Image& sought) {
+  Image image = read_image(path).image;
+  if (image.width != sought.width || image.height != sought.height) {
+    fail("{}: is {}x{}, the result will be {}x{}: the reference must be its original", path, image.width, image.height,
+         sought.width, sought.height);
+  }
+  if (image.channels == sought.channels) return image;
+  return sought.channels == 1 ? to_gray(image) : gray_to_rgb(image);
+}
+
+std::string versions() {
+  std::string text = version_text();
+  std::replace(text.begin(), text.end(), '\n', ',');
+  return text;
+}
+
+}  // namespace
+
+std::string kind_of(const TaskRun& what) {
+  if (!what.kind.empty()) return what.kind;
+  const DecodedImage& input = what.input;
+  if (input.format == ImageFormat::png) return "PNG";
+  return input.image.channels == 1 ? "gray JPEG" : "colour JPEG";
+}
+
+bool RunRequest::may_replace(const std::string& path) const {
+  return force || (call.resumed && !path.empty() && written_by(*call.resumed, path));
+}
+
+bool RunRequest::is_rewritable() const {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  const fs::file_status status = fs::status(output, ignored);
+  return output != "-" && (!fs::exists(status) || fs::is_regular_file(status));
+}
+
+RunRequest resolve_run(const FitArguments& arguments, const FitCall& call, const TaskRun& what) {
+  RunRequest request{.call = call,
+                     .what = what,
+                     .input = arguments.input,
+                     .output = arguments.output,
+                     .reference = arguments.reference,
+                     .report = arguments.report,
+                     .original = {},
+                     .bit_depth = arguments.bit_depth.value_or(what.input.bit_depth),
+                     .threads = arguments.threads,
+                     .force = arguments.force,
+                     .quiet = arguments.quiet,
+                     .json = arguments.json,
+                     .verbose = arguments.verbose};
+  if (request.output.empty()) request.output = default_output(request.input, what.suffix);
+  check_files(request, arguments);
+  if (what.reference != nullptr) request.original = *what.reference;
+  if (!request.reference.empty()) request.original = load_reference(request.reference, what.task.baseline());
+  return request;
+}
+
+// Where it is told, where it came from, or beside an output that is a file.
+std::string checkpoint_path(const FitArguments& arguments, const RunRequest& request) {
+  if (request.what.method != kFit) return {};
+  const std::string& told = arguments.checkpoint.empty() ? arguments.resume : arguments.checkpoint;
+  if (!told.empty()) return told;
+  return request.is_rewritable() ? request.output + ".ckpt" : std::string();
+}
+
+std::string record_of(const RunRequest& request, const Settings& settings, const std::string& network_sha256) {
+  std::string record = settings.command_line() + "\n";
+  const std::string& sha256 = request.what.input.sha256;
+  if (!sha256.empty()) record += "input sha256 " + sha256 + "\n";
+  if (!network_sha256.empty()) record += "network sha256 " + network_sha256 + "\n";
+  return record + versions() + "\n";
+}
+
+}  // namespace hourglass::cli

@@ -1,0 +1,71 @@
+// What a run is asked for whatever its method: the files, the words, the original to compare with. Every choice is made
+// and every file checked before it begins; from then on nothing of it changes. What a fit wants besides is in
+// fit_request.h.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/cli/fit_observer.h"
+#include "engine/cli/fit_options.h"
+#include "engine/cli/json.h"
+#include "engine/cli/method.h"
+#include "engine/cli/same_file.h"
+#include "engine/cli/settings.h"
+#include "engine/image/decoded_image.h"
+#include "engine/image/image.h"
+#include "engine/image/jpeg.h"
+#include "engine/restore/task.h"
+
+namespace hourglass::cli {
+
+// What a command makes of its input.
+struct TaskRun {
+  const Task& task;
+  const DecodedImage& input;                 // its warnings are told, its metadata goes into the PNG
+  std::string suffix;                        // of the default output, ".restored.png"
+  std::string verb;                          // "restored"
+  Json details = {};                         // what the command adds to the JSON report
+  const JpegCoefficients* jpeg = nullptr;    // what the report shows the cells of
+  std::string original = {};                 // the file that the command was given, where that is not the input
+  const Image* reference = nullptr;          // the original, where it is known without --reference
+  std::vector<FitObserver*> observers = {};  // of a fit, besides the report
+  std::string kind = {};                     // of an input that is no image, "measurement"
+  std::vector<NamedFile> inputs = {};        // files of the command's own options, such as a mask
+  std::string method = kFit;                 // kFilter wants a task with a filter
+  bool filter_first = false;                 // a fit's output holds the filter's result until the fit has a better one
+};
+
+// "gray JPEG", "colour JPEG", "PNG", or what the command says.
+std::string kind_of(const TaskRun& what);
+
+struct RunRequest {
+  const FitCall& call;
+  const TaskRun& what;
+  std::string input, output, reference, report;  // files; empty: not wanted
+  std::optional<Image> original;                 // in the size and the channels of the result
+  int bit_depth = 8;                             // of the PNG
+  int threads = 0;                               // 0: all CPUs
+  bool force = false, quiet = false, json = false;
+  int verbose = 0;  // 1: the plan; 2: also the kernels that declined
+
+  // The file that the user named.
+  [[nodiscard]] const std::string& named_input() const { return what.original.empty() ? input : what.original; }
+  // Whether a file that is there may be replaced: by --force, or because the run that goes on has written it.
+  [[nodiscard]] bool may_replace(const std::string& path) const;
+  // Whether the output can be written more than once: streams and devices can't.
+  [[nodiscard]] bool is_rewritable() const;
+};
+
+// Throws Error where an output can't be written, or would take the place of another file. `call` and `what` must
+// outlive the request.
+RunRequest resolve_run(const FitArguments& arguments, const FitCall& call, const TaskRun& what);
+
+// Where the run is put away while it goes on; empty for nowhere.
+std::string checkpoint_path(const FitArguments& arguments, const RunRequest& request);
+
+// What repeats a run, line by line: the command, SHA-256 of input and network (empty: none), the versions.
+std::string record_of(const RunRequest& request, const Settings& settings, const std::string& network_sha256);
+
+}  // namespace hourglass::cli
