@@ -27,7 +27,8 @@ class FitSession {
   void run(Progress& progress, const InterruptGuard& interrupt);
   // Whether there has been an iteration: before it there is no outcome.
   [[nodiscard]] bool begun() const { return restoration_.begun(); }
-  // Whether the fit has come so far that its result is worth more than the filter's.
+  // Whether the fit has come so far that its result is worth more than the filter's: one of its runs has ended, or has
+  // some hundred iterations behind it.
   [[nodiscard]] bool is_ahead() const;
   // What the task makes of the fit; a signal that comes meanwhile ends that early. Once, behind run().
   Outcome finish(Progress& progress, const InterruptGuard& interrupt);

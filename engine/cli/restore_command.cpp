@@ -31,12 +31,12 @@ constexpr const char* kFooter =
            coefficient is kept in the cell that the JPEG's quantization states. No network, the same every time.
   fit      A network starts from noise and learns the photograph before it learns the artifacts (Deep Image Prior).
            Its average over the last hundred or so iterations is filtered in the same way. OUTPUT holds the filter's
-           result meanwhile, and keeps it when the fit is ended before it is better.
+           result meanwhile, and keeps it when a fit is ended that has less than 200 iterations behind it.
 Ctrl-C ends early and keeps the result.
 
 Examples:
   hourglass restore photo.jpg                      writes photo.restored.png beside it, within seconds
-  hourglass restore photo.jpg --method fit         the same by a network: better, and slower
+  hourglass restore photo.jpg --method fit         the same by a network: minutes
   hourglass restore photo.jpg -o clean.png --model standard --iterations 3000
   hourglass restore small.jpg --reference original.png --history run.csv
   hourglass restore photo.jpg --method fit --no-cells --refine 0        the network alone

@@ -177,8 +177,8 @@ TEST_CASE_FIXTURE(Fixture, "a second signal ends the program at once, and the la
   // An iteration takes longer than the signals are apart.
   write_file_atomically(input, encode_jpeg(make_picture(640, 640, 3), {.quality = 10}), true);
   const Run result = run_and_signal_when(
-      command("out", {"--model", "standard", "--threads", "1", "--iterations", "100000", "--checkpoint", checkpoint,
-                      "--checkpoint-every", "0"}),
+      command("out", {"--model", "standard", "--threads", "1", "--iterations", "100000", "--no-cells", "--checkpoint",
+                      checkpoint, "--checkpoint-every", "0"}),
       SIGINT, [&] { return reached() >= 2; }, 2, 600);
   CHECK(result.exit_code == 130);
   CHECK(!std::filesystem::exists(folder / "out.png"));
@@ -191,8 +191,8 @@ TEST_CASE_FIXTURE(Fixture, "two signals in quick succession are one") {
   // As timeout(1) sends them, to the program and to its group. An iteration takes longer than they are apart.
   write_file_atomically(input, encode_jpeg(make_picture(192, 192, 3), {.quality = 10}), true);
   const Run result = run_and_signal_when(
-      command("out", {"--model", "medium", "--threads", "1", "--iterations", "100000", "--checkpoint", checkpoint,
-                      "--checkpoint-every", "0"}),
+      command("out", {"--model", "medium", "--threads", "1", "--iterations", "100000", "--no-cells", "--checkpoint",
+                      checkpoint, "--checkpoint-every", "0"}),
       SIGTERM, [&] { return reached() >= 2; }, 2);
   CAPTURE(result.err);
   CHECK(result.exit_code == 143);
