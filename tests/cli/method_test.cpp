@@ -296,9 +296,8 @@ TEST_CASE_FIXTURE(Fixture, "a fit that is ended early leaves the filter's result
   CHECK_CONTAINS(early.err, "to go on: hourglass restore ");
   CHECK(holds_filtered());
 
-  const Names resumed{
-      "restore", input,   "-o", output, "--resume", checkpoint, "--checkpoint", checkpoint, "--checkpoint-every",
-      "0",       "--json"};
+  const Names resumed{"restore", input,    "-o",           output,     "--resume",           checkpoint, "--reference",
+                      original,  "--json", "--checkpoint", checkpoint, "--checkpoint-every", "0.5"};
   // The run goes on, over the file that it left, filtering once more; past 200 iterations it has a result of its own.
   const Run later = run_and_signal_when(resumed, SIGINT, [&] { return reached() >= 210; });
   CAPTURE(later.err);
