@@ -72,7 +72,7 @@ struct Fixture {
   [[nodiscard]] bool holds_filtered() const { return read_image(output).image.pixels == filtered(); }
   // In place of the input: so large that a pass of the filter takes a while.
   void make_large() const {
-    write_file_atomically(input, encode_jpeg(make_picture(480, 480, 3), {.quality = 10}), true);
+    write_file_atomically(input, encode_jpeg(make_picture(200, 200, 3), {.quality = 10}), true);
   }
 };
 
@@ -323,7 +323,7 @@ TEST_CASE_FIXTURE(Fixture, "a signal ends the finishing of a fit with what there
   CHECK(result.err.find("finish 100 %") == std::string::npos);
   CHECK(object_of(result).at("interrupted") == true);
   CHECK(object_of(result).at("iterations") == 2);
-  CHECK(read_image(output).image.width == 480);
+  CHECK(read_image(output).image.width == 200);
 }
 
 TEST_CASE_FIXTURE(Fixture, "the filter has a report") {

@@ -234,7 +234,7 @@ TEST_CASE_FIXTURE(Fixture, "checkpoints that don't fit are refused, each in its 
   write_file_atomically(other, encode_jpeg(make_picture(32, 24, 3, 2), {.quality = 10}), false);
   check_fails(run({"restore", other, "-o", folder / "new.png", "--resume", checkpoint}), 1,
               "run.ckpt: was begun with another input than " + other);
-  check_fails(run(command("out", {"--checkpoint", checkpoint})), 1, "out.csv: exists already");
+  check_fails(run(command("out", {"--checkpoint", checkpoint})), 1, "out.png: exists already");
   check_fails(run({"restore", input, "-o", folder / "new.png", "--checkpoint", checkpoint}), 1,
               "run.ckpt: exists already: an earlier run was not finished. --resume " + checkpoint + " goes on with it");
 
