@@ -146,7 +146,7 @@ void add_fit_options(Command& command, FitArguments& a, const FitHelp& help) {
         .methods = {kFit}},
        {.names = "--threads",
         .target = &a.threads,
-        .help = "0: all CPUs this process may use",
+        .help = "0: as many as OMP_NUM_THREADS says, else all CPUs that this process may use",
         .checks = {range(0, 4096)}},
        {.names = "--precision",
         .target = &a.precision,

@@ -14,8 +14,8 @@ namespace {
 class JpegTask : public Task {
  public:
   JpegTask(const RestoreInput& input, const JpegTaskOptions& options)
-      : options_(options), degraded_(input.degraded.image), file_(input.jpeg) {
-    if (file_) model_.emplace(*file_);
+      : options_(options), degraded_(input.degraded.image) {
+    if (input.jpeg) model_.emplace(*input.jpeg);
     if (options.cell_weight > 0 && !model_) fail("the cell energy needs a JPEG: only its file states cells");
   }
 
@@ -63,9 +63,8 @@ class JpegTask : public Task {
   }
 
   JpegTaskOptions options_;
-  Image degraded_;
-  std::optional<JpegCoefficients> file_;
-  std::optional<JpegModel> model_;  // refers to file_
+  const Image& degraded_;
+  std::optional<JpegModel> model_;
 };
 
 }  // namespace

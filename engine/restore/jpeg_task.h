@@ -33,6 +33,8 @@ struct JpegTaskOptions {
 
 // psnr_degraded() is to the decoded pixels with either energy. An input that is no JPEG is fitted with plain MSE and
 // finished without cells. Throws Error when the cell energy is asked for it.
+// The input must outlive the task, which holds no copy of it.
 std::unique_ptr<Task> make_jpeg_task(const RestoreInput& input, const JpegTaskOptions& options);
+std::unique_ptr<Task> make_jpeg_task(RestoreInput&& input, const JpegTaskOptions& options) = delete;
 
 }  // namespace hourglass

@@ -66,7 +66,7 @@ Restoration::Restoration(const Task& task, Network network, const OpTable& table
   if (lanes == 1) return;
   for (Lane& lane : lanes_) lane.worker = std::make_unique<Worker>();
   // Where the whole machine is ours, each lane gets its part of it; elsewhere others may be on the same CPUs.
-  if (lanes * threads != available_cpus()) return;
+  if (lanes * threads != cpu_limits().affinity) return;
   in_lanes([&](std::size_t lane) { keep_to_cpus(static_cast<int>(lane) * threads, threads); });
 }
 

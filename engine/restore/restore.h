@@ -1,7 +1,8 @@
 // The loop: binds a network to a task, fits it, once or several times, and finishes the average of the fits. Where it
 // must be paused or looked into, restoration.h has the same as an object.
 //
-//   const std::unique_ptr<Task> task = make_jpeg_task(load_input("photo.jpg"), {});
+//   const RestoreInput input = load_input("photo.jpg");
+//   const std::unique_ptr<Task> task = make_jpeg_task(input, {});
 //   RestoreResult result = restore(*task, network, table, options, [](const RestoreStep& s) { ...; return true; });
 #pragma once
 

@@ -1,7 +1,8 @@
 // One inverse problem, as the loop in restore.h sees it: what the network's image is fitted to, and what is done with
 // the result.
 //
-//   const std::unique_ptr<Task> task = make_jpeg_task(load_input("photo.jpg"), {});
+//   const RestoreInput input = load_input("photo.jpg");
+//   const std::unique_ptr<Task> task = make_jpeg_task(input, {});
 //   const RestoreResult result = restore(*task, network, table, options, on_step);
 //
 // A task is a forward operator D and a data term: E(image) = |D(image) - x0|^2, in the weights that the task says. It

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
 #include <string>
 #include <thread>
@@ -14,22 +15,70 @@
 namespace hourglass {
 namespace {
 
-// CPUs that the cgroup's quota pays for; 0 when there is no quota. cgroup v2 writes "max 100000" or "200000 100000"
-// (quota and period in microseconds) to cpu.max; v1 has one file each.
-double cgroup_cpus() {
-  double quota = -1, period = 100000;
-  std::string first;
-  if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2 >> first >> period) {
-    if (first != "max") quota = std::strtod(first.c_str(), nullptr);
-  } else {
-    std::ifstream v1_quota("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
-    std::ifstream v1_period("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
-    if (!(v1_quota >> quota) || !(v1_period >> period)) quota = -1;
-  }
+// The narrower of two limits, of which 0 is none.
+double narrower(double a, double b) { return a > 0 && b > 0 ? std::min(a, b) : std::max(a, b); }
+
+// What one cgroup v2 pays for: its cpu.max holds "max 100000" or "200000 100000", quota and period in microseconds.
+double quota_of_v2(const std::string& folder) {
+  std::ifstream file(folder + "/cpu.max");
+  std::string quota;
+  double period = 0;
+  if (!(file >> quota >> period) || quota == "max" || !(period > 0)) return 0;
+  return std::max(0.0, std::strtod(quota.c_str(), nullptr)) / period;
+}
+
+// Of version 1: one file each; a quota of -1 is none.
+double quota_of_v1(const std::string& folder) {
+  double quota = -1, period = 0;
+  std::ifstream(folder + "/cpu.cfs_quota_us") >> quota;
+  std::ifstream(folder + "/cpu.cfs_period_us") >> period;
   return quota > 0 && period > 0 ? quota / period : 0;
 }
 
+// The narrowest of the cgroup at `path` in `mount` and of all those around it, `mount` itself among them.
+template <typename QuotaOf>
+double narrowest(const std::string& mount, std::string path, const QuotaOf& quota_of) {
+  double quota = quota_of(mount);
+  while (!path.empty() && path != "/") {
+    quota = narrower(quota, quota_of(mount + path));
+    path.erase(path.find_last_of('/'));
+  }
+  return quota;
+}
+
+// The number of OMP_NUM_THREADS, of a list its first; 0 where it is not set, or no number above 0.
+int openmp_threads() {
+  const char* text = std::getenv("OMP_NUM_THREADS");
+  const long number = text == nullptr ? 0 : std::strtol(text, nullptr, 10);
+  return number > 0 && number <= 4096 ? static_cast<int>(number) : 0;
+}
+
 }  // namespace
+
+double cgroup_cpus(const std::string& root) {
+  const std::string mount = root + "/sys/fs/cgroup";
+  double quota = 0;
+  // "0::/user.slice/app.scope" of version 2, "4:cpu,cpuacct:/docker/1234" of version 1. In a namespace of cgroups the
+  // path counts from its own root, and the limits around that can't be seen.
+  std::ifstream file(root + "/proc/self/cgroup");
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
+    const std::string path = line.substr(second + 1);
+    if (path.empty() || path.front() != '/' || path.find("/..") != std::string::npos) continue;
+    if (controllers == ",,") {
+      for (const char* place : {"", "/unified"}) {
+        quota = narrower(quota, narrowest(mount + place, path, quota_of_v2));
+      }
+    } else if (controllers.find(",cpu,") != std::string::npos) {
+      for (const char* place : {"/cpu", "/cpu,cpuacct"}) {
+        quota = narrower(quota, narrowest(mount + place, path, quota_of_v1));
+      }
+    }
+  }
+  return narrower(quota, narrower(quota_of_v2(mount), quota_of_v1(mount + "/cpu")));
+}
 
 CpuLimits cpu_limits() {
   CpuLimits limits;
@@ -45,6 +94,7 @@ CpuLimits cpu_limits() {
 }
 
 int available_cpus() {
+  if (const int told = openmp_threads(); told > 0) return told;
   const CpuLimits limits = cpu_limits();
   if (limits.quota <= 0) return limits.affinity;
   return std::clamp(static_cast<int>(std::ceil(limits.quota)), 1, limits.affinity);
