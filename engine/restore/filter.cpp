@@ -21,7 +21,7 @@ constexpr double kFirstNoise = 1.3, kLastNoise = 0.6;
 // After so many passes the noise is no longer guessed from the table: it is this factor times the rms difference in
 // luma between their result and the JPEG.
 constexpr int kPassesToMeasure = 2;
-constexpr double kNoiseFactor = 1.9;
+constexpr double kNoiseFactor = 2;
 // Chroma counts less for what is alike: its noise is assumed to be this much larger.
 constexpr double kChromaNoise = 2;
 
@@ -68,7 +68,12 @@ Image filter_jpeg(const Image& start, const Image& decoded, const JpegModel& mod
     extrapolate(current, kMomentum, next);
     if (pass % kPassesPerSearch == 0) {
       const int64_t offset = pass / kPassesPerSearch * kShift % kStep;
-      groups = find_groups(next[0], {.step = kStep, .offset_y = offset, .offset_x = offset}, stop);
+      groups = find_groups(next[0],
+                           {.step = kStep,
+                            .offset_y = offset,
+                            .offset_x = offset,
+                            .members = current.size() > 1 ? kernels::kLargeGroup : kernels::kSmallGroup},
+                           stop);
     }
     const double fall = passes > 1 ? static_cast<double>(pass) / (passes - 1) : 0;
     std::vector<double> sigmas(current.size(), noise * kFirstNoise * std::pow(kLastNoise / kFirstNoise, fall));

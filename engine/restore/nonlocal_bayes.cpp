@@ -13,7 +13,6 @@
 namespace hourglass {
 namespace {
 
-using kernels::kGroupPatches;
 using kernels::kPatchSamples;
 using kernels::kPatchSide;
 using kernels::RestorationLoops;
@@ -129,51 +128,52 @@ class Distances {
   float last_bound_ = 1;
 };
 
-PatchGroups::Group nearest(Distances& distances, const Plane& plane, int64_t height, int64_t width, int64_t y,
-                           int64_t x) {
+// Fills the group of the reference patch at y, x.
+void find_nearest(Distances& distances, const Plane& plane, int64_t height, int64_t width, int64_t y, int64_t x,
+                  std::span<PatchGroups::Offset> group) {
   const Range ys(y, height), xs(x, width);
   distances.measure(plane, y, x, ys, xs);
   struct Candidate {
     float distance;
     int64_t index;
   };
-  std::array<Candidate, kGroupPatches + Distances::kSpare> found;
+  const std::size_t members = group.size();
+  std::array<Candidate, kernels::kLargeGroup + Distances::kSpare> found;
   std::size_t count = 0;
   distances.for_each_nearest(
-      std::min<int64_t>(kGroupPatches, ys.size() * xs.size()),
+      std::min(static_cast<int64_t>(members), ys.size() * xs.size()),
       [&](int64_t index, float distance) { found[count++] = {.distance = distance, .index = index}; });
   const auto nearer = [](const Candidate& a, const Candidate& b) {
     return a.distance != b.distance ? a.distance < b.distance : a.index < b.index;
   };
   const auto end = found.begin() + static_cast<std::ptrdiff_t>(count);
-  if (count > kGroupPatches) {
+  if (count > members) {
     // Those that are left stay in their order, which therefore does not depend on how many more were found.
     auto ranked = found;
-    const auto last = ranked.begin() + kGroupPatches - 1;
+    const auto last = ranked.begin() + static_cast<std::ptrdiff_t>(members) - 1;
     std::nth_element(ranked.begin(), last, ranked.begin() + (end - found.begin()), nearer);
     static_cast<void>(std::remove_if(found.begin(), end, [&](const Candidate& one) { return nearer(*last, one); }));
-    count = kGroupPatches;
-  } else if (count < kGroupPatches) {
+    count = members;
+  } else if (count < members) {
     std::sort(found.begin(), end, nearer);
   }
-  PatchGroups::Group group;
-  for (std::size_t k = 0; k < kGroupPatches; ++k) {
+  for (std::size_t k = 0; k < members; ++k) {
     const int64_t index = found[k % count].index;
     group[k] = {.y = static_cast<int8_t>(ys.begin + index / distances.row() - y),
                 .x = static_cast<int8_t>(xs.begin + index % distances.row() - x)};
   }
-  return group;
 }
 
 // What a thread works with.
 class Workspace {
  public:
-  Workspace(const RestorationLoops& loops, std::size_t planes)
+  Workspace(const RestorationLoops& loops, std::size_t planes, int64_t members)
       : loops_(loops),
+        members_(members),
         samples_(static_cast<int64_t>(planes) * kPatchSamples),
         row_(loops.row_of(samples_)),
-        patches_(Floats::Zero(kGroupPatches * row_)),
-        scratch_(Floats::Zero(RestorationLoops::scratch_floats(row_))) {}
+        patches_(Floats::Zero(members * row_)),
+        scratch_(Floats::Zero(RestorationLoops::scratch_floats(members, row_))) {}
 
   // The samples of plane p of patch k.
   [[nodiscard]] float* patch(int64_t k, std::size_t p) {
@@ -181,13 +181,13 @@ class Workspace {
   }
   float clean() {
     const float flat = samples_ == kPatchSamples ? kFlat : kFlatInColour;
-    return loops_.clean(patches_.data(), samples_, row_, flat, scratch_.data());
+    return loops_.clean(patches_.data(), members_, samples_, row_, flat, scratch_.data());
   }
 
  private:
   using Floats = Eigen::ArrayXf;  // whose memory is aligned for vectors
   const RestorationLoops& loops_;
-  int64_t samples_, row_;
+  int64_t members_, samples_, row_;
   Floats patches_, scratch_;
 };
 
@@ -258,10 +258,12 @@ PatchGroups find_groups(const Plane& guide, const PatchGrid& grid, const std::fu
                      .height = guide.height,
                      .ys = reference_places(guide.height, grid.step, grid.offset_y),
                      .xs = reference_places(guide.width, grid.step, grid.offset_x),
-                     .groups = {}};
+                     .members = grid.members,
+                     .offsets = {}};
   const auto rows = static_cast<int64_t>(result.ys.size());
   const std::size_t columns = result.xs.size();
-  result.groups.resize(result.ys.size() * columns);
+  const auto members = static_cast<std::size_t>(grid.members);
+  result.offsets.resize(result.ys.size() * columns * members);
   std::atomic<bool> ended = false;
 #pragma omp parallel
   {
@@ -270,8 +272,9 @@ PatchGroups find_groups(const Plane& guide, const PatchGrid& grid, const std::fu
     for (int64_t r = 0; r < rows; ++r) {
       if (ended) continue;
       for (std::size_t c = 0; c < columns; ++c) {
-        result.groups[static_cast<std::size_t>(r) * columns + c] =
-            nearest(distances, plane, guide.height, guide.width, result.ys[static_cast<std::size_t>(r)], result.xs[c]);
+        const std::size_t at = (static_cast<std::size_t>(r) * columns + c) * members;
+        find_nearest(distances, plane, guide.height, guide.width, result.ys[static_cast<std::size_t>(r)], result.xs[c],
+                     std::span(result.offsets).subspan(at, members));
       }
 #pragma omp critical(hourglass_find_groups_stop)
       if (stop && stop()) ended = true;
@@ -293,7 +296,7 @@ bool nonlocal_bayes(std::vector<Plane>& planes, const std::vector<double>& sigma
   std::atomic<bool> ended = false;
 #pragma omp parallel
   {
-    Workspace work(loops, planes.size());
+    Workspace work(loops, planes.size(), groups.members);
 #pragma omp for ordered schedule(dynamic, 1)
     for (int64_t band = 0; band < bands; ++band) {
       const auto begin = static_cast<std::size_t>(band * kRowsPerBand);
@@ -303,9 +306,9 @@ bool nonlocal_bayes(std::vector<Plane>& planes, const std::vector<double>& sigma
       Sums sums(planes.size(), width, first, last - first);
       for (std::size_t r = begin; r < end && !ended; ++r) {
         for (std::size_t c = 0; c < groups.xs.size(); ++c) {
-          const PatchGroups::Group& group = groups.groups[r * groups.xs.size() + c];
+          const std::span<const PatchGroups::Offset> group = groups.group(r, c);
           const int64_t y = groups.ys[r], x = groups.xs[c];
-          for (int64_t k = 0; k < kGroupPatches; ++k) {
+          for (int64_t k = 0; k < groups.members; ++k) {
             const PatchGroups::Offset offset = group[static_cast<std::size_t>(k)];
             const int64_t at = (y + offset.y) * width + x + offset.x;
             for (std::size_t p = 0; p < planes.size(); ++p) {
@@ -313,7 +316,7 @@ bool nonlocal_bayes(std::vector<Plane>& planes, const std::vector<double>& sigma
             }
           }
           const float weight = work.clean();
-          for (int64_t k = 0; k < kGroupPatches; ++k) {
+          for (int64_t k = 0; k < groups.members; ++k) {
             const PatchGroups::Offset offset = group[static_cast<std::size_t>(k)];
             const int64_t at = (y - first + offset.y) * width + x + offset.x;
             for (std::size_t p = 0; p < planes.size(); ++p) {

@@ -19,9 +19,9 @@
 //   nonlocal_bayes(planes, sigmas, groups);
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "engine/restore/jpeg_model.h"
@@ -37,6 +37,7 @@ inline constexpr int64_t kLeastForPatches = kernels::kPatchSide;
 struct PatchGrid {
   int64_t step = 3;  // at most 6, the patches' side
   int64_t offset_y = 0, offset_x = 0;
+  int64_t members = kernels::kSmallGroup;  // of a group, or kLargeGroup
 };
 
 // The patches most like each reference patch, among those up to 19 pixels away.
@@ -44,11 +45,17 @@ struct PatchGroups {
   struct Offset {  // from the reference patch
     int8_t y = 0, x = 0;
   };
-  using Group = std::array<Offset, kernels::kGroupPatches>;
-
   int64_t width = 0, height = 0;  // of the plane
   std::vector<int64_t> ys, xs;    // of the reference patches
-  std::vector<Group> groups;      // [ys][xs]; where there are fewer places than a group has members, they come again
+  int64_t members = 0;            // of a group
+  // [ys][xs][members]; where there are fewer places than a group has members, they come again.
+  std::vector<Offset> offsets;
+
+  // The group of the reference patch at ys[row], xs[column].
+  [[nodiscard]] std::span<const Offset> group(std::size_t row, std::size_t column) const {
+    const auto count = static_cast<std::size_t>(members);
+    return std::span(offsets).subspan((row * xs.size() + column) * count, count);
+  }
 };
 
 // `stop` is asked now and then; once it says so, the groups are not complete.

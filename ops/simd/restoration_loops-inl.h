@@ -37,8 +37,6 @@ struct RestorationSimd {
   using Ints = typename VectorTypes<kLanes>::Ints;
   using InMemory = typename VectorTypes<kLanes>::InMemory;
 
-  static constexpr int kGroup = kGroupPatches;
-  static constexpr int kGroupVectors = kGroup / kLanes;
   // Registers hold a block of sums of kBlockRows by kBlockVectors, a row of vectors and a broadcast element: 16 with
   // vectors of 4 and 8, 32 with vectors of 16.
   static constexpr int kBlockRows = kLanes == 16 ? 8 : 4;
@@ -102,7 +100,11 @@ struct RestorationSimd {
 
   // ---- a group's statistics. Matrices are [kGroup][kGroup]; patches and samples are named by k and s.
 
+  template <int kGroup>
+  static constexpr int kVectorsOf = kGroup / kLanes;
+
   // out[s][k] = patches[k][s], by blocks of 4x4.
+  template <int kGroup>
   HG_INLINE void transpose(const float* patches, int64_t samples, int64_t row, float* out) {
     using Four = typename VectorTypes<4>::Floats;
     using FourInMemory = typename VectorTypes<4>::InMemory;
@@ -134,9 +136,9 @@ struct RestorationSimd {
 
   // result[i][j] = sum over rows r in [begin, end) of x[r][i] x[r][j], for i in [first, first + kRows) and j from
   // vector kFrom on; rows of x and of the result are kGroup long.
-  template <int kRows, int kFrom>
+  template <int kGroup, int kRows, int kFrom>
   HG_INLINE void product_rows(const float* x, int64_t begin, int64_t end, int first, float* result) {
-    constexpr int kVectors = kGroupVectors - kFrom;
+    constexpr int kVectors = kVectorsOf<kGroup> - kFrom;
     Vector sums[kRows][kVectors];
 #pragma GCC unroll 8
     for (int i = 0; i < kRows; ++i) {
@@ -164,24 +166,24 @@ struct RestorationSimd {
 
   // x' x of `rows` rows, at least its upper triangle. lower: x is a lower triangle, so that its rows before i add
   // nothing to row i.
-  template <int kFrom = 0>
+  template <int kGroup, int kFrom = 0>
   HG_INLINE void gram(const float* x, int64_t rows, bool lower, float* result) {
-    if constexpr (kFrom < kGroupVectors) {
-      constexpr int kVectors = kGroupVectors - kFrom;
+    if constexpr (kFrom < kVectorsOf<kGroup>) {
+      constexpr int kVectors = kVectorsOf<kGroup> - kFrom;
       constexpr int kRows = kLanes == 16 ? 8 : kVectors > 3 ? 2 : 4;
       for (int i = kFrom * kLanes; i < (kFrom + 1) * kLanes; i += kRows) {
-        product_rows<kRows, kFrom>(x, lower ? i : 0, rows, i, result);
+        product_rows<kGroup, kRows, kFrom>(x, lower ? i : 0, rows, i, result);
       }
-      gram<kFrom + 1>(x, rows, lower, result);
+      gram<kGroup, kFrom + 1>(x, rows, lower, result);
     }
   }
 
   // The upper triangle of a becomes U with U' U = a (Cholesky). a is I plus a positive semidefinite matrix, so that its
   // pivots are at least 1, whatever rounding says.
-  template <int kFrom = 0>
+  template <int kGroup, int kFrom = 0>
   HG_INLINE void factorize(float* a) {
-    if constexpr (kFrom < kGroupVectors) {
-      constexpr int kVectors = kGroupVectors - kFrom;
+    if constexpr (kFrom < kVectorsOf<kGroup>) {
+      constexpr int kVectors = kVectorsOf<kGroup> - kFrom;
       for (int i = kFrom * kLanes; i < (kFrom + 1) * kLanes; ++i) {
         float* row = a + i * kGroup;
         // Two sums, so that the one need not wait for the other.
@@ -208,14 +210,14 @@ struct RestorationSimd {
         for (int j = 0; j < kVectors; ++j) store(row + (kFrom + j) * kLanes, even[j] * inverse);
         row[i] = 1 / inverse[0];
       }
-      factorize<kFrom + 1>(a);
+      factorize<kGroup, kFrom + 1>(a);
     }
   }
 
   // t = (U')^-1, a lower triangle: t_i = (e_i - sum over p < i of U_pi t_p) / U_ii. Whole vectors of it are written.
-  template <int kTo = 0>
+  template <int kGroup, int kTo = 0>
   HG_INLINE void invert(const float* u, float* t) {
-    if constexpr (kTo < kGroupVectors) {
+    if constexpr (kTo < kVectorsOf<kGroup>) {
       for (int i = kTo * kLanes; i < (kTo + 1) * kLanes; ++i) {
         Vector even[kTo + 1], odd[kTo + 1];
         for (int j = 0; j <= kTo; ++j) even[j] = odd[j] = Vector{};
@@ -238,12 +240,12 @@ struct RestorationSimd {
         for (int j = (kTo + 1) * kLanes; j < kGroup; ++j) row[j] = 0;
         row[i] = inverse;
       }
-      invert<kTo + 1>(u, t);
+      invert<kGroup, kTo + 1>(u, t);
     }
   }
 
   // out[k] = mean + sum over i of w[k][i] patches[i], in blocks of kRows patches and kVectors vectors.
-  template <int kRows, int kVectors>
+  template <int kGroup, int kRows, int kVectors>
   HG_INLINE void recombine_block(const float* patches, int64_t row, const float* w, const float* mean, float* out) {
     Vector sums[kRows][kVectors];
 #pragma GCC unroll 8
@@ -269,20 +271,23 @@ struct RestorationSimd {
     }
   }
 
+  template <int kGroup>
   HG_INLINE void recombine(const float* patches, int64_t row, const float* w, const float* mean, float* out) {
     constexpr int64_t kWide = kBlockVectors * kLanes;
     for (int k = 0; k < kGroup; k += kBlockRows) {
       int64_t s = 0;
       for (; s + kWide <= row; s += kWide) {
-        recombine_block<kBlockRows, kBlockVectors>(patches + s, row, w + k * kGroup, mean + s, out + k * row + s);
+        recombine_block<kGroup, kBlockRows, kBlockVectors>(patches + s, row, w + k * kGroup, mean + s,
+                                                           out + k * row + s);
       }
       for (; s < row; s += kLanes) {
-        recombine_block<kBlockRows, 1>(patches + s, row, w + k * kGroup, mean + s, out + k * row + s);
+        recombine_block<kGroup, kBlockRows, 1>(patches + s, row, w + k * kGroup, mean + s, out + k * row + s);
       }
     }
   }
 
-  static float clean(float* patches, int64_t samples, int64_t row, float flat, float* scratch) {
+  template <int kGroup>
+  static float clean_group(float* patches, int64_t samples, int64_t row, float flat, float* scratch) {
     float* out = scratch;
     float* transposed = out + kGroup * row;
     float* w = transposed + kGroup * row;
@@ -313,15 +318,15 @@ struct RestorationSimd {
     // a = X' X / (K noise) + I. Where contrast is a thousand times the noise and more, float does not resolve the
     // noise; there it is taken for as much larger as float needs.
     constexpr float kResolved = 1e-6F;
-    transpose(patches, samples, row, transposed);
-    gram(transposed, samples, false, w);
+    transpose<kGroup>(patches, samples, row, transposed);
+    gram<kGroup>(transposed, samples, false, w);
     const Vector scale = set(1 / (kGroup * (1 + kResolved * total / kGroup)));
     for (int i = 0; i < kGroup * kGroup; i += kLanes) store(w + i, load(w + i) * scale);
     for (int i = 0; i < kGroup; ++i) w[i * kGroup + i] += 1;
     // W = I - a^-1, and a^-1 = t' t.
-    factorize(w);
-    invert(w, inverse);
-    gram(inverse, kGroup, true, w);
+    factorize<kGroup>(w);
+    invert<kGroup>(w, inverse);
+    gram<kGroup>(inverse, kGroup, true, w);
     float trace = 0;
     for (int i = 0; i < kGroup; ++i) {
       for (int j = 0; j < i; ++j) w[i * kGroup + j] = w[j * kGroup + i];  // which is negative already
@@ -329,9 +334,14 @@ struct RestorationSimd {
       trace += w[i * kGroup + i];
       for (int j = i + 1; j < kGroup; ++j) w[i * kGroup + j] = -w[i * kGroup + j];
     }
-    recombine(patches, row, w, mean, out);
+    recombine<kGroup>(patches, row, w, mean, out);
     for (int64_t i = 0; i < kGroup * row; i += kLanes) store(patches + i, load(out + i));
     return 1 / (1 + trace);
+  }
+
+  static float clean(float* patches, int64_t count, int64_t samples, int64_t row, float flat, float* scratch) {
+    return count == kLargeGroup ? clean_group<kLargeGroup>(patches, samples, row, flat, scratch)
+                                : clean_group<kSmallGroup>(patches, samples, row, flat, scratch);
   }
 
   // ---- cells

@@ -10,7 +10,8 @@ namespace hourglass::kernels {
 
 constexpr int kPatchSide = 6;
 constexpr int kPatchSamples = kPatchSide * kPatchSide;
-constexpr int kGroupPatches = 32;
+// How many patches a group may have: the more samples they have, as in colour, the more it takes to know how they vary.
+constexpr int kSmallGroup = 32, kLargeGroup = 48;
 
 struct RestorationLoops {
   const char* isa = nullptr;  // as oneDNN names it: "avx2"; "any" for plain C++
@@ -22,9 +23,10 @@ struct RestorationLoops {
   // How many of `count` values, whole vectors of them, are below the bound.
   int64_t (*count_below)(const float* values, int64_t count, float bound);
   // Replaces the patches of a group, in units of their noise, by what is most likely behind them; returns their weight.
-  // patches: [kGroupPatches][row], `row` whole vectors that hold `samples` samples and zeros behind them. A group whose
-  // variance per sample is below `flat` becomes its mean. scratch: scratch_floats(row).
-  float (*clean)(float* patches, int64_t samples, int64_t row, float flat, float* scratch);
+  // patches: [count][row], with kSmallGroup or kLargeGroup of them, and `row` whole vectors that hold `samples` samples
+  // and zeros behind them. A group whose variance per sample is below `flat` becomes its mean. scratch:
+  // scratch_floats().
+  float (*clean)(float* patches, int64_t count, int64_t samples, int64_t row, float flat, float* scratch);
 
   // Replaces `count` values x, whole vectors of them, by mean - n step, where mean is that of N(x, sigma^2) truncated
   // to the cell [(n - 1/2) step, (n + 1/2) step], to about 1e-4 steps. Sigmas are above 0.
@@ -32,9 +34,9 @@ struct RestorationLoops {
 
   // Samples rounded up to whole vectors.
   [[nodiscard]] int64_t row_of(int64_t samples) const { return (samples + lanes - 1) / lanes * lanes; }
-  // What clean() needs, aligned to 64 bytes.
-  static constexpr int64_t scratch_floats(int64_t row) {
-    return 2 * kGroupPatches * row + row + 2 * kGroupPatches * kGroupPatches + kGroupPatches;
+  // What clean() needs.
+  static constexpr int64_t scratch_floats(int64_t count, int64_t row) {
+    return 2 * count * row + row + 2 * count * count;
   }
 };
 

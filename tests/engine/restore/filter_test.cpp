@@ -23,10 +23,12 @@ struct Sample {
   Image decoded;
 
   Sample(int64_t width, int64_t height, bool gray, int quality) : original(width, height, 3) {
-    const Image photo = read_image(HOURGLASS_TEST_DATA "/images/coffee.png").image;
+    const Image photo = read_image(HOURGLASS_TEST_DATA "/images/astronaut.png").image;
+    REQUIRE(photo.width >= 30 + width);
+    REQUIRE(photo.height >= 20 + height);
     for (int c = 0; c < 3; ++c) {
       for (int64_t y = 0; y < height; ++y) {
-        std::copy_n(photo.plane(c) + (y + 80) * photo.width + 120, width, original.plane(c) + y * width);
+        std::copy_n(photo.plane(c) + (y + 20) * photo.width + 30, width, original.plane(c) + y * width);
       }
     }
     if (gray) original = to_gray(original);
@@ -57,15 +59,12 @@ TEST_CASE("the filter brings a JPEG nearer to its original, and leaves it in its
   }
 }
 
-TEST_CASE("more passes gain more, and none leave the JPEG as it is") {
+TEST_CASE("all passes gain more than two, and none leave the JPEG as it is") {
   const Sample sample(150, 133, true, 10);
   CHECK(std::abs(sample.gain(sample.filtered({.passes = 0}))) < 1e-3);
-  double last = 0;
-  for (const int passes : {2, 6, kFilterPasses}) {
-    const double gain = sample.gain(sample.filtered({.passes = passes}));
-    CHECK(gain > last + 0.05);
-    last = gain;
-  }
+  const double two = sample.gain(sample.filtered({.passes = 2})), all = sample.gain(sample.filtered());
+  CHECK(two > 0.3);
+  CHECK(all > two + 0.05);
 }
 
 TEST_CASE("far too little or too much noise gains less than what is measured") {

@@ -70,43 +70,47 @@ TEST_CASE("patches that repeat clean each other, and each plane's colour with th
 
 TEST_CASE("the most likely patches by the formula, where the group is all there is") {
   // 12x6 pixels have 7 places for a patch; they come again until the group is full.
-  constexpr int kWidth = 12, kPatch = 6, kSamples = 36, kPixels = 72, kPlaces = 7, kGroup = 32;
+  constexpr int kWidth = 12, kPatch = 6, kSamples = 36, kPixels = 72, kPlaces = 7;
   constexpr double kSigma = 12;
   const Plane plane = noisy(texture(kWidth, kPatch), 20);
-  const Plane result = filtered({plane}, {kSigma})[0];
-  Eigen::VectorXd sums = Eigen::VectorXd::Zero(kPixels), weights = Eigen::VectorXd::Zero(kPixels);
-  for (const int reference : {0, 3, 6}) {
-    const auto sample = [&](int s, int x) { return plane.row(s / kPatch)[x + s % kPatch]; };
-    std::vector<std::pair<double, int>> alike;
-    for (int x = 0; x < kPlaces; ++x) {
-      double distance = x == reference ? -1 : 0;
-      for (int s = 0; s < kSamples; ++s) distance += std::pow(sample(s, x) - sample(s, reference), 2);
-      alike.emplace_back(distance, x);
-    }
-    std::sort(alike.begin(), alike.end());
-    Eigen::MatrixXd x(kSamples, kGroup);
-    for (int k = 0; k < kGroup; ++k) {
-      for (int s = 0; s < kSamples; ++s) x(s, k) = sample(s, alike[static_cast<std::size_t>(k % kPlaces)].second);
-    }
-    const Eigen::VectorXd mean = x.rowwise().mean();
-    x.colwise() -= mean;
-    const Eigen::MatrixXd c = x * x.transpose() / kGroup;
-    const Eigen::MatrixXd noise = kSigma * kSigma * Eigen::MatrixXd::Identity(kSamples, kSamples);
-    const Eigen::MatrixXd best = (c * (c + noise).inverse() * x).colwise() + mean;
-    const Eigen::MatrixXd one = Eigen::MatrixXd::Identity(kGroup, kGroup);
-    const Eigen::MatrixXd w = one - (x.transpose() * x / (kGroup * kSigma * kSigma) + one).inverse();
-    const double weight = 1 / (1 + w.trace());
-    for (int k = 0; k < kGroup; ++k) {
-      for (int s = 0; s < kSamples; ++s) {
-        const int at = s / kPatch * kWidth + alike[static_cast<std::size_t>(k % kPlaces)].second + s % kPatch;
-        sums[at] += weight * best(s, k);
-        weights[at] += weight;
+  for (const int kGroup : {kernels::kSmallGroup, kernels::kLargeGroup}) {
+    std::vector<Plane> planes{plane};
+    REQUIRE(nonlocal_bayes(planes, {kSigma}, find_groups(plane, {.members = kGroup})));
+    const Plane& result = planes[0];
+    Eigen::VectorXd sums = Eigen::VectorXd::Zero(kPixels), weights = Eigen::VectorXd::Zero(kPixels);
+    for (const int reference : {0, 3, 6}) {
+      const auto sample = [&](int s, int x) { return plane.row(s / kPatch)[x + s % kPatch]; };
+      std::vector<std::pair<double, int>> alike;
+      for (int x = 0; x < kPlaces; ++x) {
+        double distance = x == reference ? -1 : 0;
+        for (int s = 0; s < kSamples; ++s) distance += std::pow(sample(s, x) - sample(s, reference), 2);
+        alike.emplace_back(distance, x);
+      }
+      std::sort(alike.begin(), alike.end());
+      Eigen::MatrixXd x(kSamples, kGroup);
+      for (int k = 0; k < kGroup; ++k) {
+        for (int s = 0; s < kSamples; ++s) x(s, k) = sample(s, alike[static_cast<std::size_t>(k % kPlaces)].second);
+      }
+      const Eigen::VectorXd mean = x.rowwise().mean();
+      x.colwise() -= mean;
+      const Eigen::MatrixXd c = x * x.transpose() / kGroup;
+      const Eigen::MatrixXd noise = kSigma * kSigma * Eigen::MatrixXd::Identity(kSamples, kSamples);
+      const Eigen::MatrixXd best = (c * (c + noise).inverse() * x).colwise() + mean;
+      const Eigen::MatrixXd one = Eigen::MatrixXd::Identity(kGroup, kGroup);
+      const Eigen::MatrixXd w = one - (x.transpose() * x / (kGroup * kSigma * kSigma) + one).inverse();
+      const double weight = 1 / (1 + w.trace());
+      for (int k = 0; k < kGroup; ++k) {
+        for (int s = 0; s < kSamples; ++s) {
+          const int at = s / kPatch * kWidth + alike[static_cast<std::size_t>(k % kPlaces)].second + s % kPatch;
+          sums[at] += weight * best(s, k);
+          weights[at] += weight;
+        }
       }
     }
-  }
-  for (int i = 0; i < kPixels; ++i) {
-    CAPTURE(i);
-    CHECK(result.samples[static_cast<std::size_t>(i)] == doctest::Approx(sums[i] / weights[i]).epsilon(1e-3));
+    for (int i = 0; i < kPixels; ++i) {
+      CAPTURE(i);
+      CHECK(result.samples[static_cast<std::size_t>(i)] == doctest::Approx(sums[i] / weights[i]).epsilon(1e-3));
+    }
   }
 }
 
@@ -133,9 +137,12 @@ TEST_CASE("every pixel is in some group, wherever the grid lies") {
       CAPTURE(step);
       CAPTURE(offset);
       const PatchGroups groups = find_groups(plane, {.step = step, .offset_y = offset, .offset_x = offset});
-      for (const PatchGroups::Group& group : groups.groups) {
-        const auto is_itself = [](const PatchGroups::Offset& o) { return o.y == 0 && o.x == 0; };
-        REQUIRE(std::count_if(group.begin(), group.end(), is_itself) == 1);
+      for (std::size_t r = 0; r < groups.ys.size(); ++r) {
+        for (std::size_t c = 0; c < groups.xs.size(); ++c) {
+          const std::span<const PatchGroups::Offset> group = groups.group(r, c);
+          const auto is_itself = [](const PatchGroups::Offset& o) { return o.y == 0 && o.x == 0; };
+          REQUIRE(std::count_if(group.begin(), group.end(), is_itself) == 1);
+        }
       }
       std::vector<Plane> planes{plane};
       REQUIRE(nonlocal_bayes(planes, {1}, groups));
@@ -146,50 +153,54 @@ TEST_CASE("every pixel is in some group, wherever the grid lies") {
 
 TEST_CASE("a group holds the patches that are most alike") {
   const Plane plane = noisy(texture(45, 44), 10);
-  const PatchGroups groups = find_groups(plane, {.step = 6});
-  for (std::size_t r = 0; r < groups.ys.size(); ++r) {
-    for (std::size_t c = 0; c < groups.xs.size(); ++c) {
-      const auto distance = [&](int64_t dy, int64_t dx) {
-        double sum = 0;
-        for (int64_t v = 0; v < 6; ++v) {
-          for (int64_t u = 0; u < 6; ++u) {
-            const int64_t y = groups.ys[r] + v, x = groups.xs[c] + u;
-            sum += std::pow(plane.row(y + dy)[x + dx] - plane.row(y)[x], 2);
+  for (const int64_t members : {kernels::kSmallGroup, kernels::kLargeGroup}) {
+    const PatchGroups groups = find_groups(plane, {.step = 6, .members = members});
+    for (std::size_t r = 0; r < groups.ys.size(); ++r) {
+      for (std::size_t c = 0; c < groups.xs.size(); ++c) {
+        const auto distance = [&](int64_t dy, int64_t dx) {
+          double sum = 0;
+          for (int64_t v = 0; v < 6; ++v) {
+            for (int64_t u = 0; u < 6; ++u) {
+              const int64_t y = groups.ys[r] + v, x = groups.xs[c] + u;
+              sum += std::pow(plane.row(y + dy)[x + dx] - plane.row(y)[x], 2);
+            }
+          }
+          return sum;
+        };
+        std::vector<double> all, found;
+        for (int64_t dy = -19; dy <= 19; ++dy) {
+          for (int64_t dx = -19; dx <= 19; ++dx) {
+            const int64_t y = groups.ys[r] + dy, x = groups.xs[c] + dx;
+            if (y >= 0 && x >= 0 && y + 6 <= plane.height && x + 6 <= plane.width) all.push_back(distance(dy, dx));
           }
         }
-        return sum;
-      };
-      std::vector<double> all, found;
-      for (int64_t dy = -19; dy <= 19; ++dy) {
-        for (int64_t dx = -19; dx <= 19; ++dx) {
-          const int64_t y = groups.ys[r] + dy, x = groups.xs[c] + dx;
-          if (y >= 0 && x >= 0 && y + 6 <= plane.height && x + 6 <= plane.width) all.push_back(distance(dy, dx));
-        }
+        for (const PatchGroups::Offset& o : groups.group(r, c)) found.push_back(distance(o.y, o.x));
+        std::sort(all.begin(), all.end());
+        std::sort(found.begin(), found.end());
+        for (std::size_t k = 0; k < found.size(); ++k) CHECK(found[k] == doctest::Approx(all[k]).epsilon(1e-4));
       }
-      for (const PatchGroups::Offset& o : groups.groups[r * groups.xs.size() + c]) found.push_back(distance(o.y, o.x));
-      std::sort(all.begin(), all.end());
-      std::sort(found.begin(), found.end());
-      for (std::size_t k = 0; k < found.size(); ++k) CHECK(found[k] == doctest::Approx(all[k]).epsilon(1e-4));
     }
   }
 }
 
 TEST_CASE("the loops of all instruction sets agree") {
-  const Plane source = noisy(texture(50, 90), 10);
-  const PatchGroups groups = find_groups(source, {});
-  Plane colour = source;
-  for (float& sample : colour.samples) sample *= -0.5F;
-  std::vector<Plane> expected{source, colour};
-  REQUIRE(nonlocal_bayes(expected, {10, 8}, groups, {}, *kernels::restoration_loops_any()));
-  const kernels::RestorationLoops& best = kernels::restoration_loops();
-  MESSAGE("this CPU's are ", std::string(best.isa));
-  for (const kernels::RestorationLoops* loops :
-       {kernels::restoration_loops_avx2(), kernels::restoration_loops_avx512()}) {
-    if (loops == nullptr || loops->lanes > best.lanes) continue;
-    CAPTURE(loops->isa);
-    std::vector<Plane> planes{source, colour};
-    REQUIRE(nonlocal_bayes(planes, {10, 8}, groups, {}, *loops));
-    for (std::size_t p = 0; p < planes.size(); ++p) CHECK(mse(planes[p], expected[p]) < 1e-6);
+  for (const int64_t members : {kernels::kSmallGroup, kernels::kLargeGroup}) {
+    const Plane source = noisy(texture(50, 90), 10);
+    const PatchGroups groups = find_groups(source, {.members = members});
+    Plane colour = source;
+    for (float& sample : colour.samples) sample *= -0.5F;
+    std::vector<Plane> expected{source, colour};
+    REQUIRE(nonlocal_bayes(expected, {10, 8}, groups, {}, *kernels::restoration_loops_any()));
+    const kernels::RestorationLoops& best = kernels::restoration_loops();
+    MESSAGE("this CPU's are ", std::string(best.isa));
+    for (const kernels::RestorationLoops* loops :
+         {kernels::restoration_loops_avx2(), kernels::restoration_loops_avx512()}) {
+      if (loops == nullptr || loops->lanes > best.lanes) continue;
+      CAPTURE(loops->isa);
+      std::vector<Plane> planes{source, colour};
+      REQUIRE(nonlocal_bayes(planes, {10, 8}, groups, {}, *loops));
+      for (std::size_t p = 0; p < planes.size(); ++p) CHECK(mse(planes[p], expected[p]) < 1e-6);
+    }
   }
 }
 
