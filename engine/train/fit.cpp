@@ -36,6 +36,9 @@ std::vector<float> meshgrid(const Shape& shape) {
 }  // namespace
 
 CompiledTraining Fit::compile(const Problem& problem, const OpTable& table, const FitOptions& options, bool allocate) {
+  if (options.pairs && !problem.target.valid()) fail("pairs were given for a problem whose loss reads no target");
+  if (!options.pairs && problem.target.valid()) fail("the loss reads a target, and there are no pairs that say it");
+  if (options.pairs && options.optimize_input) fail("the input comes from pairs: it can't be optimized too");
   return compile_training(
       {.graph = problem.graph, .input = problem.input, .image = problem.image, .loss = problem.loss}, table,
       {.train_parameters = options.optimize_network,
@@ -53,6 +56,7 @@ Fit::Fit(const Problem& problem, CompiledTraining compiled, const FitOptions& op
     : options_(options),
       input_(problem.input),
       loss_(problem.loss),
+      target_(problem.target),
       parameters_(std::move(compiled.parameters)),
       trained_(std::move(compiled.trained)),
       gradients_(std::move(compiled.gradients)),
@@ -61,19 +65,28 @@ Fit::Fit(const Problem& problem, CompiledTraining compiled, const FitOptions& op
       image_shape_(problem.graph.shape(problem.image)) {
   draw_parameters();
   copy_parameters();
-  const std::vector<float> input = draw_input();
-  plan_.write(input_, input);
-  // In the plan's order, so that each iteration's noise is added in one run over memory.
-  const DType type = plan_.graph().type(input_).dtype;
-  const auto* drawn = reinterpret_cast<const std::byte*>(plan_.data(input_));
-  base_input_.assign(drawn, drawn + static_cast<std::size_t>(plan_.padded_elements(input_)) * size_of(type));
+  if (options_.pairs) {
+    pairs_ = std::make_unique<PairReader>(options_.pairs, plan_.graph().shape(input_).elements(),
+                                          plan_.graph().shape(target_).elements());
+  } else {
+    plan_.write(input_, draw_input());
+    // In the plan's order, so that each iteration's noise is added in one run over memory.
+    const DType type = plan_.graph().type(input_).dtype;
+    const auto* drawn = reinterpret_cast<const std::byte*>(plan_.data(input_));
+    base_input_.assign(drawn, drawn + static_cast<std::size_t>(plan_.padded_elements(input_)) * size_of(type));
+  }
   for (std::size_t i = 0; i < trained_.size(); ++i) {
     const ValueId id = trained_[i];
     auto* copies = id == input_ ? nullptr : static_cast<kernels::BFloat16*>(plan_.bf16_copy(id));
     adam_.add(memory_of(id), plan_.output(gradients_[i]), plan_.padded_elements(id), copies);
   }
   image_ = plan_.output(compiled.image);
-  average_.assign(static_cast<std::size_t>(image_shape_.elements()), 0.0F);
+  if (!pairs_) average_.assign(static_cast<std::size_t>(image_shape_.elements()), 0.0F);
+  if (options_.weights_decay > 0) {
+    for (const ValueId id : parameters_) {
+      averaged_weights_.emplace_back(plan_.data(id), plan_.data(id) + plan_.padded_elements(id));
+    }
+  }
 }
 
 CompiledTraining Fit::compile_within_limit(const Problem& problem, const OpTable& table, const FitOptions& options) {
@@ -81,17 +94,24 @@ CompiledTraining Fit::compile_within_limit(const Problem& problem, const OpTable
   return compile(problem, table, options, /*allocate=*/true);
 }
 
-std::size_t Fit::bytes_of(const Problem& problem, const CompiledTraining& compiled) {
+std::size_t Fit::bytes_of(const Problem& problem, const CompiledTraining& compiled, const FitOptions& options) {
   const std::size_t input = static_cast<std::size_t>(compiled.plan.padded_elements(problem.input)) *
                             size_of(compiled.plan.graph().type(problem.input).dtype);
   int64_t floats = problem.graph.shape(problem.image).elements();
   for (const ValueId id : compiled.trained) floats += 2 * compiled.plan.padded_elements(id);
+  if (options.weights_decay > 0) {
+    for (const ValueId id : compiled.parameters) floats += compiled.plan.padded_elements(id);
+  }
+  // Two pairs are in hand: the one that is learned from and the next.
+  if (options.pairs) {
+    floats += 2 * (problem.graph.shape(problem.input).elements() + problem.graph.shape(problem.target).elements());
+  }
   return compiled.plan.arena_bytes() + compiled.plan.persistent_bytes() + input +
          static_cast<std::size_t>(floats) * sizeof(float);
 }
 
 std::size_t Fit::planned_bytes(const Problem& problem, const OpTable& table, const FitOptions& options) {
-  const std::size_t bytes = bytes_of(problem, compile(problem, table, options, /*allocate=*/false));
+  const std::size_t bytes = bytes_of(problem, compile(problem, table, options, /*allocate=*/false), options);
   constexpr std::size_t kMiB = 1 << 20;
   if (options.memory_limit > 0 && bytes > options.memory_limit) {
     const std::size_t limit = options.memory_limit;
@@ -150,6 +170,16 @@ float* Fit::memory_of(ValueId trained) {
   return trained == input_ ? reinterpret_cast<float*>(base_input_.data()) : plan_.data(trained);
 }
 
+void Fit::draw_input_and_target() noexcept {
+  if (!pairs_) {
+    draw_noise();
+    return;
+  }
+  const Pair& pair = pairs_->read(iteration_);
+  plan_.write(input_, pair.input);
+  plan_.write(target_, pair.target);
+}
+
 void Fit::draw_noise() noexcept {
   if (options_.input_noise > 0) {
     const bool is_bf16 = plan_.graph().type(input_).dtype == DType::bf16;
@@ -174,6 +204,34 @@ void Fit::blend_average() noexcept {
 void Fit::update_weights() noexcept {
   const Team team(plan_.threads());
   adam_.step();
+  average_weights();
+}
+
+void Fit::average_weights() noexcept {
+  const auto n = static_cast<double>(iteration_);
+  const auto decay = static_cast<float>(std::min(options_.weights_decay, (n - 1) / (n + 8)));
+  for (std::size_t i = 0; i < averaged_weights_.size(); ++i) {
+    std::vector<float>& average = averaged_weights_[i];
+    const float* weights = plan_.data(parameters_[i]);
+    kernels::parallel_ranges(static_cast<int64_t>(average.size()), 1024, [&](int64_t begin, int64_t end) {
+      blend(average.data() + begin, weights + begin, end - begin, decay);
+    });
+  }
+}
+
+std::vector<std::vector<float>> Fit::weights() const {
+  std::vector<std::vector<float>> values;
+  for (const ValueId id : parameters_) values.push_back(plan_.read(id));
+  return values;
+}
+
+std::vector<std::vector<float>> Fit::averaged_weights() const {
+  if (averaged_weights_.empty()) return weights();
+  std::vector<std::vector<float>> values;
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    values.push_back(plan_.read_like(parameters_[i], averaged_weights_[i].data()));
+  }
+  return values;
 }
 
 std::string_view name_of(FitPart part) {
@@ -188,7 +246,7 @@ std::string_view name_of(FitPart part) {
 
 double Fit::step() noexcept {
   ++iteration_;
-  draw_noise();
+  draw_input_and_target();
   plan_.run();
   blend_average();
   update_weights();
@@ -208,7 +266,7 @@ double Fit::step_timed(std::vector<TimedPart>& parts) {
     parts.push_back({.part = part, .begin = begin, .end = now()});
   };
   ++iteration_;
-  timed(FitPart::noise, [&] { draw_noise(); });
+  timed(FitPart::noise, [&] { draw_input_and_target(); });
   plan_.run_profiled([&](std::size_t step, double seconds) {
     const double end = now();
     parts.push_back({.part = FitPart::plan_step, .step = step, .begin = end - seconds, .end = end});
@@ -230,6 +288,10 @@ void Fit::save(Archive& archive) {
     archive.put(fmt::format("fit/second_moments/{}", i), plan_.read_like(id, adam_.second_moments().data() + offset));
     offset += static_cast<std::size_t>(plan_.padded_elements(id));
   }
+  for (std::size_t i = 0; i < averaged_weights_.size(); ++i) {
+    archive.put(fmt::format("fit/averaged_weights/{}", i),
+                plan_.read_like(parameters_[i], averaged_weights_[i].data()));
+  }
 }
 
 void Fit::load(const Archive& archive) {
@@ -246,6 +308,10 @@ void Fit::load(const Archive& archive) {
     plan_.write_like(id, archive.floats(fmt::format("fit/second_moments/{}", i)),
                      adam_.second_moments().data() + offset);
     offset += static_cast<std::size_t>(plan_.padded_elements(id));
+  }
+  for (std::size_t i = 0; i < averaged_weights_.size(); ++i) {
+    plan_.write_like(parameters_[i], archive.floats(fmt::format("fit/averaged_weights/{}", i)),
+                     averaged_weights_[i].data());
   }
   copy_parameters();
   iteration_ = archive.integer("fit/iteration");

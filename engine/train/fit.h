@@ -4,6 +4,9 @@
 // z. Fit differentiates it, plans it, draws z and the weights from the seed, and then each step()
 //   1. draws z + input_noise * N(0, 1),  2. runs forward and backward,  3. updates the exponential average of the
 //   image,  4. lets Adam update the weights.
+//
+// Where the loss depends on a `target` too, the network learns from pairs (pairs.h): step 1 takes the next pair, and
+// step 3 is left out, since every iteration's image is another one. What is averaged then are the weights.
 #pragma once
 
 #include <memory>
@@ -15,6 +18,7 @@
 #include "engine/runtime/precision.h"
 #include "engine/train/adam.h"
 #include "engine/train/archive.h"
+#include "engine/train/pairs.h"
 #include "graph/graph.h"
 
 namespace hourglass {
@@ -24,6 +28,8 @@ struct Problem {
   ValueId input;  // z, [1, depth, H, W] f32
   ValueId image;  // [1, C, h, w] f32
   ValueId loss;   // one f32 element
+  // [1, C, h, w] f32, another graph input that the loss compares the image with: FitOptions::pairs says its values.
+  ValueId target = kNoValue;
 };
 
 // What z holds: numbers drawn once, or, for networks whose input has two channels, each pixel's place: x and y from 0
@@ -39,6 +45,12 @@ struct FitOptions {
   double input_scale = 0.1;         // z is uniform in [0, input_scale), or normal with this standard deviation
   double input_noise = 1.0 / 30.0;  // standard deviation of each iteration's noise on z
   double average_decay = 0.99;      // the image's exponential average: a = decay * a + (1 - decay) * image
+  // Where z and the target come from in each iteration, in place of what the four options above say. Needed by a problem
+  // with a target, and by no other.
+  std::shared_ptr<const Pairs> pairs = nullptr;
+  // The weights' exponential average, 0 for none: w = d * w + (1 - d) * weights, d = min(decay, (n - 1) / (n + 8)) in
+  // iteration n, so that the start is soon forgotten (Polyak, Juditsky, SIAM J. Control Optim. 30, 1992).
+  double weights_decay = 0;
   int threads = 0;                  // 0: all that are available
   LayoutPolicy policy = LayoutPolicy::channels_last;
   // bf16: the network's activations (graph/precision.h); where the CPU only emulates it, Fit throws.
@@ -70,16 +82,20 @@ class Fit {
   // The kernels that a Fit of this would run, in order. Plans, but allocates no memory.
   static std::vector<StepInfo> planned_steps(const Problem& problem, const OpTable& table, const FitOptions& options);
 
-  // One iteration; allocates nothing. Returns the loss before the update.
+  // One iteration; allocates nothing, unless it takes a pair. Returns the loss before the update.
   double step() noexcept;
   // The same iteration, to the same bytes; `parts` becomes what it consisted of, in order.
   double step_timed(std::vector<TimedPart>& parts);
 
   [[nodiscard]] int64_t iteration() const { return iteration_; }
-  // Row-major [C, h, w], as of the last step(), and its exponential average (the first image starts it).
+  // Row-major [C, h, w], as of the last step(), and its exponential average (the first image starts it; empty where the
+  // network learns from pairs).
   [[nodiscard]] const float* image() const { return image_; }
   [[nodiscard]] const std::vector<float>& average() const { return average_; }
   [[nodiscard]] const Shape& image_shape() const { return image_shape_; }
+  // Of each of parameters(), row-major; the second are the weights themselves where there is no average of them.
+  [[nodiscard]] std::vector<std::vector<float>> weights() const;
+  [[nodiscard]] std::vector<std::vector<float>> averaged_weights() const;
 
   // Everything that a Fit of the same problem and options needs to go on as if nothing had happened: weights, moments,
   // counters and the average, weights and moments row-major, under names that begin with "fit/".
@@ -104,19 +120,21 @@ class Fit {
   static CompiledTraining compile(const Problem& problem, const OpTable& table, const FitOptions& options,
                                   bool allocate);
   static CompiledTraining compile_within_limit(const Problem& problem, const OpTable& table, const FitOptions& options);
-  static std::size_t bytes_of(const Problem& problem, const CompiledTraining& compiled);
+  static std::size_t bytes_of(const Problem& problem, const CompiledTraining& compiled, const FitOptions& options);
   void draw_parameters();
   // To their copies in bf16, which Adam keeps up to date from then on.
   void copy_parameters();
   [[nodiscard]] std::vector<float> draw_input() const;
+  void draw_input_and_target() noexcept;
   void draw_noise() noexcept;
   void blend_average() noexcept;
   void update_weights() noexcept;
+  void average_weights() noexcept;
   // Where a trained value lies, in the plan's layout: z without noise lies outside the plan.
   [[nodiscard]] float* memory_of(ValueId trained);
 
   FitOptions options_;
-  ValueId input_, loss_;
+  ValueId input_, loss_, target_;
   std::vector<ValueId> parameters_, trained_, gradients_;
   Plan plan_;
   Adam adam_;
@@ -124,6 +142,8 @@ class Fit {
   std::vector<std::byte> base_input_;  // z without noise, as the plan's input lies in memory, of its type
   const float* image_ = nullptr;
   std::vector<float> average_;
+  std::vector<std::vector<float>> averaged_weights_;  // of parameters_, in the plan's layout; empty where not wanted
+  std::unique_ptr<PairReader> pairs_;
   int64_t iteration_ = 0;
 };
 
