@@ -92,6 +92,18 @@ struct TextureOptions {
   bool sigmoid = true;
 };
 
+// A U-Net that corrects a picture: channels [base, base + output_channels) of z, plus what the network makes of all of z.
+// No normalisation, so that what a pixel becomes depends on its surroundings alone and a picture may be cut into tiles;
+// zero padding; LeakyRelu of slope 0.1 behind each 3x3 convolution; convolutions of 2x2 between the scales. It starts
+// near the identity. channels[0] is full size, each further entry halves it.
+struct ResidualUnetOptions {
+  std::vector<int64_t> channels{16, 32, 48};
+  int64_t convolutions = 2;  // of 3x3 in each block
+  int64_t input_depth = 6;
+  int64_t output_channels = 1;
+  int64_t base = 0;
+};
+
 // No network but a degradation, "image" [1, channels, H, W] to "measurement" of the same shape: Gaussian blur, the
 // border repeated. Any size.
 struct BlurOptions {
@@ -105,6 +117,7 @@ Graph make_unet(const UnetOptions& options, int64_t height, int64_t width);
 Graph make_resnet(const ResnetOptions& options, int64_t height, int64_t width);
 Graph make_deep_decoder(const DeepDecoderOptions& options, int64_t height, int64_t width);
 Graph make_texture(const TextureOptions& options, int64_t height, int64_t width);
+Graph make_residual_unet(const ResidualUnetOptions& options, int64_t height, int64_t width);
 
 // What height and width must be multiples of.
 int64_t size_multiple(const SkipOptions& options);
@@ -112,5 +125,6 @@ int64_t size_multiple(const UnetOptions& options);
 int64_t size_multiple(const ResnetOptions& options);
 int64_t size_multiple(const DeepDecoderOptions& options);
 int64_t size_multiple(const TextureOptions& options);
+int64_t size_multiple(const ResidualUnetOptions& options);
 
 }  // namespace hourglass
