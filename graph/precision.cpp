@@ -48,13 +48,20 @@ class Lowering {
       }
       lowered_[n] = lowered_[n] && is_needed && node.op->bf16_inputs != 0;
     }
-    // The tail: what has one input, between the last convolution and the image (Sigmoid, Clip, Slice). There are few
-    // channels left, and bf16 would round the image itself to steps of up to a grey level.
-    for (int32_t n = graph_.value(image).producer; n >= 0;) {
+    // The tail: what has one input, between the last convolution and the image (Sigmoid, Clip, Slice), and sums, with
+    // which a network corrects what it is given. There are few channels left, and bf16 would round the image itself to
+    // steps of up to a grey level.
+    std::vector<ValueId> tail{image};
+    std::vector<bool> seen(count, false);
+    while (!tail.empty()) {
+      const int32_t n = graph_.value(tail.back()).producer;
+      tail.pop_back();
+      if (n < 0 || seen[static_cast<std::size_t>(n)]) continue;
+      seen[static_cast<std::size_t>(n)] = true;
       const Node& node = graph_.nodes[static_cast<std::size_t>(n)];
-      if (node.inputs.size() != 1) break;
+      if (node.inputs.size() != 1 && node.op->name != "Add" && node.op->name != "Sub") continue;
       lowered_[static_cast<std::size_t>(n)] = false;
-      n = graph_.value(node.inputs[0]).producer;
+      tail.insert(tail.end(), node.inputs.begin(), node.inputs.end());
     }
   }
 

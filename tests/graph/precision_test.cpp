@@ -121,6 +121,23 @@ TEST_CASE("an image that a convolution makes is cast for the energy and as an ou
   CHECK(node(net.graph, "difference").inputs[0] == image);
 }
 
+TEST_CASE("a correction is added to what it corrects in f32") {
+  Net net;
+  const ValueId base =
+      net.b.add("Slice", {net.z}, {{"starts", Dims{1}}, {"ends", Dims{3}}, {"axes", Dims{1}}}, "base");
+  net.image = net.b.add("Add", {base, net.image}, {}, "correct");
+  net.finish();
+  const ValueId image = lower_to_bf16(net.graph, op_table(), net.z, net.image);
+  check_order(net.graph);
+  CHECK(image == net.image);
+  CHECK(type_of(net.graph, "base") == DType::f32);
+  CHECK(type_of(net.graph, "correct") == DType::f32);
+  CHECK(type_of(net.graph, "conv1") == DType::bf16);
+  CHECK(type_of(net.graph, "conv2") == DType::bf16);
+  // z is read in both types now.
+  CHECK_FALSE(lower_input_to_bf16(net.graph, net.z));
+}
+
 TEST_CASE("the energy may look inside the network, and weights may be computed") {
   Net net;
   const ValueId squared = net.b.add("Mul", {net.w2, net.w2}, {}, "squared");
