@@ -10,12 +10,20 @@
 
 namespace hourglass {
 
-CompiledTraining compile_training(const TrainingGraph& training, const OpTable& table, const CompileOptions& options) {
-  if (options.precision == Precision::bf16 && !has_native_bf16()) {
+namespace {
+
+void check_precision(Precision precision) {
+  if (precision == Precision::bf16 && !has_native_bf16()) {
     fail(
         "bf16: this CPU has no bf16 arithmetic, or oneDNN may not use it; it would be emulated, slower than f32. "
         "Compute in f32");
   }
+}
+
+}  // namespace
+
+CompiledTraining compile_training(const TrainingGraph& training, const OpTable& table, const CompileOptions& options) {
+  check_precision(options.precision);
   Graph graph = training.graph;
   graph.outputs = {training.image, training.loss};
   fuse(graph, table);
@@ -48,6 +56,23 @@ CompiledTraining compile_training(const TrainingGraph& training, const OpTable& 
     plan_options.output_like.emplace_back(d.gradients[i], trained[i]);
   }
   return {parameters, trained, d.gradients, image, Plan(std::move(d.graph), std::move(plan_options))};
+}
+
+CompiledInference compile_inference(Graph graph, const OpTable& table, const CompileOptions& options) {
+  check_precision(options.precision);
+  const ValueId input = graph.inputs.at(0);
+  ValueId image = graph.outputs.at(0);
+  fuse(graph, table);
+  if (options.precision == Precision::bf16) {
+    image = lower_to_bf16(graph, table, input, image);
+    lower_input_to_bf16(graph, input);
+    graph.outputs = {image};
+  }
+  fuse_elementwise(graph, table);
+  return {image, Plan(std::move(graph), {.threads = options.threads,
+                                         .policy = options.policy,
+                                         .output_like = {},
+                                         .allocate = options.allocate})};
 }
 
 }  // namespace hourglass

@@ -1,5 +1,5 @@
 // From a network with its loss to a plan that trains it: fusion, element types, gradients and fusion of those, in the
-// order that these passes need.
+// order that these passes need. And from a network alone to a plan that applies it.
 #pragma once
 
 #include <vector>
@@ -38,5 +38,13 @@ struct CompiledTraining {
 // Throws Error where the CPU only emulates the precision, where nothing is to be trained, and when the graph can't be
 // differentiated or planned.
 CompiledTraining compile_training(const TrainingGraph& training, const OpTable& table, const CompileOptions& options);
+
+struct CompiledInference {
+  ValueId image;  // f32, row-major
+  Plan plan;      // its parameters are to be written before it runs
+};
+
+// Of a graph with one input and one output. What the options say of training counts for nothing. Throws as above.
+CompiledInference compile_inference(Graph graph, const OpTable& table, const CompileOptions& options);
 
 }  // namespace hourglass
