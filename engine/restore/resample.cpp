@@ -110,6 +110,33 @@ ValueId Downsampler::append(GraphBuilder& b, ValueId image) const {
                {{"strides", Dims{factor_, factor_}}, {"group", channels}}, "downsample");
 }
 
+Image shrink(const Image& image, double factor) {
+  constexpr int kLobes = 3;
+  const auto side = [&](int64_t size) { return static_cast<int64_t>(static_cast<double>(size) / factor); };
+  if (!(factor >= 1) || side(image.width) < 1 || side(image.height) < 1) {
+    fail("{}x{} can't be made {} times smaller", image.width, image.height, factor);
+  }
+  const auto taps = [&](int64_t size) {
+    std::vector<Taps> line;
+    for (int64_t i = 0; i < side(size); ++i) {
+      const double at = (static_cast<double>(i) + 0.5) * factor - 0.5;  // in samples of the large image
+      const auto first = static_cast<int64_t>(std::ceil(at - kLobes * factor));
+      const auto last = static_cast<int64_t>(std::floor(at + kLobes * factor));
+      std::vector<double> weights;
+      double sum = 0;
+      for (int64_t t = first; t <= last; ++t) {
+        const double d = (static_cast<double>(t) - at) / factor;
+        weights.push_back(sinc(d) * sinc(d / kLobes));
+        sum += weights.back();
+      }
+      for (double& weight : weights) weight /= sum;
+      line.push_back({first, std::move(weights)});
+    }
+    return line;
+  };
+  return resample(image, taps(image.width), taps(image.height));
+}
+
 Image upsample_bicubic(const Image& image, int factor) {
   const auto taps = [&](int64_t size) {
     std::vector<Taps> line;

@@ -1,0 +1,210 @@
+#include "engine/restore/jpeg_pipeline.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace hourglass {
+namespace {
+
+int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
+
+// Box-filtered to whole blocks: columns are repeated before the filter and rows behind it, as JpegModel says.
+Plane downsample(const Plane& plane, const JpegPipeline::Component& c) {
+  Plane result(round_up(plane.width, 8 * c.ratio_h) / c.ratio_h, round_up(plane.height, 8 * c.ratio_v) / c.ratio_v);
+  const int64_t rows = round_up(plane.height, c.ratio_v) / c.ratio_v;
+  const float scale = 1.0F / static_cast<float>(c.ratio_h * c.ratio_v);
+#pragma omp parallel for schedule(static)
+  for (int64_t y = 0; y < rows; ++y) {
+    float* out = result.row(y);
+    for (int64_t x = 0; x < result.width; ++x) {
+      float sum = 0;
+      for (int64_t dy = 0; dy < c.ratio_v; ++dy) {
+        const float* in = plane.row(std::min(y * c.ratio_v + dy, plane.height - 1));
+        for (int64_t dx = 0; dx < c.ratio_h; ++dx) sum += in[std::min(x * c.ratio_h + dx, plane.width - 1)];
+      }
+      out[x] = sum * scale;
+    }
+  }
+  for (int64_t y = rows; y < result.height; ++y) std::copy_n(result.row(rows - 1), result.width, result.row(y));
+  return result;
+}
+
+// Visits the 8x8 blocks of a plane, each row of blocks in one thread: visit(index of the block, first sample).
+template <typename Visit>
+void for_each_block(Plane& plane, const Visit& visit) {
+  const int64_t columns = plane.width / 8, rows = plane.height / 8;
+#pragma omp parallel for schedule(static)
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < columns; ++c) visit(r * columns + c, plane.row(r * 8) + c * 8);
+  }
+}
+
+// One direction of the triangle filter: the nearer sample counts three times. out[2 i] and out[2 i + 1] lie a quarter
+// of a sample beside in[i]; the border is repeated.
+void double_line(const float* in, int64_t count, int64_t in_stride, float* out, int64_t out_count,
+                 int64_t out_stride) {
+  for (int64_t i = 0; i < out_count; ++i) {
+    const int64_t near = i / 2;
+    const int64_t far = std::clamp<int64_t>(i % 2 == 0 ? near - 1 : near + 1, 0, count - 1);
+    out[i * out_stride] = 0.75F * in[near * in_stride] + 0.25F * in[far * in_stride];
+  }
+}
+
+// To height x width pixels as libjpeg's decoders do: the triangle filter where a sample covers two pixels, repetition
+// where it covers more. Only the samples that belong to the picture are looked at.
+Plane upsample(const Plane& plane, const JpegPipeline::Component& c, int64_t height, int64_t width) {
+  const int64_t rows = round_up(height, c.ratio_v) / c.ratio_v, columns = round_up(width, c.ratio_h) / c.ratio_h;
+  Plane wide(width, rows);
+#pragma omp parallel for schedule(static)
+  for (int64_t y = 0; y < rows; ++y) {
+    if (c.ratio_h == 2) {
+      double_line(plane.row(y), columns, 1, wide.row(y), width, 1);
+    } else {
+      for (int64_t x = 0; x < width; ++x) wide.row(y)[x] = plane.row(y)[x / c.ratio_h];
+    }
+  }
+  if (c.ratio_v == 1) return wide;
+  Plane result(width, height);
+#pragma omp parallel for schedule(static)
+  for (int64_t y = 0; y < height; ++y) {
+    const int64_t near = y / c.ratio_v;
+    const int64_t far =
+        c.ratio_v == 2 ? std::clamp<int64_t>(y % 2 == 0 ? near - 1 : near + 1, 0, rows - 1) : near;
+    const float* a = wide.row(near);
+    const float* b = wide.row(far);
+    float* out = result.row(y);
+    for (int64_t x = 0; x < width; ++x) out[x] = 0.75F * a[x] + 0.25F * b[x];
+  }
+  return result;
+}
+
+// The picture with its border repeated, so that a grid at `offset` begins with its first pixel.
+Plane extend(const Plane& plane, const GridOffset& offset) {
+  if (offset.y == 0 && offset.x == 0) return plane;
+  Plane result(plane.width + offset.x, plane.height + offset.y);
+  for (int64_t y = 0; y < result.height; ++y) {
+    const float* from = plane.row(std::max<int64_t>(y - offset.y, 0));
+    std::fill_n(result.row(y), offset.x, from[0]);
+    std::copy_n(from, plane.width, result.row(y) + offset.x);
+  }
+  return result;
+}
+
+Plane cut(const Plane& plane, const GridOffset& offset) {
+  if (offset.y == 0 && offset.x == 0) return plane;
+  Plane result(plane.width - offset.x, plane.height - offset.y);
+  for (int64_t y = 0; y < result.height; ++y) {
+    std::copy_n(plane.row(y + offset.y) + offset.x, result.width, result.row(y));
+  }
+  return result;
+}
+
+}  // namespace
+
+JpegPipeline::JpegPipeline(const JpegModel& model) {
+  for (std::size_t i = 0; i < model.file().components.size(); ++i) {
+    Component component{.ratio_v = model.ratio_v(i), .ratio_h = model.ratio_h(i)};
+    const auto& table = model.file().components[i].quantization;
+    std::transform(table.begin(), table.end(), component.steps.begin(), [](uint16_t q) { return static_cast<float>(q); });
+    components_.push_back(component);
+  }
+}
+
+JpegPipeline JpegPipeline::transposed() const {
+  std::vector<Component> components = components_;
+  for (Component& c : components) {
+    std::swap(c.ratio_v, c.ratio_h);
+    for (std::size_t v = 0; v < 8; ++v) {
+      for (std::size_t u = 0; u < v; ++u) std::swap(c.steps[v * 8 + u], c.steps[u * 8 + v]);
+    }
+  }
+  return JpegPipeline(std::move(components));
+}
+
+std::vector<Plane> JpegPipeline::apply(const std::vector<Plane>& planes, const GridOffset& offset) const {
+  std::vector<Plane> result;
+  for (std::size_t i = 0; i < planes.size(); ++i) {
+    const Component& c = components_.at(i);
+    const Plane extended = extend(planes[i], offset);
+    Plane small = downsample(extended, c);
+    for_each_block(small, [&](int64_t, float* samples) {
+      float block[64];
+      forward_dct(samples, small.width, block);
+      for (std::size_t f = 0; f < 64; ++f) block[f] = std::nearbyint(block[f] / c.steps[f]) * c.steps[f];
+      inverse_dct(block, samples, small.width);
+    });
+    result.push_back(cut(upsample(small, c, extended.height, extended.width), offset));
+  }
+  return result;
+}
+
+std::vector<int32_t> JpegPipeline::quantized(const Plane& plane, std::size_t component) const {
+  const Component& c = components_.at(component);
+  Plane small = downsample(plane, c);
+  std::vector<int32_t> result(small.samples.size());
+  for_each_block(small, [&](int64_t index, float* samples) {
+    float block[64];
+    forward_dct(samples, small.width, block);
+    for (std::size_t f = 0; f < 64; ++f) {
+      result[static_cast<std::size_t>(index) * 64 + f] = static_cast<int32_t>(std::nearbyint(block[f] / c.steps[f]));
+    }
+  });
+  return result;
+}
+
+int64_t JpegPipeline::period_v() const {
+  int64_t period = 8;
+  for (const Component& c : components_) period = std::max(period, 8 * c.ratio_v);
+  return period;
+}
+
+int64_t JpegPipeline::period_h() const {
+  int64_t period = 8;
+  for (const Component& c : components_) period = std::max(period, 8 * c.ratio_h);
+  return period;
+}
+
+double JpegPipeline::coarseness() const {
+  double sum = 0;
+  for (const std::size_t f : {0, 1, 2, 8, 9, 10, 16, 17, 18}) sum += components_.at(0).steps[f];
+  return sum / 9;
+}
+
+JpegCoefficients compress_like(const std::vector<Plane>& planes, const JpegModel& like) {
+  const JpegPipeline pipeline(like);
+  JpegCoefficients file = like.file();
+  file.width = planes.at(0).width;
+  file.height = planes[0].height;
+  file.warnings.clear();
+  for (std::size_t i = 0; i < file.components.size(); ++i) {
+    JpegComponent& c = file.components[i];
+    c.width = round_up(file.width, like.ratio_h(i)) / like.ratio_h(i);
+    c.height = round_up(file.height, like.ratio_v(i)) / like.ratio_v(i);
+    c.width_in_blocks = c.blocks_w = round_up(c.width, 8) / 8;
+    c.height_in_blocks = c.blocks_h = round_up(c.height, 8) / 8;
+    const std::vector<int32_t> n = pipeline.quantized(planes.at(i), i);
+    c.coefficients.assign(n.begin(), n.end());
+  }
+  return file;
+}
+
+std::vector<Plane> decode(const JpegModel& model) {
+  const JpegPipeline pipeline(model);
+  const JpegCoefficients& file = model.file();
+  std::vector<Plane> result;
+  for (std::size_t i = 0; i < file.components.size(); ++i) {
+    const JpegComponent& component = file.components[i];
+    const JpegPipeline::Component& c = pipeline.components()[i];
+    Plane small(component.width_in_blocks * 8, component.height_in_blocks * 8);
+    for_each_block(small, [&](int64_t index, float* samples) {
+      const int16_t* n = component.block(index / component.width_in_blocks, index % component.width_in_blocks);
+      float block[64];
+      for (std::size_t f = 0; f < 64; ++f) block[f] = static_cast<float>(n[f]) * c.steps[f];
+      inverse_dct(block, samples, small.width);
+    });
+    result.push_back(upsample(small, c, file.height, file.width));
+  }
+  return result;
+}
+
+}  // namespace hourglass
