@@ -1,0 +1,235 @@
+#include "engine/restore/learned_map.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "engine/runtime/compile.h"
+#include "graph/error.h"
+#include "graph/op.h"
+
+namespace hourglass {
+namespace {
+
+int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
+
+float phase(int64_t at, int64_t period, bool sine) {
+  const double angle = 2 * std::numbers::pi * static_cast<double>(at % period) / static_cast<double>(period);
+  return static_cast<float>(sine ? std::sin(angle) : std::cos(angle));
+}
+
+// Filled up to multiples of kMapMultiple, the border repeated.
+Plane fill_up(const Plane& plane, int64_t height, int64_t width) {
+  if (plane.height == height && plane.width == width) return plane;
+  Plane result(width, height);
+  for (int64_t y = 0; y < height; ++y) {
+    const float* from = plane.row(std::min(y, plane.height - 1));
+    std::copy_n(from, plane.width, result.row(y));
+    std::fill_n(result.row(y) + plane.width, width - plane.width, from[plane.width - 1]);
+  }
+  return result;
+}
+
+std::vector<Plane> window_of(const std::vector<Plane>& planes, int64_t y0, int64_t x0, int64_t height, int64_t width) {
+  std::vector<Plane> result;
+  for (const Plane& plane : planes) {
+    Plane window(width, height);
+    for (int64_t y = 0; y < height; ++y) std::copy_n(plane.row(y0 + y) + x0, width, window.row(y));
+    result.push_back(std::move(window));
+  }
+  return result;
+}
+
+// A tile of a line: it begins at `first`, and gives the pixels [from, to).
+struct Span {
+  int64_t first = 0, from = 0, to = 0;
+};
+
+// Tiles of `tile` pixels that cover `length`; inside, a pixel is at least `reach` from its tile's ends. All but reach
+// are multiples of kMapMultiple.
+std::vector<Span> spans(int64_t length, int64_t tile, int64_t reach) {
+  const int64_t margin = round_up(reach, kMapMultiple);
+  std::vector<Span> result;
+  for (int64_t from = 0; from < length;) {
+    const int64_t first = std::min(std::max<int64_t>(from - margin, 0), length - tile);
+    const int64_t to = first + tile == length ? length : first + tile - margin;
+    result.push_back({.first = first, .from = from, .to = to});
+    from = to;
+  }
+  return result;
+}
+
+// How far a node's window reaches from its position, in taps; negative where the node does not say.
+int64_t window_reach(const Node& node, std::size_t axis) {
+  const Dims kernel = node.attrs.has("kernel_shape") ? node.attrs.ints("kernel_shape") : Dims{};
+  const Dims pads = node.attrs.has("pads") ? node.attrs.ints("pads") : Dims{};
+  const Dims dilations = node.attrs.has("dilations") ? node.attrs.ints("dilations") : Dims{};
+  if (kernel.size() != 2) return -1;
+  const int64_t last = (kernel[axis] - 1) * (dilations.size() == 2 ? dilations[axis] : 1);
+  const int64_t before = pads.size() == 4 ? pads[axis] : 0;
+  return std::max(std::abs(before), std::abs(last - before));
+}
+
+}  // namespace
+
+int64_t map_input_depth(std::size_t planes, bool filtered) {
+  const auto count = static_cast<int64_t>(planes);
+  return count * (filtered ? 2 : 1) + (planes == 1 ? 4 : 8) + 1;
+}
+
+void write_map_input(const std::vector<Plane>& decoded, const std::vector<Plane>& filtered,
+                     const JpegPipeline& pipeline, std::span<float> z) {
+  const int64_t height = decoded.at(0).height, width = decoded[0].width;
+  const int64_t depth = map_input_depth(decoded.size(), !filtered.empty());
+  if (static_cast<int64_t>(z.size()) != depth * height * width) {
+    fail("a map's input of {} channels and {}x{} pixels was to be written to {} values", depth, width, height, z.size());
+  }
+  float* to = z.data();
+  for (const std::vector<Plane>* planes : {&decoded, &filtered}) {
+    for (const Plane& plane : *planes) {
+      to = std::transform(plane.samples.begin(), plane.samples.end(), to, [](float v) { return v / kMapScale; });
+    }
+  }
+  std::vector<float> line(static_cast<std::size_t>(width));
+  for (const int64_t period : {8, 16}) {
+    if (period == 16 && decoded.size() == 1) continue;
+    for (const bool sine : {false, true}) {
+      for (int64_t y = 0; y < height; ++y) to = std::fill_n(to, width, phase(y, period, sine));
+    }
+    for (const bool sine : {false, true}) {
+      for (int64_t x = 0; x < width; ++x) line[static_cast<std::size_t>(x)] = phase(x, period, sine);
+      for (int64_t y = 0; y < height; ++y) to = std::copy(line.begin(), line.end(), to);
+    }
+  }
+  std::fill_n(to, height * width, static_cast<float>(std::log2(pipeline.coarseness()) / 4 - 1));
+}
+
+std::vector<Plane> read_map_output(const float* image, std::size_t planes, int64_t height, int64_t width) {
+  std::vector<Plane> result;
+  for (std::size_t p = 0; p < planes; ++p) {
+    Plane plane(width, height);
+    for (float& sample : plane.samples) sample = kMapScale * *image++;
+    result.push_back(std::move(plane));
+  }
+  return result;
+}
+
+int64_t reach_of(const Graph& graph) {
+  // For each value that is computed from z, how many pixels of z one of its own spans, and how far it reaches beyond
+  // them. The others span none.
+  struct Footprint {
+    double pixel = 0, reach = 0;
+  };
+  std::vector<Footprint> footprints(graph.values.size());
+  const auto of = [&](ValueId id) -> Footprint& { return footprints[static_cast<std::size_t>(id.index)]; };
+  const ValueId input = graph.inputs.at(0);
+  const auto height_of = [&](ValueId id) { return graph.shape(id).rank() == 4 ? graph.shape(id)[2] : int64_t{0}; };
+  const auto pixel_of = [&](ValueId id) {
+    return static_cast<double>(height_of(input)) / static_cast<double>(std::max<int64_t>(height_of(id), 1));
+  };
+  of(input) = {.pixel = 1, .reach = 0};
+  double farthest = 0;
+  for (const Node& node : graph.nodes) {
+    Footprint made;
+    for (const ValueId id : node.inputs) {
+      if (!id.valid()) continue;
+      made.reach = std::max(made.reach, of(id).reach);
+      made.pixel = std::max(made.pixel, of(id).pixel);
+    }
+    if (made.pixel == 0) continue;
+    const std::string_view op = node.op->name;
+    const bool smaller = op == "Conv" || op == "AveragePool" || op == "MaxPool";
+    const bool larger = op == "ConvGradSrc" || op == "ConvTranspose";
+    if (smaller || larger) {
+      const int64_t v = window_reach(node, 0), h = window_reach(node, 1);
+      if (v < 0 || h < 0) return -1;
+      // The taps of a transposed convolution are pixels of its result.
+      const double tap = larger ? pixel_of(node.outputs[0]) : made.pixel;
+      made.reach += tap * static_cast<double>(std::max(v, h)) + (larger ? made.pixel : 0);
+    } else if (op == "Resize") {
+      made.reach += made.pixel;
+    } else if (op != "LeakyRelu" && op != "Relu" && op != "Elu" && op != "Sigmoid" && op != "Concat" && op != "Add" &&
+               op != "Sub" && op != "Mul" && op != "Slice") {
+      return -1;
+    }
+    for (const ValueId id : node.outputs) {
+      if (height_of(id) == 0) return -1;
+      made.pixel = pixel_of(id);
+      of(id) = made;
+    }
+    farthest = std::max(farthest, made.reach);
+  }
+  return static_cast<int64_t>(std::ceil(farthest));
+}
+
+LearnedMap::LearnedMap(NetworkFactory make, const OpTable& table, std::vector<std::vector<float>> weights,
+                       const MapOptions& options)
+    : make_(std::move(make)), table_(&table), weights_(std::move(weights)), options_(options) {}
+
+std::vector<Plane> LearnedMap::apply(const std::vector<Plane>& decoded, const std::vector<Plane>& filtered,
+                                     const JpegPipeline& pipeline) const {
+  const std::size_t count = decoded.size();
+  const int64_t height = round_up(decoded.at(0).height, kMapMultiple);
+  const int64_t width = round_up(decoded[0].width, kMapMultiple);
+  const auto filled = [&](const std::vector<Plane>& planes) {
+    std::vector<Plane> result;
+    for (const Plane& plane : planes) result.push_back(fill_up(plane, height, width));
+    return result;
+  };
+  const std::vector<Plane> all_decoded = filled(decoded), all_filtered = filled(filtered);
+
+  const int64_t reach = reach_of(make_(std::min(height, options_.tile), std::min(width, options_.tile)));
+  // A tile must give something besides its margins.
+  const int64_t side = reach < 0 ? std::max(height, width)
+                                 : std::max(round_up(options_.tile, kMapMultiple),
+                                            2 * round_up(reach, kMapMultiple) + kMapMultiple);
+  const int64_t rows = std::min(height, side), columns = std::min(width, side);
+  Graph graph = make_(rows, columns);
+  const ValueId input = graph.inputs.at(0), image = graph.outputs.at(0);
+  const int64_t depth = map_input_depth(count, !filtered.empty());
+  if (graph.shape(input) != Shape{1, depth, rows, columns} ||
+      graph.shape(image) != Shape{1, static_cast<int64_t>(count), rows, columns}) {
+    fail("the network makes {} of {}; a map of this file makes {} of {}", graph.shape(image), graph.shape(input),
+         Shape{1, static_cast<int64_t>(count), rows, columns}, Shape{1, depth, rows, columns});
+  }
+  const std::vector<ValueId> parameters = graph.parameters();
+  if (!weights_.empty() && weights_.size() != parameters.size()) {
+    fail("{} sets of weights were given for a network with {}", weights_.size(), parameters.size());
+  }
+  CompiledInference compiled =
+      compile_inference(graph, *table_, {.precision = options_.precision, .threads = options_.threads});
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const Value& value = graph.value(parameters[i]);
+    if (weights_.empty() && !value.data) fail("the network's parameter {} has no values yet", value.name);
+    std::vector<float> values = weights_.empty()
+                                    ? std::vector<float>(value.data->values.begin(), value.data->values.end())
+                                    : weights_[i];
+    if (static_cast<int64_t>(values.size()) != value.type.shape.elements()) {
+      fail("{} values were given for the parameter {} of {}", values.size(), value.name, value.type.shape);
+    }
+    compiled.plan.write(parameters[i], values);
+  }
+
+  std::vector<Plane> result;
+  for (std::size_t p = 0; p < count; ++p) result.emplace_back(decoded[0].width, decoded[0].height);
+  std::vector<float> z(static_cast<std::size_t>(depth * rows * columns));
+  for (const Span& v : spans(height, rows, std::max<int64_t>(reach, 0))) {
+    for (const Span& h : spans(width, columns, std::max<int64_t>(reach, 0))) {
+      write_map_input(window_of(all_decoded, v.first, h.first, rows, columns),
+                      window_of(all_filtered, v.first, h.first, rows, columns), pipeline, z);
+      compiled.plan.write(input, z);
+      compiled.plan.run();
+      const std::vector<Plane> made = read_map_output(compiled.plan.output(compiled.image), count, rows, columns);
+      for (std::size_t p = 0; p < count; ++p) {
+        const int64_t to_x = std::min(h.to, result[p].width);
+        for (int64_t y = v.from; y < std::min(v.to, result[p].height); ++y) {
+          if (h.from >= to_x) continue;
+          std::copy_n(made[p].row(y - v.first) + (h.from - h.first), to_x - h.from, result[p].row(y) + h.from);
+        }
+      }
+    }
+  }
+  return result;
+}
+
+}  // namespace hourglass

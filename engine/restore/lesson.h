@@ -1,0 +1,107 @@
+// Learning to undo one file's compression, from the picture itself.
+//
+// How the file was compressed is known exactly (J, jpeg_pipeline.h), so a network f can be taught J(t) -> t with any
+// clean pictures t, and then be applied to the file's own pixels y. The pictures are the file's own, made smaller: of an
+// estimate x of the original, what is left of its error shrinks with it, while edges and texture of a photograph look
+// alike at all scales (Zontak, Mosseri, Irani, CVPR 2013; Shocher, Cohen, Irani, "Zero-shot super-resolution", CVPR
+// 2018). Besides them the estimate itself at other grid offsets, and dead leaves. f's errors are other ones than the
+// filter's (refine.h), so the two are blended: (1 - w) x + w f(y), then the file's cells.
+//
+//   Lesson lesson(model, filtered, make, op_table(), {.iterations = 200});
+//   while (!lesson.done()) lesson.step();
+//   const Lesson::Result result = lesson.result();
+//
+// w is found without the original: x, compressed once more on a grid that lies elsewhere, is a file whose original is
+// known to be x. There f and the filter are compared (a parametric bootstrap; Efron, Tibshirani 1993, chapter 6). Where
+// f is of no use, w is 0 and the result is x.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "engine/image/image.h"
+#include "engine/restore/jpeg_model.h"
+#include "engine/restore/learned_map.h"
+#include "engine/restore/mosaic_pairs.h"
+#include "engine/restore/network.h"
+#include "engine/runtime/precision.h"
+#include "engine/train/archive.h"
+#include "engine/train/fit.h"
+
+namespace hourglass {
+
+struct LessonOptions {
+  int64_t iterations = 200;
+  double learning_rate = 7e-4;  // the largest: it rises in the first twentieth, then falls to 0 by half a cosine
+  double weights_decay = 0.98;  // FitOptions::weights_decay
+  MosaicOptions mosaic;         // its seed also draws what weights the network's graph leaves open
+  // Of the pieces, how many are of each kind, relative to each other.
+  double smaller_share = 1, estimate_share = 0, leaves_share = 0;
+  std::vector<double> factors{1.5, 2, 2.5, 3};  // how many times smaller the copies are
+  int64_t leaves = 64;                          // how many dead leaves pictures
+  // Above 0: f is given what one pass of nonlocal Bayes makes of J(t) too, for so many mosaics drawn beforehand.
+  int64_t filtered_mosaics = 0;
+  bool all_symmetries = false;  // f is applied to the picture mirrored in four ways, and the mean taken
+  int threads = 0;              // 0: all that are available
+  Precision precision = Precision::f32;
+  std::size_t memory_limit = 0;  // FitOptions::memory_limit
+};
+
+// Problem (fit.h) of a network that learns J(t) -> t from mosaics of side x side: the mean square of what its image and
+// the target differ by. Throws Error when the network is no map of so many planes.
+Problem make_lesson_problem(const NetworkFactory& make, const OpTable& table, std::size_t planes, bool filtered,
+                            int64_t side);
+
+// The learning rate of an iteration, from 1, relative to the largest: linear up to a twentieth, then half a cosine.
+double lesson_rate(int64_t iteration, int64_t iterations);
+
+// One pass of nonlocal Bayes with the noise that such a table makes: the second input of a map.
+std::vector<Plane> prefilter(const std::vector<Plane>& decoded, const JpegPipeline& pipeline);
+
+// f applied to the model's own file: the picture, neither clamped nor in the cells.
+Image apply_map(const LearnedMap& map, const JpegModel& model, bool filtered, bool all_symmetries);
+
+// (1 - weight) filtered + weight learned, in the file's cells (to_posterior_mean, refine.h's factor).
+Image blend(const Image& filtered, const Image& learned, double weight, const JpegModel& model);
+
+// The weight, from 0 to 1, by the bootstrap above, on the middle of the picture.
+double find_blend_weight(const LearnedMap& map, const Image& filtered, const JpegModel& model, bool filtered_input,
+                         bool all_symmetries);
+
+class Lesson {
+ public:
+  // filtered: filter_jpeg()'s result, of the file's size. make: networks from what learned_map.h says; what weights they
+  // bring are where the lesson starts. Model and table must outlive this. Throws Error when something does not fit.
+  Lesson(const JpegModel& model, const Image& filtered, NetworkFactory make, const OpTable& table,
+         const LessonOptions& options);
+
+  [[nodiscard]] bool done() const { return fit_->iteration() >= options_.iterations; }
+  [[nodiscard]] int64_t iteration() const { return fit_->iteration(); }
+  // One iteration. Returns how far the network's pictures are from their targets: rms in grey levels.
+  double step();
+  // f as it stands, with the average of its weights.
+  [[nodiscard]] LearnedMap map() const;
+
+  struct Result {
+    Image image;        // in the cells, not clamped or rounded: to_consistent() comes behind it
+    Image learned;      // f(y) alone, likewise
+    double weight = 0;  // of f(y) in the image
+  };
+  [[nodiscard]] Result result() const;
+
+  // Everything that a Lesson of the same arguments needs to go on as if nothing had happened.
+  void save(Archive& archive) { fit_->save(archive); }
+  void load(const Archive& archive) { fit_->load(archive); }
+  [[nodiscard]] Fit& fit() { return *fit_; }
+
+ private:
+  const JpegModel& model_;
+  Image filtered_;
+  NetworkFactory make_;
+  const OpTable& table_;
+  LessonOptions options_;
+  std::unique_ptr<Fit> fit_;
+};
+
+}  // namespace hourglass
