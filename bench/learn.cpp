@@ -1,0 +1,334 @@
+// What learning from the picture itself adds to the filter (engine/restore/lesson.h), in dB.
+//
+//   build/release/bench/learn leaves --qualities 10,20,40 --out leaves.onnx      # weights to start from, from a seed
+//   build/release/bench/learn files photos/ --quality 10 --start leaves.onnx --iterations 200 --csv learn.csv
+//   build/release/bench/learn table --csv learn.csv                              # the CSV as Markdown
+//
+// `files` compresses the middle of every PNG of the folder, filters it, learns, and compares with the original, which is
+// known to this program alone: the best weight of a blend is found in hindsight, and stands beside the one that the
+// lesson finds. What the filter makes is kept in --cache, for it takes longer than most lessons.
+#include <CLI/CLI.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+#include "engine/image/metrics.h"
+#include "engine/image/read_image.h"
+#include "engine/restore/consistency.h"
+#include "engine/restore/dead_leaves.h"
+#include "engine/restore/lesson.h"
+#include "engine/restore/refine.h"
+#include "graph/error.h"
+#include "graph/onnx_export.h"
+#include "graph/onnx_import.h"
+#include "models/builder.h"
+#include "ops/table.h"
+
+using namespace hourglass;
+
+namespace {
+
+struct Arguments {
+  std::string folder, csv, out, start, cache, tag;
+  std::vector<int> qualities{10};
+  std::vector<std::string> images;
+  std::vector<int64_t> channels{16, 32, 48};
+  int64_t convolutions = 2, pictures = 400, crop = 256, save_every = 500;
+  bool color = false;
+  LessonOptions lesson;
+};
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// The network that is asked for: a file's, with its weights, or a new one.
+NetworkFactory network_of(const Arguments& a) {
+  if (!a.start.empty()) {
+    return [file = OnnxFile::read(a.start)](int64_t height, int64_t width) {
+      return file.bind(op_table(), {.height = height, .width = width}).graph;
+    };
+  }
+  const std::size_t planes = a.color ? 3 : 1;
+  const bool filtered = a.lesson.filtered_mosaics > 0;
+  ResidualUnetOptions options{.channels = a.channels,
+                              .convolutions = a.convolutions,
+                              .input_depth = map_input_depth(planes, filtered),
+                              .output_channels = static_cast<int64_t>(planes),
+                              .base = filtered ? static_cast<int64_t>(planes) : 0};
+  return [options](int64_t height, int64_t width) { return make_residual_unet(options, height, width); };
+}
+
+void save_weights(const NetworkFactory& make, Fit& fit, const std::string& path) {
+  Graph graph = make(64, 64);
+  const std::vector<std::vector<float>> weights = fit.averaged_weights();
+  const std::vector<ValueId> parameters = graph.parameters();
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    Value& value = graph.value(parameters[i]);
+    HostTensor tensor(DType::f32, value.type.shape);
+    std::copy(weights[i].begin(), weights[i].end(), tensor.values.begin());
+    value.init = {};
+    value.data = std::make_shared<const HostTensor>(std::move(tensor));
+  }
+  write_onnx(graph, path, {.dynamic_size = true});
+}
+
+JpegCoefficients compress(const Image& image, int quality) {
+  return read_jpeg_coefficients(encode_jpeg(image, {.quality = quality}));
+}
+
+// Learns from dead leaves alone.
+void learn_leaves(const Arguments& a) {
+  const auto start = std::chrono::steady_clock::now();
+  const LessonOptions& o = a.lesson;
+  const Image blank(16, 16, a.color ? 3 : 1);
+  std::vector<JpegPipeline> pipelines;
+  std::vector<JpegCoefficients> files;
+  for (const int quality : a.qualities) files.push_back(compress(blank, quality));
+  for (const JpegCoefficients& file : files) pipelines.emplace_back(JpegModel(file));
+  PictureGroup leaves;
+  const int64_t side = o.mosaic.piece + 32;
+  for (const Image& picture :
+       draw_dead_leaves(o.mosaic.seed, {.width = side, .height = side, .channels = blank.channels}, a.pictures)) {
+    leaves.pictures.push_back(JpegModel(files[0]).to_planes(picture));
+  }
+  fmt::print(stderr, "{} pictures of {}x{} after {:.1f} s\n", a.pictures, side, side, seconds_since(start));
+  const auto mosaics = std::make_shared<MosaicPairs>(pipelines, std::vector<PictureGroup>{std::move(leaves)}, o.mosaic);
+  std::shared_ptr<const Pairs> pairs = mosaics;
+  if (o.filtered_mosaics > 0) {
+    pairs = std::make_shared<FilteredPairs>(*mosaics, prefilter, o.filtered_mosaics, o.mosaic.seed + 1);
+    fmt::print(stderr, "{} mosaics filtered after {:.1f} s\n", o.filtered_mosaics, seconds_since(start));
+  }
+  const NetworkFactory make = network_of(a);
+  Fit fit(make_lesson_problem(make, op_table(), a.color ? 3 : 1, o.filtered_mosaics > 0, o.mosaic.side), op_table(),
+          {.seed = o.mosaic.seed,
+           .adam = {.learning_rate = o.learning_rate},
+           .pairs = pairs,
+           .weights_decay = o.weights_decay,
+           .threads = o.threads,
+           .precision = o.precision});
+  double squares = 0;
+  for (int64_t i = 1; i <= o.iterations; ++i) {
+    fit.set_learning_rate(o.learning_rate * lesson_rate(i, o.iterations));
+    squares += fit.step();
+    if (i % 100 == 0) {
+      fmt::print(stderr, "{} {:.1f} s, rms {:.3f}\n", i, seconds_since(start), kMapScale * std::sqrt(squares / 100));
+      squares = 0;
+    }
+    if (i % a.save_every == 0 || i == o.iterations) save_weights(make, fit, a.out);
+  }
+}
+
+// The filter's result, from the cache where it is.
+Image filtered_image(const Arguments& a, const std::string& key, const Image& decoded, const JpegModel& model) {
+  if (a.cache.empty()) return filter_jpeg(decoded, model);
+  const std::string path = a.cache + "/" + key + ".f32";
+  Image image = decoded;
+  const auto bytes = static_cast<std::streamsize>(image.pixels.size() * sizeof(float));
+  if (std::ifstream file(path, std::ios::binary); file) {
+    file.read(reinterpret_cast<char*>(image.pixels.data()), bytes);
+    if (file.gcount() == bytes) return image;
+  }
+  image = filter_jpeg(decoded, model);
+  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(image.pixels.data()), bytes);
+  return image;
+}
+
+double psnr_clamped(Image image, const Image& original) {
+  clamp(image);
+  return psnr(image, original);
+}
+
+// Of the errors of two images.
+double correlation(const Image& a, const Image& b, const Image& original) {
+  double aa = 0, bb = 0, ab = 0;
+  for (std::size_t i = 0; i < original.pixels.size(); ++i) {
+    const double x = a.pixels[i] - original.pixels[i], y = b.pixels[i] - original.pixels[i];
+    aa += x * x;
+    bb += y * y;
+    ab += x * y;
+  }
+  return ab / std::sqrt(aa * bb);
+}
+
+constexpr const char* kColumns =
+    "tag,color,quality,iterations,image,jpeg,filter,learned,best_weight,best,fixed,weight,found,correlation,learning_s,"
+    "applying_s\n";
+// The weight of `fixed`.
+constexpr double kFixedWeight = 0.4;
+
+std::string measure(const Arguments& a, const std::string& key, const std::string& name, const Image& original,
+                    int quality) {
+  const std::vector<uint8_t> bytes = encode_jpeg(original, {.quality = quality});
+  const JpegCoefficients file = read_jpeg_coefficients(bytes);
+  const JpegModel model(file);
+  const Image decoded = decode_image(bytes, key).image;
+  const Image filtered =
+      filtered_image(a, fmt::format("{}-{}-q{}-{}", name, a.color ? "color" : "gray", quality, a.crop), decoded, model);
+  auto start = std::chrono::steady_clock::now();
+  const bool second = a.lesson.filtered_mosaics > 0;
+  Lesson lesson(model, filtered, network_of(a), op_table(), a.lesson);
+  while (!lesson.done()) lesson.step();
+  const double learning = seconds_since(start);
+  start = std::chrono::steady_clock::now();
+  const LearnedMap map = lesson.map();
+  const Image learned = apply_map(map, model, second, a.lesson.all_symmetries);
+  const double weight = find_blend_weight(map, filtered, model, second, a.lesson.all_symmetries);
+  const double applying = seconds_since(start);
+
+  const double base = psnr_clamped(filtered, original);
+  const auto gain = [&](double w) { return psnr_clamped(blend(filtered, learned, w, model), original) - base; };
+  double best = 0, best_weight = 0;
+  for (int i = 1; i <= 20; ++i) {
+    const double w = i / 20.0, g = gain(w);
+    if (g > best) {
+      best = g;
+      best_weight = w;
+    }
+  }
+  return fmt::format("{},{:.3f},{:.3f},{:+.3f},{:.2f},{:+.3f},{:+.3f},{:.2f},{:+.3f},{:.3f},{:.1f},{:.1f}\n", key,
+                     psnr_clamped(decoded, original), base, gain(1), best_weight, best, gain(kFixedWeight), weight,
+                     gain(weight), correlation(filtered, blend(filtered, learned, 1, model), original), learning,
+                     applying);
+}
+
+std::string read_text(const std::string& path) {
+  std::ifstream file(path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+void measure_files(const Arguments& a) {
+  const std::string known = read_text(a.csv);
+  std::ofstream csv(a.csv, std::ios::app);
+  if (known.empty()) csv << kColumns << std::flush;
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(a.folder)) {
+    const std::string name = entry.path().stem().string();
+    if (entry.path().extension() != ".png") continue;
+    if (a.images.empty() || std::find(a.images.begin(), a.images.end(), name) != a.images.end()) {
+      files.push_back(entry.path());
+    }
+  }
+  std::sort(files.begin(), files.end());
+  for (const int quality : a.qualities) {
+    for (const auto& path : files) {
+      const std::string name = path.stem().string();
+      const std::string key = fmt::format("{},{},{},{},{}", a.tag, a.color ? "color" : "gray", quality,
+                                          a.lesson.iterations, name);
+      if (known.find("\n" + key + ",") != std::string::npos) continue;
+      Image image = read_image(path.string()).image;
+      if (!a.color) image = to_gray(image);
+      if (a.color && image.channels != 3) continue;
+      const int64_t width = std::min(a.crop, image.width), height = std::min(a.crop, image.height);
+      image = crop(image, (image.width - width) / 2, (image.height - height) / 2, width, height);
+      for (float& value : image.pixels) value = static_cast<float>(to_byte(value)) / 255.0F;
+      const std::string row = measure(a, key, name, image, quality);
+      csv << row << std::flush;
+      fmt::print(stderr, "{}", row);
+    }
+  }
+}
+
+struct Sums {
+  int count = 0;
+  std::vector<double> columns = std::vector<double>(11);  // from jpeg on
+  double worst = 1e9;                                     // of the found weight's gain
+};
+
+// Means over the images.
+void print_table(const Arguments& a) {
+  std::map<std::string, Sums> groups;
+  std::istringstream lines(read_text(a.csv));
+  std::string line;
+  std::getline(lines, line);
+  while (std::getline(lines, line)) {
+    std::vector<std::string> cells;
+    std::istringstream row(line);
+    for (std::string cell; std::getline(row, cell, ',');) cells.push_back(cell);
+    if (cells.size() != 16) fail("{}: '{}' is no row of this table", a.csv, line);
+    if (!a.images.empty() && std::find(a.images.begin(), a.images.end(), cells[4]) == a.images.end()) continue;
+    Sums& sums = groups[fmt::format("{} | {} | {} | {}", cells[0], cells[1], cells[2], cells[3])];
+    ++sums.count;
+    for (std::size_t i = 0; i < sums.columns.size(); ++i) sums.columns[i] += std::stod(cells[5 + i]);
+    sums.worst = std::min(sums.worst, std::stod(cells[12]));
+  }
+  fmt::print(
+      "| what | colours | quality | iterations | images | JPEG | filter | f alone | best blend (weight) | weight {} | found "
+      "(weight) | least | correlation | learning, s | applying, s |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+      "---|---|\n",
+      kFixedWeight);
+  for (const auto& [name, sums] : groups) {
+    std::vector<double> c = sums.columns;
+    for (double& value : c) value /= sums.count;
+    fmt::print(
+        "| {} | {} | {:.2f} | {:.2f} | {:+.3f} | {:+.3f} ({:.2f}) | {:+.3f} | {:+.3f} ({:.2f}) | {:+.3f} | {:.3f} | "
+        "{:.1f} | {:.1f} |\n",
+        name, sums.count, c[0], c[1], c[2], c[4], c[3], c[5], c[7], c[6], sums.worst, c[8], c[9], c[10]);
+  }
+}
+
+void add_learning(CLI::App& app, Arguments& a) {
+  LessonOptions& o = a.lesson;
+  app.add_option("--qualities,--quality", a.qualities)->delimiter(',')->capture_default_str();
+  app.add_option("--iterations", o.iterations)->capture_default_str();
+  app.add_option("--rate", o.learning_rate)->capture_default_str();
+  app.add_option("--weights-decay", o.weights_decay)->capture_default_str();
+  app.add_option("--side", o.mosaic.side)->capture_default_str();
+  app.add_option("--piece", o.mosaic.piece)->capture_default_str();
+  app.add_option("--seed", o.mosaic.seed)->capture_default_str();
+  app.add_option("--filtered", o.filtered_mosaics, "Mosaics that are filtered, as second input")->capture_default_str();
+  app.add_option("--channels", a.channels)->delimiter(',')->capture_default_str();
+  app.add_option("--convolutions", a.convolutions)->capture_default_str();
+  app.add_option("--start", a.start, "An ONNX file with the network and its weights");
+  app.add_option("--threads", o.threads)->capture_default_str();
+  app.add_flag("--color", a.color);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Arguments a;
+  CLI::App app("What learning from the picture itself adds to the filter.");
+  app.require_subcommand(1);
+  CLI::App* leaves = app.add_subcommand("leaves", "Weights to start from, learned from dead leaves alone");
+  add_learning(*leaves, a);
+  leaves->add_option("--out", a.out, "ONNX file to write")->required();
+  leaves->add_option("--pictures", a.pictures)->capture_default_str();
+  leaves->add_option("--save-every", a.save_every)->capture_default_str();
+  CLI::App* files = app.add_subcommand("files", "Compresses, filters, learns and compares");
+  add_learning(*files, a);
+  files->add_option("folder", a.folder, "PNG files")->required();
+  files->add_option("--csv", a.csv, "Results; rows that are there are not measured again")->required();
+  files->add_option("--tag", a.tag, "Names the rows")->required();
+  files->add_option("--images", a.images, "Only these, without .png")->delimiter(',');
+  files->add_option("--crop", a.crop, "Side of the middle part that is used")->capture_default_str();
+  files->add_option("--cache", a.cache, "Folder that keeps what the filter makes");
+  files->add_option("--smaller", a.lesson.smaller_share, "Share of the smaller copies")->capture_default_str();
+  files->add_option("--estimate", a.lesson.estimate_share, "Share of the estimate")->capture_default_str();
+  files->add_option("--leaves", a.lesson.leaves_share, "Share of dead leaves")->capture_default_str();
+  files->add_option("--factors", a.lesson.factors)->delimiter(',')->capture_default_str();
+  files->add_flag("--symmetries", a.lesson.all_symmetries);
+  CLI::App* table = app.add_subcommand("table", "The CSV as Markdown");
+  table->add_option("--csv", a.csv)->required();
+  table->add_option("--images", a.images, "Only these")->delimiter(',');
+  CLI11_PARSE(app, argc, argv);
+  try {
+    if (leaves->parsed()) learn_leaves(a);
+    if (files->parsed()) measure_files(a);
+    if (table->parsed()) print_table(a);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "learn: {}\n", error.what());
+    return 1;
+  }
+  return 0;
+}
