@@ -4,8 +4,8 @@
 //   build/release/bench/learn files photos/ --quality 10 --start leaves.onnx --iterations 200 --csv learn.csv
 //   build/release/bench/learn table --csv learn.csv                              # the CSV as Markdown
 //
-// `files` compresses the middle of every PNG of the folder, filters it, learns, and compares with the original, which is
-// known to this program alone: the best weight of a blend is found in hindsight, and stands beside the one that the
+// `files` compresses the middle of every PNG of the folder, filters it, learns, and compares with the original, which
+// is known to this program alone: the best weight of a blend is found in hindsight, and stands beside the one that the
 // lesson finds. What the filter makes is kept in --cache, for it takes longer than most lessons.
 #include <CLI/CLI.hpp>
 
@@ -223,8 +223,8 @@ void measure_files(const Arguments& a) {
   for (const int quality : a.qualities) {
     for (const auto& path : files) {
       const std::string name = path.stem().string();
-      const std::string key = fmt::format("{},{},{},{},{}", a.tag, a.color ? "color" : "gray", quality,
-                                          a.lesson.iterations, name);
+      const std::string key =
+          fmt::format("{},{},{},{},{}", a.tag, a.color ? "color" : "gray", quality, a.lesson.iterations, name);
       if (known.find("\n" + key + ",") != std::string::npos) continue;
       Image image = read_image(path.string()).image;
       if (!a.color) image = to_gray(image);
@@ -263,8 +263,10 @@ void print_table(const Arguments& a) {
     sums.worst = std::min(sums.worst, std::stod(cells[12]));
   }
   fmt::print(
-      "| what | colours | quality | iterations | images | JPEG | filter | f alone | best blend (weight) | weight {} | found "
-      "(weight) | least | correlation | learning, s | applying, s |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+      "| what | colours | quality | iterations | images | JPEG | filter | f alone | best blend (weight) | weight {} | "
+      "found "
+      "(weight) | least | correlation | learning, s | applying, s "
+      "|\n|---|---|---|---|---|---|---|---|---|---|---|---|---|"
       "---|---|\n",
       kFixedWeight);
   for (const auto& [name, sums] : groups) {

@@ -92,10 +92,10 @@ struct TextureOptions {
   bool sigmoid = true;
 };
 
-// A U-Net that corrects a picture: channels [base, base + output_channels) of z, plus what the network makes of all of z.
-// No normalisation, so that what a pixel becomes depends on its surroundings alone and a picture may be cut into tiles;
-// zero padding; LeakyRelu of slope 0.1 behind each 3x3 convolution; convolutions of 2x2 between the scales. It starts
-// near the identity. channels[0] is full size, each further entry halves it.
+// A U-Net that corrects a picture: channels [base, base + output_channels) of z, plus what the network makes of all of
+// z. No normalisation, so that what a pixel becomes depends on its surroundings alone and a picture may be cut into
+// tiles; zero padding; LeakyRelu of slope 0.1 behind each 3x3 convolution; convolutions of 2x2 between the scales. It
+// starts near the identity. channels[0] is full size, each further entry halves it.
 struct ResidualUnetOptions {
   std::vector<int64_t> channels{16, 32, 48};
   int64_t convolutions = 2;  // of 3x3 in each block

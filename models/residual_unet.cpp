@@ -20,11 +20,10 @@ class PlainLayers {
     const int64_t src_channels = b_.graph().shape(src)[1], pad = (kernel - stride) / 2;
     const auto [weight, bias] = parameters(name, Shape{channels, src_channels, kernel, kernel},
                                            src_channels * kernel * kernel, channels, factor);
-    return b_.add("Conv", {src, weight, bias},
-                  {{"kernel_shape", Dims{kernel, kernel}},
-                   {"pads", Dims{pad, pad, pad, pad}},
-                   {"strides", Dims{stride, stride}}},
-                  name + "/conv");
+    return b_.add(
+        "Conv", {src, weight, bias},
+        {{"kernel_shape", Dims{kernel, kernel}}, {"pads", Dims{pad, pad, pad, pad}}, {"strides", Dims{stride, stride}}},
+        name + "/conv");
   }
   // Doubles the size: each pixel becomes 2x2.
   ValueId enlarge(const std::string& name, ValueId src, int64_t channels) {
@@ -96,9 +95,8 @@ Graph make_residual_unet(const ResidualUnetOptions& o, int64_t height, int64_t w
     x = layers.block(name, x, o.channels[i], o.convolutions);
   }
   const ValueId correction = layers.conv("out", x, o.output_channels, 3, 1, kFirstCorrection);
-  const ValueId base =
-      b.add("Slice", {z}, {{"starts", Dims{o.base}}, {"ends", Dims{o.base + o.output_channels}}, {"axes", Dims{1}}},
-            "base");
+  const ValueId base = b.add(
+      "Slice", {z}, {{"starts", Dims{o.base}}, {"ends", Dims{o.base + o.output_channels}}, {"axes", Dims{1}}}, "base");
   const ValueId image = b.add("Add", {base, correction}, {}, "out/add");
   graph.value(image).name = "image";
   graph.outputs = {image};

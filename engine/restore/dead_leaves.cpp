@@ -77,15 +77,15 @@ enum class Pattern : uint8_t { plain, noise, stripes };
 // One leaf, in grey levels and pixels.
 struct Leaf {
   Form form = Form::ellipse;
-  float y = 0, x = 0, radius = 0;     // centre; half the length of a square of the same area, roughly
-  float cosine = 1, sine = 0;         // of the direction that it points to
-  float length = 1, breadth = 1;      // factors of the radius, along and across that direction
-  float softness = 0;                 // pixels over which the edge fades
-  std::array<float, 3> color{};       // R G B, or gray
-  float slope_y = 0, slope_x = 0;     // of the gradient, grey levels a pixel
+  float y = 0, x = 0, radius = 0;  // centre; half the length of a square of the same area, roughly
+  float cosine = 1, sine = 0;      // of the direction that it points to
+  float length = 1, breadth = 1;   // factors of the radius, along and across that direction
+  float softness = 0;              // pixels over which the edge fades
+  std::array<float, 3> color{};    // R G B, or gray
+  float slope_y = 0, slope_x = 0;  // of the gradient, grey levels a pixel
   Pattern pattern = Pattern::plain;
   const float* texture = nullptr;
-  float strength = 0;                 // of the pattern, grey levels
+  float strength = 0;                                    // of the pattern, grey levels
   float uy = 0, ux = 0, vy = 0, vx = 0, u0 = 0, v0 = 0;  // from pixels to places in the pattern
   bool hard_stripes = false;
 };

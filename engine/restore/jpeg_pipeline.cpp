@@ -41,8 +41,7 @@ void for_each_block(Plane& plane, const Visit& visit) {
 
 // One direction of the triangle filter: the nearer sample counts three times. out[2 i] and out[2 i + 1] lie a quarter
 // of a sample beside in[i]; the border is repeated.
-void double_line(const float* in, int64_t count, int64_t in_stride, float* out, int64_t out_count,
-                 int64_t out_stride) {
+void double_line(const float* in, int64_t count, int64_t in_stride, float* out, int64_t out_count, int64_t out_stride) {
   for (int64_t i = 0; i < out_count; ++i) {
     const int64_t near = i / 2;
     const int64_t far = std::clamp<int64_t>(i % 2 == 0 ? near - 1 : near + 1, 0, count - 1);
@@ -68,8 +67,7 @@ Plane upsample(const Plane& plane, const JpegPipeline::Component& c, int64_t hei
 #pragma omp parallel for schedule(static)
   for (int64_t y = 0; y < height; ++y) {
     const int64_t near = y / c.ratio_v;
-    const int64_t far =
-        c.ratio_v == 2 ? std::clamp<int64_t>(y % 2 == 0 ? near - 1 : near + 1, 0, rows - 1) : near;
+    const int64_t far = c.ratio_v == 2 ? std::clamp<int64_t>(y % 2 == 0 ? near - 1 : near + 1, 0, rows - 1) : near;
     const float* a = wide.row(near);
     const float* b = wide.row(far);
     float* out = result.row(y);
@@ -105,7 +103,8 @@ JpegPipeline::JpegPipeline(const JpegModel& model) {
   for (std::size_t i = 0; i < model.file().components.size(); ++i) {
     Component component{.ratio_v = model.ratio_v(i), .ratio_h = model.ratio_h(i)};
     const auto& table = model.file().components[i].quantization;
-    std::transform(table.begin(), table.end(), component.steps.begin(), [](uint16_t q) { return static_cast<float>(q); });
+    std::transform(table.begin(), table.end(), component.steps.begin(),
+                   [](uint16_t q) { return static_cast<float>(q); });
     components_.push_back(component);
   }
 }

@@ -82,7 +82,8 @@ void write_map_input(const std::vector<Plane>& decoded, const std::vector<Plane>
   const int64_t height = decoded.at(0).height, width = decoded[0].width;
   const int64_t depth = map_input_depth(decoded.size(), !filtered.empty());
   if (static_cast<int64_t>(z.size()) != depth * height * width) {
-    fail("a map's input of {} channels and {}x{} pixels was to be written to {} values", depth, width, height, z.size());
+    fail("a map's input of {} channels and {}x{} pixels was to be written to {} values", depth, width, height,
+         z.size());
   }
   float* to = z.data();
   for (const std::vector<Plane>* planes : {&decoded, &filtered}) {
@@ -180,9 +181,9 @@ std::vector<Plane> LearnedMap::apply(const std::vector<Plane>& decoded, const st
 
   const int64_t reach = reach_of(make_(std::min(height, options_.tile), std::min(width, options_.tile)));
   // A tile must give something besides its margins.
-  const int64_t side = reach < 0 ? std::max(height, width)
-                                 : std::max(round_up(options_.tile, kMapMultiple),
-                                            2 * round_up(reach, kMapMultiple) + kMapMultiple);
+  const int64_t side =
+      reach < 0 ? std::max(height, width)
+                : std::max(round_up(options_.tile, kMapMultiple), 2 * round_up(reach, kMapMultiple) + kMapMultiple);
   const int64_t rows = std::min(height, side), columns = std::min(width, side);
   Graph graph = make_(rows, columns);
   const ValueId input = graph.inputs.at(0), image = graph.outputs.at(0);
@@ -201,9 +202,8 @@ std::vector<Plane> LearnedMap::apply(const std::vector<Plane>& decoded, const st
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const Value& value = graph.value(parameters[i]);
     if (weights_.empty() && !value.data) fail("the network's parameter {} has no values yet", value.name);
-    std::vector<float> values = weights_.empty()
-                                    ? std::vector<float>(value.data->values.begin(), value.data->values.end())
-                                    : weights_[i];
+    std::vector<float> values =
+        weights_.empty() ? std::vector<float>(value.data->values.begin(), value.data->values.end()) : weights_[i];
     if (static_cast<int64_t>(values.size()) != value.type.shape.elements()) {
       fail("{} values were given for the parameter {} of {}", values.size(), value.name, value.type.shape);
     }

@@ -33,8 +33,8 @@ void write_map_input(const std::vector<Plane>& decoded, const std::vector<Plane>
 // The network's answer.
 std::vector<Plane> read_map_output(const float* image, std::size_t planes, int64_t height, int64_t width);
 
-// How far a pixel of the result reaches into z, in pixels: from the windows of all nodes. Negative where a node looks at
-// all of the picture, or nobody knows: then there are no tiles.
+// How far a pixel of the result reaches into z, in pixels: from the windows of all nodes. Negative where a node looks
+// at all of the picture, or nobody knows: then there are no tiles.
 int64_t reach_of(const Graph& graph);
 
 struct MapOptions {
@@ -47,7 +47,8 @@ class LearnedMap {
  public:
   // `make` must suit the input as above. weights: of each of the graph's parameters, as Fit::weights() has them; empty:
   // the graph's own values. Throws Error when they don't fit. The table must outlive this.
-  LearnedMap(NetworkFactory make, const OpTable& table, std::vector<std::vector<float>> weights, const MapOptions& options);
+  LearnedMap(NetworkFactory make, const OpTable& table, std::vector<std::vector<float>> weights,
+             const MapOptions& options);
 
   // What the network makes of the picture, to the same values as if it had been given all of it at once, within
   // rounding: tiles overlap by what a pixel reaches. decoded and filtered as above, of any size.

@@ -33,8 +33,8 @@ std::vector<PictureGroup> groups_of(const JpegModel& model, const Image& filtere
   if (o.leaves_share > 0 && o.leaves > 0) {
     PictureGroup leaves{.pictures = {}, .share = o.leaves_share};
     const int64_t side = o.mosaic.piece + 32;
-    for (const Image& picture : draw_dead_leaves(
-             o.mosaic.seed, {.width = side, .height = side, .channels = filtered.channels}, o.leaves)) {
+    for (const Image& picture :
+         draw_dead_leaves(o.mosaic.seed, {.width = side, .height = side, .channels = filtered.channels}, o.leaves)) {
       leaves.pictures.push_back(model.to_planes(picture));
     }
     groups.push_back(std::move(leaves));
@@ -72,8 +72,7 @@ Problem make_lesson_problem(const NetworkFactory& make, const OpTable& table, st
   }
   GraphBuilder builder(problem.graph, table);
   problem.target = builder.input("target", {DType::f32, image});
-  problem.loss =
-      mean_of_squares(builder, builder.add("Sub", {problem.image, problem.target}, {}, "energy/difference"));
+  problem.loss = mean_of_squares(builder, builder.add("Sub", {problem.image, problem.target}, {}, "energy/difference"));
   return problem;
 }
 
@@ -146,7 +145,8 @@ double find_blend_weight(const LearnedMap& map, const Image& filtered, const Jpe
   Image decoded = again.to_image(decode(again));
   clamp(decoded);
   const Image first = filter_jpeg(decoded, again);
-  const Image second = to_posterior_mean(apply_map(map, again, filtered_input, all_symmetries), again, kRefineSigmaFactor);
+  const Image second =
+      to_posterior_mean(apply_map(map, again, filtered_input, all_symmetries), again, kRefineSigmaFactor);
   // The w for which |first + w (second - first) - truth|^2 is least.
   double product = 0, squares = 0, errors = 0;
   for (std::size_t i = 0; i < truth.pixels.size(); ++i) {
@@ -159,7 +159,7 @@ double find_blend_weight(const LearnedMap& map, const Image& filtered, const Jpe
   const double weight = std::clamp(product / squares, 0.0, 1.0);
   // What the blend takes from the filter's squared error, as a share; of the smallest shares some are chance.
   const double gain = (2 * weight * product - weight * weight * squares) / errors;
-  constexpr double kLeastGain = 0.002;  // 0.01 dB
+  constexpr double kLeastGain = 0.002;    // 0.01 dB
   return gain > kLeastGain ? weight : 0;  // and where a number is no number
 }
 

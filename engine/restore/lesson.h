@@ -1,11 +1,11 @@
 // Learning to undo one file's compression, from the picture itself.
 //
 // How the file was compressed is known exactly (J, jpeg_pipeline.h), so a network f can be taught J(t) -> t with any
-// clean pictures t, and then be applied to the file's own pixels y. The pictures are the file's own, made smaller: of an
-// estimate x of the original, what is left of its error shrinks with it, while edges and texture of a photograph look
-// alike at all scales (Zontak, Mosseri, Irani, CVPR 2013; Shocher, Cohen, Irani, "Zero-shot super-resolution", CVPR
-// 2018). Besides them the estimate itself at other grid offsets, and dead leaves. f's errors are other ones than the
-// filter's (refine.h), so the two are blended: (1 - w) x + w f(y), then the file's cells.
+// clean pictures t, and then be applied to the file's own pixels y. The pictures are the file's own, made smaller: of
+// an estimate x of the original, what is left of its error shrinks with it, while edges and texture of a photograph
+// look alike at all scales (Zontak, Mosseri, Irani, CVPR 2013; Shocher, Cohen, Irani, "Zero-shot super-resolution",
+// CVPR 2018). Besides them the estimate itself at other grid offsets, and dead leaves. f's errors are other ones than
+// the filter's (refine.h), so the two are blended: (1 - w) x + w f(y), then the file's cells.
 //
 //   Lesson lesson(model, filtered, make, op_table(), {.iterations = 200});
 //   while (!lesson.done()) lesson.step();
@@ -71,8 +71,9 @@ double find_blend_weight(const LearnedMap& map, const Image& filtered, const Jpe
 
 class Lesson {
  public:
-  // filtered: filter_jpeg()'s result, of the file's size. make: networks from what learned_map.h says; what weights they
-  // bring are where the lesson starts. Model and table must outlive this. Throws Error when something does not fit.
+  // filtered: filter_jpeg()'s result, of the file's size. make: networks from what learned_map.h says; what weights
+  // they bring are where the lesson starts. Model and table must outlive this. Throws Error when something does not
+  // fit.
   Lesson(const JpegModel& model, const Image& filtered, NetworkFactory make, const OpTable& table,
          const LessonOptions& options);
 

@@ -52,8 +52,10 @@ MosaicPairs::MosaicPairs(std::vector<JpegPipeline> pipelines, std::vector<Pictur
     : pipelines_(std::move(pipelines)), groups_(std::move(groups)), options_(options) {
   if (options.piece < kMapMultiple || options.piece % kMapMultiple != 0 || options.side < options.piece ||
       options.side % options.piece != 0) {
-    fail("a mosaic of {0}x{0} can't be made of pieces of {1}x{1}: the piece must be a multiple of {2} and divide the side",
-         options.side, options.piece, kMapMultiple);
+    fail(
+        "a mosaic of {0}x{0} can't be made of pieces of {1}x{1}: the piece must be a multiple of {2} and divide the "
+        "side",
+        options.side, options.piece, kMapMultiple);
   }
   if (pipelines_.empty()) fail("mosaics need a JPEG pipeline that they go through");
   for (const PictureGroup& group : groups_) {
@@ -101,8 +103,7 @@ MosaicPairs::Mosaic MosaicPairs::mosaic(int64_t iteration) const {
   const std::vector<float> dice = draw_uniform(options_.seed, Stream::pairs, static_cast<uint32_t>(iteration),
                                                1 + count * count * kNumbersPerPiece, 0, 1);
   Mosaic mosaic;
-  mosaic.pipeline =
-      &pipelines_[static_cast<std::size_t>(pick(dice[0], static_cast<int64_t>(pipelines_.size())))];
+  mosaic.pipeline = &pipelines_[static_cast<std::size_t>(pick(dice[0], static_cast<int64_t>(pipelines_.size())))];
   for (std::size_t p = 0; p < groups_[0].pictures[0].size(); ++p) {
     mosaic.target.emplace_back(options_.side, options_.side);
   }

@@ -1,8 +1,9 @@
 // Pairs (J(t), t) to learn from: t is a mosaic of pieces of clean pictures, J(t) what JPEG makes of it.
 //
 // Each piece is drawn on its own: a group of pictures by its share, a picture of it, a place, one of eight ways to turn
-// it. Several small pieces in one mosaic show more of the pictures in an iteration than a large one does. A picture that
-// is smaller than a piece goes on in mirrors. Since a piece may begin anywhere in its picture, all grid offsets occur.
+// it. Several small pieces in one mosaic show more of the pictures in an iteration than a large one does. A picture
+// that is smaller than a piece goes on in mirrors. Since a piece may begin anywhere in its picture, all grid offsets
+// occur.
 #pragma once
 
 #include <functional>
@@ -18,8 +19,8 @@ namespace hourglass {
 struct PictureGroup {
   std::vector<std::vector<Plane>> pictures;
   double share = 1;  // of the pieces, relative to the other groups'
-  // The pictures come from a JPEG whose grid begins at their first pixel, and no piece may begin on it: there the network
-  // would learn J(t) -> t for a t that was made of J(t).
+  // The pictures come from a JPEG whose grid begins at their first pixel, and no piece may begin on it: there the
+  // network would learn J(t) -> t for a t that was made of J(t).
   bool off_grid = false;
 };
 

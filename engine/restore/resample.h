@@ -33,8 +33,8 @@ class Downsampler {
   std::vector<double> weights_;
 };
 
-// `factor` times smaller, not a whole number: the same filter with three lobes, at the samples' own places. The sides are
-// rounded down; not clamped. factor: at least 1, and not so large that nothing is left. Throws Error for others.
+// `factor` times smaller, not a whole number: the same filter with three lobes, at the samples' own places. The sides
+// are rounded down; not clamped. factor: at least 1, and not so large that nothing is left. Throws Error for others.
 Image shrink(const Image& image, double factor);
 
 // `factor` times as wide and high, with the cubic of Keys (IEEE TASSP 29(6), 1981; a = -1/2), edges replicated; not

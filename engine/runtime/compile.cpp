@@ -69,10 +69,10 @@ CompiledInference compile_inference(Graph graph, const OpTable& table, const Com
     graph.outputs = {image};
   }
   fuse_elementwise(graph, table);
-  return {image, Plan(std::move(graph), {.threads = options.threads,
-                                         .policy = options.policy,
-                                         .output_like = {},
-                                         .allocate = options.allocate})};
+  return {
+      image,
+      Plan(std::move(graph),
+           {.threads = options.threads, .policy = options.policy, .output_like = {}, .allocate = options.allocate})};
 }
 
 }  // namespace hourglass

@@ -45,13 +45,13 @@ struct FitOptions {
   double input_scale = 0.1;         // z is uniform in [0, input_scale), or normal with this standard deviation
   double input_noise = 1.0 / 30.0;  // standard deviation of each iteration's noise on z
   double average_decay = 0.99;      // the image's exponential average: a = decay * a + (1 - decay) * image
-  // Where z and the target come from in each iteration, in place of what the four options above say. Needed by a problem
-  // with a target, and by no other.
+  // Where z and the target come from in each iteration, in place of what the four options above say. Needed by a
+  // problem with a target, and by no other.
   std::shared_ptr<const Pairs> pairs = nullptr;
   // The weights' exponential average, 0 for none: w = d * w + (1 - d) * weights, d = min(decay, (n - 1) / (n + 8)) in
   // iteration n, so that the start is soon forgotten (Polyak, Juditsky, SIAM J. Control Optim. 30, 1992).
   double weights_decay = 0;
-  int threads = 0;                  // 0: all that are available
+  int threads = 0;  // 0: all that are available
   LayoutPolicy policy = LayoutPolicy::channels_last;
   // bf16: the network's activations (graph/precision.h); where the CPU only emulates it, Fit throws.
   Precision precision = Precision::f32;

@@ -123,8 +123,7 @@ TEST_CASE("an image that a convolution makes is cast for the energy and as an ou
 
 TEST_CASE("a correction is added to what it corrects in f32") {
   Net net;
-  const ValueId base =
-      net.b.add("Slice", {net.z}, {{"starts", Dims{1}}, {"ends", Dims{3}}, {"axes", Dims{1}}}, "base");
+  const ValueId base = net.b.add("Slice", {net.z}, {{"starts", Dims{1}}, {"ends", Dims{3}}, {"axes", Dims{1}}}, "base");
   net.image = net.b.add("Add", {base, net.image}, {}, "correct");
   net.finish();
   const ValueId image = lower_to_bf16(net.graph, op_table(), net.z, net.image);

@@ -142,8 +142,7 @@ TEST_CASE("a network that is of no use does not count, one that knows the origin
   const LearnedMap useless(make, op_table(), drawn_weights(make, 0.5F), {});
   CHECK(find_blend_weight(useless, file.filtered, model, false, false) == 0);
   CHECK(blend(file.filtered, file.original, 0, model).pixels == file.filtered.pixels);
-  CHECK(psnr(blend(file.filtered, file.original, 1, model), file.original) >
-        psnr(file.filtered, file.original) + 1);
+  CHECK(psnr(blend(file.filtered, file.original, 1, model), file.original) > psnr(file.filtered, file.original) + 1);
 }
 
 TEST_CASE("a lesson that is taken up again goes on to the same bytes") {
