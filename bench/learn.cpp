@@ -24,8 +24,8 @@
 #include "engine/image/read_image.h"
 #include "engine/restore/consistency.h"
 #include "engine/restore/dead_leaves.h"
+#include "engine/restore/filter.h"
 #include "engine/restore/lesson.h"
-#include "engine/restore/refine.h"
 #include "graph/error.h"
 #include "graph/onnx_export.h"
 #include "graph/onnx_import.h"
@@ -129,7 +129,7 @@ void learn_leaves(const Arguments& a) {
 
 // The filter's result, from the cache where it is.
 Image filtered_image(const Arguments& a, const std::string& key, const Image& decoded, const JpegModel& model) {
-  if (a.cache.empty()) return filter_jpeg(decoded, model);
+  if (a.cache.empty()) return filter_jpeg(decoded, decoded, model);
   const std::string path = a.cache + "/" + key + ".f32";
   Image image = decoded;
   const auto bytes = static_cast<std::streamsize>(image.pixels.size() * sizeof(float));
@@ -137,7 +137,7 @@ Image filtered_image(const Arguments& a, const std::string& key, const Image& de
     file.read(reinterpret_cast<char*>(image.pixels.data()), bytes);
     if (file.gcount() == bytes) return image;
   }
-  image = filter_jpeg(decoded, model);
+  image = filter_jpeg(decoded, decoded, model);
   std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(image.pixels.data()), bytes);
   return image;
 }

@@ -22,19 +22,16 @@ constexpr double kFirstNoise = 1.3, kLastNoise = 0.6;
 // luma between their result and the JPEG.
 constexpr int kPassesToMeasure = 2;
 constexpr double kNoiseFactor = 2;
-// Chroma counts less for what is alike: its noise is assumed to be this much larger.
-constexpr double kChromaNoise = 2;
 
 double rms_difference(const Plane& a, const Plane& b) {
   const auto count = static_cast<int64_t>(a.samples.size());
   return std::sqrt(squared_distance(a.samples.data(), b.samples.data(), count) / static_cast<double>(count));
 }
 
-// A power law of the mean of the nine lowest steps, fitted to what the measured noise is on photographs.
-double noise_of_table(const JpegComponent& luma) {
+double mean_step(const JpegComponent& luma) {
   double step = 0;
   for (const std::size_t f : {0, 1, 2, 8, 9, 10, 16, 17, 18}) step += luma.quantization[f] / 9.0;
-  return 0.717 * std::pow(step, 0.6394) + 0.5804;
+  return step;
 }
 
 // start = current + momentum (current - start), the point from which the next pass starts.
@@ -50,12 +47,14 @@ void extrapolate(const std::vector<Plane>& current, double momentum, std::vector
 
 }  // namespace
 
+double table_noise(double mean_step) { return 0.717 * std::pow(mean_step, 0.6394) + 0.5804; }
+
 Image filter_jpeg(const Image& start, const Image& decoded, const JpegModel& model, const FilterOptions& options,
                   const Advance& advance) {
   if (start.width < kLeast || start.height < kLeast) return start;
   const Plane luma = model.to_planes(decoded)[0];
   const int passes = options.passes;
-  double noise = options.noise > 0 ? options.noise : noise_of_table(model.file().components[0]);
+  double noise = options.noise > 0 ? options.noise : table_noise(mean_step(model.file().components[0]));
   std::vector<Plane> current = model.to_planes(start), next = current;
   PatchGroups groups;
   bool ended = false;
@@ -79,7 +78,7 @@ Image filter_jpeg(const Image& start, const Image& decoded, const JpegModel& mod
     std::vector<double> sigmas(current.size(), noise * kFirstNoise * std::pow(kLastNoise / kFirstNoise, fall));
     if (model.file().color == JpegColor::ycbcr) sigmas[1] = sigmas[2] = kChromaNoise * sigmas[0];
     if (ended || !nonlocal_bayes(next, sigmas, groups, stop)) break;
-    to_posterior_mean(next, model, 1);
+    to_posterior_mean(next, model, kFilterSigmaFactor);
     std::swap(current, next);
     if (pass + 1 == kPassesToMeasure && options.noise <= 0) {
       const double measured = kNoiseFactor * rms_difference(current[0], luma);

@@ -12,6 +12,13 @@
 namespace hourglass {
 
 inline constexpr int kFilterPasses = 14;
+// Of the posterior mean after each pass (kSigmaFactor is the one after a fit).
+inline constexpr double kFilterSigmaFactor = 1;
+// Chroma counts less for what is alike: its noise is assumed to be this much larger than luma's.
+inline constexpr double kChromaNoise = 2;
+// The noise of luma, in grey levels, as the first passes assume it: a power law of the mean of the nine lowest steps of
+// its table, fitted to what the later passes measure on photographs.
+double table_noise(double mean_step);
 
 struct FilterOptions {
   int passes = kFilterPasses;

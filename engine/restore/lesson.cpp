@@ -7,8 +7,8 @@
 #include "engine/restore/consistency.h"
 #include "engine/restore/dead_leaves.h"
 #include "engine/restore/energy.h"
+#include "engine/restore/filter.h"
 #include "engine/restore/nonlocal_bayes.h"
-#include "engine/restore/refine.h"
 #include "engine/restore/resample.h"
 #include "graph/error.h"
 
@@ -84,11 +84,13 @@ double lesson_rate(int64_t iteration, int64_t iterations) {
 }
 
 std::vector<Plane> prefilter(const std::vector<Plane>& decoded, const JpegPipeline& pipeline) {
-  // As the first stage of filter_jpeg() assumes.
-  const double noise = 1.195 * std::pow(pipeline.coarseness(), 0.6394) + 0.9673;
+  // As the first passes of filter_jpeg() assume.
+  const double noise = table_noise(pipeline.coarseness());
   std::vector<double> sigmas(decoded.size(), kChromaNoise * noise);
   sigmas[0] = noise;
-  return nonlocal_bayes(decoded, sigmas);
+  std::vector<Plane> planes = decoded;
+  nonlocal_bayes(planes, sigmas, find_groups(planes[0], {}));
+  return planes;
 }
 
 Image apply_map(const LearnedMap& map, const JpegModel& model, bool filtered, bool all_symmetries) {
@@ -126,7 +128,7 @@ Image blend(const Image& filtered, const Image& learned, double weight, const Jp
   for (std::size_t i = 0; i < mixed.pixels.size(); ++i) {
     mixed.pixels[i] = (1 - w) * filtered.pixels[i] + w * learned.pixels[i];
   }
-  return to_posterior_mean(mixed, model, kRefineSigmaFactor);
+  return to_posterior_mean(mixed, model, kFilterSigmaFactor);
 }
 
 double find_blend_weight(const LearnedMap& map, const Image& filtered, const JpegModel& model, bool filtered_input,
@@ -144,9 +146,9 @@ double find_blend_weight(const LearnedMap& map, const Image& filtered, const Jpe
   const JpegModel again(file);
   Image decoded = again.to_image(decode(again));
   clamp(decoded);
-  const Image first = filter_jpeg(decoded, again);
+  const Image first = filter_jpeg(decoded, decoded, again);
   const Image second =
-      to_posterior_mean(apply_map(map, again, filtered_input, all_symmetries), again, kRefineSigmaFactor);
+      to_posterior_mean(apply_map(map, again, filtered_input, all_symmetries), again, kFilterSigmaFactor);
   // The w for which |first + w (second - first) - truth|^2 is least.
   double product = 0, squares = 0, errors = 0;
   for (std::size_t i = 0; i < truth.pixels.size(); ++i) {
@@ -207,7 +209,7 @@ Lesson::Result Lesson::result() const {
   const LearnedMap learned = map();
   const bool second = options_.filtered_mosaics > 0;
   const Image image = apply_map(learned, model_, second, options_.all_symmetries);
-  Result result{.image = {}, .learned = to_posterior_mean(image, model_, kRefineSigmaFactor), .weight = 0};
+  Result result{.image = {}, .learned = to_posterior_mean(image, model_, kFilterSigmaFactor), .weight = 0};
   result.weight = find_blend_weight(learned, filtered_, model_, second, options_.all_symmetries);
   result.image = blend(filtered_, image, result.weight, model_);
   return result;

@@ -5,7 +5,7 @@
 // an estimate x of the original, what is left of its error shrinks with it, while edges and texture of a photograph
 // look alike at all scales (Zontak, Mosseri, Irani, CVPR 2013; Shocher, Cohen, Irani, "Zero-shot super-resolution",
 // CVPR 2018). Besides them the estimate itself at other grid offsets, and dead leaves. f's errors are other ones than
-// the filter's (refine.h), so the two are blended: (1 - w) x + w f(y), then the file's cells.
+// the filter's (filter.h), so the two are blended: (1 - w) x + w f(y), then the file's cells.
 //
 //   Lesson lesson(model, filtered, make, op_table(), {.iterations = 200});
 //   while (!lesson.done()) lesson.step();
@@ -62,7 +62,7 @@ std::vector<Plane> prefilter(const std::vector<Plane>& decoded, const JpegPipeli
 // f applied to the model's own file: the picture, neither clamped nor in the cells.
 Image apply_map(const LearnedMap& map, const JpegModel& model, bool filtered, bool all_symmetries);
 
-// (1 - weight) filtered + weight learned, in the file's cells (to_posterior_mean, refine.h's factor).
+// (1 - weight) filtered + weight learned, in the file's cells (to_posterior_mean, filter.h's factor).
 Image blend(const Image& filtered, const Image& learned, double weight, const JpegModel& model);
 
 // The weight, from 0 to 1, by the bootstrap above, on the middle of the picture.

@@ -8,7 +8,7 @@
 
 #include "engine/image/metrics.h"
 #include "engine/restore/dead_leaves.h"
-#include "engine/restore/refine.h"
+#include "engine/restore/filter.h"
 #include "engine/train/random.h"
 #include "graph/error.h"
 #include "models/builder.h"
@@ -46,7 +46,8 @@ File compressed_leaves(int64_t width, int64_t height, int channels) {
   file.original = DeadLeaves(8, {.width = width, .height = height, .channels = channels}).picture(0);
   const std::vector<uint8_t> bytes = encode_jpeg(file.original, {.quality = 20});
   file.coefficients = read_jpeg_coefficients(bytes);
-  file.filtered = filter_jpeg(decode_jpeg(bytes).image, JpegModel(file.coefficients));
+  const Image decoded = decode_jpeg(bytes).image;
+  file.filtered = filter_jpeg(decoded, decoded, JpegModel(file.coefficients));
   return file;
 }
 
