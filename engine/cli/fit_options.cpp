@@ -143,7 +143,7 @@ void add_fit_options(Command& command, FitArguments& a, const FitHelp& help) {
         .target = &a.seed,
         .help = "Of all random numbers; the same seed gives the same result",
         .checks = {whole_number()},
-        .methods = {kFit}},
+        .methods = {kFit, kLearn}},
        {.names = "--threads",
         .target = &a.threads,
         .help = "0: as many as OMP_NUM_THREADS says, else all CPUs that this process may use",
@@ -152,7 +152,7 @@ void add_fit_options(Command& command, FitArguments& a, const FitHelp& help) {
         .target = &a.precision,
         .help = "auto (bf16 where the CPU has it), f32 or bf16",
         .checks = {one_of({"auto", "f32", "bf16"})},
-        .methods = {kFit}},
+        .methods = {kFit, kLearn}},
        {.names = "--memory-limit",
         .target = &a.memory_limit,
         .help =

@@ -10,6 +10,7 @@
 namespace hourglass::cli {
 
 inline constexpr const char* kFilter = "filter";  // Task::filter(): no network
+inline constexpr const char* kLearn = "learn";    // the filter, and a network that learns from the picture made smaller
 inline constexpr const char* kFit = "fit";        // a network is fitted; its result goes through Task::finish()
 
 // The line as if it had been typed with this --method: without the options that belong to others.

@@ -55,6 +55,7 @@ std::string change_text(double change) {
 // "1000 iterations", "the filter alone"
 std::string work_text(const Outcome& outcome) {
   const int64_t iterations = outcome.result.iterations;
+  if (outcome.method == kLearn) return "the filter, and " + counted(iterations, "iteration") + " of learning";
   if (iterations == 0) return "the filter alone";
   const std::string text = counted(iterations, "iteration");
   return outcome.method == kFilter ? text + "; the result is the filter's" : text;

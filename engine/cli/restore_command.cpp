@@ -19,6 +19,7 @@ namespace {
 struct Arguments {
   FitArguments fit;
   JpegArguments jpeg;
+  LearnArguments learn;
   std::string method;             // empty: see choose_method()
   std::string degradation, size;  // an ONNX file; the size of the image that it degraded
 };
@@ -94,9 +95,9 @@ ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& cal
   if (!arguments.degradation.empty()) return run_operator(arguments, line, call);
   if (!arguments.size.empty()) fail("--size belongs to --degradation: a photograph has its own");
   const RestoreInput input = load_input(fit.input);
-  if (!input.jpeg && arguments.method == kFilter) {
-    fail("{}: is no JPEG, and --method filter goes by the cells that a JPEG states: there is only --method fit",
-         fit.input);
+  if (!input.jpeg && (arguments.method == kFilter || arguments.method == kLearn)) {
+    fail("{}: is no JPEG, and --method {} goes by the cells that a JPEG states: there is only --method fit", fit.input,
+         arguments.method);
   }
   choose_method(line, input.jpeg ? kFilter : kFit);
   const std::string& method = arguments.method;
@@ -113,6 +114,7 @@ ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& cal
                    .details = std::move(details),
                    .jpeg = input.jpeg ? &*input.jpeg : nullptr,
                    .method = method,
+                   .learn = arguments.learn,
                    .filter_first = input.jpeg && arguments.jpeg.task.use_cells});
 }
 
@@ -120,7 +122,9 @@ ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& cal
 void put_fit_options_apart(Command& command) {
   for (Option& option : command.options) {
     if (option.methods.empty()) continue;
-    option.heading = option.heading.empty() ? "Options of a fit" : kFitFilesHeading;
+    option.heading = option.methods.front() == kLearn ? "Options of learning"
+                     : option.heading.empty()         ? "Options of a fit"
+                                                      : kFitFilesHeading;
   }
 }
 
@@ -132,9 +136,11 @@ Command restore_command() {
   command.add(
       {{.names = "--method",
         .target = &arguments->method,
-        .help = "filter (a JPEG only; seconds) or fit (a network, minutes). Left out, a JPEG is filtered unless "
-                "an option of a fit is given, and all else is fitted",
-        .checks = {one_of({kFilter, kFit})}}});
+        .help = "filter (a JPEG only; seconds), learn (the same, and a network that learns from the picture made "
+                "smaller; some ten seconds more) or fit (a network is fitted to the JPEG; minutes). Left out, a JPEG "
+                "is filtered unless "
+                "an option of another method is given, and all else is fitted",
+        .checks = {one_of({kFilter, kLearn, kFit})}}});
   add_fit_options(command, arguments->fit,
                   {.input = "The JPEG (or PNG, then without cells) to restore",
                    .suffix = kSuffix,
@@ -149,6 +155,16 @@ Command restore_command() {
         .target = &arguments->size,
         .help = "With --degradation: WIDTHxHEIGHT of the image sought, where FILE does not say it",
         .methods = {kFit}}});
+  command.add({{.names = "--lessons",
+                .target = &arguments->learn.lessons,
+                .help = "How many iterations the network learns; 0: not at all",
+                .checks = {range(0, 1000000)},
+                .methods = {kLearn}},
+               {.names = "--start",
+                .target = &arguments->learn.start,
+                .help = "The network and the weights to start from: leaves (which has learned from drawn shapes "
+                        "alone), or an ONNX file of the same inputs",
+                .methods = {kLearn}}});
   put_fit_options_apart(command);
   command.run = [arguments](ParsedCommand& line) {
     const FitCall call = take_up(line, arguments->fit);

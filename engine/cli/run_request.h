@@ -20,6 +20,12 @@
 
 namespace hourglass::cli {
 
+// How --method learn is asked for.
+struct LearnArguments {
+  int64_t lessons = 100;         // iterations
+  std::string start = "leaves";  // an ONNX file, or "leaves": the weights that come with the program
+};
+
 // What a command makes of its input.
 struct TaskRun {
   const Task& task;
@@ -33,7 +39,8 @@ struct TaskRun {
   std::vector<FitObserver*> observers = {};  // of a fit, besides the report
   std::string kind = {};                     // of an input that is no image, "measurement"
   std::vector<NamedFile> inputs = {};        // files of the command's own options, such as a mask
-  std::string method = kFit;                 // kFilter wants a task with a filter
+  std::string method = kFit;                 // kFilter and kLearn want a JPEG
+  LearnArguments learn = {};                 // of kLearn
   bool filter_first = false;                 // a fit's output holds the filter's result until the fit has a better one
 };
 

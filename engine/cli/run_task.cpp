@@ -9,6 +9,7 @@
 #include "engine/cli/filter_run.h"
 #include "engine/cli/fit_session.h"
 #include "engine/cli/interrupt.h"
+#include "engine/cli/learn_run.h"
 #include "engine/cli/live_report.h"
 #include "engine/cli/outcome.h"
 #include "engine/cli/progress.h"
@@ -44,6 +45,23 @@ ExitCode filter(const FitArguments& arguments, const FitCall& call, const TaskRu
   if (!request.report.empty()) {
     RunReport report(request, values_of_filter(request));
     report.write(report.result_page(outcome, "by the filter"));
+  }
+  tell_result(progress, request, outcome);
+  return end_of(progress, outcome, interrupt.signal(), {});
+}
+
+ExitCode learn(const FitArguments& arguments, const FitCall& call, const TaskRun& what) {
+  const RunRequest request = resolve_run(arguments, call, what);
+  Progress progress(progress_options(request));
+  say_input(progress, request);
+  const InterruptGuard interrupt;
+  bool wrote = false;
+  const Outcome outcome = run_learn(request, arguments, progress, interrupt, wrote);
+  progress.finish();
+  write_result(request, outcome, wrote);
+  if (!request.report.empty()) {
+    RunReport report(request, values_of_learn(request, arguments));
+    report.write(report.result_page(outcome, "by the filter and a network that has learned from the picture itself"));
   }
   tell_result(progress, request, outcome);
   return end_of(progress, outcome, interrupt.signal(), {});
@@ -92,7 +110,8 @@ ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& 
 }  // namespace
 
 ExitCode run_task(const FitArguments& arguments, const FitCall& call, const TaskRun& what) {
-  return what.method == kFilter ? filter(arguments, call, what) : fit(arguments, call, what);
+  if (what.method == kFilter) return filter(arguments, call, what);
+  return what.method == kLearn ? learn(arguments, call, what) : fit(arguments, call, what);
 }
 
 }  // namespace hourglass::cli

@@ -44,30 +44,31 @@ class JpegTask : public Task {
   [[nodiscard]] Finished finish(Image average, int levels, const Advance& advance) const override {
     if (!model_ || !options_.use_cells) return Task::finish(std::move(average), levels, advance);
     const Image posterior = to_posterior_mean(average, *model_, options_.sigma_factor);
-    return in_cells(filter_jpeg(posterior, degraded_, *model_, {.passes = options_.refine_passes}, advance), levels);
+    return finish_in_cells(filter_jpeg(posterior, degraded_, *model_, {.passes = options_.refine_passes}, advance),
+                           *model_, levels);
   }
 
   [[nodiscard]] std::optional<Finished> filter(int levels, const Advance& advance) const override {
     if (!model_) return {};
-    return in_cells(filter_jpeg(degraded_, degraded_, *model_, {}, advance), levels);
+    return finish_in_cells(filter_jpeg(degraded_, degraded_, *model_, {}, advance), *model_, levels);
   }
 
  private:
-  [[nodiscard]] Finished in_cells(const Image& posterior, int levels) const {
-    CellShares shares;
-    shares.exact = check_consistent(posterior, *model_, 0).share();
-    Finished finished{.image = to_consistent(posterior, *model_, levels), .cells = {}};
-    shares.rounded = check_cells(finished.image, *model_).share();
-    finished.cells = shares;
-    return finished;
-  }
-
   JpegTaskOptions options_;
   const Image& degraded_;
   std::optional<JpegModel> model_;
 };
 
 }  // namespace
+
+Finished finish_in_cells(const Image& posterior, const JpegModel& model, int levels) {
+  CellShares shares;
+  shares.exact = check_consistent(posterior, model, 0).share();
+  Finished finished{.image = to_consistent(posterior, model, levels), .cells = {}};
+  shares.rounded = check_cells(finished.image, model).share();
+  finished.cells = shares;
+  return finished;
+}
 
 RestoreInput load_input(const std::string& path) {
   const std::vector<uint8_t> bytes = read_file(path);

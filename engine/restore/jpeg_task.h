@@ -33,6 +33,9 @@ struct JpegTaskOptions {
 
 // psnr_degraded() is to the decoded pixels with either energy. An input that is no JPEG is fitted with plain MSE and
 // finished without cells. Throws Error when the cell energy is asked for it.
+// What the filter leaves (or a fit, or a lesson) as a result: moved into the file's cells, on the grid of the levels.
+Finished finish_in_cells(const Image& posterior, const JpegModel& model, int levels);
+
 // The input must outlive the task, which holds no copy of it.
 std::unique_ptr<Task> make_jpeg_task(const RestoreInput& input, const JpegTaskOptions& options);
 std::unique_ptr<Task> make_jpeg_task(RestoreInput&& input, const JpegTaskOptions& options) = delete;
