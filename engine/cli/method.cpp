@@ -26,6 +26,7 @@ ParsedCommand of_method(ParsedCommand line, std::string_view method) {
 
 void choose_method(ParsedCommand& line, const std::string& usual) {
   const bool said = line.given("method");
+  std::string chosen_by;
   std::string method = said ? line.find("method")->value : usual;
   for (const ParsedOption& one : line.options) {
     if (!one.given || belongs_to(one.option, method)) continue;
@@ -35,6 +36,12 @@ void choose_method(ParsedCommand& line, const std::string& usual) {
            other, method);
     }
     method = other;
+    chosen_by = one.name;
+  }
+  for (const ParsedOption& one : line.options) {
+    if (!one.given || belongs_to(one.option, method)) continue;
+    fail("--{} and --{} belong to different methods, {} and {}: leave out one of the two", one.name, chosen_by,
+         one.option.methods.front(), method);
   }
   line.set("method", method);
   line = of_method(std::move(line), method);

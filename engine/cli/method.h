@@ -18,7 +18,7 @@ ParsedCommand of_method(ParsedCommand line, std::string_view method);
 
 // Settles a command's --method. It is what the line says; where that says nothing, the one that a given option belongs
 // to, and else the `usual` one. From then on the line has it as given, and no options of other methods. Throws Error
-// for an option that belongs to another method than the line says.
+// for an option that belongs to another method than the line says, or than another option does.
 void choose_method(ParsedCommand& line, const std::string& usual);
 
 }  // namespace hourglass::cli

@@ -85,6 +85,7 @@ Image filter_jpeg(const Image& start, const Image& decoded, const JpegModel& mod
       if (measured > 0) noise = measured;
     }
   }
+  if (advance && !ended) advance(1);
   return model.to_image(current);
 }
 

@@ -142,7 +142,7 @@ TEST_CASE_FIXTURE(Fixture, "the filter's PNG says what repeats it") {
   CHECK(read_file(folder / "again.png") == read_file(output));
 }
 
-TEST_CASE("each option of restore belongs to a fit, or to every method") {
+TEST_CASE("each option of restore belongs to a fit, to learning, or to every method") {
   const std::set<std::string> of_all{"INPUT",  "output", "method", "bit-depth", "threads", "reference",
                                      "report", "force",  "quiet",  "verbose",   "json"};
   int of_a_fit = 0;
@@ -152,20 +152,22 @@ TEST_CASE("each option of restore belongs to a fit, or to every method") {
     CAPTURE(name);
     CHECK(option.methods.empty() == of_all.contains(name));
     if (option.methods.empty()) continue;
-    CHECK(option.methods == Names{"fit"});
-    CHECK(option.heading.ends_with(" of a fit"));
-    ++of_a_fit;
+    const bool is_of_learning = name == "lessons" || name == "start";
+    const std::string method = is_of_learning ? "learn" : "fit";
+    CHECK(option.methods.front() == method);
+    CHECK(option.heading.ends_with(is_of_learning ? " of learning" : " of a fit"));
+    of_a_fit += is_of_learning ? 0 : 1;
 
-    // Given, it chooses the fit; beside --method filter, it is refused by name.
+    // Given, it chooses its method; beside --method filter, it is refused by name.
     cli::ParsedCommand line(command);
     std::find_if(line.options.begin(), line.options.end(), [&](const auto& one) { return one.name == name; })->given =
         true;
     cli::ParsedCommand filtered = line;
     cli::choose_method(line, "filter");
-    CHECK(line.find("method")->value == "fit");
+    CHECK(line.find("method")->value == method);
     filtered.set("method", "filter");
     CHECK_THROWS_WITH_AS(cli::choose_method(filtered, "filter"),
-                         doctest::Contains(("--" + name + ": belongs to --method fit").c_str()), Error);
+                         doctest::Contains(("--" + name + ": belongs to --method " + method).c_str()), Error);
   }
   CHECK(of_a_fit > 30);
 
@@ -174,6 +176,78 @@ TEST_CASE("each option of restore belongs to a fit, or to every method") {
   CHECK(line.find("method")->value == "filter");
   CHECK(line.find("iterations") == nullptr);
   CHECK(line.find("threads") != nullptr);
+}
+
+TEST_CASE("options of two methods contradict each other, and one of both goes with either") {
+  const cli::Command command = cli::restore_command();
+  const auto line_with = [&](const Names& given) {
+    cli::ParsedCommand line(command);
+    for (cli::ParsedOption& one : line.options)
+      one.given = std::find(given.begin(), given.end(), one.name) != given.end();
+    return line;
+  };
+  cli::ParsedCommand both = line_with({"iterations", "lessons"});
+  CHECK_THROWS_WITH_AS(cli::choose_method(both, "filter"), doctest::Contains("belong to different methods"), Error);
+  cli::ParsedCommand seeded = line_with({"seed", "lessons"});
+  cli::choose_method(seeded, "filter");
+  CHECK(seeded.find("method")->value == "learn");
+  CHECK(seeded.find("seed") != nullptr);
+  CHECK(seeded.find("iterations") == nullptr);
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "a lesson ends nearer to the original than the filter, and the same seed gives the same bytes") {
+  picture = crop(read_image(data_path("astronaut.png")).image, 30, 10, 128, 112);
+  write_png(original, picture, {}, true);
+  write_file_atomically(input, encode_jpeg(picture, {.quality = 10}), true);
+  const Run result = restore({"--method", "learn", "--lessons", "3", "--seed", "2", "--reference", original, "--json"});
+  CAPTURE(result.err);
+  REQUIRE(result.exit_code == 0);
+  const nlohmann::json json = object_of(result);
+  CHECK(json.at("method") == "learn");
+  CHECK(json.at("iterations") == 3);
+  CHECK(json.at("weight").get<double>() > 0.1);
+  CHECK(json.at("weight").get<double>() < 0.9);
+  CHECK_CONTAINS(result.err, "the filter, and 3 iterations of learning");
+  const Image learned = read_image(output).image;
+  CHECK(check_cells(learned, JpegModel(read_jpeg_coefficients(read_file(input)))).share() >= 0.99);
+  Image filter = learned;
+  filter.pixels = filtered();
+  CHECK(psnr(learned, picture) > psnr(filter, picture) + 0.02);
+  CHECK_CONTAINS(record_of(output), "--method learn");
+
+  const std::vector<uint8_t> bytes = read_file(output);
+  REQUIRE(
+      restore({"--method", "learn", "--lessons", "3", "--seed", "2", "--reference", original, "--force"}).exit_code ==
+      0);
+  CHECK(read_image(output).image.pixels == learned.pixels);
+  REQUIRE(restore({"--lessons", "3", "--seed", "5", "--force"}).exit_code == 0);
+  CHECK(read_image(output).image.pixels != learned.pixels);
+}
+
+TEST_CASE_FIXTURE(Fixture, "where there is nothing to learn from, the filter's result stays") {
+  const Run result = restore({"--method", "learn", "--json"});  // 64x48: below the least side
+  REQUIRE(result.exit_code == 0);
+  CHECK(object_of(result).at("weight") == 0);
+  CHECK(holds_filtered());
+}
+
+TEST_CASE_FIXTURE(Fixture, "a lesson that is ended early leaves a result, and what can't be learned from is refused") {
+  make_large();
+  const Run ended =
+      run_and_signal(command({"--method", "learn", "--lessons", "100000", "--json"}), SIGINT, "learn 0 %");
+  CHECK(ended.exit_code == 130);
+  CHECK(object_of(ended).at("interrupted") == true);
+  CHECK(read_image(output).image.width == 200);
+
+  const Run png = run({"restore", original, "-o", folder / "x.png", "--method", "learn"});
+  CHECK(png.exit_code == 1);
+  CHECK_CONTAINS(png.err, "is no JPEG, and --method learn goes by the cells");
+  const Run none = restore({"--method", "learn", "--start", folder / "none.onnx", "--force"});
+  CHECK(none.exit_code == 1);
+  CHECK_CONTAINS(none.err, "none.onnx");
+  const Run other = restore({"--method", "learn", "--start", data_path("../../../models/unet.onnx"), "--force"});
+  CHECK(other.exit_code == 1);
 }
 
 TEST_CASE_FIXTURE(Fixture, "an option of a fit chooses the fit, or contradicts --method filter") {
