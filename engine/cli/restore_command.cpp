@@ -30,6 +30,9 @@ constexpr const char* kFooter =
     R"(Methods:
   filter   Similar patches of the photograph, wherever they lie, clean each other (nonlocal Bayes), and each
            coefficient is kept in the cell that the JPEG's quantization states. No network, the same every time.
+  learn    The same, and a network that learns in the run, from the photograph made smaller, to undo this file's
+           compression; the two are blended by a weight that is found without the original. OUTPUT holds the filter's
+           result meanwhile. The network starts from weights that have seen nothing but drawn shapes.
   fit      A network starts from noise and learns the photograph before it learns the artifacts (Deep Image Prior).
            Its average over the last hundred or so iterations is filtered in the same way. OUTPUT holds the filter's
            result meanwhile, and keeps it when a fit is ended that has less than 200 iterations behind it.
@@ -37,6 +40,7 @@ Ctrl-C ends early and keeps the result.
 
 Examples:
   hourglass restore photo.jpg                      writes photo.restored.png beside it, within seconds
+  hourglass restore photo.jpg --method learn       a little better, some ten seconds more
   hourglass restore photo.jpg --method fit         the same by a network: minutes
   hourglass restore photo.jpg -o clean.png --model standard --iterations 3000
   hourglass restore small.jpg --reference original.png --history run.csv
