@@ -6,6 +6,14 @@
 
 namespace hourglass {
 
+void check_memory(int64_t width, int64_t height, int channels, std::size_t limit) {
+  const std::size_t bytes = static_cast<std::size_t>(width * height * channels) * sizeof(float);
+  constexpr std::size_t kMiB = 1 << 20;
+  if (limit > 0 && bytes > limit)
+    fail("is {}x{}: its pixels alone need {} MiB, and the limit is {:g} MiB", width, height, (bytes + kMiB - 1) / kMiB,
+         static_cast<double>(limit) / kMiB);
+}
+
 Image to_gray(const Image& image) {
   if (image.channels == 1) return image;
   Image gray(image.width, image.height, 1);

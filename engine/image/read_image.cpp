@@ -64,9 +64,10 @@ ImageFormat image_format(std::span<const uint8_t> bytes) {
   fail("is neither a JPEG nor a PNG file");
 }
 
-DecodedImage decode_image(std::span<const uint8_t> bytes, const std::string& path) {
+DecodedImage decode_image(std::span<const uint8_t> bytes, const std::string& path, std::size_t memory_limit) {
   return within(path, [&] {
-    DecodedImage decoded = image_format(bytes) == ImageFormat::jpeg ? decode_jpeg(bytes) : decode_png(bytes);
+    DecodedImage decoded =
+        image_format(bytes) == ImageFormat::jpeg ? decode_jpeg(bytes, memory_limit) : decode_png(bytes, memory_limit);
     decoded.sha256 = sha256_hex(bytes);
     return decoded;
   });

@@ -16,7 +16,7 @@ namespace hourglass {
 // Throws Error for anything but JPEG and PNG, and names the formats that it knows.
 ImageFormat image_format(std::span<const uint8_t> bytes);
 // `path` is put before the errors.
-DecodedImage decode_image(std::span<const uint8_t> bytes, const std::string& path);
+DecodedImage decode_image(std::span<const uint8_t> bytes, const std::string& path, std::size_t memory_limit = 0);
 
 // The errors of read_file and decode_image, with the path.
 DecodedImage read_image(const std::string& path);
