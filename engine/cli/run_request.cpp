@@ -39,7 +39,8 @@ void check_files(const RunRequest& request, const FitArguments& arguments) {
   check_distinct({{"--resume", arguments.resume}}, outputs);
   if (request.json) {
     for (const auto& [option, path] : outputs) {
-      if (path == "-" && option != "--output") fail("{} - and --json both go to standard output: name a file", option);
+      if (output_name(path) == "-" && option != "--output")
+        fail("{} {} and --json both go to standard output: name a file", option, path);
     }
   }
   for (const auto& [option, path] : outputs) {
@@ -96,7 +97,7 @@ RunRequest resolve_run(const FitArguments& arguments, const FitCall& call, const
                      .input = arguments.input,
                      .output = output_name(arguments.output),
                      .reference = arguments.reference,
-                     .report = arguments.report,
+                     .report = output_name(arguments.report),
                      .original = {},
                      .bit_depth = arguments.bit_depth.value_or(what.input.bit_depth),
                      .threads = arguments.threads,

@@ -201,6 +201,8 @@ TEST_CASE_FIXTURE(Fixture, "restore refuses places that it can't write to, befor
   }
   fails({input, "-o", folder / (std::string(248, 'a') + ".png")}, 1, {"cannot create the file"});
   fails({input, "-o", output, "--json", "--history", "-"}, 1, {"--history - and --json both go to standard output"});
+  fails({input, "-o", output, "--json", "--history", "/dev/fd/1"}, 1, {"--history /dev/fd/1 and --json both go"});
+  fails({input, "-o", "/dev/stdout", "--history", "-"}, 1, {"is both the --output and the --history"});
 }
 
 #if defined(__x86_64__)
