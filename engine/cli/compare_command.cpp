@@ -8,6 +8,7 @@
 #include "engine/cli/json.h"
 #include "engine/cli/output.h"
 #include "engine/image/metrics.h"
+#include "engine/image/orientation.h"
 #include "engine/image/read_image.h"
 #include "graph/error.h"
 
@@ -28,6 +29,7 @@ constexpr const char* kFooter = R"(Prints, on the 0..255 scale:
 With --json: {"psnr": .., "psnr_y": .., "psnr_b": .., "ssim": ..}. Where the images are identical, a PSNR is infinite:
 "inf" in the text, null in the JSON.
 
+Where the images' EXIF orientations differ, they are compared as they are to be seen.
 A gray image is compared with an RGB one as if it were three equal planes. 16-bit values are compared as they are.
 
 Examples:
@@ -38,9 +40,14 @@ ExitCode run(const Options& options) {
   const auto load = [](const std::string& path) {
     DecodedImage decoded = read_image(path);
     for (const std::string& text : decoded.warnings) warn(fmt::format("{}: {}", path, text));
-    return std::move(decoded.image);
+    return decoded;
   };
-  const Image reference = load(options.reference), image = load(options.image);
+  DecodedImage original = load(options.reference);
+  const DecodedImage judged = load(options.image);
+  // The grid of blocks that PSNR-B looks at is the judged image's.
+  if (turn_like(original.image, original.metadata, judged.metadata))
+    note(fmt::format("{}: turned like {}, as their EXIF orientations say", options.reference, options.image));
+  const Image &reference = original.image, &image = judged.image;
   if (image.width != reference.width || image.height != reference.height)
     fail("the images differ in size: {} is {}x{}, {} is {}x{}; only images of one size can be compared",
          options.reference, reference.width, reference.height, options.image, image.width, image.height);

@@ -16,6 +16,7 @@
 #include "engine/image/jpeg.h"
 #include "engine/image/metrics.h"
 #include "engine/image/npy.h"
+#include "engine/image/orientation.h"
 #include "engine/image/read_image.h"
 #include "engine/restore/degrade.h"
 #include "engine/restore/operator_task.h"
@@ -82,8 +83,11 @@ Report make_jpeg(const Options& options, DecodedImage& decoded, std::size_t inpu
 Image save_png(const Options& options, const DecodedImage& decoded, const Image& image) {
   PngOptions png;
   png.bit_depth = decoded.bit_depth;
+  std::vector<std::string> warnings;
+  png.warnings = &warnings;
   if (options.keep_metadata) png.metadata = &decoded.metadata;
   const std::vector<uint8_t> bytes = encode_png(image, png);
+  for (const std::string& text : warnings) warn(fmt::format("{}: {}", options.input, text));
   write_file_atomically(options.output, bytes, options.force);
   return decode_png(bytes).image;
 }
@@ -168,14 +172,21 @@ void resolve_mask(Options& options) {
 }
 
 ExitCode run(Options& options) {
+  options.output = output_name(options.output);
   if (options.drop) resolve_mask(options);
   check_distinct({{"input", options.input}, {"--degradation", options.degradation}},
                  {{"--output", options.output}, {"--mask", options.mask}});
   check_writable(options.output, options.force);
   if (options.drop) check_writable(options.mask, options.force);
+  const bool png = options.noise || options.drop || options.downscale || !options.degradation.empty();
+  check_ending(options.output, png ? ImageFormat::png : ImageFormat::jpeg);
+  if (options.drop) check_ending(options.mask, ImageFormat::png);
   const std::vector<uint8_t> input = read_file(options.input);
   DecodedImage decoded = decode_image(input, options.input);
   for (const std::string& text : decoded.warnings) warn(fmt::format("{}: {}", options.input, text));
+  if (!options.keep_metadata && turn_like(decoded.image, decoded.metadata, {}))
+    note(
+        fmt::format("{}: turned upright, as its EXIF orientation says, which the output does not have", options.input));
   if (options.gray && decoded.image.channels > 1) {
     decoded.image = to_gray(decoded.image);
     decoded.metadata.icc_profile.clear();  // a colour profile says nothing about gray
@@ -246,7 +257,8 @@ Command degrade_command() {
         .only_with = {"quality", "ratio"}},
        {.names = "--keep-metadata",
         .target = &options->keep_metadata,
-        .help = "Keep colour profile, EXIF and pixel density, which count for --ratio too"},
+        .help = "Keep colour profile, EXIF and pixel density, which count for --ratio too; without, the image is "
+                "turned upright"},
        {.names = "--gray", .target = &options->gray, .help = "Of the luma alone (BT.601), as a gray image"},
        {.names = "--force", .target = &options->force, .help = "Replace an existing output"},
        {.names = "--json", .target = &options->json, .help = "Report as one line of JSON"}});

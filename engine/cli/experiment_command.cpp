@@ -10,6 +10,7 @@
 #include "engine/cli/output.h"
 #include "engine/cli/run_task.h"
 #include "engine/image/file.h"
+#include "engine/image/orientation.h"
 #include "engine/image/read_image.h"
 #include "graph/error.h"
 
@@ -52,8 +53,10 @@ ExitCode run(const Arguments& arguments, const FitCall& call) {
   FitArguments fit = arguments.fit;
   const std::string name = fit.input;
   const std::vector<uint8_t> file = read_file(name);
-  const DecodedImage original = decode_image(file, name);
+  DecodedImage original = decode_image(file, name);
   for (const std::string& text : original.warnings) warn(fmt::format("{}: {}", name, text));
+  if (turn_like(original.image, original.metadata, {}))
+    note(fmt::format("{}: turned upright, as its EXIF orientation says", name));
   const QualityChoice choice = compress(original.image, arguments.compress, {}, file.size());
 
   const ExperimentFolder folder{fit.output};

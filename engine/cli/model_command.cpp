@@ -175,7 +175,8 @@ Graph make_graph(const MakeOptions& make) {
   return made(make_skip, options, std::max({options.filter_down, options.filter_up, options.filter_skip}));
 }
 
-ExitCode run_make(const MakeOptions& options) {
+ExitCode run_make(MakeOptions& options) {
+  options.output = output_name(options.output);
   check_writable(options.output, options.force);
   const Graph graph = make_graph(options);
   const std::string bytes = export_onnx(graph, {.dynamic_size = true});

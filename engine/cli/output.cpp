@@ -17,6 +17,8 @@ void print_to(std::FILE* stream, std::string_view text) {
 
 void warn(std::string_view text) { print_to(stderr, fmt::format("hourglass: warning: {}\n", text)); }
 
+void note(std::string_view text) { print_to(stderr, fmt::format("hourglass: note: {}\n", text)); }
+
 void fill_standard_streams() {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     // open() takes the lowest place that is free.

@@ -14,6 +14,9 @@ void print_to(std::FILE* stream, std::string_view text);
 // "hourglass: warning: TEXT" on stderr.
 void warn(std::string_view text);
 
+// "hourglass: note: TEXT" on stderr.
+void note(std::string_view text);
+
 // Puts something into the places of standard streams that are closed, with which reading and writing fails: the next
 // file that is opened would stand there otherwise, and get the messages.
 void fill_standard_streams();

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <cstdlib>
+#include <string_view>
 
 #include "engine/cli/json.h"
 #include "engine/cli/output.h"
@@ -21,6 +23,12 @@ std::string bar(double share) {
   std::string text = "[";
   for (int i = 0; i < kWidth; ++i) text += i < full ? '=' : (i == full ? '>' : ' ');
   return text + "]";
+}
+
+// Whether a line can be rewritten: an editor's shell, or a serial line, calls itself dumb.
+bool is_terminal() {
+  const char* kind = std::getenv("TERM");
+  return isatty(STDERR_FILENO) != 0 && kind != nullptr && std::string_view(kind) != "dumb";
 }
 
 // Of the terminal behind stderr; some don't say.
@@ -49,7 +57,7 @@ std::string time_left_text(const TimeLeft::Range& range, bool may_stop_early) {
   return low == high ? high + " left" : low + " to " + high + " left";
 }
 
-Progress::Progress(ProgressOptions options) : options_(options), terminal_(isatty(STDERR_FILENO) != 0) {}
+Progress::Progress(ProgressOptions options) : options_(options), terminal_(is_terminal()) {}
 Progress::~Progress() { finish(); }
 
 void Progress::begin(const std::string& stage) {

@@ -98,7 +98,7 @@ ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& cal
   FitArguments fit = arguments.fit;
   if (!arguments.degradation.empty()) return run_operator(arguments, line, call);
   if (!arguments.size.empty()) fail("--size belongs to --degradation: a photograph has its own");
-  const RestoreInput input = load_input(fit.input);
+  const RestoreInput input = load_input(fit.input, fit.memory_limit.value_or(0));
   if (!input.jpeg && (arguments.method == kFilter || arguments.method == kLearn)) {
     fail("{}: is no JPEG, and --method {} goes by the cells that a JPEG states: there is only --method fit", fit.input,
          arguments.method);

@@ -7,6 +7,7 @@
 #include "engine/cli/checkpoint_file.h"
 #include "engine/cli/version.h"
 #include "engine/image/file.h"
+#include "engine/image/orientation.h"
 #include "engine/image/read_image.h"
 #include "graph/error.h"
 #include "models/builtin.h"
@@ -16,7 +17,7 @@ namespace {
 
 // photo.jpg -> photo.restored.png, beside it; a stream -> a stream.
 std::string default_output(const std::string& input, const std::string& suffix) {
-  if (input == "-") return "-";
+  if (is_stream(input)) return "-";
   std::filesystem::path path(input);
   path.replace_extension(suffix);
   return path.string();
@@ -38,17 +39,24 @@ void check_files(const RunRequest& request, const FitArguments& arguments) {
   check_distinct({{"--resume", arguments.resume}}, outputs);
   if (request.json) {
     for (const auto& [option, path] : outputs) {
-      if (path == "-" && option != "--output") fail("{} - and --json both go to standard output: name a file", option);
+      if (output_name(path) == "-" && option != "--output")
+        fail("{} {} and --json both go to standard output: name a file", option, path);
     }
   }
   for (const auto& [option, path] : outputs) {
     if (!path.empty()) check_writable(path, request.may_replace(path));
   }
+  check_ending(request.output, ImageFormat::png);
 }
 
-// The original as the result's equal: gray is compared with gray, colour with colour.
-Image load_reference(const std::string& path, const Image& sought) {
-  Image image = read_image(path).image;
+// The original as the result's equal: gray is compared with gray, colour with colour, and its pixels lie as the
+// input's.
+Image load_reference(RunRequest& request, const Image& sought) {
+  const std::string& path = request.reference;
+  DecodedImage reference = read_image(path);
+  Image& image = reference.image;
+  if (turn_like(image, reference.metadata, request.what.input.metadata))
+    request.file_notes.push_back("note: " + path + ": turned like the input, as their EXIF orientations say");
   if (image.width != sought.width || image.height != sought.height) {
     fail("{}: is {}x{}, the result will be {}x{}: the reference must be its original", path, image.width, image.height,
          sought.width, sought.height);
@@ -80,16 +88,16 @@ bool RunRequest::is_rewritable() const {
   namespace fs = std::filesystem;
   std::error_code ignored;
   const fs::file_status status = fs::status(output, ignored);
-  return output != "-" && (!fs::exists(status) || fs::is_regular_file(status));
+  return !is_stream(output) && (!fs::exists(status) || fs::is_regular_file(status));
 }
 
 RunRequest resolve_run(const FitArguments& arguments, const FitCall& call, const TaskRun& what) {
   RunRequest request{.call = call,
                      .what = what,
                      .input = arguments.input,
-                     .output = arguments.output,
+                     .output = output_name(arguments.output),
                      .reference = arguments.reference,
-                     .report = arguments.report,
+                     .report = output_name(arguments.report),
                      .original = {},
                      .bit_depth = arguments.bit_depth.value_or(what.input.bit_depth),
                      .threads = arguments.threads,
@@ -100,7 +108,9 @@ RunRequest resolve_run(const FitArguments& arguments, const FitCall& call, const
   if (request.output.empty()) request.output = default_output(request.input, what.suffix);
   check_files(request, arguments);
   if (what.reference != nullptr) request.original = *what.reference;
-  if (!request.reference.empty()) request.original = load_reference(request.reference, what.task.baseline());
+  if (!request.reference.empty()) request.original = load_reference(request, what.task.baseline());
+  const std::string lost = lost_in_png(what.input.metadata, what.task.baseline().channels);
+  if (!lost.empty()) request.file_notes.push_back("warning: " + request.input + ": " + lost);
   return request;
 }
 

@@ -55,7 +55,8 @@ struct RunRequest {
   int bit_depth = 8;                             // of the PNG
   int threads = 0;                               // 0: all CPUs
   bool force = false, quiet = false, json = false;
-  int verbose = 0;  // 1: the plan; 2: also the kernels that declined
+  int verbose = 0;                           // 1: the plan; 2: also the kernels that declined
+  std::vector<std::string> file_notes = {};  // what is to be said of the files
 
   // The file that the user named.
   [[nodiscard]] const std::string& named_input() const { return what.original.empty() ? input : what.original; }

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "engine/image/file.h"
 #include "graph/error.h"
 
 namespace hourglass::cli {
@@ -18,7 +19,7 @@ void refuse(const NamedFile& file, const NamedFile& earlier) {
 }  // namespace
 
 std::string canonical_path(const std::string& path) {
-  if (path == "-") return path;
+  if (output_name(path) == "-") return "-";
   std::error_code error;
   // weakly_canonical() alone leaves a bare name that does not exist yet relative.
   const fs::path absolute = fs::absolute(path, error);

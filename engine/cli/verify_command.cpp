@@ -6,6 +6,7 @@
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
 #include "engine/cli/output.h"
+#include "engine/image/orientation.h"
 #include "engine/image/read_image.h"
 #include "engine/restore/jpeg_task.h"
 #include "graph/error.h"
@@ -31,7 +32,11 @@ Examples:
 ExitCode run(const Options& options) {
   const RestoreInput input = load_input(options.jpeg);
   if (!input.jpeg) fail("{}: not a JPEG, so it states no coefficients to verify", options.jpeg);
-  Image image = read_image(options.image).image;
+  for (const std::string& text : input.degraded.warnings) warn(fmt::format("{}: {}", options.jpeg, text));
+  DecodedImage file = read_image(options.image);
+  Image& image = file.image;
+  if (turn_like(image, file.metadata, input.degraded.metadata))
+    note(fmt::format("{}: turned like {}, as their EXIF orientations say", options.image, options.jpeg));
   const Image& decoded = input.degraded.image;
   if (image.width != decoded.width || image.height != decoded.height) {
     fail("the images differ in size: {} is {}x{}, {} is {}x{}", options.jpeg, decoded.width, decoded.height,

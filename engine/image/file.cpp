@@ -6,8 +6,11 @@
 
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
+#include <string_view>
 #include <system_error>
 
 #include "graph/error.h"
@@ -77,17 +80,56 @@ void write_directly(const std::string& name, int fd, std::span<const uint8_t> by
 
 [[noreturn]] void fail_exists(const std::string& path) { fail("{}: exists already; --force replaces it", path); }
 
+// The descriptor that a path stands for: "/dev/stdout", "/dev/fd/3", "/proc/self/fd/3", or a symbolic link to such.
+// What is behind it may have no path, as a pipe.
+std::optional<int> descriptor_of(fs::path path) {
+  constexpr int kLinks = 8;
+  for (int i = 0; i < kLinks; ++i) {
+    const std::string name = path.lexically_normal().string();
+    if (name == "/dev/stdin") return STDIN_FILENO;
+    if (name == "/dev/stdout") return STDOUT_FILENO;
+    if (name == "/dev/stderr") return STDERR_FILENO;
+    for (const std::string_view folder : {"/dev/fd/", "/proc/self/fd/"}) {
+      if (!name.starts_with(folder)) continue;
+      int fd = 0;
+      const char* end = name.data() + name.size();
+      const auto [rest, error] = std::from_chars(name.data() + folder.size(), end, fd);
+      if (error == std::errc() && rest == end && fd >= 0) return fd;
+    }
+    std::error_code error;
+    const fs::path next = fs::read_symlink(path, error);
+    if (error) return {};
+    path = path.parent_path() / next;
+  }
+  return {};
+}
+
 struct Target {
   fs::path path;  // symbolic links followed
   bool exists = false;
-  bool special = false;  // a device or a pipe
+  bool special = false;            // a device, a pipe or a stream
+  std::optional<int> stream = {};  // its descriptor
 };
+
+void check_open(const std::string& path, int fd) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0) fail("{}: is not open", path);
+  if ((flags & O_ACCMODE) == O_RDONLY) fail("{}: is not open for writing", path);
+}
 
 Target look_at(const std::string& path, bool overwrite) {
   if (path.empty()) fail("the output's path is empty");
   std::error_code error;
   Target target{.path = fs::path(path)};
+  if (const std::optional<int> stream = descriptor_of(target.path)) {
+    check_open(path, *stream);
+    target.exists = target.special = true;
+    target.stream = stream;
+    return target;
+  }
   if (fs::is_symlink(fs::symlink_status(target.path, error))) {
+    if (!fs::exists(target.path, error))
+      fail("{}: is a symbolic link to {}, which does not exist", path, fs::read_symlink(target.path, error).string());
     target.path = fs::weakly_canonical(target.path, error);
     if (error) fail("{}: cannot follow the symbolic link: {}", path, error.message());
   }
@@ -148,6 +190,19 @@ fs::path create_beside(const Target& target, const std::string& path, int& fd) {
   });
 }
 
+// The permissions of the file that is replaced; where its group can't be kept, no more for ours than for others.
+void keep_mode(const Target& target, int fd) {
+  struct stat old {};
+  if (!target.exists || ::stat(target.path.c_str(), &old) != 0) return;
+  mode_t mode = old.st_mode & 0777;
+  struct stat now {};
+  const bool same_group = (::fstat(fd, &now) == 0 && now.st_gid == old.st_gid && now.st_uid == old.st_uid) ||
+                          ::fchown(fd, old.st_uid, old.st_gid) == 0 ||
+                          ::fchown(fd, static_cast<uid_t>(-1), old.st_gid) == 0;
+  if (!same_group) mode &= static_cast<mode_t>(0707 | (mode & 07) << 3);
+  ::fchmod(fd, mode);
+}
+
 // Makes a name that was just given survive a power failure; file systems that can't are let be.
 void sync_folder(const fs::path& file) {
   const Descriptor descriptor(::open(folder_of(file).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -167,6 +222,12 @@ void publish(TemporaryFile& temporary, const Target& target, const std::string& 
 }
 
 }  // namespace
+
+bool is_stream(const std::string& path) { return path == "-" || descriptor_of(path); }
+
+std::string output_name(const std::string& path) {
+  return descriptor_of(path) == STDOUT_FILENO ? std::string("-") : path;
+}
 
 std::vector<uint8_t> read_file(const std::string& path, std::size_t max_bytes) {
   const bool standard = path == "-";
@@ -198,6 +259,7 @@ std::vector<uint8_t> read_file(const std::string& path, std::size_t max_bytes) {
 void write_file_atomically(const std::string& path, std::span<const uint8_t> bytes, bool overwrite) {
   if (path == "-") return write_directly("standard output", STDOUT_FILENO, bytes);
   const Target target = look_at(path, overwrite);
+  if (target.stream) return write_directly(path, *target.stream, bytes);
   if (target.special) {
     const Descriptor file(::open(target.path.c_str(), O_WRONLY | O_CLOEXEC));
     if (file.get() < 0) fail("{}: cannot open: {}", path, reason(errno));
@@ -207,6 +269,7 @@ void write_file_atomically(const std::string& path, std::span<const uint8_t> byt
   const bool unnamed = fd >= 0;
   TemporaryFile temporary(unnamed ? fs::path() : create_beside(target, path, fd));
   Descriptor file(fd);
+  keep_mode(target, fd);
   write_directly(path, fd, bytes);
   if (::fsync(fd) != 0) fail("{}: cannot write: {}", path, reason(errno));
   if (unnamed) temporary.set_path(name_beside(target, path, fd));

@@ -18,13 +18,18 @@ inline std::span<const uint8_t> bytes_of(std::string_view text) {
 
 inline constexpr std::size_t kMaxFileBytes = std::size_t{1} << 31;  // more than any image that we take
 
+// Whether a path names no place for a file but something that is open: "-", "/dev/stdout", "/dev/fd/3".
+bool is_stream(const std::string& path);
+// "-" for every name of standard output; others as they are.
+std::string output_name(const std::string& path);
+
 // Throws Error when the file is missing, a folder, empty, unreadable or larger than max_bytes.
 std::vector<uint8_t> read_file(const std::string& path, std::size_t max_bytes = kMaxFileBytes);
 
 // Writes a temporary file beside `path` and renames it, so that `path` is at all times absent, the old file or the
 // whole new one, also after a power failure; whatever goes wrong, the temporary file is removed. An existing file is
-// replaced only with `overwrite`. Devices and pipes are written to directly; a symbolic link's target is replaced, not
-// the link.
+// replaced only with `overwrite`, and its mode is kept. Devices, pipes and streams are written to directly; a symbolic
+// link's target is replaced, not the link.
 void write_file_atomically(const std::string& path, std::span<const uint8_t> bytes, bool overwrite);
 
 // Throws the Error that write_file_atomically would, as far as that can be known before there is anything to write: a

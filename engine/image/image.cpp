@@ -1,10 +1,22 @@
 #include "engine/image/image.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "graph/error.h"
 
 namespace hourglass {
+
+void check_memory(int64_t width, int64_t height, int channels, std::size_t limit) {
+  const std::size_t bytes = static_cast<std::size_t>(width * height * channels) * sizeof(float);
+  constexpr std::size_t kMiB = 1 << 20;
+  const auto text = [](std::size_t size) {
+    return size < kMiB ? fmt::format("{} bytes", size) : fmt::format("{:.4g} MiB", static_cast<double>(size) / kMiB);
+  };
+  if (limit > 0 && bytes > limit)
+    fail("is {}x{}: its pixels alone need {}, and the limit is {}", width, height, text(bytes), text(limit));
+}
 
 Image to_gray(const Image& image) {
   if (image.channels == 1) return image;

@@ -33,6 +33,9 @@ struct Image {
   [[nodiscard]] float at(int channel, int64_t y, int64_t x) const { return plane(channel)[y * width + x]; }
 };
 
+// Throws Error where the pixels of such an image take more than `limit` bytes (0: no limit).
+void check_memory(int64_t width, int64_t height, int channels, std::size_t limit);
+
 // Y = 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601, as JFIF uses it). A gray image is its own luma.
 Image to_gray(const Image& image);
 // The same plane three times. An RGB image comes back as it is.

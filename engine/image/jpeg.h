@@ -7,7 +7,9 @@
 // Read: baseline, extended and progressive, Huffman or arithmetic, gray, YCbCr and RGB, any sampling, 8 bits. Refused
 // with an Error: CMYK and YCCK, 12 bits, lossless, more than kMaxPixels, and files that are truncated or damaged, since
 // their cells would bind the restoration to pixels that were never in the photograph. Harmless oddities come back as
-// warnings. All functions may be called from several threads at once.
+// warnings, such as a missing end marker, or restart markers with wrong numbers, where all of the data is there. (An
+// arithmetic-coded file that was cut and got an end marker decodes without a sign of it.) All functions may be called
+// from several threads at once.
 #pragma once
 
 #include <array>
@@ -22,7 +24,8 @@
 namespace hourglass {
 
 // The integer "slow" DCT and the triangle filter for chroma ("fancy upsampling"), as viewers do.
-DecodedImage decode_jpeg(std::span<const uint8_t> bytes);
+// Refused from the header where the pixels would not fit into memory_limit bytes (0: no limit).
+DecodedImage decode_jpeg(std::span<const uint8_t> bytes, std::size_t memory_limit = 0);
 
 enum class JpegColor : uint8_t { gray, ycbcr, rgb };
 

@@ -32,7 +32,7 @@ JpegCoefficients read_jpeg_coefficients(std::span<const uint8_t> bytes) {
   result.max_v_sampling = cinfo->max_v_samp_factor;
   for (int c = 0; c < cinfo->num_components; ++c) {
     const jpeg_component_info& info = cinfo->comp_info[c];
-    if (info.quant_table == nullptr) fail("the JPEG is truncated or damaged: component {} has no data", c + 1);
+    if (info.quant_table == nullptr) break;  // finish() says what is wrong
     JpegComponent component;
     component.h_sampling = info.h_samp_factor;
     component.v_sampling = info.v_samp_factor;
@@ -56,8 +56,7 @@ JpegCoefficients read_jpeg_coefficients(std::span<const uint8_t> bytes) {
     });
     result.components.push_back(std::move(component));
   }
-  reader.check_scans_complete();
-  reader.run([&] { jpeg_finish_decompress(cinfo); });
+  reader.finish();
   result.warnings = reader.take_warnings();
   return result;
 }

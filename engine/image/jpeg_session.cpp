@@ -2,6 +2,10 @@
 
 #include <jerror.h>
 
+#include <algorithm>
+
+#include <fmt/format.h>
+
 #include "engine/image/image.h"
 #include "graph/error.h"
 
@@ -21,19 +25,33 @@ JpegErrors& errors_of(j_common_ptr cinfo) { return *static_cast<JpegErrors*>(cin
   std::longjmp(errors.jump, 1);
 }
 
-// libjpeg replaces lost data by gray and calls it a warning.
-bool means_lost_data(int code) {
-  return code == JWRN_JPEG_EOF || code == JWRN_HIT_MARKER || code == JWRN_HUFF_BAD_CODE || code == JWRN_MUST_RESYNC ||
+[[noreturn]] void on_damage(j_common_ptr cinfo) {
+  errors_of(cinfo).damaged = true;
+  on_error(cinfo);
+}
+
+// libjpeg replaces lost data by gray and calls it a warning. Where the file just ends, it makes an end marker up: with
+// Huffman's codes it then says when it needs data that is not there; the arithmetic decoder takes zeros for it.
+bool means_lost_data(j_common_ptr cinfo, int code) {
+  if (code == JWRN_JPEG_EOF) return reinterpret_cast<j_decompress_ptr>(cinfo)->arith_code != 0;
+  return code == JWRN_HIT_MARKER || code == JWRN_HUFF_BAD_CODE || code == JWRN_MUST_RESYNC ||
          code == JWRN_ARITH_BAD_CODE || code == JWRN_BOGUS_PROGRESSION;
 }
 
 void on_message(j_common_ptr cinfo, int level) {
-  if (level >= 0) return;  // trace messages
   JpegErrors& errors = errors_of(cinfo);
+  if (level >= 0) {  // trace messages
+    // A restart marker behind a scan: one of the wrong numbers was a segment too many.
+    const int marker = errors.msg_parm.i[0];
+    const bool restart = errors.msg_code == JTRC_PARMLESS_MARKER && marker >= JPEG_RST0 && marker <= JPEG_RST0 + 7;
+    if (restart && errors.wrong_restarts > 0) on_damage(cinfo);
+    return;
+  }
   ++errors.num_warnings;
-  if (means_lost_data(errors.msg_code)) {
-    errors.damaged = true;
-    on_error(cinfo);
+  if (means_lost_data(cinfo, errors.msg_code)) on_damage(cinfo);
+  if (errors.msg_code == JWRN_JPEG_EOF) {
+    errors.ended = true;
+    return;
   }
   if (errors.warnings.size() >= kMaxWarnings) return;
   char text[JMSG_LENGTH_MAX];
@@ -42,6 +60,42 @@ void on_message(j_common_ptr cinfo, int level) {
     errors.warnings.emplace_back(text);
   } catch (...) {  // out of memory: a lost warning is better than an exception in libjpeg's frames
   }
+}
+
+// A restart marker of another number than the one that is due. libjpeg would guess by the number whether segments are
+// missing; here every marker counts for the one that is due, and what is missing shows at the scan's end.
+boolean on_wrong_restart(j_decompress_ptr cinfo, int due) {
+  JpegErrors& errors = errors_of(reinterpret_cast<j_common_ptr>(cinfo));
+  const int found = cinfo->unread_marker;
+  if (found < JPEG_RST0 || found > JPEG_RST0 + 7) WARNMS2(cinfo, JWRN_MUST_RESYNC, found, due);
+  ++errors.wrong_restarts;
+  cinfo->unread_marker = 0;
+  return TRUE;
+}
+
+// Zeros at the end of a file stand for what was never written. They must not be read as codes.
+std::size_t size_without_zeros(std::span<const uint8_t> bytes) {
+  std::size_t size = bytes.size();
+  while (size > 0 && bytes[size - 1] == 0) --size;
+  // Behind 255 a zero is part of the data.
+  return size > 0 && size < bytes.size() && bytes[size - 1] == 0xff ? size + 1 : size;
+}
+
+// Why libjpeg does not read the file, where its own words are for programmers.
+std::string in_plain_words(const JpegErrors& errors) {
+  const int parameter = errors.msg_parm.i[0];
+  if (errors.msg_code == JERR_EMPTY_IMAGE)
+    return "the JPEG does not state its height at the beginning, as scanners and fax machines write it; open it in "
+           "another program and save it as PNG first";
+  if (errors.msg_code == JERR_BAD_PRECISION)
+    return fmt::format("the JPEG has {} bits for each sample, and only 8 are supported; convert it first", parameter);
+  if (errors.msg_code == JERR_SOF_UNSUPPORTED) {
+    constexpr int kLossless = 3;  // of the two lowest bits of the marker: ITU-T T.81, table B.1
+    const bool lossless = (parameter & 3) == kLossless;
+    return fmt::format("the JPEG is {}, which is not supported; convert it first",
+                       lossless ? "a lossless one, as medical and raw images have it" : "a hierarchical one");
+  }
+  return fmt::format("libjpeg cannot read the file: {}", errors.text);
 }
 
 void on_progress(j_common_ptr cinfo) {
@@ -67,9 +121,10 @@ JpegReader::JpegReader(std::span<const uint8_t> bytes) {
       jpeg_create_decompress(&cinfo_);
       progress_.progress_monitor = on_progress;
       cinfo_.progress = &progress_;
-      jpeg_mem_src(&cinfo_, bytes.data(), static_cast<unsigned long>(bytes.size()));
-      jpeg_save_markers(&cinfo_, JPEG_APP0 + 1, 0xffff);
-      jpeg_save_markers(&cinfo_, JPEG_APP0 + 2, 0xffff);
+      jpeg_mem_src(&cinfo_, bytes.data(), static_cast<unsigned long>(size_without_zeros(bytes)));
+      cinfo_.src->resync_to_restart = on_wrong_restart;
+      for (const int marker : {JPEG_APP0 + 1, JPEG_APP0 + 2, JPEG_APP0 + 13, JPEG_COM})
+        jpeg_save_markers(&cinfo_, marker, 0xffff);
       jpeg_read_header(&cinfo_, TRUE);
     });
     check_header(bytes.size());
@@ -82,9 +137,15 @@ JpegReader::JpegReader(std::span<const uint8_t> bytes) {
 JpegReader::~JpegReader() { jpeg_destroy_decompress(&cinfo_); }
 
 void JpegReader::throw_error() const {
-  if (errors_.damaged)
-    fail("the JPEG is truncated or damaged ({}); restore from a complete copy of the file", errors_.text);
-  fail("libjpeg cannot read the file: {}", errors_.text);
+  if (errors_.damaged || errors_.ended) fail_damaged(errors_.text);
+  fail("{}", in_plain_words(errors_));
+}
+
+void JpegReader::fail_damaged(std::string_view what) {
+  fail(
+      "the JPEG is truncated or damaged ({}); take a complete copy of the file, or, for what is left in it, open it in "
+      "another program and save it as PNG",
+      what);
 }
 
 void JpegReader::check_header(std::size_t file_bytes) {
@@ -104,24 +165,51 @@ void JpegReader::check_header(std::size_t file_bytes) {
   if (width * height > kMaxPixels)
     fail("the JPEG says that it is {}x{} pixels, more than the {} that are supported", width, height, kMaxPixels);
   // A Huffman code has at least one bit, and each MCU at least one code: a file that is too short for that is not worth
-  // the memory that its header asks for.
+  // the memory that its header asks for. Arithmetic coding has no such bound, since what is expected costs next to
+  // nothing: a bit holds up to 32768 decisions, and a flat image of any size has some 400 bytes. 16 MCUs to a bit is
+  // what a flat image of 3800x3800 has, and no photograph comes near it.
   const int64_t mcu_width = int64_t{DCTSIZE} * cinfo_.max_h_samp_factor;
   const int64_t mcu_height = int64_t{DCTSIZE} * cinfo_.max_v_samp_factor;
   const int64_t mcus = ((width + mcu_width - 1) / mcu_width) * ((height + mcu_height - 1) / mcu_height);
-  if (!cinfo_.arith_code && mcus > 8 * static_cast<int64_t>(file_bytes))
-    fail("the JPEG is truncated or damaged: {} bytes cannot hold {}x{} pixels", file_bytes, width, height);
+  const int64_t mcus_per_bit = cinfo_.arith_code ? 16 : 1;
+  if (mcus > mcus_per_bit * 8 * static_cast<int64_t>(file_bytes))
+    fail("the JPEG is truncated or damaged: {} bytes cannot hold {}x{} pixels{}", file_bytes, width, height,
+         cinfo_.arith_code ? " of a photograph" : "");
 }
 
-void JpegReader::check_scans_complete() {
-  if (!cinfo_.progressive_mode || cinfo_.coef_bits == nullptr) return;
+bool JpegReader::lacks_precision() const {
+  if (!cinfo_.progressive_mode || cinfo_.coef_bits == nullptr) return false;
   for (int c = 0; c < cinfo_.num_components; ++c)
     for (int k = 0; k < DCTSIZE2; ++k)
-      if (cinfo_.coef_bits[c][k] != 0) {
-        errors_.warnings.emplace_back(
-            "the progressive scans end before full precision: the image is coarser than "
-            "its quantization tables say");
-        return;
-      }
+      if (cinfo_.coef_bits[c][k] != 0) return true;
+  return false;
+}
+
+void JpegReader::finish() {
+  const bool coarse = lacks_precision();
+  int zeros = 0;
+  for (int c = 0; c < cinfo_.num_components; ++c) {
+    // libjpeg looks a component's table up when it comes to the first of its scans.
+    const JQUANT_TBL* table = cinfo_.comp_info[c].quant_table;
+    if (table == nullptr) fail_damaged(fmt::format("component {} has no data", c + 1));
+    zeros += static_cast<int>(std::count(table->quantval, table->quantval + DCTSIZE2, 0));
+  }
+  // Reads on to the end-of-image marker, so that a file that lacks it is noticed.
+  run([&] { jpeg_finish_decompress(&cinfo_); });
+  std::vector<std::string>& warnings = errors_.warnings;
+  if (coarse && errors_.ended) fail_damaged("the last scans of the progressive file are missing");
+  if (coarse)
+    warnings.emplace_back(
+        "the progressive scans end before full precision: the image is coarser than its quantization tables say");
+  if (errors_.ended) warnings.emplace_back("the end marker is missing; the image itself is complete");
+  if (errors_.wrong_restarts > 0)
+    warnings.push_back(fmt::format("{} of its restart markers {} a wrong number; the image itself is complete",
+                                   errors_.wrong_restarts, errors_.wrong_restarts == 1 ? "has" : "have"));
+  if (zeros > 0)
+    warnings.push_back(
+        fmt::format("its quantization tables hold {} zero{}, which no encoder may write: what the coefficients there "
+                    "were is not in the file, and they are left out of all counts",
+                    zeros, zeros == 1 ? "" : "s"));
 }
 
 }  // namespace hourglass::detail

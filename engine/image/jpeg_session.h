@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace hourglass::detail {
@@ -25,6 +26,8 @@ struct JpegErrors : jpeg_error_mgr {
   std::jmp_buf jump;
   char text[JMSG_LENGTH_MAX] = {};    // of the fatal error
   bool damaged = false;               // the fatal error says that the file's data is damaged or cut off
+  bool ended = false;                 // the file ends without an end marker
+  int wrong_restarts = 0;             // restart markers with another number than the one that was due
   std::vector<std::string> warnings;  // the others
 };
 
@@ -52,12 +55,15 @@ class JpegReader {
     if (!guarded(errors_, body)) throw_error();
   }
   [[nodiscard]] jpeg_decompress_struct* get() { return &cinfo_; }
-  // Adds a warning when a progressive file's scans stop before full precision. Call before the end of decompression.
-  void check_scans_complete();
+  // Ends the decompression. Throws Error where the file lacks data; adds warnings of what is odd in it.
+  void finish();
   std::vector<std::string> take_warnings() { return std::move(errors_.warnings); }
 
  private:
   [[noreturn]] void throw_error() const;
+  [[noreturn]] static void fail_damaged(std::string_view what);
+  // Whether a progressive file's scans stop before full precision. Not after the end of decompression.
+  [[nodiscard]] bool lacks_precision() const;
   void check_header(std::size_t file_bytes);
 
   JpegErrors errors_;

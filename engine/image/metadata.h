@@ -1,12 +1,13 @@
 // What a photograph's file says beside its pixels, carried unchanged from the input to the output.
 //
 // The orientation stays a tag: the pixels are never rotated, so that a JPEG's coefficients keep their meaning.
-// On the way: JPEG APP1/APP2/JFIF density <-> PNG eXIf/iCCP/pHYs.
+// On the way: JPEG APP1/APP2/JFIF density <-> PNG eXIf/iCCP/pHYs, and XMP, IPTC and comments -> PNG texts.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -24,6 +25,16 @@ struct Metadata {
   std::optional<PixelDensity> density;
   std::vector<std::pair<std::string, std::string>> text;  // PNG text chunks: keyword, UTF-8 text
 };
+
+// Of the text that holds XMP (Adobe, XMP Specification Part 3).
+inline constexpr const char* kXmpKeyword = "XML:com.adobe.xmp";
+
+// Whether a block has a TIFF header and a first directory, without which no reader makes anything of it.
+bool is_exif(const std::vector<uint8_t>& exif);
+// Whether the bytes are well-formed UTF-8.
+bool is_utf8(std::string_view text);
+// Why an ICC profile means nothing for an image of that many channels; empty when it does.
+std::string icc_complaint(const std::vector<uint8_t>& profile, int channels);
 
 // EXIF tag 0x0112: 1 (upright) to 8; 1 where there is none or the EXIF block is damaged.
 int exif_orientation(const std::vector<uint8_t>& exif);

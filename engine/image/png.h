@@ -14,7 +14,8 @@
 
 namespace hourglass {
 
-DecodedImage decode_png(std::span<const uint8_t> bytes);
+// Refused from the header where the pixels would not fit into memory_limit bytes (0: no limit).
+DecodedImage decode_png(std::span<const uint8_t> bytes, std::size_t memory_limit = 0);
 
 struct PngOptions {
   int bit_depth = 8;  // 8 or 16
@@ -23,6 +24,10 @@ struct PngOptions {
   // named here.
   std::vector<std::string>* warnings = nullptr;
 };
+
+// The warning that encode_png() gives of metadata, known beforehand: a colour profile that is damaged or made for other
+// images. Empty where all of it has a place in a PNG.
+std::string lost_in_png(const Metadata& metadata, int channels);
 
 std::vector<uint8_t> encode_png(const Image& image, const PngOptions& options = {});
 

@@ -46,8 +46,9 @@ class Reader {
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
 
-  DecodedImage decode() {
+  DecodedImage decode(std::size_t memory_limit) {
     read_header();
+    check_memory(width_, height_, samples_ <= 2 ? 1 : 3, memory_limit);
     std::vector<uint8_t> data(row_bytes_ * static_cast<std::size_t>(height_));
     std::vector<png_bytep> rows(static_cast<std::size_t>(height_));
     for (std::size_t y = 0; y < rows.size(); ++y) rows[y] = data.data() + y * row_bytes_;
@@ -66,6 +67,10 @@ class Reader {
       unpack<2>(data, alpha, decoded.image);
     read_metadata(decoded.metadata);
     decoded.warnings = std::move(errors_.warnings);
+    if (!decoded.metadata.exif.empty() && !is_exif(decoded.metadata.exif)) {
+      decoded.metadata.exif.clear();
+      decoded.warnings.emplace_back("its EXIF block is damaged and left out");
+    }
     return decoded;
   }
 
@@ -157,7 +162,9 @@ class Reader {
 
 }  // namespace
 
-DecodedImage decode_png(std::span<const uint8_t> bytes) { return Reader(bytes).decode(); }
+DecodedImage decode_png(std::span<const uint8_t> bytes, std::size_t memory_limit) {
+  return Reader(bytes).decode(memory_limit);
+}
 
 std::string libpng_version() { return png_get_libpng_ver(nullptr); }
 

@@ -13,27 +13,6 @@ namespace {
 
 constexpr std::size_t kMaxKeyword = 79;  // PNG, 11.3.3.1
 
-// What is wrong with an ICC profile for an image of that many channels; null when nothing is. libpng 1.6.39 checks
-// this itself and drops the profile, 1.6.48 gives up on the whole file.  ICC.1:2022, 7.2 and 7.3.
-const char* icc_complaint(const std::vector<uint8_t>& profile, int channels) {
-  constexpr std::size_t kHeaderBytes = 128, kTagBytes = 12;
-  if (profile.size() < kHeaderBytes + 4) return "it is too short";
-  const auto number = [&](std::size_t at) {
-    return std::size_t{profile[at]} << 24 | std::size_t{profile[at + 1]} << 16 | std::size_t{profile[at + 2]} << 8 |
-           std::size_t{profile[at + 3]};
-  };
-  const auto spells = [&](std::size_t at, std::string_view text) {
-    return std::equal(text.begin(), text.end(), profile.begin() + static_cast<std::ptrdiff_t>(at));
-  };
-  if (number(0) != profile.size()) return "it states another length than it has";
-  if (!spells(36, "acsp")) return "it has no signature";
-  constexpr int kVersionInFours = 4;  // from this major version on a length is a multiple of four
-  if (profile[8] >= kVersionInFours && profile.size() % 4 != 0) return "its length is no multiple of four";
-  if (number(kHeaderBytes) > (profile.size() - kHeaderBytes - 4) / kTagBytes) return "its table of tags is cut off";
-  if (!spells(16, channels == 1 ? "GRAY" : "RGB ")) return "it is made for another colour type";
-  return nullptr;
-}
-
 class Writer {
  public:
   Writer() {
@@ -53,13 +32,8 @@ class Writer {
     std::vector<uint8_t> row(static_cast<std::size_t>(image.width * image.channels * (wide ? 2 : 1)));
     std::vector<png_text> texts;
     if (options.metadata != nullptr) texts = make_texts(*options.metadata);
-    const std::vector<uint8_t>* icc = options.metadata != nullptr ? &options.metadata->icc_profile : nullptr;
-    if (icc != nullptr && !icc->empty()) {
-      if (const char* complaint = icc_complaint(*icc, image.channels); complaint != nullptr) {
-        errors_.warnings.push_back(fmt::format("the ICC profile is left out: {}", complaint));
-        icc = nullptr;
-      }
-    }
+    const std::string lost = options.metadata != nullptr ? lost_in_png(*options.metadata, image.channels) : "";
+    if (!lost.empty()) errors_.warnings.push_back(lost);
     const bool done = detail::guarded(errors_, [&] {
       png_set_write_fn(png_, this, on_write, on_flush);
       detail::accept_known_profiles(png_);
@@ -67,7 +41,7 @@ class Writer {
       png_set_IHDR(png_, info_, static_cast<png_uint_32>(image.width), static_cast<png_uint_32>(image.height),
                    options.bit_depth, image.channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB,
                    PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
-      if (options.metadata != nullptr) set_metadata(*options.metadata, texts, icc != nullptr);
+      if (options.metadata != nullptr) set_metadata(*options.metadata, texts, lost.empty());
       png_write_info(png_, info_);
       for (int64_t y = 0; y < image.height; ++y) {
         fill_row(image, y, wide, row.data());
@@ -94,13 +68,13 @@ class Writer {
   }
   static void on_flush(png_structp) {}
 
-  // Plain ASCII as tEXt, everything else as iTXt (UTF-8).
+  // Plain ASCII as tEXt, XMP and everything else as iTXt (UTF-8).
   static std::vector<png_text> make_texts(const Metadata& metadata) {
     std::vector<png_text> texts;
     for (const auto& [keyword, text] : metadata.text) {
       if (keyword.empty() || keyword.size() > kMaxKeyword)
         fail("PNG text: the keyword '{}' is not 1 to {} characters long", keyword, kMaxKeyword);
-      const bool ascii = std::all_of(text.begin(), text.end(), [](char c) { return c > 0; });
+      const bool ascii = keyword != kXmpKeyword && std::all_of(text.begin(), text.end(), [](char c) { return c > 0; });
       png_text entry{};
       entry.compression = ascii ? PNG_TEXT_COMPRESSION_NONE : PNG_ITXT_COMPRESSION_NONE;
       entry.key = const_cast<char*>(keyword.c_str());  // libpng copies
@@ -149,6 +123,12 @@ class Writer {
 };
 
 }  // namespace
+
+std::string lost_in_png(const Metadata& metadata, int channels) {
+  if (metadata.icc_profile.empty()) return {};
+  const std::string complaint = icc_complaint(metadata.icc_profile, channels);
+  return complaint.empty() ? std::string() : "the colour profile is left out: " + complaint;
+}
 
 std::vector<uint8_t> encode_png(const Image& image, const PngOptions& options) {
   if (image.width < 1 || image.height < 1 || image.width > PNG_USER_WIDTH_MAX || image.height > PNG_USER_HEIGHT_MAX)

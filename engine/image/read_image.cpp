@@ -1,6 +1,8 @@
 #include "engine/image/read_image.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <iterator>
 #include <string_view>
 
 #include "engine/image/digest.h"
@@ -64,15 +66,34 @@ ImageFormat image_format(std::span<const uint8_t> bytes) {
   fail("is neither a JPEG nor a PNG file");
 }
 
-DecodedImage decode_image(std::span<const uint8_t> bytes, const std::string& path) {
+DecodedImage decode_image(std::span<const uint8_t> bytes, const std::string& path, std::size_t memory_limit) {
   return within(path, [&] {
-    DecodedImage decoded = image_format(bytes) == ImageFormat::jpeg ? decode_jpeg(bytes) : decode_png(bytes);
+    DecodedImage decoded =
+        image_format(bytes) == ImageFormat::jpeg ? decode_jpeg(bytes, memory_limit) : decode_png(bytes, memory_limit);
     decoded.sha256 = sha256_hex(bytes);
     return decoded;
   });
 }
 
 DecodedImage read_image(const std::string& path) { return decode_image(read_file(path), path); }
+
+void check_ending(const std::string& path, ImageFormat written) {
+  constexpr std::string_view kJpegs[] = {".jpg", ".jpeg", ".jpe", ".jfif"};
+  constexpr std::string_view kImages[] = {".png",  ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic",
+                                          ".heif", ".jxl",  ".jp2", ".pdf", ".pgm", ".ppm",  ".pnm",  ".tga"};
+  const std::filesystem::path file(path);
+  std::string ending = file.extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  const auto is_in = [&](const auto& endings) {
+    return std::find(std::begin(endings), std::end(endings), ending) != std::end(endings);
+  };
+  const bool png = written == ImageFormat::png;
+  if (png ? ending == ".png" || !(is_in(kJpegs) || is_in(kImages)) : !is_in(kImages)) return;
+  std::filesystem::path better = file;
+  fail("{}: what is written is a {}: name it {}", path, png ? "PNG" : "JPEG",
+       better.replace_extension(png ? ".png" : ".jpg").string());
+}
 
 void write_png(const std::string& path, const Image& image, const PngOptions& options, bool overwrite) {
   const std::vector<uint8_t> bytes = within(path, [&] { return encode_png(image, options); });

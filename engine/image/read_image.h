@@ -16,10 +16,13 @@ namespace hourglass {
 // Throws Error for anything but JPEG and PNG, and names the formats that it knows.
 ImageFormat image_format(std::span<const uint8_t> bytes);
 // `path` is put before the errors.
-DecodedImage decode_image(std::span<const uint8_t> bytes, const std::string& path);
+DecodedImage decode_image(std::span<const uint8_t> bytes, const std::string& path, std::size_t memory_limit = 0);
 
 // The errors of read_file and decode_image, with the path.
 DecodedImage read_image(const std::string& path);
+
+// Throws Error where the path ends as files of another format do. Call it before long work.
+void check_ending(const std::string& path, ImageFormat written);
 
 // encode_png and write_file_atomically, with the path in every error.
 void write_png(const std::string& path, const Image& image, const PngOptions& options, bool overwrite);

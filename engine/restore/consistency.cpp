@@ -185,7 +185,8 @@ void visit_cells(const Image& image, const JpegModel& model, const Visit& visit)
         const Block& block = blocks[index / 64];
         const int16_t* n = file.block(r, c);
         for (std::size_t f = 0; f < 64; ++f, ++index) {
-          visit(i, index, block[f] / static_cast<float>(file.quantization[f]), n[f]);
+          // A step of zero says nothing.
+          if (file.quantization[f] > 0) visit(i, index, block[f] / static_cast<float>(file.quantization[f]), n[f]);
         }
       }
     }

@@ -70,9 +70,9 @@ Finished finish_in_cells(const Image& posterior, const JpegModel& model, int lev
   return finished;
 }
 
-RestoreInput load_input(const std::string& path) {
+RestoreInput load_input(const std::string& path, std::size_t memory_limit) {
   const std::vector<uint8_t> bytes = read_file(path);
-  RestoreInput input{.degraded = decode_image(bytes, path), .jpeg = {}};
+  RestoreInput input{.degraded = decode_image(bytes, path, memory_limit), .jpeg = {}};
   if (input.degraded.format == ImageFormat::jpeg) {
     try {
       input.jpeg = read_jpeg_coefficients(bytes);

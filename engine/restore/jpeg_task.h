@@ -20,7 +20,7 @@ struct RestoreInput {
 };
 
 // Throws Error naming the file.
-RestoreInput load_input(const std::string& path);
+RestoreInput load_input(const std::string& path, std::size_t memory_limit = 0);
 
 struct JpegTaskOptions {
   double cell_weight = 0;      // of the cell energy, which needs a JPEG; the rest is that of the MSE to the pixels

@@ -118,7 +118,7 @@ std::size_t Fit::planned_bytes(const Problem& problem, const OpTable& table, con
     fail("the fit needs {} MiB, the limit is {}: take a smaller network, bf16 where the CPU has it, or a smaller image",
          (bytes + kMiB - 1) / kMiB,
          limit < kMiB ? fmt::format("{} bytes", limit)
-                      : fmt::format("{:g}", static_cast<double>(limit) / static_cast<double>(kMiB)));
+                      : fmt::format("{:g} MiB", static_cast<double>(limit) / static_cast<double>(kMiB)));
   }
   return bytes;
 }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -5,6 +6,7 @@
 #include "engine/image/file.h"
 #include "engine/image/jpeg.h"
 #include "engine/image/metrics.h"
+#include "engine/image/orientation.h"
 #include "engine/image/read_image.h"
 #include "tests/cli/run.h"
 #include "tests/temporary_folder.h"
@@ -52,6 +54,32 @@ TEST_CASE("gray against RGB, PNG against JPEG, standard input") {
   CHECK(mixed.at("psnr").get<double>() > 35);
   const Run piped = run({"compare", folder / "rgb.png", "-", "--json"}, folder / "gray.jpg");
   CHECK(nlohmann::json::parse(piped.out) == mixed);
+}
+
+TEST_CASE("images that lie otherwise in their files are compared as they are to be seen") {
+  const TemporaryFolder folder;
+  const Image picture = make_picture(40, 24, 3);
+  const auto save = [&](const std::string& name, int orientation, const Image& image) {
+    Metadata metadata;
+    metadata.exif = {'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 1, 3, 0, 1, 0, 0, 0, static_cast<uint8_t>(orientation),
+                     0,   0,   0,  0, 0, 0, 0};
+    write_png(folder / name, image, {.metadata = &metadata}, true);
+  };
+  write_png(folder / "plain.png", picture, {}, false);
+  for (int orientation = 1; orientation <= 8; ++orientation) {
+    CAPTURE(orientation);
+    // Stored so that it is seen as the plain one: six and eight are each other's inverse.
+    save("turned.png", orientation, upright(picture, orientation == 6 ? 8 : orientation == 8 ? 6 : orientation));
+    for (const auto& [a, b] : {std::pair{"plain.png", "turned.png"}, {"turned.png", "plain.png"}}) {
+      const Run result = run({"compare", folder / a, folder / b, "--json"});
+      REQUIRE(result.exit_code == 0);
+      CHECK(nlohmann::json::parse(result.out).at("psnr").is_null());
+      CHECK(std::count(result.err.begin(), result.err.end(), '\n') == (orientation == 1 ? 0 : 1));
+      if (orientation > 1) CHECK_CONTAINS(result.err, folder / a + ": turned like " + folder / b);
+    }
+    // Both the same: nothing to say.
+    CHECK(run({"compare", folder / "turned.png", folder / "turned.png"}).err.empty());
+  }
 }
 
 TEST_CASE("what cannot be compared") {

@@ -4,6 +4,7 @@
 #include "engine/image/file.h"
 #include "engine/image/jpeg.h"
 #include "engine/image/metrics.h"
+#include "engine/image/orientation.h"
 #include "engine/image/read_image.h"
 #include "tests/cli/run.h"
 #include "tests/temporary_folder.h"
@@ -105,6 +106,46 @@ TEST_CASE("errors leave no file behind") {
   fails({input, "-o", folder / "no/out.jpg", "--quality", "10"}, 1, "no does not exist");
   fails({input, "-o", folder.string(), "--quality", "10"}, 1, "is a folder");
   fails({folder / "missing.png", "-o", output, "--quality", "10"}, 1, "no such file");
+  fails({input, "-o", folder / "out.png", "--quality", "10"}, 1,
+        "out.png: what is written is a JPEG: name it " + folder / "out.jpg");
+  fails({input, "-o", output, "--noise", "10"}, 1, "out.jpg: what is written is a PNG: name it " + folder / "out.png");
+  fails({input, "-o", folder / "out.png", "--drop", "0.1", "--mask", folder / "mask.jpeg"}, 1, "mask.jpeg: what is");
+}
+
+TEST_CASE("without its EXIF, an image is turned upright") {
+  const TemporaryFolder folder;
+  const Image picture = make_picture(24, 16, 3);
+  Metadata metadata;
+  metadata.exif = {'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 1, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0};
+  write_png(folder / "in.png", picture, {.metadata = &metadata}, false);
+  const Run plain = run({"degrade", folder / "in.png", "-o", folder / "a.jpg", "--quality", "50"});
+  CHECK(plain.exit_code == 0);
+  CHECK_CONTAINS(plain.err, "in.png: turned upright, as its EXIF orientation says");
+  CHECK(read_file(folder / "a.jpg") == encode_jpeg(upright(picture, 6), {.quality = 50}));
+  const Run kept = run({"degrade", folder / "in.png", "-o", folder / "b.jpg", "--quality", "50", "--keep-metadata"});
+  CHECK(kept.err.empty());
+  CHECK(read_image(folder / "b.jpg").image.width == 24);
+  CHECK(run({"compare", folder / "a.jpg", folder / "b.jpg"}).exit_code == 0);
+}
+
+TEST_CASE("every name of standard output is standard output") {
+  const TemporaryFolder folder;
+  const std::string input = data_path("camera.png");
+  const Bytes expected = encode_jpeg(read_image(input).image, {.quality = 20});
+  int count = 0;
+  for (const char* name : {"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/dev/../dev/stdout"}) {
+    CAPTURE(name);
+    const std::string file = folder / std::to_string(count++);
+    const Run to_file = run({"degrade", input, "-o", name, "--quality", "20", "--json"}, {}, file);
+    CHECK(to_file.exit_code == 0);
+    CHECK(nlohmann::json::parse(to_file.err).at("quality") == 20);
+    CHECK(read_file(file) == expected);
+    const Run to_pipe = run_into_pipe({"degrade", input, "-o", name, "--quality", "20"});
+    CHECK(to_pipe.exit_code == 0);
+    CHECK(Bytes(to_pipe.out.begin(), to_pipe.out.end()) == expected);
+  }
+  check_fails(run({"degrade", input, "-o", "/dev/fd/77", "--quality", "20"}), 1, "/dev/fd/77: is not open");
+  check_fails(run({"degrade", input, "-o", "/dev/stdin", "--quality", "20"}), 1, "/dev/stdin: is not open for writing");
 }
 
 }  // namespace hourglass::test

@@ -45,9 +45,11 @@ struct Fixture {
 }  // namespace
 
 TEST_CASE_FIXTURE(Fixture, "restore refuses a run that does not fit into the memory it may have") {
-  fails({input, "--memory-limit", "1M"}, 1, {"the fit needs ", " MiB, the limit is 1: take a smaller network"});
-  fails({input, "--memory-limit", "1.5MiB"}, 1, {"MiB, the limit is 1.5: take"});
-  fails({input, "--memory-limit", "100"}, 1, {"MiB, the limit is 100 bytes: take"});
+  fails({input, "--memory-limit", "1M"}, 1, {"the fit needs ", " MiB, the limit is 1 MiB: take a smaller network"});
+  fails({input, "--memory-limit", "1.5MiB"}, 1, {"MiB, the limit is 1.5 MiB: take"});
+  fails({input, "--memory-limit", "5000"}, 1, {"MiB, the limit is 5000 bytes: take"});
+  fails({input, "--memory-limit", "100"}, 1,
+        {"in.jpg: is 24x16: its pixels alone need 4608 bytes, and the limit is 100"});
   for (const char* wrong : {"much", "-1", "-1G", "nan", "5Q", "1.5GX", "1M2", "99999E", "G"}) {
     fails({input, "--memory-limit", wrong}, 2, {"--memory-limit", "expected a size as 800M, 1.5G or a number of"}, 2);
   }
@@ -118,6 +120,19 @@ TEST_CASE_FIXTURE(Fixture, "restore refuses images that it can't read") {
   fails({bad}, 1, {"bad.jpg: "});
 }
 
+TEST_CASE_FIXTURE(Fixture, "restore refuses outputs that are called what they are not, and dangling links") {
+  fails({input, "-o", folder / "clean.jpg"}, 1,
+        {"clean.jpg: what is written is a PNG: name it " + folder / "clean.png"});
+  fails({input, "-o", folder / "clean.v2.TIFF"}, 1, {"name it " + folder / "clean.v2.png"});
+  std::filesystem::create_symlink("nowhere.png", folder / "link.png");
+  for (const bool force : {false, true}) {
+    std::vector<std::string> arguments{input, "-o", folder / "link.png"};
+    if (force) arguments.emplace_back("--force");
+    fails(arguments, 1, {"link.png: is a symbolic link to nowhere.png, which does not exist"});
+  }
+  CHECK(run({"restore", input, "-o", folder / "clean.of.me"}).exit_code == 0);
+}
+
 TEST_CASE_FIXTURE(Fixture, "restore refuses networks that don't suit") {
   const std::string net = folder / "net.onnx";
   fails({input, "--model", "huge"}, 1, {"--model huge", "small, medium, standard, unet"});
@@ -186,6 +201,8 @@ TEST_CASE_FIXTURE(Fixture, "restore refuses places that it can't write to, befor
   }
   fails({input, "-o", folder / (std::string(248, 'a') + ".png")}, 1, {"cannot create the file"});
   fails({input, "-o", output, "--json", "--history", "-"}, 1, {"--history - and --json both go to standard output"});
+  fails({input, "-o", output, "--json", "--history", "/dev/fd/1"}, 1, {"--history /dev/fd/1 and --json both go"});
+  fails({input, "-o", "/dev/stdout", "--history", "-"}, 1, {"is both the --output and the --history"});
 }
 
 #if defined(__x86_64__)

@@ -77,6 +77,23 @@ Run run(const std::vector<std::string>& arguments, const std::string& stdin_path
           .err = stderr_path.empty() ? slurp(err) : std::string()};
 }
 
+Run run_into_pipe(const std::vector<std::string>& arguments) {
+  const TemporaryFolder folder;
+  int ends[2];
+  REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+  // The child opens the pipe's end by a name of its own, as it opens files.
+  const std::string end = "/proc/self/fd/" + std::to_string(ends[1]), err = folder / "err";
+  const int exit_code = exit_code_of(start(arguments, "/dev/null", end, err));
+  ::close(ends[1]);
+  Run result{.exit_code = exit_code, .out = {}, .err = slurp(err)};
+  char buffer[4096];
+  for (ssize_t count; (count = ::read(ends[0], buffer, sizeof buffer)) > 0;) {
+    result.out.append(buffer, static_cast<std::size_t>(count));
+  }
+  ::close(ends[0]);
+  return result;
+}
+
 namespace {
 
 Run signalled(const std::vector<std::string>& arguments, int signal,

@@ -19,6 +19,9 @@ struct Run {
 Run run(const std::vector<std::string>& arguments, const std::string& stdin_path = {},
         const std::string& stdout_path = {}, const std::string& stderr_path = {});
 
+// Standard output is a pipe, whose reader gets at most what a pipe holds: 64 KiB.
+Run run_into_pipe(const std::vector<std::string>& arguments);
+
 // Sends the signal as soon as stderr holds the text.
 Run run_and_signal(const std::vector<std::string>& arguments, int signal, const std::string& when);
 // The same as soon as `when()` is true, `times` times, `pause` milliseconds apart.

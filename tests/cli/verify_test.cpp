@@ -29,6 +29,26 @@ TEST_CASE("a JPEG verifies against its original, not against another image") {
   CHECK(run({"verify", jpeg, data_path("chelsea.png")}).out.find("come out as in") != std::string::npos);
 }
 
+TEST_CASE("coefficients whose step is zero in the file don't count, and that is said") {
+  const TemporaryFolder folder;
+  const Image picture = make_picture(32, 24, 1);
+  write_png(folder / "original.png", picture, {}, false);
+  Bytes bytes = encode_jpeg(picture, {.quality = 50});
+  std::size_t table = 0;
+  while (!(bytes[table] == 0xff && bytes[table + 1] == 0xdb)) ++table;
+  std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(table) + 5 + 54, 10, uint8_t{0});
+  write_file_atomically(folder / "zeros.jpg", bytes, false);
+  const Run result = run({"verify", folder / "zeros.jpg", folder / "original.png", "--json"});
+  REQUIRE(result.exit_code == 0);
+  CHECK_CONTAINS(result.err, "zeros.jpg: its quantization tables hold 10 zeros");
+  const auto json = nlohmann::json::parse(result.out);
+  CHECK(json.at("coefficients") == 32 * 24 - 12 * 10);
+  CHECK(json.at("share").get<double>() > 0.98);
+  const Run restored = run({"restore", folder / "zeros.jpg", "--json"});
+  CHECK_CONTAINS(restored.err, "hold 10 zeros");
+  CHECK(nlohmann::json::parse(last_line(restored.out)).at("cells_rounded").get<double>() > 0.99);
+}
+
 TEST_CASE("what cannot be verified") {
   check_fails(run({"verify", data_path("chelsea.png"), data_path("chelsea.png")}), 1, "not a JPEG");
   check_fails(run({"verify", data_path("chelsea_q10.jpg"), data_path("camera.png")}), 1, "differ in size");

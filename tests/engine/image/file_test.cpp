@@ -60,6 +60,54 @@ TEST_CASE("a symbolic link's target is replaced, the link stays") {
   CHECK(read_file(folder / "target") == kNew);
 }
 
+TEST_CASE("a dangling link is refused before there is anything to write") {
+  const TemporaryFolder folder;
+  fs::create_symlink("none", folder / "link");
+  for (const bool overwrite : {false, true}) {
+    CHECK_CONTAINS(error_of([&] { check_writable(folder / "link", overwrite); }), "link to none, which does not exist");
+    CHECK_THROWS_AS(write_file_atomically(folder / "link", kNew, overwrite), Error);
+  }
+  CHECK(folder.names() == std::vector<std::string>{"link"});
+}
+
+TEST_CASE("a file that is replaced keeps its mode") {
+  const TemporaryFolder folder;
+  for (const auto& mode : {0640, 0600, 0664, 0444, 0755}) {
+    write_file_atomically(folder / "a", kOld, true);
+    REQUIRE(::chmod((folder / "a").c_str(), static_cast<mode_t>(mode)) == 0);
+    write_file_atomically(folder / "a", kNew, true);
+    struct stat status {};
+    REQUIRE(::stat((folder / "a").c_str(), &status) == 0);
+    CHECK((status.st_mode & 07777) == static_cast<mode_t>(mode));
+    fs::remove(folder / "a");
+  }
+}
+
+TEST_CASE("names of streams") {
+  CHECK(output_name("/dev/stdout") == "-");
+  CHECK(output_name("/dev/fd/1") == "-");
+  CHECK(output_name("/proc/self/fd/1") == "-");
+  for (const char* other : {"-", "/dev/fd/2", "/dev/fd/1x", "/dev/fd/", "stdout", "/dev/null", "", "fd/1"})
+    CHECK(output_name(other) == other);
+  for (const char* stream : {"-", "/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/fd/7"}) CHECK(is_stream(stream));
+  for (const char* file : {"a", "/dev/null", "/dev/fd", ""}) CHECK_FALSE(is_stream(file));
+  const TemporaryFolder folder;
+  fs::create_symlink("/dev/stdout", folder / "link");
+  CHECK(output_name(folder / "link") == "-");
+  // Any descriptor that is open.
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const std::string name = "/dev/fd/" + std::to_string(ends[1]);
+  check_writable(name, false);
+  write_file_atomically(name, kNew, false);
+  Bytes read(kNew.size());
+  CHECK(::read(ends[0], read.data(), read.size()) == static_cast<ssize_t>(kNew.size()));
+  CHECK(read == kNew);
+  CHECK_CONTAINS(error_of([&] { check_writable("/dev/fd/" + std::to_string(ends[0]), false); }), "open for writing");
+  ::close(ends[0]), ::close(ends[1]);
+  CHECK_CONTAINS(error_of([&] { check_writable(name, false); }), "is not open");
+}
+
 TEST_CASE("outputs that cannot be") {
   const TemporaryFolder folder;
   CHECK_CONTAINS(error_of([&] { write_file_atomically(folder / "no/a", kNew, true); }), "/no does not exist");

@@ -116,6 +116,19 @@ std::vector<Plane> decode_planes(const Bytes& bytes) {
   return planes;
 }
 
+Bytes with_segment(const Bytes& jpeg, uint8_t marker, const Bytes& content) {
+  const std::size_t length = content.size() + 2;
+  Bytes result(jpeg.begin(), jpeg.begin() + 2);
+  result.insert(result.end(), {0xff, marker, static_cast<uint8_t>(length >> 8), static_cast<uint8_t>(length & 255)});
+  result.insert(result.end(), content.begin(), content.end());
+  result.insert(result.end(), jpeg.begin() + 2, jpeg.end());
+  return result;
+}
+
+Bytes with_segment(const Bytes& jpeg, uint8_t marker, const std::string& content) {
+  return with_segment(jpeg, marker, Bytes(content.begin(), content.end()));
+}
+
 Bytes encode_raw_png(int width, int height, const std::vector<Bytes>& rows, const RawPng& options) {
   png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, nullptr);
   png_infop info = png_create_info_struct(png);

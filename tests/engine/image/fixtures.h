@@ -43,6 +43,10 @@ struct Plane {
 };
 std::vector<Plane> decode_planes(const Bytes& bytes);
 
+// The JPEG with one more marker segment at its beginning.
+Bytes with_segment(const Bytes& jpeg, uint8_t marker, const Bytes& content);
+Bytes with_segment(const Bytes& jpeg, uint8_t marker, const std::string& content);
+
 struct RawPng {
   int color_type = 2;  // PNG_COLOR_TYPE_*
   int bit_depth = 8;

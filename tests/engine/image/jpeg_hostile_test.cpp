@@ -3,6 +3,7 @@
 
 #include <jpeglib.h>
 
+#include <algorithm>
 #include <random>
 
 #include "engine/image/read_image.h"
@@ -50,7 +51,8 @@ TEST_CASE("a truncated file is refused, wherever it ends") {
        {JpegOptions{}, JpegOptions{.progressive = true}, JpegOptions{.restart_interval = 2}}) {
     const Bytes whole = encode_jpeg(make_picture(40, 33, 3), options);
     REQUIRE_FALSE(refused(whole));
-    for (std::size_t size = 0; size < whole.size(); ++size) {
+    constexpr std::size_t kEndMarker = 2;  // without it alone a file is complete: jpeg_odd_test.cpp
+    for (std::size_t size = 0; size + kEndMarker < whole.size(); ++size) {
       const Bytes cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
       CHECK_THROWS_AS(decode_jpeg(cut), Error);
       CHECK_THROWS_AS(read_jpeg_coefficients(cut), Error);
@@ -61,6 +63,35 @@ TEST_CASE("a truncated file is refused, wherever it ends") {
   const std::string text = error_of([&] { decode_jpeg(cut); });
   CHECK_CONTAINS(text, "truncated or damaged");
   CHECK_CONTAINS(text, "complete copy");
+  CHECK_CONTAINS(text, "save it as PNG");
+}
+
+TEST_CASE("data that lacks is refused, whatever fills its place") {
+  for (const JpegOptions& options :
+       {JpegOptions{}, JpegOptions{.progressive = true}, JpegOptions{.restart_interval = 2}}) {
+    const Bytes whole = encode_jpeg(make_picture(64, 64, 3), options);
+    for (const std::size_t share : {50, 90}) {
+      Bytes zeros = whole;  // a download that was not finished
+      std::fill(zeros.begin() + static_cast<std::ptrdiff_t>(whole.size() * share / 100), zeros.end(), uint8_t{0});
+      CHECK_CONTAINS(error_of([&] { decode_jpeg(zeros); }), "truncated or damaged");
+      CHECK_CONTAINS(error_of([&] { read_jpeg_coefficients(zeros); }), "truncated or damaged");
+    }
+  }
+  // Between two scans: of a component each, and of more and more precision.
+  Bytes scans = encode_raw_jpeg(16, 16, {.file_space = JCS_YCbCr, .sequential_scans = true});
+  Bytes progressive = encode_jpeg(make_picture(64, 64, 3), {.progressive = true});
+  for (Bytes* bytes : {&scans, &progressive}) {
+    std::size_t last_scan = bytes->size();
+    while (!((*bytes)[last_scan - 2] == 0xff && (*bytes)[last_scan - 1] == 0xda)) --last_scan;
+    bytes->resize(last_scan - 2);
+    CHECK_CONTAINS(error_of([&] { decode_jpeg(*bytes); }), "truncated or damaged");
+    CHECK_CONTAINS(error_of([&] { read_jpeg_coefficients(*bytes); }), "truncated or damaged");
+  }
+  // The arithmetic decoder takes what lacks for zeros.
+  Bytes arithmetic = encode_raw_jpeg(64, 64, {.arithmetic = true});
+  REQUIRE_FALSE(refused(arithmetic));
+  arithmetic.resize(arithmetic.size() / 2);
+  CHECK_CONTAINS(error_of([&] { decode_jpeg(arithmetic); }), "truncated or damaged");
 }
 
 TEST_CASE("data that ends early is refused even with an end-of-image marker behind it") {
@@ -122,6 +153,39 @@ TEST_CASE("a size that the file cannot hold is refused before memory is taken") 
   CHECK_CONTAINS(error_of([&] { decode_jpeg(bytes); }), "60000x60000 pixels, more than");
   set_size(16000, 16000);
   CHECK_CONTAINS(error_of([&] { read_jpeg_coefficients(bytes); }), "cannot hold 16000x16000 pixels");
+
+  // Arithmetic coding says next to nothing about a flat image, so the limit is what a photograph needs.
+  bytes = encode_raw_jpeg(16, 16, {.components = 1, .input_space = 1, .file_space = 1, .arithmetic = true});
+  frame = 0;
+  while (!(bytes[frame] == 0xff && bytes[frame + 1] == 0xc9)) ++frame;
+  set_size(16383, 16383);
+  CHECK_CONTAINS(error_of([&] { decode_jpeg(bytes); }), "cannot hold 16383x16383 pixels of a photograph");
+  CHECK_CONTAINS(error_of([&] { read_jpeg_coefficients(bytes); }), "cannot hold 16383x16383 pixels");
+}
+
+TEST_CASE("an image that is larger than the memory it may have is refused from its header") {
+  const Image picture = make_picture(100, 50, 3);
+  for (const Bytes& bytes : {encode_jpeg(picture, {}), encode_png(picture)}) {
+    CHECK_CONTAINS(error_of([&] { decode_image(bytes, "a", 59'999); }),
+                   "a: is 100x50: its pixels alone need 60000 bytes");
+    CHECK(decode_image(bytes, "a", 60'000).image.width == 100);
+  }
+}
+
+TEST_CASE("kinds of JPEG that are not supported are refused in plain words") {
+  Bytes bytes = encode_jpeg(make_picture(16, 16, 1), {});
+  std::size_t frame = 0;
+  while (!(bytes[frame] == 0xff && bytes[frame + 1] == 0xc0)) ++frame;
+  const auto refusal = [&](std::size_t at, uint8_t value) {
+    Bytes other = bytes;
+    other[frame + at] = value;
+    return error_of([&] { decode_jpeg(other); });
+  };
+  CHECK_CONTAINS(refusal(1, 0xc3), "a lossless one");
+  CHECK_CONTAINS(refusal(1, 0xc5), "a hierarchical one");
+  CHECK_CONTAINS(refusal(4, 12), "12 bits for each sample");
+  bytes[frame + 5] = 0;
+  CHECK_CONTAINS(refusal(6, 0), "does not state its height");
 }
 
 TEST_CASE("a bomb of scans is refused") {

@@ -1,0 +1,22 @@
+// Internal to engine/image: what a JPEG's header says beside the pixels, and how a PNG says the same.
+//
+//   APP1 EXIF, in one segment or more      -> eXIf
+//   APP1 XMP                               -> iTXt "XML:com.adobe.xmp", as Adobe has it
+//   APP2 ICC profile                       -> iCCP
+//   APP13 Photoshop: IPTC, copyright, URL  -> tEXt "Raw profile type iptc", as ImageMagick writes it and others read it
+//   COM                                    -> tEXt or iTXt "Comment"
+//   JFIF density                           -> pHYs
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/image/jpeg_session.h"
+#include "engine/image/metadata.h"
+
+namespace hourglass::detail {
+
+// What is damaged is left out and named in `warnings`.
+Metadata read_metadata(JpegReader& reader, std::vector<std::string>& warnings);
+
+}  // namespace hourglass::detail
