@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "engine/restore/consistency.h"
+#include "engine/restore/jpeg_pipeline.h"
 #include "engine/restore/nonlocal_bayes.h"
 #include "engine/restore/pixel_psnr.h"
 
@@ -28,12 +29,6 @@ double rms_difference(const Plane& a, const Plane& b) {
   return std::sqrt(squared_distance(a.samples.data(), b.samples.data(), count) / static_cast<double>(count));
 }
 
-double mean_step(const JpegComponent& luma) {
-  double step = 0;
-  for (const std::size_t f : {0, 1, 2, 8, 9, 10, 16, 17, 18}) step += luma.quantization[f] / 9.0;
-  return step;
-}
-
 // start = current + momentum (current - start), the point from which the next pass starts.
 void extrapolate(const std::vector<Plane>& current, double momentum, std::vector<Plane>& start) {
   const auto m = static_cast<float>(momentum);
@@ -54,14 +49,13 @@ Image filter_jpeg(const Image& start, const Image& decoded, const JpegModel& mod
   if (start.width < kLeast || start.height < kLeast) return start;
   const Plane luma = model.to_planes(decoded)[0];
   const int passes = options.passes;
-  double noise = options.noise > 0 ? options.noise : table_noise(mean_step(model.file().components[0]));
+  double noise = options.noise > 0 ? options.noise : table_noise(JpegPipeline(model).coarseness());
   std::vector<Plane> current = model.to_planes(start), next = current;
   PatchGroups groups;
   bool ended = false;
   for (int pass = 0; pass < passes && !ended; ++pass) {
-    const auto share = [&](double part) { return (pass + part) / passes; };
     const auto stop = [&] {
-      if (!ended && advance && !advance(share(0))) ended = true;
+      if (!ended && advance && !advance(static_cast<double>(pass) / passes)) ended = true;
       return ended;
     };
     extrapolate(current, kMomentum, next);

@@ -16,8 +16,8 @@ inline constexpr int kFilterPasses = 14;
 inline constexpr double kFilterSigmaFactor = 1;
 // Chroma counts less for what is alike: its noise is assumed to be this much larger than luma's.
 inline constexpr double kChromaNoise = 2;
-// The noise of luma, in grey levels, as the first passes assume it: a power law of the mean of the nine lowest steps of
-// its table, fitted to what the later passes measure on photographs.
+// The noise of luma, in grey levels, as the first passes assume it: 0.6 times a power law of the mean of the nine
+// lowest steps of its table (JpegPipeline::coarseness()) that was fitted to the best noise of an earlier filter.
 double table_noise(double mean_step);
 
 struct FilterOptions {

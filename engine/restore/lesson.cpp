@@ -42,17 +42,6 @@ std::vector<PictureGroup> groups_of(const JpegModel& model, const Image& filtere
   return groups;
 }
 
-std::vector<Plane> mirrored(const std::vector<Plane>& planes, bool rows, bool columns) {
-  std::vector<Plane> result = planes;
-  for (Plane& plane : result) {
-    for (int64_t y = 0; columns && y < plane.height; ++y) std::reverse(plane.row(y), plane.row(y) + plane.width);
-    for (int64_t y = 0; rows && y < plane.height / 2; ++y) {
-      std::swap_ranges(plane.row(y), plane.row(y) + plane.width, plane.row(plane.height - 1 - y));
-    }
-  }
-  return result;
-}
-
 }  // namespace
 
 Problem make_lesson_problem(const NetworkFactory& make, const OpTable& table, std::size_t planes, bool filtered,

@@ -28,24 +28,18 @@ float* write_planes(const std::vector<Plane>& planes, float* to) {
   return to;
 }
 
-std::vector<Plane> flipped(const std::vector<Plane>& planes, bool rows, bool columns) {
-  std::vector<Plane> result;
-  for (const Plane& plane : planes) {
-    Plane turned(plane.width, plane.height);
-    for (int64_t y = 0; y < plane.height; ++y) {
-      const float* from = plane.row(rows ? plane.height - 1 - y : y);
-      if (columns) {
-        std::reverse_copy(from, from + plane.width, turned.row(y));
-      } else {
-        std::copy_n(from, plane.width, turned.row(y));
-      }
+}  // namespace
+
+std::vector<Plane> mirrored(const std::vector<Plane>& planes, bool rows, bool columns) {
+  std::vector<Plane> result = planes;
+  for (Plane& plane : result) {
+    for (int64_t y = 0; columns && y < plane.height; ++y) std::reverse(plane.row(y), plane.row(y) + plane.width);
+    for (int64_t y = 0; rows && y < plane.height / 2; ++y) {
+      std::swap_ranges(plane.row(y), plane.row(y) + plane.width, plane.row(plane.height - 1 - y));
     }
-    result.push_back(std::move(turned));
   }
   return result;
 }
-
-}  // namespace
 
 MosaicPairs::MosaicPairs(std::vector<JpegPipeline> pipelines, std::vector<PictureGroup> groups,
                          const MosaicOptions& options)
@@ -141,7 +135,7 @@ void FilteredPairs::draw(int64_t iteration, std::span<float> input, std::span<fl
   // Mirrored, a mosaic of whole blocks is the one that would have come of the mirrored target.
   const std::vector<float> dice = draw_uniform(seed_, Stream::pairs, static_cast<uint32_t>(iteration), 3, 0, 1);
   const Sample& sample = samples_[static_cast<std::size_t>(pick(dice[0], static_cast<int64_t>(samples_.size())))];
-  const auto turn = [&](const std::vector<Plane>& planes) { return flipped(planes, dice[1] < 0.5F, dice[2] < 0.5F); };
+  const auto turn = [&](const std::vector<Plane>& planes) { return mirrored(planes, dice[1] < 0.5F, dice[2] < 0.5F); };
   write_map_input(turn(sample.decoded), turn(sample.filtered), sample.pipeline, input);
   write_planes(turn(sample.target), target.data());
 }

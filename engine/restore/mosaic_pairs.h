@@ -24,6 +24,9 @@ struct PictureGroup {
   bool off_grid = false;
 };
 
+// The planes with their rows, their columns, or both in reverse order.
+std::vector<Plane> mirrored(const std::vector<Plane>& planes, bool rows, bool columns);
+
 // Filters J(t), for networks that are given both.
 using PlaneFilter = std::function<std::vector<Plane>(const std::vector<Plane>& decoded, const JpegPipeline& pipeline)>;
 
