@@ -1,6 +1,5 @@
 // What learning from the picture itself adds to the filter (engine/restore/lesson.h), in dB.
 //
-//   build/release/bench/learn leaves --qualities 10,20,40 --out leaves.onnx      # weights to start from, from a seed
 //   build/release/bench/learn files photos/ --quality 10 --start leaves.onnx --iterations 200 --csv learn.csv
 //   build/release/bench/learn table --csv learn.csv                              # the CSV as Markdown
 //
@@ -23,11 +22,9 @@
 #include "engine/image/metrics.h"
 #include "engine/image/read_image.h"
 #include "engine/restore/consistency.h"
-#include "engine/restore/dead_leaves.h"
 #include "engine/restore/filter.h"
 #include "engine/restore/lesson.h"
 #include "graph/error.h"
-#include "graph/onnx_export.h"
 #include "graph/onnx_import.h"
 #include "models/builder.h"
 #include "ops/table.h"
@@ -37,11 +34,11 @@ using namespace hourglass;
 namespace {
 
 struct Arguments {
-  std::string folder, csv, out, start, cache, tag;
+  std::string folder, csv, start, cache, tag;
   std::vector<int> qualities{10};
   std::vector<std::string> images;
-  std::vector<int64_t> channels{16, 32, 48};
-  int64_t convolutions = 2, pictures = 400, crop = 256, save_every = 500;
+  std::vector<int64_t> channels{24, 48, 64};
+  int64_t convolutions = 2, crop = 256;
   bool color = false;
   LessonOptions lesson;
 };
@@ -57,74 +54,12 @@ NetworkFactory network_of(const Arguments& a) {
       return file.bind(op_table(), {.height = height, .width = width}).graph;
     };
   }
-  const std::size_t planes = a.color ? 3 : 1;
-  const bool filtered = a.lesson.filtered_mosaics > 0;
-  ResidualUnetOptions options{.channels = a.channels,
-                              .convolutions = a.convolutions,
-                              .input_depth = map_input_depth(planes, filtered),
-                              .output_channels = static_cast<int64_t>(planes),
-                              .base = filtered ? static_cast<int64_t>(planes) : 0};
+  const int64_t planes = a.color ? 3 : 1;
+  const ResidualUnetOptions options{.channels = a.channels,
+                                    .convolutions = a.convolutions,
+                                    .input_depth = map_input_depth(planes),
+                                    .output_channels = planes};
   return [options](int64_t height, int64_t width) { return make_residual_unet(options, height, width); };
-}
-
-void save_weights(const NetworkFactory& make, Fit& fit, const std::string& path) {
-  Graph graph = make(64, 64);
-  const std::vector<std::vector<float>> weights = fit.averaged_weights();
-  const std::vector<ValueId> parameters = graph.parameters();
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    Value& value = graph.value(parameters[i]);
-    HostTensor tensor(DType::f32, value.type.shape);
-    std::copy(weights[i].begin(), weights[i].end(), tensor.values.begin());
-    value.init = {};
-    value.data = std::make_shared<const HostTensor>(std::move(tensor));
-  }
-  write_onnx(graph, path, {.dynamic_size = true});
-}
-
-JpegCoefficients compress(const Image& image, int quality) {
-  return read_jpeg_coefficients(encode_jpeg(image, {.quality = quality}));
-}
-
-// Learns from dead leaves alone.
-void learn_leaves(const Arguments& a) {
-  const auto start = std::chrono::steady_clock::now();
-  const LessonOptions& o = a.lesson;
-  const Image blank(16, 16, a.color ? 3 : 1);
-  std::vector<JpegPipeline> pipelines;
-  std::vector<JpegCoefficients> files;
-  for (const int quality : a.qualities) files.push_back(compress(blank, quality));
-  for (const JpegCoefficients& file : files) pipelines.emplace_back(JpegModel(file));
-  PictureGroup leaves;
-  const int64_t side = o.mosaic.piece + 32;
-  for (const Image& picture :
-       draw_dead_leaves(o.mosaic.seed, {.width = side, .height = side, .channels = blank.channels}, a.pictures)) {
-    leaves.pictures.push_back(JpegModel(files[0]).to_planes(picture));
-  }
-  fmt::print(stderr, "{} pictures of {}x{} after {:.1f} s\n", a.pictures, side, side, seconds_since(start));
-  const auto mosaics = std::make_shared<MosaicPairs>(pipelines, std::vector<PictureGroup>{std::move(leaves)}, o.mosaic);
-  std::shared_ptr<const Pairs> pairs = mosaics;
-  if (o.filtered_mosaics > 0) {
-    pairs = std::make_shared<FilteredPairs>(*mosaics, prefilter, o.filtered_mosaics, o.mosaic.seed + 1);
-    fmt::print(stderr, "{} mosaics filtered after {:.1f} s\n", o.filtered_mosaics, seconds_since(start));
-  }
-  const NetworkFactory make = network_of(a);
-  Fit fit(make_lesson_problem(make, op_table(), a.color ? 3 : 1, o.filtered_mosaics > 0, o.mosaic.side), op_table(),
-          {.seed = o.mosaic.seed,
-           .adam = {.learning_rate = o.learning_rate},
-           .pairs = pairs,
-           .weights_decay = o.weights_decay,
-           .threads = o.threads,
-           .precision = o.precision});
-  double squares = 0;
-  for (int64_t i = 1; i <= o.iterations; ++i) {
-    fit.set_learning_rate(o.learning_rate * lesson_rate(i, o.iterations));
-    squares += fit.step();
-    if (i % 100 == 0) {
-      fmt::print(stderr, "{} {:.1f} s, rms {:.3f}\n", i, seconds_since(start), kMapScale * std::sqrt(squares / 100));
-      squares = 0;
-    }
-    if (i % a.save_every == 0 || i == o.iterations) save_weights(make, fit, a.out);
-  }
 }
 
 // The filter's result, from the cache where it is.
@@ -163,7 +98,7 @@ constexpr const char* kColumns =
     "tag,color,quality,iterations,image,jpeg,filter,learned,best_weight,best,fixed,weight,found,correlation,learning_s,"
     "applying_s\n";
 // The weight of `fixed`.
-constexpr double kFixedWeight = 0.4;
+constexpr double kFixedWeight = 0.8;
 
 std::string measure(const Arguments& a, const std::string& key, const std::string& name, const Image& original,
                     int quality) {
@@ -174,18 +109,20 @@ std::string measure(const Arguments& a, const std::string& key, const std::strin
   const Image filtered =
       filtered_image(a, fmt::format("{}-{}-q{}-{}", name, a.color ? "color" : "gray", quality, a.crop), decoded, model);
   auto start = std::chrono::steady_clock::now();
-  const bool second = a.lesson.filtered_mosaics > 0;
   Lesson lesson(model, filtered, network_of(a), op_table(), a.lesson);
   while (!lesson.done()) lesson.step();
   const double learning = seconds_since(start);
   start = std::chrono::steady_clock::now();
   const LearnedMap map = lesson.map();
-  const Image learned = apply_map(map, model, second, a.lesson.all_symmetries);
-  const double weight = find_blend_weight(map, filtered, model, second, a.lesson.all_symmetries);
+  const std::vector<Plane> planes = model.to_planes(filtered);
+  const std::vector<Plane> learned = apply_map(map, model, planes);
   const double applying = seconds_since(start);
+  const double weight = find_blend_weight(map, filtered, model);
 
   const double base = psnr_clamped(filtered, original);
-  const auto gain = [&](double w) { return psnr_clamped(blend(filtered, learned, w, model), original) - base; };
+  const auto gain = [&](double w) {
+    return psnr_clamped(model.to_image(blend(planes, learned, w, model)), original) - base;
+  };
   double best = 0, best_weight = 0;
   for (int i = 1; i <= 20; ++i) {
     const double w = i / 20.0, g = gain(w);
@@ -196,8 +133,8 @@ std::string measure(const Arguments& a, const std::string& key, const std::strin
   }
   return fmt::format("{},{:.3f},{:.3f},{:+.3f},{:.2f},{:+.3f},{:+.3f},{:.2f},{:+.3f},{:.3f},{:.1f},{:.1f}\n", key,
                      psnr_clamped(decoded, original), base, gain(1), best_weight, best, gain(kFixedWeight), weight,
-                     gain(weight), correlation(filtered, blend(filtered, learned, 1, model), original), learning,
-                     applying);
+                     gain(weight), correlation(filtered, model.to_image(blend(planes, learned, 1, model)), original),
+                     learning, applying);
 }
 
 std::string read_text(const std::string& path) {
@@ -288,12 +225,14 @@ void add_learning(CLI::App& app, Arguments& a) {
   app.add_option("--side", o.mosaic.side)->capture_default_str();
   app.add_option("--piece", o.mosaic.piece)->capture_default_str();
   app.add_option("--seed", o.mosaic.seed)->capture_default_str();
-  app.add_option("--filtered", o.filtered_mosaics, "Mosaics that are filtered, as second input")->capture_default_str();
+  app.add_option("--mosaics", o.mosaics, "How many are drawn and filtered; 0: one for eight iterations")
+      ->capture_default_str();
   app.add_option("--channels", a.channels)->delimiter(',')->capture_default_str();
   app.add_option("--convolutions", a.convolutions)->capture_default_str();
   app.add_option("--start", a.start, "An ONNX file with the network and its weights");
   app.add_option("--threads", o.threads)->capture_default_str();
   app.add_flag("--color", a.color);
+  app.add_flag_callback("--bf16", [&o] { o.precision = Precision::bf16; });
 }
 
 }  // namespace
@@ -302,11 +241,6 @@ int main(int argc, char** argv) {
   Arguments a;
   CLI::App app("What learning from the picture itself adds to the filter.");
   app.require_subcommand(1);
-  CLI::App* leaves = app.add_subcommand("leaves", "Weights to start from, learned from dead leaves alone");
-  add_learning(*leaves, a);
-  leaves->add_option("--out", a.out, "ONNX file to write")->required();
-  leaves->add_option("--pictures", a.pictures)->capture_default_str();
-  leaves->add_option("--save-every", a.save_every)->capture_default_str();
   CLI::App* files = app.add_subcommand("files", "Compresses, filters, learns and compares");
   add_learning(*files, a);
   files->add_option("folder", a.folder, "PNG files")->required();
@@ -319,13 +253,12 @@ int main(int argc, char** argv) {
   files->add_option("--estimate", a.lesson.estimate_share, "Share of the estimate")->capture_default_str();
   files->add_option("--leaves", a.lesson.leaves_share, "Share of dead leaves")->capture_default_str();
   files->add_option("--factors", a.lesson.factors)->delimiter(',')->capture_default_str();
-  files->add_flag("--symmetries", a.lesson.all_symmetries);
+  files->add_flag("--symmetries", a.lesson.symmetries);
   CLI::App* table = app.add_subcommand("table", "The CSV as Markdown");
   table->add_option("--csv", a.csv)->required();
   table->add_option("--images", a.images, "Only these")->delimiter(',');
   CLI11_PARSE(app, argc, argv);
   try {
-    if (leaves->parsed()) learn_leaves(a);
     if (files->parsed()) measure_files(a);
     if (table->parsed()) print_table(a);
   } catch (const std::exception& error) {

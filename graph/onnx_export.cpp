@@ -85,6 +85,7 @@ class Exporter {
   onnx::ModelProto run() {
     model_.set_ir_version(kIrVersion);
     model_.set_producer_name("hourglass");
+    if (!options_.description.empty()) model_.set_doc_string(options_.description);
     auto* opset = model_.add_opset_import();
     opset->set_domain("");
     opset->set_version(kExportOpset);

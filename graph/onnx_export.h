@@ -20,6 +20,7 @@ struct ExportOptions {
   // Leaves the image's height and width open. Sizes that an attribute holds (Resize's sizes, Slice's ends) stay what
   // they are, so only for a graph that has none. No shapes of inner values are written then.
   bool dynamic_size = false;
+  std::string description = {};  // for people: the model's doc_string
 };
 
 // The bytes of the file. Throws Error when ONNX's checker refuses the result.

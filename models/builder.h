@@ -92,16 +92,15 @@ struct TextureOptions {
   bool sigmoid = true;
 };
 
-// A U-Net that corrects a picture: channels [base, base + output_channels) of z, plus what the network makes of all of
-// z. No normalisation, so that what a pixel becomes depends on its surroundings alone and a picture may be cut into
-// tiles; zero padding; LeakyRelu of slope 0.1 behind each 3x3 convolution; convolutions of 2x2 between the scales. It
-// starts near the identity. channels[0] is full size, each further entry halves it.
+// A U-Net that corrects a picture: channels [0, output_channels) of z, plus the last channel of z times what the
+// network makes of all of z. No normalisation, so that what a pixel becomes depends on its surroundings alone and a
+// picture may be cut into tiles; zero padding; LeakyRelu of slope 0.1 behind each 3x3 convolution; convolutions of 2x2
+// between the scales. It starts near the identity. channels[0] is full size, each further entry halves it.
 struct ResidualUnetOptions {
   std::vector<int64_t> channels{16, 32, 48};
   int64_t convolutions = 2;  // of 3x3 in each block
   int64_t input_depth = 6;
   int64_t output_channels = 1;
-  int64_t base = 0;
 };
 
 // No network but a degradation, "image" [1, channels, H, W] to "measurement" of the same shape: Gaussian blur, the

@@ -70,8 +70,8 @@ Graph make_residual_unet(const ResidualUnetOptions& o, int64_t height, int64_t w
   if (o.convolutions < 1 || o.convolutions > kMostConvolutions) {
     fail("convolutions is {}, it must be 1 to {}", o.convolutions, kMostConvolutions);
   }
-  if (o.base < 0 || o.base + o.output_channels > o.input_depth) {
-    fail("the correction is added to the channels {} to {} of an input of {}", o.base, o.base + o.output_channels - 1,
+  if (o.output_channels >= o.input_depth) {
+    fail("{} channels of an input of {} are to be corrected; the last one scales the correction", o.output_channels,
          o.input_depth);
   }
   models::check_size(height, width, size_multiple(o), 3, Padding::zero);
@@ -95,9 +95,11 @@ Graph make_residual_unet(const ResidualUnetOptions& o, int64_t height, int64_t w
     x = layers.block(name, x, o.channels[i], o.convolutions);
   }
   const ValueId correction = layers.conv("out", x, o.output_channels, 3, 1, kFirstCorrection);
-  const ValueId base = b.add(
-      "Slice", {z}, {{"starts", Dims{o.base}}, {"ends", Dims{o.base + o.output_channels}}, {"axes", Dims{1}}}, "base");
-  const ValueId image = b.add("Add", {base, correction}, {}, "out/add");
+  const auto channels = [&](const std::string& name, int64_t first, int64_t end) {
+    return b.add("Slice", {z}, {{"starts", Dims{first}}, {"ends", Dims{end}}, {"axes", Dims{1}}}, name);
+  };
+  const ValueId scaled = b.add("Mul", {correction, channels("scale", o.input_depth - 1, o.input_depth)}, {}, "out/mul");
+  const ValueId image = b.add("Add", {channels("base", 0, o.output_channels), scaled}, {}, "out/add");
   graph.value(image).name = "image";
   graph.outputs = {image};
   return graph;

@@ -16,7 +16,7 @@ Command program() {
 standard input or output. Exit codes: 0 done, 1 an error (nothing was written), 2 a wrong command line,
 129 hung up, 130 interrupted, 143 terminated.)",
           .commands = {restore_command(), denoise_command(), inpaint_command(), upscale_command(), verify_command(),
-                       compare_command(), degrade_command(), experiment_command(), model_command(), bench_command()}};
+                       compare_command(), degrade_command(), experiment_command(), learn_command(), model_command(), bench_command()}};
 }
 
 }  // namespace hourglass::cli

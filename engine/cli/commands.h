@@ -17,6 +17,7 @@ Command degrade_command();
 Command denoise_command();
 Command experiment_command();
 Command inpaint_command();
+Command learn_command();
 Command model_command();
 Command restore_command();
 Command upscale_command();

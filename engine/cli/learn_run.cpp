@@ -10,6 +10,7 @@
 #include "engine/restore/filter.h"
 #include "engine/restore/jpeg_task.h"
 #include "engine/restore/learn.h"
+#include "engine/restore/lesson.h"
 #include "engine/runtime/precision.h"
 #include "graph/error.h"
 #include "graph/onnx_import.h"
@@ -42,7 +43,13 @@ NamedValues values_of_learn(const RunRequest& request, const FitArguments& argum
 Outcome run_learn(const RunRequest& request, const FitArguments& fit, Progress& progress,
                   const InterruptGuard& interrupt, bool& wrote) {
   const LearnArguments& learn = request.what.learn;
-  const NetworkFactory network = network_of(learn.start);  // its errors come before the work
+  // Errors of the network come before the work.
+  const NetworkFactory network = network_of(learn.start);
+  try {
+    make_lesson_problem(network, op_table(), MosaicOptions{}.side);
+  } catch (const Error& error) {
+    throw error.within(learn.start);
+  }
   const JpegModel model(*request.what.jpeg);
   const Image& decoded = request.what.input.image;
   const int levels = levels_of(request.bit_depth), threads = threads_of(request.threads);
@@ -74,10 +81,12 @@ Outcome run_learn(const RunRequest& request, const FitArguments& fit, Progress& 
     wrote = true;
   }
   begin("learn");
-  const Learned learned = learn_luma(
-      filtered, model, network, op_table(),
-      {.iterations = learn.lessons, .seed = fit.seed, .threads = threads, .precision = choose_precision(fit.precision)},
-      show);
+  const Learned learned = learn_picture(filtered, model, network, op_table(),
+                                        {.iterations = learn.lessons,
+                                                                           .seed = fit.seed,
+                                         .threads = threads,
+                                         .precision = choose_precision(fit.precision)},
+                                        show);
   if (learned.weight > 0) outcome.result.finished = finish_in_cells(learned.image, model, levels);
   outcome.result.iterations = learned.iterations;
   outcome.result.seconds = seconds_since(start);

@@ -24,6 +24,19 @@ ParsedCommand of_method(ParsedCommand line, std::string_view method) {
   return line;
 }
 
+void expand_flag(ParsedCommand& line, std::string_view name, const NamedValues& short_for) {
+  if (line.given(name)) {
+    for (const auto& [option, value] : short_for) {
+      if (!line.given(option)) {
+        line.set(option, value);
+      } else if (option == "method" && line.find(option)->value != value) {
+        fail("--{} is short for --method {}: leave out --method {}", name, value, line.find(option)->value);
+      }
+    }
+  }
+  std::erase_if(line.options, [&](const ParsedOption& one) { return one.name == name; });
+}
+
 void choose_method(ParsedCommand& line, const std::string& usual) {
   const bool said = line.given("method");
   std::string chosen_by;

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "engine/cli/command_line.h"
+#include "engine/cli/command_text.h"
 
 namespace hourglass::cli {
 
@@ -15,6 +16,10 @@ inline constexpr const char* kFit = "fit";        // a network is fitted; its re
 
 // The line as if it had been typed with this --method: without the options that belong to others.
 ParsedCommand of_method(ParsedCommand line, std::string_view method);
+
+// Where the flag `name` is given, gives the line what it is short for in its place: values by the names of their
+// options, but for those that the line gives itself. Throws Error where the line gives another --method.
+void expand_flag(ParsedCommand& line, std::string_view name, const NamedValues& short_for);
 
 // Settles a command's --method. It is what the line says; where that says nothing, the one that a given option belongs
 // to, and else the `usual` one. From then on the line has it as given, and no options of other methods. Throws Error

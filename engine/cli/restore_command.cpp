@@ -1,4 +1,6 @@
 // hourglass restore FILE: a compressed photograph from itself. What it shares with the other fits is in run_task.h.
+#include <fmt/format.h>
+
 #include <memory>
 
 #include "engine/cli/commands.h"
@@ -20,11 +22,13 @@ struct Arguments {
   FitArguments fit;
   JpegArguments jpeg;
   LearnArguments learn;
-  std::string method;             // empty: see choose_method()
+  std::string method;  // empty: see choose_method()
+  bool fast = false, best = false;
   std::string degradation, size;  // an ONNX file; the size of the image that it degraded
 };
 
 constexpr const char* kSuffix = ".restored.png";
+constexpr const char* kBestLessons = "3200";
 
 constexpr const char* kFooter =
     R"(Methods:
@@ -95,6 +99,9 @@ ExitCode run_operator(const Arguments& arguments, ParsedCommand& line, const Fit
 }
 
 ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& call) {
+  if (arguments.fast && arguments.best) fail("--fast and --best: leave out one of the two");
+  expand_flag(line, "fast", {{"method", kFilter}});
+  expand_flag(line, "best", {{"method", kLearn}, {"lessons", kBestLessons}});
   FitArguments fit = arguments.fit;
   if (!arguments.degradation.empty()) return run_operator(arguments, line, call);
   if (!arguments.size.empty()) fail("--size belongs to --degradation: a photograph has its own");
@@ -144,7 +151,11 @@ Command restore_command() {
                 "smaller; some ten seconds more) or fit (a network is fitted to the JPEG; minutes). Left out, a JPEG "
                 "is filtered unless "
                 "an option of another method is given, and all else is fitted",
-        .checks = {one_of({kFilter, kLearn, kFit})}}});
+        .checks = {one_of({kFilter, kLearn, kFit})}},
+       {.names = "--fast", .target = &arguments->fast, .help = "Short for --method filter"},
+       {.names = "--best",
+        .target = &arguments->best,
+        .help = fmt::format("Short for --method learn --lessons {}", kBestLessons)}});
   add_fit_options(command, arguments->fit,
                   {.input = "The JPEG (or PNG, then without cells) to restore",
                    .suffix = kSuffix,
@@ -167,7 +178,7 @@ Command restore_command() {
                {.names = "--start",
                 .target = &arguments->learn.start,
                 .help = "The network and the weights to start from: leaves (which has learned from drawn shapes "
-                        "alone), or an ONNX file of the same inputs",
+                        "alone), or an ONNX file of the same inputs ('hourglass learn' makes them)",
                 .methods = {kLearn}}});
   put_fit_options_apart(command);
   command.run = [arguments](ParsedCommand& line) {

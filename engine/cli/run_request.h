@@ -22,7 +22,7 @@ namespace hourglass::cli {
 
 // How --method learn is asked for.
 struct LearnArguments {
-  int64_t lessons = 100;         // iterations
+  int64_t lessons = 800;  // iterations
   std::string start = "leaves";  // an ONNX file, or "leaves": the weights that come with the program
 };
 

@@ -71,8 +71,8 @@ void Settings::apply_to(ParsedCommand& command) const {
   }
 }
 
-std::string Settings::command_line() const {
-  std::string line = "hourglass " + command_ + " INPUT";
+std::string Settings::command_line(const std::string& files) const {
+  std::string line = "hourglass " + command_ + " " + files;
   for (const auto& [name, value] : values_) line += " " + said(name, value);
   return line;
 }

@@ -29,8 +29,8 @@ class Settings {
 
   // One "name=value" per line; the command comes first.
   [[nodiscard]] std::string text() const;
-  // "hourglass restore INPUT --model small --iterations 1000 ..."
-  [[nodiscard]] std::string command_line() const;
+  // "hourglass restore INPUT --model small --iterations 1000 ...", with `files` where they stand.
+  [[nodiscard]] std::string command_line(const std::string& files = "INPUT") const;
 
  private:
   std::string command_;

@@ -13,7 +13,8 @@ namespace {
 
 constexpr int64_t kTexture = 256;  // side, a power of two
 constexpr int kTextures = 10;
-constexpr uint32_t kTextureIndex = 0x80000000;  // draws from here on are the textures', below the pictures'
+// Draws from the first on are the textures', from the second on the grain's, below the pictures'.
+constexpr uint32_t kTextureIndex = 0x80000000, kGrainIndex = 0xC0000000;
 constexpr float kPi = std::numbers::pi_v<float>;
 
 // Uniform numbers in [0, 1), one after the other.
@@ -128,6 +129,7 @@ struct Scene {
   float saturation;            // standard deviation of the chroma
   std::array<float, 2> tint;   // mean chroma
   float blur;                  // of the lens: standard deviation in pixels
+  float grain;                 // of the sensor: standard deviation of the noise, grey levels
 };
 
 Scene draw_scene(Dice& dice, float side) {
@@ -139,6 +141,8 @@ Scene draw_scene(Dice& dice, float side) {
   scene.saturation = std::exp(dice.uniform(1.0F, 3.6F));
   scene.tint = {6 * dice.normal(), 6 * dice.normal()};
   scene.blur = dice.uniform(0.15F, 0.9F);
+  // A third has none.
+  scene.grain = std::max(0.0F, dice.uniform(-2.5F, 5));
   return scene;
 }
 
@@ -173,18 +177,18 @@ Leaf draw_leaf(Dice& dice, const Scene& scene, float height, float width, int ch
   leaf.slope_y = slope * std::sin(direction);
   leaf.slope_x = slope * std::cos(direction);
   const float kind = dice.uniform(), turn = 2 * kPi * dice.uniform(), strength = std::abs(dice.normal());
-  if (kind < 0.35F) {
+  if (kind < 0.45F) {
     leaf.pattern = Pattern::noise;
-    leaf.strength = 18 * strength;
+    leaf.strength = 20 * strength;
     leaf.texture = textures[static_cast<std::size_t>(dice.uniform() * static_cast<float>(textures.size()))].data();
-    const float zoom = std::exp(dice.uniform(-0.7F, 0.7F)), aspect = std::exp(0.5F * dice.normal());
+    const float zoom = std::exp(dice.uniform(-0.7F, 0.7F)), aspect = std::exp(0.8F * dice.normal());
     leaf.ux = zoom * aspect * std::cos(turn);
     leaf.uy = zoom * aspect * std::sin(turn);
     leaf.vx = -zoom * std::sin(turn);
     leaf.vy = zoom * std::cos(turn);
     leaf.u0 = dice.uniform(0, kTexture);
     leaf.v0 = dice.uniform(0, kTexture);
-  } else if (kind < 0.5F) {
+  } else if (kind < 0.57F) {
     leaf.pattern = Pattern::stripes;
     leaf.strength = 22 * strength;
     const float period = std::exp(dice.uniform(0.8F, 2.8F));
@@ -248,6 +252,20 @@ void blur(Image& image, float sigma) {
   }
 }
 
+// Noise of the sensor: the same in all channels for the most part, as a camera's interpolation leaves it.
+void add_grain(Image& image, float sigma, uint64_t seed, uint32_t index) {
+  if (sigma <= 0) return;
+  constexpr float kShared = 0.8F, kOwn = 0.6F;  // their squares add up to 1
+  const int64_t pixels = image.plane_size();
+  const std::vector<float> noise =
+      draw_normal(seed, Stream::dead_leaves, kGrainIndex + index, (1 + image.channels) * pixels, 0, sigma);
+  for (int c = 0; c < image.channels; ++c) {
+    const float* own = noise.data() + (1 + c) * pixels;
+    for (int64_t i = 0; i < pixels; ++i)
+      image.plane(c)[i] += kShared * noise[static_cast<std::size_t>(i)] + kOwn * own[i];
+  }
+}
+
 }  // namespace
 
 DeadLeaves::DeadLeaves(uint64_t seed, const DeadLeavesOptions& options) : seed_(seed), options_(options) {
@@ -281,6 +299,7 @@ Image DeadLeaves::picture(uint32_t index) const {
     }
   }
   blur(image, scene.blur);
+  add_grain(image, scene.grain, seed_, index);
   for (float& value : image.pixels) value = std::clamp(value / 255.0F, 0.0F, 1.0F);
   return image;
 }

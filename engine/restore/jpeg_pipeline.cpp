@@ -169,12 +169,34 @@ double JpegPipeline::coarseness() const {
   return sum / 9;
 }
 
+JpegCoefficients without_coefficients(const JpegCoefficients& file) {
+  JpegCoefficients result{.width = file.width,
+                          .height = file.height,
+                          .color = file.color,
+                          .max_h_sampling = file.max_h_sampling,
+                          .max_v_sampling = file.max_v_sampling,
+                          .components = {},
+                          .warnings = {}};
+  for (const JpegComponent& c : file.components) {
+    result.components.push_back({.h_sampling = c.h_sampling,
+                                 .v_sampling = c.v_sampling,
+                                 .width = c.width,
+                                 .height = c.height,
+                                 .width_in_blocks = c.width_in_blocks,
+                                 .height_in_blocks = c.height_in_blocks,
+                                 .blocks_w = c.blocks_w,
+                                 .blocks_h = c.blocks_h,
+                                 .quantization = c.quantization,
+                                 .coefficients = {}});
+  }
+  return result;
+}
+
 JpegCoefficients compress_like(const std::vector<Plane>& planes, const JpegModel& like) {
   const JpegPipeline pipeline(like);
-  JpegCoefficients file = like.file();
+  JpegCoefficients file = without_coefficients(like.file());
   file.width = planes.at(0).width;
   file.height = planes[0].height;
-  file.warnings.clear();
   for (std::size_t i = 0; i < file.components.size(); ++i) {
     JpegComponent& c = file.components[i];
     c.width = round_up(file.width, like.ratio_h(i)) / like.ratio_h(i);

@@ -55,6 +55,9 @@ class JpegPipeline {
   std::vector<Component> components_;
 };
 
+// Sizes, tables and sampling alone, without warnings.
+JpegCoefficients without_coefficients(const JpegCoefficients& file);
+
 // The file that an encoder would make of another picture with the tables and the sampling of `like`; without warnings.
 // planes: as many as `like` has components, of equal size.
 JpegCoefficients compress_like(const std::vector<Plane>& planes, const JpegModel& like);

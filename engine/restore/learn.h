@@ -1,5 +1,5 @@
-// A JPEG's luma by the filter and by a network that learns, in the run, to undo this very file's compression
-// (lesson.h). Each has errors that the other has not; their blend is better than both.
+// A JPEG by the filter and by a network that learns, in the run, to undo this very file's compression
+// (lesson.h), what the filter leaves to be done.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 namespace hourglass {
 
 struct LearnOptions {
-  int64_t iterations = 100;  // of the lesson; 0: the network as it comes
+  int64_t iterations = 800;  // of the lesson; 0: the network as it comes
   uint64_t seed = 0;
   int threads = 0;  // 0: all that are available
   Precision precision = Precision::f32;
@@ -20,14 +20,15 @@ struct LearnOptions {
 
 struct Learned {
   Image image;             // in the cells, in the sense of to_posterior_mean()
-  double weight = 0;       // of the network's part in luma; 0: the image is the filter's
+  double weight = 0;       // of the network's part; 0: the image is the filter's
   int64_t iterations = 0;  // done
 };
 
-// filtered: filter_jpeg()'s result. make: gray maps as learned_map.h wants them; the values of their weights are where
-// the lesson starts. Chroma stays as filtered. Pictures that are too small to learn from come back as they are, and
-// those whose luma has not the full resolution. Throws Error when the network does not suit.
-Learned learn_luma(const Image& filtered, const JpegModel& model, const NetworkFactory& make, const OpTable& table,
-                   const LearnOptions& options, const Advance& advance);
+// filtered: filter_jpeg()'s result. make: maps as learned_map.h wants them, of one plane or three; the values of their
+// weights are where the lesson starts. What one of one plane does not make, chroma, stays as filtered. Pictures that
+// are too small to learn from come back as they are, and those whose luma has not the full resolution. Throws Error
+// when the network does not suit.
+Learned learn_picture(const Image& filtered, const JpegModel& model, const NetworkFactory& make, const OpTable& table,
+                      const LearnOptions& options, const Advance& advance);
 
 }  // namespace hourglass

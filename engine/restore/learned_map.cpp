@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "engine/restore/filter.h"
 #include "engine/runtime/compile.h"
 #include "graph/error.h"
 #include "graph/op.h"
@@ -59,6 +60,20 @@ std::vector<Span> spans(int64_t length, int64_t tile, int64_t reach) {
   return result;
 }
 
+// Adds scale times the planes of `image`, whose rows or columns are in reverse order.
+void add_mirrored(const float* image, bool rows, bool columns, float scale, std::vector<Plane>& sum) {
+  for (Plane& plane : sum) {
+    for (int64_t y = 0; y < plane.height; ++y) {
+      float* to = plane.row(rows ? plane.height - 1 - y : y);
+      if (columns) {
+        for (int64_t x = 0; x < plane.width; ++x) to[plane.width - 1 - x] += scale * *image++;
+      } else {
+        for (int64_t x = 0; x < plane.width; ++x) to[x] += scale * *image++;
+      }
+    }
+  }
+}
+
 // How far a node's window reaches from its position, in taps; negative where the node does not say.
 int64_t window_reach(const Node& node, std::size_t axis) {
   const Dims kernel = node.attrs.has("kernel_shape") ? node.attrs.ints("kernel_shape") : Dims{};
@@ -72,28 +87,38 @@ int64_t window_reach(const Node& node, std::size_t axis) {
 
 }  // namespace
 
-int64_t map_input_depth(std::size_t planes, bool filtered) {
-  const auto count = static_cast<int64_t>(planes);
-  return count * (filtered ? 2 : 1) + (planes == 1 ? 4 : 8) + 1;
+std::vector<Plane> mirrored(const std::vector<Plane>& planes, bool rows, bool columns) {
+  std::vector<Plane> result = planes;
+  for (Plane& plane : result) {
+    for (int64_t y = 0; columns && y < plane.height; ++y) std::reverse(plane.row(y), plane.row(y) + plane.width);
+    for (int64_t y = 0; rows && y < plane.height / 2; ++y) {
+      std::swap_ranges(plane.row(y), plane.row(y) + plane.width, plane.row(plane.height - 1 - y));
+    }
+  }
+  return result;
 }
 
+int64_t map_input_depth(int64_t channels) { return 2 * channels + 10; }
+int64_t map_noise_channel(int64_t channels) { return map_input_depth(channels) - 1; }
+
 void write_map_input(const std::vector<Plane>& decoded, const std::vector<Plane>& filtered,
-                     const JpegPipeline& pipeline, std::span<float> z) {
-  const int64_t height = decoded.at(0).height, width = decoded[0].width;
-  const int64_t depth = map_input_depth(decoded.size(), !filtered.empty());
+                     const JpegPipeline& pipeline, int64_t channels, std::span<float> z) {
+  const int64_t height = decoded.at(0).height, width = decoded[0].width, depth = map_input_depth(channels);
   if (static_cast<int64_t>(z.size()) != depth * height * width) {
     fail("a map's input of {} channels and {}x{} pixels was to be written to {} values", depth, width, height,
          z.size());
   }
+  const auto noise = static_cast<float>(table_noise(pipeline.coarseness()));
   float* to = z.data();
-  for (const std::vector<Plane>* planes : {&decoded, &filtered}) {
-    for (const Plane& plane : *planes) {
-      to = std::transform(plane.samples.begin(), plane.samples.end(), to, [](float v) { return v / kMapScale; });
+  const auto write = [&](const auto& sample) {
+    for (std::size_t p = 0; p < static_cast<std::size_t>(channels); ++p) {
+      for (std::size_t i = 0; i < decoded[0].samples.size(); ++i) *to++ = p < decoded.size() ? sample(p, i) : 0;
     }
-  }
+  };
+  write([&](std::size_t p, std::size_t i) { return filtered[p].samples[i] / kMapScale; });
+  write([&](std::size_t p, std::size_t i) { return (decoded[p].samples[i] - filtered[p].samples[i]) / noise; });
   std::vector<float> line(static_cast<std::size_t>(width));
   for (const int64_t period : {8, 16}) {
-    if (period == 16 && decoded.size() == 1) continue;
     for (const bool sine : {false, true}) {
       for (int64_t y = 0; y < height; ++y) to = std::fill_n(to, width, phase(y, period, sine));
     }
@@ -102,17 +127,8 @@ void write_map_input(const std::vector<Plane>& decoded, const std::vector<Plane>
       for (int64_t y = 0; y < height; ++y) to = std::copy(line.begin(), line.end(), to);
     }
   }
-  std::fill_n(to, height * width, static_cast<float>(std::log2(pipeline.coarseness()) / 4 - 1));
-}
-
-std::vector<Plane> read_map_output(const float* image, std::size_t planes, int64_t height, int64_t width) {
-  std::vector<Plane> result;
-  for (std::size_t p = 0; p < planes; ++p) {
-    Plane plane(width, height);
-    for (float& sample : plane.samples) sample = kMapScale * *image++;
-    result.push_back(std::move(plane));
-  }
-  return result;
+  to = std::fill_n(to, height * width, static_cast<float>(std::log2(pipeline.coarseness()) / 4 - 1));
+  std::fill_n(to, height * width, noise / kMapScale);
 }
 
 int64_t reach_of(const Graph& graph) {
@@ -163,13 +179,27 @@ int64_t reach_of(const Graph& graph) {
   return static_cast<int64_t>(std::ceil(farthest));
 }
 
+MapValues map_values(const Graph& graph, int64_t height, int64_t width) {
+  if (graph.inputs.size() != 1 || graph.outputs.size() != 1) {
+    fail("the network must have one input and one output, it has {} and {}", graph.inputs.size(), graph.outputs.size());
+  }
+  const Shape& made = graph.shape(graph.outputs[0]);
+  const int64_t channels = made.rank() == 4 && made[1] == 1 ? 1 : 3;
+  const MapValues values{.input = graph.inputs[0], .image = graph.outputs[0], .channels = channels};
+  const Shape input{1, map_input_depth(channels), height, width}, image{1, channels, height, width};
+  if (graph.shape(values.input) != input || made != image) {
+    fail("the network makes {} of {}; to undo a JPEG's compression it must make {} of {}", graph.shape(values.image),
+         graph.shape(values.input), image, input);
+  }
+  return values;
+}
+
 LearnedMap::LearnedMap(NetworkFactory make, const OpTable& table, std::vector<std::vector<float>> weights,
                        const MapOptions& options)
     : make_(std::move(make)), table_(&table), weights_(std::move(weights)), options_(options) {}
 
 std::vector<Plane> LearnedMap::apply(const std::vector<Plane>& decoded, const std::vector<Plane>& filtered,
                                      const JpegPipeline& pipeline) const {
-  const std::size_t count = decoded.size();
   const int64_t height = round_up(decoded.at(0).height, kMapMultiple);
   const int64_t width = round_up(decoded[0].width, kMapMultiple);
   const auto filled = [&](const std::vector<Plane>& planes) {
@@ -186,13 +216,9 @@ std::vector<Plane> LearnedMap::apply(const std::vector<Plane>& decoded, const st
                 : std::max(round_up(options_.tile, kMapMultiple), 2 * round_up(reach, kMapMultiple) + kMapMultiple);
   const int64_t rows = std::min(height, side), columns = std::min(width, side);
   Graph graph = make_(rows, columns);
-  const ValueId input = graph.inputs.at(0), image = graph.outputs.at(0);
-  const int64_t depth = map_input_depth(count, !filtered.empty());
-  if (graph.shape(input) != Shape{1, depth, rows, columns} ||
-      graph.shape(image) != Shape{1, static_cast<int64_t>(count), rows, columns}) {
-    fail("the network makes {} of {}; a map of this file makes {} of {}", graph.shape(image), graph.shape(input),
-         Shape{1, static_cast<int64_t>(count), rows, columns}, Shape{1, depth, rows, columns});
-  }
+  const MapValues values = map_values(graph, rows, columns);
+  const ValueId input = values.input;
+  const int64_t channels = values.channels;
   const std::vector<ValueId> parameters = graph.parameters();
   if (!weights_.empty() && weights_.size() != parameters.size()) {
     fail("{} sets of weights were given for a network with {}", weights_.size(), parameters.size());
@@ -210,20 +236,29 @@ std::vector<Plane> LearnedMap::apply(const std::vector<Plane>& decoded, const st
     compiled.plan.write(parameters[i], values);
   }
 
-  std::vector<Plane> result;
-  for (std::size_t p = 0; p < count; ++p) result.emplace_back(decoded[0].width, decoded[0].height);
-  std::vector<float> z(static_cast<std::size_t>(depth * rows * columns));
+  std::vector<Plane> result = filtered;
+  const std::size_t count = std::min(result.size(), static_cast<std::size_t>(channels));
+  std::vector<float> z(static_cast<std::size_t>(map_input_depth(channels) * rows * columns));
+  // Mirrored, a tile of whole blocks is the one that would have come of the mirrored picture.
+  const std::vector<bool> flips = options_.symmetries ? std::vector{false, true} : std::vector{false};
+  const float scale = kMapScale / static_cast<float>(flips.size() * flips.size());
   for (const Span& v : spans(height, rows, std::max<int64_t>(reach, 0))) {
     for (const Span& h : spans(width, columns, std::max<int64_t>(reach, 0))) {
-      write_map_input(window_of(all_decoded, v.first, h.first, rows, columns),
-                      window_of(all_filtered, v.first, h.first, rows, columns), pipeline, z);
-      compiled.plan.write(input, z);
-      compiled.plan.run();
-      const std::vector<Plane> made = read_map_output(compiled.plan.output(compiled.image), count, rows, columns);
+      const std::vector<Plane> tile_decoded = window_of(all_decoded, v.first, h.first, rows, columns);
+      const std::vector<Plane> tile_filtered = window_of(all_filtered, v.first, h.first, rows, columns);
+      std::vector<Plane> made(count, Plane(columns, rows));
+      for (const bool flip_rows : flips) {
+        for (const bool flip_columns : flips) {
+          write_map_input(mirrored(tile_decoded, flip_rows, flip_columns),
+                          mirrored(tile_filtered, flip_rows, flip_columns), pipeline, channels, z);
+          compiled.plan.write(input, z);
+          compiled.plan.run();
+          add_mirrored(compiled.plan.output(compiled.image), flip_rows, flip_columns, scale, made);
+        }
+      }
       for (std::size_t p = 0; p < count; ++p) {
         const int64_t to_x = std::min(h.to, result[p].width);
-        for (int64_t y = v.from; y < std::min(v.to, result[p].height); ++y) {
-          if (h.from >= to_x) continue;
+        for (int64_t y = v.from; h.from < to_x && y < std::min(v.to, result[p].height); ++y) {
           std::copy_n(made[p].row(y - v.first) + (h.from - h.first), to_x - h.from, result[p].row(y) + h.from);
         }
       }

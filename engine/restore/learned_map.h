@@ -1,12 +1,16 @@
-// A network as a map from a JPEG's pixels to a picture, and its application to pictures of any size.
+// A network as a map from a JPEG and what the filter makes of it (filter.h) to a picture, and its application to
+// pictures of any size.
 //
-// What it is given, z [1, D, H, W]:
-//   C   the decoded planes (jpeg_pipeline.h), divided by kMapScale
-//   C   the same planes filtered, where `filtered` is set
-//   4   the pixel's place in its 8x8 block: cos and sin of the row's and of the column's phase, 2 pi (y mod 8) / 8
-//   4   colour only: the same for a period of 16, which blocks of chroma have at half the resolution
+// What it is given, z [1, D, H, W], where C is 3 for Y Cb Cr and 1 for luma alone:
+//   C   the filtered planes, divided by kMapScale
+//   C   the decoded planes minus the filtered ones, divided by n
+//   8   the pixel's place in its 8x8 block: cos and sin of the row's and of the column's phase, 2 pi (y mod 8) / 8;
+//       and the same for a period of 16, which blocks of chroma have at half the resolution
 //   1   how coarse the quantization is: log2(JpegPipeline::coarseness()) / 4 - 1, everywhere
-// C is 1 for gray files, else 3. It makes [1, C, H, W], planes divided by kMapScale.
+//   1   n / kMapScale, everywhere
+// n is table_noise() of the coarseness, about the size of the errors that are to be undone. So a network that
+// multiplies its correction by the last channel is equally good at small and at large ones. It makes [1, C, H, W],
+// planes divided by kMapScale. A gray file has zeros where a map of three planes wants chroma.
 #pragma once
 
 #include <span>
@@ -25,33 +29,45 @@ inline constexpr float kMapScale = 64;  // grey levels
 inline constexpr int64_t kMapMultiple = 16;
 
 // D.
-int64_t map_input_depth(std::size_t planes, bool filtered);
-// Fills z, row-major. All planes have the same size, whose first pixel begins a block; `filtered` may be empty. Throws
-// Error when z has another size.
+int64_t map_input_depth(int64_t channels);
+// The last channel of z.
+int64_t map_noise_channel(int64_t channels);
+// Fills z, row-major. All planes have the same size, whose first pixel begins a block.
 void write_map_input(const std::vector<Plane>& decoded, const std::vector<Plane>& filtered,
-                     const JpegPipeline& pipeline, std::span<float> z);
-// The network's answer.
-std::vector<Plane> read_map_output(const float* image, std::size_t planes, int64_t height, int64_t width);
+                     const JpegPipeline& pipeline, int64_t channels, std::span<float> z);
 
 // How far a pixel of the result reaches into z, in pixels: from the windows of all nodes. Negative where a node looks
 // at all of the picture, or nobody knows: then there are no tiles.
 int64_t reach_of(const Graph& graph);
 
+// The planes with their rows, their columns, or both in reverse order.
+std::vector<Plane> mirrored(const std::vector<Plane>& planes, bool rows, bool columns);
+
+// A map's input and output.
+struct MapValues {
+  ValueId input, image;
+  int64_t channels = 0;  // C
+};
+// Throws Error where the graph is no map for pictures of that size.
+MapValues map_values(const Graph& graph, int64_t height, int64_t width);
+
 struct MapOptions {
   int64_t tile = 512;  // side; a larger picture is cut into tiles that overlap
   int threads = 0;     // 0: all that are available
   Precision precision = Precision::f32;
+  bool symmetries = false;  // the picture is given mirrored in four ways, and the mean taken: four times the work
 };
 
 class LearnedMap {
  public:
-  // `make` must suit the input as above. weights: of each of the graph's parameters, as Fit::weights() has them; empty:
-  // the graph's own values. Throws Error when they don't fit. The table must outlive this.
+  // make: networks from what stands above to one or three planes. weights: of each of the graph's parameters, as
+  // Fit::weights() has them; empty: the graph's own values. The table must outlive this.
   LearnedMap(NetworkFactory make, const OpTable& table, std::vector<std::vector<float>> weights,
              const MapOptions& options);
 
   // What the network makes of the picture, to the same values as if it had been given all of it at once, within
-  // rounding: tiles overlap by what a pixel reaches. decoded and filtered as above, of any size.
+  // rounding: tiles overlap by what a pixel reaches. decoded and filtered may have any size; of their planes, those
+  // beyond the network's come back as filtered. Throws Error where the network does not suit.
   [[nodiscard]] std::vector<Plane> apply(const std::vector<Plane>& decoded, const std::vector<Plane>& filtered,
                                          const JpegPipeline& pipeline) const;
 

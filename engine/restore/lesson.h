@@ -4,12 +4,14 @@
 // clean pictures t, and then be applied to the file's own pixels y. The pictures are the file's own, made smaller: of
 // an estimate x of the original, what is left of its error shrinks with it, while edges and texture of a photograph
 // look alike at all scales (Zontak, Mosseri, Irani, CVPR 2013; Shocher, Cohen, Irani, "Zero-shot super-resolution",
-// CVPR 2018). Besides them the estimate itself at other grid offsets, and dead leaves. f's errors are other ones than
-// the filter's (filter.h), so the two are blended: (1 - w) x + w f(y), then the file's cells.
+// CVPR 2018). Besides them the estimate itself at other grid offsets, and dead leaves. f is shown what the filter
+// (filter.h) makes of J(t) too, so that it learns what the filter leaves to be done. The estimate becomes
+// (1 - w) x + w f(y, x), then it is moved into the file's cells.
 //
-//   Lesson lesson(model, filtered, make, op_table(), {.iterations = 200});
+//   Lesson lesson(model, filtered, make, op_table(), {.iterations = 800});
 //   while (!lesson.done()) lesson.step();
-//   const Lesson::Result result = lesson.result();
+//   const LearnedMap f = lesson.map();
+//   const double w = find_blend_weight(f, filtered, model);
 //
 // w is found without the original: x, compressed once more on a grid that lies elsewhere, is a file whose original is
 // known to be x. There f and the filter are compared (a parametric bootstrap; Efron, Tibshirani 1993, chapter 6). Where
@@ -32,64 +34,53 @@
 namespace hourglass {
 
 struct LessonOptions {
-  int64_t iterations = 200;
-  double learning_rate = 7e-4;  // the largest: it rises in the first twentieth, then falls to 0 by half a cosine
+  int64_t iterations = 800;
+  double learning_rate = 1e-3;  // the largest: it rises in the first twentieth, then falls to 0 by half a cosine
   double weights_decay = 0.98;  // FitOptions::weights_decay
   MosaicOptions mosaic;         // its seed also draws what weights the network's graph leaves open
   // Of the pieces, how many are of each kind, relative to each other.
   double smaller_share = 1, estimate_share = 0, leaves_share = 0;
   std::vector<double> factors{1.5, 2, 2.5, 3};  // how many times smaller the copies are
   int64_t leaves = 64;                          // how many dead leaves pictures
-  // Above 0: f is given what one pass of nonlocal Bayes makes of J(t) too, for so many mosaics drawn beforehand.
-  int64_t filtered_mosaics = 0;
-  bool all_symmetries = false;  // f is applied to the picture mirrored in four ways, and the mean taken
-  int threads = 0;              // 0: all that are available
+  int64_t mosaics = 0;      // how many are drawn and filtered; 0: one for eight iterations, up to 192
+  bool symmetries = false;  // MapOptions::symmetries
+  int threads = 0;          // 0: all that are available
   Precision precision = Precision::f32;
   std::size_t memory_limit = 0;  // FitOptions::memory_limit
 };
 
 // Problem (fit.h) of a network that learns J(t) -> t from mosaics of side x side: the mean square of what its image and
-// the target differ by. Throws Error when the network is no map of so many planes.
-Problem make_lesson_problem(const NetworkFactory& make, const OpTable& table, std::size_t planes, bool filtered,
-                            int64_t side);
+// the target differ by, in units of the table's noise (learned_map.h). Throws Error when the network is no map.
+Problem make_lesson_problem(const NetworkFactory& make, const OpTable& table, int64_t side);
 
 // The learning rate of an iteration, from 1, relative to the largest: linear up to a twentieth, then half a cosine.
 double lesson_rate(int64_t iteration, int64_t iterations);
 
-// One pass of nonlocal Bayes with the noise that such a table makes: the second input of a map.
-std::vector<Plane> prefilter(const std::vector<Plane>& decoded, const JpegPipeline& pipeline);
-
-// f applied to the model's own file: the picture, neither clamped nor in the cells.
-Image apply_map(const LearnedMap& map, const JpegModel& model, bool filtered, bool all_symmetries);
+// f applied to the model's own file, of which `filtered` are the planes as the filter leaves them: the picture, not in
+// the cells.
+std::vector<Plane> apply_map(const LearnedMap& map, const JpegModel& model, const std::vector<Plane>& filtered);
 
 // (1 - weight) filtered + weight learned, in the file's cells (to_posterior_mean, filter.h's factor).
-Image blend(const Image& filtered, const Image& learned, double weight, const JpegModel& model);
+std::vector<Plane> blend(const std::vector<Plane>& filtered, const std::vector<Plane>& learned, double weight,
+                         const JpegModel& model);
 
 // The weight, from 0 to 1, by the bootstrap above, on the middle of the picture.
-double find_blend_weight(const LearnedMap& map, const Image& filtered, const JpegModel& model, bool filtered_input,
-                         bool all_symmetries);
+double find_blend_weight(const LearnedMap& map, const Image& filtered, const JpegModel& model);
 
 class Lesson {
  public:
   // filtered: filter_jpeg()'s result, of the file's size. make: networks from what learned_map.h says; what weights
-  // they bring are where the lesson starts. Model and table must outlive this. Throws Error when something does not
-  // fit.
+  // they bring are where the lesson starts. The table must outlive this. Throws Error when something does not
+  // fit. `advance` hears of the filtering of the mosaics, and may end it.
   Lesson(const JpegModel& model, const Image& filtered, NetworkFactory make, const OpTable& table,
-         const LessonOptions& options);
+         const LessonOptions& options, const Advance& advance = {});
 
   [[nodiscard]] bool done() const { return fit_->iteration() >= options_.iterations; }
   [[nodiscard]] int64_t iteration() const { return fit_->iteration(); }
-  // One iteration. Returns how far the network's pictures are from their targets: rms in grey levels.
+  // One iteration. Returns how far the network's picture is from its target: rms in grey levels.
   double step();
   // f as it stands, with the average of its weights.
   [[nodiscard]] LearnedMap map() const;
-
-  struct Result {
-    Image image;        // in the cells, not clamped or rounded: to_consistent() comes behind it
-    Image learned;      // f(y) alone, likewise
-    double weight = 0;  // of f(y) in the image
-  };
-  [[nodiscard]] Result result() const;
 
   // Everything that a Lesson of the same arguments needs to go on as if nothing had happened.
   void save(Archive& archive) { fit_->save(archive); }
@@ -97,11 +88,10 @@ class Lesson {
   [[nodiscard]] Fit& fit() { return *fit_; }
 
  private:
-  const JpegModel& model_;
-  Image filtered_;
   NetworkFactory make_;
   const OpTable& table_;
   LessonOptions options_;
+  double noise_;  // table_noise()
   std::unique_ptr<Fit> fit_;
 };
 

@@ -1,7 +1,16 @@
 #include "engine/restore/mosaic_pairs.h"
 
-#include <algorithm>
+#include <omp.h>
 
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cmath>
+#include <fstream>
+#include <limits>
+
+#include "engine/image/digest.h"
+#include "engine/restore/filter.h"
 #include "engine/train/random.h"
 #include "graph/error.h"
 
@@ -9,6 +18,7 @@ namespace hourglass {
 namespace {
 
 constexpr int64_t kNumbersPerPiece = 8;
+constexpr float kStepsPerLevel = 128;  // of the samples that are kept, to a grey level
 
 // A whole number from 0 to count - 1.
 int64_t pick(float number, int64_t count) {
@@ -21,29 +31,11 @@ int64_t mirrored(int64_t at, int64_t length) {
   return at < length ? at : 2 * length - 1 - at;
 }
 
-float* write_planes(const std::vector<Plane>& planes, float* to) {
-  for (const Plane& plane : planes) {
-    to = std::transform(plane.samples.begin(), plane.samples.end(), to, [](float v) { return v / kMapScale; });
-  }
-  return to;
-}
-
 }  // namespace
 
-std::vector<Plane> mirrored(const std::vector<Plane>& planes, bool rows, bool columns) {
-  std::vector<Plane> result = planes;
-  for (Plane& plane : result) {
-    for (int64_t y = 0; columns && y < plane.height; ++y) std::reverse(plane.row(y), plane.row(y) + plane.width);
-    for (int64_t y = 0; rows && y < plane.height / 2; ++y) {
-      std::swap_ranges(plane.row(y), plane.row(y) + plane.width, plane.row(plane.height - 1 - y));
-    }
-  }
-  return result;
-}
-
-MosaicPairs::MosaicPairs(std::vector<JpegPipeline> pipelines, std::vector<PictureGroup> groups,
-                         const MosaicOptions& options)
-    : pipelines_(std::move(pipelines)), groups_(std::move(groups)), options_(options) {
+Mosaics::Mosaics(const std::vector<JpegCoefficients>& files, std::vector<PictureGroup> groups,
+                 const MosaicOptions& options)
+    : groups_(std::move(groups)), options_(options) {
   if (options.piece < kMapMultiple || options.piece % kMapMultiple != 0 || options.side < options.piece ||
       options.side % options.piece != 0) {
     fail(
@@ -51,12 +43,13 @@ MosaicPairs::MosaicPairs(std::vector<JpegPipeline> pipelines, std::vector<Pictur
         "side",
         options.side, options.piece, kMapMultiple);
   }
-  if (pipelines_.empty()) fail("mosaics need a JPEG pipeline that they go through");
+  if (files.empty()) fail("mosaics need a JPEG whose compression they go through");
+  for (const JpegCoefficients& file : files) files_.push_back(without_coefficients(file));
   for (const PictureGroup& group : groups_) {
     if (group.pictures.empty() || !(group.share > 0)) fail("a group of pictures to learn from is empty");
     for (const std::vector<Plane>& picture : group.pictures) {
-      if (picture.size() != pipelines_[0].components().size()) {
-        fail("a picture has {} planes, the JPEG {} components", picture.size(), pipelines_[0].components().size());
+      if (picture.size() != files_[0].components.size()) {
+        fail("a picture has {} planes, the JPEG {} components", picture.size(), files_[0].components.size());
       }
     }
     shares_ += group.share;
@@ -64,7 +57,7 @@ MosaicPairs::MosaicPairs(std::vector<JpegPipeline> pipelines, std::vector<Pictur
   if (groups_.empty()) fail("there are no pictures to learn from");
 }
 
-void MosaicPairs::draw_piece(std::span<const float> dice, int64_t y0, int64_t x0, std::vector<Plane>& mosaic) const {
+void Mosaics::draw_piece(std::span<const float> dice, int64_t y0, int64_t x0, std::vector<Plane>& mosaic) const {
   double share = dice[0] * shares_;
   std::size_t chosen = 0;
   while (chosen + 1 < groups_.size() && share >= groups_[chosen].share) share -= groups_[chosen++].share;
@@ -92,52 +85,150 @@ void MosaicPairs::draw_piece(std::span<const float> dice, int64_t y0, int64_t x0
   }
 }
 
-MosaicPairs::Mosaic MosaicPairs::mosaic(int64_t iteration) const {
+Mosaics::Target Mosaics::draw(int64_t index) const {
   const int64_t count = options_.side / options_.piece;
-  const std::vector<float> dice = draw_uniform(options_.seed, Stream::pairs, static_cast<uint32_t>(iteration),
-                                               1 + count * count * kNumbersPerPiece, 0, 1);
-  Mosaic mosaic;
-  mosaic.pipeline = &pipelines_[static_cast<std::size_t>(pick(dice[0], static_cast<int64_t>(pipelines_.size())))];
+  const std::vector<float> dice = draw_uniform(options_.seed, Stream::pairs, static_cast<uint32_t>(index),
+                                               1 + kNumbersPerPiece * count * count, 0, 1);
+  Target target;
+  target.file = static_cast<std::size_t>(pick(dice[0], static_cast<int64_t>(files_.size())));
   for (std::size_t p = 0; p < groups_[0].pictures[0].size(); ++p) {
-    mosaic.target.emplace_back(options_.side, options_.side);
+    target.planes.emplace_back(options_.side, options_.side);
   }
   std::span<const float> rest = std::span(dice).subspan(1);
   for (int64_t y = 0; y < count; ++y) {
     for (int64_t x = 0; x < count; ++x) {
-      draw_piece(rest.first(kNumbersPerPiece), y * options_.piece, x * options_.piece, mosaic.target);
+      draw_piece(rest.first(kNumbersPerPiece), y * options_.piece, x * options_.piece, target.planes);
       rest = rest.subspan(kNumbersPerPiece);
     }
   }
-  return mosaic;
+  return target;
+}
+
+std::string Mosaics::digest() const {
+  Digest digest;
+  const auto add = [&](const auto* values, std::size_t count) {
+    digest.add(std::span(reinterpret_cast<const uint8_t*>(values), count * sizeof(*values)));
+  };
+  const std::array options{options_.side, options_.piece, static_cast<int64_t>(options_.seed)};
+  add(options.data(), options.size());
+  for (const JpegCoefficients& file : files_) {
+    for (const JpegComponent& c : file.components) {
+      const std::array sampling{c.h_sampling, c.v_sampling};
+      add(sampling.data(), sampling.size());
+      add(c.quantization.data(), c.quantization.size());
+    }
+  }
+  for (const PictureGroup& group : groups_) {
+    add(&group.share, 1);
+    for (const std::vector<Plane>& picture : group.pictures) {
+      for (const Plane& plane : picture) add(plane.samples.data(), plane.samples.size());
+    }
+  }
+  return digest.hex();
+}
+
+MosaicPairs::MosaicPairs(const Mosaics& mosaics, int64_t count, int64_t channels, const Advance& advance,
+                         const std::string& keep)
+    : side_(mosaics.options().side),
+      channels_(channels),
+      planes_(mosaics.files()[0].components.size()),
+      seed_(mosaics.options().seed + 1),
+      samples_(static_cast<std::size_t>(count)) {
+  if (count < 1) fail("pairs need at least one mosaic");
+  for (const JpegCoefficients& file : mosaics.files()) pipelines_.emplace_back(JpegModel(file));
+  const std::string key = keep.empty() ? std::string{} : mosaics.digest();
+  if (!keep.empty() && read(keep, key)) return;
+  filter_all(mosaics, advance);
+  if (!keep.empty() && samples_.size() == static_cast<std::size_t>(count)) write(keep, key);
+}
+
+MosaicPairs::Sample MosaicPairs::filtered(const Mosaics& mosaics, int64_t index) {
+  const Mosaics::Target target = mosaics.draw(index);
+  const JpegModel like(mosaics.files()[target.file]);
+  const JpegCoefficients file = compress_like(target.planes, like);
+  const JpegModel model(file);
+  const std::vector<Plane> decoded = decode(model);
+  Image image = model.to_image(decoded);
+  clamp(image);
+  const std::vector<Plane> filtered = model.to_planes(filter_jpeg(image, image, model));
+  Sample sample{.file = target.file, .values = {}};
+  for (const std::vector<Plane>* planes : {&decoded, &filtered, &target.planes}) {
+    for (const Plane& plane : *planes) {
+      for (const float value : plane.samples) {
+        constexpr float kMost = std::numeric_limits<int16_t>::max();
+        sample.values.push_back(static_cast<int16_t>(std::lround(std::clamp(kStepsPerLevel * value, -kMost, kMost))));
+      }
+    }
+  }
+  return sample;
+}
+
+void MosaicPairs::filter_all(const Mosaics& mosaics, const Advance& advance) {
+  std::atomic<bool> ended = false;
+  std::atomic<int64_t> done = 0;
+  const auto count = static_cast<double>(samples_.size());
+#pragma omp parallel for schedule(dynamic)
+  for (std::size_t i = 0; i < samples_.size(); ++i) {
+    if (ended && i > 0) continue;
+    samples_[i] = filtered(mosaics, static_cast<int64_t>(i));
+    ++done;
+    if (advance && omp_get_thread_num() == 0 && !advance(static_cast<double>(done) / count)) ended = true;
+  }
+  if (advance && !ended) advance(1);
+  std::erase_if(samples_, [](const Sample& sample) { return sample.values.empty(); });
+}
+
+// The key, then each sample: the number of its file and its values.
+bool MosaicPairs::read(const std::string& path, const std::string& key) {
+  std::ifstream file(path, std::ios::binary);
+  std::string there(key.size(), ' ');
+  file.read(there.data(), static_cast<std::streamsize>(there.size()));
+  if (!file || there != key) return false;
+  for (Sample& sample : samples_) {
+    uint32_t number = 0;
+    sample.values.resize(3 * planes_ * static_cast<std::size_t>(side_ * side_));
+    file.read(reinterpret_cast<char*>(&number), sizeof(number));
+    file.read(reinterpret_cast<char*>(sample.values.data()),
+              static_cast<std::streamsize>(sample.values.size() * sizeof(int16_t)));
+    if (!file || number >= pipelines_.size()) return false;
+    sample.file = number;
+  }
+  return true;
+}
+
+void MosaicPairs::write(const std::string& path, const std::string& key) const {
+  std::ofstream file(path, std::ios::binary);
+  file.write(key.data(), static_cast<std::streamsize>(key.size()));
+  for (const Sample& sample : samples_) {
+    const auto number = static_cast<uint32_t>(sample.file);
+    file.write(reinterpret_cast<const char*>(&number), sizeof(number));
+    file.write(reinterpret_cast<const char*>(sample.values.data()),
+               static_cast<std::streamsize>(sample.values.size() * sizeof(int16_t)));
+  }
+  file.close();
+  if (!file) fail("{}: can't be written", path);
 }
 
 void MosaicPairs::draw(int64_t iteration, std::span<float> input, std::span<float> target) const {
-  const Mosaic drawn = mosaic(iteration);
-  write_map_input(drawn.pipeline->apply(drawn.target), {}, *drawn.pipeline, input);
-  write_planes(drawn.target, target.data());
-}
-
-FilteredPairs::FilteredPairs(const MosaicPairs& mosaics, const PlaneFilter& filter, int64_t count, uint64_t seed)
-    : seed_(seed) {
-  if (count < 1) fail("filtered pairs need at least one mosaic");
-  for (int64_t i = 1; i <= count; ++i) {
-    MosaicPairs::Mosaic mosaic = mosaics.mosaic(i);
-    std::vector<Plane> decoded = mosaic.pipeline->apply(mosaic.target);
-    std::vector<Plane> filtered = filter(decoded, *mosaic.pipeline);
-    samples_.push_back({.decoded = std::move(decoded),
-                        .filtered = std::move(filtered),
-                        .target = std::move(mosaic.target),
-                        .pipeline = *mosaic.pipeline});
-  }
-}
-
-void FilteredPairs::draw(int64_t iteration, std::span<float> input, std::span<float> target) const {
-  // Mirrored, a mosaic of whole blocks is the one that would have come of the mirrored target.
   const std::vector<float> dice = draw_uniform(seed_, Stream::pairs, static_cast<uint32_t>(iteration), 3, 0, 1);
   const Sample& sample = samples_[static_cast<std::size_t>(pick(dice[0], static_cast<int64_t>(samples_.size())))];
-  const auto turn = [&](const std::vector<Plane>& planes) { return mirrored(planes, dice[1] < 0.5F, dice[2] < 0.5F); };
-  write_map_input(turn(sample.decoded), turn(sample.filtered), sample.pipeline, input);
-  write_planes(turn(sample.target), target.data());
+  const int16_t* from = sample.values.data();
+  // Mirrored, a mosaic of whole blocks is the one that would have come of the mirrored target.
+  const auto next = [&] {
+    std::vector<Plane> planes;
+    for (std::size_t p = 0; p < planes_; ++p) {
+      planes.emplace_back(side_, side_);
+      for (float& value : planes.back().samples) value = static_cast<float>(*from++) / kStepsPerLevel;
+    }
+    return mirrored(planes, dice[1] < 0.5F, dice[2] < 0.5F);
+  };
+  const std::vector<Plane> decoded = next(), filtered = next(), clean = next();
+  write_map_input(decoded, filtered, pipelines_[sample.file], channels_, input);
+  float* to = target.data();
+  for (std::size_t p = 0; p < std::min(clean.size(), static_cast<std::size_t>(channels_)); ++p) {
+    to = std::transform(clean[p].samples.begin(), clean[p].samples.end(), to, [](float v) { return v / kMapScale; });
+  }
+  std::fill(to, target.data() + target.size(), 0.0F);
 }
 
 }  // namespace hourglass

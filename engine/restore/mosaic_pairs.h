@@ -1,16 +1,18 @@
-// Pairs (J(t), t) to learn from: t is a mosaic of pieces of clean pictures, J(t) what JPEG makes of it.
+// Pairs (J(t), t) to learn from: t is a mosaic of pieces of clean pictures, J(t) what JPEG makes of it, and beside it
+// what the filter makes of J(t).
 //
 // Each piece is drawn on its own: a group of pictures by its share, a picture of it, a place, one of eight ways to turn
 // it. Several small pieces in one mosaic show more of the pictures in an iteration than a large one does. A picture
 // that is smaller than a piece goes on in mirrors. Since a piece may begin anywhere in its picture, all grid offsets
-// occur.
+// occur. The filter takes longer than an iteration, so a number of mosaics is drawn and filtered beforehand.
 #pragma once
 
-#include <functional>
+#include <string>
 #include <vector>
 
 #include "engine/restore/jpeg_pipeline.h"
 #include "engine/restore/learned_map.h"
+#include "engine/restore/task.h"
 #include "engine/train/pairs.h"
 
 namespace hourglass {
@@ -24,55 +26,68 @@ struct PictureGroup {
   bool off_grid = false;
 };
 
-// The planes with their rows, their columns, or both in reverse order.
-std::vector<Plane> mirrored(const std::vector<Plane>& planes, bool rows, bool columns);
-
-// Filters J(t), for networks that are given both.
-using PlaneFilter = std::function<std::vector<Plane>(const std::vector<Plane>& decoded, const JpegPipeline& pipeline)>;
-
 struct MosaicOptions {
-  int64_t side = 256, piece = 128;  // pixels; piece divides side, and both are multiples of kMapMultiple
+  int64_t side = 128, piece = 64;  // pixels; piece divides side, and both are multiples of kMapMultiple
   uint64_t seed = 0;
 };
 
-class MosaicPairs : public Pairs {
+class Mosaics {
  public:
-  // In each iteration one of the pipelines is drawn. Throws Error for sides that don't suit, no pictures, no pipeline.
-  MosaicPairs(std::vector<JpegPipeline> pipelines, std::vector<PictureGroup> groups, const MosaicOptions& options);
+  // Each mosaic goes through one of the files' pipelines, which is drawn; of the files only tables, sampling and colour
+  // count. Throws Error for sides that don't suit, no pictures, no file.
+  Mosaics(const std::vector<JpegCoefficients>& files, std::vector<PictureGroup> groups, const MosaicOptions& options);
 
-  // A mosaic and the pipeline that it goes through.
-  struct Mosaic {
-    std::vector<Plane> target;
-    const JpegPipeline* pipeline = nullptr;
+  // A mosaic, and the number of the file that it goes through. A function of the options and the index alone.
+  struct Target {
+    std::vector<Plane> planes;
+    std::size_t file = 0;
   };
-  [[nodiscard]] Mosaic mosaic(int64_t iteration) const;
+  [[nodiscard]] Target draw(int64_t index) const;
 
-  // input: z of learned_map.h; target: planes divided by kMapScale.
-  void draw(int64_t iteration, std::span<float> input, std::span<float> target) const override;
+  [[nodiscard]] const MosaicOptions& options() const { return options_; }
+  [[nodiscard]] const std::vector<JpegCoefficients>& files() const { return files_; }
+  // Differs for mosaics that differ: SHA-256 of the options, the tables and the pictures.
+  [[nodiscard]] std::string digest() const;
 
  private:
   void draw_piece(std::span<const float> dice, int64_t y0, int64_t x0, std::vector<Plane>& mosaic) const;
 
-  std::vector<JpegPipeline> pipelines_;
+  std::vector<JpegCoefficients> files_;  // without coefficients
   std::vector<PictureGroup> groups_;
   MosaicOptions options_;
   double shares_ = 0;  // sum
 };
 
-// A number of mosaics drawn and filtered beforehand, since a filter takes longer than an iteration; each
-// iteration takes one of them, mirrored in one of four ways.
-class FilteredPairs : public Pairs {
+// Mosaics with what J and the filter make of them; each iteration takes one of them, mirrored in one of four ways.
+class MosaicPairs : public Pairs {
  public:
-  FilteredPairs(const MosaicPairs& mosaics, const PlaneFilter& filter, int64_t count, uint64_t seed);
+  // Mosaics 0 to count - 1, filtered in parallel, for maps of so many channels. `advance` may end it early: the pairs
+  // are then those that are there, at least one. keep: a file that holds filtered mosaics, where it has been written
+  // for the same mosaics, and is written otherwise; empty for none. Throws Error where it can't be written.
+  MosaicPairs(const Mosaics& mosaics, int64_t count, int64_t channels, const Advance& advance = {},
+              const std::string& keep = {});
+
+  // input: z of learned_map.h; target: planes divided by kMapScale.
   void draw(int64_t iteration, std::span<float> input, std::span<float> target) const override;
+
+  [[nodiscard]] std::size_t size() const { return samples_.size(); }
 
  private:
   struct Sample {
-    std::vector<Plane> decoded, filtered, target;
-    JpegPipeline pipeline;
+    std::size_t file = 0;  // number of the pipeline
+    // Decoded, filtered and target planes, in steps of 1 / kStepsPerLevel; empty where the mosaic was not filtered.
+    std::vector<int16_t> values;
   };
-  std::vector<Sample> samples_;
+  static Sample filtered(const Mosaics& mosaics, int64_t index);
+  void filter_all(const Mosaics& mosaics, const Advance& advance);
+  bool read(const std::string& path, const std::string& key);
+  void write(const std::string& path, const std::string& key) const;
+
+  int64_t side_, channels_;
+  std::size_t planes_;  // of the files
   uint64_t seed_;
+  std::vector<JpegPipeline> pipelines_;
+  std::vector<Sample> samples_;
 };
 
 }  // namespace hourglass

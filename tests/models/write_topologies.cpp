@@ -64,7 +64,7 @@ std::map<std::string, Graph> topologies() {
                                        .padding = Padding::zero,
                                        .sigmoid = false},
                                       13, 18);
-  graphs["residual_unet"] = make_residual_unet({.channels = {4, 6, 5}, .input_depth = 7, .base = 1}, 24, 16);
+  graphs["residual_unet"] = make_residual_unet({.channels = {4, 6, 5}, .input_depth = 7}, 24, 16);
   graphs["deep_decoder"] = make_deep_decoder({.channels = {6, 5, 4}, .input_depth = 3}, 24, 16);
   graphs["deep_decoder-transposed"] = make_deep_decoder({.channels = {6, 5},
                                                          .input_depth = 3,

@@ -1,0 +1,76 @@
+#include "engine/restore/pretraining.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/restore/dead_leaves.h"
+#include "engine/restore/lesson.h"
+#include "graph/error.h"
+
+namespace hourglass {
+
+std::vector<JpegCoefficients> jpeg_files(const std::vector<int>& qualities, int channels) {
+  constexpr std::size_t kFullChromaEvery = 3;
+  const Image blank(kMapMultiple, kMapMultiple, channels);
+  std::vector<JpegCoefficients> files;
+  const auto add = [&](int quality, Subsampling subsampling) {
+    files.push_back(read_jpeg_coefficients(encode_jpeg(blank, {.quality = quality, .subsampling = subsampling})));
+  };
+  for (std::size_t i = 0; i < qualities.size(); ++i) {
+    add(qualities[i], Subsampling::s420);
+    if (channels > 1 && i % kFullChromaEvery == 1) add(qualities[i], Subsampling::s444);
+  }
+  return files;
+}
+
+Pretraining::Pretraining(NetworkFactory make, const OpTable& table, const std::vector<JpegCoefficients>& files,
+                         const PretrainingOptions& options, const Advance& advance)
+    : make_(std::move(make)), options_(options) {
+  if (files.empty()) fail("pretraining needs a JPEG whose compression it is to undo");
+  const Problem problem = make_lesson_problem(make_, table, options.mosaic.side);
+  PictureGroup leaves;
+  {
+    // A piece may lie in several places of its picture.
+    constexpr int64_t kMargin = 32;
+    const int64_t side = options.mosaic.piece + kMargin;
+    const JpegModel model(files[0]);
+    const int channels = files[0].components.size() == 1 ? 1 : 3;
+    for (const Image& picture : draw_dead_leaves(
+             options.mosaic.seed, {.width = side, .height = side, .channels = channels}, options.pictures)) {
+      leaves.pictures.push_back(model.to_planes(picture));
+    }
+  }
+  const Mosaics mosaics(files, {std::move(leaves)}, options.mosaic);
+  fit_ = std::make_unique<Fit>(
+      problem, table,
+      FitOptions{.seed = options.mosaic.seed,
+                 .adam = {.learning_rate = options.learning_rate},
+                 .pairs = std::make_shared<MosaicPairs>(mosaics, options.mosaics, problem.graph.shape(problem.image)[1],
+                                                        advance, options.keep_mosaics),
+                 .weights_decay = options.weights_decay,
+                 .threads = options.threads,
+                 .precision = options.precision,
+                 .memory_limit = options.memory_limit});
+}
+
+double Pretraining::step() {
+  fit_->set_learning_rate(options_.learning_rate * lesson_rate(fit_->iteration() + 1, options_.iterations));
+  return std::sqrt(fit_->step());
+}
+
+Graph Pretraining::network() const {
+  constexpr int64_t kSide = 4 * kMapMultiple;  // any: the file leaves it open
+  Graph graph = make_(kSide, kSide);
+  const std::vector<std::vector<float>> weights = fit_->averaged_weights();
+  const std::vector<ValueId> parameters = graph.parameters();
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    Value& value = graph.value(parameters[i]);
+    HostTensor tensor(DType::f32, value.type.shape);
+    std::copy(weights[i].begin(), weights[i].end(), tensor.values.begin());
+    value.init = {};
+    value.data = std::make_shared<const HostTensor>(std::move(tensor));
+  }
+  return graph;
+}
+
+}  // namespace hourglass

@@ -1,0 +1,66 @@
+// The weights that lessons (lesson.h) start from: a network learns to undo JPEG on dead leaves (dead_leaves.h),
+// pictures drawn from a seed, for many tables at once. No photograph is needed.
+//
+//   Pretraining pretraining(make, op_table(), jpeg_files({10, 20, 40}, 3), {.iterations = 20000});
+//   while (!pretraining.done()) pretraining.step();
+//   write_onnx(pretraining.network(), "leaves.onnx", {.dynamic_size = true});
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/image/jpeg.h"
+#include "engine/restore/mosaic_pairs.h"
+#include "engine/restore/network.h"
+#include "engine/restore/task.h"
+#include "engine/runtime/precision.h"
+#include "engine/train/archive.h"
+#include "engine/train/fit.h"
+
+namespace hourglass {
+
+// Empty files with the tables of these qualities of libjpeg's scale, to learn from. channels: 1 or 3. In colour with
+// 4:2:0, and every third quality with full chroma too.
+std::vector<JpegCoefficients> jpeg_files(const std::vector<int>& qualities, int channels);
+
+struct PretrainingOptions {
+  int64_t iterations = 20000;
+  double learning_rate = 1.5e-3;  // as lesson_rate() says
+  double weights_decay = 0.998;   // FitOptions::weights_decay
+  int64_t pictures = 2000;        // dead leaves
+  int64_t mosaics = 1000;         // drawn from these and filtered beforehand, the longest part of a short pretraining
+  std::string keep_mosaics;       // MosaicPairs' keep
+  MosaicOptions mosaic{.side = 256, .piece = 128, .seed = 0};  // the seed draws the pictures and the first weights too
+  int threads = 0;                                             // 0: all that are available
+  Precision precision = Precision::f32;
+  std::size_t memory_limit = 0;  // FitOptions::memory_limit
+};
+
+class Pretraining {
+ public:
+  // make: maps as learned_map.h wants them; what weights they bring are where it starts. files: compressions to undo,
+  // of one number of components. `advance` hears of the drawing and filtering, and may end it. The table must outlive
+  // this. Throws Error when something does not fit.
+  Pretraining(NetworkFactory make, const OpTable& table, const std::vector<JpegCoefficients>& files,
+              const PretrainingOptions& options, const Advance& advance = {});
+
+  [[nodiscard]] bool done() const { return fit_->iteration() >= options_.iterations; }
+  [[nodiscard]] int64_t iteration() const { return fit_->iteration(); }
+  // One iteration. Returns how far the network's picture is from its target: rms in units of the table's noise.
+  double step();
+  // With the average of its weights.
+  [[nodiscard]] Graph network() const;
+
+  // Everything that a Pretraining of the same arguments needs to go on as if nothing had happened.
+  void save(Archive& archive) { fit_->save(archive); }
+  void load(const Archive& archive) { fit_->load(archive); }
+
+ private:
+  NetworkFactory make_;
+  PretrainingOptions options_;
+  std::unique_ptr<Fit> fit_;
+};
+
+}  // namespace hourglass

@@ -1,0 +1,98 @@
+// hourglass learn: weights out of drawn pictures, repeated to the byte, and what restore makes of them.
+#include <doctest/doctest.h>
+#include <signal.h>  // SIGINT
+
+#include <filesystem>
+
+#include "engine/image/file.h"
+#include "engine/image/read_image.h"
+#include "engine/train/archive.h"
+#include "tests/cli/run.h"
+#include "tests/temporary_folder.h"
+
+namespace hourglass::test {
+namespace {
+
+using Names = std::vector<std::string>;
+
+// A small network that sees one mosaic.
+Names learn(const std::string& output, const Names& more) {
+  Names arguments{"learn", "-o",          output, "--mosaics",  "1", "--drawings",
+                  "2",     "--qualities", "20",   "--channels", "4", "--convolutions",
+                  "1",     "--threads",   "1",    "--seed",     "3"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+}  // namespace
+
+TEST_CASE("the same seed makes the same weights, whose file says how they were made") {
+  const TemporaryFolder folder;
+  const std::string first = folder / "first.onnx", second = folder / "second.onnx", other = folder / "other.onnx";
+  const Run made = run(learn(first, {"--gray", "--iterations", "3"}));
+  CAPTURE(made.err);
+  REQUIRE(made.exit_code == 0);
+  CHECK_CONTAINS(made.err, "filter 100 %");
+  CHECK_CONTAINS(made.err, "3/3");
+  CHECK_CONTAINS(made.err, "first.onnx: 3 iterations, ");
+  CHECK(folder.names() == Names{"first.onnx"});
+  REQUIRE(run(learn(second, {"--gray", "--iterations", "3", "-q"})).exit_code == 0);
+  const std::vector<uint8_t> bytes = read_file(first);
+  CHECK(read_file(second) == bytes);
+  const std::string text(bytes.begin(), bytes.end());
+  CHECK_CONTAINS(text, "hourglass learn -o OUTPUT --channels 4 --convolutions 1 --drawings 2 --gray --iterations 3");
+  CHECK_CONTAINS(text, "--seed 3 ");
+  REQUIRE(run(learn(other, {"--gray", "--iterations", "4"})).exit_code == 0);
+  CHECK(read_file(other) != bytes);
+
+  check_fails(run(learn(first, {"--gray", "--iterations", "3"})), 1, "first.onnx: exists already; --force");
+
+  // The photograph goes on from there.
+  const Image picture = crop(read_image(data_path("chelsea.png")).image, 120, 60, 80, 72);
+  const std::string photo = folder / "photo.jpg";
+  write_file_atomically(photo, encode_jpeg(picture, {.quality = 10}), false);
+  const Run restored = run({"restore", photo, "--start", first, "--lessons", "1", "--threads", "1", "--json"});
+  CAPTURE(restored.err);
+  CHECK(restored.exit_code == 0);
+  CHECK(read_image(folder / "photo.restored.png").image.width == 80);
+}
+
+TEST_CASE("learning that was ended goes on to the same bytes") {
+  const TemporaryFolder folder;
+  const std::string whole = folder / "whole.onnx", parts = folder / "parts.onnx", checkpoint = parts + ".ckpt";
+  REQUIRE(run(learn(whole, {"--gray", "--iterations", "60", "-q"})).exit_code == 0);
+  const auto reached = [&] {
+    return std::filesystem::exists(checkpoint) ? Archive::decode(read_file(checkpoint)).integer("fit/iteration") : 0;
+  };
+  const Run ended = run_and_signal_when(learn(parts, {"--gray", "--iterations", "60", "--checkpoint-every", "0"}),
+                                        SIGINT, [&] { return reached() > 3; });
+  CAPTURE(ended.err);
+  REQUIRE(ended.exit_code == 130);
+  REQUIRE(reached() < 60);
+  CHECK_CONTAINS(ended.err, "to go on: hourglass learn -o ");
+  CHECK(folder.names() == Names{"parts.onnx", "parts.onnx.ckpt", "whole.onnx"});
+  CHECK(read_file(parts) != read_file(whole));
+  check_fails(run({"learn", "-o", parts, "--resume", checkpoint, "--iterations", "70"}), 1,
+              "was begun with --iterations 60, not 70");
+  REQUIRE(run({"learn", "-o", parts, "--resume", checkpoint, "-q"}).exit_code == 0);
+  CHECK(read_file(parts) == read_file(whole));
+  CHECK(folder.names() == Names{"parts.onnx", "whole.onnx"});
+}
+
+TEST_CASE("a file's own table can be learned, and what does not fit is refused") {
+  const TemporaryFolder folder;
+  const std::string photo = folder / "photo.jpg", output = folder / "out.onnx";
+  write_file_atomically(photo, encode_jpeg(read_image(data_path("chelsea.png")).image, {.quality = 30}), false);
+  REQUIRE(run(learn(output, {"--table-from", photo, "--iterations", "1"})).exit_code == 0);
+  // In colour: three planes and twice eight phases.
+  const Run info = run({"model", "check", output});
+  CHECK_CONTAINS(info.out, "16");
+  check_fails(run(learn(output, {"--table-from", photo, "--iterations", "1", "--gray", "--force"})), 1,
+              "photo.jpg: has 3 components, and the network learns 1: leave out --gray");
+  check_fails(run(learn(output, {"--start", data_path("../../../models/unet.onnx"), "--force"})), 1,
+              "to undo a JPEG's compression it must make");
+  check_fails(run(learn(output, {"--start", output, "--force"})), 1, "--start");
+  check_fails(run(learn(output, {"--iterations", "0"})), 2, "--iterations");
+}
+
+}  // namespace hourglass::test
