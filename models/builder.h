@@ -97,7 +97,7 @@ struct TextureOptions {
 // picture may be cut into tiles; zero padding; LeakyRelu of slope 0.1 behind each 3x3 convolution; convolutions of 2x2
 // between the scales. It starts near the identity. channels[0] is full size, each further entry halves it.
 struct ResidualUnetOptions {
-  std::vector<int64_t> channels{16, 32, 48};
+  std::vector<int64_t> channels{24, 48, 64};
   int64_t convolutions = 2;  // of 3x3 in each block
   int64_t input_depth = 6;
   int64_t output_channels = 1;

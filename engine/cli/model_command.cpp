@@ -14,6 +14,7 @@
 #include "engine/cli/size_option.h"
 #include "engine/image/file.h"
 #include "engine/restore/energy.h"
+#include "engine/restore/learned_map.h"
 #include "engine/restore/network.h"
 #include "engine/train/fit.h"
 #include "graph/error.h"
@@ -32,9 +33,9 @@ struct MakeOptions {
   std::string kind = "skip";
   // Empty: not given. What belongs to some kinds only is refused for the others.
   std::vector<int64_t> channels, up_channels, skips;
-  int64_t depth = 32, output_channels = 3;
+  int64_t output_channels = 3;
   std::optional<double> sigma;
-  std::optional<int64_t> blocks, scales, filter, filter_down, filter_up, filter_skip;
+  std::optional<int64_t> depth, convolutions, blocks, scales, filter, filter_down, filter_up, filter_skip;
   std::string upsample, down, activation, padding;
   bool no_extra_1x1 = false, no_sigmoid = false, force = false;
   std::string output;
@@ -50,6 +51,7 @@ Examples:
   hourglass model make --kind resnet --channels 64 --blocks 6 -o resnet.onnx
   hourglass model make --kind deep_decoder --channels 64,64,64,64 -o decoder.onnx
   hourglass model make --kind texture --scales 6 -o texture.onnx
+  hourglass model make --kind residual_unet --channels 32,64 -o map.onnx
   hourglass model make --kind blur --sigma 2 -o blur.onnx)";
 
 const std::map<std::string, Upsample> kUpsample{
@@ -75,7 +77,8 @@ Check key_of(const std::map<std::string, T>& choices) {
 template <class Options>
 Options shared_options(const MakeOptions& make) {
   Options options;
-  options.input_depth = make.depth;
+  constexpr int64_t kDepth = 32;
+  options.input_depth = make.depth.value_or(kDepth);
   options.output_channels = make.output_channels;
   if (!make.activation.empty()) options.activation = kActivation.at(make.activation);
   options.sigmoid = !make.no_sigmoid;
@@ -113,6 +116,15 @@ void refuse_others(const MakeOptions& make) {
   refuse(make.filter_down.has_value(), kSkip, "--filter-down");
   refuse(make.filter_up.has_value(), kSkip, "--filter-up");
   refuse(make.filter_skip.has_value(), kSkip, "--filter-skip");
+  refuse(
+      make.depth.has_value(), requires(Options o) { o.input_depth; } && !std::is_same_v<Options, ResidualUnetOptions>,
+      "--depth");
+  refuse(
+      make.convolutions.has_value(), requires(Options o) { o.convolutions; }, "--convolutions");
+  refuse(
+      !make.activation.empty(), requires(Options o) { o.activation; }, "--activation");
+  refuse(
+      make.no_sigmoid, requires(Options o) { o.sigmoid; }, "--no-sigmoid");
   refuse(
       make.filter.has_value(), requires(Options o) { o.filter; }, "--filter");
   refuse(
@@ -163,6 +175,15 @@ Graph make_graph(const MakeOptions& make) {
     if (make.scales) options.scales = *make.scales;
     return made(make_texture, options, options.filter);
   }
+  if (make.kind == "residual_unet") {
+    refuse_others<ResidualUnetOptions>(make);
+    if (make.output_channels != 1 && make.output_channels != 3) fail("--output-channels: 1 or 3 for a residual_unet");
+    ResidualUnetOptions options{.input_depth = map_input_depth(make.output_channels),
+                                .output_channels = make.output_channels};
+    if (!make.channels.empty()) options.channels = make.channels;
+    if (make.convolutions) options.convolutions = *make.convolutions;
+    return made(make_residual_unet, options, 3);
+  }
   refuse_others<SkipOptions>(make);
   auto options = shared_options<SkipOptions>(make);
   options.up_channels = make.up_channels;
@@ -194,8 +215,9 @@ Command make_command() {
   command.add(
       {{.names = "--kind",
         .target = &o.kind,
-        .help = "skip: the paper's hourglass; the others by their names; blur is a degradation for 'hourglass restore'",
-        .checks = {one_of({"skip", "unet", "resnet", "deep_decoder", "texture", "blur"})}},
+        .help = "skip: the paper's hourglass; the others by their names; residual_unet is what 'hourglass restore "
+                "--method learn' teaches, blur a degradation for 'hourglass restore'",
+        .checks = {one_of({"skip", "unet", "resnet", "deep_decoder", "texture", "residual_unet", "blur"})}},
        {.names = "--channels",
         .target = &o.channels,
         .help = "Channels of each scale, the finest first (deep_decoder: last): 8,16,32,64,128; "
@@ -206,6 +228,10 @@ Command make_command() {
         .target = &o.blocks,
         .help = "Residual blocks of a resnet; default: 8",
         .checks = {range(1, 256)}},
+       {.names = "--convolutions",
+        .target = &o.convolutions,
+        .help = "Of 3x3 in each block of a residual_unet; default: 2",
+        .checks = {range(1, 16)}},
        {.names = "--scales",
         .target = &o.scales,
         .help = "Sizes that a texture network works at; default: 5",
@@ -214,7 +240,7 @@ Command make_command() {
         .target = &o.sigma,
         .help = "Of a blur, in pixels; default: 1.5",
         .checks = {range(0.05, 64.0)}},
-       {.names = "--depth", .target = &o.depth, .help = "Channels of the input noise"},
+       {.names = "--depth", .target = &o.depth, .help = "Channels of the input noise; default: 32"},
        {.names = "--output-channels", .target = &o.output_channels, .help = "3 for colour, 1 for gray"},
        {.names = "--filter",
         .target = &o.filter,

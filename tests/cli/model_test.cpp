@@ -96,7 +96,8 @@ TEST_CASE("model make: the other kinds, with their options") {
       {"--kind", "unet", "--channels", "4,6", "--upsample", "transposed", "--down", "lanczos"},
       {"--kind", "resnet", "--channels", "6", "--blocks", "2", "--padding", "zero", "--filter", "5"},
       {"--kind", "deep_decoder", "--channels", "6,8,4", "--upsample", "nearest"},
-      {"--kind", "texture", "--channels", "3", "--scales", "3", "--activation", "elu"}};
+      {"--kind", "texture", "--channels", "3", "--scales", "3", "--activation", "elu"},
+      {"--kind", "residual_unet", "--channels", "4,6", "--convolutions", "1"}};
   for (const auto& options : commands) {
     CAPTURE(options[1]);
     const std::string path = folder / (options[1] + ".onnx");
@@ -183,6 +184,9 @@ TEST_CASE("model make refuses what makes no network, and keeps what is there") {
   check_fails(run({"model", "make", "-o", other, "--kind", "unet", "--filter-up", "3"}), 1, "--filter-up");
   check_fails(run({"model", "make", "-o", other, "--filter-down", "4"}), 1, "filter_down");
   check_fails(run({"model", "make", "-o", other, "--kind", "vgg"}), 2, "vgg");
+  check_fails(run({"model", "make", "-o", other, "--kind", "residual_unet", "--depth", "4"}), 1, "--depth");
+  check_fails(run({"model", "make", "-o", other, "--kind", "residual_unet", "--no-sigmoid"}), 1, "--no-sigmoid");
+  check_fails(run({"model", "make", "-o", other, "--kind", "blur", "--activation", "elu"}), 1, "--activation");
   check_fails(run({"model", "make", "-o", other, "--channels", "8,many"}), 2, "many");
   check_fails(run({"model", "make"}), 2, "--output");
   check_fails(run({"model"}), 2, "subcommand");
