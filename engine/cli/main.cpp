@@ -1,9 +1,7 @@
 // The `hourglass` program: the command line, and errors as messages and exit codes. The work is in the layers below.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
 #include <new>
 #include <string>
@@ -11,6 +9,7 @@
 
 #include "engine/cli/commands.h"
 #include "engine/cli/output.h"
+#include "engine/cli/spin_count.h"
 #include "engine/cli/version.h"
 #include "graph/error.h"
 
@@ -41,24 +40,14 @@ ExitCode run(int argc, char** argv) {
   }
 }
 
-// Threads that wait for each other spin, then sleep. libgomp's default, 300 000 turns, is longer than the program's
-// loops, so that on a machine with other work to do the waiting thread holds the CPU that the late one needs: 45 to 66
-// ms per iteration instead of 30 to 34 (small network, 256x256, two threads beside two busy programs). On an idle
-// machine the two are equal; without any spinning it takes 31 ms instead of 13. libgomp reads the environment when it
-// is loaded, before any code of ours, so the program starts itself again. Should that fail, it is only slower.
-void spin_briefly(char** argv) {
-  if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
-  if (setenv("GOMP_SPINCOUNT", "10000", 1) == 0) execv("/proc/self/exe", argv);
-}
-
 }  // namespace
 
 }  // namespace hourglass::cli
 
 int main(int argc, char** argv) {
   using namespace hourglass::cli;
+  restore_environment();
   fill_standard_streams();
-  spin_briefly(argv);
   ExitCode code = ExitCode::error;
   try {
     code = run(argc, argv);

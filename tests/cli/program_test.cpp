@@ -1,5 +1,10 @@
 // The program's frame: help, versions, exit codes.
+#include <signal.h>  // SIGTERM
+
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "engine/image/file.h"
@@ -32,6 +37,50 @@ TEST_CASE("versions of the program and its libraries") {
     CHECK(first >= '0');
     CHECK(first <= '9');
   }
+}
+
+TEST_CASE("threads spin briefly, which costs no second start, no name and no variable") {
+  // libgomp prints what it has read, once for each time that it is loaded.
+  const auto settings_with = [](const char* name, const char* value) {
+    if (name != nullptr) setenv(name, value, 1);
+    setenv("OMP_DISPLAY_ENV", "VERBOSE", 1);
+    const std::string text = run({"--version"}).err;
+    unsetenv("OMP_DISPLAY_ENV");
+    if (name != nullptr) unsetenv(name);
+    return text;
+  };
+  const char* policy = std::getenv("OMP_WAIT_POLICY");
+  const std::string kept = policy == nullptr ? "" : policy;
+  unsetenv("OMP_WAIT_POLICY");
+  const std::string text = settings_with(nullptr, nullptr);
+  if (text.find("GOMP_SPINCOUNT") == std::string::npos) {
+    MESSAGE("skipped: the OpenMP runtime is not libgomp");
+  } else {
+    CHECK_CONTAINS(text, "GOMP_SPINCOUNT = '10000'");
+    const std::string begin = "OPENMP DISPLAY ENVIRONMENT BEGIN";
+    CHECK(text.find(begin) == text.rfind(begin));
+    CHECK_CONTAINS(settings_with("GOMP_SPINCOUNT", "123"), "GOMP_SPINCOUNT = '123'");
+    CHECK(settings_with("OMP_WAIT_POLICY", "PASSIVE").find("'10000'") == std::string::npos);
+  }
+  if (!kept.empty()) setenv("OMP_WAIT_POLICY", kept.c_str(), 1);
+
+  // While it runs, it is found by its name.
+  const TemporaryFolder folder;
+  const std::string photo = folder / "photo.jpg";
+  write_file_atomically(photo, encode_jpeg(read_image(data_path("chelsea.png")).image, {.quality = 10}), false);
+  std::string name;
+  run_and_signal_when({"restore", photo, "-o", folder / "out.png"}, SIGTERM, [&] {
+    for (const auto& process : std::filesystem::directory_iterator("/proc")) {
+      const auto text_of = [&](const char* file) {
+        std::ifstream stream(process.path() / file, std::ios::binary);
+        return std::string(std::istreambuf_iterator<char>(stream), {});
+      };
+      if (text_of("cmdline").find(photo) == std::string::npos) continue;
+      name = text_of("comm");
+    }
+    return name == "hourglass\n";
+  });
+  CHECK(name == "hourglass\n");
 }
 
 TEST_CASE("a wrong command line is code 2 and says where help is") {
