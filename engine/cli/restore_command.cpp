@@ -32,20 +32,20 @@ constexpr const char* kBestLessons = "3200";
 
 constexpr const char* kFooter =
     R"(Methods:
-  filter   Similar patches of the photograph, wherever they lie, clean each other (nonlocal Bayes), and each
-           coefficient is kept in the cell that the JPEG's quantization states. No network, the same every time.
-  learn    The same, and a network that learns in the run, from the photograph made smaller, to undo this file's
-           compression; the two are blended by a weight that is found without the original. OUTPUT holds the filter's
-           result meanwhile. The network starts from weights that have seen nothing but drawn shapes.
+  learn    Similar patches of the photograph, wherever they lie, clean each other (nonlocal Bayes), and each coefficient
+           is kept in the cell that the JPEG's quantization states. Then a network learns, from the photograph made
+           smaller, what this file's compression does and what the filter leaves of it, and goes on where the filter
+           ends. OUTPUT holds the filter's result meanwhile. The network has seen nothing but drawn shapes before.
+  filter   The same without a network: seconds, and the same every time.
   fit      A network starts from noise and learns the photograph before it learns the artifacts (Deep Image Prior).
            Its average over the last hundred or so iterations is filtered in the same way. OUTPUT holds the filter's
            result meanwhile, and keeps it when a fit is ended that has less than 200 iterations behind it.
 Ctrl-C ends early and keeps the result.
 
 Examples:
-  hourglass restore photo.jpg                      writes photo.restored.png beside it, within seconds
-  hourglass restore photo.jpg --method learn       a little better, some ten seconds more
-  hourglass restore photo.jpg --method fit         the same by a network: minutes
+  hourglass restore photo.jpg                      writes photo.restored.png beside it: half a minute or so
+  hourglass restore photo.jpg --fast               the filter alone: seconds
+  hourglass restore photo.jpg --best               a longer lesson: minutes
   hourglass restore photo.jpg -o clean.png --model standard --iterations 3000
   hourglass restore small.jpg --reference original.png --history run.csv
   hourglass restore photo.jpg --method fit --no-cells --refine 0        the network alone
@@ -110,7 +110,7 @@ ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& cal
     fail("{}: is no JPEG, and --method {} goes by the cells that a JPEG states: there is only --method fit", fit.input,
          arguments.method);
   }
-  choose_method(line, input.jpeg ? kFilter : kFit);
+  choose_method(line, input.jpeg ? kLearn : kFit);
   const std::string& method = arguments.method;
   // Noise regularises: a small network is regular enough without, a larger one learns the artifacts.
   if (!fit.input_noise && fit.model == "small") fit.input_noise = 0;
@@ -147,11 +147,10 @@ Command restore_command() {
   command.add(
       {{.names = "--method",
         .target = &arguments->method,
-        .help = "filter (a JPEG only; seconds), learn (the same, and a network that learns from the picture made "
-                "smaller; some ten seconds more) or fit (a network is fitted to the JPEG; minutes). Left out, a JPEG "
-                "is filtered unless "
-                "an option of another method is given, and all else is fitted",
-        .checks = {one_of({kFilter, kLearn, kFit})}},
+        .help = "learn (a JPEG only: the filter, and a network that learns from the picture made smaller; half a minute "
+                "or so), filter (without the network; seconds) or fit (a network is fitted to the JPEG; minutes). Left "
+                "out, it is learn for a JPEG unless an option of another method is given, and fit for all else",
+        .checks = {one_of({kLearn, kFilter, kFit})}},
        {.names = "--fast", .target = &arguments->fast, .help = "Short for --method filter"},
        {.names = "--best",
         .target = &arguments->best,

@@ -35,12 +35,12 @@ namespace hourglass {
 
 struct LessonOptions {
   int64_t iterations = 800;
-  double learning_rate = 1e-3;  // the largest: it rises in the first twentieth, then falls to 0 by half a cosine
+  double learning_rate = 2e-3;  // the largest: it rises in the first twentieth, then falls to 0 by half a cosine
   double weights_decay = 0.98;  // FitOptions::weights_decay
   MosaicOptions mosaic;         // its seed also draws what weights the network's graph leaves open
   // Of the pieces, how many are of each kind, relative to each other.
-  double smaller_share = 1, estimate_share = 0, leaves_share = 0;
-  std::vector<double> factors{1.5, 2, 2.5, 3};  // how many times smaller the copies are
+  double smaller_share = 1, estimate_share = 0.3, leaves_share = 0;
+  std::vector<double> factors{1.25, 1.5, 2, 2.5, 3};  // how many times smaller the copies are
   int64_t leaves = 64;                          // how many dead leaves pictures
   int64_t mosaics = 0;      // how many are drawn and filtered; 0: one for eight iterations, up to 192
   bool symmetries = false;  // MapOptions::symmetries

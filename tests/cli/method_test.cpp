@@ -78,8 +78,8 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Fixture, "a JPEG is filtered, without any iteration, and gets better") {
-  const Run result = restore({"--reference", original, "--json"});
+TEST_CASE_FIXTURE(Fixture, "the filter makes a JPEG better without any iteration") {
+  const Run result = restore({"--fast", "--reference", original, "--json"});
   CAPTURE(result.err);
   REQUIRE(result.exit_code == 0);
   CHECK(folder.names() == Names{"in.jpg", "original.png", "out.png"});
@@ -109,7 +109,7 @@ TEST_CASE_FIXTURE(Fixture, "a JPEG is filtered, without any iteration, and gets 
 
   // What is said changes nothing, and what is there is kept.
   const std::vector<uint8_t> bytes = read_file(output);
-  check_fails(restore({}), 1, "out.png: exists already; --force");
+  check_fails(restore({"--fast"}), 1, "out.png: exists already; --force");
   const Run quiet = restore({"-q", "--force", "--method", "filter"});
   CHECK(quiet.exit_code == 0);
   CHECK(quiet.err.empty());
@@ -117,17 +117,17 @@ TEST_CASE_FIXTURE(Fixture, "a JPEG is filtered, without any iteration, and gets 
   CHECK(read_file(output) == bytes);
 
   const std::string piped = folder / "piped.png";
-  const Run stream = run({"restore", "-", "--threads", "1", "--json"}, input, piped);
+  const Run stream = run({"restore", "-", "--fast", "--threads", "1", "--json"}, input, piped);
   CHECK(stream.exit_code == 0);
   CHECK(read_file(piped) == bytes);
   CHECK_CONTAINS(stream.err, "\"method\":\"filter\"");
 
-  REQUIRE(restore({"--force", "--bit-depth", "16"}).exit_code == 0);
+  REQUIRE(restore({"--fast", "--force", "--bit-depth", "16"}).exit_code == 0);
   CHECK(read_image(output).bit_depth == 16);
 }
 
 TEST_CASE_FIXTURE(Fixture, "the filter's PNG says what repeats it") {
-  REQUIRE(restore({}).exit_code == 0);
+  REQUIRE(restore({"--fast"}).exit_code == 0);
   const std::string record = record_of(output);
   CHECK(record.starts_with("hourglass restore INPUT --method filter --threads 1\ninput sha256 "));
   CHECK(record.find("network") == std::string::npos);
@@ -250,8 +250,9 @@ TEST_CASE_FIXTURE(Fixture,
 }
 
 TEST_CASE_FIXTURE(Fixture, "where there is nothing to learn from, the filter's result stays") {
-  const Run result = restore({"--method", "learn", "--json"});  // 64x48: below the least side
+  const Run result = restore({"--json"});  // 64x48: below the least side
   REQUIRE(result.exit_code == 0);
+  CHECK(object_of(result).at("method") == "learn");
   CHECK(object_of(result).at("weight") == 0);
   CHECK(holds_filtered());
 }
@@ -296,7 +297,7 @@ TEST_CASE_FIXTURE(Fixture, "an option of a fit chooses the fit, or contradicts -
   CHECK(folder.names() == Names{"in.jpg", "original.png"});
 
   const std::string help = run({"restore", "--help"}).out;
-  for (const char* part : {"Methods:\n  filter ", "\nOptions of a fit:\n", "\nFiles and messages of a fit:\n"}) {
+  for (const char* part : {"Methods:\n  learn ", "\nOptions of a fit:\n", "\nFiles and messages of a fit:\n"}) {
     CHECK_CONTAINS(help, part);
   }
 }
@@ -346,7 +347,7 @@ TEST_CASE_FIXTURE(Fixture, "a signal ends the filter with what there is") {
   make_large();
   for (const auto& [signal, code] : {std::pair{SIGINT, 130}, std::pair{SIGTERM, 143}}) {
     CAPTURE(code);
-    const Run result = run_and_signal(command({"--json", "--force"}), signal, "filter 0 %");
+    const Run result = run_and_signal(command({"--fast", "--json", "--force"}), signal, "filter 0 %");
     CAPTURE(result.err);
     CHECK(result.exit_code == code);
     CHECK_CONTAINS(result.err, "stopped early, as asked");
@@ -427,7 +428,7 @@ TEST_CASE_FIXTURE(Fixture, "a signal ends the finishing of a fit with what there
 
 TEST_CASE_FIXTURE(Fixture, "the filter has a report") {
   const std::string report = folder / "report.html";
-  const Run result = restore({"--report", report, "--reference", original});
+  const Run result = restore({"--fast", "--report", report, "--reference", original});
   CAPTURE(result.err);
   REQUIRE(result.exit_code == 0);
   const std::string html = text_of(report);

@@ -130,7 +130,7 @@ TEST_CASE_FIXTURE(Fixture, "restore refuses outputs that are called what they ar
     if (force) arguments.emplace_back("--force");
     fails(arguments, 1, {"link.png: is a symbolic link to nowhere.png, which does not exist"});
   }
-  CHECK(run({"restore", input, "-o", folder / "clean.of.me"}).exit_code == 0);
+  CHECK(run({"restore", input, "-o", folder / "clean.of.me", "--fast"}).exit_code == 0);
 }
 
 TEST_CASE_FIXTURE(Fixture, "restore refuses networks that don't suit") {
