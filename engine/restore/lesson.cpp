@@ -139,7 +139,7 @@ Lesson::Lesson(const JpegModel& model, const Image& filtered, NetworkFactory mak
   const Mosaics mosaics({model.file()}, groups_of(model, filtered, options), options.mosaic);
   fit_ = std::make_unique<Fit>(problem, table_,
                                FitOptions{.seed = options.mosaic.seed,
-                                          .adam = {.learning_rate = options.learning_rate},
+                                          .adam = {.learning_rate = options.learning_rate, .norm_limit = kNormLimit},
                                           .pairs = std::make_shared<MosaicPairs>(mosaics, count, channels, advance),
                                           .weights_decay = options.weights_decay,
                                           .threads = options.threads,

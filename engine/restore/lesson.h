@@ -41,7 +41,7 @@ struct LessonOptions {
   // Of the pieces, how many are of each kind, relative to each other.
   double smaller_share = 1, estimate_share = 0.3, leaves_share = 0;
   std::vector<double> factors{1.25, 1.5, 2, 2.5, 3};  // how many times smaller the copies are
-  int64_t leaves = 64;                          // how many dead leaves pictures
+  int64_t leaves = 64;                                // how many dead leaves pictures
   int64_t mosaics = 0;      // how many are drawn and filtered; 0: one for eight iterations, up to 192
   bool symmetries = false;  // MapOptions::symmetries
   int threads = 0;          // 0: all that are available
@@ -52,6 +52,9 @@ struct LessonOptions {
 // Problem (fit.h) of a network that learns J(t) -> t from mosaics of side x side: the mean square of what its image and
 // the target differ by, in units of the table's noise (learned_map.h). Throws Error when the network is no map.
 Problem make_lesson_problem(const NetworkFactory& make, const OpTable& table, int64_t side);
+
+// AdamOptions::norm_limit.
+inline constexpr double kNormLimit = 2;
 
 // The learning rate of an iteration, from 1, relative to the largest: linear up to a twentieth, then half a cosine.
 double lesson_rate(int64_t iteration, int64_t iterations);

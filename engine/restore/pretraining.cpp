@@ -44,7 +44,7 @@ Pretraining::Pretraining(NetworkFactory make, const OpTable& table, const std::v
   fit_ = std::make_unique<Fit>(
       problem, table,
       FitOptions{.seed = options.mosaic.seed,
-                 .adam = {.learning_rate = options.learning_rate},
+                 .adam = {.learning_rate = options.learning_rate, .norm_limit = kNormLimit},
                  .pairs = std::make_shared<MosaicPairs>(mosaics, options.mosaics, problem.graph.shape(problem.image)[1],
                                                         advance, options.keep_mosaics),
                  .weights_decay = options.weights_decay,

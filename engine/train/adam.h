@@ -14,6 +14,11 @@ struct AdamOptions {
   double learning_rate = 0.01;
   double beta1 = 0.9, beta2 = 0.999;
   double epsilon = 1e-8;
+  // Gradients whose norm, over all parameters, is more than so many times the usual one are scaled down to that, so
+  // that one odd pair does not throw a network without normalisation off its way (Pascanu, Mikolov, Bengio, "On the
+  // difficulty of training recurrent neural networks", ICML 2013), and a step whose
+  // gradients are no numbers is left out. 0: never.
+  double norm_limit = 0;
 };
 
 namespace kernels {
@@ -34,6 +39,9 @@ class Adam {
   [[nodiscard]] double learning_rate() const { return options_.learning_rate; }
   [[nodiscard]] int64_t steps() const { return steps_; }
   void set_steps(int64_t steps) { steps_ = steps; }
+  // With a norm_limit: the moving average of the norms after scaling; 0 before the first step.
+  [[nodiscard]] double usual_norm() const { return usual_norm_; }
+  void set_usual_norm(double norm) { usual_norm_ = norm; }
   // The moments of what was added, in the order and the layout in which it was added.
   [[nodiscard]] std::vector<float>& first_moments() { return first_; }
   [[nodiscard]] std::vector<float>& second_moments() { return second_; }
@@ -46,8 +54,13 @@ class Adam {
     std::size_t offset;         // into moments_
     int64_t count;
   };
+  // The factor of the gradients; 0 where the step is to be left out.
+  double scale() noexcept;
+
   AdamOptions options_;
   int64_t steps_ = 0;
+  double usual_norm_ = 0;
+  std::vector<double> squares_;  // of the gradients, chunk by chunk
   std::vector<Chunk> chunks_;
   std::vector<float> first_, second_;  // moments, all parameters in a row
 };

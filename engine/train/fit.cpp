@@ -279,6 +279,7 @@ double Fit::step_timed(std::vector<TimedPart>& parts) {
 void Fit::save(Archive& archive) {
   archive.put("fit/iteration", iteration_);
   archive.put("fit/adam_steps", adam_.steps());
+  if (options_.adam.norm_limit > 0) archive.put("fit/usual_norm", adam_.usual_norm());
   archive.put("fit/average", average_);
   std::size_t offset = 0;
   for (std::size_t i = 0; i < trained_.size(); ++i) {
@@ -316,6 +317,7 @@ void Fit::load(const Archive& archive) {
   copy_parameters();
   iteration_ = archive.integer("fit/iteration");
   adam_.set_steps(archive.integer("fit/adam_steps"));
+  if (options_.adam.norm_limit > 0) adam_.set_usual_norm(archive.number("fit/usual_norm"));
 }
 
 void Fit::forget_momentum() { std::fill(adam_.first_moments().begin(), adam_.first_moments().end(), 0.0F); }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
 
 namespace hourglass::test {
@@ -42,6 +43,34 @@ TEST_CASE("parameters without a gradient stay what they are") {
   adam.add(p.data(), g.data(), 3);
   adam.step();
   CHECK(p == std::vector<float>{0, 0, 1});
+}
+
+TEST_CASE("gradients far above the usual norm are scaled down to a multiple of it, and none but numbers count") {
+  // One parameter more than a chunk holds, so that the norm is that of all.
+  constexpr int64_t kCount = 16385;
+  std::vector<float> p(kCount), g(kCount, 0.5F), q(kCount);
+  Adam limited({.learning_rate = 0.01, .norm_limit = 2}), plain({.learning_rate = 0.01});
+  limited.add(p.data(), g.data(), kCount);
+  std::vector<float> scaled = g;
+  plain.add(q.data(), scaled.data(), kCount);
+  for (int i = 0; i < 4; ++i) {
+    limited.step();
+    plain.step();
+  }
+  CHECK(p == q);
+  CHECK(limited.usual_norm() == doctest::Approx(0.5 * std::sqrt(static_cast<double>(kCount))));
+  // A hundred times as large counts for twice as large.
+  for (float& value : g) value = -50;
+  for (float& value : scaled) value = -1;
+  limited.step();
+  plain.step();
+  for (std::size_t i = 0; i < p.size(); ++i) REQUIRE(p[i] == doctest::Approx(q[i]).epsilon(1e-5));
+  CHECK(limited.usual_norm() == doctest::Approx((0.95 * 0.5 + 0.05) * std::sqrt(static_cast<double>(kCount))));
+  g[7] = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<float> before = p;
+  limited.step();
+  CHECK(p == before);
+  CHECK(limited.steps() == 5);
 }
 
 }  // namespace hourglass::test
