@@ -12,6 +12,49 @@ AttrKind kind_of() {
 
 }  // namespace
 
+AttrValue::AttrValue() = default;
+AttrValue::AttrValue(int64_t value) : AttrVariant(value) {}
+AttrValue::AttrValue(double value) : AttrVariant(value) {}
+AttrValue::AttrValue(const char* value) : AttrVariant(std::string(value)) {}
+AttrValue::AttrValue(std::string value) : AttrVariant(std::move(value)) {}
+AttrValue::AttrValue(Dims value) : AttrVariant(std::move(value)) {}
+AttrValue::AttrValue(Floats value) : AttrVariant(std::move(value)) {}
+AttrValue::AttrValue(Strings value) : AttrVariant(std::move(value)) {}
+AttrValue::AttrValue(std::shared_ptr<const HostTensor> value) : AttrVariant(std::move(value)) {}
+AttrValue::AttrValue(const AttrValue& other) = default;
+AttrValue::AttrValue(AttrValue&& other) noexcept = default;
+AttrValue& AttrValue::operator=(const AttrValue& other) = default;
+AttrValue& AttrValue::operator=(AttrValue&& other) noexcept = default;
+AttrValue::~AttrValue() = default;
+bool AttrValue::operator==(const AttrValue& other) const {
+  return static_cast<const AttrVariant&>(*this) == static_cast<const AttrVariant&>(other);
+}
+
+Attrs::Attrs() = default;
+Attrs::Attrs(std::initializer_list<std::pair<const std::string, AttrValue>> values) : values_(values) {}
+Attrs::Attrs(const Attrs& other) = default;
+Attrs::Attrs(Attrs&& other) noexcept = default;
+Attrs& Attrs::operator=(const Attrs& other) = default;
+Attrs& Attrs::operator=(Attrs&& other) noexcept = default;
+Attrs::~Attrs() = default;
+
+bool Attrs::has(const std::string& name) const { return values_.contains(name); }
+void Attrs::set(const std::string& name, AttrValue value) { values_[name] = std::move(value); }
+void Attrs::erase(const std::string& name) { values_.erase(name); }
+bool Attrs::operator==(const Attrs& other) const { return values_ == other.values_; }
+
+AttrSpec::AttrSpec(const char* name_, AttrValue value)
+    : name(name_), kind(static_cast<AttrKind>(value.index())), default_value(std::move(value)) {}
+AttrSpec::AttrSpec(const char* name_, AttrKind kind_, bool is_required_)
+    : name(name_), kind(kind_), is_required(is_required_) {}
+AttrSpec::AttrSpec(const AttrSpec& other) = default;
+AttrSpec::AttrSpec(AttrSpec&& other) noexcept = default;
+AttrSpec& AttrSpec::operator=(const AttrSpec& other) = default;
+AttrSpec& AttrSpec::operator=(AttrSpec&& other) noexcept = default;
+AttrSpec::~AttrSpec() = default;
+AttrSpec AttrSpec::required(const char* name, AttrKind kind) { return {name, kind, true}; }
+AttrSpec AttrSpec::optional(const char* name, AttrKind kind) { return {name, kind, false}; }
+
 std::string_view to_string(AttrKind kind) {
   switch (kind) {
     case AttrKind::integer: return "an integer";
@@ -37,7 +80,7 @@ std::string to_string(const AttrValue& value) {
           return fmt::format("{}", v);
         }
       },
-      value);
+      static_cast<const AttrVariant&>(value));
 }
 
 template <typename T>

@@ -18,7 +18,27 @@ namespace hourglass {
 
 using Floats = std::vector<double>;
 using Strings = std::vector<std::string>;
-using AttrValue = std::variant<int64_t, double, std::string, Dims, Floats, Strings, std::shared_ptr<const HostTensor>>;
+using AttrVariant =
+    std::variant<int64_t, double, std::string, Dims, Floats, Strings, std::shared_ptr<const HostTensor>>;
+// A class of its own, and with Attrs and AttrSpec defined in attrs.cpp: nearly every source makes and copies them, and
+// a variant's and a map's code is much to compile.
+struct AttrValue : AttrVariant {
+  AttrValue();
+  AttrValue(int64_t value);
+  AttrValue(double value);
+  AttrValue(const char* value);
+  AttrValue(std::string value);
+  AttrValue(Dims value);
+  AttrValue(Floats value);
+  AttrValue(Strings value);
+  AttrValue(std::shared_ptr<const HostTensor> value);
+  AttrValue(const AttrValue& other);
+  AttrValue(AttrValue&& other) noexcept;
+  AttrValue& operator=(const AttrValue& other);
+  AttrValue& operator=(AttrValue&& other) noexcept;
+  ~AttrValue();
+  bool operator==(const AttrValue& other) const;
+};
 // In AttrValue's order.
 enum class AttrKind : uint8_t { integer, real, string, ints, floats, strings, tensor };
 
@@ -27,12 +47,17 @@ std::string to_string(const AttrValue& value);
 
 class Attrs {
  public:
-  Attrs() = default;
-  Attrs(std::initializer_list<std::pair<const std::string, AttrValue>> values) : values_(values) {}
+  Attrs();
+  Attrs(std::initializer_list<std::pair<const std::string, AttrValue>> values);
+  Attrs(const Attrs& other);
+  Attrs(Attrs&& other) noexcept;
+  Attrs& operator=(const Attrs& other);
+  Attrs& operator=(Attrs&& other) noexcept;
+  ~Attrs();
 
-  [[nodiscard]] bool has(const std::string& name) const { return values_.contains(name); }
-  void set(const std::string& name, AttrValue value) { values_[name] = std::move(value); }
-  void erase(const std::string& name) { values_.erase(name); }
+  [[nodiscard]] bool has(const std::string& name) const;
+  void set(const std::string& name, AttrValue value);
+  void erase(const std::string& name);
 
   // Each throws Error when the attribute is absent or of another kind.
   [[nodiscard]] int64_t integer(const std::string& name) const;
@@ -44,7 +69,7 @@ class Attrs {
 
   // By name, in alphabetical order.
   [[nodiscard]] const std::map<std::string, AttrValue>& all() const { return values_; }
-  bool operator==(const Attrs&) const = default;
+  bool operator==(const Attrs& other) const;
 
  private:
   template <typename T>
@@ -60,14 +85,17 @@ struct AttrSpec {
   std::optional<AttrValue> default_value;
   bool is_required = false;
 
-  AttrSpec(std::string name_, AttrValue value)
-      : name(std::move(name_)), kind(static_cast<AttrKind>(value.index())), default_value(std::move(value)) {}
-  static AttrSpec required(std::string name, AttrKind kind) { return {std::move(name), kind, true}; }
-  static AttrSpec optional(std::string name, AttrKind kind) { return {std::move(name), kind, false}; }
+  AttrSpec(const char* name, AttrValue value);
+  AttrSpec(const AttrSpec& other);
+  AttrSpec(AttrSpec&& other) noexcept;
+  AttrSpec& operator=(const AttrSpec& other);
+  AttrSpec& operator=(AttrSpec&& other) noexcept;
+  ~AttrSpec();
+  static AttrSpec required(const char* name, AttrKind kind);
+  static AttrSpec optional(const char* name, AttrKind kind);
 
  private:
-  AttrSpec(std::string name_, AttrKind kind_, bool is_required_)
-      : name(std::move(name_)), kind(kind_), is_required(is_required_) {}
+  AttrSpec(const char* name, AttrKind kind, bool is_required);
 };
 
 }  // namespace hourglass

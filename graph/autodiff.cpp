@@ -5,6 +5,7 @@
 #include "graph/detail/onnx_tensor.h"
 #include "graph/error.h"
 #include "graph/op.h"
+#include "graph/text.h"
 
 namespace hourglass {
 namespace {
@@ -61,7 +62,7 @@ Differentiated differentiate(const Graph& graph, const OpTable& table, ValueId l
                                     node.op->no_gradient.empty() ? "has no gradient rule" : node.op->no_gradient));
     }
   }
-  if (!missing.empty()) fail("the network can't be trained:\n  {}", fmt::join(missing, "\n  "));
+  if (!missing.empty()) fail("the network can't be trained:\n  {}", join(missing, "\n  "));
 
   Differentiated result{.graph = graph, .loss = loss, .gradients = {}};
   Graph& out = result.graph;

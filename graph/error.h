@@ -21,7 +21,7 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 
   // The same error with "context: " before its text.
-  [[nodiscard]] Error within(std::string_view context) const { return Error(fmt::format("{}: {}", context, what())); }
+  [[nodiscard]] Error within(std::string_view context) const;
 };
 
 // throw Error with a fmt-formatted text.

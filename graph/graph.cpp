@@ -2,8 +2,16 @@
 
 #include "graph/error.h"
 #include "graph/op.h"
+#include "graph/text.h"
 
 namespace hourglass {
+
+Graph::Graph() = default;
+Graph::Graph(const Graph& other) = default;
+Graph::Graph(Graph&& other) noexcept = default;
+Graph& Graph::operator=(const Graph& other) = default;
+Graph& Graph::operator=(Graph&& other) noexcept = default;
+Graph::~Graph() = default;
 
 std::vector<ValueId> Graph::all(ValueKind kind) const {
   std::vector<ValueId> ids;
@@ -31,6 +39,8 @@ GraphBuilder::GraphBuilder(Graph& graph, const OpTable& table) : graph_(graph), 
   for (const Value& value : graph.values) taken_.emplace(value.name, 1);
   for (const Node& node : graph.nodes) taken_.emplace(node.name, 1);
 }
+
+GraphBuilder::~GraphBuilder() = default;
 
 std::string GraphBuilder::unique_name(const std::string& name) {
   auto [it, fresh] = taken_.emplace(name, 1);
@@ -123,8 +133,8 @@ std::string to_string(const Graph& graph) {
       types.push_back(fmt::format("{}:{}", graph.type(id).dtype, graph.shape(id)));
     }
     for (const auto& [name, value] : node.attrs.all()) attrs.push_back(fmt::format("{}={}", name, to_string(value)));
-    text += fmt::format("{}{} = {}({}){} -> {}\n", indent, fmt::join(outs, ", "), node.op->name, fmt::join(ins, ", "),
-                        attrs.empty() ? "" : fmt::format(" {{{}}}", fmt::join(attrs, " ")), fmt::join(types, ", "));
+    text += fmt::format("{}{} = {}({}){} -> {}\n", indent, join(outs, ", "), node.op->name, join(ins, ", "),
+                        attrs.empty() ? "" : fmt::format(" {{{}}}", join(attrs, " ")), join(types, ", "));
   };
   for (const Node& node : graph.nodes) {
     node_line(node, "  ");

@@ -80,6 +80,14 @@ class Graph {
   std::vector<ValueId> inputs;
   std::vector<ValueId> outputs;
 
+  // In graph.cpp: many sources copy and destroy graphs.
+  Graph();
+  Graph(const Graph& other);
+  Graph(Graph&& other) noexcept;
+  Graph& operator=(const Graph& other);
+  Graph& operator=(Graph&& other) noexcept;
+  ~Graph();
+
   [[nodiscard]] const Value& value(ValueId id) const { return values[static_cast<std::size_t>(id.index)]; }
   Value& value(ValueId id) { return values[static_cast<std::size_t>(id.index)]; }
   [[nodiscard]] const TensorType& type(ValueId id) const { return value(id).type; }
@@ -98,6 +106,7 @@ class Graph {
 class GraphBuilder {
  public:
   GraphBuilder(Graph& graph, const OpTable& table);
+  ~GraphBuilder();
 
   ValueId input(const std::string& name, TensorType type);
   ValueId constant(HostTensor data, const std::string& name = "constant");

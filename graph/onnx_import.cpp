@@ -11,6 +11,7 @@
 #include "graph/error.h"
 #include "graph/op.h"
 #include "graph/passes.h"
+#include "graph/text.h"
 
 namespace hourglass {
 namespace {
@@ -107,14 +108,14 @@ class Binder {
     if (!model_.invalid.empty()) fail("{}", model_.invalid);
     add_everything();
     if (errors_.size() == 1) fail("{}", errors_.front());
-    if (!errors_.empty()) fail("{} nodes can't be used:\n  {}", errors_.size(), fmt::join(errors_, "\n  "));
+    if (!errors_.empty()) fail("{} nodes can't be used:\n  {}", errors_.size(), join(errors_, "\n  "));
     if (graph_.outputs.empty()) fail("has no output");
     simplify();
     const std::vector<const Node*> left = shape_ops_left();
     if (!left.empty()) {
       std::vector<std::string> problems;
       for (const Node* node : left) problems.push_back(fmt::format("node '{}' ({})", node->name, node->op->name));
-      fail("{}:\n  {}", kOnlyForSizes, fmt::join(problems, "\n  "));
+      fail("{}:\n  {}", kOnlyForSizes, join(problems, "\n  "));
     }
     if (separated_ > 0) {
       note(fmt::format("initial values shared through Identity: {} trained on {} own",
@@ -130,10 +131,8 @@ class Binder {
   Examination examine() {
     Examination result{.nodes = {}, .problem = {}, .opset = model_.opset, .producer = model_.producer};
     for (const OnnxNode& node : model_.nodes) {
-      reports_.push_back({.name = node.name,
-                          .op = node.op,
-                          .version = node.version,
-                          .problem = fmt::format("{}", fmt::join(reasons_of(node), "; "))});
+      reports_.push_back(
+          {.name = node.name, .op = node.op, .version = node.version, .problem = join(reasons_of(node), "; ")});
     }
     try {
       add_everything();
@@ -222,11 +221,11 @@ class Binder {
     std::vector<std::string> problems;
     for (const OnnxNode& node : model_.nodes) {
       const std::vector<std::string> reasons = reasons_of(node);
-      if (!reasons.empty()) problems.push_back(fmt::format("{}: {}", label(node), fmt::join(reasons, "; ")));
+      if (!reasons.empty()) problems.push_back(fmt::format("{}: {}", label(node), join(reasons, "; ")));
     }
     if (!problems.empty()) {
       fail("{} of {} nodes {} not supported:\n  {}", problems.size(), model_.nodes.size(),
-           problems.size() == 1 ? "is" : "are", fmt::join(problems, "\n  "));
+           problems.size() == 1 ? "is" : "are", join(problems, "\n  "));
     }
   }
 

@@ -24,6 +24,19 @@ void VjpContext::set_grad(std::size_t i, ValueId grad) {
   grads_[i] = grad;
 }
 
+ValueId LowerContext::add(std::string_view op, std::vector<ValueId> inputs, Attrs attrs) const {
+  return b.add(op, std::move(inputs), std::move(attrs), fmt::format("{}/{}", node.name, op));
+}
+
+ValueId LowerContext::reshape(ValueId src, Dims shape) const {
+  if (b.graph().shape(src).dims() == shape) return src;
+  return add("Reshape", {src}, {{"shape", std::move(shape)}, {"allowzero", int64_t{1}}});
+}
+
+ValueId LowerContext::number(ValueId src, double value) const {
+  return b.constant(HostTensor::scalar(b.graph().type(src).dtype, value), node.name + "/constant");
+}
+
 OpTable::OpTable(std::vector<std::span<const OpDef>> families) {
   for (const auto& family : families) {
     for (const OpDef& op : family) all_.push_back(&op);

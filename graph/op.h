@@ -87,17 +87,10 @@ struct LowerContext {
   // A copy: adding nodes moves values.
   [[nodiscard]] Shape shape(ValueId id) const { return b.graph().shape(id); }
   // Adds a part, named after the node.
-  ValueId add(std::string_view op, std::vector<ValueId> inputs, Attrs attrs = {}) const {
-    return b.add(op, std::move(inputs), std::move(attrs), fmt::format("{}/{}", node.name, op));
-  }
-  [[nodiscard]] ValueId reshape(ValueId src, Dims shape) const {
-    if (b.graph().shape(src).dims() == shape) return src;
-    return add("Reshape", {src}, {{"shape", std::move(shape)}, {"allowzero", int64_t{1}}});
-  }
+  ValueId add(std::string_view op, std::vector<ValueId> inputs, Attrs attrs = {}) const;
+  [[nodiscard]] ValueId reshape(ValueId src, Dims shape) const;
   // One number of src's type.
-  [[nodiscard]] ValueId number(ValueId src, double value) const {
-    return b.constant(HostTensor::scalar(b.graph().type(src).dtype, value), node.name + "/constant");
-  }
+  [[nodiscard]] ValueId number(ValueId src, double value) const;
 };
 
 // From opset `since` (to `until`, that one included; 0 = still), input `index` is a constant that becomes attribute

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "graph/error.h"
+#include "graph/text.h"
 
 namespace hourglass {
 
@@ -10,7 +11,7 @@ Shape::Shape(Dims dims) : dims_(std::move(dims)) {
   for (const int64_t extent : dims_) {
     if (extent < 0) fail("shape has a negative extent {}", extent);
     if (__builtin_mul_overflow(elements_, extent, &elements_)) {
-      fail("shape {} has more elements than a 64-bit count holds", fmt::join(dims_, "x"));
+      fail("shape {} has more elements than a 64-bit count holds", join(dims_, "x"));
     }
   }
 }
@@ -26,7 +27,7 @@ Dims Shape::strides() const {
   return strides;
 }
 
-std::string Shape::to_string() const { return dims_.empty() ? "scalar" : fmt::format("{}", fmt::join(dims_, "x")); }
+std::string Shape::to_string() const { return dims_.empty() ? "scalar" : join(dims_, "x"); }
 
 Shape broadcast(const Shape& a, const Shape& b) {
   const int rank = std::max(a.rank(), b.rank());
@@ -80,3 +81,21 @@ bool is_floating(DType dtype) {
 }
 
 }  // namespace hourglass
+
+namespace {
+
+fmt::format_context::iterator append(std::string_view text, fmt::format_context& ctx) {
+  return std::copy(text.begin(), text.end(), ctx.out());
+}
+
+}  // namespace
+
+fmt::format_context::iterator fmt::formatter<hourglass::Shape>::format(const hourglass::Shape& shape,
+                                                                       fmt::format_context& ctx) const {
+  return append(shape.to_string(), ctx);
+}
+
+fmt::format_context::iterator fmt::formatter<hourglass::DType>::format(hourglass::DType dtype,
+                                                                       fmt::format_context& ctx) const {
+  return append(hourglass::to_string(dtype), ctx);
+}

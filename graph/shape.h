@@ -54,17 +54,14 @@ bool is_floating(DType dtype);
 
 }  // namespace hourglass
 
+// As "{}" only. Not templates, and in shape.cpp: formatting is compiled there, once.
 template <>
-struct fmt::formatter<hourglass::Shape> : fmt::formatter<std::string> {
-  template <typename Context>
-  auto format(const hourglass::Shape& shape, Context& ctx) const {
-    return fmt::formatter<std::string>::format(shape.to_string(), ctx);
-  }
+struct fmt::formatter<hourglass::Shape> {
+  constexpr auto parse(fmt::format_parse_context& ctx) { return ctx.begin(); }
+  fmt::format_context::iterator format(const hourglass::Shape& shape, fmt::format_context& ctx) const;
 };
 template <>
-struct fmt::formatter<hourglass::DType> : fmt::formatter<std::string_view> {
-  template <typename Context>
-  auto format(hourglass::DType dtype, Context& ctx) const {
-    return fmt::formatter<std::string_view>::format(hourglass::to_string(dtype), ctx);
-  }
+struct fmt::formatter<hourglass::DType> {
+  constexpr auto parse(fmt::format_parse_context& ctx) { return ctx.begin(); }
+  fmt::format_context::iterator format(hourglass::DType dtype, fmt::format_context& ctx) const;
 };

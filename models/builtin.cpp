@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "graph/error.h"
+#include "graph/text.h"
 #include "models/embedded.h"
 
 namespace hourglass {
@@ -12,7 +13,7 @@ const Builtin& builtin(std::string_view name) {
   if (const Builtin* found = find_builtin(name)) return *found;
   std::vector<std::string_view> names;
   for (const Builtin& entry : builtins()) names.push_back(entry.name);
-  fail("no built-in topology is called '{}'; there are {}", name, fmt::join(names, ", "));
+  fail("no built-in topology is called '{}'; there are {}", name, join(names, ", "));
 }
 
 Graph make(const SkipOptions& options, int64_t height, int64_t width) { return make_skip(options, height, width); }

@@ -4,6 +4,7 @@
 // Split
 //   diff_src = Concat of the diff_dst; where some outputs are unused, the sum of the others' SliceGrads.
 #include "graph/error.h"
+#include "graph/text.h"
 #include "ops/loops/copy_box.h"
 #include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
@@ -210,7 +211,7 @@ Dims split_sizes(const Attrs& attrs, const Shape& shape) {
       if (size < 0 || size > extent) fail("a part of {} does not fit into the {} of {}", size, extent, shape);
     }
     if (std::accumulate(sizes.begin(), sizes.end(), int64_t{0}) != extent) {
-      fail("the parts {} do not add up to the {} of {}", fmt::join(sizes, " + "), extent, shape);
+      fail("the parts {} do not add up to the {} of {}", join(sizes, " + "), extent, shape);
     }
     return sizes;
   }

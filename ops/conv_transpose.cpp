@@ -8,6 +8,7 @@
 
 #include "graph/error.h"
 #include "graph/op.h"
+#include "graph/text.h"
 #include "ops/geometry/window.h"
 
 namespace hourglass::ops {
@@ -37,7 +38,7 @@ Axis axis_of(const Attrs& attrs, std::size_t i, int64_t src, int64_t kernel) {
   }
   const Dims pads = list_or(attrs, "pads", 4, 0);
   for (const int64_t pad : pads) {
-    if (pad < 0 || pad > kLargest) fail("pads [{}] are out of range", fmt::join(pads, ","));
+    if (pad < 0 || pad > kLargest) fail("pads [{}] are out of range", join(pads, ","));
   }
   const int64_t full = (src - 1) * stride + extra + (kernel - 1) * dilation + 1;
   const std::string& auto_pad = attrs.string("auto_pad");

@@ -3,6 +3,7 @@
 //   Unsqueeze (constant shapes and axes); Cast between f32 and bf16 (other casts fold).     ONNX ops of the same names.
 //   diff_src = diff_dst under src's shape or type.
 #include "graph/error.h"
+#include "graph/text.h"
 #include "ops/loops/element_walk.h"
 #include "ops/loops/parallel.h"
 
@@ -52,7 +53,7 @@ KernelPlan plan_reshape(PlanContext& ctx) {
 }
 
 void normalize_dropout(NormalizeContext& ctx) {
-  ctx.notes.push_back("Dropout passes its input on: nothing is dropped");
+  ctx.notes.emplace_back("Dropout passes its input on: nothing is dropped");
   ctx.op = "Identity";
   ctx.attrs = {};
   ctx.inputs.resize(1);
@@ -69,18 +70,18 @@ void infer_reshape(InferContext& ctx) {
   std::size_t open = dims.size();
   for (std::size_t i = 0; i < dims.size(); ++i) {
     if (dims[i] == 0 && zero_copies) {
-      if (static_cast<int>(i) >= src.rank()) fail("shape {} copies extent {} of {}", fmt::join(dims, "x"), i, src);
+      if (static_cast<int>(i) >= src.rank()) fail("shape {} copies extent {} of {}", join(dims, "x"), i, src);
       dims[i] = src[static_cast<int>(i)];
     }
     if (dims[i] == -1) {
-      if (open != dims.size()) fail("shape [{}] has more than one -1", fmt::join(dims, ","));
+      if (open != dims.size()) fail("shape [{}] has more than one -1", join(dims, ","));
       open = i;
     } else if (__builtin_mul_overflow(known, dims[i], &known)) {
-      fail("shape [{}] is absurd", fmt::join(dims, ","));
+      fail("shape [{}] is absurd", join(dims, ","));
     }
   }
   if (open != dims.size()) {
-    if (known == 0 || src.elements() % known != 0) fail("{} does not reshape to [{}]", src, fmt::join(dims, ","));
+    if (known == 0 || src.elements() % known != 0) fail("{} does not reshape to [{}]", src, join(dims, ","));
     dims[open] = src.elements() / known;
   }
   const Shape shape(std::move(dims));
@@ -123,7 +124,7 @@ void infer_unsqueeze(InferContext& ctx) {
   Dims dims(static_cast<std::size_t>(rank), 0);
   for (const int64_t given : axes) {
     int64_t& extent = dims[static_cast<std::size_t>(normalize_axis(given, rank))];
-    if (extent == 1) fail("axes [{}] name one twice", fmt::join(axes, ","));
+    if (extent == 1) fail("axes [{}] name one twice", join(axes, ","));
     extent = 1;
   }
   auto next = ctx.shape(0).dims().begin();

@@ -19,6 +19,7 @@
 #include <optional>
 #include <span>
 
+#include "graph/text.h"
 #include "ops/loops/broadcast.h"
 #include "ops/loops/clones.h"
 #include "ops/loops/element.h"
@@ -452,7 +453,7 @@ KernelPlan plan_body(PlanContext& ctx) {
   for (std::size_t i = 1; i < ctx.node.inputs.size(); ++i) {
     if (ctx.in(i).shape.elements() > ctx.in(largest).shape.elements()) largest = i;
   }
-  return Compiler(ctx, ctx.node.body, ctx.in(largest).shape).plan(fmt::format("loop of {}", fmt::join(ops, ", ")));
+  return Compiler(ctx, ctx.node.body, ctx.in(largest).shape).plan(fmt::format("loop of {}", join(ops, ", ")));
 }
 
 }  // namespace

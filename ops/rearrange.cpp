@@ -6,6 +6,7 @@
 //   the channel or the pixel's place is the outer part of src's channel number.
 // ONNX ops of the same names; shape, repeats and perm are constants.
 #include "graph/error.h"
+#include "graph/text.h"
 #include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
 #include "ops/loops/parallel.h"
@@ -22,19 +23,17 @@ using kernels::StridedLoop;
 // Each of these ops is one nest from src (operand 0) to dst (operand 1).
 using MakeNest = StridedLoop<2> (*)(const Attrs& attrs, const Shape& src, const Shape& dst);
 
-template <MakeNest kNest>
-void reference(ReferenceContext& ctx) {
+void reference_by(MakeNest make_nest, ReferenceContext& ctx) {
   const HostTensor& src = *ctx.inputs[0];
   HostTensor& dst = ctx.outputs[0];
-  kNest(ctx.attrs, src.shape, dst.shape).for_each([&](const auto& at) {
+  make_nest(ctx.attrs, src.shape, dst.shape).for_each([&](const auto& at) {
     dst.values[static_cast<std::size_t>(at[1])] = src.values[static_cast<std::size_t>(at[0])];
   });
 }
 
-template <MakeNest kNest>
-KernelPlan plan(PlanContext& ctx) {
+KernelPlan plan_by(MakeNest make_nest, PlanContext& ctx) {
   kernels::require_one_float_type(ctx);
-  StridedLoop<2> nest = kNest(ctx.node.attrs, ctx.in(0).shape, ctx.out().shape);
+  StridedLoop<2> nest = make_nest(ctx.node.attrs, ctx.in(0).shape, ctx.out().shape);
   nest.collapse();
   KernelPlan result{.src = {kernels::plain(ctx.in(0))},
                     .dst = {kernels::plain(ctx.out())},
@@ -47,6 +46,15 @@ KernelPlan plan(PlanContext& ctx) {
     });
   });
   return result;
+}
+
+template <MakeNest kNest>
+void reference(ReferenceContext& ctx) {
+  reference_by(kNest, ctx);
+}
+template <MakeNest kNest>
+KernelPlan plan(PlanContext& ctx) {
+  return plan_by(kNest, ctx);
 }
 
 ValueId emit(VjpContext& ctx, std::string_view op, ValueId input, Attrs attrs) {
@@ -98,7 +106,7 @@ void infer_tile(InferContext& ctx) {
   Dims dims = ctx.shape(0).dims();
   if (repeats.size() != dims.size()) fail("repeats has {} entries for {}", repeats.size(), ctx.shape(0));
   for (std::size_t i = 0; i < dims.size(); ++i) {
-    if (__builtin_mul_overflow(dims[i], repeats[i], &dims[i])) fail("repeats [{}] are absurd", fmt::join(repeats, ","));
+    if (__builtin_mul_overflow(dims[i], repeats[i], &dims[i])) fail("repeats [{}] are absurd", join(repeats, ","));
   }
   ctx.outputs.push_back({ctx.inputs[0]->dtype, Shape(std::move(dims))});
 }
@@ -138,7 +146,7 @@ Dims permutation_of(const Attrs& attrs, int rank) {
   std::sort(sorted.begin(), sorted.end());
   for (std::size_t i = 0; i < sorted.size(); ++i) {
     if (sorted.size() != static_cast<std::size_t>(rank) || sorted[i] != static_cast<int64_t>(i)) {
-      fail("perm [{}] does not permute {} dimensions", fmt::join(perm, ","), rank);
+      fail("perm [{}] does not permute {} dimensions", join(perm, ","), rank);
     }
   }
   return perm;

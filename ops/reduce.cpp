@@ -18,6 +18,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <limits>
 
 namespace hourglass::ops {
@@ -26,9 +27,13 @@ namespace {
 using kernels::StridedLoop;
 using kernels::View;
 
+// Whose gradient rule it is; `shared` is that of Max and Min.
+enum class Gradient : uint8_t { sum, mean, l1, sum_square, l2, log_sum_exp, shared };
+
 // A reduction is finish(combine of map(x), number of elements). `zeros_vanish`: zeros do not change it, so the padding
 // lanes of a blocked layout may be walked like the rest.
 struct Sum {
+  static constexpr auto kGradient = Gradient::sum;
   static constexpr bool kZerosVanish = true;
   static constexpr double kStart = 0;
   static double map(double x) { return x; }
@@ -36,24 +41,30 @@ struct Sum {
   static double finish(double sum, double) { return sum; }
 };
 struct Mean : Sum {
+  static constexpr auto kGradient = Gradient::mean;
   static double finish(double sum, double count) { return sum / count; }
 };
 struct L1 : Sum {
+  static constexpr auto kGradient = Gradient::l1;
   static double map(double x) { return std::abs(x); }
 };
 struct SumSquare : Sum {
+  static constexpr auto kGradient = Gradient::sum_square;
   static double map(double x) { return x * x; }
 };
 struct L2 : SumSquare {
+  static constexpr auto kGradient = Gradient::l2;
   static double finish(double sum, double) { return std::sqrt(sum); }
 };
 // In double, e^x stays finite and positive for |x| < 700: no shift by the maximum is needed.
 struct LogSumExp : Sum {
+  static constexpr auto kGradient = Gradient::log_sum_exp;
   static constexpr bool kZerosVanish = false;
   static double map(double x) { return std::exp(x); }
   static double finish(double sum, double) { return std::log(sum); }
 };
 struct Max {
+  static constexpr auto kGradient = Gradient::shared;
   static constexpr bool kZerosVanish = false;
   static constexpr double kStart = -std::numeric_limits<double>::infinity();
   static double map(double x) { return x; }
@@ -61,6 +72,7 @@ struct Max {
   static double finish(double x, double) { return x; }
 };
 struct Min {
+  static constexpr auto kGradient = Gradient::shared;
   static constexpr bool kZerosVanish = false;
   static constexpr double kStart = std::numeric_limits<double>::infinity();
   static double map(double x) { return x; }
@@ -68,131 +80,13 @@ struct Min {
   static double finish(double x, double) { return x; }
 };
 struct Prod {
+  static constexpr auto kGradient = Gradient::shared;
   static constexpr bool kZerosVanish = false;
   static constexpr double kStart = 1;
   static double map(double x) { return x; }
   static double combine(double a, double b) { return a * b; }
   static double finish(double x, double) { return x; }
 };
-
-// What the axes of a node are: from its attributes, all behind the second, or those that SumTo's shape lacks.
-enum class Axes : uint8_t { given, spatial, sum_to };
-
-using Mask = std::vector<bool>;  // per dimension of src: reduced?
-
-template <Axes kAxes>
-Mask mask_of(const Attrs& attrs, const Shape& src) {
-  const auto rank = static_cast<std::size_t>(src.rank());
-  Mask mask(rank, false);
-  if constexpr (kAxes == Axes::spatial) {
-    if (rank < 3) fail("src is {}, expected N x C and at least one spatial dimension", src);
-    std::fill(mask.begin() + 2, mask.end(), true);
-  } else if constexpr (kAxes == Axes::sum_to) {
-    const Shape target(attrs.ints("shape"));
-    if (target.rank() > src.rank() || broadcast(target, src) != src) fail("{} does not broadcast to {}", target, src);
-    for (std::size_t i = 0; i < rank; ++i) {
-      const int axis = static_cast<int>(i) - static_cast<int>(rank) + target.rank();
-      mask[i] = axis < 0 || (target[axis] == 1 && src[static_cast<int>(i)] != 1);
-    }
-  } else {
-    const Dims axes = attrs.has("axes") ? attrs.ints("axes") : Dims{};
-    if (axes.empty() && attrs.integer("noop_with_empty_axes") == 0) mask.assign(rank, true);
-    for (const int64_t axis : axes) mask[static_cast<std::size_t>(normalize_axis(axis, src.rank()))] = true;
-  }
-  return mask;
-}
-
-Shape keepdims_shape(const Shape& src, const Mask& mask) {
-  Dims dims = src.dims();
-  for (std::size_t i = 0; i < dims.size(); ++i) {
-    if (mask[i]) dims[i] = 1;
-  }
-  return Shape(std::move(dims));
-}
-
-template <Axes kAxes>
-void infer(InferContext& ctx) {
-  const Shape& src = ctx.shape(0);
-  const Mask mask = mask_of<kAxes>(ctx.attrs, src);
-  if constexpr (kAxes == Axes::sum_to) {
-    ctx.outputs.push_back({ctx.inputs[0]->dtype, Shape(ctx.attrs.ints("shape"))});
-  } else {
-    Dims dims;
-    const bool keepdims = kAxes == Axes::spatial || ctx.attrs.integer("keepdims") != 0;
-    for (std::size_t i = 0; i < mask.size(); ++i) {
-      if (!mask[i]) dims.push_back(src[static_cast<int>(i)]);
-      if (mask[i] && keepdims) dims.push_back(1);
-    }
-    ctx.outputs.push_back({ctx.inputs[0]->dtype, Shape(std::move(dims))});
-  }
-}
-
-template <class K, Axes kAxes>
-void reference(ReferenceContext& ctx) {
-  const HostTensor& src = *ctx.inputs[0];
-  HostTensor& dst = ctx.outputs[0];
-  const Shape kept = keepdims_shape(src.shape, mask_of<kAxes>(ctx.attrs, src.shape));
-  std::fill(dst.values.begin(), dst.values.end(), K::kStart);
-  const StridedLoop<2> nest{.extents = src.shape.dims(),
-                            .strides = {src.shape.strides(), kernels::broadcast_strides(kept, src.shape)}};
-  nest.for_each([&](const auto& at) {
-    double& y = dst.values[static_cast<std::size_t>(at[1])];
-    y = K::combine(y, K::map(src.values[static_cast<std::size_t>(at[0])]));
-  });
-  const double count = static_cast<double>(src.shape.elements()) / static_cast<double>(kept.elements());
-  for (double& y : dst.values) {
-    y = K::finish(y, count);
-    if (!is_floating(dst.dtype)) y = std::trunc(y);
-  }
-}
-
-// --- gradients ---
-
-ValueId emit(VjpContext& ctx, std::string_view op, std::vector<ValueId> inputs, Attrs attrs = {}) {
-  return ctx.b.add(op, std::move(inputs), std::move(attrs), ctx.node.name + "/grad");
-}
-
-// `value`, of dst's shape, with the reduced dimensions as 1, so that it broadcasts against src.
-template <Axes kAxes>
-ValueId kept(VjpContext& ctx, ValueId value) {
-  const Shape shape = keepdims_shape(ctx.in_shape(0), mask_of<kAxes>(ctx.node.attrs, ctx.in_shape(0)));
-  if (ctx.b.graph().shape(value) == shape) return value;
-  return emit(ctx, "Reshape", {value}, {{"shape", shape.dims()}, {"allowzero", int64_t{1}}});
-}
-
-ValueId scalar(VjpContext& ctx, double value) {
-  return ctx.b.constant(HostTensor::scalar(ctx.b.graph().type(ctx.in(0)).dtype, value), ctx.node.name + "/constant");
-}
-
-template <class K, Axes kAxes>
-void vjp(VjpContext& ctx) {
-  const ValueId x = ctx.in(0);
-  ValueId dy = kept<kAxes>(ctx, ctx.grad_out());
-  if constexpr (std::is_same_v<K, Sum> || std::is_same_v<K, Mean>) {
-    const Shape src = ctx.in_shape(0);  // a copy: adding nodes moves values
-    const double count = static_cast<double>(src.elements()) / static_cast<double>(ctx.b.graph().shape(dy).elements());
-    if (std::is_same_v<K, Mean>) dy = emit(ctx, "Mul", {dy, scalar(ctx, 1 / count)});
-    if (ctx.b.graph().shape(dy) != src) dy = emit(ctx, "Expand", {dy}, {{"shape", src.dims()}});
-    ctx.set_grad(0, dy);
-  } else if constexpr (std::is_same_v<K, L1>) {
-    ctx.set_grad(0, emit(ctx, "Mul", {emit(ctx, "Sign", {x}), dy}));
-  } else if constexpr (std::is_same_v<K, SumSquare>) {
-    ctx.set_grad(0, emit(ctx, "Mul", {x, emit(ctx, "Mul", {dy, scalar(ctx, 2)})}));
-  } else if constexpr (std::is_same_v<K, L2>) {
-    ctx.set_grad(0, emit(ctx, "Mul", {x, emit(ctx, "Div", {dy, kept<kAxes>(ctx, ctx.out(0))})}));
-  } else if constexpr (std::is_same_v<K, LogSumExp>) {
-    const ValueId share = emit(ctx, "Exp", {emit(ctx, "Sub", {x, kept<kAxes>(ctx, ctx.out(0))})});
-    ctx.set_grad(0, emit(ctx, "Mul", {share, dy}));
-  } else {
-    const ValueId mask = emit(ctx, "EqualMask", {x, kept<kAxes>(ctx, ctx.out(0))});
-    ValueId ties = mask;
-    const Shape shape = ctx.b.graph().shape(dy);
-    if (ctx.b.graph().shape(mask) != shape) ties = emit(ctx, "SumTo", {mask}, {{"shape", shape.dims()}});
-    ctx.set_grad(0, emit(ctx, "Mul", {mask, emit(ctx, "Div", {dy, ties})}));
-  }
-}
-
-// --- kernels ---
 
 template <class K, class T>
 HG_CLONES double reduce_row(const T* x, int64_t count) {
@@ -218,63 +112,230 @@ HG_CLONES void reduce_columns(const T* x, int64_t stride, int64_t count, double*
   }
 }
 
-// All elements to one, in any dense layout. Zeros must vanish where the layout has padding.
+// A reduction, chosen when a kernel is planned: templates are the loops over rows alone.
+struct Rows {
+  double (*reduce_row)(const void* x, int64_t count);
+  void (*reduce_columns)(const void* x, int64_t stride, int64_t count, double* acc, int64_t width);
+};
+struct Reduction {
+  bool zeros_vanish;
+  double start;
+  double (*map)(double);
+  double (*combine)(double, double);
+  double (*finish)(double, double);
+  Rows f32, bf16;
+};
+
 template <class K, class T>
-void plan_all(KernelPlan& plan, int64_t elements, double count) {
+constexpr Rows kRows = {
+    .reduce_row = [](const void* x, int64_t count) { return reduce_row<K>(static_cast<const T*>(x), count); },
+    .reduce_columns = [](const void* x, int64_t stride, int64_t count, double* acc,
+                         int64_t width) { reduce_columns<K>(static_cast<const T*>(x), stride, count, acc, width); },
+};
+
+template <class K>
+constexpr Reduction kReduction = {
+    .zeros_vanish = K::kZerosVanish,
+    .start = K::kStart,
+    .map = K::map,
+    .combine = K::combine,
+    .finish = K::finish,
+    .f32 = kRows<K, float>,
+    .bf16 = kRows<K, kernels::BFloat16>,
+};
+
+// What the axes of a node are: from its attributes, all behind the second, or those that SumTo's shape lacks.
+enum class Axes : uint8_t { given, spatial, sum_to };
+
+using Mask = std::vector<bool>;  // per dimension of src: reduced?
+
+Mask mask_of(Axes which, const Attrs& attrs, const Shape& src) {
+  const auto rank = static_cast<std::size_t>(src.rank());
+  Mask mask(rank, false);
+  if (which == Axes::spatial) {
+    if (rank < 3) fail("src is {}, expected N x C and at least one spatial dimension", src);
+    std::fill(mask.begin() + 2, mask.end(), true);
+  } else if (which == Axes::sum_to) {
+    const Shape target(attrs.ints("shape"));
+    if (target.rank() > src.rank() || broadcast(target, src) != src) fail("{} does not broadcast to {}", target, src);
+    for (std::size_t i = 0; i < rank; ++i) {
+      const int axis = static_cast<int>(i) - static_cast<int>(rank) + target.rank();
+      mask[i] = axis < 0 || (target[axis] == 1 && src[static_cast<int>(i)] != 1);
+    }
+  } else {
+    const Dims axes = attrs.has("axes") ? attrs.ints("axes") : Dims{};
+    if (axes.empty() && attrs.integer("noop_with_empty_axes") == 0) mask.assign(rank, true);
+    for (const int64_t axis : axes) mask[static_cast<std::size_t>(normalize_axis(axis, src.rank()))] = true;
+  }
+  return mask;
+}
+
+Shape keepdims_shape(const Shape& src, const Mask& mask) {
+  Dims dims = src.dims();
+  for (std::size_t i = 0; i < dims.size(); ++i) {
+    if (mask[i]) dims[i] = 1;
+  }
+  return Shape(std::move(dims));
+}
+
+template <Axes kAxes>
+void infer(InferContext& ctx) {
+  const Shape& src = ctx.shape(0);
+  const Mask mask = mask_of(kAxes, ctx.attrs, src);
+  if constexpr (kAxes == Axes::sum_to) {
+    ctx.outputs.push_back({ctx.inputs[0]->dtype, Shape(ctx.attrs.ints("shape"))});
+  } else {
+    Dims dims;
+    const bool keepdims = kAxes == Axes::spatial || ctx.attrs.integer("keepdims") != 0;
+    for (std::size_t i = 0; i < mask.size(); ++i) {
+      if (!mask[i]) dims.push_back(src[static_cast<int>(i)]);
+      if (mask[i] && keepdims) dims.push_back(1);
+    }
+    ctx.outputs.push_back({ctx.inputs[0]->dtype, Shape(std::move(dims))});
+  }
+}
+
+void reference_of(ReferenceContext& ctx, const Reduction& reduction, Axes axes) {
+  const HostTensor& src = *ctx.inputs[0];
+  HostTensor& dst = ctx.outputs[0];
+  const Shape kept = keepdims_shape(src.shape, mask_of(axes, ctx.attrs, src.shape));
+  std::fill(dst.values.begin(), dst.values.end(), reduction.start);
+  const StridedLoop<2> nest{.extents = src.shape.dims(),
+                            .strides = {src.shape.strides(), kernels::broadcast_strides(kept, src.shape)}};
+  nest.for_each([&](const auto& at) {
+    double& y = dst.values[static_cast<std::size_t>(at[1])];
+    y = reduction.combine(y, reduction.map(src.values[static_cast<std::size_t>(at[0])]));
+  });
+  const double count = static_cast<double>(src.shape.elements()) / static_cast<double>(kept.elements());
+  for (double& y : dst.values) {
+    y = reduction.finish(y, count);
+    if (!is_floating(dst.dtype)) y = std::trunc(y);
+  }
+}
+
+template <class K, Axes kAxes>
+void reference(ReferenceContext& ctx) {
+  reference_of(ctx, kReduction<K>, kAxes);
+}
+
+// --- gradients ---
+
+ValueId emit(VjpContext& ctx, std::string_view op, std::vector<ValueId> inputs, Attrs attrs = {}) {
+  return ctx.b.add(op, std::move(inputs), std::move(attrs), ctx.node.name + "/grad");
+}
+
+// `value`, of dst's shape, with the reduced dimensions as 1, so that it broadcasts against src.
+ValueId kept(VjpContext& ctx, Axes axes, ValueId value) {
+  const Shape shape = keepdims_shape(ctx.in_shape(0), mask_of(axes, ctx.node.attrs, ctx.in_shape(0)));
+  if (ctx.b.graph().shape(value) == shape) return value;
+  return emit(ctx, "Reshape", {value}, {{"shape", shape.dims()}, {"allowzero", int64_t{1}}});
+}
+
+ValueId scalar(VjpContext& ctx, double value) {
+  return ctx.b.constant(HostTensor::scalar(ctx.b.graph().type(ctx.in(0)).dtype, value), ctx.node.name + "/constant");
+}
+
+void vjp_of(VjpContext& ctx, Gradient rule, Axes axes) {
+  const ValueId x = ctx.in(0);
+  ValueId dy = kept(ctx, axes, ctx.grad_out());
+  if (rule == Gradient::sum || rule == Gradient::mean) {
+    const Shape src = ctx.in_shape(0);  // a copy: adding nodes moves values
+    const double count = static_cast<double>(src.elements()) / static_cast<double>(ctx.b.graph().shape(dy).elements());
+    if (rule == Gradient::mean) dy = emit(ctx, "Mul", {dy, scalar(ctx, 1 / count)});
+    if (ctx.b.graph().shape(dy) != src) dy = emit(ctx, "Expand", {dy}, {{"shape", src.dims()}});
+    ctx.set_grad(0, dy);
+  } else if (rule == Gradient::l1) {
+    ctx.set_grad(0, emit(ctx, "Mul", {emit(ctx, "Sign", {x}), dy}));
+  } else if (rule == Gradient::sum_square) {
+    ctx.set_grad(0, emit(ctx, "Mul", {x, emit(ctx, "Mul", {dy, scalar(ctx, 2)})}));
+  } else if (rule == Gradient::l2) {
+    ctx.set_grad(0, emit(ctx, "Mul", {x, emit(ctx, "Div", {dy, kept(ctx, axes, ctx.out(0))})}));
+  } else if (rule == Gradient::log_sum_exp) {
+    const ValueId share = emit(ctx, "Exp", {emit(ctx, "Sub", {x, kept(ctx, axes, ctx.out(0))})});
+    ctx.set_grad(0, emit(ctx, "Mul", {share, dy}));
+  } else {
+    const ValueId mask = emit(ctx, "EqualMask", {x, kept(ctx, axes, ctx.out(0))});
+    ValueId ties = mask;
+    const Shape shape = ctx.b.graph().shape(dy);
+    if (ctx.b.graph().shape(mask) != shape) ties = emit(ctx, "SumTo", {mask}, {{"shape", shape.dims()}});
+    ctx.set_grad(0, emit(ctx, "Mul", {mask, emit(ctx, "Div", {dy, ties})}));
+  }
+}
+
+template <class K, Axes kAxes>
+void vjp(VjpContext& ctx) {
+  vjp_of(ctx, K::kGradient, kAxes);
+}
+
+// --- kernels ---
+
+const Rows& rows_of(const Reduction& reduction, DType dtype) {
+  return dtype == DType::bf16 ? reduction.bf16 : reduction.f32;
+}
+
+const void* element(const void* data, DType dtype, int64_t index) {
+  return static_cast<const std::byte*>(data) + index * static_cast<int64_t>(size_of(dtype));
+}
+
+void store(void* data, DType dtype, int64_t index, double value) {
+  kernels::with_element(dtype == DType::bf16, [&](auto* type) {
+    kernels::store(static_cast<decltype(type)>(data) + index, static_cast<float>(value));
+  });
+}
+
+// All elements to one, in any dense layout. Zeros must vanish where the layout has padding.
+void plan_all(KernelPlan& plan, const Reduction& k, DType dtype, int64_t elements, double count) {
   constexpr int64_t kChunk = 1 << 12;
   const int64_t chunks = (elements + kChunk - 1) / kChunk;
   plan.scratch_bytes = static_cast<std::size_t>(chunks) * sizeof(double);
-  plan.kernel = loop_kernel([=](const Addresses& at) {
-    const auto* src = static_cast<const T*>(at.src[0]);
+  plan.kernel = loop_kernel([=, rows = rows_of(k, dtype)](const Addresses& at) {
     auto* partial = static_cast<double*>(at.scratch);
     kernels::parallel_for(chunks, [&](int64_t i) {
-      partial[i] = reduce_row<K>(src + i * kChunk, std::min(kChunk, elements - i * kChunk));
+      partial[i] = rows.reduce_row(element(at.src[0], dtype, i * kChunk), std::min(kChunk, elements - i * kChunk));
     });
-    double total = K::kStart;
-    for (int64_t i = 0; i < chunks; ++i) total = K::combine(total, partial[i]);
-    kernels::store(static_cast<T*>(at.dst[0]), static_cast<float>(K::finish(total, count)));
+    double total = k.start;
+    for (int64_t i = 0; i < chunks; ++i) total = k.combine(total, partial[i]);
+    store(at.dst[0], dtype, 0, k.finish(total, count));
   });
 }
 
 // Height and width, and perhaps batch and channels, of an activation in its own layout. Partial results per (n, channel
 // group, chunk of rows) lie in scratch, one per lane.
-template <class K, class T>
-void plan_spatial(KernelPlan& plan, const View& v, bool over_batch, bool over_channels, double count) {
+void plan_spatial(KernelPlan& plan, const Reduction& k, DType dtype, const View& v, bool over_batch, bool over_channels,
+                  double count) {
   const int64_t rows = std::max<int64_t>(1, (1 << 12) / std::max<int64_t>(1, v.w * v.block));
   const int64_t chunks = (v.h + rows - 1) / rows;
   plan.scratch_bytes = static_cast<std::size_t>(v.n * v.groups * chunks * v.block) * sizeof(double);
-  plan.kernel = loop_kernel([=](const Addresses& at) {
-    const auto* src = static_cast<const T*>(at.src[0]);
-    auto* dst = static_cast<T*>(at.dst[0]);
+  plan.kernel = loop_kernel([=, kernel_rows = rows_of(k, dtype)](const Addresses& at) {
     auto* partial = static_cast<double*>(at.scratch);
     kernels::parallel_for(v.n * v.groups * chunks, [&](int64_t i) {
       double* acc = partial + i * v.block;
-      std::fill(acc, acc + v.block, K::kStart);
+      std::fill(acc, acc + v.block, k.start);
       const int64_t ng = i / chunks;
       for (int64_t h = i % chunks * rows; h < std::min(v.h, (i % chunks + 1) * rows); ++h) {
-        const T* row = src + v.offset(ng / v.groups, ng % v.groups, h, 0);
+        const void* row = element(at.src[0], dtype, v.offset(ng / v.groups, ng % v.groups, h, 0));
         if (v.block == 1 && v.stride_w == 1) {
-          *acc = K::combine(*acc, reduce_row<K>(row, v.w));
+          *acc = k.combine(*acc, kernel_rows.reduce_row(row, v.w));
         } else {
-          reduce_columns<K>(row, v.stride_w, v.w, acc, v.block);
+          kernel_rows.reduce_columns(row, v.stride_w, v.w, acc, v.block);
         }
       }
     });
     const auto gather = [&](int64_t n, int64_t c, double total) {
-      for (int64_t k = 0; k < chunks; ++k) {
-        const int64_t unit = (n * v.groups + c / v.block) * chunks + k;
-        total = K::combine(total, partial[unit * v.block + c % v.block]);
+      for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+        const int64_t unit = (n * v.groups + c / v.block) * chunks + chunk;
+        total = k.combine(total, partial[unit * v.block + c % v.block]);
       }
       return total;
     };
     const int64_t out_n = over_batch ? 1 : v.n, out_c = over_channels ? 1 : v.c;
     for (int64_t n = 0; n < out_n; ++n) {
       for (int64_t c = 0; c < out_c; ++c) {
-        double total = K::kStart;
+        double total = k.start;
         for (int64_t in = n; in < (over_batch ? v.n : n + 1); ++in) {
           for (int64_t ic = c; ic < (over_channels ? v.c : c + 1); ++ic) total = gather(in, ic, total);
         }
-        kernels::store(dst + n * out_c + c, static_cast<float>(K::finish(total, count)));
+        store(at.dst[0], dtype, n * out_c + c, k.finish(total, count));
       }
     }
   });
@@ -282,8 +343,7 @@ void plan_spatial(KernelPlan& plan, const View& v, bool over_batch, bool over_ch
 
 // Any dimensions of a row-major tensor: each result is made by one thread, over `reduced` for each index of `outer`; a
 // result has up to kTile neighbours that are made with it where the innermost dimension is kept.
-template <class K, class T>
-void plan_plain(KernelPlan& plan, const Shape& src, const Mask& mask, double count) {
+void plan_plain(KernelPlan& plan, const Reduction& k, DType dtype, const Shape& src, const Mask& mask, double count) {
   StridedLoop<2> nest{.extents = src.dims(),
                       .strides = {src.strides(), kernels::broadcast_strides(keepdims_shape(src, mask), src)}};
   nest.collapse();
@@ -309,9 +369,7 @@ void plan_plain(KernelPlan& plan, const Shape& src, const Mask& mask, double cou
   };
   const int64_t outer_count = product(outer), reduced_count = product(reduced);
   const int64_t tiles = (inner.extent + kTile - 1) / kTile;
-  plan.kernel = loop_kernel([=](const Addresses& at) {
-    const auto* x = static_cast<const T*>(at.src[0]);
-    auto* dst = static_cast<T*>(at.dst[0]);
+  plan.kernel = loop_kernel([=, rows = rows_of(k, dtype)](const Addresses& at) {
     kernels::parallel_for(outer_count * tiles, [&](int64_t i) {
       const int64_t tile = i % tiles * kTile;
       const int64_t width = std::min(kTile, inner.extent - tile);
@@ -322,47 +380,47 @@ void plan_plain(KernelPlan& plan, const Shape& src, const Mask& mask, double cou
         rest /= outer[d].extent;
       }
       double acc[kTile];
-      std::fill(acc, acc + width, K::kStart);
+      std::fill(acc, acc + width, k.start);
       for (int64_t r = 0; r < reduced_count; ++r) {
         int64_t at_r = from, left = r;
         for (std::size_t d = reduced.size(); d-- > 0;) {
           at_r += left % reduced[d].extent * reduced[d].src_stride;
           left /= reduced[d].extent;
         }
+        const void* x = element(at.src[0], dtype, at_r);
         if (run.src_stride == 1) {
-          acc[0] = K::combine(acc[0], reduce_row<K>(x + at_r, run.extent));
+          acc[0] = k.combine(acc[0], rows.reduce_row(x, run.extent));
         } else {
-          reduce_columns<K>(x + at_r, run.src_stride, run.extent, acc, width);
+          rows.reduce_columns(x, run.src_stride, run.extent, acc, width);
         }
       }
-      for (int64_t j = 0; j < width; ++j) kernels::store(dst + to + j, static_cast<float>(K::finish(acc[j], count)));
+      for (int64_t j = 0; j < width; ++j) store(at.dst[0], dtype, to + j, k.finish(acc[j], count));
     });
   });
 }
 
-template <class K, Axes kAxes>
-KernelPlan plan(PlanContext& ctx) {
+KernelPlan plan_of(PlanContext& ctx, const Reduction& reduction, Axes axes) {
   kernels::require_one_float_type(ctx);
   const TensorType& in = ctx.in(0);
-  const Mask mask = mask_of<kAxes>(ctx.node.attrs, in.shape);
+  const Mask mask = mask_of(axes, ctx.node.attrs, in.shape);
   const double count = static_cast<double>(in.shape.elements()) / static_cast<double>(ctx.out().shape.elements());
   const bool everything = ctx.out().shape.elements() == 1;
   const MemoryDesc dense = kernels::elementwise_layout(ctx.src[0], in);
   KernelPlan result{.src = {dense}, .dst = {kernels::plain(ctx.out())}, .implementation = "loop", .kernel = nullptr};
-  kernels::with_element(in.dtype == DType::bf16, [&](auto* element) {
-    using T = std::remove_pointer_t<decltype(element)>;
-    if (everything && (K::kZerosVanish || !kernels::has_padding(dense))) {
-      plan_all<K, T>(result, kernels::padded_elements(dense), count);
-      return;
-    }
-    if (in.shape.rank() == 4 && kernels::is_viewable(dense) && mask[2] && mask[3]) {
-      plan_spatial<K, T>(result, kernels::view_of(dense), mask[0], mask[1], count);
-      return;
-    }
+  if (everything && (reduction.zeros_vanish || !kernels::has_padding(dense))) {
+    plan_all(result, reduction, in.dtype, kernels::padded_elements(dense), count);
+  } else if (in.shape.rank() == 4 && kernels::is_viewable(dense) && mask[2] && mask[3]) {
+    plan_spatial(result, reduction, in.dtype, kernels::view_of(dense), mask[0], mask[1], count);
+  } else {
     result.src[0] = kernels::plain(in);
-    plan_plain<K, T>(result, in.shape, mask, count);
-  });
+    plan_plain(result, reduction, in.dtype, in.shape, mask, count);
+  }
   return result;
+}
+
+template <class K, Axes kAxes>
+KernelPlan plan(PlanContext& ctx) {
+  return plan_of(ctx, kReduction<K>, kAxes);
 }
 
 template <class K>

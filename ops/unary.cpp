@@ -19,7 +19,6 @@ void infer(InferContext& ctx) {
   ctx.outputs.push_back(*ctx.inputs[0]);
 }
 
-template <class F>
 void infer_grad(InferContext& ctx) {
   if (!(*ctx.inputs[0] == *ctx.inputs[1])) {
     fail("diff_dst is {}:{}, the saved tensor {}:{}", ctx.inputs[0]->dtype, ctx.shape(0), ctx.inputs[1]->dtype,
@@ -28,10 +27,13 @@ void infer_grad(InferContext& ctx) {
   ctx.outputs.push_back(*ctx.inputs[0]);
 }
 
+void emit_grad(VjpContext& ctx, std::string_view grad, bool from_dst) {
+  const ValueId saved = from_dst ? ctx.out(0) : ctx.in(0);
+  ctx.set_grad(0, ctx.b.add(grad, {ctx.grad_out(), saved}, ctx.node.attrs, ctx.node.name + "/grad"));
+}
 template <class F>
 void vjp(VjpContext& ctx) {
-  const ValueId saved = F(ctx.node.attrs).from_dst() ? ctx.out(0) : ctx.in(0);
-  ctx.set_grad(0, ctx.b.add(F::kGrad, {ctx.grad_out(), saved}, ctx.node.attrs, ctx.node.name + "/grad"));
+  emit_grad(ctx, F::kGrad, F(ctx.node.attrs).from_dst());
 }
 void vjp_zero(VjpContext&) {}
 
@@ -102,47 +104,57 @@ Row backward_rows(const Attrs& attrs, std::size_t) {
   return row;
 }
 
+using Table = std::vector<OpDef>;
+
+// What differs between the functions.
+struct Rules {
+  std::string_view name;
+  void (*infer)(InferContext&);
+  void (*vjp)(VjpContext&);
+  Row (*row)(const Attrs&, std::size_t);
+  void (*reference)(ReferenceContext&);
+};
+
+void add_forward(Table& ops, const Rules& rules, const std::vector<AttrSpec>& attrs) {
+  ops.push_back({.name = rules.name,
+                 .attrs = attrs,
+                 .infer = rules.infer,
+                 .vjp = rules.vjp,
+                 .plan = plan_by_row,
+                 .row = rules.row,
+                 .reference = rules.reference,
+                 .bf16_inputs = 0b1});
+}
+
+void add_backward(Table& ops, const Rules& rules, const std::vector<AttrSpec>& attrs) {
+  ops.push_back({.name = rules.name,
+                 .internal = true,
+                 .min_inputs = 2,
+                 .max_inputs = 2,
+                 .attrs = attrs,
+                 .infer = rules.infer,
+                 .plan = plan_by_row,
+                 .row = rules.row,
+                 .reference = rules.reference,
+                 .bf16_inputs = 0b11});
+}
+
+// F and its gradient.
 template <class F>
-OpDef forward(std::vector<AttrSpec> attrs = {}) {
-  return {.name = F::kName,
-          .attrs = std::move(attrs),
-          .infer = infer<F>,
-          .vjp = vjp<F>,
-          .plan = plan_by_row,
-          .row = forward_rows<F>,
-          .reference = reference<F>,
-          .bf16_inputs = 0b1};
+void add(Table& ops, const std::vector<AttrSpec>& attrs = {}) {
+  add_forward(ops, {F::kName, infer<F>, vjp<F>, forward_rows<F>, reference<F>}, attrs);
+  add_backward(ops, {F::kGrad, infer_grad, nullptr, backward_rows<F>, reference_grad<F>}, attrs);
 }
 
 template <class F>
-OpDef flat() {
-  return {.name = F::kName,
-          .infer = infer<F>,
-          .vjp = vjp_zero,
-          .plan = plan_by_row,
-          .row = forward_rows<F>,
-          .reference = reference<F>,
-          .bf16_inputs = 0b1};
-}
-
-template <class F>
-OpDef backward(std::vector<AttrSpec> attrs = {}) {
-  return {.name = F::kGrad,
-          .internal = true,
-          .min_inputs = 2,
-          .max_inputs = 2,
-          .attrs = std::move(attrs),
-          .infer = infer_grad<F>,
-          .plan = plan_by_row,
-          .row = backward_rows<F>,
-          .reference = reference_grad<F>,
-          .bf16_inputs = 0b11};
+void add_flat(Table& ops) {
+  add_forward(ops, {F::kName, infer<F>, vjp_zero, forward_rows<F>, reference<F>}, {});
 }
 
 // Opset 1 declared which inputs an op overwrites.
 void normalize_old(NormalizeContext& ctx) { ctx.attrs.erase("consumed_inputs"); }
 
-std::vector<OpDef> make_table() {
+Table make_table() {
   const std::vector<AttrSpec> elu = {{"alpha", 1.0}};
   const std::vector<AttrSpec> selu = {{"alpha", 1.67326319217681884765625}, {"gamma", 1.05070102214813232421875}};
   const std::vector<AttrSpec> hard = {{"alpha", 0.2}, {"beta", 0.5}};
@@ -150,56 +162,33 @@ std::vector<OpDef> make_table() {
                                       AttrSpec::optional("max", AttrKind::real)};
   const std::vector<AttrSpec> gelu = {{"approximate", std::string("none")}};
 
-  std::vector<OpDef> ops = {
-      forward<Sigmoid>(),
-      backward<Sigmoid>(),
-      forward<Tanh>(),
-      backward<Tanh>(),
-      forward<Exp>(),
-      backward<Exp>(),
-      forward<Log>(),
-      backward<Log>(),
-      forward<Sqrt>(),
-      backward<Sqrt>(),
-      forward<Abs>(),
-      backward<Abs>(),
-      forward<Neg>(),
-      backward<Neg>(),
-      forward<Reciprocal>(),
-      backward<Reciprocal>(),
-      forward<Softplus>(),
-      backward<Softplus>(),
-      forward<Softsign>(),
-      backward<Softsign>(),
-      forward<HardSwish>(),
-      backward<HardSwish>(),
-      forward<Mish>(),
-      backward<Mish>(),
-      forward<Erf>(),
-      backward<Erf>(),
-      forward<Sin>(),
-      backward<Sin>(),
-      forward<Cos>(),
-      backward<Cos>(),
-      forward<Elu>(elu),
-      backward<Elu>(elu),
-      forward<Selu>(selu),
-      backward<Selu>(selu),
-      forward<Celu>(elu),
-      backward<Celu>(elu),
-      forward<HardSigmoid>(hard),
-      backward<HardSigmoid>(hard),
-      forward<ThresholdedRelu>(elu),
-      backward<ThresholdedRelu>(elu),
-      forward<Clip>(clip),
-      backward<Clip>(clip),
-      forward<Gelu>(gelu),
-      backward<Gelu>(gelu),
-      flat<Floor>(),
-      flat<Ceil>(),
-      flat<Round>(),
-      flat<Sign>(),
-  };
+  Table ops;
+  add<Sigmoid>(ops);
+  add<Tanh>(ops);
+  add<Exp>(ops);
+  add<Log>(ops);
+  add<Sqrt>(ops);
+  add<Abs>(ops);
+  add<Neg>(ops);
+  add<Reciprocal>(ops);
+  add<Softplus>(ops);
+  add<Softsign>(ops);
+  add<HardSwish>(ops);
+  add<Mish>(ops);
+  add<Erf>(ops);
+  add<Sin>(ops);
+  add<Cos>(ops);
+  add<Elu>(ops, elu);
+  add<Selu>(ops, selu);
+  add<Celu>(ops, elu);
+  add<HardSigmoid>(ops, hard);
+  add<ThresholdedRelu>(ops, elu);
+  add<Clip>(ops, clip);
+  add<Gelu>(ops, gelu);
+  add_flat<Floor>(ops);
+  add_flat<Ceil>(ops);
+  add_flat<Round>(ops);
+  add_flat<Sign>(ops);
   for (OpDef& op : ops) {
     if (!op.internal) op.normalize = normalize_old;
     if (op.name == "Clip") op.const_inputs = {{1, "min", 11}, {2, "max", 11}};
@@ -211,7 +200,7 @@ std::vector<OpDef> make_table() {
 }  // namespace
 
 std::span<const OpDef> unary_ops() {
-  static const std::vector<OpDef> ops = make_table();
+  static const Table ops = make_table();
   return ops;
 }
 

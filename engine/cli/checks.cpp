@@ -1,5 +1,7 @@
 #include "engine/cli/checks.h"
 
+#include "graph/text.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -50,7 +52,7 @@ Check range(double low, double high) {
 }
 
 Check one_of(std::vector<std::string> choices) {
-  const std::string set = fmt::format("{{{}}}", fmt::join(choices, ","));
+  const std::string set = fmt::format("{{{}}}", join(choices, ","));
   return {.type = set, .refusal = [set, choices = std::move(choices)](const std::string& text) {
             const bool found = std::find(choices.begin(), choices.end(), text) != choices.end();
             return found ? std::string() : not_in(text, set);
@@ -62,7 +64,7 @@ Check one_of(std::initializer_list<std::string_view> choices) {
 }
 
 Check one_of(std::initializer_list<int> choices) {
-  const std::string set = fmt::format("{{{}}}", fmt::join(choices, ","));
+  const std::string set = fmt::format("{{{}}}", join(std::vector<int64_t>(choices.begin(), choices.end()), ","));
   return {.type = set, .refusal = [set, choices = std::vector<int>(choices)](const std::string& text) {
             const std::optional<int64_t> value = integer_of(text);
             const bool found = value && std::find(choices.begin(), choices.end(), *value) != choices.end();

@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "graph/error.h"
+#include "graph/text.h"
 
 namespace hourglass::cli {
 namespace {
@@ -32,7 +33,7 @@ std::string default_text(const Target& target) {
           if constexpr (std::is_same_v<Value, double>) {
             return fmt::format("{:g}", *place);
           } else if constexpr (kIsList<Value>) {
-            return fmt::format("{}", fmt::join(*place, ","));
+            return join(std::vector<int64_t>(place->begin(), place->end()), ",");
           } else if constexpr (!std::is_same_v<Value, bool> && !kIsOptional<Value>) {
             return fmt::format("{}", *place);
           }
@@ -82,7 +83,7 @@ CLI::Option* declare(CLI::App& app, const Option& option) {
   return declared;
 }
 
-std::string value_of(const CLI::Option& option) { return fmt::format("{}", fmt::join(option.results(), ",")); }
+std::string value_of(const CLI::Option& option) { return join(option.results(), ","); }
 
 // A command and what the parser knows it by.
 struct Declared {
@@ -170,9 +171,10 @@ bool is_flag(const Option& option) {
          std::holds_alternative<Counts>(target);
 }
 
-void Command::add(std::vector<Option> more) {
-  options.insert(options.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
-}
+Option::~Option() = default;
+Command::~Command() = default;
+
+void Command::add(std::initializer_list<Option> more) { options.insert(options.end(), more); }
 
 Option& Command::option(std::string_view sought) { return options.at(index_of(*this, sought)); }
 

@@ -11,11 +11,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <variant>
 #include <vector>
 
@@ -53,6 +53,8 @@ struct Option {
   std::vector<std::string> only_with = {};
   // The values of the command's --method that it means something to (engine/cli/method.h); none: to all of them.
   std::vector<std::string> methods = {};
+
+  ~Option();
 };
 
 // "output" of "-o,--output", "INPUT" of "INPUT".
@@ -61,6 +63,7 @@ bool is_flag(const Option& option);
 
 struct ParsedCommand;
 
+// Its destructor, and Option's, are compiled once: every command makes both. They are copied where others are moved.
 struct Command {
   std::string name, help;
   std::string footer = {};             // at the end of --help: examples
@@ -68,10 +71,12 @@ struct Command {
   std::vector<Command> commands = {};  // where there are any, one of them must follow
   std::function<ExitCode(ParsedCommand&)> run = {};
 
-  void add(std::vector<Option> more);
+  void add(std::initializer_list<Option> more);
   // By name_of(); there must be one.
   Option& option(std::string_view name);
   void remove(std::string_view name);
+
+  ~Command();
 };
 
 struct ParsedOption {

@@ -2,9 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <span>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include "engine/cli/checkpoint_file.h"
 #include "engine/cli/method.h"
@@ -24,45 +23,50 @@ Check what_is_fitted() {
 }
 
 void add_file_options(Command& command, FitArguments& a) {
-  std::vector<Option> options{
-      {.names = "--reference", .target = &a.reference, .help = "The original, if known: its PSNR is shown on the way"},
-      {.names = "--history", .target = &a.history, .help = "CSV of every iteration", .methods = {kFit}},
-      {.names = "--report",
-       .target = &a.report,
-       .help = "A page that shows the run, as it goes on and at its end (HTML)"},
-      {.names = "--profile",
-       .target = &a.profile,
-       .help = "Where an iteration's time goes: a trace of it for chrome://tracing and ui.perfetto.dev "
-               "(JSON), and a table by op on stderr",
-       .methods = {kFit}},
-      {.names = "--checkpoint",
-       .target = &a.checkpoint,
-       .help = "Where to put the run away while it goes on (default: OUTPUT.ckpt, for runs of more than two "
-               "minutes); removed when it ends well",
-       .methods = {kFit}},
-      {.names = "--checkpoint-every",
-       .target = &a.checkpoint_every,
-       .help = "Seconds from one checkpoint to the next",
-       .checks = {non_negative()},
-       .methods = {kFit}},
-      {.names = "--resume",
-       .target = &a.resume,
-       .help = "Goes on from a checkpoint, with its settings",
-       .methods = {kFit}},
-      {.names = "--force", .target = &a.force, .help = "Overwrite files that exist"},
-      {.names = "-q,--quiet", .target = &a.quiet, .help = "Only errors"},
-      {.names = "-v,--verbose",
-       .target = Counts{&a.verbose},
-       .help = "Say what the plan runs: per step the implementation and the layout, and the reorders; -vv: also "
-               "which kernels of convolutions declined, and why"},
-      {.names = "--json",
-       .target = &a.json,
-       .help = "JSON objects on stdout, one per line: the progress once a second, at last the result"}};
-  for (Option& option : options) option.heading = kFilesHeading;
-  command.add(std::move(options));
+  const std::size_t first = command.options.size();
+  command.add(
+      {{.names = "--reference", .target = &a.reference, .help = "The original, if known: its PSNR is shown on the way"},
+       {.names = "--history", .target = &a.history, .help = "CSV of every iteration", .methods = {kFit}},
+       {.names = "--report",
+        .target = &a.report,
+        .help = "A page that shows the run, as it goes on and at its end (HTML)"},
+       {.names = "--profile",
+        .target = &a.profile,
+        .help = "Where an iteration's time goes: a trace of it for chrome://tracing and ui.perfetto.dev "
+                "(JSON), and a table by op on stderr",
+        .methods = {kFit}},
+       {.names = "--checkpoint",
+        .target = &a.checkpoint,
+        .help = "Where to put the run away while it goes on (default: OUTPUT.ckpt, for runs of more than two "
+                "minutes); removed when it ends well",
+        .methods = {kFit}},
+       {.names = "--checkpoint-every",
+        .target = &a.checkpoint_every,
+        .help = "Seconds from one checkpoint to the next",
+        .checks = {non_negative()},
+        .methods = {kFit}},
+       {.names = "--resume",
+        .target = &a.resume,
+        .help = "Goes on from a checkpoint, with its settings",
+        .methods = {kFit}},
+       {.names = "--force", .target = &a.force, .help = "Overwrite files that exist"},
+       {.names = "-q,--quiet", .target = &a.quiet, .help = "Only errors"},
+       {.names = "-v,--verbose",
+        .target = Counts{&a.verbose},
+        .help = "Say what the plan runs: per step the implementation and the layout, and the reorders; -vv: also "
+                "which kernels of convolutions declined, and why"},
+       {.names = "--json",
+        .target = &a.json,
+        .help = "JSON objects on stdout, one per line: the progress once a second, at last the result"}});
+  for (Option& option : std::span(command.options).subspan(first)) option.heading = kFilesHeading;
 }
 
 }  // namespace
+
+FitArguments::FitArguments() = default;
+FitArguments::FitArguments(const FitArguments& other) = default;
+FitArguments& FitArguments::operator=(const FitArguments& other) = default;
+FitArguments::~FitArguments() = default;
 
 FitCall take_up(ParsedCommand& line, const FitArguments& arguments) {
   FitCall call{.line = line, .resumed_from = arguments.resume, .resumed = {}};

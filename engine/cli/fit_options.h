@@ -36,6 +36,12 @@ struct FitArguments {
   double checkpoint_every = 60;    // seconds
   bool force = false, quiet = false, json = false;
   int verbose = 0;  // 1: the plan; 2: also the kernels that declined
+
+  // In fit_options.cpp: every command has and copies them.
+  FitArguments();
+  FitArguments(const FitArguments& other);
+  FitArguments& operator=(const FitArguments& other);
+  ~FitArguments();
 };
 
 // Where the commands' help differs.

@@ -31,6 +31,12 @@ Library to_library(const Json& json) {
 
 }  // namespace
 
+Json::Json() = default;
+Json::Json(const Json& other) = default;
+Json::Json(Json&& other) noexcept = default;
+Json& Json::operator=(const Json& other) = default;
+Json& Json::operator=(Json&& other) noexcept = default;
+Json::~Json() = default;
 Json::Json(bool value) : value_(value) {}
 Json::Json(double value) : value_(value) {}
 Json::Json(const char* value) : value_(std::string(value)) {}

@@ -22,7 +22,7 @@ class Json {
   using Value = std::variant<std::monostate, bool, int64_t, uint64_t, double, std::string, std::vector<Json>,
                              std::vector<Member>>;
 
-  Json() = default;  // null
+  Json();  // null
   Json(bool value);
   Json(double value);
   Json(const char* value);
@@ -37,6 +37,11 @@ class Json {
   Json(const std::vector<T>& values) : value_(std::vector<Json>(values.begin(), values.end())) {}
   // Objects.
   Json(std::initializer_list<Member> members);
+  Json(const Json& other);
+  Json(Json&& other) noexcept;
+  Json& operator=(const Json& other);
+  Json& operator=(Json&& other) noexcept;
+  ~Json();
   template <class T>
   Json(const std::map<std::string, T>& values);
   static Json array() { return std::vector<Json>(); }

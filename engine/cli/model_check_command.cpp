@@ -11,6 +11,7 @@
 #include "engine/cli/size_option.h"
 #include "graph/error.h"
 #include "graph/op.h"
+#include "graph/text.h"
 #include "models/builtin.h"
 #include "ops/table.h"
 
@@ -52,10 +53,10 @@ void print_text(const std::string& name, const ModelCheck& check) {
   fmt::print("{:<{}}  {:<{}}  {:<10}  {:<9}  {}\n", "node", wide, "op", op_wide, "verdict", "precision",
              "implementations, forward | backward");
   for (const NodeCheck& node : check.nodes) {
-    std::string rest = fmt::format("{}", fmt::join(node.forward, ", "));
-    if (!node.backward.empty()) rest += fmt::format(" | {}", fmt::join(node.backward, ", "));
+    std::string rest = join(node.forward, ", ");
+    if (!node.backward.empty()) rest += fmt::format(" | {}", join(node.backward, ", "));
     fmt::print("{:<{}}  {:<{}}  {:<10}  {:<9}  {}\n", node.report.name, wide, op_of(node.report), op_wide,
-               verdict_of(node), fmt::join(node.precisions, ","), rest);
+               verdict_of(node), join(node.precisions, ","), rest);
   }
   if (!check.parameters.empty()) {
     int64_t count = 0;

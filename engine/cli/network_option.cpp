@@ -5,6 +5,7 @@
 #include "engine/runtime/precision.h"
 #include "graph/error.h"
 #include "graph/onnx_import.h"
+#include "graph/text.h"
 #include "models/builtin.h"
 #include "ops/table.h"
 
@@ -24,7 +25,7 @@ ChosenNetwork choose_network(const std::string& model, const BuiltinChannels& ch
   if (!std::filesystem::exists(model)) {
     std::vector<std::string_view> names;
     for (const Builtin& builtin : builtins()) names.push_back(builtin.name);
-    fail("--model {}: neither a file nor a built-in network; those are {}", model, fmt::join(names, ", "));
+    fail("--model {}: neither a file nor a built-in network; those are {}", model, join(names, ", "));
   }
   const OnnxFile file = OnnxFile::read(model);
   chosen.make = [file, notes = chosen.notes](int64_t height, int64_t width) {

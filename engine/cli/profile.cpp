@@ -19,7 +19,7 @@ constexpr int kProfiledIteration = 3;
 std::string shape_of(const Plan& plan, const StepInfo& step) {
   if (step.node < 0) return {};
   const Graph& graph = plan.graph();
-  return fmt::to_string(graph.shape(graph.nodes[static_cast<std::size_t>(step.node)].outputs[0]));
+  return graph.shape(graph.nodes[static_cast<std::size_t>(step.node)].outputs[0]).to_string();
 }
 
 // A complete event ("X") per part, all on one row; times in microseconds. The format: "Trace Event Format", D. Sinclair

@@ -1,6 +1,5 @@
 #include "engine/cli/run_report.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -61,6 +60,14 @@ Table settings_in_force(const ParsedCommand& line, const NamedValues& in_force) 
 
 }  // namespace
 
+std::string now_in_utc() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  char text[32] = "";
+  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", gmtime_r(&now, &parts));
+  return text;
+}
+
 std::string decibels(double value) { return fmt::format("{:.2f} dB", value); }
 
 RunReport::RunReport(const RunRequest& request, const NamedValues& in_force)
@@ -92,7 +99,7 @@ ReportPage RunReport::page(const Image& after, const std::string& by) const {
   for (const auto& [name, value] : settings_) page.settings.emplace_back(name, value.empty() ? "yes" : value);
   page.machine = machine_table();
   page.command = command_;
-  page.footer = fmt::format("Written {:%Y-%m-%d %H:%M:%S} UTC by hourglass.", fmt::gmtime(std::time(nullptr)));
+  page.footer = fmt::format("Written {} UTC by hourglass.", now_in_utc());
   return page;
 }
 

@@ -115,7 +115,7 @@ Profile profile_iterations(Fit& fit, int64_t iterations) {
     }
     if (step.info.node >= 0) {
       const Node& node = graph.nodes[static_cast<std::size_t>(step.info.node)];
-      step.shape = fmt::to_string(graph.shape(node.outputs[0]));
+      step.shape = graph.shape(node.outputs[0]).to_string();
       const Work work = work_of(graph, node);
       step.flops = work.flops;
       step.bytes = work.bytes;

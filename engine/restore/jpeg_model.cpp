@@ -1,6 +1,7 @@
 #include "engine/restore/jpeg_model.h"
 
-#include <Eigen/Dense>
+#include <Eigen/Core>
+#include <Eigen/LU>
 
 #include <algorithm>
 #include <cmath>

@@ -6,17 +6,15 @@
 //   worker.wait();   // throws what the job threw
 #pragma once
 
-#include <condition_variable>
-#include <exception>
 #include <functional>
-#include <mutex>
-#include <thread>
+#include <memory>
 
 namespace hourglass {
 
 class Worker {
  public:
-  Worker() : thread_([this](const std::stop_token& stop) { work(stop); }) {}
+  Worker();
+  ~Worker();
 
   // There is one job at a time: wait() before the next one.
   void begin(std::function<void()> job);
@@ -24,13 +22,8 @@ class Worker {
   void wait();
 
  private:
-  void work(const std::stop_token& stop);
-
-  std::mutex mutex_;
-  std::condition_variable_any changed_;
-  std::function<void()> job_;  // empty: nothing to do
-  std::exception_ptr error_;
-  std::jthread thread_;  // the last member: it ends before the others do
+  class Thread;
+  std::unique_ptr<Thread> thread_;
 };
 
 }  // namespace hourglass

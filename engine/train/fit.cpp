@@ -52,6 +52,8 @@ CompiledTraining Fit::compile(const Problem& problem, const OpTable& table, cons
 Fit::Fit(const Problem& problem, const OpTable& table, const FitOptions& options)
     : Fit(problem, compile_within_limit(problem, table, options), options) {}
 
+Fit::~Fit() = default;
+
 Fit::Fit(const Problem& problem, CompiledTraining compiled, const FitOptions& options)
     : options_(options),
       input_(problem.input),

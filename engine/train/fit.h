@@ -74,6 +74,7 @@ class Fit {
  public:
   // Throws Error when the graph can't be differentiated or planned.
   Fit(const Problem& problem, const OpTable& table, const FitOptions& options);
+  ~Fit();
 
   // What a Fit of this would hold: the plan's memory, Adam's moments, z and the average. Plans, but allocates none of
   // it. Throws Error where that is more than options.memory_limit.

@@ -15,6 +15,7 @@
 #include "graph/detail/onnx_tensor.h"
 #include "graph/error.h"
 #include "graph/onnx_import.h"
+#include "graph/text.h"
 
 namespace hourglass {
 namespace {
@@ -352,7 +353,7 @@ const OnnxInput& image_input_of(const OnnxModel& model) {
   if (model.inputs.size() > 1) {
     std::vector<std::string> names;
     for (const OnnxInput& input : model.inputs) names.push_back(input.name);
-    fail("has {} inputs ('{}'), expected one image", names.size(), fmt::join(names, "', '"));
+    fail("has {} inputs ('{}'), expected one image", names.size(), join(names, "', '"));
   }
   const OnnxInput& input = model.inputs.front();
   if (input.type.dtype != DType::f32) fail("input '{}' is {}, expected float", input.name, input.type.dtype);

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "graph/error.h"
+#include "graph/text.h"
 #include "ops/convolution/amx_forward.h"
 #include "ops/convolution/amx_grad_src.h"
 #include "ops/convolution/onednn_bands.h"
@@ -78,7 +79,7 @@ std::vector<std::string_view> skipped_names() {
     if (!known) {
       std::vector<std::string_view> all;
       for (const Candidate& candidate : kCandidates) all.push_back(candidate.name);
-      fail("HOURGLASS_SKIP names '{}', which is no kernel of convolutions; there are {}", name, fmt::join(all, ", "));
+      fail("HOURGLASS_SKIP names '{}', which is no kernel of convolutions; there are {}", name, join(all, ", "));
     }
     names.push_back(name);
   }
@@ -177,7 +178,7 @@ KernelPlan plan_convolution(const PlanContext& ctx, const Convolution& conv) {
     return plan;
   }
   fail("there is no {} convolution for this CPU{}: {}", conv.src.dtype,
-       conv.src.dtype == DType::bf16 ? "; compute in f32 instead" : "", fmt::join(declined, "; "));
+       conv.src.dtype == DType::bf16 ? "; compute in f32 instead" : "", join(declined, "; "));
 }
 
 }  // namespace hourglass::kernels

@@ -1,6 +1,7 @@
 #include "ops/convolution/convolution.h"
 
 #include "graph/error.h"
+#include "graph/text.h"
 
 namespace hourglass::kernels {
 namespace {
@@ -20,7 +21,7 @@ Window checked_window(const Attrs& attrs, const Shape& src, const Shape& weights
   }
   const Dims& kernel_shape = attrs.ints("kernel_shape");
   if (!kernel_shape.empty() && kernel_shape != kernel_of(weights)) {
-    fail("kernel_shape is [{}], the weights are {}", fmt::join(kernel_shape, ","), weights);
+    fail("kernel_shape is [{}], the weights are {}", join(kernel_shape, ","), weights);
   }
   const int64_t group = attrs.integer("group");
   if (group < 1) fail("group is {}, expected at least 1", group);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "graph/error.h"
+#include "graph/text.h"
 
 namespace hourglass::kernels {
 namespace {
@@ -71,7 +72,8 @@ AxisMap map_axis(const Attrs& attrs, const Shape& src, int axis) {
 void check_one_of(const Attrs& attrs, const char* name, std::initializer_list<std::string_view> known) {
   const std::string& value = attrs.string(name);
   if (std::find(known.begin(), known.end(), value) == known.end()) {
-    fail("{} '{}' is not supported; expected one of {}", name, value, fmt::join(known, ", "));
+    fail("{} '{}' is not supported; expected one of {}", name, value,
+         join(std::span(known.begin(), known.size()), ", "));
   }
 }
 

@@ -3,6 +3,7 @@
 #include "ops/geometry/window.h"
 
 #include "graph/error.h"
+#include "graph/text.h"
 
 namespace hourglass::kernels {
 namespace {
@@ -18,8 +19,8 @@ Dims list_or(const Attrs& attrs, const std::string& name, std::size_t count, int
   if (values.empty()) return Dims(count, fallback);
   if (values.size() != count) fail("{} has {} values, {} expected for 2-D images", name, values.size(), count);
   for (const int64_t value : values) {
-    if (value < lowest) fail("{} is [{}], every value must be at least {}", name, fmt::join(values, ","), lowest);
-    if (value > kLargest) fail("{} is [{}], values may be {} at most", name, fmt::join(values, ","), kLargest);
+    if (value < lowest) fail("{} is [{}], every value must be at least {}", name, join(values, ","), lowest);
+    if (value > kLargest) fail("{} is [{}], values may be {} at most", name, join(values, ","), kLargest);
   }
   return values;
 }
@@ -58,15 +59,15 @@ Window window_of(const Attrs& attrs, const Shape& src, const Dims& kernel) {
   }
   const bool has_pads = std::any_of(pads.begin(), pads.end(), [](int64_t pad) { return pad != 0; });
   if (auto_pad != "NOTSET" && has_pads) {
-    fail("pads is [{}] although auto_pad is {}; give one of them", fmt::join(pads, ","), auto_pad);
+    fail("pads is [{}] although auto_pad is {}; give one of them", join(pads, ","), auto_pad);
   }
   const bool ceil_mode = attrs.has("ceil_mode") && attrs.integer("ceil_mode") != 0;
 
   Window window;
   for (const std::size_t i : {std::size_t{0}, std::size_t{1}}) {
     WindowAxis& axis = i == 0 ? window.h : window.w;
-    if (kernel[i] > kLargest) fail("the kernel is {}, extents may be {} at most", fmt::join(kernel, "x"), kLargest);
-    if (kernel[i] < 1) fail("the kernel is {}, every extent must be at least 1", fmt::join(kernel, "x"));
+    if (kernel[i] > kLargest) fail("the kernel is {}, extents may be {} at most", join(kernel, "x"), kLargest);
+    if (kernel[i] < 1) fail("the kernel is {}, every extent must be at least 1", join(kernel, "x"));
     axis = {.src = src[static_cast<int>(2 + i)],
             .kernel = kernel[i],
             .stride = strides[i],

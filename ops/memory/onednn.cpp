@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "graph/error.h"
+#include "graph/text.h"
 
 namespace hourglass {
 namespace kernels {
@@ -150,9 +151,9 @@ std::string describe(const MemoryDesc& desc) {
   } else if (b.inner_blocks.size() == 1 && b.inner_axes[0] == 1) {
     layout = fmt::format("nChw{}c", b.inner_blocks[0]);
   } else if (!b.inner_blocks.empty()) {
-    layout = fmt::format("blocked{}", fmt::join(b.inner_blocks, "x"));
+    layout = fmt::format("blocked{}", join(b.inner_blocks, "x"));
   }
-  return fmt::format("{}:{}:{}", from_dnnl(b.data_type), fmt::join(b.dims, "x"), layout);
+  return fmt::format("{}:{}:{}", from_dnnl(b.data_type), join(b.dims, "x"), layout);
 }
 
 dnnl::primitive_attr scratchpad_attr() {

@@ -1,12 +1,12 @@
 # Kinds of code: how a group of targets is optimised, and which precompiled headers its sources start from.
 #
-#   hourglass_code_kind(pixels OPTIONS ... LINK OpenMP::OpenMP_CXX HEADERS <fmt/format.h> ...)
+#   hourglass_code_kind(pixels OPTIONS ... LINK OpenMP::OpenMP_CXX HEADERS <fmt/format.h> graph/op.h ...)
 #   hourglass_compile_as(TARGET pixels)
 #
 # Precompiled headers are what nearly every source reads, parsed once instead of once in each. They save time and mean
 # nothing: a source still includes what it uses (the test `layers` reads that), and everything builds with
-# -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON. Only headers of others are among them; one of ours would make every source
-# depend on it.
+# -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON. One of ours is among them only where nearly every source of that kind reads it:
+# all of them are compiled again when it changes.
 #
 # Flags and headers belong together: the compiler refuses headers that were compiled with other macros (OpenMP's,
 # -fno-math-errno's, a program's -fPIE) or for another instruction set, and gcc 12 crashed on some that were compiled
@@ -29,6 +29,9 @@ function(hourglass_code_kind kind)
   endif()
   target_compile_options(hourglass_code_${kind} PRIVATE ${arg_OPTIONS})
   target_link_libraries(hourglass_code_${kind} PRIVATE ${arg_LINK})
+  # Ours are named from the root.
+  list(TRANSFORM arg_HEADERS PREPEND ${PROJECT_SOURCE_DIR}/ REGEX "^[^<]")
+  target_include_directories(hourglass_code_${kind} PRIVATE ${PROJECT_SOURCE_DIR})
   target_precompile_headers(hourglass_code_${kind} PRIVATE ${arg_HEADERS})
 endfunction()
 

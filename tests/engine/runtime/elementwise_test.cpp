@@ -182,7 +182,7 @@ TEST_CASE("elementwise functions that read each other become one node") {
   const std::vector<Shape> images{{1, 3, 20, 19},  {1, 3, 70, 61}, {2, 2, 45, 40}, {1, 4, 64, 64},
                                   {1, 1, 100, 33}, {1, 8, 50, 40}, {2, 17, 13, 9}};
   for (const Shape& shape : images) {
-    CAPTURE(fmt::to_string(shape));
+    CAPTURE(shape.to_string());
     check(make_energy(shape, false), kOfFloat);
     check(make_energy(shape, true), kOfBf16);
     check(make_spelled_out(shape), kOfFloat);
