@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 #include <omp.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <utility>
 
 #include "engine/cli/network_option.h"
+#include "engine/image/metrics.h"
 #include "engine/restore/filter.h"
 #include "engine/restore/jpeg_task.h"
 #include "engine/restore/learn.h"
@@ -40,8 +43,8 @@ NamedValues values_of_learn(const RunRequest& request, const FitArguments& argum
           {"precision", std::string(name_of(choose_precision(arguments.precision)))}};
 }
 
-Outcome run_learn(const RunRequest& request, const FitArguments& fit, Progress& progress,
-                  const InterruptGuard& interrupt, bool& wrote) {
+LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress& progress,
+                   const InterruptGuard& interrupt) {
   const LearnArguments& learn = request.what.learn;
   // Errors of the network come before the work.
   const NetworkFactory network = network_of(learn.start);
@@ -68,31 +71,70 @@ Outcome run_learn(const RunRequest& request, const FitArguments& fit, Progress& 
     show(0);
   };
   const Settings settings(of_method(request.call.line, kLearn), values_of_learn(request, fit));
-  Outcome outcome{.result = {}, .method = kLearn, .record = record_of(request, settings, {})};
+  LearnRun run{.outcome = {.result = {}, .method = kLearn, .record = record_of(request, settings, {})}};
+  Outcome& outcome = run.outcome;
   begin("filter");
   const Image filtered = filter_jpeg(decoded, decoded, model, {}, show);
   outcome.result.finished = finish_in_cells(filtered, model, levels);
   outcome.result.seconds = seconds_since(start);
   outcome.result.interrupted = ended;
   outcome.details["weight"] = 0.0;
-  if (ended) return outcome;
+  if (ended) return run;
   if (request.is_rewritable()) {
     write_result(request, outcome, false);
-    wrote = true;
+    run.wrote = true;
   }
   begin("learn");
-  const Learned learned = learn_picture(filtered, model, network, op_table(),
-                                        {.iterations = learn.lessons,
-                                                                           .seed = fit.seed,
-                                         .threads = threads,
-                                         .precision = choose_precision(fit.precision)},
-                                        show);
+  Learned learned = learn_picture(filtered, model, network, op_table(),
+                                  {.iterations = learn.lessons,
+                                   .seed = fit.seed,
+                                   .threads = threads,
+                                   .precision = choose_precision(fit.precision),
+                                   .example = !request.report.empty()},
+                                  show);
   if (learned.weight > 0) outcome.result.finished = finish_in_cells(learned.image, model, levels);
   outcome.result.iterations = learned.iterations;
   outcome.result.seconds = seconds_since(start);
   outcome.result.interrupted = ended;
-  outcome.details["weight"] = learned.weight;
-  return outcome;
+  outcome.details["weight"] = run.weight = learned.weight;
+  run.errors = std::move(learned.errors);
+  run.example = std::move(learned.example);
+  return run;
+}
+
+void add_lesson(const LearnRun& run, const RunReport& report, ReportPage& page) {
+  page.facts.emplace_back("the network's part", fmt::format("{:.0f} %", 100 * run.weight));
+  if (run.example) {
+    const LessonExample& e = *run.example;
+    const auto add = [&](const Image& image, const std::string& title, const std::string& caption) {
+      page.lesson.push_back({.picture = report.picture_of(image), .title = title, .caption = caption});
+    };
+    const auto add_measured = [&](const Image& image, const std::string& title) {
+      add(image, title, decibels(psnr(image, e.target)));
+    };
+    add(e.target, "The photograph made smaller.", "What the network is to make.");
+    add_measured(e.decoded, "Its JPEG.");
+    add_measured(e.filtered, "By the filter.");
+    add_measured(e.before, "By the network before the lesson.");
+    add_measured(e.after, "By the network after it.");
+  }
+  // The mean of a few iterations, each of which sees another mosaic.
+  constexpr std::size_t kLeast = 20, kPoints = 16;
+  const std::size_t mean = std::max(kLeast, run.errors.size() / kPoints);
+  Series series{.name = "error"};
+  for (std::size_t i = 0; i + mean <= run.errors.size(); i += mean) {
+    double squares = 0;
+    for (std::size_t k = i; k < i + mean; ++k) squares += run.errors[k] * run.errors[k];
+    series.x.push_back(static_cast<double>(i + mean));
+    series.y.push_back(std::sqrt(squares / static_cast<double>(mean)));
+  }
+  if (series.x.size() < 2) return;
+  Figure figure{.title = "Learning"};
+  figure.charts.push_back({.x = {.label = "iteration"}, .y = {.label = "error", .unit = "grey levels"}});
+  figure.charts.back().series.push_back(std::move(series));
+  page.plots.push_back(
+      {.figure = std::move(figure),
+       .alternative = fmt::format("The network's error on the smaller pictures, means of {} iterations.", mean)});
 }
 
 }  // namespace hourglass::cli

@@ -2,19 +2,34 @@
 // progress, until they end or a signal comes.
 #pragma once
 
+#include <optional>
+#include <vector>
+
 #include "engine/cli/fit_options.h"
 #include "engine/cli/interrupt.h"
 #include "engine/cli/outcome.h"
 #include "engine/cli/progress.h"
+#include "engine/cli/run_report.h"
 #include "engine/cli/run_request.h"
+#include "engine/restore/learn.h"
 
 namespace hourglass::cli {
 
 // The options whose values were left to the machine.
 NamedValues values_of_learn(const RunRequest& request, const FitArguments& arguments);
 
-// Writes the filter's result on the way, where the output can be written twice. `wrote` says whether it has.
-Outcome run_learn(const RunRequest& request, const FitArguments& fit, Progress& progress,
-                  const InterruptGuard& interrupt, bool& wrote);
+struct LearnRun {
+  Outcome outcome;
+  bool wrote = false;  // the filter's result, on the way: where the output can be written twice
+  double weight = 0;   // of the network's part
+  std::vector<double> errors = {};
+  std::optional<LessonExample> example = {};  // where a report is wanted
+};
+
+LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress& progress,
+                   const InterruptGuard& interrupt);
+
+// What the lesson was about and how it went.
+void add_lesson(const LearnRun& run, const RunReport& report, ReportPage& page);
 
 }  // namespace hourglass::cli

@@ -56,16 +56,18 @@ ExitCode learn(const FitArguments& arguments, const FitCall& call, const TaskRun
   Progress progress(progress_options(request));
   say_input(progress, request);
   const InterruptGuard interrupt;
-  bool wrote = false;
-  const Outcome outcome = run_learn(request, arguments, progress, interrupt, wrote);
+  const LearnRun run = run_learn(request, arguments, progress, interrupt);
   progress.finish();
-  write_result(request, outcome, wrote);
+  write_result(request, run.outcome, run.wrote);
   if (!request.report.empty()) {
     RunReport report(request, values_of_learn(request, arguments));
-    report.write(report.result_page(outcome, "by the filter and a network that has learned from the picture itself"));
+    ReportPage page =
+        report.result_page(run.outcome, "by the filter and a network that has learned from the photograph itself");
+    add_lesson(run, report, page);
+    report.write(page);
   }
-  tell_result(progress, request, outcome);
-  return end_of(progress, outcome, interrupt.signal(), {});
+  tell_result(progress, request, run.outcome);
+  return end_of(progress, run.outcome, interrupt.signal(), {});
 }
 
 // What is there from the first seconds on, while the fit goes on. None where it could not be replaced, and where the

@@ -168,6 +168,12 @@ std::string to_html(const ReportPage& report) {
   add_comparison(page, report);
   add_pictures(page, report.maps, "What changed, and what was kept", "", "grid");
   add_plots(page, report.plots);
+  add_pictures(
+      page, report.lesson, "The lesson",
+      "The network learns from the photograph made smaller: of that, the original is known. It is shown the JPEG "
+      "of it and what the filter makes of the JPEG, and is corrected by how far its picture is from the "
+      "original. Here is a piece that is half as large as in the photograph.",
+      "grid small");
   add_pictures(page, report.snapshots, "On the way", "The network's average as it came into being.", "grid small");
   page.verbatim("<div class=\"columns\">\n");
   add_table(page, "Settings", report.settings);

@@ -51,7 +51,7 @@ struct ReportPage {
   Table facts = {};                                // the numbers that matter
   std::optional<Picture> before = {}, after = {};  // of the same size
   std::string before_name = "before", after_name = "after";
-  std::vector<CaptionedPicture> maps = {}, snapshots = {};
+  std::vector<CaptionedPicture> maps = {}, snapshots = {}, lesson = {};
   std::vector<PlotInReport> plots = {};
   Table settings = {}, machine = {};
   std::vector<std::pair<std::string, double>> op_seconds = {};  // of one iteration, slowest first

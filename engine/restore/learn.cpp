@@ -9,6 +9,7 @@
 #include "engine/restore/consistency.h"
 #include "engine/restore/filter.h"
 #include "engine/restore/lesson.h"
+#include "engine/restore/resample.h"
 
 namespace hourglass {
 namespace {
@@ -18,6 +19,32 @@ constexpr int64_t kLeastSide = 64;  // of a picture to learn from
 constexpr int64_t kMostForSymmetries = 3'000'000;
 // Of the work that is told as done when the mosaics are filtered, and when the iterations are done.
 constexpr double kMosaicsShare = 0.4, kLessonShare = 0.9;
+
+// The middle of the picture at half its size, compressed, and what the filter and two networks make of it. Nothing
+// where that is too small.
+std::optional<LessonExample> make_example(const Image& filtered, const JpegModel& model, const LearnedMap& before,
+                                          const LearnedMap& after) {
+  constexpr int64_t kFactor = 2, kLargest = 128;
+  const auto side = [&](int64_t length) { return std::min(kLargest, length / kFactor / kMapMultiple * kMapMultiple); };
+  const int64_t width = side(filtered.width), height = side(filtered.height);
+  if (width < kMapMultiple || height < kMapMultiple) return {};
+  const Image half = shrink(filtered, kFactor);
+  LessonExample example;
+  example.target = crop(half, (half.width - width) / 2, (half.height - height) / 2, width, height);
+  const JpegCoefficients file = compress_like(model.to_planes(example.target), model);
+  const JpegModel small(file);
+  example.decoded = small.to_image(decode(small));
+  clamp(example.decoded);
+  example.filtered = filter_jpeg(example.decoded, example.decoded, small);
+  const std::vector<Plane> planes = small.to_planes(example.filtered);
+  const auto made_by = [&](const LearnedMap& map) {
+    return small.to_image(blend(planes, apply_map(map, small, planes), 1, small));
+  };
+  example.before = made_by(before);
+  example.after = made_by(after);
+  for (Image* image : {&example.target, &example.filtered, &example.before, &example.after}) clamp(*image);
+  return example;
+}
 
 }  // namespace
 
@@ -41,18 +68,20 @@ Learned learn_picture(const Image& filtered, const JpegModel& model, const Netwo
       return !ended;
     };
   };
-  std::optional<LearnedMap> map;
+  std::optional<LearnedMap> map, first;
   {
     Lesson lesson(model, filtered, make, table, lesson_options, part(0, kMosaicsShare));
     const auto tell = part(kMosaicsShare, kLessonShare);
+    if (options.example) first.emplace(lesson.map());
     while (!ended && !lesson.done()) {
-      lesson.step();
+      result.errors.push_back(lesson.step());
       result.iterations = lesson.iteration();
       tell(static_cast<double>(result.iterations) / static_cast<double>(options.iterations));
     }
     map.emplace(lesson.map());
   }
   if (options.threads > 0) omp_set_num_threads(options.threads);
+  if (first) result.example = make_example(filtered, model, *first, *map);
   result.weight = find_blend_weight(*map, filtered, model);
   if (result.weight <= 0) return result;
   const std::vector<Plane> planes = model.to_planes(filtered);

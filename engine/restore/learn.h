@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <vector>
 
 #include "engine/restore/jpeg_model.h"
 #include "engine/restore/network.h"
@@ -16,12 +18,21 @@ struct LearnOptions {
   uint64_t seed = 0;
   int threads = 0;  // 0: all that are available
   Precision precision = Precision::f32;
+  bool example = false;  // whether Learned::example is wanted
+};
+
+// What the lesson is about, on a piece of the picture at half its size: images with the file's channels.
+struct LessonExample {
+  Image target, decoded, filtered;  // t, J(t), and what the filter makes of that
+  Image before, after;              // what the network makes of both before and after the lesson
 };
 
 struct Learned {
-  Image image;             // in the cells, in the sense of to_posterior_mean()
-  double weight = 0;       // of the network's part; 0: the image is the filter's
-  int64_t iterations = 0;  // done
+  Image image;                      // in the cells, in the sense of to_posterior_mean()
+  double weight = 0;                // of the network's part; 0: the image is the filter's
+  int64_t iterations = 0;           // done
+  std::vector<double> errors = {};  // of each iteration's picture, rms in grey levels
+  std::optional<LessonExample> example = {};
 };
 
 // filtered: filter_jpeg()'s result. make: maps as learned_map.h wants them, of one plane or three; the values of their

@@ -240,11 +240,16 @@ TEST_CASE_FIXTURE(Fixture,
   CHECK(psnr(learned, picture) > psnr(filter, picture) + 0.02);
   CHECK_CONTAINS(record_of(output), "--method learn");
 
-  const std::vector<uint8_t> bytes = read_file(output);
-  REQUIRE(
-      restore({"--method", "learn", "--lessons", "80", "--seed", "2", "--reference", original, "--force"}).exit_code ==
-      0);
+  const std::string report = folder / "report.html";
+  REQUIRE(restore({"--method", "learn", "--lessons", "80", "--seed", "2", "--force", "--report", report}).exit_code ==
+          0);
   CHECK(read_image(output).image.pixels == learned.pixels);
+  const std::string html = text_of(report);
+  for (const char* part : {"restored by the filter and a network that has learned from the photograph itself",
+                           "The lesson", "The photograph made smaller.", "By the network after it.",
+                           "the network&#39;s part", "means of 20 iterations", "grey levels"}) {
+    CHECK_CONTAINS(html, part);
+  }
   REQUIRE(restore({"--lessons", "80", "--seed", "5", "--force"}).exit_code == 0);
   CHECK(read_image(output).image.pixels != learned.pixels);
 }
