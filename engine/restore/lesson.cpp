@@ -8,7 +8,7 @@
 #include "engine/restore/dead_leaves.h"
 #include "engine/restore/energy.h"
 #include "engine/restore/filter.h"
-#include "engine/restore/nonlocal_bayes.h"
+#include "engine/restore/pixel_psnr.h"
 #include "engine/restore/resample.h"
 #include "graph/error.h"
 
@@ -68,7 +68,17 @@ double lesson_rate(int64_t iteration, int64_t iterations) {
 }
 
 std::vector<Plane> apply_map(const LearnedMap& map, const JpegModel& model, const std::vector<Plane>& filtered) {
-  return map.apply(decode(model), filtered, JpegPipeline(model));
+  std::vector<Plane> made = map.apply(decode(model), filtered, JpegPipeline(model));
+  for (std::size_t p = 0; p < made.size(); ++p) {
+    const std::vector<float>& from = filtered[p].samples;
+    std::vector<float>& to = made[p].samples;
+    const auto count = static_cast<int64_t>(to.size());
+    const double mean_square = squared_distance(to.data(), from.data(), count) / static_cast<double>(count);
+    const auto most = static_cast<float>(kMostCorrection * std::sqrt(mean_square));
+#pragma omp parallel for schedule(static)
+    for (std::size_t i = 0; i < to.size(); ++i) to[i] = from[i] + std::clamp(to[i] - from[i], -most, most);
+  }
+  return made;
 }
 
 std::vector<Plane> blend(const std::vector<Plane>& filtered, const std::vector<Plane>& learned, double weight,

@@ -35,7 +35,7 @@ namespace hourglass {
 
 struct LessonOptions {
   int64_t iterations = 800;
-  double learning_rate = 2e-3;  // the largest: it rises in the first twentieth, then falls to 0 by half a cosine
+  double learning_rate = 1e-3;  // the largest: it rises in the first twentieth, then falls to 0 by half a cosine
   double weights_decay = 0.98;  // FitOptions::weights_decay
   MosaicOptions mosaic;         // its seed also draws what weights the network's graph leaves open
   // Of the pieces, how many are of each kind, relative to each other.
@@ -53,6 +53,7 @@ struct LessonOptions {
 // the target differ by, in units of the table's noise (learned_map.h). Throws Error when the network is no map.
 Problem make_lesson_problem(const NetworkFactory& make, const OpTable& table, int64_t side);
 
+inline constexpr double kMostCorrection = 4;
 // AdamOptions::norm_limit.
 inline constexpr double kNormLimit = 2;
 
@@ -60,7 +61,8 @@ inline constexpr double kNormLimit = 2;
 double lesson_rate(int64_t iteration, int64_t iterations);
 
 // f applied to the model's own file, of which `filtered` are the planes as the filter leaves them: the picture, not in
-// the cells.
+// the cells. What f changes is limited to kMostCorrection times its rms in each plane: where a picture holds something
+// that is like nothing else in it, a coloured line along its border for instance, f is at its worst.
 std::vector<Plane> apply_map(const LearnedMap& map, const JpegModel& model, const std::vector<Plane>& filtered);
 
 // (1 - weight) filtered + weight learned, in the file's cells (to_posterior_mean, filter.h's factor).
