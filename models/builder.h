@@ -99,7 +99,7 @@ struct TextureOptions {
 struct ResidualUnetOptions {
   std::vector<int64_t> channels{24, 48, 64};
   int64_t convolutions = 2;  // of 3x3 in each block
-  int64_t input_depth = 6;
+  int64_t input_depth = 12;
   int64_t output_channels = 1;
 };
 

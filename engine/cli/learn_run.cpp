@@ -92,6 +92,7 @@ LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress&
                                    .precision = choose_precision(fit.precision),
                                    .example = !request.report.empty()},
                                   show);
+  if (!learned.reason.empty()) progress.say(fmt::format("{}: nothing is learned: {}", request.input, learned.reason));
   if (learned.weight > 0) outcome.result.finished = finish_in_cells(learned.image, model, levels);
   outcome.result.iterations = learned.iterations;
   outcome.result.seconds = seconds_since(start);

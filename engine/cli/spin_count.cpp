@@ -1,5 +1,7 @@
 #include "engine/cli/spin_count.h"
 
+#include <unistd.h>  // environ
+
 #include <cstdlib>
 #include <string_view>
 
@@ -15,15 +17,14 @@
 namespace hourglass::cli {
 namespace {
 
-constexpr const char* kName = "GOMP_SPINCOUNT";
-constexpr const char* kValue = "10000";
 constinit char setting[] = "GOMP_SPINCOUNT=10000";
 char** place = nullptr;
 char* displaced = nullptr;
 
-// Libraries may want these early.
+// Libraries and sanitizers may want these early.
 bool may_be_displaced(std::string_view variable) {
-  for (const std::string_view prefix : {"OMP_", "GOMP_", "LD_", "MALLOC_", "GLIBC_", "ONEDNN_", "DNNL_"}) {
+  for (const std::string_view prefix : {"OMP_", "GOMP_", "KMP_", "LD_", "LC_", "LANG", "MALLOC_", "GLIBC_", "ONEDNN_",
+                                        "DNNL_", "ASAN_", "UBSAN_", "LSAN_", "TSAN_", "LLVM_"}) {
     if (variable.starts_with(prefix)) return false;
   }
   return true;
@@ -46,8 +47,12 @@ __attribute__((section(".preinit_array"), used)) void (*const before_libraries)(
 
 void restore_environment() {
   if (displaced == nullptr) return;
-  *place = displaced;
-  setenv(kName, kValue, 1);  // for whoever asks how threads wait
+  // A library may have copied the array meanwhile.
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    if (*variable == setting) *variable = displaced;
+  }
+  constexpr std::string_view kName = "GOMP_SPINCOUNT";
+  setenv(kName.data(), setting + kName.size() + 1, 1);  // for whoever asks how threads wait
 }
 
 }  // namespace hourglass::cli

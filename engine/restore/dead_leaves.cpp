@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <exception>
 #include <numbers>
 
 #include "engine/train/random.h"
@@ -261,8 +262,9 @@ void add_grain(Image& image, float sigma, uint64_t seed, uint32_t index) {
       draw_normal(seed, Stream::dead_leaves, kGrainIndex + index, (1 + image.channels) * pixels, 0, sigma);
   for (int c = 0; c < image.channels; ++c) {
     const float* own = noise.data() + (1 + c) * pixels;
-    for (int64_t i = 0; i < pixels; ++i)
+    for (int64_t i = 0; i < pixels; ++i) {
       image.plane(c)[i] += kShared * noise[static_cast<std::size_t>(i)] + kOwn * own[i];
+    }
   }
 }
 
@@ -307,10 +309,17 @@ Image DeadLeaves::picture(uint32_t index) const {
 std::vector<Image> draw_dead_leaves(uint64_t seed, const DeadLeavesOptions& options, int64_t count) {
   const DeadLeaves leaves(seed, options);
   std::vector<Image> pictures(static_cast<std::size_t>(count));
+  std::exception_ptr failure;
 #pragma omp parallel for schedule(dynamic)
   for (int64_t i = 0; i < count; ++i) {
-    pictures[static_cast<std::size_t>(i)] = leaves.picture(static_cast<uint32_t>(i));
+    try {
+      pictures[static_cast<std::size_t>(i)] = leaves.picture(static_cast<uint32_t>(i));
+    } catch (...) {
+#pragma omp critical(hourglass_dead_leaves)
+      failure = std::current_exception();
+    }
   }
+  if (failure) std::rethrow_exception(failure);
   return pictures;
 }
 

@@ -76,27 +76,6 @@ Plane upsample(const Plane& plane, const JpegPipeline::Component& c, int64_t hei
   return result;
 }
 
-// The picture with its border repeated, so that a grid at `offset` begins with its first pixel.
-Plane extend(const Plane& plane, const GridOffset& offset) {
-  if (offset.y == 0 && offset.x == 0) return plane;
-  Plane result(plane.width + offset.x, plane.height + offset.y);
-  for (int64_t y = 0; y < result.height; ++y) {
-    const float* from = plane.row(std::max<int64_t>(y - offset.y, 0));
-    std::fill_n(result.row(y), offset.x, from[0]);
-    std::copy_n(from, plane.width, result.row(y) + offset.x);
-  }
-  return result;
-}
-
-Plane cut(const Plane& plane, const GridOffset& offset) {
-  if (offset.y == 0 && offset.x == 0) return plane;
-  Plane result(plane.width - offset.x, plane.height - offset.y);
-  for (int64_t y = 0; y < result.height; ++y) {
-    std::copy_n(plane.row(y + offset.y) + offset.x, result.width, result.row(y));
-  }
-  return result;
-}
-
 }  // namespace
 
 JpegPipeline::JpegPipeline(const JpegModel& model) {
@@ -109,30 +88,18 @@ JpegPipeline::JpegPipeline(const JpegModel& model) {
   }
 }
 
-JpegPipeline JpegPipeline::transposed() const {
-  std::vector<Component> components = components_;
-  for (Component& c : components) {
-    std::swap(c.ratio_v, c.ratio_h);
-    for (std::size_t v = 0; v < 8; ++v) {
-      for (std::size_t u = 0; u < v; ++u) std::swap(c.steps[v * 8 + u], c.steps[u * 8 + v]);
-    }
-  }
-  return JpegPipeline(std::move(components));
-}
-
-std::vector<Plane> JpegPipeline::apply(const std::vector<Plane>& planes, const GridOffset& offset) const {
+std::vector<Plane> JpegPipeline::apply(const std::vector<Plane>& planes) const {
   std::vector<Plane> result;
   for (std::size_t i = 0; i < planes.size(); ++i) {
     const Component& c = components_.at(i);
-    const Plane extended = extend(planes[i], offset);
-    Plane small = downsample(extended, c);
+    Plane small = downsample(planes[i], c);
     for_each_block(small, [&](int64_t, float* samples) {
       float block[64];
       forward_dct(samples, small.width, block);
       for (std::size_t f = 0; f < 64; ++f) block[f] = std::nearbyint(block[f] / c.steps[f]) * c.steps[f];
       inverse_dct(block, samples, small.width);
     });
-    result.push_back(cut(upsample(small, c, extended.height, extended.width), offset));
+    result.push_back(upsample(small, c, planes[i].height, planes[i].width));
   }
   return result;
 }
@@ -149,18 +116,6 @@ std::vector<int32_t> JpegPipeline::quantized(const Plane& plane, std::size_t com
     }
   });
   return result;
-}
-
-int64_t JpegPipeline::period_v() const {
-  int64_t period = 8;
-  for (const Component& c : components_) period = std::max(period, 8 * c.ratio_v);
-  return period;
-}
-
-int64_t JpegPipeline::period_h() const {
-  int64_t period = 8;
-  for (const Component& c : components_) period = std::max(period, 8 * c.ratio_h);
-  return period;
 }
 
 double JpegPipeline::coarseness() const {

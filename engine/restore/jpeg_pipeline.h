@@ -16,11 +16,6 @@
 
 namespace hourglass {
 
-// Where the encoder's grid begins: so many rows above and columns left of the picture's first pixel.
-struct GridOffset {
-  int64_t y = 0, x = 0;
-};
-
 class JpegPipeline {
  public:
   // One colour component: how many pixels a sample covers in each direction, and the quantization steps, [vertical
@@ -34,20 +29,14 @@ class JpegPipeline {
   // The file's.
   explicit JpegPipeline(const JpegModel& model);
 
-  // For pictures whose rows and columns have changed places.
-  [[nodiscard]] JpegPipeline transposed() const;
-
   // J(planes). One plane of full size for each component, samples minus 128. Where the grid reaches beyond the picture,
   // the picture's border is repeated.
-  [[nodiscard]] std::vector<Plane> apply(const std::vector<Plane>& planes, const GridOffset& offset = {}) const;
+  [[nodiscard]] std::vector<Plane> apply(const std::vector<Plane>& planes) const;
   // The integers n = round(c / q) that an encoder would write, block by block, row by row, 64 to a block in natural
   // order. The plane of full size that belongs to the component.
   [[nodiscard]] std::vector<int32_t> quantized(const Plane& plane, std::size_t component) const;
 
   [[nodiscard]] const std::vector<Component>& components() const { return components_; }
-  // Sides of the pattern that the place within the blocks of all components repeats with: 8 or 16, in pixels.
-  [[nodiscard]] int64_t period_v() const;
-  [[nodiscard]] int64_t period_h() const;
   // The mean of the nine steps of lowest frequency of the first component: how coarse it is.
   [[nodiscard]] double coarseness() const;
 

@@ -1,5 +1,6 @@
 #include "engine/restore/learn.h"
 
+#include <fmt/format.h>
 #include <omp.h>
 
 #include <algorithm>
@@ -53,7 +54,12 @@ Learned learn_picture(const Image& filtered, const JpegModel& model, const Netwo
   const JpegCoefficients& file = model.file();
   Learned result{.image = filtered};
   const bool has_luma = file.color != JpegColor::rgb && model.ratio_h(0) == 1 && model.ratio_v(0) == 1;
-  if (!has_luma || std::min(file.width, file.height) < kLeastSide) return result;
+  if (!has_luma || std::min(file.width, file.height) < kLeastSide) {
+    result.reason = has_luma ? fmt::format("the photograph is smaller than {0}x{0}", kLeastSide)
+                             : "the JPEG is RGB, or its luma has not the full resolution";
+    if (advance) advance(1);
+    return result;
+  }
 
   LessonOptions lesson_options;
   lesson_options.iterations = options.iterations;
@@ -81,12 +87,19 @@ Learned learn_picture(const Image& filtered, const JpegModel& model, const Netwo
     map.emplace(lesson.map());
   }
   if (options.threads > 0) omp_set_num_threads(options.threads);
-  if (first) result.example = make_example(filtered, model, *first, *map);
+  if (ended && result.iterations == 0) return result;
+  if (first && !ended) result.example = make_example(filtered, model, *first, *map);
   result.weight = find_blend_weight(*map, filtered, model);
-  if (result.weight <= 0) return result;
+  const auto tell_end = [&] {
+    if (advance && !ended) advance(1);
+  };
+  if (result.weight <= 0) {
+    tell_end();
+    return result;
+  }
   const std::vector<Plane> planes = model.to_planes(filtered);
   result.image = model.to_image(blend(planes, apply_map(*map, model, planes), result.weight, model));
-  if (advance) advance(1);
+  tell_end();
   return result;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "engine/restore/jpeg_model.h"
@@ -31,14 +32,15 @@ struct Learned {
   Image image;                      // in the cells, in the sense of to_posterior_mean()
   double weight = 0;                // of the network's part; 0: the image is the filter's
   int64_t iterations = 0;           // done
+  std::string reason = {};          // why nothing was learned; empty where something was
   std::vector<double> errors = {};  // of each iteration's picture, rms in grey levels
   std::optional<LessonExample> example = {};
 };
 
 // filtered: filter_jpeg()'s result. make: maps as learned_map.h wants them, of one plane or three; the values of their
 // weights are where the lesson starts. What one of one plane does not make, chroma, stays as filtered. Pictures that
-// are too small to learn from come back as they are, and those whose luma has not the full resolution. Throws Error
-// when the network does not suit.
+// are too small to learn from come back as they are, and RGB files, and those whose luma has not the full resolution:
+// `reason` says so. Throws Error // when the network does not suit.
 Learned learn_picture(const Image& filtered, const JpegModel& model, const NetworkFactory& make, const OpTable& table,
                       const LearnOptions& options, const Advance& advance);
 

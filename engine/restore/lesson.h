@@ -4,9 +4,9 @@
 // clean pictures t, and then be applied to the file's own pixels y. The pictures are the file's own, made smaller: of
 // an estimate x of the original, what is left of its error shrinks with it, while edges and texture of a photograph
 // look alike at all scales (Zontak, Mosseri, Irani, CVPR 2013; Shocher, Cohen, Irani, "Zero-shot super-resolution",
-// CVPR 2018). Besides them the estimate itself at other grid offsets, and dead leaves. f is shown what the filter
-// (filter.h) makes of J(t) too, so that it learns what the filter leaves to be done. The estimate becomes
-// (1 - w) x + w f(y, x), then it is moved into the file's cells.
+// CVPR 2018). Besides them the estimate itself at other grid offsets, and, where asked for, dead leaves. f is shown
+// what the filter (filter.h) makes of J(t) too, so that it learns what the filter leaves to be done. The estimate
+// becomes (1 - w) x + w f(y, x), then it is moved into the file's cells.
 //
 //   Lesson lesson(model, filtered, make, op_table(), {.iterations = 800});
 //   while (!lesson.done()) lesson.step();
@@ -15,7 +15,7 @@
 //
 // w is found without the original: x, compressed once more on a grid that lies elsewhere, is a file whose original is
 // known to be x. There f and the filter are compared (a parametric bootstrap; Efron, Tibshirani 1993, chapter 6). Where
-// f is of no use, w is 0 and the result is x.
+// f does clear harm there, w is 0 and the result is x.
 #pragma once
 
 #include <memory>
@@ -53,8 +53,9 @@ struct LessonOptions {
 // the target differ by, in units of the table's noise (learned_map.h). Throws Error when the network is no map.
 Problem make_lesson_problem(const NetworkFactory& make, const OpTable& table, int64_t side);
 
+// Measured on house and coffee at quality 10 (bench/README.md, "The filter, and learning").
 inline constexpr double kMostCorrection = 4;
-// AdamOptions::norm_limit.
+// AdamOptions::norm_limit. At a rate of 3e-3 two lessons of five came apart without it (bench/README.md, "Lessons").
 inline constexpr double kNormLimit = 2;
 
 // The learning rate of an iteration, from 1, relative to the largest: linear up to a twentieth, then half a cosine.
@@ -96,7 +97,7 @@ class Lesson {
   NetworkFactory make_;
   const OpTable& table_;
   LessonOptions options_;
-  double noise_;  // table_noise()
+  double scale_;  // from the root of the loss to grey levels
   std::unique_ptr<Fit> fit_;
 };
 

@@ -6,8 +6,14 @@
 #include <array>
 #include <atomic>
 #include <cmath>
+#include <exception>
+#include <filesystem>
 #include <fstream>
+#include <initializer_list>
 #include <limits>
+#include <string_view>
+#include <system_error>
+#include <utility>
 
 #include "engine/image/digest.h"
 #include "engine/restore/filter.h"
@@ -18,6 +24,7 @@ namespace hourglass {
 namespace {
 
 constexpr int64_t kNumbersPerPiece = 8;
+constexpr std::string_view kSignature = "hourglass mosaics\n";
 constexpr float kStepsPerLevel = 128;  // of the samples that are kept, to a grey level
 
 // A whole number from 0 to count - 1.
@@ -109,9 +116,13 @@ std::string Mosaics::digest() const {
   const auto add = [&](const auto* values, std::size_t count) {
     digest.add(std::span(reinterpret_cast<const uint8_t*>(values), count * sizeof(*values)));
   };
-  const std::array options{options_.side, options_.piece, static_cast<int64_t>(options_.seed)};
+  constexpr int64_t kVersion = 1;  // of what the filter makes and of how samples are kept
+  const std::array options{kVersion, options_.side, options_.piece, static_cast<int64_t>(options_.seed)};
   add(options.data(), options.size());
+  const auto add_counts = [&](std::initializer_list<int64_t> counts) { add(counts.begin(), counts.size()); };
+  add_counts({static_cast<int64_t>(files_.size()), static_cast<int64_t>(groups_.size())});
   for (const JpegCoefficients& file : files_) {
+    add_counts({static_cast<int64_t>(file.color), static_cast<int64_t>(file.components.size())});
     for (const JpegComponent& c : file.components) {
       const std::array sampling{c.h_sampling, c.v_sampling};
       add(sampling.data(), sampling.size());
@@ -120,8 +131,12 @@ std::string Mosaics::digest() const {
   }
   for (const PictureGroup& group : groups_) {
     add(&group.share, 1);
+    add_counts({static_cast<int64_t>(group.off_grid), static_cast<int64_t>(group.pictures.size())});
     for (const std::vector<Plane>& picture : group.pictures) {
-      for (const Plane& plane : picture) add(plane.samples.data(), plane.samples.size());
+      for (const Plane& plane : picture) {
+        add_counts({plane.width, plane.height});
+        add(plane.samples.data(), plane.samples.size());
+      }
     }
   }
   return digest.hex();
@@ -138,8 +153,7 @@ MosaicPairs::MosaicPairs(const Mosaics& mosaics, int64_t count, int64_t channels
   for (const JpegCoefficients& file : mosaics.files()) pipelines_.emplace_back(JpegModel(file));
   const std::string key = keep.empty() ? std::string{} : mosaics.digest();
   if (!keep.empty() && read(keep, key)) return;
-  filter_all(mosaics, advance);
-  if (!keep.empty() && samples_.size() == static_cast<std::size_t>(count)) write(keep, key);
+  if (filter_all(mosaics, advance) && !keep.empty()) write(keep, key);
 }
 
 MosaicPairs::Sample MosaicPairs::filtered(const Mosaics& mosaics, int64_t index) {
@@ -163,28 +177,45 @@ MosaicPairs::Sample MosaicPairs::filtered(const Mosaics& mosaics, int64_t index)
   return sample;
 }
 
-void MosaicPairs::filter_all(const Mosaics& mosaics, const Advance& advance) {
+bool MosaicPairs::filter_all(const Mosaics& mosaics, const Advance& advance) {
   std::atomic<bool> ended = false;
   std::atomic<int64_t> done = 0;
+  std::exception_ptr failure;
   const auto count = static_cast<double>(samples_.size());
 #pragma omp parallel for schedule(dynamic)
   for (std::size_t i = 0; i < samples_.size(); ++i) {
     if (ended && i > 0) continue;
-    samples_[i] = filtered(mosaics, static_cast<int64_t>(i));
-    ++done;
-    if (advance && omp_get_thread_num() == 0 && !advance(static_cast<double>(done) / count)) ended = true;
+    try {
+      samples_[i] = filtered(mosaics, static_cast<int64_t>(i));
+      ++done;
+      if (advance && omp_get_thread_num() == 0 && !advance(static_cast<double>(done) / count)) ended = true;
+    } catch (...) {
+#pragma omp critical(hourglass_mosaics)
+      failure = std::current_exception();
+      ended = true;
+    }
   }
+  if (failure) std::rethrow_exception(failure);
   if (advance && !ended) advance(1);
   std::erase_if(samples_, [](const Sample& sample) { return sample.values.empty(); });
+  return !ended;
 }
 
-// The key, then each sample: the number of its file and its values.
+// kSignature, the key, then each sample: the number of its file and its values.
 bool MosaicPairs::read(const std::string& path, const std::string& key) {
   std::ifstream file(path, std::ios::binary);
-  std::string there(key.size(), ' ');
-  file.read(there.data(), static_cast<std::streamsize>(there.size()));
-  if (!file || there != key) return false;
-  for (Sample& sample : samples_) {
+  const auto text_of = [&](std::size_t length) {
+    std::string text(length, ' ');
+    file.read(text.data(), static_cast<std::streamsize>(text.size()));
+    text.resize(static_cast<std::size_t>(file.gcount()));
+    return text;
+  };
+  const std::string signature = text_of(kSignature.size());
+  if (signature.empty()) return false;
+  if (signature != kSignature) fail("{}: holds no mosaics, and is not replaced", path);
+  if (text_of(key.size()) != key) return false;
+  std::vector<Sample> there(samples_.size());
+  for (Sample& sample : there) {
     uint32_t number = 0;
     sample.values.resize(3 * planes_ * static_cast<std::size_t>(side_ * side_));
     file.read(reinterpret_cast<char*>(&number), sizeof(number));
@@ -193,11 +224,14 @@ bool MosaicPairs::read(const std::string& path, const std::string& key) {
     if (!file || number >= pipelines_.size()) return false;
     sample.file = number;
   }
+  samples_ = std::move(there);
   return true;
 }
 
 void MosaicPairs::write(const std::string& path, const std::string& key) const {
-  std::ofstream file(path, std::ios::binary);
+  const std::string part = path + ".part";
+  std::ofstream file(part, std::ios::binary);
+  file.write(kSignature.data(), static_cast<std::streamsize>(kSignature.size()));
   file.write(key.data(), static_cast<std::streamsize>(key.size()));
   for (const Sample& sample : samples_) {
     const auto number = static_cast<uint32_t>(sample.file);
@@ -206,7 +240,11 @@ void MosaicPairs::write(const std::string& path, const std::string& key) const {
                static_cast<std::streamsize>(sample.values.size() * sizeof(int16_t)));
   }
   file.close();
-  if (!file) fail("{}: can't be written", path);
+  std::error_code error;
+  if (file) std::filesystem::rename(part, path, error);
+  if (file && !error) return;
+  std::filesystem::remove(part, error);
+  fail("{}: can't be written", path);
 }
 
 void MosaicPairs::draw(int64_t iteration, std::span<float> input, std::span<float> target) const {

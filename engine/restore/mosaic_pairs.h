@@ -62,8 +62,9 @@ class Mosaics {
 class MosaicPairs : public Pairs {
  public:
   // Mosaics 0 to count - 1, filtered in parallel, for maps of so many channels. `advance` may end it early: the pairs
-  // are then those that are there, at least one. keep: a file that holds filtered mosaics, where it has been written
-  // for the same mosaics, and is written otherwise; empty for none. Throws Error where it can't be written.
+  // are then those that are there, at least one. keep: a file that holds filtered mosaics; where it has been written
+  // for the same ones they are read, otherwise it is replaced once all are filtered. Empty for none. Throws Error where
+  // it holds something else than mosaics or can't be written.
   MosaicPairs(const Mosaics& mosaics, int64_t count, int64_t channels, const Advance& advance = {},
               const std::string& keep = {});
 
@@ -79,7 +80,8 @@ class MosaicPairs : public Pairs {
     std::vector<int16_t> values;
   };
   static Sample filtered(const Mosaics& mosaics, int64_t index);
-  void filter_all(const Mosaics& mosaics, const Advance& advance);
+  // False where it was ended.
+  bool filter_all(const Mosaics& mosaics, const Advance& advance);
   bool read(const std::string& path, const std::string& key);
   void write(const std::string& path, const std::string& key) const;
 

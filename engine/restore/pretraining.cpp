@@ -1,5 +1,7 @@
 #include "engine/restore/pretraining.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -26,6 +28,7 @@ std::vector<JpegCoefficients> jpeg_files(const std::vector<int>& qualities, int 
 Pretraining::Pretraining(NetworkFactory make, const OpTable& table, const std::vector<JpegCoefficients>& files,
                          const PretrainingOptions& options, const Advance& advance)
     : make_(std::move(make)), options_(options) {
+  if (options.threads > 0) omp_set_num_threads(options.threads);  // of drawing and filtering; Fit sees to its own
   if (files.empty()) fail("pretraining needs a JPEG whose compression it is to undo");
   const Problem problem = make_lesson_problem(make_, table, options.mosaic.side);
   PictureGroup leaves;

@@ -41,7 +41,7 @@ struct PretrainingOptions {
 class Pretraining {
  public:
   // make: maps as learned_map.h wants them; what weights they bring are where it starts. files: compressions to undo,
-  // of one number of components. `advance` hears of the drawing and filtering, and may end it. The table must outlive
+  // of one number of components. `advance` hears of the filtering, and may end it. The table must outlive
   // this. Throws Error when something does not fit.
   Pretraining(NetworkFactory make, const OpTable& table, const std::vector<JpegCoefficients>& files,
               const PretrainingOptions& options, const Advance& advance = {});

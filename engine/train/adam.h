@@ -32,7 +32,8 @@ class Adam {
   // Adds `count` parameters with their gradients and, unless it is null, the place of their copies in bf16, which are
   // written with them. The memory must outlive the optimizer.
   void add(float* parameters, const float* gradients, int64_t count, kernels::BFloat16* copies = nullptr);
-  // One update of everything, in parallel; elementwise, so threads do not change the result. Allocates nothing.
+  // One update of everything, unless norm_limit leaves it out, in parallel; elementwise, so threads do not change the
+  // result. Allocates nothing.
   void step() noexcept;
 
   void set_learning_rate(double learning_rate) { options_.learning_rate = learning_rate; }
@@ -51,7 +52,7 @@ class Adam {
     float* parameters;
     const float* gradients;
     kernels::BFloat16* copies;  // or null
-    std::size_t offset;         // into moments_
+    std::size_t offset;         // into first_ and second_
     int64_t count;
   };
   // The factor of the gradients; 0 where the step is to be left out.

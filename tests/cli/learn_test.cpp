@@ -84,14 +84,20 @@ TEST_CASE("a file's own table can be learned, and what does not fit is refused")
   const std::string photo = folder / "photo.jpg", output = folder / "out.onnx";
   write_file_atomically(photo, encode_jpeg(read_image(data_path("chelsea.png")).image, {.quality = 30}), false);
   REQUIRE(run(learn(output, {"--table-from", photo, "--iterations", "1"})).exit_code == 0);
-  // In colour: three planes and twice eight phases.
-  const Run info = run({"model", "check", output});
-  CHECK_CONTAINS(info.out, "16");
+  CHECK_CONTAINS(run({"model", "info", output, "--size", "64x64"}).out, "z 1x16x64x64");
   check_fails(run(learn(output, {"--table-from", photo, "--iterations", "1", "--gray", "--force"})), 1,
               "photo.jpg: has 3 components, and the network learns 1: leave out --gray");
   check_fails(run(learn(output, {"--start", data_path("../../../models/unet.onnx"), "--force"})), 1,
               "to undo a JPEG's compression it must make");
-  check_fails(run(learn(output, {"--start", output, "--force"})), 1, "--start");
+  check_fails(run(learn(output, {"--start", output, "--force"})), 1, "--output");
+  check_fails(run(learn(output, {"--keep-mosaics", photo, "--table-from", photo, "--force"})), 1, "--keep-mosaics");
+  check_fails(run(learn(output, {"--qualities", "0", "--force"})), 1, "--qualities: 0 is none");
+  const std::string other = folder / "other.txt";
+  write_file_atomically(other, std::vector<uint8_t>{'n', 'o', 't', 'e'}, false);
+  const Run kept = run(learn(output, {"--keep-mosaics", other, "--iterations", "1", "--force"}));
+  CHECK(kept.exit_code == 1);
+  CHECK_CONTAINS(kept.err, "other.txt: holds no mosaics, and is not replaced");
+  CHECK(read_file(other).size() == 4);
   check_fails(run(learn(output, {"--iterations", "0"})), 2, "--iterations");
 }
 

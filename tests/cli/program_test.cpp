@@ -52,6 +52,7 @@ TEST_CASE("threads spin briefly, which costs no second start, no name and no var
   const char* policy = std::getenv("OMP_WAIT_POLICY");
   const std::string kept = policy == nullptr ? "" : policy;
   unsetenv("OMP_WAIT_POLICY");
+  unsetenv("GOMP_SPINCOUNT");
   const std::string text = settings_with(nullptr, nullptr);
   if (text.find("GOMP_SPINCOUNT") == std::string::npos) {
     MESSAGE("skipped: the OpenMP runtime is not libgomp");

@@ -1,4 +1,4 @@
-// J as plain code: against libjpeg's encoder and decoder, against the file's own coefficients, and turned on its side.
+// J as plain code: against libjpeg's encoder and decoder, and against the file's own coefficients.
 #include "engine/restore/jpeg_pipeline.h"
 
 #include <doctest/doctest.h>
@@ -30,14 +30,6 @@ double rms(const std::vector<float>& a, const std::vector<float>& b) {
   double squares = 0;
   for (std::size_t i = 0; i < a.size(); ++i) squares += (a[i] - b[i]) * (a[i] - b[i]);
   return std::sqrt(squares / static_cast<double>(a.size()));
-}
-
-Plane turned(const Plane& plane) {
-  Plane result(plane.height, plane.width);
-  for (int64_t y = 0; y < plane.height; ++y) {
-    for (int64_t x = 0; x < plane.width; ++x) result.row(x)[y] = plane.row(y)[x];
-  }
-  return result;
 }
 
 }  // namespace
@@ -98,38 +90,6 @@ TEST_CASE("J rounds what an encoder rounds") {
     }
     // Where a coefficient lies between two steps, libjpeg's integers round otherwise.
     CHECK(other < 64 * component.height_in_blocks * component.width_in_blocks / 50);
-  }
-}
-
-TEST_CASE("J knows the grid's offset, and is turned with its tables") {
-  const Compressed c = compress(3, 80, 64, Subsampling::s422, 20);
-  const JpegModel model(c.file);
-  const JpegPipeline pipeline(model);
-  CHECK(pipeline.period_h() == 16);
-  CHECK(pipeline.period_v() == 8);
-  CHECK(pipeline.transposed().period_v() == 16);
-  const std::vector<Plane> planes = model.to_planes(c.original);
-  const std::vector<Plane> made = pipeline.apply(planes);
-
-  std::vector<Plane> on_their_side;
-  for (const Plane& plane : planes) on_their_side.push_back(turned(plane));
-  const std::vector<Plane> made_on_their_side = pipeline.transposed().apply(on_their_side);
-
-  // Without its first four rows and columns, the picture meets a grid that began there.
-  std::vector<Plane> cut;
-  for (const Plane& plane : planes) {
-    Plane part(plane.width - 16, plane.height - 8);
-    for (int64_t y = 0; y < part.height; ++y) std::copy_n(plane.row(y + 8) + 16, part.width, part.row(y));
-    cut.push_back(std::move(part));
-  }
-  const std::vector<Plane> made_of_cut = pipeline.apply(cut);
-  const std::vector<Plane> made_elsewhere = pipeline.apply(planes, {.y = 3, .x = 5});
-  for (std::size_t i = 0; i < 3; ++i) {
-    CHECK(rms(turned(made_on_their_side[i]).samples, made[i].samples) < 1e-3);
-    CHECK(made_elsewhere[i].samples.size() == made[i].samples.size());
-    CHECK(rms(made_elsewhere[i].samples, made[i].samples) > 0.5);
-    // But for chroma's interpolation at the cut, it is the same.
-    CHECK(std::abs(made_of_cut[i].row(20)[20] - made[i].row(28)[36]) < 1e-3);
   }
 }
 

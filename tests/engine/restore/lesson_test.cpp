@@ -139,6 +139,12 @@ TEST_CASE("mosaics are drawn by number, and pairs are what J and the filter make
   }
   const Mosaics others({file.coefficients}, {group}, {.side = 64, .piece = 32, .seed = 5});
   CHECK(others.digest() != mosaics.digest());
+  // Cut short, it is none; and what was not filtered whole is not kept.
+  write_file_atomically(keep, std::vector<uint8_t>(bytes.begin(), bytes.end() - 1), true);
+  const MosaicPairs ended(
+      mosaics, 2, 1, [](double) { return false; }, keep);
+  CHECK(read_file(keep).size() == bytes.size() - 1);
+  CHECK(folder.names() == std::vector<std::string>{"mosaics"});
   const MosaicPairs replaced(others, 1, 1, {}, keep);
   CHECK(read_file(keep) != bytes);
   CHECK_THROWS_AS(MosaicPairs(mosaics, 1, 1, {}, folder / "none/mosaics"), Error);
