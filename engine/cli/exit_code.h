@@ -1,6 +1,8 @@
 // What the program tells the shell.
 #pragma once
 
+#include <signal.h>  // SIGHUP is POSIX
+
 namespace hourglass::cli {
 
 enum class ExitCode : int {
@@ -11,5 +13,10 @@ enum class ExitCode : int {
   interrupted = 130,  // 128 + SIGINT
   terminated = 143,   // 128 + SIGTERM
 };
+
+// Of a run that SIGINT, SIGTERM or SIGHUP has ended.
+inline ExitCode exit_code_of(int signal) {
+  return signal == SIGTERM ? ExitCode::terminated : signal == SIGHUP ? ExitCode::hung_up : ExitCode::interrupted;
+}
 
 }  // namespace hourglass::cli

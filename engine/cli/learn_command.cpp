@@ -149,7 +149,7 @@ ExitCode run(Arguments& a, ParsedCommand& line) {
   });
   if (interrupt.signal() != 0) {
     progress.finish();
-    return static_cast<ExitCode>(128 + interrupt.signal());
+    return exit_code_of(interrupt.signal());
   }
   if (resumed) pretraining.load(*resumed);
 
@@ -201,7 +201,7 @@ ExitCode run(Arguments& a, ParsedCommand& line) {
   }
   if (!ended) return ExitCode::ok;
   if (!a.quiet) print_to(stderr, fmt::format("to go on: hourglass learn -o {0} --resume {0}.ckpt\n", a.output));
-  return static_cast<ExitCode>(128 + interrupt.signal());
+  return exit_code_of(interrupt.signal());
 }
 
 }  // namespace

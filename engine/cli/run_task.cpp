@@ -32,7 +32,7 @@ ExitCode end_of(Progress& progress, const Outcome& outcome, int signal, const st
   if (!outcome.result.interrupted) return ExitCode::ok;
   progress.say("stopped early, as asked: the result is what had been reached");
   if (!resume_command.empty()) progress.say("to go on: " + resume_command);
-  return signal == SIGTERM ? ExitCode::terminated : signal == SIGHUP ? ExitCode::hung_up : ExitCode::interrupted;
+  return exit_code_of(signal);
 }
 
 ExitCode filter(const FitArguments& arguments, const FitCall& call, const TaskRun& what) {

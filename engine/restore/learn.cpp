@@ -10,6 +10,7 @@
 #include "engine/restore/consistency.h"
 #include "engine/restore/filter.h"
 #include "engine/restore/lesson.h"
+#include "engine/restore/recompressed.h"
 #include "engine/restore/resample.h"
 
 namespace hourglass {
@@ -32,11 +33,10 @@ std::optional<LessonExample> make_example(const Image& filtered, const JpegModel
   const Image half = shrink(filtered, kFactor);
   LessonExample example;
   example.target = crop(half, (half.width - width) / 2, (half.height - height) / 2, width, height);
-  const JpegCoefficients file = compress_like(model.to_planes(example.target), model);
-  const JpegModel small(file);
-  example.decoded = small.to_image(decode(small));
-  clamp(example.decoded);
-  example.filtered = filter_jpeg(example.decoded, example.decoded, small);
+  const Recompressed compressed(model.to_planes(example.target), model);
+  const JpegModel& small = compressed.model;
+  example.decoded = compressed.image;
+  example.filtered = compressed.filtered;
   const std::vector<Plane> planes = small.to_planes(example.filtered);
   const auto made_by = [&](const LearnedMap& map) {
     return small.to_image(blend(planes, apply_map(map, small, planes), 1, small));

@@ -7,10 +7,10 @@
 #include <numbers>
 
 #include "engine/restore/consistency.h"
-#include "engine/restore/dead_leaves.h"
 #include "engine/restore/energy.h"
 #include "engine/restore/filter.h"
 #include "engine/restore/pixel_psnr.h"
+#include "engine/restore/recompressed.h"
 #include "engine/restore/resample.h"
 #include "graph/error.h"
 
@@ -33,13 +33,8 @@ std::vector<PictureGroup> groups_of(const JpegModel& model, const Image& filtere
     groups.push_back({.pictures = {whole}, .share = std::max(o.estimate_share, 1e-3), .off_grid = true});
   }
   if (o.leaves_share > 0 && o.leaves > 0) {
-    PictureGroup leaves{.pictures = {}, .share = o.leaves_share};
-    const int64_t side = o.mosaic.piece + 32;
-    for (const Image& picture :
-         draw_dead_leaves(o.mosaic.seed, {.width = side, .height = side, .channels = filtered.channels}, o.leaves)) {
-      leaves.pictures.push_back(model.to_planes(picture));
-    }
-    groups.push_back(std::move(leaves));
+    groups.push_back(draw_leaves_group(model, o.mosaic, o.leaves));
+    groups.back().share = o.leaves_share;
   }
   return groups;
 }
@@ -108,13 +103,10 @@ double find_blend_weight(const LearnedMap& map, const Image& filtered, const Jpe
   if (width < kMapMultiple || height < kMapMultiple) return 0;
   const auto begin = [&](int64_t length, int64_t part) { return (length - part - kOffset) / 16 * 8 + kOffset; };
   const Image truth = crop(filtered, begin(filtered.width, width), begin(filtered.height, height), width, height);
-  const JpegCoefficients file = compress_like(model.to_planes(truth), model);
-  const JpegModel again(file);
-  Image decoded = again.to_image(decode(again));
-  clamp(decoded);
-  const Image first = filter_jpeg(decoded, decoded, again);
-  const std::vector<Plane> planes = again.to_planes(first);
-  const Image second = again.to_image(blend(planes, apply_map(map, again, planes), 1, again));
+  const Recompressed again(model.to_planes(truth), model);
+  const Image& first = again.filtered;
+  const std::vector<Plane> planes = again.model.to_planes(first);
+  const Image second = again.model.to_image(blend(planes, apply_map(map, again.model, planes), 1, again.model));
   // The w for which |first + w (second - first) - truth|^2 is least.
   double product = 0, squares = 0, errors = 0;
   for (std::size_t i = 0; i < truth.pixels.size(); ++i) {

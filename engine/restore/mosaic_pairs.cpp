@@ -16,7 +16,8 @@
 #include <utility>
 
 #include "engine/image/digest.h"
-#include "engine/restore/filter.h"
+#include "engine/restore/dead_leaves.h"
+#include "engine/restore/recompressed.h"
 #include "engine/train/random.h"
 #include "graph/error.h"
 
@@ -39,6 +40,18 @@ int64_t mirrored(int64_t at, int64_t length) {
 }
 
 }  // namespace
+
+PictureGroup draw_leaves_group(const JpegModel& like, const MosaicOptions& mosaic, int64_t count) {
+  constexpr int64_t kMargin = 32;
+  const int64_t side = mosaic.piece + kMargin;
+  const int channels = like.file().components.size() == 1 ? 1 : 3;
+  PictureGroup group;
+  for (const Image& picture :
+       draw_dead_leaves(mosaic.seed, {.width = side, .height = side, .channels = channels}, count)) {
+    group.pictures.push_back(like.to_planes(picture));
+  }
+  return group;
+}
 
 Mosaics::Mosaics(const std::vector<JpegCoefficients>& files, std::vector<PictureGroup> groups,
                  const MosaicOptions& options)
@@ -159,14 +172,10 @@ MosaicPairs::MosaicPairs(const Mosaics& mosaics, int64_t count, int64_t channels
 MosaicPairs::Sample MosaicPairs::filtered(const Mosaics& mosaics, int64_t index) {
   const Mosaics::Target target = mosaics.draw(index);
   const JpegModel like(mosaics.files()[target.file]);
-  const JpegCoefficients file = compress_like(target.planes, like);
-  const JpegModel model(file);
-  const std::vector<Plane> decoded = decode(model);
-  Image image = model.to_image(decoded);
-  clamp(image);
-  const std::vector<Plane> filtered = model.to_planes(filter_jpeg(image, image, model));
+  const Recompressed compressed(target.planes, like);
+  const std::vector<Plane> filtered = compressed.model.to_planes(compressed.filtered);
   Sample sample{.file = target.file, .values = {}};
-  for (const std::vector<Plane>* planes : {&decoded, &filtered, &target.planes}) {
+  for (const std::vector<Plane>* planes : {&compressed.decoded, &filtered, &target.planes}) {
     for (const Plane& plane : *planes) {
       for (const float value : plane.samples) {
         constexpr float kMost = std::numeric_limits<int16_t>::max();

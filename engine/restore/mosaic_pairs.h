@@ -31,6 +31,10 @@ struct MosaicOptions {
   uint64_t seed = 0;
 };
 
+// So many dead leaves (dead_leaves.h), drawn from the mosaic's seed, a little larger than a piece, so that one may lie
+// in several places. like: whose planes they become.
+PictureGroup draw_leaves_group(const JpegModel& like, const MosaicOptions& mosaic, int64_t count);
+
 class Mosaics {
  public:
   // Each mosaic goes through one of the files' pipelines, which is drawn; of the files only tables, sampling and colour

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/restore/dead_leaves.h"
 #include "engine/restore/lesson.h"
 #include "graph/error.h"
 
@@ -31,19 +30,8 @@ Pretraining::Pretraining(NetworkFactory make, const OpTable& table, const std::v
   if (options.threads > 0) omp_set_num_threads(options.threads);  // of drawing and filtering; Fit sees to its own
   if (files.empty()) fail("pretraining needs a JPEG whose compression it is to undo");
   const Problem problem = make_lesson_problem(make_, table, options.mosaic.side);
-  PictureGroup leaves;
-  {
-    // A piece may lie in several places of its picture.
-    constexpr int64_t kMargin = 32;
-    const int64_t side = options.mosaic.piece + kMargin;
-    const JpegModel model(files[0]);
-    const int channels = files[0].components.size() == 1 ? 1 : 3;
-    for (const Image& picture : draw_dead_leaves(
-             options.mosaic.seed, {.width = side, .height = side, .channels = channels}, options.pictures)) {
-      leaves.pictures.push_back(model.to_planes(picture));
-    }
-  }
-  const Mosaics mosaics(files, {std::move(leaves)}, options.mosaic);
+  const Mosaics mosaics(files, {draw_leaves_group(JpegModel(files[0]), options.mosaic, options.pictures)},
+                        options.mosaic);
   fit_ = std::make_unique<Fit>(
       problem, table,
       FitOptions{.seed = options.mosaic.seed,
