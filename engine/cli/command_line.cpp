@@ -19,6 +19,8 @@ template <class T>
 constexpr bool kIsList = false;
 template <class T>
 constexpr bool kIsList<std::vector<T>> = true;
+template <>
+constexpr bool kIsList<std::vector<std::string>> = false;  // a name may hold commas
 template <class T>
 constexpr bool kIsOptional = false;
 template <class T>
@@ -34,7 +36,8 @@ std::string default_text(const Target& target) {
             return fmt::format("{:g}", *place);
           } else if constexpr (kIsList<Value>) {
             return join(std::vector<int64_t>(place->begin(), place->end()), ",");
-          } else if constexpr (!std::is_same_v<Value, bool> && !kIsOptional<Value>) {
+          } else if constexpr (!std::is_same_v<Value, bool> && !kIsOptional<Value> &&
+                               !std::is_same_v<Value, std::vector<std::string>>) {
             return fmt::format("{}", *place);
           }
         }

@@ -34,11 +34,12 @@ struct Counts {
   int* times;
 };
 
-// Where the value of an option goes. A list takes several values with commas between them. What stands there
+// Where the value of an option goes. A list of numbers takes several values with commas between them, a list of texts
+// several arguments. What stands there
 // beforehand is the default, which --help shows; an optional, an empty text and an empty list have none.
 using Target = std::variant<std::string*, int*, int64_t*, uint64_t*, double*, std::optional<int>*,
                             std::optional<int64_t>*, std::optional<uint64_t>*, std::optional<double>*,
-                            std::vector<int>*, std::vector<int64_t>*, bool*, Clears, Counts>;
+                            std::vector<int>*, std::vector<int64_t>*, std::vector<std::string>*, bool*, Clears, Counts>;
 
 struct Option {
   std::string names;  // "-o,--output"; without dashes, "INPUT", where the place among the arguments tells which it is

@@ -14,9 +14,10 @@ Command program() {
 
 'hourglass COMMAND --help' explains a command. Inputs are JPEG or PNG, told apart by their content; '-' stands for
 standard input or output. Exit codes: 0 done, 1 an error (nothing was written), 2 a wrong command line,
-129 hung up, 130 interrupted, 143 terminated.)",
+3 some of several files failed, 129 hung up, 130 interrupted, 143 terminated.)",
           .commands = {restore_command(), denoise_command(), inpaint_command(), upscale_command(), verify_command(),
-                       compare_command(), degrade_command(), experiment_command(), learn_command(), model_command(), bench_command()}};
+                       compare_command(), degrade_command(), experiment_command(), learn_command(), model_command(),
+                       bench_command()}};
 }
 
 }  // namespace hourglass::cli

@@ -3,6 +3,7 @@
 
 #include "engine/cli/commands.h"
 #include "engine/cli/exit_code.h"
+#include "engine/cli/many_files.h"
 #include "engine/cli/run_task.h"
 #include "engine/image/read_image.h"
 #include "engine/restore/denoise_task.h"
@@ -14,6 +15,7 @@ constexpr const char* kSuffix = ".denoised.png";
 
 struct Arguments {
   FitArguments fit;
+  ManyArguments many;
   std::optional<double> sigma;  // grey levels; absent: as estimated from the photograph
 };
 
@@ -45,7 +47,7 @@ ExitCode run(const Arguments& a, const FitCall& call) {
 }  // namespace
 
 Command denoise_command() {
-  const auto arguments = std::make_shared<Arguments>(Arguments{.fit = paper_settings(), .sigma = {}});
+  const auto arguments = std::make_shared<Arguments>(Arguments{.fit = paper_settings(), .many = {}, .sigma = {}});
   Command command{.name = "denoise", .help = "Take the noise out of a photograph", .footer = kFooter};
   add_fit_options(command, arguments->fit,
                   {.input = "The photograph (PNG or JPEG)", .suffix = kSuffix, .input_noise_default = "0.033 (1/30)"});
@@ -55,9 +57,16 @@ Command denoise_command() {
         .help = "Standard deviation of the noise in grey levels (0 to 255), for --stop discrepancy; default: as "
                 "estimated from the photograph",
         .checks = {range(0.1, 255.0)}}});
+  add_many_options(command, arguments->many);
   command.run = [arguments](ParsedCommand& line) {
-    const FitCall call = take_up(line, arguments->fit);
-    return run(*arguments, call);
+    return run_files(arguments->many, {.line = line,
+                                       .fit = arguments->fit,
+                                       .rule = {.suffix = kSuffix, .format = {}},
+                                       .verb = "denoised",
+                                       .run_one = [&] {
+                                         const FitCall call = take_up(line, arguments->fit);
+                                         return run(*arguments, call);
+                                       }});
   };
   return command;
 }

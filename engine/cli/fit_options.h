@@ -35,7 +35,10 @@ struct FitArguments {
   std::string checkpoint, resume;  // absent: beside the output; none
   double checkpoint_every = 60;    // seconds
   bool force = false, quiet = false, json = false;
-  int verbose = 0;  // 1: the plan; 2: also the kernels that declined
+  // The output is written once, at the end, and not at all by a run that is ended early: of one of several files.
+  bool final_only = false;
+  bool keep_times = false;  // the output's time of change is the input's
+  int verbose = 0;          // 1: the plan; 2: also the kernels that declined
 
   // In fit_options.cpp: every command has and copies them.
   FitArguments();

@@ -29,6 +29,21 @@ Library to_library(const Json& json) {
       json.value());
 }
 
+Json from_library(const Library& value) {
+  if (value.is_boolean()) return value.get<bool>();
+  if (value.is_number_unsigned()) return value.get<uint64_t>();
+  if (value.is_number_integer()) return value.get<int64_t>();
+  if (value.is_number()) return value.get<double>();
+  if (value.is_string()) return value.get<std::string>();
+  Json json = value.is_array() ? Json::array() : Json();
+  if (value.is_array()) {
+    for (const Library& one : value) json.push_back(from_library(one));
+  } else if (value.is_object()) {
+    for (const auto& [name, one] : value.items()) json[name] = from_library(one);
+  }
+  return json;
+}
+
 }  // namespace
 
 Json::Json() = default;
@@ -43,6 +58,39 @@ Json::Json(const char* value) : value_(std::string(value)) {}
 Json::Json(std::string_view value) : value_(std::string(value)) {}
 Json::Json(const std::string& value) : value_(value) {}
 Json::Json(std::initializer_list<Member> members) : value_(std::vector<Member>(members)) {}
+
+std::optional<Json> Json::parse(std::string_view text) {
+  const Library value = Library::parse(text, nullptr, false);
+  if (value.is_discarded()) return {};
+  return from_library(value);
+}
+
+const Json* Json::find(std::string_view name) const {
+  const auto* members = std::get_if<std::vector<Member>>(&value_);
+  if (members == nullptr) return nullptr;
+  const auto found =
+      std::find_if(members->begin(), members->end(), [&](const Member& member) { return member.name == name; });
+  return found == members->end() ? nullptr : &found->value;
+}
+
+std::vector<Json> Json::elements() const {
+  const auto* elements = std::get_if<std::vector<Json>>(&value_);
+  return elements == nullptr ? std::vector<Json>() : *elements;
+}
+
+std::string Json::text_or(std::string missing) const {
+  const auto* text = std::get_if<std::string>(&value_);
+  return text == nullptr ? std::move(missing) : *text;
+}
+
+double Json::number_or(double missing) const {
+  return std::visit(
+      [&]<class T>(const T& value) -> double {
+        if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) return static_cast<double>(value);
+        return missing;
+      },
+      value_);
+}
 
 Json& Json::operator[](std::string_view name) {
   if (value_.index() == 0) value_ = std::vector<Member>();

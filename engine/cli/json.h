@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -45,6 +46,16 @@ class Json {
   template <class T>
   Json(const std::map<std::string, T>& values);
   static Json array() { return std::vector<Json>(); }
+  // Of text(). Nothing for what is no JSON.
+  static std::optional<Json> parse(std::string_view text);
+
+  // Of an array; none of all else.
+  [[nodiscard]] std::vector<Json> elements() const;
+  // A member of an object; null where there is none of that name.
+  [[nodiscard]] const Json* find(std::string_view name) const;
+  // Where it is a text or a number, that; otherwise what is `missing`.
+  [[nodiscard]] std::string text_or(std::string missing) const;
+  [[nodiscard]] double number_or(double missing) const;
 
   // Of an object, or of null, which becomes one. A member that is not there is put at the end, as null.
   Json& operator[](std::string_view name);

@@ -82,10 +82,7 @@ std::vector<JpegCoefficients> files_of(const Arguments& a, int planes) {
   try {
     const JpegCoefficients file = read_jpeg_coefficients(read_file(a.table_from));
     if (file.color == JpegColor::rgb) fail("is RGB, and lessons are for Y Cb Cr and gray");
-    if (file.components.size() != static_cast<std::size_t>(planes)) {
-      fail("has {} components, and the network learns {}: {} --gray", file.components.size(), planes,
-           planes == 1 ? "leave out" : "give");
-    }
+    if (file.components.size() > static_cast<std::size_t>(planes)) fail("is in colour: leave out --gray");
     return {file};
   } catch (const Error& error) {
     throw error.within(a.table_from);
@@ -234,7 +231,7 @@ Command learn_command() {
       {.names = "--table-from",
        .target = &a.table_from,
        .help = "A JPEG whose tables and sampling are to be undone, and no others"},
-      {.names = "--gray", .target = &a.gray, .help = "For gray files and the luma of others alone"},
+      {.names = "--gray", .target = &a.gray, .help = "A network for gray files and the luma of others alone"},
       {.names = "--channels",
        .target = &a.channels,
        .help = "Of the network's scales, the finest first; with --start, of no meaning"},

@@ -80,7 +80,7 @@ LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress&
   outcome.result.interrupted = ended;
   outcome.details["weight"] = 0.0;
   if (ended) return run;
-  if (request.is_rewritable()) {
+  if (request.is_rewritable() && !request.final_only) {
     write_result(request, outcome, false);
     run.wrote = true;
   }

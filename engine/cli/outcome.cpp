@@ -5,8 +5,10 @@
 
 #include <filesystem>
 #include <optional>
+#include <system_error>
 
 #include "engine/cli/output.h"
+#include "engine/image/file.h"
 #include "engine/image/metrics.h"
 #include "engine/image/read_image.h"
 #include "engine/report/run_log.h"
@@ -15,15 +17,23 @@
 namespace hourglass::cli {
 namespace {
 
+void take_time_of(const std::string& from, const std::string& to) {
+  if (is_stream(from) || is_stream(to)) return;
+  std::error_code error;
+  const auto time = std::filesystem::last_write_time(from, error);
+  if (!error) std::filesystem::last_write_time(to, time, error);
+  if (error) warn(fmt::format("{}: cannot get the time of {}: {}", to, from, error.message()));
+}
+
 void write_png_of(const RunRequest& request, const Outcome& outcome, const std::string& path, bool overwrite) {
   Metadata metadata = request.what.input.metadata;
-  constexpr const char* kKeyword = "hourglass";
-  std::erase_if(metadata.text, [&](const auto& entry) { return entry.first == kKeyword; });
-  metadata.text.emplace_back(kKeyword, outcome.record);
+  std::erase_if(metadata.text, [&](const auto& entry) { return entry.first == kRecordKeyword; });
+  metadata.text.emplace_back(kRecordKeyword, outcome.record);
   PngOptions png;
   png.bit_depth = request.bit_depth;
   png.metadata = &metadata;
   write_png(path, outcome.result.finished.image, png, overwrite);
+  if (request.keep_times) take_time_of(request.named_input(), path);
 }
 
 // PSNR to the original, where it is known.
@@ -91,15 +101,22 @@ void print_json(const RunRequest& request, const Outcome& outcome, const Quality
   json["iterations"] = result.iterations;
   json["seconds"] = result.seconds;
   json["interrupted"] = result.interrupted;
+  if (!request.what.input.sha256.empty()) json["input_sha256"] = request.what.input.sha256;
   if (result.finished.cells) {
     json["cells_exact"] = result.finished.cells->exact;
     json["cells_rounded"] = result.finished.cells->rounded;
   }
-  if (request.what.jpeg != nullptr) json["change_rms_255"] = change_255(request, result);
+  if (request.what.jpeg != nullptr) {
+    json["change_rms_255"] = change_255(request, result);
+    json["psnr_to_input"] = psnr(request.what.task.baseline(), result.finished.image);
+  }
   if (quality.before) {
     json["psnr_degraded"] = *quality.before;
     json["psnr_restored"] = *quality.after;
   }
+  std::vector<std::string> warnings = request.what.input.warnings;
+  warnings.insert(warnings.end(), request.file_notes.begin(), request.file_notes.end());
+  if (!warnings.empty()) json["warnings"] = warnings;
   print_to(json_stream(request), json.text() + "\n");
 }
 
@@ -114,6 +131,7 @@ void write_result(const RunRequest& request, const Outcome& outcome, bool overwr
   try {
     write_png_of(request, outcome, request.output, overwrite || request.may_replace(request.output));
   } catch (const Error& error) {
+    if (request.final_only) throw;
     std::string instead;
     try {
       instead = (fs::temp_directory_path() / fmt::format("hourglass-{}.png", ::getpid())).string();

@@ -1,42 +1,17 @@
 #include "engine/cli/progress.h"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <cmath>
-#include <cstdlib>
-#include <string_view>
 
 #include "engine/cli/json.h"
 #include "engine/cli/output.h"
+#include "engine/cli/terminal.h"
 
 namespace hourglass::cli {
 namespace {
 
-constexpr double kTerminalInterval = 0.1;  // seconds between rewrites
-constexpr double kPlainInterval = 1.0;     // seconds between lines in a log, and between objects
-
-std::string bar(double share) {
-  constexpr int kWidth = 20;
-  const int full = static_cast<int>(share * kWidth);
-  std::string text = "[";
-  for (int i = 0; i < kWidth; ++i) text += i < full ? '=' : (i == full ? '>' : ' ');
-  return text + "]";
-}
-
-// Whether a line can be rewritten: an editor's shell, or a serial line, calls itself dumb.
-bool is_terminal() {
-  const char* kind = std::getenv("TERM");
-  return isatty(STDERR_FILENO) != 0 && kind != nullptr && std::string_view(kind) != "dumb";
-}
-
-// Of the terminal behind stderr; some don't say.
-std::size_t columns() {
-  winsize size{};
-  constexpr std::size_t kUsual = 80;
-  return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kUsual;
-}
+constexpr double kPlainInterval = 1.0;  // seconds between lines in a log, and between objects
 
 std::string rate_text(double rate) {
   return rate >= 1 || rate <= 0 ? fmt::format("{:.1f} it/s", rate) : fmt::format("{:.1f} s/it", 1 / rate);
@@ -125,7 +100,7 @@ void Progress::show_line(const ProgressPoint& point) {
                          : fmt::format("{}/{}  {}  {}  {}", point.done, point.total, left, rate_text(rate), point.text);
   if (terminal_) {
     // A line that wraps could not be rewritten.
-    const std::size_t room = columns() - 1;
+    const std::size_t room = terminal_columns() - 1;
     const std::string with_bar = fmt::format("{} {}", bar(share), line);
     if (with_bar.size() <= room) line = with_bar;
     print_to(stderr, "\r\x1b[K" + line.substr(0, room));

@@ -6,6 +6,7 @@
 #include "engine/cli/commands.h"
 #include "engine/cli/exit_code.h"
 #include "engine/cli/jpeg_options.h"
+#include "engine/cli/many_files.h"
 #include "engine/cli/run_task.h"
 #include "engine/cli/size_option.h"
 #include "engine/image/file.h"
@@ -20,6 +21,7 @@ namespace {
 
 struct Arguments {
   FitArguments fit;
+  ManyArguments many;
   JpegArguments jpeg;
   LearnArguments learn;
   std::string method;  // empty: see choose_method()
@@ -46,6 +48,7 @@ Examples:
   hourglass restore photo.jpg                      writes photo.restored.png beside it: half a minute or so
   hourglass restore photo.jpg --fast               the filter alone: seconds
   hourglass restore photo.jpg --best               a longer lesson: minutes
+  hourglass restore -r photos --output-dir restored     all JPEGs below a folder; again after a break, it goes on
   hourglass restore photo.jpg -o clean.png --model standard --iterations 3000
   hourglass restore small.jpg --reference original.png --history run.csv
   hourglass restore photo.jpg --method fit --no-cells --refine 0        the network alone
@@ -98,10 +101,25 @@ ExitCode run_operator(const Arguments& arguments, ParsedCommand& line, const Fit
                    .inputs = {{"--degradation", arguments.degradation}}});
 }
 
-ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& call) {
+void expand_flags(const Arguments& arguments, ParsedCommand& line) {
   if (arguments.fast && arguments.best) fail("--fast and --best: leave out one of the two");
   expand_flag(line, "fast", {{"method", kFilter}});
   expand_flag(line, "best", {{"method", kLearn}, {"lessons", kBestLessons}});
+}
+
+std::string usual_method(bool is_jpeg) { return is_jpeg ? kLearn : kFit; }
+
+// As run() has it for such an input. The arguments stay as they are.
+ParsedCommand settled(Arguments& arguments, ParsedCommand line, ImageFormat format) {
+  const Arguments before = arguments;
+  expand_flags(arguments, line);
+  choose_method(line, arguments.degradation.empty() ? usual_method(format == ImageFormat::jpeg) : kFit);
+  arguments = before;
+  return line;
+}
+
+ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& call) {
+  expand_flags(arguments, line);
   FitArguments fit = arguments.fit;
   if (!arguments.degradation.empty()) return run_operator(arguments, line, call);
   if (!arguments.size.empty()) fail("--size belongs to --degradation: a photograph has its own");
@@ -110,7 +128,7 @@ ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& cal
     fail("{}: is no JPEG, and --method {} goes by the cells that a JPEG states: there is only --method fit", fit.input,
          arguments.method);
   }
-  choose_method(line, input.jpeg ? kLearn : kFit);
+  choose_method(line, usual_method(input.jpeg.has_value()));
   const std::string& method = arguments.method;
   // Noise regularises: a small network is regular enough without, a larger one learns the artifacts.
   if (!fit.input_noise && fit.model == "small") fit.input_noise = 0;
@@ -127,6 +145,12 @@ ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& cal
                    .method = method,
                    .learn = arguments.learn,
                    .filter_first = input.jpeg && arguments.jpeg.task.use_cells});
+}
+
+// Folders hold PNGs too that nobody compressed, not least what was restored.
+std::optional<ImageFormat> folder_format(const Arguments& arguments) {
+  if (!arguments.degradation.empty()) return {};
+  return ImageFormat::jpeg;
 }
 
 // --help lists them apart, so that one sees what chooses a fit.
@@ -147,9 +171,10 @@ Command restore_command() {
   command.add(
       {{.names = "--method",
         .target = &arguments->method,
-        .help = "learn (a JPEG only: the filter, and a network that learns from the picture made smaller; half a minute "
-                "or so), filter (without the network; seconds) or fit (a network is fitted to the JPEG; minutes). Left "
-                "out, it is learn for a JPEG unless an option of another method is given, and fit for all else",
+        .help =
+            "learn (a JPEG only: the filter, and a network that learns from the picture made smaller; half a minute "
+            "or so), filter (without the network; seconds) or fit (a network is fitted to the JPEG; minutes). Left "
+            "out, it is learn for a JPEG unless an option of another method is given, and fit for all else",
         .checks = {one_of({kLearn, kFilter, kFit})}},
        {.names = "--fast", .target = &arguments->fast, .help = "Short for --method filter"},
        {.names = "--best",
@@ -179,10 +204,19 @@ Command restore_command() {
                 .help = "The network and the weights to start from: leaves (which has learned from drawn shapes "
                         "alone), or an ONNX file of the same inputs ('hourglass learn' makes them)",
                 .methods = {kLearn}}});
+  add_many_options(command, arguments->many);
   put_fit_options_apart(command);
   command.run = [arguments](ParsedCommand& line) {
-    const FitCall call = take_up(line, arguments->fit);
-    return run(*arguments, line, call);
+    return run_files(arguments->many, {.line = line,
+                                       .fit = arguments->fit,
+                                       .rule = {.suffix = kSuffix, .format = folder_format(*arguments)},
+                                       .verb = "restored",
+                                       .settled = [&](ImageFormat format) { return settled(*arguments, line, format); },
+                                       .run_one =
+                                           [&] {
+                                             const FitCall call = take_up(line, arguments->fit);
+                                             return run(*arguments, line, call);
+                                           }});
   };
   return command;
 }

@@ -6,6 +6,7 @@
 
 #include "engine/cli/checkpoint_file.h"
 #include "engine/cli/version.h"
+#include "engine/image/digest.h"
 #include "engine/image/file.h"
 #include "engine/image/orientation.h"
 #include "engine/image/read_image.h"
@@ -65,6 +66,19 @@ Image load_reference(RunRequest& request, const Image& sought) {
   return sought.channels == 1 ? to_gray(image) : gray_to_rgb(image);
 }
 
+std::string input_line(const std::string& sha256) { return "input sha256 " + sha256 + "\n"; }
+
+// Of the files that the settings name, a line each.
+std::vector<std::string> lines_of_files(const ParsedCommand& line) {
+  std::vector<std::string> lines;
+  for (const ParsedOption& one : line.options) {
+    std::error_code ignored;
+    if (!is_setting(one) || !std::filesystem::is_regular_file(one.value, ignored)) continue;
+    lines.push_back(one.name + " sha256 " + sha256_hex(read_file(one.value)) + "\n");
+  }
+  return lines;
+}
+
 std::string versions() {
   std::string text = version_text();
   std::replace(text.begin(), text.end(), '\n', ',');
@@ -104,6 +118,8 @@ RunRequest resolve_run(const FitArguments& arguments, const FitCall& call, const
                      .force = arguments.force,
                      .quiet = arguments.quiet,
                      .json = arguments.json,
+                     .final_only = arguments.final_only,
+                     .keep_times = arguments.keep_times,
                      .verbose = arguments.verbose};
   if (request.output.empty()) request.output = default_output(request.input, what.suffix);
   check_files(request, arguments);
@@ -125,9 +141,18 @@ std::string checkpoint_path(const FitArguments& arguments, const RunRequest& req
 std::string record_of(const RunRequest& request, const Settings& settings, const std::string& network_sha256) {
   std::string record = settings.command_line() + "\n";
   const std::string& sha256 = request.what.input.sha256;
-  if (!sha256.empty()) record += "input sha256 " + sha256 + "\n";
+  if (!sha256.empty()) record += input_line(sha256);
   if (!network_sha256.empty()) record += "network sha256 " + network_sha256 + "\n";
+  for (const std::string& line : lines_of_files(request.call.line)) record += line;
   return record + versions() + "\n";
+}
+
+bool is_record_of(const std::string& record, const ParsedCommand& line, const NamedValues& in_force,
+                  const std::string& input_sha256) {
+  const auto has = [&](const std::string& text) { return record.find("\n" + text) != std::string::npos; };
+  const std::vector<std::string> files = lines_of_files(line);
+  return Settings(line, in_force).agrees(Settings::of_command_line(record.substr(0, record.find('\n')))) &&
+         has(input_line(input_sha256)) && has(versions() + "\n") && std::all_of(files.begin(), files.end(), has);
 }
 
 }  // namespace hourglass::cli

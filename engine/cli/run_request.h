@@ -22,7 +22,7 @@ namespace hourglass::cli {
 
 // How --method learn is asked for.
 struct LearnArguments {
-  int64_t lessons = 800;  // iterations
+  int64_t lessons = 800;         // iterations
   std::string start = "leaves";  // an ONNX file, or "leaves": the weights that come with the program
 };
 
@@ -54,7 +54,7 @@ struct RunRequest {
   std::optional<Image> original;                 // in the size and the channels of the result
   int bit_depth = 8;                             // of the PNG
   int threads = 0;                               // 0: all CPUs
-  bool force = false, quiet = false, json = false;
+  bool force = false, quiet = false, json = false, final_only = false, keep_times = false;  // as FitArguments has them
   int verbose = 0;                           // 1: the plan; 2: also the kernels that declined
   std::vector<std::string> file_notes = {};  // what is to be said of the files
 
@@ -73,7 +73,15 @@ RunRequest resolve_run(const FitArguments& arguments, const FitCall& call, const
 // Where the run is put away while it goes on; empty for nowhere.
 std::string checkpoint_path(const FitArguments& arguments, const RunRequest& request);
 
-// What repeats a run, line by line: the command, SHA-256 of input and network (empty: none), the versions.
+// The PNG text under which record_of() stands.
+inline constexpr const char* kRecordKeyword = "hourglass";
+
+// What repeats a run, line by line: the command, SHA-256 of input, network (empty: none) and the other files that the
+// settings name, the versions.
 std::string record_of(const RunRequest& request, const Settings& settings, const std::string& network_sha256);
+// Whether the record is of a run of these settings with such an input: the line as choose_method() leaves it, with the
+// values of `in_force`.
+bool is_record_of(const std::string& record, const ParsedCommand& line, const NamedValues& in_force,
+                  const std::string& input_sha256);
 
 }  // namespace hourglass::cli

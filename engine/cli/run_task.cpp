@@ -27,6 +27,11 @@ void say_input(Progress& progress, const RunRequest& request) {
       fmt::format("{}: {} {}x{}", request.input, kind_of(request.what), input.image.width, input.image.height));
 }
 
+// Whether the run leaves no output: what it has is not final.
+bool leaves_nothing(const RunRequest& request, const Outcome& outcome) {
+  return request.final_only && outcome.result.interrupted;
+}
+
 // The last word, and what the shell is told.
 ExitCode end_of(Progress& progress, const Outcome& outcome, int signal, const std::string& resume_command) {
   if (!outcome.result.interrupted) return ExitCode::ok;
@@ -42,6 +47,7 @@ ExitCode filter(const FitArguments& arguments, const FitCall& call, const TaskRu
   const InterruptGuard interrupt;
   const Outcome outcome = run_filter(request, progress, interrupt);
   progress.finish();
+  if (leaves_nothing(request, outcome)) return exit_code_of(interrupt.signal());
   write_result(request, outcome, false);
   if (!request.report.empty()) {
     RunReport report(request, values_of_filter(request));
@@ -58,6 +64,7 @@ ExitCode learn(const FitArguments& arguments, const FitCall& call, const TaskRun
   const InterruptGuard interrupt;
   const LearnRun run = run_learn(request, arguments, progress, interrupt);
   progress.finish();
+  if (leaves_nothing(request, run.outcome)) return exit_code_of(interrupt.signal());
   write_result(request, run.outcome, run.wrote);
   if (!request.report.empty()) {
     RunReport report(request, values_of_learn(request, arguments));
@@ -74,7 +81,7 @@ ExitCode learn(const FitArguments& arguments, const FitCall& call, const TaskRun
 // fit that goes on has a better one already.
 std::optional<Outcome> first_result(const FitRequest& request, const FitSession& session, Progress& progress,
                                     const InterruptGuard& interrupt) {
-  if (!request.what.filter_first || !request.is_rewritable() || session.is_ahead()) return {};
+  if (!request.what.filter_first || request.final_only || !request.is_rewritable() || session.is_ahead()) return {};
   Outcome outcome = run_filter(request, progress, interrupt);
   write_result(request, outcome, false);
   if (!outcome.result.interrupted) {
@@ -100,6 +107,7 @@ ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& 
   std::optional<Outcome> first = first_result(request, session, progress, interrupt);
   session.run(progress, interrupt);
   const bool replaced = first && session.is_ahead();
+  if (request.final_only && interrupt.signal() != 0) return exit_code_of(interrupt.signal());
   const Outcome outcome = first && !replaced ? session.leave(std::move(*first)) : session.finish(progress, interrupt);
   progress.finish();
   if (outcome.method == kFit) write_result(request, outcome, replaced);

@@ -11,10 +11,6 @@
 namespace hourglass::cli {
 namespace {
 
-bool is_setting(const ParsedOption& option) {
-  return option.option.heading != kFilesHeading && option.option.heading != kFitFilesHeading;
-}
-
 // The same text, or the same number.
 bool same_value(const std::string& a, const std::string& b) {
   const std::optional<double> x = number_of(a), y = number_of(b);
@@ -26,6 +22,11 @@ std::string said(const std::string& name, const std::string& value) {
 }
 
 }  // namespace
+
+bool is_setting(const ParsedOption& option) {
+  const std::string& heading = option.option.heading;
+  return heading != kFilesHeading && heading != kFitFilesHeading && heading != kManyFilesHeading;
+}
 
 Settings::Settings(const ParsedCommand& command, const NamedValues& in_force) : command_(command.name) {
   for (const ParsedOption& option : command.options) {
@@ -44,6 +45,32 @@ Settings Settings::parse(const std::string& text) {
     settings.values_[line.substr(0, at)] = line.substr(at + 1);
   }
   return settings;
+}
+
+Settings Settings::of_command_line(const std::string& line) {
+  Settings settings;
+  std::istringstream words(line);
+  std::string word, *value = nullptr;
+  words >> word >> settings.command_;
+  while (words >> word) {
+    if (word.starts_with("--")) {
+      value = &settings.values_[word.substr(2)];
+    } else if (value != nullptr) {
+      *value += (value->empty() ? "" : " ") + word;
+    }
+  }
+  return settings;
+}
+
+bool Settings::agrees(const Settings& done) const {
+  std::map<std::string, std::string> rest = done.values_;
+  for (const auto& [name, value] : values_) {
+    const auto found = rest.find(name);
+    if (found == rest.end() || !same_value(found->second, value)) return false;
+    rest.erase(found);
+  }
+  for (const char* name : kDecidedByRun) rest.erase(name);
+  return command_ == done.command_ && rest.empty();
 }
 
 std::string Settings::text() const {

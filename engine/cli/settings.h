@@ -13,6 +13,12 @@ namespace hourglass::cli {
 // The headings of the options that say where things go and what is told: all others are settings.
 inline constexpr const char* kFilesHeading = "Files and messages";
 inline constexpr const char* kFitFilesHeading = "Files and messages of a fit";
+inline constexpr const char* kManyFilesHeading = "Several files";
+
+bool is_setting(const ParsedOption& option);
+
+// Options without a default on the command line, whose values in a run depend on its network or on a timing.
+inline constexpr const char* kDecidedByRun[] = {"input-noise", "at-once"};
 
 class Settings {
  public:
@@ -22,6 +28,12 @@ class Settings {
   explicit Settings(const ParsedCommand& command, const NamedValues& in_force = {});
   // Of text(). Throws Error.
   static Settings parse(const std::string& text);
+  // Of command_line(), whatever the files in it.
+  static Settings of_command_line(const std::string& line);
+
+  // Whether a run of the settings `done` has done what these ask for: it has their values and no others, but where
+  // these leave to the run what it decides for itself (kDecidedByRun).
+  [[nodiscard]] bool agrees(const Settings& done) const;
 
   // Gives the command the values for what its command line leaves open. Throws Error for another command, and for what
   // the command line says otherwise; only `threads` may differ.

@@ -3,6 +3,7 @@
 
 #include "engine/cli/commands.h"
 #include "engine/cli/exit_code.h"
+#include "engine/cli/many_files.h"
 #include "engine/cli/run_task.h"
 #include "engine/image/read_image.h"
 #include "engine/restore/upscale_task.h"
@@ -15,6 +16,7 @@ constexpr const char* kSuffix = ".upscaled.png";
 
 struct Arguments {
   FitArguments fit;
+  ManyArguments many;
   std::string kernel = "lanczos2";
   UpscaleTaskOptions task;
 };
@@ -79,9 +81,16 @@ Command upscale_command() {
         .target = &arguments->kernel,
         .help = "That made the image small: lanczos2 or lanczos3",
         .checks = {one_of({"lanczos2", "lanczos3"})}}});
+  add_many_options(command, arguments->many);
   command.run = [arguments](ParsedCommand& line) {
-    const FitCall call = take_up(line, arguments->fit);
-    return run(*arguments, call);
+    return run_files(arguments->many, {.line = line,
+                                       .fit = arguments->fit,
+                                       .rule = {.suffix = kSuffix, .format = {}},
+                                       .verb = "upscaled",
+                                       .run_one = [&] {
+                                         const FitCall call = take_up(line, arguments->fit);
+                                         return run(*arguments, call);
+                                       }});
   };
   return command;
 }

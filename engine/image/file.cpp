@@ -164,8 +164,8 @@ fs::path named_beside(const Target& target, const std::string& path, const Make&
   fail("{}: cannot create the file: {}", path, reason(error));
 }
 
-// A new file in the target's folder, with the permissions that any new file gets. It has no name until name_beside()
-// gives it one, so that nothing is left where the program is killed. -1 where the file system has no such files.
+// A new file in the target's folder, with the permissions that any new file gets. It has no name until it is whole, so
+// that nothing is left where the program is killed. -1 where the file system has no such files.
 int open_unnamed(const Target& target) {
 #ifdef O_TMPFILE
   if (::access("/proc/self/fd", X_OK) == 0) {
@@ -175,11 +175,14 @@ int open_unnamed(const Target& target) {
   return -1;
 }
 
-fs::path name_beside(const Target& target, const std::string& path, int fd) {
+// Gives the file without a name this one. False, with errno, where there is such a file.
+bool give_name(int fd, const fs::path& name) {
   const std::string unnamed = fmt::format("/proc/self/fd/{}", fd);
-  return named_beside(target, path, [&](const fs::path& name) {
-    return ::linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
-  });
+  return ::linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
+}
+
+fs::path name_beside(const Target& target, const std::string& path, int fd) {
+  return named_beside(target, path, [&](const fs::path& name) { return give_name(fd, name); });
 }
 
 // The same with a name from the beginning.
@@ -272,6 +275,8 @@ void write_file_atomically(const std::string& path, std::span<const uint8_t> byt
   keep_mode(target, fd);
   write_directly(path, fd, bytes);
   if (::fsync(fd) != 0) fail("{}: cannot write: {}", path, reason(errno));
+  // Where nothing is to be replaced, there is no moment with another name.
+  if (unnamed && !target.exists && give_name(fd, target.path)) return sync_folder(target.path);
   if (unnamed) temporary.set_path(name_beside(target, path, fd));
   if (const int error = file.close()) fail("{}: cannot write: {}", path, reason(error));
   publish(temporary, target, path, overwrite);
@@ -282,8 +287,16 @@ void check_writable(const std::string& path, bool overwrite) {
   if (path == "-") return;
   const Target target = look_at(path, overwrite);
   if (target.special) return;
-  // With a name, which may be too long for the folder.
-  int fd = -1;
+  int fd = open_unnamed(target);
+  if (fd >= 0) {
+    const Descriptor file(fd);
+    const fs::path name = named_beside(target, path, [](const fs::path&) { return true; });
+    struct stat ignored {};
+    if (::lstat(name.c_str(), &ignored) != 0 && errno == ENAMETOOLONG) {
+      fail("{}: cannot create the file: {}", path, reason(ENAMETOOLONG));
+    }
+    return;
+  }
   const TemporaryFile temporary(create_beside(target, path, fd));
   const Descriptor file(fd);
 }

@@ -6,8 +6,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/image/decoded_image.h"
@@ -16,6 +18,9 @@ namespace hourglass {
 
 // Refused from the header where the pixels would not fit into memory_limit bytes (0: no limit).
 DecodedImage decode_png(std::span<const uint8_t> bytes, std::size_t memory_limit = 0);
+
+// The text of a keyword that stands before the pixels, as ours do; nothing where there is none, or no whole PNG header.
+std::optional<std::string> find_png_text(std::span<const uint8_t> bytes, std::string_view keyword);
 
 struct PngOptions {
   int bit_depth = 8;  // 8 or 16

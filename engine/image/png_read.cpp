@@ -74,6 +74,14 @@ class Reader {
     return decoded;
   }
 
+  // Of what stands before the pixels.
+  Metadata metadata() {
+    read_header();
+    Metadata metadata;
+    read_metadata(metadata);
+    return metadata;
+  }
+
  private:
   template <typename Body>
   void run(const Body& body) {
@@ -164,6 +172,16 @@ class Reader {
 
 DecodedImage decode_png(std::span<const uint8_t> bytes, std::size_t memory_limit) {
   return Reader(bytes).decode(memory_limit);
+}
+
+std::optional<std::string> find_png_text(std::span<const uint8_t> bytes, std::string_view keyword) {
+  try {
+    for (auto& [name, text] : Reader(bytes).metadata().text) {
+      if (name == keyword) return std::move(text);
+    }
+  } catch (const Error&) {  // it is no PNG, then
+  }
+  return {};
 }
 
 std::string libpng_version() { return png_get_libpng_ver(nullptr); }

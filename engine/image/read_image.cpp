@@ -1,7 +1,9 @@
 #include "engine/image/read_image.h"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
+#include <fstream>
 #include <iterator>
 #include <string_view>
 
@@ -46,6 +48,37 @@ bool has(std::span<const uint8_t> bytes, std::size_t offset, std::string_view si
                     [](char a, uint8_t b) { return static_cast<uint8_t>(a) == b; });
 }
 
+// Of `count` bytes, the high one first.
+int64_t big_endian(const uint8_t* at, int count) {
+  int64_t value = 0;
+  for (int i = 0; i < count; ++i) value = value << 8 | at[i];
+  return value;
+}
+
+using Buffer = std::array<uint8_t, 32>;
+
+bool read_at(std::ifstream& file, int64_t position, std::size_t count, Buffer& buffer) {
+  file.seekg(position);
+  file.read(reinterpret_cast<char*>(buffer.data()), static_cast<std::streamsize>(count));
+  return static_cast<std::size_t>(file.gcount()) == count;
+}
+
+// From marker to marker, up to the frame header (ITU-T T.81, B.1.1.3 and B.2.2).
+void find_jpeg_size(std::ifstream& file, ImageHeader& header) {
+  Buffer b{};
+  for (int64_t at = 2; read_at(file, at, 9, b) && b[0] == 0xFF;) {
+    const int marker = b[1];
+    const bool is_fill = marker == 0xFF, is_alone = marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8);
+    // DHT, JPG and DAC lie among the frame headers.
+    if (marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC) {
+      header.height = big_endian(&b[5], 2);
+      header.width = big_endian(&b[7], 2);
+      return;
+    }
+    at += is_fill ? 1 : is_alone ? 2 : 2 + big_endian(&b[2], 2);
+  }
+}
+
 template <typename Function>
 auto within(const std::string& path, const Function& function) {
   try {
@@ -64,6 +97,25 @@ ImageFormat image_format(std::span<const uint8_t> bytes) {
     if (has(bytes, other.offset, other.bytes))
       fail("is a {} file, and only JPEG and PNG can be read; convert it first", other.name);
   fail("is neither a JPEG nor a PNG file");
+}
+
+std::optional<ImageHeader> find_image_header(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  constexpr std::size_t kPngHeader = 24;  // the signature and the first half of IHDR
+  Buffer b{};
+  if (!read_at(file, 0, kPngHeader, b)) return {};
+  ImageHeader header;
+  if (has(b, 0, kJpeg)) {
+    find_jpeg_size(file, header);
+  } else if (has(b, 0, kPng)) {
+    header = {.format = ImageFormat::png, .width = big_endian(&b[16], 4), .height = big_endian(&b[20], 4)};
+  } else {
+    return {};
+  }
+  if (header.width > kMaxPixels || header.height > kMaxPixels / std::max<int64_t>(header.width, 1)) {
+    header.width = header.height = 0;
+  }
+  return header;
 }
 
 DecodedImage decode_image(std::span<const uint8_t> bytes, const std::string& path, std::size_t memory_limit) {

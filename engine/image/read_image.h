@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -17,6 +18,15 @@ namespace hourglass {
 ImageFormat image_format(std::span<const uint8_t> bytes);
 // `path` is put before the errors.
 DecodedImage decode_image(std::span<const uint8_t> bytes, const std::string& path, std::size_t memory_limit = 0);
+
+// What a file's first bytes say of it.
+struct ImageHeader {
+  ImageFormat format = ImageFormat::jpeg;
+  int64_t width = 0, height = 0;  // 0 where they say no size that makes sense
+};
+
+// Reads no more than it needs. Nothing for what is no JPEG and no PNG, or can't be read.
+std::optional<ImageHeader> find_image_header(const std::string& path);
 
 // The errors of read_file and decode_image, with the path.
 DecodedImage read_image(const std::string& path);

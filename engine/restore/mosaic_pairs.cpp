@@ -68,8 +68,9 @@ Mosaics::Mosaics(const std::vector<JpegCoefficients>& files, std::vector<Picture
   for (const PictureGroup& group : groups_) {
     if (group.pictures.empty() || !(group.share > 0)) fail("a group of pictures to learn from is empty");
     for (const std::vector<Plane>& picture : group.pictures) {
-      if (picture.size() != files_[0].components.size()) {
-        fail("a picture has {} planes, the JPEG {} components", picture.size(), files_[0].components.size());
+      for (const JpegCoefficients& file : files_) {
+        if (picture.size() == file.components.size() || file.components.size() == 1) continue;
+        fail("a picture has {} planes, the JPEG {} components", picture.size(), file.components.size());
       }
     }
     shares_ += group.share;
@@ -92,7 +93,7 @@ void Mosaics::draw_piece(std::span<const float> dice, int64_t y0, int64_t x0, st
   int64_t left = place(dice[3], width);
   if (group.off_grid && top % 8 == 0 && left % 8 == 0) left += 1 + pick(dice[7], 7);
   const bool flip_rows = dice[4] < 0.5F, flip_columns = dice[5] < 0.5F, transpose = dice[6] < 0.5F;
-  for (std::size_t p = 0; p < picture.size(); ++p) {
+  for (std::size_t p = 0; p < mosaic.size(); ++p) {
     for (int64_t y = 0; y < piece; ++y) {
       float* to = mosaic[p].row(y0 + y) + x0;
       for (int64_t x = 0; x < piece; ++x) {
@@ -111,7 +112,7 @@ Mosaics::Target Mosaics::draw(int64_t index) const {
                                                1 + kNumbersPerPiece * count * count, 0, 1);
   Target target;
   target.file = static_cast<std::size_t>(pick(dice[0], static_cast<int64_t>(files_.size())));
-  for (std::size_t p = 0; p < groups_[0].pictures[0].size(); ++p) {
+  for (std::size_t p = 0; p < files_[target.file].components.size(); ++p) {
     target.planes.emplace_back(options_.side, options_.side);
   }
   std::span<const float> rest = std::span(dice).subspan(1);
@@ -159,7 +160,6 @@ MosaicPairs::MosaicPairs(const Mosaics& mosaics, int64_t count, int64_t channels
                          const std::string& keep)
     : side_(mosaics.options().side),
       channels_(channels),
-      planes_(mosaics.files()[0].components.size()),
       seed_(mosaics.options().seed + 1),
       samples_(static_cast<std::size_t>(count)) {
   if (count < 1) fail("pairs need at least one mosaic");
@@ -226,12 +226,13 @@ bool MosaicPairs::read(const std::string& path, const std::string& key) {
   std::vector<Sample> there(samples_.size());
   for (Sample& sample : there) {
     uint32_t number = 0;
-    sample.values.resize(3 * planes_ * static_cast<std::size_t>(side_ * side_));
     file.read(reinterpret_cast<char*>(&number), sizeof(number));
-    file.read(reinterpret_cast<char*>(sample.values.data()),
-              static_cast<std::streamsize>(sample.values.size() * sizeof(int16_t)));
     if (!file || number >= pipelines_.size()) return false;
     sample.file = number;
+    sample.values.resize(3 * planes_of(sample) * static_cast<std::size_t>(side_ * side_));
+    file.read(reinterpret_cast<char*>(sample.values.data()),
+              static_cast<std::streamsize>(sample.values.size() * sizeof(int16_t)));
+    if (!file) return false;
   }
   samples_ = std::move(there);
   return true;
@@ -263,7 +264,7 @@ void MosaicPairs::draw(int64_t iteration, std::span<float> input, std::span<floa
   // Mirrored, a mosaic of whole blocks is the one that would have come of the mirrored target.
   const auto next = [&] {
     std::vector<Plane> planes;
-    for (std::size_t p = 0; p < planes_; ++p) {
+    for (std::size_t p = 0; p < planes_of(sample); ++p) {
       planes.emplace_back(side_, side_);
       for (float& value : planes.back().samples) value = static_cast<float>(*from++) / kStepsPerLevel;
     }

@@ -17,7 +17,7 @@
 
 namespace hourglass {
 
-// Clean pictures, as planes of samples minus 128, one for each colour component.
+// Clean pictures, as planes of samples minus 128, one for each colour component. Gray files are made of the first.
 struct PictureGroup {
   std::vector<std::vector<Plane>> pictures;
   double share = 1;  // of the pieces, relative to the other groups'
@@ -80,17 +80,20 @@ class MosaicPairs : public Pairs {
  private:
   struct Sample {
     std::size_t file = 0;  // number of the pipeline
-    // Decoded, filtered and target planes, in steps of 1 / kStepsPerLevel; empty where the mosaic was not filtered.
+    // Decoded, filtered and target planes, as many of each as the file has components, in steps of 1 / kStepsPerLevel;
+    // empty where the mosaic was not filtered.
     std::vector<int16_t> values;
   };
   static Sample filtered(const Mosaics& mosaics, int64_t index);
+  [[nodiscard]] std::size_t planes_of(const Sample& sample) const {
+    return pipelines_[sample.file].components().size();
+  }
   // False where it was ended.
   bool filter_all(const Mosaics& mosaics, const Advance& advance);
   bool read(const std::string& path, const std::string& key);
   void write(const std::string& path, const std::string& key) const;
 
   int64_t side_, channels_;
-  std::size_t planes_;  // of the files
   uint64_t seed_;
   std::vector<JpegPipeline> pipelines_;
   std::vector<Sample> samples_;

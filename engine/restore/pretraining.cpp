@@ -11,15 +11,16 @@
 namespace hourglass {
 
 std::vector<JpegCoefficients> jpeg_files(const std::vector<int>& qualities, int channels) {
-  constexpr std::size_t kFullChromaEvery = 3;
-  const Image blank(kMapMultiple, kMapMultiple, channels);
+  constexpr std::size_t kFullChromaEvery = 3, kGrayEvery = 2;
   std::vector<JpegCoefficients> files;
-  const auto add = [&](int quality, Subsampling subsampling) {
+  const auto add = [&](int quality, Subsampling subsampling, int components) {
+    const Image blank(kMapMultiple, kMapMultiple, components);
     files.push_back(read_jpeg_coefficients(encode_jpeg(blank, {.quality = quality, .subsampling = subsampling})));
   };
   for (std::size_t i = 0; i < qualities.size(); ++i) {
-    add(qualities[i], Subsampling::s420);
-    if (channels > 1 && i % kFullChromaEvery == 1) add(qualities[i], Subsampling::s444);
+    add(qualities[i], Subsampling::s420, channels);
+    if (channels > 1 && i % kFullChromaEvery == 1) add(qualities[i], Subsampling::s444, channels);
+    if (channels > 1 && i % kGrayEvery == 0) add(qualities[i], Subsampling::s420, 1);
   }
   return files;
 }

@@ -22,7 +22,7 @@
 namespace hourglass {
 
 // Empty files with the tables of these qualities of libjpeg's scale, to learn from. channels: 1 or 3. In colour with
-// 4:2:0, and every third quality with full chroma too.
+// 4:2:0, every third quality with full chroma too, and every other one in gray.
 std::vector<JpegCoefficients> jpeg_files(const std::vector<int>& qualities, int channels);
 
 struct PretrainingOptions {
@@ -41,7 +41,7 @@ struct PretrainingOptions {
 class Pretraining {
  public:
   // make: maps as learned_map.h wants them; what weights they bring are where it starts. files: compressions to undo,
-  // of one number of components. `advance` hears of the filtering, and may end it. The table must outlive
+  // the first in colour if any is. `advance` hears of the filtering, and may end it. The table must outlive
   // this. Throws Error when something does not fit.
   Pretraining(NetworkFactory make, const OpTable& table, const std::vector<JpegCoefficients>& files,
               const PretrainingOptions& options, const Advance& advance = {});

@@ -7,6 +7,8 @@
 #include <string>
 #include <thread>
 
+#include "engine/runtime/cgroups.h"
+
 #if defined(__linux__)
 #include <sched.h>
 #include <unistd.h>
@@ -35,17 +37,6 @@ double quota_of_v1(const std::string& folder) {
   return quota > 0 && period > 0 ? quota / period : 0;
 }
 
-// The narrowest of the cgroup at `path` in `mount` and of all those around it, `mount` itself among them.
-template <typename QuotaOf>
-double narrowest(const std::string& mount, std::string path, const QuotaOf& quota_of) {
-  double quota = quota_of(mount);
-  while (!path.empty() && path != "/") {
-    quota = narrower(quota, quota_of(mount + path));
-    path.erase(path.find_last_of('/'));
-  }
-  return quota;
-}
-
 // The number of OMP_NUM_THREADS, of a list its first; 0 where it is not set, or no number above 0.
 int openmp_threads() {
   const char* text = std::getenv("OMP_NUM_THREADS");
@@ -56,28 +47,11 @@ int openmp_threads() {
 }  // namespace
 
 double cgroup_cpus(const std::string& root) {
-  const std::string mount = root + "/sys/fs/cgroup";
   double quota = 0;
-  // "0::/user.slice/app.scope" of version 2, "4:cpu,cpuacct:/docker/1234" of version 1. In a namespace of cgroups the
-  // path counts from its own root, and the limits around that can't be seen.
-  std::ifstream file(root + "/proc/self/cgroup");
-  for (std::string line; std::getline(file, line);) {
-    const std::size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) continue;
-    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
-    const std::string path = line.substr(second + 1);
-    if (path.empty() || path.front() != '/' || path.find("/..") != std::string::npos) continue;
-    if (controllers == ",,") {
-      for (const char* place : {"", "/unified"}) {
-        quota = narrower(quota, narrowest(mount + place, path, quota_of_v2));
-      }
-    } else if (controllers.find(",cpu,") != std::string::npos) {
-      for (const char* place : {"/cpu", "/cpu,cpuacct"}) {
-        quota = narrower(quota, narrowest(mount + place, path, quota_of_v1));
-      }
-    }
-  }
-  return narrower(quota, narrower(quota_of_v2(mount), quota_of_v1(mount + "/cpu")));
+  for_each_cgroup("cpu", root, [&](const std::string& folder, CgroupVersion version) {
+    quota = narrower(quota, version == CgroupVersion::v2 ? quota_of_v2(folder) : quota_of_v1(folder));
+  });
+  return quota;
 }
 
 CpuLimits cpu_limits() {

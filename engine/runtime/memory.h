@@ -1,7 +1,10 @@
+// Memory: how much there is to be had, and a block of it.
+//
 // A block of zeroed, 64-byte-aligned memory that lives as long as its owner; large ones ask for huge pages.
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <utility>
 
 namespace hourglass {
@@ -29,5 +32,9 @@ class MemoryBlock {
   char* data_ = nullptr;
   std::size_t size_ = 0;
 };
+
+// Bytes that this process can have before the system or the narrowest of the cgroups around it (versions 1 and 2) runs
+// out: what is free, and what caches of files would give back. 0 where nobody knows. `root` is a test's.
+std::size_t available_memory(const std::string& root = "");
 
 }  // namespace hourglass

@@ -6,6 +6,7 @@
 
 #include "engine/cli/command_text.h"
 #include "engine/cli/commands.h"
+#include "engine/cli/json.h"
 #include "engine/cli/settings.h"
 #include "graph/error.h"
 
@@ -142,6 +143,29 @@ TEST_CASE("a value can be set afterwards, as if it had been given") {
   CHECK(line.given("threads"));
   CHECK(line.find("bytes")->value == "1048576");
   CHECK_THROWS_AS(line.set("threads", "9"), Error);
+}
+
+TEST_CASE("JSON reads what it writes") {
+  const Json json{{"text", "a \"b\"\n"},
+                  {"number", 1.5},
+                  {"count", -3},
+                  {"yes", true},
+                  {"nothing", Json()},
+                  {"list", std::vector<int64_t>{1, 2}},
+                  {"within", Json{{"x", 1}}}};
+  const std::optional<Json> again = Json::parse(json.text());
+  REQUIRE(again);
+  CHECK(again->text() == json.text());
+  REQUIRE(again->find("text") != nullptr);
+  CHECK(again->find("text")->text_or("none") == "a \"b\"\n");
+  CHECK(again->find("number")->text_or("none") == "none");
+  CHECK(again->find("number")->number_or(0) == 1.5);
+  CHECK(again->find("yes")->number_or(7) == 7);
+  CHECK(again->find("list")->elements().size() == 2);
+  CHECK(again->find("text")->elements().empty());
+  CHECK(again->find("absent") == nullptr);
+  CHECK(Json(1).find("x") == nullptr);
+  CHECK(!Json::parse("{\"a\":"));
 }
 
 TEST_CASE("settings know a command without any parser") {

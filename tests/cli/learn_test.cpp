@@ -86,7 +86,7 @@ TEST_CASE("a file's own table can be learned, and what does not fit is refused")
   REQUIRE(run(learn(output, {"--table-from", photo, "--iterations", "1"})).exit_code == 0);
   CHECK_CONTAINS(run({"model", "info", output, "--size", "64x64"}).out, "z 1x16x64x64");
   check_fails(run(learn(output, {"--table-from", photo, "--iterations", "1", "--gray", "--force"})), 1,
-              "photo.jpg: has 3 components, and the network learns 1: leave out --gray");
+              "photo.jpg: is in colour: leave out --gray");
   check_fails(run(learn(output, {"--start", data_path("../../../models/unet.onnx"), "--force"})), 1,
               "to undo a JPEG's compression it must make");
   check_fails(run(learn(output, {"--start", output, "--force"})), 1, "--output");

@@ -1,7 +1,11 @@
 // Files that are odd and complete all the same: read, with a warning.
 #include <algorithm>
 
+#include "engine/image/file.h"
+#include "engine/image/read_image.h"
+
 #include "tests/engine/image/fixtures.h"
+#include "tests/temporary_folder.h"
 
 namespace hourglass::test {
 namespace {
@@ -81,6 +85,39 @@ TEST_CASE("zeros in the quantization tables") {
   REQUIRE(decode_jpeg(bytes).warnings.size() == 1);
   CHECK_CONTAINS(decode_jpeg(bytes).warnings[0], "its quantization tables hold 4 zeros");
   CHECK(read_jpeg_coefficients(bytes).warnings == decode_jpeg(bytes).warnings);
+}
+
+TEST_CASE("a file's first bytes say its format and size") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "image";
+  const auto header_of = [&](const Bytes& bytes) {
+    write_file_atomically(path, bytes, true);
+    return find_image_header(path);
+  };
+  const Image picture = make_picture(37, 21, 3);
+  for (const bool progressive : {false, true}) {
+    const Bytes jpeg = encode_jpeg(picture, {.progressive = progressive});
+    const Bytes with_much_before = with_segment(with_segment(jpeg, 0xE1, Bytes(60000)), 0xFE, "a comment");
+    for (const Bytes& bytes : {jpeg, with_much_before}) {
+      const auto header = header_of(bytes);
+      REQUIRE(header);
+      CHECK(header->format == ImageFormat::jpeg);
+      CHECK(header->width == 37);
+      CHECK(header->height == 21);
+    }
+    const auto cut = header_of(Bytes(with_much_before.begin(), with_much_before.begin() + 1000));
+    REQUIRE(cut);
+    CHECK(cut->width == 0);
+  }
+  const auto png = header_of(encode_png(picture));
+  REQUIRE(png);
+  CHECK(png->format == ImageFormat::png);
+  CHECK(png->width == 37);
+  CHECK(png->height == 21);
+  CHECK(!header_of(Bytes(100, 7)));
+  CHECK(!header_of({0xFF, 0xD8}));
+  CHECK(!find_image_header(folder / "none"));
+  CHECK(!find_image_header(folder.string()));
 }
 
 }  // namespace hourglass::test

@@ -137,6 +137,12 @@ TEST_CASE("metadata and text survive, from a JPEG too") {
   CHECK(decoded.metadata.density == metadata.density);
   CHECK(decoded.metadata.text == carried.text);
 
+  const Bytes png = encode_png(make_picture(8, 8, 3), {.metadata = &carried});
+  CHECK(find_png_text(png, "Software") == "hourglass");
+  CHECK(!find_png_text(png, "Author"));
+  CHECK(!find_png_text(jpeg, "Software"));
+  CHECK(!find_png_text(std::span(png).first(40), "Software"));
+
   metadata.density = PixelDensity{.x = 4, .y = 3, .per_metre = false};
   CHECK(decode_png(encode_png(make_picture(8, 8, 1), {.metadata = &metadata})).metadata.density == metadata.density);
 }

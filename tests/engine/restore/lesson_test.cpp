@@ -10,6 +10,7 @@
 #include "engine/image/metrics.h"
 #include "engine/restore/dead_leaves.h"
 #include "engine/restore/filter.h"
+#include "engine/restore/pretraining.h"
 #include "engine/train/random.h"
 #include "graph/error.h"
 #include "models/builder.h"
@@ -152,6 +153,37 @@ TEST_CASE("mosaics are drawn by number, and pairs are what J and the filter make
   // Ended early, there is one pair at least.
   CHECK(MosaicPairs(mosaics, 40, 1, [](double) { return false; }).size() < 40);
   CHECK(MosaicPairs(mosaics, 40, 1, [](double) { return false; }).size() >= 1);
+}
+
+TEST_CASE("pairs of gray files stand among those in colour") {
+  const std::vector<JpegCoefficients> files = jpeg_files({20, 60}, 3);
+  CHECK(std::count_if(files.begin(), files.end(), [](const auto& file) { return file.components.size() == 1; }) == 1);
+  REQUIRE(files[0].components.size() == 3);
+  const MosaicOptions options{.side = 32, .piece = 32, .seed = 3};
+  const Mosaics mosaics(files, {draw_leaves_group(JpegModel(files[0]), options, 4)}, options);
+  const int64_t channels = 3, depth = map_input_depth(channels), pixels = 32 * 32;
+  constexpr int64_t kCount = 12;
+  const MosaicPairs pairs(mosaics, kCount, channels);
+  int gray = 0;
+  for (int64_t i = 0; i < 2 * kCount; ++i) {
+    std::vector<float> z(static_cast<std::size_t>(depth * pixels)), target(static_cast<std::size_t>(channels * pixels));
+    pairs.draw(i, z, target);
+    const auto is_zero = [&](const std::vector<float>& values, int64_t channel) {
+      const auto first = values.begin() + channel * pixels;
+      return std::all_of(first, first + pixels, [](float v) { return v == 0; });
+    };
+    CHECK(!is_zero(target, 0));
+    CHECK(!is_zero(z, 0));
+    // Target, filtered, decoded minus filtered: all three have chroma, or none.
+    CHECK(is_zero(target, 1) == is_zero(z, 1));
+    CHECK(is_zero(target, 2) == is_zero(z, channels + 2));
+    gray += is_zero(target, 1) ? 1 : 0;
+  }
+  CHECK(gray > 0);
+  CHECK(gray < 2 * kCount);
+  // A file in colour can't go through gray pictures.
+  PictureGroup flat{.pictures = {{Plane(40, 40)}}};
+  CHECK_THROWS_AS(Mosaics(files, {flat}, options), Error);
 }
 
 TEST_CASE("a map applied in tiles is the map applied to the whole") {

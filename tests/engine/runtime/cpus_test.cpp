@@ -7,6 +7,7 @@
 #include <fstream>
 #include <string>
 
+#include "engine/runtime/memory.h"
 #include "tests/temporary_folder.h"
 
 namespace hourglass::test {
@@ -93,6 +94,32 @@ TEST_CASE("the narrowest quota of all cgroups around the process counts") {
     system.put(folder + "cpu.cfs_period_us", "100000");
     CHECK(cgroup_cpus(system.root()) == 2.5);
   }
+}
+
+TEST_CASE("the memory that is to be had is what the system and all cgroups around the process leave") {
+  const System system;
+  CHECK(available_memory(system.root()) == 0);
+  system.put("/proc/meminfo", "MemTotal: 8000 kB\nMemFree: 100 kB\nMemAvailable: 6000 kB");
+  CHECK(available_memory(system.root()) == 6000 * 1024);
+  SUBCASE("version 2") {
+    system.put("/proc/self/cgroup", "0::/a.slice/b.scope");
+    system.put("/sys/fs/cgroup/a.slice/b.scope/memory.max", "max");
+    system.put("/sys/fs/cgroup/a.slice/b.scope/memory.current", "1000");
+    CHECK(available_memory(system.root()) == 6000 * 1024);
+    system.put("/sys/fs/cgroup/a.slice/memory.max", "3000000");
+    system.put("/sys/fs/cgroup/a.slice/memory.current", "2500000");
+    CHECK(available_memory(system.root()) == 500000);
+    // What files have been read to is given back.
+    system.put("/sys/fs/cgroup/a.slice/memory.stat", "anon 1000\ninactive_file 400000\nactive_file 5");
+    CHECK(available_memory(system.root()) == 900000);
+  }
+  SUBCASE("version 1") {
+    system.put("/proc/self/cgroup", "11:memory:/docker/1\n4:cpu,cpuacct:/docker/1\n0::/x");
+    system.put("/sys/fs/cgroup/memory/docker/memory.limit_in_bytes", "2000000");
+    system.put("/sys/fs/cgroup/memory/docker/memory.usage_in_bytes", "500000");
+    CHECK(available_memory(system.root()) == 1500000);
+  }
+  CHECK(available_memory() > 0);
 }
 
 }  // namespace hourglass::test

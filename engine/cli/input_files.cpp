@@ -1,0 +1,150 @@
+#include "engine/cli/input_files.h"
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <map>
+#include <numeric>
+#include <system_error>
+#include <utility>
+
+#include "engine/cli/same_file.h"
+#include "engine/image/file.h"
+#include "engine/image/read_image.h"
+#include "graph/error.h"
+
+namespace hourglass::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A file, and the place of its result below the output folder, still with its own ending.
+struct Found {
+  fs::path path, place;
+};
+
+fs::path place_of_listed(const fs::path& path) {
+  const fs::path normal = path.lexically_normal();
+  const bool leads_away = normal.is_absolute() || (!normal.empty() && *normal.begin() == "..");
+  return leads_away ? normal.filename() : normal;
+}
+
+std::vector<std::string> read_list(const InputArguments& arguments) {
+  const std::vector<uint8_t> bytes = read_file(arguments.files_from);
+  const std::string text(bytes.begin(), bytes.end());
+  std::vector<std::string> names;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find(arguments.null_separated ? '\0' : '\n', at), text.size());
+    if (end > at) names.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return names;
+}
+
+// The images below a folder, by name.
+void add_folder(const std::string& folder, const InputRule& rule, std::vector<Found>& found) {
+  std::vector<Found> here;
+  std::error_code error;
+  fs::recursive_directory_iterator at(folder, error);
+  for (const fs::recursive_directory_iterator end; !error && at != end; at.increment(error)) {
+    std::error_code ignored;
+    if (!at->is_regular_file(ignored) || at->path().filename().string().ends_with(rule.suffix)) continue;
+    const std::optional<ImageHeader> header = find_image_header(at->path().string());
+    if (!header || (rule.format && header->format != *rule.format)) continue;
+    here.push_back({.path = at->path(), .place = at->path().lexically_relative(folder)});
+  }
+  if (error) fail("{}: cannot read the folder: {}", folder, error.message());
+  std::sort(here.begin(), here.end(), [](const Found& a, const Found& b) { return a.place < b.place; });
+  found.insert(found.end(), here.begin(), here.end());
+}
+
+// A named file must be there and be an image; a broken one is told of when its turn comes.
+void check_named(const std::string& path) {
+  std::error_code error;
+  if (!fs::exists(path, error)) fail("{}: does not exist", path);
+  if (find_image_header(path)) return;
+  read_image(path);  // says what it is
+  fail("{}: is neither a JPEG nor a PNG file", path);
+}
+
+// "2/8" of the files: they go, large ones first, each to the part that has the fewest pixels yet.
+std::vector<InputFile> part_of(std::vector<InputFile> files, const std::string& shard) {
+  if (shard.empty()) return files;
+  int part = 0, parts = 0;
+  const char* end = shard.data() + shard.size();
+  const auto [slash, first_error] = std::from_chars(shard.data(), end, part);
+  const bool has_slash = first_error == std::errc() && slash != end && *slash == '/';
+  const auto [rest, second_error] = has_slash ? std::from_chars(slash + 1, end, parts) : std::from_chars_result{};
+  if (!has_slash || second_error != std::errc() || rest != end || part < 1 || part > parts) {
+    fail("--shard {}: is none: 2/8 is the second of eight parts", shard);
+  }
+  std::vector<int64_t> pixels(static_cast<std::size_t>(parts));
+  std::vector<InputFile> mine;
+  for (InputFile& file : files) {
+    const auto least = std::min_element(pixels.begin(), pixels.end());
+    *least += std::max<int64_t>(file.pixels, 1);
+    if (least - pixels.begin() == part - 1) mine.push_back(std::move(file));
+  }
+  return mine;
+}
+
+}  // namespace
+
+bool InputArguments::one_file() const {
+  std::error_code ignored;
+  return inputs.size() == 1 && files_from.empty() && output_dir.empty() && shard.empty() &&
+         (is_stream(inputs[0]) || !fs::is_directory(inputs[0], ignored));
+}
+
+std::vector<InputFile> find_input_files(const InputArguments& arguments, const InputRule& rule) {
+  std::vector<Found> found;
+  for (const std::string& input : arguments.inputs) {
+    if (is_stream(input))
+      fail("-: standard input is one file, and others are named beside it: save it as a file first");
+    std::error_code error;
+    if (!fs::is_directory(input, error)) {
+      check_named(input);
+      found.push_back({.path = input, .place = fs::path(input).filename()});
+    } else if (arguments.recursive) {
+      add_folder(input, rule, found);
+    } else {
+      fail("{}: is a folder: -r takes the images in it and below", input);
+    }
+  }
+  if (!arguments.files_from.empty()) {
+    for (const std::string& name : read_list(arguments)) {
+      check_named(name);
+      found.push_back({.path = name, .place = place_of_listed(name)});
+    }
+  }
+  if (found.empty()) {
+    fail("there is no {} to work on in what was named", rule.format == ImageFormat::jpeg ? "JPEG" : "JPEG or PNG");
+  }
+
+  std::vector<InputFile> files;
+  std::map<std::string, std::string> by_input, by_output;  // canonical path -> as named
+  for (const Found& one : found) {
+    const std::string path = one.path.string();
+    if (!by_input.emplace(canonical_path(path), path).second) continue;
+    fs::path output = arguments.output_dir.empty() ? one.path : arguments.output_dir / one.place;
+    output.replace_extension(rule.suffix);
+    const auto [other, is_new] = by_output.emplace(canonical_path(output.string()), path);
+    if (!is_new) {
+      fail("{} and {}: would both be written to {}: rename one, or give them in two runs", other->second, path,
+           output.string());
+    }
+    const std::optional<ImageHeader> header = find_image_header(path);
+    files.push_back({.path = path, .output = output.string(), .pixels = header ? header->width * header->height : 0});
+  }
+  for (const auto& [output, input] : by_output) {
+    const auto in_the_way = by_input.find(output);
+    if (in_the_way == by_input.end()) continue;
+    fail("{}: would be replaced by what is made of {}: name another --output-dir", in_the_way->second, input);
+  }
+  std::sort(files.begin(), files.end(), [](const InputFile& a, const InputFile& b) {
+    return a.pixels != b.pixels ? a.pixels > b.pixels : a.path < b.path;
+  });
+  return part_of(std::move(files), arguments.shard);
+}
+
+}  // namespace hourglass::cli

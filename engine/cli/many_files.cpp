@@ -1,0 +1,435 @@
+#include "engine/cli/many_files.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>  // SIGKILL is POSIX
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <filesystem>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "engine/cli/checkpoint_file.h"
+#include "engine/cli/child_process.h"
+#include "engine/cli/command_text.h"
+#include "engine/cli/interrupt.h"
+#include "engine/cli/json.h"
+#include "engine/cli/many_progress.h"
+#include "engine/cli/network_option.h"
+#include "engine/cli/output.h"
+#include "engine/cli/progress.h"
+#include "engine/cli/run_request.h"
+#include "engine/cli/same_file.h"
+#include "engine/cli/settings.h"
+#include "engine/image/digest.h"
+#include "engine/image/file.h"
+#include "engine/image/png.h"
+#include "engine/image/read_image.h"
+#include "engine/runtime/cpus.h"
+#include "engine/runtime/memory.h"
+#include "engine/runtime/precision.h"
+#include "graph/error.h"
+
+namespace hourglass::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// What options are about one file alone.
+constexpr const char* kOfOneFile[] = {"reference", "history", "report", "profile", "checkpoint", "resume", "mask"};
+
+// A record of each file that ends, a line of JSON; every line is on disk before the next file begins.
+class Manifest {
+ public:
+  explicit Manifest(const std::string& path) {
+    if (path.empty()) return;
+    descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (descriptor_ < 0) fail("--manifest {}: cannot be written", path);
+    // What a power cut has left of a line ends here.
+    if (::lseek(descriptor_, 0, SEEK_END) > 0) add_text("\n");
+  }
+  ~Manifest() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+  Manifest(const Manifest&) = delete;
+  Manifest& operator=(const Manifest&) = delete;
+
+  void add(const Json& object) { add_text(object.text() + "\n"); }
+
+ private:
+  void add_text(const std::string& text) {
+    if (descriptor_ < 0) return;
+    if (::write(descriptor_, text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
+        ::fsync(descriptor_) != 0) {
+      fail("--manifest: cannot be written");
+    }
+  }
+  int descriptor_ = -1;
+};
+
+// A file under way.
+struct Worker {
+  std::size_t file = 0;  // index
+  std::unique_ptr<ChildProcess> process;
+  Clock::time_point start;
+  std::size_t memory = 0;  // bytes that it is thought to need
+  std::string stage = {};
+  Json result = {};  // null until it has come
+  std::string error = {};
+};
+
+// How much memory a file takes: the lesson of 24, 48 and 64 channels holds 160 bytes a pixel and 150 MB (0.4, 2.8 and
+// 6.3 megapixels in colour: 171, 445 and 825 MB), the filter half of that; larger networks show it by their first file.
+class MemoryModel {
+ public:
+  [[nodiscard]] std::size_t of(int64_t pixels) const {
+    return static_cast<std::size_t>(kBase + per_pixel_ * static_cast<double>(pixels));
+  }
+  void learn(int64_t pixels, std::size_t peak) {
+    if (pixels > 0)
+      per_pixel_ = std::max(per_pixel_, (static_cast<double>(peak) - kBase) / static_cast<double>(pixels));
+  }
+
+ private:
+  static constexpr double kBase = 150e6;
+  double per_pixel_ = 160;
+};
+
+class ManyFiles {
+ public:
+  ManyFiles(const ManyArguments& arguments, const ManyRun& run)
+      : run_(run),
+        files_(find_input_files(arguments.files, run.rule)),
+        manifest_(arguments.manifest),
+        progress_(run.fit.quiet) {
+    const int cpus = available_cpus(), count = static_cast<int>(std::min<std::size_t>(files_.size(), 1U << 20));
+    // The number of threads decides about the last bits of a result, so that of jobs has no say in it.
+    threads_ = run.fit.threads > 0 ? run.fit.threads : std::max(1, cpus / std::max(count, 1));
+    jobs_ = arguments.jobs.value_or(std::max(1, cpus / threads_));
+    memory_ = run.fit.memory_limit ? static_cast<std::size_t>(*run.fit.memory_limit) : available_memory();
+    run.fit.threads = threads_;
+    state_.files = files_.size();
+  }
+
+  ExitCode work() {
+    const InterruptGuard interrupt;
+    start_ = Clock::now();
+    sort_out();
+    bool asked = false;
+    while (!workers_.empty() || (!waiting_.empty() && !asked)) {
+      while (!asked && may_start()) begin(waiting_.front());
+      wait_for_news();
+      update();
+      if (interrupt.signal() == 0 || asked) continue;
+      asked = true;
+      for (const Worker& worker : workers_) worker.process->ask_to_end();
+    }
+    progress_.finish();
+    tell_end(asked);
+    if (asked) return exit_code_of(interrupt.signal());
+    return failures_.empty() ? ExitCode::ok : ExitCode::some_failed;
+  }
+
+ private:
+  // Keeps what is there already, and refuses what is in the way.
+  void sort_out() {
+    for (std::size_t i = 0; i < files_.size(); ++i) {
+      const InputFile& file = files_[i];
+      if (!fs::exists(file.output)) {
+        waiting_.push_back(i);
+      } else if (was_made_alike(file)) {
+        ++state_.done;
+        ++state_.kept;
+      } else if (run_.fit.force) {
+        waiting_.push_back(i);
+      } else {
+        failed(i, fmt::format("{}: {} is there already, and was made of another input or with other settings: --force "
+                              "replaces it",
+                              file.path, file.output));
+      }
+    }
+    for (const std::size_t i : waiting_) state_.pixels += files_[i].pixels;
+  }
+
+  [[nodiscard]] bool was_made_alike(const InputFile& file) const {
+    try {
+      const auto text = find_png_text(read_file(file.output), kRecordKeyword);
+      const ParsedCommand line = settled(file);
+      return text && is_record_of(*text, line, in_force(line), sha256_hex(read_file(file.path)));
+    } catch (const Error&) {
+      return false;  // and what is wrong with it is told when it is replaced
+    }
+  }
+
+  [[nodiscard]] ParsedCommand settled(const InputFile& file) const {
+    const std::optional<ImageHeader> header = find_image_header(file.path);
+    return run_.settled && header ? run_.settled(header->format) : run_.line;
+  }
+
+  [[nodiscard]] NamedValues in_force(const ParsedCommand& line) const {
+    NamedValues values{{"threads", fmt::format("{}", threads_)}};
+    if (line.find("precision") != nullptr) {
+      values.emplace_back("precision", std::string(name_of(choose_precision(run_.fit.precision))));
+    }
+    return values;
+  }
+
+  [[nodiscard]] bool may_start() const {
+    if (waiting_.empty() || workers_.size() >= static_cast<std::size_t>(jobs_)) return false;
+    if (workers_.empty()) return true;
+    if (alone_) return false;
+    std::size_t needed = model_.of(files_[waiting_.front()].pixels);
+    for (const Worker& worker : workers_) needed += std::max(worker.memory, model_.of(files_[worker.file].pixels));
+    return memory_ == 0 || needed <= memory_;
+  }
+
+  void begin(std::size_t i) {
+    waiting_.pop_front();
+    const InputFile& file = files_[i];
+    std::error_code error;
+    const fs::path folder = fs::path(file.output).parent_path();
+    if (!folder.empty()) fs::create_directories(folder, error);
+    if (error) return failed(i, fmt::format("{}: cannot be made: {}", folder.string(), error.message()));
+    workers_.push_back({.file = i,
+                        .process = std::make_unique<ChildProcess>([&] { return run_in_child(file); }),
+                        .start = Clock::now(),
+                        .memory = model_.of(file.pixels)});
+  }
+
+  ExitCode run_in_child(const InputFile& file) const {
+    FitArguments& fit = run_.fit;
+    fit.input = file.path;
+    fit.output = file.output;
+    fit.json = fit.quiet = fit.final_only = true;
+    fit.verbose = 0;
+    const std::string checkpoint = file.output + ".ckpt";
+    if (fs::exists(checkpoint) && is_of_this(checkpoint, file)) fit.resume = checkpoint;
+    return run_.run_one();
+  }
+
+  // Whether the run in the checkpoint is one of these settings with this input.
+  [[nodiscard]] bool is_of_this(const std::string& checkpoint, const InputFile& file) const {
+    try {
+      const Archive archive = read_checkpoint(checkpoint);
+      const ParsedCommand line = settled(file);
+      return Settings(line, in_force(line)).agrees(Settings::parse(archive.text("settings"))) &&
+             archive.text("input_sha256") == sha256_hex(read_file(file.path));
+    } catch (const Error&) {
+      return false;
+    }
+  }
+
+  void wait_for_news() {
+    constexpr int kMilliseconds = 200;
+    std::vector<pollfd> files;
+    for (const Worker& worker : workers_) files.push_back({worker.process->descriptor(), POLLIN, 0});
+    ::poll(files.data(), files.size(), kMilliseconds);
+    for (std::size_t k = workers_.size(); k-- > 0;) {
+      if (files[k].revents == 0) continue;
+      Worker& worker = workers_[k];
+      if (worker.process->read([&](const std::string& line) { heard(worker, line); })) continue;
+      Worker ended = std::move(worker);
+      workers_.erase(workers_.begin() + static_cast<std::ptrdiff_t>(k));
+      end(ended);
+    }
+  }
+
+  static void heard(Worker& worker, const std::string& line) {
+    const std::optional<Json> object = Json::parse(line);
+    if (!object) return;
+    if (const Json* error = object->find("error")) {
+      worker.error = error->text_or({});
+    } else if (object->find("event") != nullptr) {
+      const auto number = [&](const char* name) {
+        const Json* value = object->find(name);
+        return value == nullptr ? 0 : value->number_or(0);
+      };
+      const double all = number("iterations"), share = all > 0 ? number("iteration") / all : number("share");
+      const Json* stage = object->find("stage");
+      worker.stage = fmt::format("{} {:.0f} %", stage == nullptr ? "" : stage->text_or({}), 100 * share);
+    } else {
+      worker.result = *object;
+    }
+  }
+
+  void end(Worker& worker) {
+    const InputFile& file = files_[worker.file];
+    const ChildProcess::End end = worker.process->wait();
+    model_.learn(file.pixels, end.peak_bytes);
+    if (is_signal_asked_for(end.exit_code)) return;  // not done, and not failed either
+    if (end.signal == SIGKILL && alone_ != worker.file) {
+      // The system kills where memory runs out: once more, with nothing beside it.
+      alone_ = worker.file;
+      waiting_.push_front(worker.file);
+      return;
+    }
+    if (alone_ == worker.file) alone_.reset();
+    if (end.exit_code == 0 && worker.result.find("output") != nullptr) {
+      succeeded(file, worker, seconds_since(worker.start));
+    } else if (end.signal != 0) {
+      failed(worker.file, fmt::format("{}: its process was ended by signal {}{}", file.path, end.signal,
+                                      end.signal == SIGKILL ? ", as the system does where memory runs out" : ""));
+    } else {
+      const std::string error = worker.error.empty() ? "failed" : worker.error;
+      failed(worker.file, error.starts_with(file.path) ? error : file.path + ": " + error);
+    }
+  }
+
+  static bool is_signal_asked_for(int code) {
+    return code == static_cast<int>(ExitCode::interrupted) || code == static_cast<int>(ExitCode::terminated) ||
+           code == static_cast<int>(ExitCode::hung_up);
+  }
+
+  void succeeded(const InputFile& file, const Worker& worker, double seconds) {
+    ++state_.done;
+    pixels_ended_ += static_cast<double>(file.pixels);
+    seconds_of_ended_ += seconds;
+    tell_warnings(file, worker.result);
+    progress_.file(state_, fmt::format("{}: {} in {}", file.output, run_.verb, duration_text(seconds)));
+    record("done", worker.result);
+  }
+
+  void tell_warnings(const InputFile& file, const Json& result) {
+    const Json* warnings = result.find("warnings");
+    if (warnings == nullptr) return;
+    for (const Json& one : warnings->elements()) progress_.say("warning: " + file.path + ": " + one.text_or({}));
+  }
+
+  void failed(std::size_t i, const std::string& message) {
+    ++state_.done;
+    ++state_.failed;
+    pixels_ended_ += static_cast<double>(files_[i].pixels);
+    failures_.push_back(message);
+    progress_.error(message);
+    record("failed", Json{{"input", files_[i].path}, {"output", files_[i].output}, {"error", message}});
+  }
+
+  // What the manifest and --json say of a file.
+  void record(const char* status, const Json& values) {
+    Json object{{"status", status}};
+    object.update(values);
+    manifest_.add(object);
+    if (run_.fit.json) print_to(stdout, object.text() + "\n");
+  }
+
+  void update() {
+    state_.seconds = seconds_since(start_);
+    state_.pixels_done = pixels_ended_;
+    state_.under_way.clear();
+    const double rate = seconds_of_ended_ > 0 ? pixels_ended_ / seconds_of_ended_ : 0;
+    for (const Worker& worker : workers_) {
+      // As fast as those before, as long as nothing speaks against it.
+      constexpr double kMost = 0.95;
+      const auto pixels = static_cast<double>(files_[worker.file].pixels);
+      state_.pixels_done += std::min(kMost * pixels, rate * seconds_since(worker.start));
+      state_.under_way.push_back((worker.stage.empty() ? "begins" : worker.stage) + "  " + files_[worker.file].path);
+    }
+    progress_.show(state_);
+  }
+
+  void tell_end(bool interrupted) {
+    const std::size_t made = state_.done - state_.kept - state_.failed;
+    std::string text = fmt::format("{}: {} {}", counted(static_cast<int64_t>(state_.files), "file"), made, run_.verb);
+    if (state_.kept > 0) text += fmt::format(", {} kept as {}", state_.kept, state_.kept == 1 ? "it was" : "they were");
+    if (state_.failed > 0) text += fmt::format(", {} failed", state_.failed);
+    if (interrupted) text += fmt::format(", {} not done", state_.files - state_.done);
+    progress_.say(text + fmt::format(" ({})", duration_text(seconds_since(start_))));
+    if (interrupted) progress_.say("stopped early, as asked: the same command goes on");
+    constexpr std::size_t kWorthRepeating = 8;  // files that have gone by since an error was told
+    if (state_.files > kWorthRepeating) {
+      for (const std::string& failure : failures_) progress_.say("failed: " + failure);
+    }
+  }
+
+  const ManyRun& run_;
+  std::vector<InputFile> files_;
+  Manifest manifest_;
+  ManyProgress progress_;
+  int threads_ = 1, jobs_ = 1;
+  std::size_t memory_ = 0;  // bytes that all together may hold; 0: nobody knows
+  std::deque<std::size_t> waiting_;
+  std::vector<Worker> workers_;
+  std::optional<std::size_t> alone_;  // a file that was killed is done once more, with nothing beside it
+  MemoryModel model_;
+  ManyState state_;
+  std::vector<std::string> failures_;
+  double pixels_ended_ = 0, seconds_of_ended_ = 0;
+  Clock::time_point start_;
+};
+
+void check_alone(const ManyArguments& arguments, const ManyRun& run) {
+  const InputArguments& files = arguments.files;
+  if (files.inputs.empty() && files.files_from.empty()) {
+    throw UsageError(fmt::format("INPUT is required\nTry 'hourglass {} --help'.", run.line.name));
+  }
+  if (files.null_separated && files.files_from.empty()) fail("-0: belongs to --files-from");
+}
+
+}  // namespace
+
+void add_many_options(Command& command, ManyArguments& a) {
+  Option& input = command.option("INPUT");
+  input.target = &a.files.inputs;
+  input.help += "; several, or folders with -r";
+  input.required = false;
+  const std::string heading = kManyFilesHeading;
+  command.add({{.names = "-r,--recursive",
+                .target = &a.files.recursive,
+                .help = "Take the images in folders, and in those below",
+                .heading = heading},
+               {.names = "--output-dir",
+                .target = &a.files.output_dir,
+                .help = "Where the results go, each in the place that its input has in its folder (default: beside it)",
+                .heading = heading},
+               {.names = "--files-from",
+                .target = &a.files.files_from,
+                .help = "A list of inputs, one a line; -: from standard input",
+                .heading = heading},
+               {.names = "-0,--null",
+                .target = &a.files.null_separated,
+                .help = "The names in the list end with a zero byte, as 'find -print0' writes them",
+                .heading = heading},
+               {.names = "--jobs",
+                .target = &a.jobs,
+                .help = "How many files at once, each with --threads (default: as many as CPUs and memory allow); the "
+                        "results are the same",
+                .checks = {range(1, 4096)},
+                .heading = heading},
+               {.names = "--shard",
+                .target = &a.files.shard,
+                .help = "2/8: the second of eight parts of the files, about equal in pixels, for as many machines",
+                .heading = heading},
+               {.names = "--manifest",
+                .target = &a.manifest,
+                .help = "A file to which a JSON object is added for each file as it ends: input, SHA-256, output, "
+                        "seconds, what was measured, warnings, or the error",
+                .heading = heading}});
+}
+
+ExitCode run_files(const ManyArguments& arguments, const ManyRun& run) {
+  check_alone(arguments, run);
+  if (arguments.files.one_file()) {
+    if (arguments.jobs || !arguments.manifest.empty()) {
+      fail("--{}: belongs to several inputs, a folder or --output-dir", arguments.jobs ? "jobs" : "manifest");
+    }
+    run.fit.input = arguments.files.inputs[0];
+    return run.run_one();
+  }
+  if (run.line.given("output")) {
+    fail("-o names one file, and there may be several: name a folder by --output-dir, or leave it out");
+  }
+  for (const char* name : kOfOneFile) {
+    if (run.line.given(name)) fail("--{}: is about one file, and there may be several", name);
+  }
+  return ManyFiles(arguments, run).work();
+}
+
+}  // namespace hourglass::cli

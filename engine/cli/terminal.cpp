@@ -1,0 +1,30 @@
+#include "engine/cli/terminal.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <string_view>
+
+namespace hourglass::cli {
+
+bool is_terminal() {
+  const char* kind = std::getenv("TERM");
+  return isatty(STDERR_FILENO) != 0 && kind != nullptr && std::string_view(kind) != "dumb";
+}
+
+std::size_t terminal_columns() {
+  winsize size{};
+  constexpr std::size_t kUsual = 80;
+  return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kUsual;
+}
+
+std::string bar(double share) {
+  constexpr int kWidth = 20;
+  const int full = static_cast<int>(share * kWidth);
+  std::string text = "[";
+  for (int i = 0; i < kWidth; ++i) text += i < full ? '=' : (i == full ? '>' : ' ');
+  return text + "]";
+}
+
+}  // namespace hourglass::cli

@@ -1,0 +1,348 @@
+// Several files in one run, end to end.
+#include <doctest/doctest.h>
+#include <signal.h>  // kill is POSIX
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+
+#include "engine/cli/child_process.h"
+#include "engine/image/file.h"
+#include "engine/image/jpeg.h"
+#include "engine/image/png.h"
+#include "tests/cli/run.h"
+#include "tests/temporary_folder.h"
+
+namespace hourglass::test {
+namespace {
+
+namespace fs = std::filesystem;
+using Names = std::vector<std::string>;
+
+void save_jpeg(const std::string& path, int64_t width, uint32_t seed = 1) {
+  fs::create_directories(fs::path(path).parent_path());
+  write_file_atomically(path, encode_jpeg(make_picture(width, 16, 3, seed), {.quality = 10}), true);
+}
+
+// Three photographs, one of them below, and a file that is none.
+void fill(const std::string& photos) {
+  save_jpeg(photos + "/a.jpg", 16, 1);
+  save_jpeg(photos + "/b.jpg", 32, 2);
+  save_jpeg(photos + "/below/c.jpeg", 48, 3);
+  std::ofstream(photos + "/notes.txt") << "no photograph";
+}
+
+// The files in a folder, with the places that they have in it.
+std::map<std::string, std::string> content(const std::string& folder) {
+  std::map<std::string, std::string> files;
+  if (!fs::exists(folder)) return files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (!entry.is_regular_file()) continue;
+    std::ostringstream bytes;
+    bytes << std::ifstream(entry.path(), std::ios::binary).rdbuf();
+    files[entry.path().lexically_relative(folder).string()] = bytes.str();
+  }
+  return files;
+}
+
+Names names(const std::map<std::string, std::string>& files) {
+  Names result;
+  for (const auto& [name, bytes] : files) result.push_back(name);
+  return result;
+}
+
+std::vector<nlohmann::json> objects_of(const std::string& lines) {
+  std::vector<nlohmann::json> objects;
+  std::istringstream stream(lines);
+  for (std::string line; std::getline(stream, line);) {
+    if (!line.empty()) objects.push_back(nlohmann::json::parse(line, nullptr, false));
+  }
+  return objects;
+}
+
+std::string text_of(const std::string& path) {
+  const std::vector<uint8_t> bytes = read_file(path);
+  return {bytes.begin(), bytes.end()};
+}
+
+Run filter(Names arguments) {
+  arguments.insert(arguments.begin(), "restore");
+  arguments.insert(arguments.end(), {"--fast", "--threads", "1"});
+  return run(arguments);
+}
+
+}  // namespace
+
+TEST_CASE("a folder is restored file by file, to the bytes that each gives alone") {
+  const TemporaryFolder folder;
+  const std::string photos = folder / "photos";
+  fill(photos);
+  std::map<std::string, std::string> first;
+  for (const char* jobs : {"1", "3"}) {
+    CAPTURE(jobs);
+    const std::string results = folder / (std::string("results") + jobs);
+    const Run result = filter({photos, "-r", "--output-dir", results, "--jobs", jobs});
+    CAPTURE(result.err);
+    CHECK(result.exit_code == 0);
+    CHECK(result.out.empty());
+    CHECK(result.err.find("3 files: 3 restored (") != std::string::npos);
+    CHECK(names(content(results)) == Names{"a.restored.png", "b.restored.png", "below/c.restored.png"});
+    if (first.empty()) first = content(results);
+    CHECK(content(results) == first);
+  }
+  const Run alone = filter({photos + "/below/c.jpeg", "-o", folder / "c.png"});
+  CHECK(alone.exit_code == 0);
+  CHECK(text_of(folder / "c.png") == first["below/c.restored.png"]);
+}
+
+TEST_CASE("results stand beside their inputs where no folder is named, and are no inputs afterwards") {
+  const TemporaryFolder folder;
+  fill(folder / "photos");
+  const Names all{"a.jpg",        "a.restored.png",       "b.jpg",    "b.restored.png",
+                  "below/c.jpeg", "below/c.restored.png", "notes.txt"};
+  for (const char* said : {"3 files: 3 restored (", "3 files: 0 restored, 3 kept as they were ("}) {
+    const Run result = filter({folder / "photos", "-r"});
+    CAPTURE(result.err);
+    CHECK(result.exit_code == 0);
+    CHECK(result.err.find(said) != std::string::npos);
+    CHECK(names(content(folder / "photos")) == all);
+  }
+}
+
+TEST_CASE("one bad file does not end the run") {
+  const TemporaryFolder folder;
+  const std::string photos = folder / "photos", results = folder / "results", bad = photos + "/bad.jpg";
+  fill(photos);
+  std::vector<uint8_t> bytes = encode_jpeg(make_picture(64, 64, 3), {.quality = 50});
+  bytes.resize(bytes.size() / 2);
+  write_file_atomically(bad, bytes, true);
+  const Run result = filter({photos, "-r", "--output-dir", results, "--json"});
+  CAPTURE(result.err);
+  CHECK(result.exit_code == 3);
+  CHECK(result.err.find("hourglass: " + bad + ": the JPEG is truncated or damaged") != std::string::npos);
+  CHECK(result.err.find("4 files: 3 restored, 1 failed (") != std::string::npos);
+  CHECK(content(results).size() == 3);
+  std::map<std::string, std::string> status;
+  for (const nlohmann::json& object : objects_of(result.out)) status[object["input"]] = object["status"];
+  CHECK(status == std::map<std::string, std::string>{{photos + "/a.jpg", "done"},
+                                                     {photos + "/b.jpg", "done"},
+                                                     {photos + "/below/c.jpeg", "done"},
+                                                     {bad, "failed"}});
+}
+
+TEST_CASE("what was made of the same input with the same settings is kept, and all else is not replaced unasked") {
+  const TemporaryFolder folder;
+  const std::string photos = folder / "photos", results = folder / "results";
+  fill(photos);
+  const auto again = [&](Names more) {
+    Names arguments{photos, "-r", "--output-dir", results};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return filter(arguments);
+  };
+  CHECK(again({}).exit_code == 0);
+  const auto before = content(results);
+  const auto written = fs::last_write_time(results + "/a.restored.png");
+  save_jpeg(photos + "/b.jpg", 32, 9);
+  const Run changed = again({});
+  CAPTURE(changed.err);
+  CHECK(changed.exit_code == 3);
+  CHECK(changed.err.find(photos + "/b.jpg: " + results +
+                         "/b.restored.png is there already, and was made of another "
+                         "input or with other settings: --force replaces it") != std::string::npos);
+  CHECK(content(results) == before);
+  const Run forced = again({"--force"});
+  CHECK(forced.exit_code == 0);
+  CHECK(forced.err.find("3 files: 1 restored, 2 kept as they were (") != std::string::npos);
+  CHECK(fs::last_write_time(results + "/a.restored.png") == written);
+  CHECK(content(results)["b.restored.png"] != before.at("b.restored.png"));
+  // Other settings are another result.
+  CHECK(again({"--bit-depth", "16"}).exit_code == 3);
+  CHECK(again({"--bit-depth", "16", "--force"}).exit_code == 0);
+  CHECK(again({}).exit_code == 3);
+  CHECK(again({"--bit-depth", "16"}).err.find("3 kept as they were") != std::string::npos);
+  // --fast is short for this; another way to say the same is the same.
+  const Run spelled_out = run(
+      {"restore", "-r", photos, "--output-dir", results, "--method", "filter", "--bit-depth", "16", "--threads", "1"});
+  CHECK(spelled_out.err.find("3 kept as they were") != std::string::npos);
+  // What tells and counts is no setting.
+  CHECK(again({"--bit-depth", "16", "--jobs", "2", "--manifest", folder / "log", "--json", "-q"}).exit_code == 0);
+}
+
+TEST_CASE("the manifest gets a line for each file as it ends, also behind half a line") {
+  const TemporaryFolder folder;
+  const std::string photos = folder / "photos", log = folder / "run.jsonl";
+  fill(photos);
+  std::ofstream(log) << R"({"status":"do)";
+  CHECK(filter({photos, "-r", "--manifest", log}).exit_code == 0);
+  const std::vector<nlohmann::json> objects = objects_of(text_of(log));
+  REQUIRE(objects.size() == 4);
+  CHECK(objects[0].is_discarded());
+  Names inputs;
+  for (std::size_t i = 1; i < objects.size(); ++i) {
+    const nlohmann::json& object = objects[i];
+    inputs.push_back(object["input"]);
+    CHECK(object["status"] == "done");
+    CHECK(object["input_sha256"].get<std::string>().size() == 64);
+    CHECK(object["cells_rounded"] == 1.0);
+    CHECK(object["psnr_to_input"].get<double>() > 20);
+    CHECK(object["seconds"].get<double>() >= 0);
+  }
+  std::sort(inputs.begin(), inputs.end());
+  CHECK(inputs == Names{photos + "/a.jpg", photos + "/b.jpg", photos + "/below/c.jpeg"});
+}
+
+TEST_CASE("a list keeps the folders of its names, and shards share the files out") {
+  const TemporaryFolder folder;
+  fill(folder / "photos");
+  const std::string a = folder / "photos/a.jpg", b = folder / "photos/b.jpg", c = folder / "photos/below/c.jpeg";
+  std::ofstream(folder / "lines") << a << "\n\n" << b << '\n' << c << '\n' << a;
+  std::ofstream(folder / "zeros") << a << '\0' << b << '\0' << c << '\0';
+  for (const Names& list : {Names{folder / "lines"}, Names{folder / "zeros", "-0"}}) {
+    std::set<std::string> seen;
+    for (const char* shard : {"1/2", "2/2"}) {
+      const std::string results = folder / (fs::path(list[0]).filename().string() + shard[0]);
+      Names arguments{"--output-dir", results, "--shard", shard, "--files-from"};
+      arguments.insert(arguments.end(), list.begin(), list.end());
+      const Run result = filter(arguments);
+      CAPTURE(result.err);
+      CHECK(result.exit_code == 0);
+      // 48 pixels wide on one side, 16 and 32 on the other.
+      CHECK(content(results).size() == (shard[0] == '1' ? 1 : 2));
+      for (const auto& [name, bytes] : content(results)) CHECK(seen.insert(name).second);
+    }
+    CHECK(seen == std::set<std::string>{"a.restored.png", "b.restored.png", "c.restored.png"});
+  }
+  // Relative names keep their place.
+  const fs::path here = fs::current_path();
+  fs::current_path(folder / "photos");
+  std::ofstream("list") << "below/c.jpeg\n../photos/a.jpg\n";
+  const Run relative = filter({"--files-from", "list", "--output-dir", folder / "relative"});
+  fs::current_path(here);
+  CHECK(relative.exit_code == 0);
+  CHECK(names(content(folder / "relative")) == Names{"a.restored.png", "below/c.restored.png"});
+}
+
+TEST_CASE("what can't be done for several files is refused before anything starts") {
+  const TemporaryFolder folder;
+  const std::string photos = folder / "photos", a = photos + "/a.jpg", b = photos + "/b.jpg";
+  fill(photos);
+  const auto before = content(photos);
+  check_fails(filter({}), 2, "INPUT is required");
+  check_fails(filter({photos}), 1, photos + ": is a folder: -r takes the images in it and below");
+  check_fails(filter({a, "-"}), 1, "standard input is one file");
+  check_fails(filter({a, photos + "/none.jpg"}), 1, photos + "/none.jpg: does not exist");
+  check_fails(filter({a, photos + "/notes.txt"}), 1, photos + "/notes.txt: is neither a JPEG nor a PNG file");
+  check_fails(filter({a, b, "-o", folder / "x.png"}), 1, "-o names one file");
+  check_fails(filter({a, b, "--reference", a}), 1, "--reference: is about one file");
+  check_fails(filter({a, b, "--shard", "3/2"}), 1, "--shard 3/2: is none");
+  check_fails(filter({a, "--jobs", "2"}), 1, "--jobs: belongs to several inputs");
+  check_fails(filter({a, "-0"}), 1, "-0: belongs to --files-from");
+  check_fails(filter({"--files-from", folder / "none"}), 1, (folder / "none") + ": no such file");
+  fs::create_directories(folder / "empty");
+  check_fails(filter({folder / "empty", "-r"}), 1, "there is no JPEG to work on");
+  save_jpeg(photos + "/other/a.jpg", 16);
+  check_fails(filter({a, photos + "/other/a.jpg", "--output-dir", folder / "results"}), 1, "would both be written to");
+  fs::remove_all(photos + "/other");
+  fs::copy_file(a, photos + "/a.restored.png");
+  check_fails(filter({a, photos + "/a.restored.png"}), 1, "would be replaced by what is made of");
+  fs::remove(photos + "/a.restored.png");
+  CHECK(content(photos) == before);
+  CHECK(!fs::exists(folder / "results"));
+}
+
+TEST_CASE("killed at any moment, the same command goes on, and nothing half done stands under a name") {
+  const TemporaryFolder folder;
+  const std::string photos = folder / "photos";
+  for (uint32_t i = 0; i < 6; ++i) save_jpeg(photos + "/" + std::to_string(i) + ".jpg", 160, i);
+  const auto command = [&](const std::string& results) {
+    return Names{"restore", photos, "-r", "--output-dir", results, "--lessons", "8", "--threads", "1", "--jobs", "2"};
+  };
+  const std::string undisturbed = folder / "undisturbed", killed = folder / "killed";
+  CHECK(run(command(undisturbed)).exit_code == 0);
+  int rounds = 0;
+  std::size_t kept = 0;
+  const auto done = [&] { return content(killed).size(); };
+  for (const int signal : {SIGKILL, SIGTERM, SIGINT}) {
+    const std::size_t begun_with = done();
+    const Run result = run_and_signal_when(command(killed), signal, [&] { return done() > begun_with; });
+    CAPTURE(result.err);
+    kept = done();
+    if (result.exit_code == 0) break;  // it was faster
+    ++rounds;
+    CHECK(result.exit_code == 128 + signal);
+    if (signal != SIGKILL) CHECK(result.err.find("the same command goes on") != std::string::npos);
+    CHECK(kept > begun_with);
+    for (const auto& [name, bytes] : content(killed)) CHECK(bytes == content(undisturbed)[name]);
+  }
+  CHECK(rounds > 0);
+  const Run last = run(command(killed));
+  CAPTURE(last.err);
+  CHECK(last.exit_code == 0);
+  CHECK(last.err.find(std::to_string(6 - kept) + " restored") != std::string::npos);
+  CHECK(content(killed) == content(undisturbed));
+}
+
+TEST_CASE("a fit that was interrupted among others goes on where it was") {
+  const TemporaryFolder folder;
+  const std::string photos = folder / "photos";
+  for (uint32_t i = 0; i < 2; ++i) save_jpeg(photos + "/" + std::to_string(i) + ".jpg", 16, i);
+  const auto command = [&](const std::string& results) {
+    return Names{"restore", photos,        "-r",  "--output-dir", results, "--iterations",
+                 "400",     "--precision", "f32", "--threads",    "1",     "--json"};
+  };
+  CHECK(run(command(folder / "undisturbed")).exit_code == 0);
+  const std::string results = folder / "results";
+  const Run stopped =
+      run_and_signal_when(command(results), SIGTERM, [start = ::time(nullptr)] { return ::time(nullptr) > start + 1; });
+  if (stopped.exit_code != 0) {
+    CHECK(stopped.exit_code == 143);
+    CHECK(std::any_of(fs::directory_iterator(results), {},
+                      [](const auto& entry) { return entry.path().string().ends_with(".restored.png.ckpt"); }));
+  }
+  const Run last = run(command(results));
+  CAPTURE(last.err);
+  CHECK(last.exit_code == 0);
+  const auto whole = content(folder / "undisturbed"), resumed = content(results);
+  CHECK(names(resumed) == names(whole));
+  for (const auto& [name, bytes] : whole) {
+    CHECK(decode_png(read_file(results + "/" + name)).image.pixels ==
+          decode_png(read_file(folder / ("undisturbed/" + name))).image.pixels);
+  }
+}
+
+TEST_CASE("the time of the input is kept where that is asked for") {
+  const TemporaryFolder folder;
+  const std::string input = folder / "a.jpg", output = folder / "a.restored.png";
+  save_jpeg(input, 16);
+  const auto old = fs::file_time_type::clock::now() - std::chrono::hours(1000);
+  fs::last_write_time(input, old);
+  CHECK(filter({input, "--keep-times"}).exit_code == 0);
+  CHECK(fs::last_write_time(output) == fs::last_write_time(input));
+  CHECK(filter({input, "--force"}).exit_code == 0);
+  CHECK(fs::last_write_time(output) > fs::last_write_time(input));
+}
+
+TEST_CASE("a process that is killed, or that throws, is told of") {
+  const auto end_of = [](const std::function<cli::ExitCode()>& work, std::string& lines) {
+    cli::ChildProcess child(work);
+    while (child.read([&](const std::string& line) { lines += line + "\n"; })) ::usleep(1000);
+    return child.wait();
+  };
+  std::string lines;
+  CHECK(end_of([] { return ::puts("one\ntwo"), cli::ExitCode::some_failed; }, lines).exit_code == 3);
+  CHECK(lines == "one\ntwo\n");
+  lines.clear();
+  CHECK(end_of([]() -> cli::ExitCode { throw Error("it is so"); }, lines).exit_code == 1);
+  CHECK(lines == "{\"error\":\"it is so\"}\n");
+  const cli::ChildProcess::End killed = end_of([] { return ::raise(SIGKILL), cli::ExitCode::ok; }, lines);
+  CHECK(killed.signal == SIGKILL);
+  CHECK(killed.exit_code == 137);
+  CHECK(killed.peak_bytes > 0);
+}
+
+}  // namespace hourglass::test
