@@ -29,7 +29,9 @@ void add_file_options(Command& command, FitArguments& a) {
        {.names = "--history", .target = &a.history, .help = "CSV of every iteration", .methods = {kFit}},
        {.names = "--report",
         .target = &a.report,
-        .help = "A page that shows the run, as it goes on and at its end (HTML)"},
+        .help = "A page that shows the run, as it goes on and at its end (HTML); of several files a folder, with a "
+                "page for "
+                "each and an index"},
        {.names = "--profile",
         .target = &a.profile,
         .help = "Where an iteration's time goes: a trace of it for chrome://tracing and ui.perfetto.dev "

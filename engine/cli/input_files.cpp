@@ -134,7 +134,11 @@ std::vector<InputFile> find_input_files(const InputArguments& arguments, const I
            output.string());
     }
     const std::optional<ImageHeader> header = find_image_header(path);
-    files.push_back({.path = path, .output = output.string(), .pixels = header ? header->width * header->height : 0});
+    fs::path place = one.place;
+    files.push_back({.path = path,
+                     .output = output.string(),
+                     .place = place.replace_extension().generic_string(),
+                     .pixels = header ? header->width * header->height : 0});
   }
   for (const auto& [output, input] : by_output) {
     const auto in_the_way = by_input.find(output);

@@ -25,6 +25,7 @@ struct InputArguments {
 
 struct InputFile {
   std::string path, output;
+  std::string place;   // of the result below the output folder, or below the input's own; without an ending
   int64_t pixels = 0;  // 0 where its header does not say
 };
 

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <deque>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -23,6 +24,7 @@
 #include "engine/cli/network_option.h"
 #include "engine/cli/output.h"
 #include "engine/cli/progress.h"
+#include "engine/cli/report_index.h"
 #include "engine/cli/run_request.h"
 #include "engine/cli/same_file.h"
 #include "engine/cli/settings.h"
@@ -44,7 +46,7 @@ using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // What options are about one file alone.
-constexpr const char* kOfOneFile[] = {"reference", "history", "report", "profile", "checkpoint", "resume", "mask"};
+constexpr const char* kOfOneFile[] = {"reference", "history", "profile", "checkpoint", "resume", "mask"};
 
 // A record of each file that ends, a line of JSON; every line is on disk before the next file begins.
 class Manifest {
@@ -117,6 +119,7 @@ class ManyFiles {
     memory_ = run.fit.memory_limit ? static_cast<std::size_t>(*run.fit.memory_limit) : available_memory();
     run.fit.threads = threads_;
     state_.files = files_.size();
+    check_report();
   }
 
   ExitCode work() {
@@ -133,12 +136,46 @@ class ManyFiles {
       for (const Worker& worker : workers_) worker.process->ask_to_end();
     }
     progress_.finish();
+    write_index();
     tell_end(asked);
     if (asked) return exit_code_of(interrupt.signal());
     return failures_.empty() ? ExitCode::ok : ExitCode::some_failed;
   }
 
  private:
+  // --report names a folder here, in which each file has its page in the place of its result.
+  [[nodiscard]] std::string page_of(const InputFile& file) const { return file.place + ".html"; }
+
+  void check_report() const {
+    const std::string& folder = run_.fit.report;
+    if (folder.empty()) return;
+    if (fs::exists(folder) && !fs::is_directory(folder)) {
+      fail("--report {}: is a file, and of several inputs it is a folder that gets a page for each, and an index",
+           folder);
+    }
+    std::map<std::string, std::string> pages{{"index.html", "the index"}};
+    for (const InputFile& file : files_) {
+      const auto [other, is_new] = pages.emplace(page_of(file), file.path);
+      if (!is_new)
+        fail("--report {}: {} and {} would have one page, {}", folder, other->second, file.path, page_of(file));
+    }
+    for (const auto& [page, input] : pages) {
+      const std::string path = (fs::path(folder) / page).string();
+      if (!run_.fit.force && fs::exists(path) && !is_report(path))
+        fail("{}: exists already; --force replaces it", path);
+    }
+    fs::create_directories(folder);
+  }
+
+  void write_index() const {
+    const std::string& folder = run_.fit.report;
+    if (folder.empty()) return;
+    std::vector<ReportedFile> files;
+    for (const InputFile& file : files_) files.push_back({.name = file.path, .page = page_of(file), .failure = {}});
+    for (const auto& [i, message] : failures_) files[i].failure = message;
+    write_report_index(folder, files);
+  }
+
   // Keeps what is there already, and refuses what is in the way.
   void sort_out() {
     for (std::size_t i = 0; i < files_.size(); ++i) {
@@ -210,6 +247,12 @@ class ManyFiles {
     fit.output = file.output;
     fit.json = fit.quiet = fit.final_only = true;
     fit.verbose = 0;
+    if (!fit.report.empty()) {
+      const fs::path page = fs::path(fit.report) / page_of(file);
+      fs::create_directories(page.parent_path());
+      fit.report = page.string();
+      fit.force = true;  // the output has been looked at, and an earlier page is replaced
+    }
     const std::string checkpoint = file.output + ".ckpt";
     if (fs::exists(checkpoint) && is_of_this(checkpoint, file)) fit.resume = checkpoint;
     return run_.run_one();
@@ -307,7 +350,7 @@ class ManyFiles {
     ++state_.done;
     ++state_.failed;
     pixels_ended_ += static_cast<double>(files_[i].pixels);
-    failures_.push_back(message);
+    failures_.emplace_back(i, message);
     progress_.error(message);
     record("failed", Json{{"input", files_[i].path}, {"output", files_[i].output}, {"error", message}});
   }
@@ -345,7 +388,7 @@ class ManyFiles {
     if (interrupted) progress_.say("stopped early, as asked: the same command goes on");
     constexpr std::size_t kWorthRepeating = 8;  // files that have gone by since an error was told
     if (state_.files > kWorthRepeating) {
-      for (const std::string& failure : failures_) progress_.say("failed: " + failure);
+      for (const auto& [i, message] : failures_) progress_.say("failed: " + message);
     }
   }
 
@@ -360,7 +403,7 @@ class ManyFiles {
   std::optional<std::size_t> alone_;  // a file that was killed is done once more, with nothing beside it
   MemoryModel model_;
   ManyState state_;
-  std::vector<std::string> failures_;
+  std::vector<std::pair<std::size_t, std::string>> failures_;
   double pixels_ended_ = 0, seconds_of_ended_ = 0;
   Clock::time_point start_;
 };

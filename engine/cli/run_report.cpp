@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "engine/cli/command_text.h"
+#include "engine/cli/report_index.h"
 #include "engine/cli/version.h"
 #include "engine/image/file.h"
 #include "engine/image/metrics.h"
@@ -122,6 +123,7 @@ ReportPage RunReport::result_page(const Outcome& outcome, const std::string& by)
                                             "more of theirs don't.",
                          .blocks = true});
   }
+  last.summary = summary_of(request_, outcome);
   const std::string interrupted = result.interrupted ? ", interrupted" : "";
   if (result.iterations > 0) {
     last.facts.emplace_back("iterations", number_label(static_cast<double>(result.iterations), 1) + interrupted);

@@ -13,6 +13,9 @@
 
 namespace hourglass::cli {
 
+// "2026-01-31 12:00:00"
+std::string now_in_utc();
+
 // "31.20 dB"
 std::string decibels(double value);
 

@@ -2,40 +2,35 @@
 
 #include <fmt/format.h>
 
-#include <iterator>
 #include <numeric>
 
 #include "engine/image/file.h"
 #include "engine/report/embedded.h"
+#include "engine/report/page_parts.h"
 #include "engine/report/text.h"
 
 namespace hourglass {
 namespace {
 
-// Appends to the page. What comes from outside goes through escape_html() first.
-class Page {
- public:
-  template <typename... Args>
-  void raw(fmt::format_string<Args...> format, Args&&... args) {
-    fmt::format_to(std::back_inserter(html_), format, std::forward<Args>(args)...);
-  }
-  void verbatim(std::string_view html) { html_ += html; }
-  [[nodiscard]] std::string take() { return std::move(html_); }
+constexpr const char* kSummaryBegin = "<script type=\"application/json\" id=\"summary\">";
+constexpr const char* kSummaryEnd = "</script>";
 
- private:
-  std::string html_;
-};
+}  // namespace
+
+namespace detail {
+
+std::string summary_element(const std::string& json) {
+  std::string text = kSummaryBegin;
+  // No tag can be seen in it.
+  for (const char c : json) text += c == '<' ? std::string("\\u003c") : std::string(1, c);
+  return text + kSummaryEnd + "\n";
+}
 
 std::string data_uri(const std::string& mime, std::span<const uint8_t> bytes) {
   return "data:" + mime + ";base64," + to_base64(bytes);
 }
 
-std::string data_uri(const Picture& picture) { return data_uri(picture.mime, picture.bytes); }
-std::string data_uri(const Figure& figure, const Theme& theme) {
-  return data_uri("image/svg+xml", bytes_of(to_svg(figure, theme)));
-}
-
-void add_head(Page& page, const ReportPage& report) {
+void add_head(Page& page, const std::string& title, std::string_view more) {
   page.verbatim("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
   // Nothing is fetched, whatever a file is called.
   page.verbatim(
@@ -43,10 +38,27 @@ void add_head(Page& page, const ReportPage& report) {
       "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
       "<link rel=\"icon\" href=\"data:,\">\n");
-  if (report.progressing) page.verbatim("<noscript><meta http-equiv=\"refresh\" content=\"5\"></noscript>\n");
-  page.raw("<title>{}</title>\n<style>\n", escape_html(report.title));
+  page.verbatim(more);
+  page.raw("<title>{}</title>\n<style>\n", escape_html(title));
   page.verbatim(embedded_page("report.css"));
   page.verbatim("</style>\n</head>\n<body>\n<main>\n");
+}
+
+void add_end(Page& page, const std::string& footer, std::string_view script) {
+  page.raw("<footer>{}</footer>\n</main>\n<script>\n", escape_html(footer));
+  page.verbatim(embedded_page(script));
+  page.verbatim("</script>\n</body>\n</html>\n");
+}
+
+}  // namespace detail
+
+namespace {
+
+using detail::data_uri;
+using detail::Page;
+
+std::string data_uri(const Figure& figure, const Theme& theme) {
+  return data_uri("image/svg+xml", bytes_of(to_svg(figure, theme)));
 }
 
 void add_opening(Page& page, const ReportPage& report) {
@@ -161,9 +173,20 @@ void add_command(Page& page, const ReportPage& report) {
 
 }  // namespace
 
+std::optional<std::string> find_summary(std::string_view html) {
+  const std::size_t at = html.find(kSummaryBegin);
+  if (at == std::string_view::npos) return {};
+  const std::size_t first = at + std::string_view(kSummaryBegin).size(), end = html.find(kSummaryEnd, first);
+  if (end == std::string_view::npos) return {};
+  return std::string(html.substr(first, end - first));
+}
+
 std::string to_html(const ReportPage& report) {
   Page page;
-  add_head(page, report);
+  std::string head;
+  if (report.progressing) head += "<noscript><meta http-equiv=\"refresh\" content=\"5\"></noscript>\n";
+  if (!report.summary.empty()) head += detail::summary_element(report.summary);
+  detail::add_head(page, report.title, head);
   add_opening(page, report);
   add_comparison(page, report);
   add_pictures(page, report.maps, "What changed, and what was kept", "", "grid");
@@ -181,9 +204,7 @@ std::string to_html(const ReportPage& report) {
   page.verbatim("</div>\n");
   add_timings(page, report);
   add_command(page, report);
-  page.raw("<footer>{}</footer>\n</main>\n<script>\n", escape_html(report.footer));
-  page.verbatim(embedded_page("report.js"));
-  page.verbatim("</script>\n</body>\n</html>\n");
+  detail::add_end(page, report.footer, "report.js");
   return page.take();
 }
 

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -57,8 +58,12 @@ struct ReportPage {
   std::vector<std::pair<std::string, double>> op_seconds = {};  // of one iteration, slowest first
   std::string command = {};                                     // repeats the run
   std::string footer = {};
+  std::string summary = {};  // JSON for programs, of what an index shows of the run; not shown here
 };
 
 std::string to_html(const ReportPage& page);
+// The summary of a page, which stands in its first part: that of kSummaryWithin bytes is enough of the page.
+std::optional<std::string> find_summary(std::string_view html);
+inline constexpr std::size_t kSummaryWithin = std::size_t{1} << 18;
 
 }  // namespace hourglass

@@ -315,6 +315,33 @@ TEST_CASE("a fit that was interrupted among others goes on where it was") {
   }
 }
 
+TEST_CASE("several files have a folder of reports and an index, which is made anew from what is there") {
+  const TemporaryFolder folder;
+  const std::string photos = folder / "photos", reports = folder / "reports";
+  fill(photos);
+  std::ofstream(photos + "/cut.jpg", std::ios::binary) << text_of(photos + "/b.jpg").substr(0, 300);
+  const auto command = [&] { return filter({photos, "-r", "--output-dir", folder / "results", "--report", reports}); };
+  CHECK(command().exit_code == 3);
+  CHECK(names(content(reports)) == Names{"a.html", "b.html", "below/c.html", "index.html"});
+  std::string index = content(reports)["index.html"];
+  for (const char* part : {"href=\"a.html\"", "href=\"below/c.html\"", "of which 1 failed", "cut.jpg: the JPEG is"}) {
+    CAPTURE(part);
+    CHECK(index.find(part) != std::string::npos);
+  }
+  // What is kept has its page and its row.
+  fs::remove(photos + "/cut.jpg");
+  fs::remove(folder / "results/b.restored.png");
+  CHECK(command().exit_code == 0);
+  index = content(reports)["index.html"];
+  CHECK(index.find("href=\"a.html\"") != std::string::npos);
+  CHECK(index.find("failed") == std::string::npos);
+  std::ofstream(reports + "/a.html") << "someone else's";
+  check_fails(command(), 1, reports + "/a.html: exists already");
+  check_fails(filter({photos, "-r", "--report", photos + "/a.jpg"}), 1, "of several inputs it is a folder");
+  save_jpeg(photos + "/index.jpg", 16);
+  check_fails(filter({photos, "-r", "--report", folder / "more"}), 1, "the index and " + photos + "/index.jpg");
+}
+
 TEST_CASE("the time of the input is kept where that is asked for") {
   const TemporaryFolder folder;
   const std::string input = folder / "a.jpg", output = folder / "a.restored.png";

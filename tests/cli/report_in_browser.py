@@ -95,6 +95,15 @@ def open_page(chromium, page, folder, dark):
     return json.loads(html.unescape(found[1])), [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
+def find_chromium():
+    """Its path; ends the test where there is none."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not chromium:
+        print("skipped: no Chromium is installed (apt-get install chromium)")
+        sys.exit(77)
+    return chromium
+
+
 def check(result, console, dark):
     """What is wrong, as texts."""
     near = lambda a, b, room: abs(a - b) <= room
@@ -122,10 +131,7 @@ def check(result, console, dark):
 def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not chromium:
-        print("skipped: no Chromium is installed (apt-get install chromium)")
-        sys.exit(77)
+    chromium = find_chromium()
     failed = False
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,0 +1,129 @@
+#include "engine/cli/report_index.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <utility>
+
+#include "engine/cli/run_report.h"
+#include "engine/image/file.h"
+#include "engine/image/jpeg.h"
+#include "engine/image/metrics.h"
+#include "engine/report/contact_sheet.h"
+#include "engine/report/index_page.h"
+#include "engine/report/run_log.h"
+#include "engine/report/text.h"
+#include "graph/error.h"
+
+namespace hourglass::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kSide = 144;  // pixels of a thumbnail
+constexpr const char* kTitle = "Restored photographs";
+
+// The corner of the square of kSide pixels in which two images differ most, of those that begin at multiples of a
+// quarter of it.
+std::pair<int64_t, int64_t> most_changed(const Image& a, const Image& b) {
+  constexpr int64_t kStep = kSide / 4;
+  const int64_t width = std::min(a.width, kSide), height = std::min(a.height, kSide);
+  std::pair<int64_t, int64_t> best{0, 0};
+  double most = -1;
+  for (int64_t y = 0; y + height <= a.height; y += kStep) {
+    for (int64_t x = 0; x + width <= a.width; x += kStep) {
+      double sum = 0;
+      // Every other pixel is enough to tell.
+      for (int64_t v = y; v < y + height; v += 2) {
+        for (int64_t u = x; u < x + width; u += 2) {
+          const double d = a.at(0, v, u) - b.at(0, v, u);
+          sum += d * d;
+        }
+      }
+      if (sum > most) most = sum, best = {x, y};
+    }
+  }
+  return best;
+}
+
+Json picture_json(const Image& image) {
+  constexpr int kQuality = 88;
+  const std::vector<uint8_t> bytes = encode_jpeg(image, {.quality = kQuality, .subsampling = Subsampling::s444});
+  return {{"width", image.width}, {"height", image.height}, {"uri", "data:image/jpeg;base64," + to_base64(bytes)}};
+}
+
+std::optional<Thumbnail> thumbnail_of(const Json& summary, const char* name) {
+  const Json* picture = summary.find(name);
+  if (picture == nullptr || picture->find("uri") == nullptr) return {};
+  const auto number = [&](const char* which) {
+    const Json* value = picture->find(which);
+    return value == nullptr ? int64_t{0} : static_cast<int64_t>(value->number_or(0));
+  };
+  return Thumbnail{.width = number("width"), .height = number("height"), .uri = picture->find("uri")->text_or({})};
+}
+
+std::optional<Json> summary_in(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string begin(kSummaryWithin, ' ');
+  file.read(begin.data(), static_cast<std::streamsize>(begin.size()));
+  begin.resize(static_cast<std::size_t>(file.gcount()));
+  const std::optional<std::string> summary = find_summary(begin);
+  return summary ? Json::parse(*summary) : std::nullopt;
+}
+
+IndexEntry entry_of(const std::string& folder, const ReportedFile& file) {
+  IndexEntry entry;
+  entry.name = file.name;
+  entry.failure = file.failure;
+  const std::optional<Json> summary = summary_in((fs::path(folder) / file.page).string());
+  if (!summary || !file.failure.empty()) return entry;
+  entry.page = file.page;
+  const auto number = [&](const char* name) -> std::optional<double> {
+    const Json* value = summary->find(name);
+    if (value == nullptr) return {};
+    return value->number_or(0);
+  };
+  entry.width = static_cast<int64_t>(number("width").value_or(0));
+  entry.height = static_cast<int64_t>(number("height").value_or(0));
+  entry.change_255 = number("change_rms_255");
+  entry.seconds = number("seconds");
+  entry.whole = thumbnail_of(*summary, "whole");
+  entry.before = thumbnail_of(*summary, "before");
+  entry.after = thumbnail_of(*summary, "after");
+  return entry;
+}
+
+}  // namespace
+
+std::string summary_of(const RunRequest& request, const Outcome& outcome) {
+  Image before = request.what.task.baseline(), after = outcome.result.finished.image;
+  clamp(before);
+  clamp(after);
+  Json summary{{"width", after.width}, {"height", after.height}, {"seconds", outcome.result.seconds}};
+  summary["whole"] = picture_json(thumbnail(after, kSide));
+  if (before.width == after.width && before.height == after.height) {
+    summary["change_rms_255"] = rms_255(psnr(before, after));
+    const auto [x, y] = most_changed(before, after);
+    const int64_t width = std::min(after.width, kSide), height = std::min(after.height, kSide);
+    summary["before"] = picture_json(crop(before, x, y, width, height));
+    summary["after"] = picture_json(crop(after, x, y, width, height));
+  }
+  return summary.text();
+}
+
+bool is_report(const std::string& path) { return summary_in(path).has_value(); }
+
+void write_report_index(const std::string& folder, const std::vector<ReportedFile>& files) {
+  IndexPage index{.title = kTitle, .entries = {}, .footer = fmt::format("Written {} UTC by hourglass.", now_in_utc())};
+  for (const ReportedFile& file : files) index.entries.push_back(entry_of(folder, file));
+  std::sort(index.entries.begin(), index.entries.end(), [](const IndexEntry& a, const IndexEntry& b) {
+    return std::pair(a.failure.empty(), a.name) < std::pair(b.failure.empty(), b.name);
+  });
+  write_file_atomically((fs::path(folder) / "index.html").string(), bytes_of(to_html(index)), true);
+}
+
+}  // namespace hourglass::cli
