@@ -121,7 +121,7 @@ Command experiment_command() {
   command.option("output").help = "The folder to write to; created where it is missing";
   command.option("force").help = "Write into a folder that is not empty";
   // What these name has its place in the folder.
-  for (const char* name : {"reference", "history", "checkpoint"}) command.remove(name);
+  for (const char* name : {"reference", "history", "checkpoint", "quality", "keep-times"}) command.remove(name);
   add_compress_options(command, "How much", a.compress);
   add_jpeg_options(command, a.jpeg);
   command.add({{.names = "--snapshots",

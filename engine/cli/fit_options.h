@@ -20,6 +20,8 @@
 namespace hourglass::cli {
 
 // As it was said; resolve() (engine/cli/fit_request.h) knows what it means.
+inline constexpr int kUsualQuality = 95;
+
 struct FitArguments {
   std::string input, output, model = "small", reference, history, report, profile, precision = "auto",
                              schedule = "cosine", optimize = "net", network_input = "noise", distribution = "uniform";
@@ -30,6 +32,7 @@ struct FitArguments {
   std::optional<double> input_noise;     // absent: the command's own default
   std::optional<uint64_t> memory_limit;  // bytes; absent: none
   std::optional<int> bit_depth;          // absent: the input's
+  std::optional<int> quality;            // of a JPEG, libjpeg's scale; absent: kUsualQuality
   std::optional<int> at_once;            // absent: as a short timing finds best
   StopArguments stop;
   std::string checkpoint, resume;  // absent: beside the output; none

@@ -44,11 +44,12 @@ std::vector<std::string> read_list(const InputArguments& arguments) {
 // The images below a folder, by name.
 void add_folder(const std::string& folder, const InputRule& rule, std::vector<Found>& found) {
   std::vector<Found> here;
+  const std::string own = fs::path(rule.suffix).stem().string();  // ".restored"
   std::error_code error;
   fs::recursive_directory_iterator at(folder, error);
   for (const fs::recursive_directory_iterator end; !error && at != end; at.increment(error)) {
     std::error_code ignored;
-    if (!at->is_regular_file(ignored) || at->path().filename().string().ends_with(rule.suffix)) continue;
+    if (!at->is_regular_file(ignored) || at->path().stem().string().ends_with(own)) continue;
     const std::optional<ImageHeader> header = find_image_header(at->path().string());
     if (!header || (rule.format && header->format != *rule.format)) continue;
     here.push_back({.path = at->path(), .place = at->path().lexically_relative(folder)});

@@ -81,7 +81,8 @@ LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress&
   outcome.details["weight"] = 0.0;
   if (ended) return run;
   if (request.is_rewritable() && !request.final_only) {
-    write_result(request, outcome, false);
+    Outcome first = outcome;
+    write_result(request, first, false);
     run.wrote = true;
   }
   begin("learn");

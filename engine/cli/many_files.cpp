@@ -30,7 +30,6 @@
 #include "engine/cli/settings.h"
 #include "engine/image/digest.h"
 #include "engine/image/file.h"
-#include "engine/image/png.h"
 #include "engine/image/read_image.h"
 #include "engine/runtime/cpus.h"
 #include "engine/runtime/memory.h"
@@ -105,11 +104,18 @@ class MemoryModel {
   double per_pixel_ = 160;
 };
 
+InputRule rule_of(const ManyArguments& arguments, const ManyRun& run) {
+  if (run.fit.quality && arguments.format != "jpg") fail("--quality: belongs to --format jpg");
+  InputRule rule = run.rule;
+  rule.suffix = std::filesystem::path(rule.suffix).replace_extension("." + arguments.format).string();
+  return rule;
+}
+
 class ManyFiles {
  public:
   ManyFiles(const ManyArguments& arguments, const ManyRun& run)
       : run_(run),
-        files_(find_input_files(arguments.files, run.rule)),
+        files_(find_input_files(arguments.files, rule_of(arguments, run))),
         manifest_(arguments.manifest),
         progress_(run.fit.quiet) {
     const int cpus = available_cpus(), count = static_cast<int>(std::min<std::size_t>(files_.size(), 1U << 20));
@@ -198,7 +204,7 @@ class ManyFiles {
 
   [[nodiscard]] bool was_made_alike(const InputFile& file) const {
     try {
-      const auto text = find_png_text(read_file(file.output), kRecordKeyword);
+      const auto text = find_text(read_file(file.output), kRecordKeyword);
       const ParsedCommand line = settled(file);
       return text && is_record_of(*text, line, in_force(line), sha256_hex(read_file(file.path)));
     } catch (const Error&) {
@@ -439,6 +445,11 @@ void add_many_options(Command& command, ManyArguments& a) {
                {.names = "-0,--null",
                 .target = &a.files.null_separated,
                 .help = "The names in the list end with a zero byte, as 'find -print0' writes them",
+                .heading = heading},
+               {.names = "--format",
+                .target = &a.format,
+                .help = "Of the results: png, or jpg of --quality",
+                .checks = {one_of({"png", "jpg"})},
                 .heading = heading},
                {.names = "--jobs",
                 .target = &a.jobs,

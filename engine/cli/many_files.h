@@ -18,8 +18,9 @@ namespace hourglass::cli {
 
 struct ManyArguments {
   InputArguments files;
-  std::optional<int> jobs;  // how many at once; absent: as CPUs and memory allow
-  std::string manifest;     // file of JSON lines; empty: none
+  std::optional<int> jobs;     // how many at once; absent: as CPUs and memory allow
+  std::string manifest;        // file of JSON lines; empty: none
+  std::string format = "png";  // of the results: png or jpg
 };
 
 // Lets a command of fit_options.h take several inputs in the place of one.

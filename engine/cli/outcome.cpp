@@ -9,9 +9,11 @@
 
 #include "engine/cli/output.h"
 #include "engine/image/file.h"
+#include "engine/image/jpeg.h"
 #include "engine/image/metrics.h"
 #include "engine/image/read_image.h"
 #include "engine/report/run_log.h"
+#include "engine/restore/consistency.h"
 #include "graph/error.h"
 
 namespace hourglass::cli {
@@ -25,14 +27,15 @@ void take_time_of(const std::string& from, const std::string& to) {
   if (error) warn(fmt::format("{}: cannot get the time of {}: {}", to, from, error.message()));
 }
 
-void write_png_of(const RunRequest& request, const Outcome& outcome, const std::string& path, bool overwrite) {
+Metadata metadata_of(const RunRequest& request, const Outcome& outcome) {
   Metadata metadata = request.what.input.metadata;
   std::erase_if(metadata.text, [&](const auto& entry) { return entry.first == kRecordKeyword; });
   metadata.text.emplace_back(kRecordKeyword, outcome.record);
-  PngOptions png;
-  png.bit_depth = request.bit_depth;
-  png.metadata = &metadata;
-  write_png(path, outcome.result.finished.image, png, overwrite);
+  return metadata;
+}
+
+void write_encoded(const RunRequest& request, const Outcome& outcome, const std::string& path, bool overwrite) {
+  write_file_atomically(path, outcome.encoded, overwrite);
   if (request.keep_times) take_time_of(request.named_input(), path);
 }
 
@@ -73,10 +76,12 @@ std::string work_text(const Outcome& outcome) {
 
 void say(Progress& progress, const RunRequest& request, const Outcome& outcome, const Quality& quality) {
   const RestoreResult& result = outcome.result;
-  if (result.finished.cells) {
-    progress.say(
-        fmt::format("{:.3f} % of the JPEG's coefficients come out as in the file ({:.3f} % before rounding to {} bits)",
-                    100 * result.finished.cells->rounded, 100 * result.finished.cells->exact, request.bit_depth));
+  if (const auto& cells = result.finished.cells) {
+    const std::string step = request.format == ImageFormat::png
+                                 ? fmt::format("rounding to {} bits", request.bit_depth)
+                                 : fmt::format("it became a JPEG of quality {}", request.quality);
+    progress.say(fmt::format("{:.3f} % of the JPEG's coefficients come out as in the file ({:.3f} % before {})",
+                             100 * cells->rounded, 100 * cells->exact, step));
   }
   if (request.what.jpeg != nullptr) progress.say(change_text(change_255(request, result)));
   if (quality.before) {
@@ -126,16 +131,40 @@ ProgressOptions progress_options(const RunRequest& request) {
   return {.quiet = request.quiet, .json = request.json ? json_stream(request) : nullptr};
 }
 
-void write_result(const RunRequest& request, const Outcome& outcome, bool overwrite) {
-  namespace fs = std::filesystem;
+void encode_result(const RunRequest& request, Outcome& outcome) {
+  if (!outcome.encoded.empty()) return;
+  const Metadata metadata = metadata_of(request, outcome);
+  Finished& finished = outcome.result.finished;
   try {
-    write_png_of(request, outcome, request.output, overwrite || request.may_replace(request.output));
+    if (request.format == ImageFormat::png) {
+      outcome.encoded = encode_png(finished.image, {.bit_depth = request.bit_depth, .metadata = &metadata});
+      return;
+    }
+    outcome.encoded = encode_jpeg(
+        finished.image,
+        {.quality = request.quality, .subsampling = Subsampling::s444, .optimize = true, .metadata = &metadata});
+    finished.image = decode_jpeg(outcome.encoded).image;
+    if (finished.cells && request.what.jpeg != nullptr) {
+      finished.cells->rounded = check_cells(finished.image, JpegModel(*request.what.jpeg)).share();
+    }
+  } catch (const Error& error) {
+    throw error.within(request.output);
+  }
+}
+
+void write_result(const RunRequest& request, Outcome& outcome, bool overwrite) {
+  namespace fs = std::filesystem;
+  encode_result(request, outcome);
+  try {
+    write_encoded(request, outcome, request.output, overwrite || request.may_replace(request.output));
   } catch (const Error& error) {
     if (request.final_only) throw;
     std::string instead;
     try {
-      instead = (fs::temp_directory_path() / fmt::format("hourglass-{}.png", ::getpid())).string();
-      write_png_of(request, outcome, instead, false);
+      instead = (fs::temp_directory_path() /
+                 fmt::format("hourglass-{}{}", ::getpid(), request.format == ImageFormat::png ? ".png" : ".jpg"))
+                    .string();
+      write_encoded(request, outcome, instead, false);
     } catch (const std::exception&) {
       throw error;  // what is wrong in the first place
     }

@@ -47,7 +47,6 @@ void check_files(const RunRequest& request, const FitArguments& arguments) {
   for (const auto& [option, path] : outputs) {
     if (!path.empty()) check_writable(path, request.may_replace(path));
   }
-  check_ending(request.output, ImageFormat::png);
 }
 
 // The original as the result's equal: gray is compared with gray, colour with colour, and its pixels lie as the
@@ -113,7 +112,9 @@ RunRequest resolve_run(const FitArguments& arguments, const FitCall& call, const
                      .reference = arguments.reference,
                      .report = output_name(arguments.report),
                      .original = {},
+                     .format = ImageFormat::png,
                      .bit_depth = arguments.bit_depth.value_or(what.input.bit_depth),
+                     .quality = arguments.quality.value_or(kUsualQuality),
                      .threads = arguments.threads,
                      .force = arguments.force,
                      .quiet = arguments.quiet,
@@ -122,6 +123,14 @@ RunRequest resolve_run(const FitArguments& arguments, const FitCall& call, const
                      .keep_times = arguments.keep_times,
                      .verbose = arguments.verbose};
   if (request.output.empty()) request.output = default_output(request.input, what.suffix);
+  request.format = format_to_write(request.output);
+  if (request.format == ImageFormat::jpeg) {
+    if (arguments.bit_depth == 16)
+      fail("{}: a JPEG holds 8 bits: leave out --bit-depth, or name a PNG", request.output);
+    request.bit_depth = 8;
+  } else if (arguments.quality) {
+    fail("--quality: belongs to a JPEG, and {} is a PNG", request.output);
+  }
   check_files(request, arguments);
   if (what.reference != nullptr) request.original = *what.reference;
   if (!request.reference.empty()) request.original = load_reference(request, what.task.baseline());

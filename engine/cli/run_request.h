@@ -52,7 +52,9 @@ struct RunRequest {
   const TaskRun& what;
   std::string input, output, reference, report;  // files; empty: not wanted
   std::optional<Image> original;                 // in the size and the channels of the result
-  int bit_depth = 8;                             // of the PNG
+  ImageFormat format = ImageFormat::png;         // of the output, by its ending
+  int bit_depth = 8;                             // of a PNG
+  int quality = 0;                               // of a JPEG
   int threads = 0;                               // 0: all CPUs
   bool force = false, quiet = false, json = false, final_only = false, keep_times = false;  // as FitArguments has them
   int verbose = 0;                           // 1: the plan; 2: also the kernels that declined
@@ -72,9 +74,6 @@ RunRequest resolve_run(const FitArguments& arguments, const FitCall& call, const
 
 // Where the run is put away while it goes on; empty for nowhere.
 std::string checkpoint_path(const FitArguments& arguments, const RunRequest& request);
-
-// The PNG text under which record_of() stands.
-inline constexpr const char* kRecordKeyword = "hourglass";
 
 // What repeats a run, line by line: the command, SHA-256 of input, network (empty: none) and the other files that the
 // settings name, the versions.

@@ -45,7 +45,7 @@ ExitCode filter(const FitArguments& arguments, const FitCall& call, const TaskRu
   Progress progress(progress_options(request));
   say_input(progress, request);
   const InterruptGuard interrupt;
-  const Outcome outcome = run_filter(request, progress, interrupt);
+  Outcome outcome = run_filter(request, progress, interrupt);
   progress.finish();
   if (leaves_nothing(request, outcome)) return exit_code_of(interrupt.signal());
   write_result(request, outcome, false);
@@ -62,7 +62,7 @@ ExitCode learn(const FitArguments& arguments, const FitCall& call, const TaskRun
   Progress progress(progress_options(request));
   say_input(progress, request);
   const InterruptGuard interrupt;
-  const LearnRun run = run_learn(request, arguments, progress, interrupt);
+  LearnRun run = run_learn(request, arguments, progress, interrupt);
   progress.finish();
   if (leaves_nothing(request, run.outcome)) return exit_code_of(interrupt.signal());
   write_result(request, run.outcome, run.wrote);
@@ -108,7 +108,7 @@ ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& 
   session.run(progress, interrupt);
   const bool replaced = first && session.is_ahead();
   if (request.final_only && interrupt.signal() != 0) return exit_code_of(interrupt.signal());
-  const Outcome outcome = first && !replaced ? session.leave(std::move(*first)) : session.finish(progress, interrupt);
+  Outcome outcome = first && !replaced ? session.leave(std::move(*first)) : session.finish(progress, interrupt);
   progress.finish();
   if (outcome.method == kFit) write_result(request, outcome, replaced);
   session.close(outcome, progress);

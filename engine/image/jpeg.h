@@ -27,6 +27,9 @@ namespace hourglass {
 // Refused from the header where the pixels would not fit into memory_limit bytes (0: no limit).
 DecodedImage decode_jpeg(std::span<const uint8_t> bytes, std::size_t memory_limit = 0);
 
+// Of the header alone.
+Metadata read_jpeg_metadata(std::span<const uint8_t> bytes);
+
 enum class JpegColor : uint8_t { gray, ycbcr, rgb };
 
 struct JpegComponent {

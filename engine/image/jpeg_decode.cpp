@@ -35,6 +35,12 @@ DecodedImage decode_jpeg(std::span<const uint8_t> bytes, std::size_t memory_limi
   return decoded;
 }
 
+Metadata read_jpeg_metadata(std::span<const uint8_t> bytes) {
+  detail::JpegReader reader(bytes);
+  std::vector<std::string> ignored;
+  return detail::read_metadata(reader, ignored);
+}
+
 #define HG_TEXT(token) #token
 #define HG_TEXT_OF(macro) HG_TEXT(macro)
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "engine/image/jpeg.h"
+#include "engine/image/jpeg_metadata.h"
 #include "engine/image/jpeg_session.h"
 #include "graph/error.h"
 
@@ -72,6 +73,7 @@ class Encoder {
       exif_.assign(kExifMark, kExifMark + sizeof kExifMark);
       exif_.insert(exif_.end(), options.metadata->exif.begin(), options.metadata->exif.end());
     }
+    if (options.metadata != nullptr) texts_ = detail::text_segments(*options.metadata);
     std::vector<uint8_t> row(static_cast<std::size_t>(image_.width * image_.channels));
     const bool done = detail::guarded(errors_, [&] {
       jpeg_create_compress(&cinfo_);
@@ -125,6 +127,9 @@ class Encoder {
     if (!metadata.icc_profile.empty())
       jpeg_write_icc_profile(&cinfo_, metadata.icc_profile.data(),
                              static_cast<unsigned int>(metadata.icc_profile.size()));
+    for (const detail::JpegSegment& text : texts_) {
+      jpeg_write_marker(&cinfo_, text.marker, text.content.data(), static_cast<unsigned int>(text.content.size()));
+    }
   }
 
   void fill_row(int64_t y, uint8_t* row) const {
@@ -136,6 +141,7 @@ class Encoder {
 
   const Image& image_;
   std::vector<uint8_t> exif_;
+  std::vector<detail::JpegSegment> texts_;
   detail::JpegErrors errors_;
   VectorDestination to_;
   jpeg_compress_struct cinfo_{};

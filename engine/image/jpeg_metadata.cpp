@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <memory>
 #include <span>
+#include <sstream>
 #include <string_view>
+#include <utility>
 
 namespace hourglass::detail {
 namespace {
@@ -17,6 +20,8 @@ constexpr auto kExif = "Exif\0\0"sv;
 constexpr auto kXmp = "http://ns.adobe.com/xap/1.0/\0"sv;
 constexpr auto kExtendedXmp = "http://ns.adobe.com/xmp/extension/\0"sv;
 constexpr auto kPhotoshop = "Photoshop 3.0\0"sv;
+constexpr const char* kCommentKeyword = "Comment";
+constexpr const char* kIptcKeyword = "Raw profile type iptc";
 constexpr double kMetresPerInch = 0.0254, kMetresPerCentimetre = 0.01;
 
 struct Free {
@@ -92,7 +97,12 @@ void read_comments(jpeg_saved_marker_ptr segment, Metadata& metadata) {
     std::string text(segment->data, segment->data + segment->data_length);
     while (!text.empty() && text.back() == '\0') text.pop_back();
     std::replace(text.begin(), text.end(), '\0', ' ');
-    if (!text.empty()) metadata.text.emplace_back("Comment", is_utf8(text) ? text : utf8_of_latin1(text));
+    const std::string record_mark = std::string(kRecordKeyword) + "\n";
+    if (text.starts_with(record_mark) && is_utf8(text)) {
+      metadata.text.emplace_back(kRecordKeyword, text.substr(record_mark.size()));
+    } else if (!text.empty()) {
+      metadata.text.emplace_back(kCommentKeyword, is_utf8(text) ? text : utf8_of_latin1(text));
+    }
   }
 }
 
@@ -143,10 +153,53 @@ void read_photoshop(jpeg_saved_marker_ptr segment, Metadata& metadata, std::vect
     if (i % kLine == 0) text += '\n';
     text += fmt::format("{:02x}", kept[i]);
   }
-  metadata.text.emplace_back("Raw profile type iptc", text + "\n");
+  metadata.text.emplace_back(kIptcKeyword, text + "\n");
+}
+
+// The bytes of such a text; none where it is no such.
+std::vector<uint8_t> bytes_of_profile(const std::string& text) {
+  std::istringstream lines(text);
+  std::string name, digits;
+  std::size_t size = 0;
+  lines >> name >> size;
+  for (std::string line; lines >> line;) digits += line;
+  std::vector<uint8_t> bytes;
+  for (std::size_t i = 0; i + 1 < digits.size(); i += 2) {
+    uint8_t byte = 0;
+    const char* end = digits.data() + i + 2;
+    if (std::from_chars(digits.data() + i, end, byte, 16).ptr != end) return {};
+    bytes.push_back(byte);
+  }
+  return bytes.size() == size ? bytes : std::vector<uint8_t>();
 }
 
 }  // namespace
+
+std::vector<JpegSegment> text_segments(const Metadata& metadata) {
+  std::vector<JpegSegment> segments;
+  for (const auto& [keyword, text] : metadata.text) {
+    JpegSegment segment{.marker = JPEG_COM, .content = {}};
+    const auto add = [&](const auto& bytes) {
+      segment.content.insert(segment.content.end(), bytes.begin(), bytes.end());
+    };
+    if (keyword == kXmpKeyword) {
+      segment.marker = JPEG_APP0 + 1;
+      add(kXmp);
+      add(text);
+    } else if (keyword == kIptcKeyword) {
+      const std::vector<uint8_t> bytes = bytes_of_profile(text);
+      if (bytes.empty()) continue;
+      segment.marker = JPEG_APP0 + 13;
+      add(kPhotoshop);
+      add(bytes);
+    } else {
+      if (keyword != kCommentKeyword) add(keyword + "\n");
+      add(text);
+    }
+    if (segment.content.size() <= kMaxSegment) segments.push_back(std::move(segment));
+  }
+  return segments;
+}
 
 Metadata read_metadata(JpegReader& reader, std::vector<std::string>& warnings) {
   jpeg_decompress_struct* cinfo = reader.get();

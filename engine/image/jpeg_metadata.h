@@ -16,6 +16,18 @@
 
 namespace hourglass::detail {
 
+// The other way, a JPEG's text segments hold the same texts again, and any other keyword's as COM "keyword\ntext",
+// which is read as such again where the keyword is kRecordKeyword.
+
+struct JpegSegment {
+  int marker = 0;
+  std::vector<uint8_t> content;  // at most kMaxSegment bytes
+};
+inline constexpr std::size_t kMaxSegment = 65533;
+
+// Of the texts that a JPEG has a place for; what is longer than a segment is left out.
+std::vector<JpegSegment> text_segments(const Metadata& metadata);
+
 // What is damaged is left out and named in `warnings`.
 Metadata read_metadata(JpegReader& reader, std::vector<std::string>& warnings);
 

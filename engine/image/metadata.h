@@ -29,6 +29,9 @@ struct Metadata {
 // Of the text that holds XMP (Adobe, XMP Specification Part 3).
 inline constexpr const char* kXmpKeyword = "XML:com.adobe.xmp";
 
+// Of the text that says how hourglass made an image.
+inline constexpr const char* kRecordKeyword = "hourglass";
+
 // Whether a block has a TIFF header and a first directory, without which no reader makes anything of it.
 bool is_exif(const std::vector<uint8_t>& exif);
 // Whether the bytes are well-formed UTF-8.

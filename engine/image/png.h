@@ -6,10 +6,8 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "engine/image/decoded_image.h"
@@ -19,8 +17,8 @@ namespace hourglass {
 // Refused from the header where the pixels would not fit into memory_limit bytes (0: no limit).
 DecodedImage decode_png(std::span<const uint8_t> bytes, std::size_t memory_limit = 0);
 
-// The text of a keyword that stands before the pixels, as ours do; nothing where there is none, or no whole PNG header.
-std::optional<std::string> find_png_text(std::span<const uint8_t> bytes, std::string_view keyword);
+// Of what stands before the pixels.
+Metadata read_png_metadata(std::span<const uint8_t> bytes);
 
 struct PngOptions {
   int bit_depth = 8;  // 8 or 16

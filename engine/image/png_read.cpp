@@ -174,15 +174,7 @@ DecodedImage decode_png(std::span<const uint8_t> bytes, std::size_t memory_limit
   return Reader(bytes).decode(memory_limit);
 }
 
-std::optional<std::string> find_png_text(std::span<const uint8_t> bytes, std::string_view keyword) {
-  try {
-    for (auto& [name, text] : Reader(bytes).metadata().text) {
-      if (name == keyword) return std::move(text);
-    }
-  } catch (const Error&) {  // it is no PNG, then
-  }
-  return {};
-}
+Metadata read_png_metadata(std::span<const uint8_t> bytes) { return Reader(bytes).metadata(); }
 
 std::string libpng_version() { return png_get_libpng_ver(nullptr); }
 

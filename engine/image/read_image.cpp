@@ -79,6 +79,21 @@ void find_jpeg_size(std::ifstream& file, ImageHeader& header) {
   }
 }
 
+constexpr std::string_view kJpegEndings[] = {".jpg", ".jpeg", ".jpe", ".jfif"};
+constexpr std::string_view kOtherEndings[] = {".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif",
+                                              ".jxl",  ".jp2", ".pdf", ".pgm", ".ppm",  ".pnm",  ".tga"};
+
+std::string ending_of(const std::string& path) {
+  std::string ending = std::filesystem::path(path).extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  return ending;
+}
+
+bool is_in(std::span<const std::string_view> endings, const std::string& ending) {
+  return std::find(endings.begin(), endings.end(), ending) != endings.end();
+}
+
 template <typename Function>
 auto within(const std::string& path, const Function& function) {
   try {
@@ -118,6 +133,17 @@ std::optional<ImageHeader> find_image_header(const std::string& path) {
   return header;
 }
 
+std::optional<std::string> find_text(std::span<const uint8_t> bytes, std::string_view keyword) {
+  try {
+    const bool is_jpeg = image_format(bytes) == ImageFormat::jpeg;
+    for (auto& [name, text] : (is_jpeg ? read_jpeg_metadata(bytes) : read_png_metadata(bytes)).text) {
+      if (name == keyword) return std::move(text);
+    }
+  } catch (const Error&) {  // it is no image, then
+  }
+  return {};
+}
+
 DecodedImage decode_image(std::span<const uint8_t> bytes, const std::string& path, std::size_t memory_limit) {
   return within(path, [&] {
     DecodedImage decoded =
@@ -129,20 +155,24 @@ DecodedImage decode_image(std::span<const uint8_t> bytes, const std::string& pat
 
 DecodedImage read_image(const std::string& path) { return decode_image(read_file(path), path); }
 
+ImageFormat format_to_write(const std::string& path) {
+  const std::string ending = ending_of(path);
+  if (is_in(kJpegEndings, ending)) return ImageFormat::jpeg;
+  if (is_in(kOtherEndings, ending)) {
+    const std::filesystem::path file(path);
+    fail("{}: what is written is a PNG or a JPEG: name it {} or {}", path,
+         std::filesystem::path(file).replace_extension(".png").string(),
+         std::filesystem::path(file).replace_extension(".jpg").string());
+  }
+  return ImageFormat::png;
+}
+
 void check_ending(const std::string& path, ImageFormat written) {
-  constexpr std::string_view kJpegs[] = {".jpg", ".jpeg", ".jpe", ".jfif"};
-  constexpr std::string_view kImages[] = {".png",  ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic",
-                                          ".heif", ".jxl",  ".jp2", ".pdf", ".pgm", ".ppm",  ".pnm",  ".tga"};
-  const std::filesystem::path file(path);
-  std::string ending = file.extension().string();
-  std::transform(ending.begin(), ending.end(), ending.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  const auto is_in = [&](const auto& endings) {
-    return std::find(std::begin(endings), std::end(endings), ending) != std::end(endings);
-  };
+  const std::string ending = ending_of(path);
   const bool png = written == ImageFormat::png;
-  if (png ? ending == ".png" || !(is_in(kJpegs) || is_in(kImages)) : !is_in(kImages)) return;
-  std::filesystem::path better = file;
+  if (!is_in(kOtherEndings, ending) && ending != ".png" && !is_in(kJpegEndings, ending)) return;
+  if (png ? ending == ".png" : is_in(kJpegEndings, ending)) return;
+  std::filesystem::path better = path;
   fail("{}: what is written is a {}: name it {}", path, png ? "PNG" : "JPEG",
        better.replace_extension(png ? ".png" : ".jpg").string());
 }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "engine/image/decoded_image.h"
 #include "engine/image/png.h"
@@ -28,9 +29,16 @@ struct ImageHeader {
 // Reads no more than it needs. Nothing for what is no JPEG and no PNG, or can't be read.
 std::optional<ImageHeader> find_image_header(const std::string& path);
 
+// A text of a file's metadata, as far as that stands before the pixels; nothing where there is none of that keyword, or
+// no whole header.
+std::optional<std::string> find_text(std::span<const uint8_t> bytes, std::string_view keyword);
+
 // The errors of read_file and decode_image, with the path.
 DecodedImage read_image(const std::string& path);
 
+// The format of an image that is to be written to the path, by its ending: a JPEG for that of one, else a PNG. Throws
+// Error for the ending of a format that is not written.
+ImageFormat format_to_write(const std::string& path);
 // Throws Error where the path ends as files of another format do. Call it before long work.
 void check_ending(const std::string& path, ImageFormat written);
 

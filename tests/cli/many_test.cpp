@@ -342,6 +342,21 @@ TEST_CASE("several files have a folder of reports and an index, which is made an
   check_fails(filter({photos, "-r", "--report", folder / "more"}), 1, "the index and " + photos + "/index.jpg");
 }
 
+TEST_CASE("results may be JPEGs, which are kept and passed over like PNGs") {
+  const TemporaryFolder folder;
+  fill(folder / "photos");
+  for (const char* said : {"3 files: 3 restored (", "3 files: 0 restored, 3 kept as they were ("}) {
+    const Run result = filter({folder / "photos", "-r", "--format", "jpg", "--quality", "90"});
+    CAPTURE(result.err);
+    CHECK(result.exit_code == 0);
+    CHECK(result.err.find(said) != std::string::npos);
+  }
+  CHECK(fs::exists(folder / "photos/below/c.restored.jpg"));
+  CHECK(filter({folder / "photos", "-r", "--format", "jpg", "--quality", "91"}).exit_code == 3);
+  check_fails(filter({folder / "photos", "-r", "--quality", "90"}), 1, "--quality: belongs to --format jpg");
+  CHECK(filter({folder / "photos", "-r"}).err.find("3 files: 3 restored (") != std::string::npos);
+}
+
 TEST_CASE("the time of the input is kept where that is asked for") {
   const TemporaryFolder folder;
   const std::string input = folder / "a.jpg", output = folder / "a.restored.png";

@@ -95,7 +95,8 @@ TEST_CASE("the reference is turned as the input lies") {
   write_png(folder / "upright.png", upright(picture, 6), {}, false);
   write_png(folder / "same.png", picture, {.metadata = &metadata}, false);
   const auto measured = [&](const std::string& reference, std::size_t notes) {
-    const Run result = run({"restore", folder / "in.jpg", "--reference", folder / reference, "--fast", "--json", "--force"});
+    const Run result =
+        run({"restore", folder / "in.jpg", "--reference", folder / reference, "--fast", "--json", "--force"});
     CAPTURE(result.err);
     REQUIRE(result.exit_code == 0);
     CHECK(count(result.err, "turned like the input") == notes);

@@ -65,6 +65,39 @@ using Names = std::vector<std::string>;
 
 }  // namespace
 
+TEST_CASE(
+    "an output that ends as a JPEG is one, with the input's metadata, and what is said of it is true of the file") {
+  const TemporaryFolder folder;
+  const std::string input = folder / "in.jpg", output = folder / "out.JPG";
+  Metadata metadata;
+  metadata.density = PixelDensity{.x = 11811, .y = 11811, .per_metre = true};
+  metadata.text = {{"Comment", "a comment"}, {kXmpKeyword, "<x:xmpmeta/>"}};
+  save_jpeg(input, make_picture(48, 40, 3), {.quality = 60, .metadata = &metadata});
+  REQUIRE(read_image(input).metadata.text ==
+          std::vector<std::pair<std::string, std::string>>{{kXmpKeyword, "<x:xmpmeta/>"}, {"Comment", "a comment"}});
+  const nlohmann::json json = json_of(run({"restore", input, "-o", output, "--fast", "--json", "--quality", "50"}));
+  const std::vector<uint8_t> bytes = read_file(output);
+  CHECK(image_format(bytes) == ImageFormat::jpeg);
+  const DecodedImage written = decode_jpeg(bytes);
+  CHECK(std::abs(written.metadata.density->x - 11811) < 1);
+  auto text = written.metadata.text;
+  REQUIRE(text.size() == 3);
+  CHECK(text.back().first == kRecordKeyword);
+  CHECK(text.back().second.starts_with("hourglass restore INPUT "));
+  text.pop_back();
+  CHECK(text == read_image(input).metadata.text);
+  CHECK(read_jpeg_coefficients(bytes).max_h_sampling == 1);
+  CHECK(json["cells_rounded"] == doctest::Approx(share_in_cells(output, input)));
+  CHECK(json["cells_rounded"].get<double>() < json["cells_exact"].get<double>());
+  CHECK(json["psnr_to_input"] == doctest::Approx(psnr(written.image, read_image(input).image)));
+  // Learning writes twice; where nothing is learned, the file is the filter's, encoded once.
+  CHECK(run({"restore", input, "-o", folder / "none.jpg", "--lessons", "0", "--quality", "50"}).exit_code == 0);
+  CHECK(read_image(folder / "none.jpg").image.pixels == written.image.pixels);
+  check_fails(run({"restore", input, "-o", folder / "x.jpg", "--bit-depth", "16"}), 1, "a JPEG holds 8 bits");
+  check_fails(run({"restore", input, "-o", folder / "x.png", "--quality", "80"}), 1, "--quality: belongs to a JPEG");
+  check_fails(run({"restore", input, "-o", folder / "x.jxl"}), 1, "is a PNG or a JPEG: name it " + (folder / "x.png"));
+}
+
 TEST_CASE("restore writes beside its input, or where it is told, and keeps what is there") {
   const TemporaryFolder folder;
   const std::string input = folder / "photo.of.me.jpg", output = folder / "photo.of.me.restored.png";

@@ -8,6 +8,7 @@
 
 #include "engine/image/file.h"
 #include "engine/image/jpeg.h"
+#include "engine/image/read_image.h"
 #include "tests/engine/image/fixtures.h"
 
 namespace hourglass::test {
@@ -138,10 +139,10 @@ TEST_CASE("metadata and text survive, from a JPEG too") {
   CHECK(decoded.metadata.text == carried.text);
 
   const Bytes png = encode_png(make_picture(8, 8, 3), {.metadata = &carried});
-  CHECK(find_png_text(png, "Software") == "hourglass");
-  CHECK(!find_png_text(png, "Author"));
-  CHECK(!find_png_text(jpeg, "Software"));
-  CHECK(!find_png_text(std::span(png).first(40), "Software"));
+  CHECK(find_text(png, "Software") == "hourglass");
+  CHECK(!find_text(png, "Author"));
+  CHECK(!find_text(jpeg, "Software"));
+  CHECK(!find_text(std::span(png).first(40), "Software"));
 
   metadata.density = PixelDensity{.x = 4, .y = 3, .per_metre = false};
   CHECK(decode_png(encode_png(make_picture(8, 8, 1), {.metadata = &metadata})).metadata.density == metadata.density);
