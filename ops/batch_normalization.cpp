@@ -2,7 +2,7 @@
 //   src, dst: [N,C,...]; scale, bias, mean, inv_std: [C].  mean and the biased variance are taken over N and space, of
 //   this very batch, whatever training_mode says; inv_std = 1 / sqrt(variance + epsilon).
 //   act(y) = y > 0 ? y : alpha * y: a LeakyRelu or Relu behind the normalisation, alpha = 1 for none.
-// Gradient, with M = N * space, y = xhat * scale + bias and dz = diff_dst * (y > 0 ? 1 : alpha):
+// Gradient, with M = N * space, y = xhat * scale + bias and dz = diff_dst * (y > 0 ? 1 : alpha), 0 if that factor is 0:
 //   diff_bias = sum(dz)    diff_scale = sum(dz * xhat)
 //   diff_src = scale * inv_std * (dz - diff_bias / M - xhat * diff_scale / M)
 // Only src, mean and inv_std are kept for it: y is cheaper to compute again than to store.
@@ -15,6 +15,7 @@
 
 #include "graph/error.h"
 #include "ops/loops/element.h"
+#include "ops/loops/math.h"
 #include "ops/memory/onednn.h"
 #include "ops/memory/view.h"
 #include "ops/normalization/backward.h"
@@ -172,7 +173,8 @@ void reference_backward(ReferenceContext& ctx) {
   const double count = static_cast<double>(src.shape.elements()) / static_cast<double>(src.shape[1]);
   const auto xhat = [&](std::size_t c, std::size_t i) { return (src.values[i] - mean[c]) * inv_std[c]; };
   const auto dz = [&](std::size_t c, std::size_t i) {
-    return ctx.inputs[0]->values[i] * (xhat(c, i) * scale[c] + bias[c] > 0 ? 1 : alpha);
+    const double diff_dst = ctx.inputs[0]->values[i];
+    return xhat(c, i) * scale[c] + bias[c] > 0 ? diff_dst : kernels::math::chain(diff_dst, alpha);
   };
   for_each_element(src.shape, [&](std::size_t c, std::size_t i) {
     diff_bias[c] += dz(c, i);
