@@ -282,7 +282,8 @@ class Binder {
 
   void add_initializer(const std::string& name, const std::shared_ptr<const HostTensor>& data) {
     const int64_t count = data->shape.elements();
-    const bool trains = data->dtype == DType::f32 && (count > 1 || (count == 1 && weights_.contains(name)));
+    const bool trains =
+        !options_.fixed && data->dtype == DType::f32 && (count > 1 || (count == 1 && weights_.contains(name)));
     add_value({.name = name,
                .type = {data->dtype, data->shape},
                .kind = trains ? ValueKind::parameter : ValueKind::constant,
@@ -418,7 +419,8 @@ class Binder {
                              .inputs = node.inputs,
                              .outputs = outputs,
                              .graph = graph_,
-                             .notes = notes};
+                             .notes = notes,
+                             .fixed = options_.fixed};
         node.op->normalize(ctx);
         for (const std::string& text : notes) note(text);
         node.op = table_.find(op_name);

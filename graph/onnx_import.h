@@ -35,6 +35,9 @@ struct ImportOptions {
   int64_t height = 0, width = 0;
   // false drops the values of the parameters that the file gives: whoever trains draws them anew.
   bool keep_values = true;
+  // A function as the file says, nothing of which is trained: initializers are constants, and normalisations that are
+  // not said to train take their running statistics.
+  bool fixed = false;
 };
 
 struct ImportedModel {

@@ -10,6 +10,8 @@
 //
 // BatchNormalizationApply: dst as above, with mean and inv_std given.
 // BatchNormalizationStatistics: mean and inv_std alone.
+// BatchNormalizationInference: src, scale, bias and the file's running mean and variance, a composition. It is what a
+// file that is not trained here means (ImportOptions::fixed).
 #include <algorithm>
 #include <cmath>
 
@@ -37,11 +39,35 @@ void normalize(NormalizeContext& ctx) {
   bool trains = ctx.outputs.size() > 1;
   if (ctx.opset >= 14) trains = ctx.attrs.has("training_mode") && ctx.attrs.integer("training_mode") != 0;
   if (ctx.opset < 7) trains = !ctx.attrs.has("is_test") || ctx.attrs.integer("is_test") == 0;
+  for (const char* old : {"spatial", "is_test", "consumed_inputs"}) ctx.attrs.erase(old);
+  if (ctx.fixed && !trains) {
+    ctx.op = "BatchNormalizationInference";
+    for (const char* of_training : {"momentum", "training_mode"}) ctx.attrs.erase(of_training);
+    return;
+  }
   if (!trains) ctx.notes.emplace_back("BatchNormalization is trained with batch statistics");
   ctx.attrs.set("training_mode", int64_t{trains});
-  for (const char* old : {"spatial", "is_test", "consumed_inputs"}) ctx.attrs.erase(old);
   if (ctx.inputs.size() > 3) ctx.inputs.resize(3);    // running mean and variance
   if (ctx.outputs.size() > 1) ctx.outputs.resize(1);  // their updates, and the old opsets' saved statistics
+}
+
+// factor * src + (bias - mean * factor), factor = scale / sqrt(variance + epsilon).
+std::vector<ValueId> lower_inference(LowerContext& ctx) {
+  const ValueId src = ctx.node.inputs[0], scale = ctx.node.inputs[1], bias = ctx.node.inputs[2];
+  const ValueId mean = ctx.node.inputs[3], variance = ctx.node.inputs[4];
+  const Shape shape = ctx.shape(src);
+  if (shape.rank() < 2) fail("src has shape {}, expected at least [N,C]", shape);
+  for (std::size_t i = 1; i < 5; ++i) {
+    const Shape given = ctx.shape(ctx.node.inputs[i]);
+    if (given != Shape{shape[1]})
+      fail("input {} has shape {}, expected {}, one per channel of src", i, given, shape[1]);
+  }
+  const ValueId epsilon = ctx.number(variance, ctx.node.attrs.real("epsilon"));
+  const ValueId factor = ctx.add("Div", {scale, ctx.add("Sqrt", {ctx.add("Add", {variance, epsilon})})});
+  const ValueId offset = ctx.add("Sub", {bias, ctx.add("Mul", {mean, factor})});
+  Dims per_channel(static_cast<std::size_t>(shape.rank()) - 1, 1);
+  per_channel[0] = shape[1];
+  return {ctx.add("Add", {ctx.add("Mul", {src, ctx.reshape(factor, per_channel)}), ctx.reshape(offset, per_channel)})};
 }
 
 // Batch statistics are ONNX's training mode; running statistics must be given there, and their updates have outputs:
@@ -344,6 +370,12 @@ std::span<const OpDef> batch_normalization_ops() {
        .reference = reference_forward,
        .bf16_inputs = 0b001,
        .again = "BatchNormalizationApply"},
+      {.name = "BatchNormalizationInference",
+       .internal = true,
+       .min_inputs = 5,
+       .max_inputs = 5,
+       .attrs = {{"epsilon", 1e-5}},
+       .lower = lower_inference},
       {.name = "BatchNormalizationApply",
        .internal = true,
        .min_inputs = 5,
