@@ -118,6 +118,7 @@ void print_ops() {
                : op->no_gradient.empty() ? ""
                                          : "no gradient");
   }
+  fmt::print("{:<26} from opset {:<3} its mean: nothing is dropped\n", "Bernoulli", 15);
   // The importer's own: an initializer is made of them.
   for (const char* name : {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}) {
     fmt::print("{:<26} from opset {:<3} how a weight starts\n", name, 7);
