@@ -122,6 +122,10 @@ class Binder {
                        separated_ == 1 ? "1 parameter is" : fmt::format("{} parameters are", separated_),
                        separated_ == 1 ? "its" : "their"));
     }
+    for (const auto& [name, op] : drawn_like_) {
+      if (!graph_.find(name).valid()) continue;  // what drew a mask is not read any more
+      note(fmt::format("{} is drawn once and trained, as {} is", op, op.substr(0, op.size() - 4)));
+    }
     if (!options_.keep_values) {
       for (const ValueId id : graph_.parameters()) graph_.value(id).data.reset();
     }
@@ -153,6 +157,8 @@ class Binder {
   }
 
  private:
+  static constexpr const char* kMeanOfMask =
+      "random masks (DropPath) are replaced by their means, as Dropout passes its input on: nothing is dropped";
   static constexpr const char* kOnlyForSizes =
       "supported only where it computes sizes, but here depends on the image's content or on weights";
 
@@ -232,7 +238,7 @@ class Binder {
   static bool is_random_like(std::string_view op) { return op == "RandomUniformLike" || op == "RandomNormalLike"; }
 
   static bool is_source(std::string_view op) {
-    return op == "Constant" || op == "RandomUniform" || op == "RandomNormal" || is_random_like(op);
+    return op == "Constant" || op == "Bernoulli" || op == "RandomUniform" || op == "RandomNormal" || is_random_like(op);
   }
 
   // Names of values in a weight's place, also through Identity and Cast.
@@ -282,7 +288,8 @@ class Binder {
 
   void add_initializer(const std::string& name, const std::shared_ptr<const HostTensor>& data) {
     const int64_t count = data->shape.elements();
-    const bool trains = data->dtype == DType::f32 && (count > 1 || (count == 1 && weights_.contains(name)));
+    const bool trains =
+        !options_.fixed && data->dtype == DType::f32 && (count > 1 || (count == 1 && weights_.contains(name)));
     add_value({.name = name,
                .type = {data->dtype, data->shape},
                .kind = trains ? ValueKind::parameter : ValueKind::constant,
@@ -308,7 +315,10 @@ class Binder {
     }
     try {
       std::vector<std::string> outputs = file_node.outputs;
-      if (file_node.domain.empty() && (add_source(file_node, node.inputs) || add_copy(file_node, node.inputs))) return;
+      if (file_node.domain.empty() && (add_source(file_node, node.inputs) || add_copy(file_node, node.inputs) ||
+                                       add_mean_of_mask(file_node, node.inputs))) {
+        return;
+      }
       canonicalize(file_node, node, outputs);
       if (!add_parts(node, outputs) && !fold(node, outputs)) append(node, outputs);
     } catch (const Error& error) {
@@ -340,6 +350,15 @@ class Binder {
                  .data = std::move(data)});
       return true;
     }
+    if (node.op == "Bernoulli") {
+      if (inputs.size() != 1 || !inputs[0].valid()) fail("has {} inputs, expected one", inputs.size());
+      if (graph_.value(inputs[0]).kind != ValueKind::constant || !is_floating(graph_.type(inputs[0]).dtype)) {
+        fail("supported with constant chances only: those of a branch or an element to be kept");
+      }
+      names_[node.outputs[0]] = inputs[0];  // the mean of a mask is its chance
+      note(kMeanOfMask);
+      return true;
+    }
     constexpr int64_t kFloat = 1;  // onnx::TensorProto::FLOAT
     const auto real = [&](const char* name, double otherwise) {
       return node.attrs.has(name) ? node.attrs.real(name) : otherwise;
@@ -352,7 +371,7 @@ class Binder {
       if (!is_floating(graph_.type(inputs[0]).dtype))
         fail("draws like {}, expected float", graph_.type(inputs[0]).dtype);
       shape = graph_.shape(inputs[0]);
-      note(fmt::format("{} is drawn once and trained, as {} is", node.op, node.op.substr(0, node.op.size() - 4)));
+      drawn_like_.emplace_back(node.outputs[0], node.op);
     } else {
       shape = Shape(node.attrs.ints("shape"));
     }
@@ -405,6 +424,103 @@ class Binder {
     return true;
   }
 
+  // A value is factor * base + offset, as far as constants of one element tell; base is itself where they tell nothing.
+  struct Affine {
+    ValueId base;
+    double factor = 1, offset = 0;
+  };
+
+  [[nodiscard]] Affine affine_of(ValueId id) const {
+    Affine affine{.base = id};
+    constexpr int kMostSteps = 16;
+    for (int step = 0; step < kMostSteps && graph_.value(affine.base).kind == ValueKind::computed; ++step) {
+      const Node& node = graph_.nodes[static_cast<std::size_t>(graph_.value(affine.base).producer)];
+      const std::string_view op = node.op->name;
+      if (op == "Identity" || op == "Cast" || op == "Reshape" || op == "Expand" || op == "Unsqueeze") {
+        affine.base = node.inputs[0];
+        continue;
+      }
+      if (op != "Add" && op != "Sub" && op != "Mul" && op != "Div") break;
+      const std::optional<double> left = number_of(node.inputs[0]), right = number_of(node.inputs[1]);
+      if (left.has_value() == right.has_value() || (op == "Div" && (left || *right == 0))) break;
+      const double number = left ? *left : *right;
+      if (op == "Add" || op == "Sub") {
+        affine.offset += affine.factor * (op == "Sub" && right ? -number : number);
+        if (op == "Sub" && left) affine.factor = -affine.factor;
+      } else {
+        affine.factor *= op == "Div" ? 1 / number : number;
+      }
+      affine.base = node.inputs[left ? 1 : 0];
+    }
+    return affine;
+  }
+
+  [[nodiscard]] std::optional<double> number_of(ValueId id) const {
+    const Value& value = graph_.value(id);
+    if (value.kind != ValueKind::constant || value.type.shape.elements() != 1) return {};
+    return value.data->values[0];
+  }
+
+  // Where a value lies that was drawn uniformly.
+  struct Range {
+    double low, high;
+    [[nodiscard]] double share_below(double bound) const { return std::clamp((bound - low) / (high - low), 0.0, 1.0); }
+  };
+
+  [[nodiscard]] std::optional<Range> uniform_range(ValueId id) const {
+    const Affine affine = affine_of(id);
+    const Value& base = graph_.value(affine.base);
+    if (base.kind != ValueKind::parameter || base.data != nullptr || base.init.kind != Init::Kind::uniform) return {};
+    const double a = affine.factor * base.init.low + affine.offset, b = affine.factor * base.init.high + affine.offset;
+    if (!(std::min(a, b) < std::max(a, b))) return {};
+    return Range{std::min(a, b), std::max(a, b)};
+  }
+
+  // How probable it is that a comparison of what was drawn with a number, or its negation, holds.
+  [[nodiscard]] std::optional<double> chance_of(ValueId id) const {
+    const Value& value = graph_.value(id);
+    if (value.kind != ValueKind::computed || value.type.dtype != DType::boolean) return {};
+    const Node& node = graph_.nodes[static_cast<std::size_t>(value.producer)];
+    const std::string_view op = node.op->name;
+    const bool less = op == "Less" || op == "LessOrEqual";
+    if (!less && op != "Greater" && op != "GreaterOrEqual") return {};
+    const std::optional<double> left = number_of(node.inputs[0]), right = number_of(node.inputs[1]);
+    if (left.has_value() == right.has_value()) return {};
+    const std::optional<Range> range = uniform_range(node.inputs[left ? 1 : 0]);
+    if (!range) return {};
+    const double below = range->share_below(left ? *left : *right);
+    return less == right.has_value() ? below : 1 - below;
+  }
+
+  // A random mask of zeros and ones, as for dropping whole branches: Floor of what was drawn uniformly in [0, 2), or
+  // Cast of its comparison with a number. Drawn once it would drop the same branches in every iteration. Its mean takes
+  // its place, as when a network that drops is applied.
+  bool add_mean_of_mask(const OnnxNode& node, const std::vector<ValueId>& inputs) {
+    constexpr int64_t kFloat = 1;  // onnx::TensorProto::FLOAT
+    if (inputs.size() != 1 || !inputs[0].valid() || node.outputs.size() != 1) return false;
+    std::optional<double> mean;
+    if (node.op == "Floor") {
+      const std::optional<Range> range = uniform_range(inputs[0]);
+      if (range && range->low >= 0 && range->high <= 2) mean = 1 - range->share_below(1);
+    } else if (node.op == "Cast" && node.attrs.integer("to") == kFloat) {
+      mean = chance_of(inputs[0]);
+    }
+    if (!mean) return false;
+    const TensorType type{DType::f32, graph_.shape(inputs[0])};
+    if (type.shape.elements() > kMaxFoldElements) fail("makes a mask of {}, which is large", type.shape);
+    count_folded({type});
+    HostTensor tensor(type.dtype, type.shape);
+    std::fill(tensor.values.begin(), tensor.values.end(), *mean);
+    add_value({.name = node.outputs[0],
+               .type = type,
+               .kind = ValueKind::constant,
+               .init = {},
+               .data = std::make_shared<const HostTensor>(std::move(tensor))});
+    if (report_ != nullptr) report_->folded = true;
+    note(kMeanOfMask);
+    return true;
+  }
+
   // Brings the node to the form of graph/op.h.
   void canonicalize(const OnnxNode& file_node, Node& node, std::vector<std::string>& outputs) {
     std::string op_name = file_node.op;
@@ -418,7 +534,8 @@ class Binder {
                              .inputs = node.inputs,
                              .outputs = outputs,
                              .graph = graph_,
-                             .notes = notes};
+                             .notes = notes,
+                             .fixed = options_.fixed};
         node.op->normalize(ctx);
         for (const std::string& text : notes) note(text);
         node.op = table_.find(op_name);
@@ -625,6 +742,8 @@ class Binder {
   std::optional<GraphBuilder> builder_;             // made for the first composition
   std::unordered_map<std::string, ValueId> names_;  // kNoValue: behind a node that failed
   std::unordered_set<std::string> weights_;
+  std::vector<std::pair<std::string, std::string>>
+      drawn_like_;  // outputs and ops of RandomUniformLike, RandomNormalLike
   std::vector<std::string> errors_;
   std::vector<NodeReport> reports_;  // examine() only: one per node
   NodeReport* report_ = nullptr;     // of the node at hand

@@ -11,6 +11,9 @@
 // Identity or Cast becomes a parameter of its own: PyTorch merges equal initial values so when it exports.
 // double and float16 initializers are converted to f32.
 //
+// Nothing is dropped: Dropout passes its input on, and a random mask (DropPath: Floor of a uniformly drawn number, or
+// Cast of its comparison with a constant; Bernoulli) is replaced by its mean.
+//
 // Opsets: from 7 to 22, or the newest that the installed ONNX library knows; what it does not know, its checker can't
 // check, which is noted. External data is read from the model's own folder only, and not at all for a model that comes
 // from memory. Errors name the file; what is not supported is listed all at once, by node name and op type.
@@ -35,6 +38,9 @@ struct ImportOptions {
   int64_t height = 0, width = 0;
   // false drops the values of the parameters that the file gives: whoever trains draws them anew.
   bool keep_values = true;
+  // A function as the file says, nothing of which is trained: initializers are constants, and normalisations that are
+  // not said to train take their running statistics.
+  bool fixed = false;
 };
 
 struct ImportedModel {

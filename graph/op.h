@@ -75,6 +75,7 @@ struct NormalizeContext {
   std::vector<std::string>& outputs;  // names; drop what the canonical op does not have
   const Graph& graph;                 // types of the inputs
   std::vector<std::string>& notes;    // said to the user once, e.g. "trained with batch statistics"
+  bool fixed = false;                 // ImportOptions::fixed
 };
 
 // A canonical node whose op is a composition of others, on its way to being those.

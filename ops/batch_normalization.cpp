@@ -2,7 +2,7 @@
 //   src, dst: [N,C,...]; scale, bias, mean, inv_std: [C].  mean and the biased variance are taken over N and space, of
 //   this very batch, whatever training_mode says; inv_std = 1 / sqrt(variance + epsilon).
 //   act(y) = y > 0 ? y : alpha * y: a LeakyRelu or Relu behind the normalisation, alpha = 1 for none.
-// Gradient, with M = N * space, y = xhat * scale + bias and dz = diff_dst * (y > 0 ? 1 : alpha):
+// Gradient, with M = N * space, y = xhat * scale + bias and dz = diff_dst * (y > 0 ? 1 : alpha), 0 if that factor is 0:
 //   diff_bias = sum(dz)    diff_scale = sum(dz * xhat)
 //   diff_src = scale * inv_std * (dz - diff_bias / M - xhat * diff_scale / M)
 // Only src, mean and inv_std are kept for it: y is cheaper to compute again than to store.
@@ -10,11 +10,14 @@
 //
 // BatchNormalizationApply: dst as above, with mean and inv_std given.
 // BatchNormalizationStatistics: mean and inv_std alone.
+// BatchNormalizationInference: src, scale, bias and the file's running mean and variance, a composition. It is what a
+// file that is not trained here means (ImportOptions::fixed).
 #include <algorithm>
 #include <cmath>
 
 #include "graph/error.h"
 #include "ops/loops/element.h"
+#include "ops/loops/math.h"
 #include "ops/memory/onednn.h"
 #include "ops/memory/view.h"
 #include "ops/normalization/backward.h"
@@ -36,11 +39,35 @@ void normalize(NormalizeContext& ctx) {
   bool trains = ctx.outputs.size() > 1;
   if (ctx.opset >= 14) trains = ctx.attrs.has("training_mode") && ctx.attrs.integer("training_mode") != 0;
   if (ctx.opset < 7) trains = !ctx.attrs.has("is_test") || ctx.attrs.integer("is_test") == 0;
+  for (const char* old : {"spatial", "is_test", "consumed_inputs"}) ctx.attrs.erase(old);
+  if (ctx.fixed && !trains) {
+    ctx.op = "BatchNormalizationInference";
+    for (const char* of_training : {"momentum", "training_mode"}) ctx.attrs.erase(of_training);
+    return;
+  }
   if (!trains) ctx.notes.emplace_back("BatchNormalization is trained with batch statistics");
   ctx.attrs.set("training_mode", int64_t{trains});
-  for (const char* old : {"spatial", "is_test", "consumed_inputs"}) ctx.attrs.erase(old);
   if (ctx.inputs.size() > 3) ctx.inputs.resize(3);    // running mean and variance
   if (ctx.outputs.size() > 1) ctx.outputs.resize(1);  // their updates, and the old opsets' saved statistics
+}
+
+// factor * src + (bias - mean * factor), factor = scale / sqrt(variance + epsilon).
+std::vector<ValueId> lower_inference(LowerContext& ctx) {
+  const ValueId src = ctx.node.inputs[0], scale = ctx.node.inputs[1], bias = ctx.node.inputs[2];
+  const ValueId mean = ctx.node.inputs[3], variance = ctx.node.inputs[4];
+  const Shape shape = ctx.shape(src);
+  if (shape.rank() < 2) fail("src has shape {}, expected at least [N,C]", shape);
+  for (std::size_t i = 1; i < 5; ++i) {
+    const Shape given = ctx.shape(ctx.node.inputs[i]);
+    if (given != Shape{shape[1]})
+      fail("input {} has shape {}, expected {}, one per channel of src", i, given, shape[1]);
+  }
+  const ValueId epsilon = ctx.number(variance, ctx.node.attrs.real("epsilon"));
+  const ValueId factor = ctx.add("Div", {scale, ctx.add("Sqrt", {ctx.add("Add", {variance, epsilon})})});
+  const ValueId offset = ctx.add("Sub", {bias, ctx.add("Mul", {mean, factor})});
+  Dims per_channel(static_cast<std::size_t>(shape.rank()) - 1, 1);
+  per_channel[0] = shape[1];
+  return {ctx.add("Add", {ctx.add("Mul", {src, ctx.reshape(factor, per_channel)}), ctx.reshape(offset, per_channel)})};
 }
 
 // Batch statistics are ONNX's training mode; running statistics must be given there, and their updates have outputs:
@@ -172,7 +199,8 @@ void reference_backward(ReferenceContext& ctx) {
   const double count = static_cast<double>(src.shape.elements()) / static_cast<double>(src.shape[1]);
   const auto xhat = [&](std::size_t c, std::size_t i) { return (src.values[i] - mean[c]) * inv_std[c]; };
   const auto dz = [&](std::size_t c, std::size_t i) {
-    return ctx.inputs[0]->values[i] * (xhat(c, i) * scale[c] + bias[c] > 0 ? 1 : alpha);
+    const double diff_dst = ctx.inputs[0]->values[i];
+    return xhat(c, i) * scale[c] + bias[c] > 0 ? diff_dst : kernels::math::chain(diff_dst, alpha);
   };
   for_each_element(src.shape, [&](std::size_t c, std::size_t i) {
     diff_bias[c] += dz(c, i);
@@ -342,6 +370,12 @@ std::span<const OpDef> batch_normalization_ops() {
        .reference = reference_forward,
        .bf16_inputs = 0b001,
        .again = "BatchNormalizationApply"},
+      {.name = "BatchNormalizationInference",
+       .internal = true,
+       .min_inputs = 5,
+       .max_inputs = 5,
+       .attrs = {{"epsilon", 1e-5}},
+       .lower = lower_inference},
       {.name = "BatchNormalizationApply",
        .internal = true,
        .min_inputs = 5,

@@ -4,6 +4,9 @@
 //   broadcast.
 // Internal: GreaterMask(a, b) = 1, 1/2, 0 for a >, =, < b: the share of a maximum's gradient that a gets.
 //           EqualMask(a, b) = a == b.  PReluMask(x, slope) = d PRelu / dx.
+//           PowSlope(x, p) = d x^p / dx = p x^(p - 1), and PowExponentSlope(x, y) = d x^p / dp = y log x with y = x^p;
+//           0 where they do not exist: at x = 0 if p < 1, and for x <= 0.
+//           GradMul(gradient, slope), 0 where either is 0.
 #include "graph/error.h"
 #include "ops/elementwise.h"
 #include "ops/loops/broadcast.h"
@@ -56,6 +59,25 @@ struct PReluMask {
   template <class R>
   HG_INLINE static R value(R x, R slope) {
     return x > 0 ? R(1) : slope;
+  }
+};
+struct PowSlope {
+  template <class R>
+  HG_INLINE static R value(R x, R p) {
+    if (x == 0 && p < 1) return 0;
+    return p == 2 ? 2 * x : p * std::pow(x, p - 1);
+  }
+};
+struct PowExponentSlope {
+  template <class R>
+  HG_INLINE static R value(R x, R y) {
+    return x > 0 ? y * kernels::math::log(x) : R(0);
+  }
+};
+struct GradMul {
+  template <class R>
+  HG_INLINE static R value(R gradient, R slope) {
+    return kernels::math::chain(gradient, slope);
   }
 };
 struct GreaterMask {
@@ -130,10 +152,6 @@ ValueId emit(VjpContext& ctx, std::string_view op, std::vector<ValueId> inputs) 
   return ctx.b.add(op, std::move(inputs), {}, ctx.node.name + "/grad");
 }
 
-ValueId scalar(VjpContext& ctx, double value) {
-  return ctx.b.constant(HostTensor::scalar(ctx.b.graph().type(ctx.in(0)).dtype, value), ctx.node.name + "/constant");
-}
-
 void vjp_add(VjpContext& ctx) {
   for (std::size_t i = 0; i < 2; ++i) {
     if (ctx.wants(i)) ctx.set_grad(i, sum_to(ctx, ctx.grad_out(), i));
@@ -160,26 +178,23 @@ void vjp_div(VjpContext& ctx) {
   }
 }
 
-// y = x^p: dx = dy p x^(p - 1), dp = dy y log x.
 void vjp_pow(VjpContext& ctx) {
-  const ValueId x = ctx.in(0), p = ctx.in(1), dy = ctx.grad_out();
+  const ValueId x = ctx.in(0), dy = ctx.grad_out();
   if (ctx.wants(0)) {
-    const ValueId slope = emit(ctx, "Mul", {emit(ctx, "Pow", {x, emit(ctx, "Sub", {p, scalar(ctx, 1)})}), p});
-    ctx.set_grad(0, sum_to(ctx, emit(ctx, "Mul", {dy, slope}), 0));
+    ctx.set_grad(0, sum_to(ctx, emit(ctx, "GradMul", {dy, emit(ctx, "PowSlope", {x, ctx.in(1)})}), 0));
   }
   if (ctx.wants(1)) {
-    const ValueId slope = emit(ctx, "Mul", {ctx.out(0), emit(ctx, "Log", {x})});
-    ctx.set_grad(1, sum_to(ctx, emit(ctx, "Mul", {dy, slope}), 1));
+    ctx.set_grad(1, sum_to(ctx, emit(ctx, "GradMul", {dy, emit(ctx, "PowExponentSlope", {x, ctx.out(0)})}), 1));
   }
 }
 
 // d slope = dy min(x, 0), and min(x, 0) = x - Relu(x).
 void vjp_prelu(VjpContext& ctx) {
   const ValueId x = ctx.in(0), dy = ctx.grad_out();
-  if (ctx.wants(0)) ctx.set_grad(0, emit(ctx, "Mul", {dy, emit(ctx, "PReluMask", {x, ctx.in(1)})}));
+  if (ctx.wants(0)) ctx.set_grad(0, emit(ctx, "GradMul", {dy, emit(ctx, "PReluMask", {x, ctx.in(1)})}));
   if (ctx.wants(1)) {
     const ValueId negative = emit(ctx, "Sub", {x, emit(ctx, "Relu", {x})});
-    ctx.set_grad(1, sum_to(ctx, emit(ctx, "Mul", {dy, negative}), 1));
+    ctx.set_grad(1, sum_to(ctx, emit(ctx, "GradMul", {dy, negative}), 1));
   }
 }
 
@@ -249,7 +264,8 @@ std::vector<OpDef> make_table() {
       public_op<Mul>("Mul", vjp_mul),          public_op<Div>("Div", vjp_div),
       public_op<Pow>("Pow", vjp_pow),          public_op<PRelu>("PRelu", vjp_prelu),
       internal_op<GreaterMask>("GreaterMask"), internal_op<EqualMask>("EqualMask"),
-      internal_op<PReluMask>("PReluMask"),
+      internal_op<PReluMask>("PReluMask"),     internal_op<PowSlope>("PowSlope"),
+      internal_op<GradMul>("GradMul"),         internal_op<PowExponentSlope>("PowExponentSlope"),
   };
   for (OpDef& op : ops) {
     if (op.name == "Pow") op.infer = infer_pow;

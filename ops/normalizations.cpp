@@ -1,11 +1,12 @@
 // Normalisations other than over the batch: xhat = (src - mean) / sqrt(variance + epsilon), dst = xhat * scale + bias.
-//   InstanceNormalization{epsilon}: statistics per image and channel; scale, bias: [C].      ONNX
-//   InstanceNormalization-6 GroupNormalization{num_groups, epsilon}: per image and group of channels; scale, bias: [C],
-//   before opset 21 [groups].                                                                              ONNX
-//   GroupNormalization-18 LayerNormalization{axis, epsilon}: over the dimensions from `axis` on, whose shape scale and
-//   bias have; the further outputs are mean and 1 / sqrt(variance + epsilon).                                     ONNX
-//   LayerNormalization-17 MeanVarianceNormalization{axes}: over `axes`, no scale.                          ONNX
-//   MeanVarianceNormalization-13 LpNormalization{axis, p}: dst = src / norm_p(src along axis). ONNX LpNormalization-1
+//   InstanceNormalization-6{epsilon}: statistics per image and channel; scale, bias: [C].
+//   GroupNormalization-18{num_groups, epsilon}: per image and group of channels; scale, bias: [C], before opset 21
+//   [groups].
+//   LayerNormalization-17{axis, epsilon}: over the dimensions from `axis` on, whose shape scale and bias have; the
+//   further outputs are mean and 1 / sqrt(variance + epsilon).
+//   MeanVarianceNormalization-13{axes}: over `axes`, no scale.
+//   LpNormalization-1{axis, p}: dst = src / norm_p(src along axis), and 0 for a zero vector.
+// The number is the opset of the ONNX op.
 // Each of the first three is a batch normalisation of src in another shape: what shares statistics becomes a channel.
 #include "graph/error.h"
 #include "graph/op.h"
@@ -108,7 +109,10 @@ std::vector<ValueId> lower_lp(LowerContext& ctx) {
   if (p != 1 && p != 2) fail("p is {}, expected 1 or 2", p);
   const ValueId src = ctx.node.inputs[0];
   const Attrs axes{{"axes", Dims{ctx.node.attrs.integer("axis")}}};
-  return {ctx.add("Div", {src, ctx.add(p == 1 ? "ReduceL1" : "ReduceL2", {src}, axes)})};
+  const ValueId norm = ctx.add(p == 1 ? "ReduceL1" : "ReduceL2", {src}, axes);
+  // A zero vector stays zero: it is divided by 1. The difference is exact, so every other norm is itself.
+  const ValueId is_zero = ctx.add("Sub", {ctx.number(src, 1), ctx.add("Sign", {norm})});
+  return {ctx.add("Div", {src, ctx.add("Add", {norm, is_zero})})};
 }
 
 void normalize_instance(NormalizeContext& ctx) { ctx.attrs.erase("consumed_inputs"); }

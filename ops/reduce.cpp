@@ -245,20 +245,20 @@ void vjp_of(VjpContext& ctx, Gradient rule, Axes axes) {
     if (ctx.b.graph().shape(dy) != src) dy = emit(ctx, "Expand", {dy}, {{"shape", src.dims()}});
     ctx.set_grad(0, dy);
   } else if (rule == Gradient::l1) {
-    ctx.set_grad(0, emit(ctx, "Mul", {emit(ctx, "Sign", {x}), dy}));
+    ctx.set_grad(0, emit(ctx, "GradMul", {dy, emit(ctx, "Sign", {x})}));
   } else if (rule == Gradient::sum_square) {
-    ctx.set_grad(0, emit(ctx, "Mul", {x, emit(ctx, "Mul", {dy, scalar(ctx, 2)})}));
+    ctx.set_grad(0, emit(ctx, "GradMul", {emit(ctx, "Mul", {dy, scalar(ctx, 2)}), x}));
   } else if (rule == Gradient::l2) {
-    ctx.set_grad(0, emit(ctx, "Mul", {x, emit(ctx, "Div", {dy, kept(ctx, axes, ctx.out(0))})}));
+    ctx.set_grad(0, emit(ctx, "GradMul", {emit(ctx, "Div", {dy, kept(ctx, axes, ctx.out(0))}), x}));  // 0 where y is
   } else if (rule == Gradient::log_sum_exp) {
     const ValueId share = emit(ctx, "Exp", {emit(ctx, "Sub", {x, kept(ctx, axes, ctx.out(0))})});
-    ctx.set_grad(0, emit(ctx, "Mul", {share, dy}));
+    ctx.set_grad(0, emit(ctx, "GradMul", {dy, share}));
   } else {
     const ValueId mask = emit(ctx, "EqualMask", {x, kept(ctx, axes, ctx.out(0))});
     ValueId ties = mask;
     const Shape shape = ctx.b.graph().shape(dy);
     if (ctx.b.graph().shape(mask) != shape) ties = emit(ctx, "SumTo", {mask}, {{"shape", shape.dims()}});
-    ctx.set_grad(0, emit(ctx, "Mul", {mask, emit(ctx, "Div", {dy, ties})}));
+    ctx.set_grad(0, emit(ctx, "GradMul", {emit(ctx, "Div", {dy, ties}), mask}));
   }
 }
 

@@ -1,6 +1,6 @@
 // dst = f(src), element by element.      ONNX ops of the same names.      src, dst: any shape
-//   diff_src = diff_dst * f'(s), where s is dst if f' is a function of dst (then the forward pass may overwrite its
-//   input, and nothing but the output is kept for the backward pass), else src.
+//   diff_src = diff_dst * f'(s), and 0 where either is 0, where s is dst if f' is a function of dst (then the forward
+//   pass may overwrite its input, and nothing but the output is kept for the backward pass), else src.
 //
 // The functions are in ops/unary_functions.h.
 #include "graph/error.h"
@@ -51,7 +51,7 @@ void reference_grad(ReferenceContext& ctx) {
   const auto& diff_dst = ctx.inputs[0]->values;
   const auto& saved = ctx.inputs[1]->values;
   auto& diff_src = ctx.outputs[0].values;
-  for (std::size_t i = 0; i < saved.size(); ++i) diff_src[i] = diff_dst[i] * f.slope(saved[i]);
+  for (std::size_t i = 0; i < saved.size(); ++i) diff_src[i] = math::chain(diff_dst[i], f.slope(saved[i]));
 }
 
 template <class F>
@@ -64,7 +64,7 @@ template <class F>
 HG_CLONES void backward_row(const float* diff_dst, const float* saved, float* diff_src, int64_t count,
                             const F& function) {
   const F f = function;
-  for (int64_t i = 0; i < count; ++i) diff_src[i] = diff_dst[i] * f.slope(saved[i]);
+  for (int64_t i = 0; i < count; ++i) diff_src[i] = math::chain(diff_dst[i], f.slope(saved[i]));
 }
 
 // body(f), with a choice that f makes by its attributes made here rather than in the loop, where it would keep the loop

@@ -1,7 +1,7 @@
 // The functions of ops/unary.cpp. One struct each holds f as value() and f' as slope(), as templates: in double they
 // are the reference (libm), in float the kernel (ops/loops/math.h). tests/ops/values_test.cpp pins their values.
 //
-// slope() takes dst where from_dst() says so, else src.
+// slope() takes dst where from_dst() says so, else src. Where the value is finite and the true slope is not, it is 0.
 #pragma once
 
 #include "graph/attrs.h"
@@ -84,7 +84,7 @@ struct Sqrt : PlainFromDst {
   }
   template <class R>
   HG_INLINE R slope(R y) const {
-    return R(0.5) / y;
+    return y == 0 ? R(0) : R(0.5) / y;
   }
 };
 struct Abs : Plain {

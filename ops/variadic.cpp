@@ -96,7 +96,7 @@ void vjp_extreme(VjpContext& ctx) {
   for (std::size_t i = 1; i + 1 < count; ++i) prefix.push_back(emit(ctx, F::kName, {prefix.back(), ctx.in(i)}));
   const auto share = [&](ValueId dy, ValueId a, ValueId b) {
     if (std::is_same_v<F, Min>) std::swap(a, b);
-    return emit(ctx, "Mul", {dy, emit(ctx, "GreaterMask", {a, b})});
+    return emit(ctx, "GradMul", {dy, emit(ctx, "GreaterMask", {a, b})});
   };
   ValueId dy = ctx.grad_out();
   for (std::size_t i = count - 1; i > 0; --i) {

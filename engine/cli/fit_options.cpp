@@ -98,6 +98,12 @@ void add_fit_options(Command& command, FitArguments& a, const FitHelp& help) {
         .target = &a.model,
         .help = "A built-in network ('hourglass model list' names them), or an ONNX file",
         .methods = {kFit}},
+       {.names = "--freeze",
+        .target = &a.freeze,
+        .help =
+            "Parameters of an ONNX file that are not trained, by their names or patterns (*, ?) with commas between "
+            "them: buffers, such as masks",
+        .methods = {kFit}},
        {.names = "--iterations",
         .target = &a.iterations,
         .help = "How long to fit",

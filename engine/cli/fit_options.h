@@ -23,7 +23,7 @@ namespace hourglass::cli {
 inline constexpr int kUsualQuality = 95;
 
 struct FitArguments {
-  std::string input, output, model = "small", reference, history, report, profile, precision = "auto",
+  std::string input, output, model = "small", freeze, reference, history, report, profile, precision = "auto",
                              schedule = "cosine", optimize = "net", network_input = "noise", distribution = "uniform";
   int64_t iterations = 1000;
   int runs = 1, threads = 0;  // 0: all

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "engine/cli/freeze_option.h"
 #include "engine/cli/network_option.h"
 #include "engine/image/file.h"
 #include "engine/measure/scaling.h"
@@ -59,7 +60,7 @@ RestoreOptions options_of(const FitArguments& arguments, const RunRequest& reque
 constexpr int64_t kMeshgridDepth = 2;
 
 // The errors of a network's file are told before anything else is said.
-Network bind(const ChosenNetwork& chosen, const Image& image, InputKind input) {
+Network bind(const ChosenNetwork& chosen, const Image& image, InputKind input, const std::string& frozen) {
   try {
     Network network = bind_network(chosen.make, op_table(), image);
     const int64_t depth = network.graph.shape(network.input)[1];
@@ -69,6 +70,7 @@ Network bind(const ChosenNetwork& chosen, const Image& image, InputKind input) {
           "networks",
           depth, depth == 1 ? "" : "s");
     }
+    freeze(network.graph, frozen);
     return network;
   } catch (const Error& error) {
     // The importer names the file by itself.
@@ -119,8 +121,9 @@ ResolvedFit resolve(const FitArguments& arguments, const FitCall& call, const Ta
   const ChosenNetwork chosen = choose_network(
       request.model,
       {.output_channels = sought.channels, .input_depth = input == InputKind::meshgrid ? kMeshgridDepth : 0});
-  Network network = bind(chosen, sought, input);
+  Network network = bind(chosen, sought, input, arguments.freeze);
   request.notes = *chosen.notes;
+  if (std::string note = buffers_note(network.graph); !note.empty()) request.notes.push_back(std::move(note));
   check_checkpoint(request, arguments.resume);
   choose_at_once(request, arguments, network);
   return {.request = std::move(request), .network = std::move(network)};

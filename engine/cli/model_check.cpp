@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "engine/cli/freeze_option.h"
 #include "engine/restore/energy.h"
 #include "engine/restore/network.h"
 #include "engine/train/fit.h"
@@ -153,11 +154,14 @@ ModelCheck check_model(const OnnxFile& file, const CheckOptions& options) {
     if (!report.problem.empty()) check.problem.clear();
   }
   if (!network) return check;
+  check.frozen = freeze(network->graph, options.frozen);
   for (const ValueId id : network->graph.parameters()) {
     const Value& value = network->graph.value(id);
     check.parameters.push_back({value.name, value.type.shape, start_of(value)});
   }
-  if (check.parameters.empty()) {
+  check.buffers = likely_buffers(network->graph);
+  if (std::string note = buffers_note(network->graph); !note.empty()) check.notes.push_back(std::move(note));
+  if (check.parameters.empty() && check.frozen.empty()) {
     check.notes.emplace_back(
         "there is nothing to train in it, but if it makes a measurement of an image it can be what is undone: "
         "'hourglass "

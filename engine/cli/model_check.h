@@ -16,6 +16,7 @@ struct CheckOptions {
   int64_t height = 512, width = 512;
   Precision precision = Precision::f32;
   int threads = 0;
+  std::string frozen = {};  // patterns, as --freeze has them
 };
 
 struct NodeCheck {
@@ -42,13 +43,15 @@ struct ModelCheck {
   int64_t canvas_height = 0, canvas_width = 0;
   std::vector<NodeCheck> nodes;
   std::vector<ParameterCheck> parameters;
+  std::vector<std::string> frozen;   // that would be parameters
+  std::vector<std::string> buffers;  // those of the parameters that look as if they should not be trained
 };
 
 // "trains", "runs" (nothing behind it is trained), "a constant", "merged" (into its neighbours, or not needed),
 // "refused", "behind a refused one".
 std::string_view verdict_of(const NodeCheck& node);
 
-// Throws Error for a file whose input is no image.
+// Throws Error for a file whose input is no image, and for patterns that match nothing.
 ModelCheck check_model(const OnnxFile& file, const CheckOptions& options);
 
 }  // namespace hourglass::cli

@@ -1,6 +1,7 @@
 // hourglass model check: can this ONNX file be trained here, and if not, why?
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "engine/cli/commands.h"
@@ -19,7 +20,7 @@ namespace hourglass::cli {
 namespace {
 
 struct Options {
-  std::string model, size, precision = "auto";
+  std::string model, size, freeze, precision = "auto";
   int threads = 0;
   bool ops = false, json = false;
 };
@@ -31,11 +32,16 @@ constexpr const char* kFooter = R"(Each node of the file gets a verdict:
   merged      part of its neighbours' work, or not needed
   refused     with the reason, and what would help
 
+What looks like a buffer, and is trained all the same: a tensor of two or more dimensions with 2 to 16 different
+numbers, each there twice or more on average (a mask, a fixed filter); the bias beside such a filter; vectors called
+..._u and ..._v (spectral normalisation).
+
 Exit code 0: a fit can be started with it. 1: it can't.
 
 Examples:
   hourglass model check net.onnx
   hourglass model check net.onnx --size 1024x768
+  hourglass model check net.onnx --freeze '*attn_mask'
   hourglass model check --ops)";
 
 // With the opset of its definition, as ONNX's documentation lists it: "Conv-11".
@@ -63,9 +69,13 @@ void print_text(const std::string& name, const ModelCheck& check) {
     for (const ParameterCheck& parameter : check.parameters) count += parameter.shape.elements();
     fmt::print("\nparameters: {} tensors, {} numbers\n", check.parameters.size(), count);
     for (const ParameterCheck& parameter : check.parameters) {
-      fmt::print("  {}  {}  {}\n", parameter.name, parameter.shape, parameter.start);
+      const bool is_buffer =
+          std::find(check.buffers.begin(), check.buffers.end(), parameter.name) != check.buffers.end();
+      fmt::print("  {}  {}  {}{}\n", parameter.name, parameter.shape, parameter.start,
+                 is_buffer ? ", looks like a buffer" : "");
     }
   }
+  if (!check.frozen.empty()) fmt::print("\nnot trained: {}\n", join(check.frozen, ", "));
   fmt::print("\n");
   for (const std::string& note : check.notes) fmt::print("note: {}\n", note);
   if (!check.size_rule.empty()) fmt::print("size: {}\n", check.size_rule);
@@ -105,7 +115,9 @@ void print_json(const std::string& name, const ModelCheck& check) {
                      {"canvas_height", check.canvas_height},
                      {"notes", check.notes},
                      {"nodes", std::move(nodes)},
-                     {"parameters", std::move(parameters)}};
+                     {"parameters", std::move(parameters)},
+                     {"frozen", check.frozen},
+                     {"buffers", check.buffers}};
   fmt::print("{}\n", json.text());
 }
 
@@ -118,6 +130,7 @@ void print_ops() {
                : op->no_gradient.empty() ? ""
                                          : "no gradient");
   }
+  fmt::print("{:<26} from opset {:<3} its mean: nothing is dropped\n", "Bernoulli", 15);
   // The importer's own: an initializer is made of them.
   for (const char* name : {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}) {
     fmt::print("{:<26} from opset {:<3} how a weight starts\n", name, 7);
@@ -133,7 +146,8 @@ ExitCode run_check(const Options& options) {
   const OnnxFile file = find_builtin(options.model) != nullptr
                             ? OnnxFile::parse(builtin_file(options.model), options.model)
                             : OnnxFile::read(options.model);
-  CheckOptions check{.precision = choose_precision(options.precision), .threads = options.threads};
+  CheckOptions check{
+      .precision = choose_precision(options.precision), .threads = options.threads, .frozen = options.freeze};
   const ImageInput input = file.image_input();
   if (input.height != 0) check.height = input.height;
   if (input.width != 0) check.width = input.width;
@@ -157,6 +171,9 @@ Command model_check_command() {
                {.names = "--size",
                 .target = &options->size,
                 .help = "The image's, WIDTHxHEIGHT; default: 512x512, or what the file fixes"},
+               {.names = "--freeze",
+                .target = &options->freeze,
+                .help = "Parameters that are not to be trained, as the fitting commands take them"},
                {.names = "--precision",
                 .target = &options->precision,
                 .help = "What a fit would compute in",

@@ -105,7 +105,12 @@ ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& 
   for (const std::string& note : request.notes) progress.say("note: " + request.model + ": " + note);
 
   std::optional<Outcome> first = first_result(request, session, progress, interrupt);
-  session.run(progress, interrupt);
+  try {
+    session.run(progress, interrupt);
+  } catch (const Error& error) {
+    if (!first) throw;
+    fail("{}; {} holds the filter's result", error.what(), request.output);
+  }
   const bool replaced = first && session.is_ahead();
   if (request.final_only && interrupt.signal() != 0) return exit_code_of(interrupt.signal());
   Outcome outcome = first && !replaced ? session.leave(std::move(*first)) : session.finish(progress, interrupt);

@@ -1,5 +1,6 @@
 #include "engine/restore/fit_run.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -58,6 +59,7 @@ RestoreStep FitRun::step(std::vector<TimedPart>* parts) {
     react_to_collapse(health, step);
   }
   stopped_ = step.stopped;
+  if (done()) check_end(step.loss);
   step.average = fit_.average();
   return step;
 }
@@ -75,6 +77,29 @@ void FitRun::react_to_collapse(CollapseGuard::Verdict verdict, RestoreStep& step
   }
   step.note += "; it does so again and again, so this run ends with the best state it had";
   step.stopped = true;
+}
+
+// What was well and then came apart has been taken back; what never was has nothing to show.
+void FitRun::check_end(double loss) const {
+  const auto is_finite = [](float value) { return std::isfinite(value); };
+  constexpr const char* kHelp =
+      "try a lower --learning-rate; where that does not help, a gradient of the network itself is no finite number: "
+      "look "
+      "for a division by 0, or a root or a logarithm of it";
+  if (!std::isfinite(loss) && !guard_.has_been_well()) {
+    fail("the fit diverged: at its end, in iteration {}, the loss is {}; {}", iteration_,
+         std::isnan(loss) ? "no number" : "infinite", kHelp);
+  }
+  for (std::size_t i = 0; const std::vector<float>& values : fit_.weights()) {
+    const std::string& name = fit_.plan().graph().value(fit_.parameters()[i++]).name;
+    if (!std::all_of(values.begin(), values.end(), is_finite)) {
+      fail("the fit diverged: at its end, after iteration {}, '{}' holds numbers that are not finite; {}", iteration_,
+           name, kHelp);
+    }
+  }
+  if (!std::all_of(best().begin(), best().end(), is_finite)) {
+    fail("the fit diverged: what it leaves holds pixels that are not finite; {}", kHelp);
+  }
 }
 
 void FitRun::save(Archive& archive) {

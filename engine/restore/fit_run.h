@@ -21,7 +21,8 @@ class FitRun {
   FitRun(const Task& task, const Problem& problem, const OpTable& table, const RestoreOptions& options, int index);
 
   // One iteration; RestoreStep's total and seconds are the caller's to fill in. Throws Error when the fit diverges
-  // before there is anything to keep. `parts`: as Fit::step_timed() says, where it is given.
+  // before there is anything to keep, and when at its end the loss or the weights are no finite numbers. `parts`: as
+  // Fit::step_timed() says, where it is given.
   RestoreStep step(std::vector<TimedPart>* parts);
   [[nodiscard]] bool done() const { return stopped_ || iteration_ == options_.iterations; }
   [[nodiscard]] bool stopped_early() const { return stopped_ && iteration_ < options_.iterations; }
@@ -40,6 +41,7 @@ class FitRun {
 
  private:
   void react_to_collapse(CollapseGuard::Verdict verdict, RestoreStep& step);
+  void check_end(double loss) const;
   [[nodiscard]] double rate() const;
 
   const Task& task_;

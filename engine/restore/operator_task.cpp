@@ -17,16 +17,13 @@ Dims without_leading_ones(const Dims& dims) {
   return {std::find_if(dims.begin(), dims.end(), [](int64_t extent) { return extent != 1; }), dims.end()};
 }
 
-// The file for one size, its weights as constants.
+// The file for one size.
 Graph fixed_operator(const OnnxFile& file, const OpTable& table, int64_t height, int64_t width) {
-  Graph graph = file.bind(table, {.height = height, .width = width}).graph;
+  Graph graph = file.bind(table, {.height = height, .width = width, .fixed = true}).graph;
   if (graph.outputs.size() != 1) fail("the operator has {} outputs, expected one measurement", graph.outputs.size());
-  for (Value& value : graph.values) {
-    if (value.kind != ValueKind::parameter) continue;
-    if (value.data == nullptr) {
-      fail("the operator draws '{}' at random: a degradation must be known, give it as an initializer", value.name);
-    }
-    value.kind = ValueKind::constant;
+  if (const std::vector<ValueId> drawn = graph.parameters(); !drawn.empty()) {
+    fail("the operator draws '{}' at random: a degradation must be known, give it as an initializer",
+         graph.value(drawn.front()).name);
   }
   if (graph.value(graph.outputs[0]).kind != ValueKind::computed) fail("the operator does not read the image");
   return graph;

@@ -4,7 +4,8 @@
 //   const OnnxFile blur = OnnxFile::read("models/blur.onnx");
 //   const std::unique_ptr<Task> task = make_operator_task(blur, table, {.shape = {1, 3, 256, 256}, .values = ...}, {});
 //
-// E(image) = mean((D(image) - measurement)^2). Nothing in the operator is trained: its weights are constants.
+// E(image) = mean((D(image) - measurement)^2). Nothing in the operator is trained: its weights are constants,
+// and BatchNormalization in inference mode takes its running statistics.
 #pragma once
 
 #include <memory>

@@ -32,6 +32,8 @@ CollapseGuard::CollapseGuard(Fit& fit) {
   candidate_ = good_;
 }
 
+bool CollapseGuard::has_been_well() const { return good_.integer("fit/iteration") > 0; }
+
 bool CollapseGuard::collapsed(double loss, double psnr) const {
   if (!std::isfinite(loss)) return true;
   if (psnrs_.size() < kRecent / 2) return false;
@@ -40,9 +42,9 @@ bool CollapseGuard::collapsed(double loss, double psnr) const {
 
 CollapseGuard::Verdict CollapseGuard::observe(Fit& fit, double loss, double psnr) {
   if (collapsed(loss, psnr)) {
+    fit.load(good_);
     if (++falls_in_a_row_ > kMostFalls) return Verdict::hopeless;
     if (falls_in_a_row_ > 1) rate_factor_ /= 2;
-    fit.load(good_);
     fit.forget_momentum();
     candidate_ = good_;
     since_candidate_ = 0;

@@ -22,7 +22,7 @@ class CollapseGuard {
   enum class Verdict : uint8_t {
     well,
     fell,      // the fit has been taken back; what it made last is worthless
-    hopeless,  // it fell again and again, at ever lower rates
+    hopeless,  // it fell again and again, at ever lower rates; it has been taken back once more
   };
 
   // The state of `fit` is the first to return to.
@@ -30,6 +30,8 @@ class CollapseGuard {
 
   // After each step(): its loss, and the PSNR of its image to the input.
   Verdict observe(Fit& fit, double loss, double psnr);
+  // Whether the state that the fit is taken back to is a later one than the first: it was well for a while.
+  [[nodiscard]] bool has_been_well() const;
   // 1, halved at each fall that follows another before the fit was well again.
   [[nodiscard]] double rate_factor() const { return rate_factor_; }
 

@@ -11,6 +11,13 @@ namespace hourglass::kernels::math {
 
 #define HG_INLINE [[gnu::always_inline]] inline
 
+// A gradient times a slope, 0 where either is 0: a path that passes nothing on hides what is infinite on its other
+// side.
+template <class R>
+HG_INLINE R chain(R gradient, R slope) {
+  return gradient != 0 && slope != 0 ? gradient * slope : R(0);
+}
+
 // ln 2 in two parts, so that n * kLn2High is exact for |n| < 1024.
 inline constexpr float kLn2High = 0x1.62ep-1F;
 inline constexpr float kLn2Low = static_cast<float>(0.693147180559945309417 - 0x1.62ep-1);

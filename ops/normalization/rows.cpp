@@ -5,6 +5,7 @@
 
 #include "ops/loops/clones.h"
 #include "ops/loops/element.h"
+#include "ops/loops/math.h"
 #include "ops/simd/isa.h"
 
 namespace hourglass::kernels {
@@ -78,6 +79,12 @@ HG_CLONES void normalize_columns(const T* x, int64_t period, T* y, int64_t step,
   }
 }
 
+// g times the slope of LeakyRelu at y. Relu chooses: g may be infinite where it is dead.
+HG_INLINE float activation_gradient(float y, float g, float alpha) {
+  const float scaled = alpha == 0 ? 0.0F : alpha * g;
+  return y > 0 ? g : scaled;
+}
+
 template <class T, class D, int kColumns>
 HG_CLONES void grad_sums_columns(const D* dy, int64_t step, const T* x, int64_t period, int64_t lines, int64_t columns,
                                  const float* __restrict center, const float* __restrict factor,
@@ -94,7 +101,7 @@ HG_CLONES void grad_sums_columns(const D* dy, int64_t step, const T* x, int64_t 
     for (int64_t j = 0; j < columns; ++j) {
       const float d = load(x + j) - center[j];
       const float g = load(dy + j);
-      const float z = d * factor[j] + offset[j] > 0 ? g : alpha * g;
+      const float z = activation_gradient(d * factor[j] + offset[j], g, alpha);
       a[j] += z;
       b[j] += z * d;
     }
@@ -116,7 +123,7 @@ HG_CLONES void grad_apply_columns(const D* dy, int64_t step, const T* x, T* dx, 
     for (int64_t j = 0; j < columns; ++j) {
       const float d = load(x + j) - center[j];
       const float g = load(dy + j);
-      const float z = d * factor[j] + offset[j] > 0 ? g : alpha * g;
+      const float z = activation_gradient(d * factor[j] + offset[j], g, alpha);
       store(dx + j, factor[j] * z + (slope[j] * d + constant[j]));
     }
   }

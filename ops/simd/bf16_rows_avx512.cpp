@@ -41,6 +41,13 @@ __m512 activated(__m512 y, __m512 x, __m512 alpha) {
   return _mm512_mask_mul_ps(x, _mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_NGT_UQ), alpha, x);
 }
 
+// The same of a gradient g, which may be infinite where Relu (alpha = 0) is dead.
+__m512 activation_gradient(__m512 y, __m512 g, __m512 alpha) {
+  const __mmask16 leaks = _mm512_cmp_ps_mask(alpha, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+  const __m512 scaled = _mm512_maskz_mul_ps(leaks, alpha, g);
+  return _mm512_mask_mov_ps(g, _mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_NGT_UQ), scaled);
+}
+
 struct Normalize {
   struct Numbers {
     __m512 center, factor, offset;
@@ -69,7 +76,7 @@ struct GradApply {
   static __m512 result(const At& at, const Numbers& n, __m512 alpha, const uint16_t* x, const D* dy, int64_t j) {
     const __m512 d = _mm512_sub_ps(at.load(x, j), n.center);
     const __m512 y = _mm512_fmadd_ps(d, n.factor, n.offset);
-    const __m512 z = activated(y, at.load(dy, j), alpha);
+    const __m512 z = activation_gradient(y, at.load(dy, j), alpha);
     return _mm512_fmadd_ps(n.factor, z, _mm512_fmadd_ps(n.slope, d, n.constant));
   }
 };

@@ -169,6 +169,27 @@ TEST_CASE_FIXTURE(Fixture, "restore refuses networks that don't suit") {
   fails({input, "--model", net}, 1, {"net.onnx: ", "the output must have the input's size"});
 }
 
+TEST_CASE_FIXTURE(Fixture, "a fit that diverges is an error, whatever it has made on the way") {
+  const auto diverge = [&](const std::string& from) {
+    return run({"restore", from, "-o", output, "--method", "fit", "--learning-rate", "1e39", "--iterations", "3",
+                "--threads", "1", "--checkpoint", folder / "run.ckpt"});
+  };
+  const std::string png = folder / "in.png";
+  save(png, encode_png(make_picture(24, 16, 3)));
+  const Run of_png = diverge(png);
+  CHECK(of_png.exit_code == 1);
+  CHECK_CONTAINS(of_png.err, "hourglass: the fit diverged: at its end, ");
+  CHECK_CONTAINS(of_png.err, "try a lower --learning-rate");
+  CHECK(of_png.err.find("restored in") == std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(output));
+  // Of a JPEG there is the filter's result.
+  const Run of_jpeg = diverge(input);
+  CHECK(of_jpeg.exit_code == 1);
+  CHECK_CONTAINS(of_jpeg.err, "hourglass: the fit diverged: at its end, ");
+  CHECK_CONTAINS(of_jpeg.err, "out.png holds the filter's result");
+  CHECK(std::filesystem::exists(output));
+}
+
 TEST_CASE_FIXTURE(Fixture, "restore refuses a reference that is not the original") {
   const std::string reference = folder / "reference.png";
   write_png(reference, make_picture(24, 17, 3), {}, true);

@@ -5,8 +5,10 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 
 #include "graph/error.h"
+#include "graph/evaluate.h"
 #include "ops/table.h"
 #include "tests/graph/onnx_maker.h"
 
@@ -125,6 +127,71 @@ TEST_CASE("what trains") {
   CHECK(b2.kind == Init::Kind::normal);
   CHECK(b2.mean == 0);
   CHECK(b2.stddev == 0.02);
+}
+
+TEST_CASE("a random mask that drops a branch is replaced by its mean") {
+  // y = x + Conv(x) / 0.75 * mask, the mask 1 with probability 0.75.
+  const auto number = [](ModelMaker& m, const char* name, float value) {
+    m.empty(name, {1}, Proto::FLOAT).add_float_data(value);
+  };
+  const auto with_mask = [&](int opset, const std::function<void(ModelMaker&)>& add_mask) {
+    ModelMaker m(opset);
+    m.input("x", {1, 3, -1, -1});
+    m.floats("w", {3, 3, 1, 1});
+    number(m, "keep", 0.75F);
+    number(m, "drop", 0.25F);
+    m.node("Conv", {"x", "w"}, {"branch"});
+    m.node("Div", {"branch", "keep"}, {"larger"});
+    add_mask(m);
+    m.node("Mul", {"larger", "mask"}, {"masked"});
+    m.node("Add", {"x", "masked"}, {"y"});
+    m.output("y");
+    return m;
+  };
+  const auto draw = [](ModelMaker& m) {
+    ModelMaker::attr(m.node("RandomUniform", {}, {"drawn"}), "shape", std::vector<int64_t>{1, 1, 1, 1});
+  };
+  const std::vector<std::function<void(ModelMaker&)>> masks = {
+      [&](ModelMaker& m) {  // timm's
+        draw(m);
+        m.node("Add", {"keep", "drawn"}, {"sum"});
+        m.node("Floor", {"sum"}, {"mask"});
+      },
+      [&](ModelMaker& m) {  // of each element of its own
+        m.node("RandomUniformLike", {"branch"}, {"drawn"});
+        m.node("Less", {"drawn", "keep"}, {"kept"});
+        ModelMaker::attr(m.node("Cast", {"kept"}, {"mask"}), "to", int64_t{Proto::FLOAT});
+      },
+      [&](ModelMaker& m) {
+        draw(m);
+        m.node("Sub", {"keep", "drawn"}, {"difference"});  // in (-0.25, 0.75]
+        number(m, "zero", 0);
+        m.node("Less", {"zero", "difference"}, {"kept"});
+        ModelMaker::attr(m.node("Cast", {"kept"}, {"mask"}), "to", int64_t{Proto::FLOAT});
+      },
+      [&](ModelMaker& m) {
+        draw(m);
+        m.node("GreaterOrEqual", {"drawn", "drop"}, {"kept"});
+        ModelMaker::attr(m.node("Cast", {"kept"}, {"mask"}), "to", int64_t{Proto::FLOAT});
+      },
+      [&](ModelMaker& m) { m.node("Bernoulli", {"keep"}, {"mask"}); },
+  };
+  const HostTensor x(DType::f32, Shape{1, 3, 1, 1}, {1, 2, 3});
+  for (std::size_t i = 0; i < masks.size(); ++i) {
+    CAPTURE(i);
+    const ImportedModel model = bind(with_mask(16, masks[i]), 1, 1);
+    CHECK(model.notes ==
+          std::vector<std::string>{"random masks (DropPath) are replaced by their means, as Dropout passes "
+                                   "its input on: nothing is dropped"});
+    REQUIRE(model.graph.parameters().size() == 1);  // w: 0.5, 1.5, 2.5 and so on
+    const HostTensor y = evaluate(model.graph, {{model.graph.inputs[0], x}}, model.graph.outputs)[0];
+    CHECK(y.values[0] == doctest::Approx(1 + (0.5 * 1 + 1.5 * 2 + 2.5 * 3)));
+    CHECK(y.values[2] == doctest::Approx(3 + (6.5 * 1 + 7.5 * 2 + 8.5 * 3)));
+  }
+  // Read as it is, what is drawn is trained.
+  const ImportedModel noisy = bind(with_mask(16, [](ModelMaker& m) { m.node("RandomUniformLike", {"x"}, {"mask"}); }));
+  CHECK(noisy.notes == std::vector<std::string>{"RandomUniformLike is drawn once and trained, as RandomUniform is"});
+  CHECK(named(noisy.graph, "mask").kind == ValueKind::parameter);
 }
 
 TEST_CASE("equal initializers that an exporter has merged train apart") {

@@ -352,6 +352,85 @@ TEST_CASE("kernels agree with the double reference in bf16") {
   }
 }
 
+// Backward kernels of elementwise ops where gradients or what was saved are 0 or infinite: what is infinite and what is
+// no number must be so in the reference too, and the rest agree.
+TEST_CASE("elementwise gradients agree with the double reference at zeros and infinities") {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  constexpr double kValues[] = {0, 1, -1, 0.5, -0.5, 0.25, kInfinity, -kInfinity};
+  std::vector<DType> types{DType::f32};
+  if (kernels::computes_bf16(kernels::make_engine())) types.push_back(DType::bf16);
+  int checked = 0;
+  for (const OpDef* op : op_table().all()) {
+    if (!op->internal || op->row == nullptr || op->min_inputs != 2) continue;
+    for (const std::string& text : cases_of(*op)) {
+      for (const DType dtype : types) {
+        for (const Tag tag : kTags) {
+          const Case c = dtype == DType::bf16 ? in_bf16(*op, parse_case(*op, text)) : parse_case(*op, text);
+          std::vector<HostTensor> values = draw_inputs(c, 1);
+          for (std::size_t i = 0; i < values.size(); ++i) {
+            std::size_t k = i;  // the inputs' lists have different lengths, so that everything meets everything
+            for (double& value : values[i].values) value = kValues[k++ % (std::size(kValues) - i)];
+          }
+          const HostTensor expected = evaluate_reference(*op, c.attrs, pointers(c, values))[0];
+          const HostTensor got = KernelRun(*op, c, values, tag).run()[0];
+          CAPTURE(op->name);
+          CAPTURE(text);
+          CAPTURE(static_cast<int>(tag));
+          int bad = 0;
+          for (std::size_t k = 0; k < expected.values.size(); ++k, ++checked) {
+            const double want = expected.values[k], have = got.values[k];
+            const double tolerance =
+                (dtype == DType::bf16 ? kToleranceBf16 : kTolerance) * std::max(1.0, std::abs(want));
+            const bool agree = std::isnan(want)   ? std::isnan(have)
+                               : std::isinf(want) ? have == want
+                                                  : std::abs(have - want) <= tolerance;
+            if (!agree) ++bad;
+          }
+          CHECK(bad == 0);
+        }
+      }
+    }
+  }
+  CHECK(checked > 0);
+}
+
+// An activation that a normalisation computes too: where it is dead, whatever the gradient holds does not matter.
+TEST_CASE("a normalisation's gradient does not see what its Relu hides") {
+  const OpDef& op = *op_table().find("BatchNormalizationGrad");
+  std::vector<DType> types{DType::f32};
+  if (kernels::computes_bf16(kernels::make_engine())) types.push_back(DType::bf16);
+  for (const char* text : {"1x8x5x7 1x8x5x7 8 8 8 8@0.5..2 | alpha=0", "2x17x6x3 2x17x6x3 17 17 17 17@0.5..2 | alpha=0",
+                           "1x64x9x9 1x64x9x9 64 64 64 64@0.5..2 | alpha=0"}) {
+    for (const DType dtype : types) {
+      for (const Tag tag : kTags) {
+        CAPTURE(std::string(text));
+        CAPTURE(static_cast<int>(dtype));
+        CAPTURE(static_cast<int>(tag));
+        const Case c = dtype == DType::bf16 ? in_bf16(op, parse_case(op, text)) : parse_case(op, text);
+        std::vector<HostTensor> zeros = draw_inputs(c, 1);
+        const Shape& shape = zeros[1].shape;
+        const int64_t space = shape[2] * shape[3];
+        std::vector<HostTensor> infinities = zeros;
+        for (int64_t i = 0; i < shape.elements(); ++i) {
+          const auto k = static_cast<std::size_t>(i), channel = static_cast<std::size_t>(i / space % shape[1]);
+          const double xhat = (zeros[1].values[k] - zeros[4].values[channel]) * zeros[5].values[channel];
+          if (xhat * zeros[2].values[channel] + zeros[3].values[channel] > -0.02) continue;
+          zeros[0].values[k] = 0;
+          infinities[0].values[k] = i % 2 == 0 ? HUGE_VAL : -HUGE_VAL;
+        }
+        const std::vector<HostTensor> expected = KernelRun(op, c, zeros, tag).run();
+        const std::vector<HostTensor> got = KernelRun(op, c, infinities, tag).run();
+        const std::vector<HostTensor> reference = evaluate_reference(op, c.attrs, pointers(c, infinities));
+        for (std::size_t i = 0; i < expected.size(); ++i) {
+          CHECK(got[i].values == expected[i].values);
+          CHECK(worst_difference(got[i], reference[i]) <=
+                (reference[i].dtype == DType::bf16 ? kToleranceBf16 : kTolerance));
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("gradients agree with central differences in double") {
   for (const OpDef* op : op_table().all()) {
     if (op->vjp == nullptr) continue;

@@ -11,6 +11,7 @@
 #include "graph/onnx_export.h"
 #include "models/builder.h"
 #include "ops/table.h"
+#include "tests/graph/onnx_maker.h"
 
 namespace hourglass::test {
 namespace {
@@ -72,6 +73,45 @@ TEST_CASE("the energy and the PSNR are those of the operator's output") {
   HostTensor moved = original;
   for (double& value : moved.values) value += 0.1;
   CHECK(evaluate(graph, {{image, moved}}, {loss})[0].values[0] == doctest::Approx(0.01).epsilon(1e-5));
+}
+
+TEST_CASE("an operator's BatchNormalization takes the statistics that its file says") {
+  // y = BatchNormalization(x) with scale 0.5, bias 0.1, running mean 0.3 and variance 2; or in training mode.
+  const auto normalization = [](int opset, bool trains) {
+    ModelMaker m(opset);
+    m.input("x", {1, 1, -1, -1});
+    for (const auto& [name, number] : {std::pair{"scale", 0.5F}, {"bias", 0.1F}, {"mean", 0.3F}, {"variance", 2.0F}}) {
+      m.empty(name, {1}, onnx::TensorProto::FLOAT).add_float_data(number);
+    }
+    std::vector<std::string> outputs{"y"};
+    if (trains) outputs.insert(outputs.end(), {"new_mean", "new_variance"});
+    auto& node = m.node("BatchNormalization", {"x", "scale", "bias", "mean", "variance"}, outputs);
+    ModelMaker::attr(node, "epsilon", 0.25F);
+    if (opset >= 14) ModelMaker::attr(node, "training_mode", int64_t{trains});
+    m.output("y");
+    return OnnxFile::parse(m.bytes(), "op.onnx");
+  };
+  Image image(8, 6, 1);
+  const HostTensor drawn = picture(1, 6, 8);
+  image.pixels.assign(drawn.values.begin(), drawn.values.end());
+  double sum = 0, squares = 0;
+  for (const double value : drawn.values) sum += value, squares += value * value;
+  const double mean = sum / 48, variance = squares / 48 - mean * mean;
+  for (const int opset : {9, 15}) {
+    for (const bool trains : {false, true}) {
+      if (opset < 14 && trains) continue;  // said by outputs that newer files do not have
+      CAPTURE(opset);
+      CAPTURE(trains);
+      const OnnxFile op = normalization(opset, trains);
+      const Array made = measure(op, op_table(), image);
+      const double center = trains ? mean : 0.3, spread = std::sqrt((trains ? variance : 2) + 0.25);
+      for (std::size_t i = 0; i < made.values.size(); ++i) {
+        CHECK(made.values[i] == doctest::Approx((drawn.values[i] - center) / spread * 0.5 + 0.1).epsilon(1e-5));
+      }
+      // The same operator is undone.
+      CHECK(make_operator_task(op, op_table(), made, {})->psnr_degraded(image.pixels.data()) > 100);
+    }
+  }
 }
 
 TEST_CASE("the image's size follows from the measurement's") {

@@ -276,6 +276,19 @@ TEST_CASE("a fit that comes apart is taken back, and said") {
   CHECK(ended);
 }
 
+TEST_CASE("a fit that ends without finite weights or a finite loss is an error") {
+  // The first step makes all weights infinite; the second's loss is no number, and takes the fit back to its start.
+  for (const int64_t iterations : {1, 2, 3, 4, 30}) {
+    CAPTURE(iterations);
+    RestoreOptions wild = options_of(iterations);
+    wild.schedule = Schedule::constant;
+    wild.fit.adam.learning_rate = 1e39;
+    const Wave task;
+    Restoration restoration(task, network(), op_table(), wild);
+    CHECK_THROWS_WITH_AS(advance(restoration), doctest::Contains("the fit diverged"), Error);
+  }
+}
+
 TEST_CASE("a state of another network, another input or another size is refused") {
   const RestoreOptions options = options_of(10);
   const Wave task;

@@ -46,7 +46,9 @@ struct Fixture {
 }  // namespace
 
 TEST_CASE_FIXTURE(Fixture, "a fall takes the fit back by 50 to 100 iterations") {
+  CHECK_FALSE(guard.has_been_well());
   calm(130);
+  CHECK(guard.has_been_well());
   CHECK(step(0.02, 15.5) == Verdict::well);
   CHECK(fit.iteration() == 131);
   CHECK(step(0.03, 14.9) == Verdict::fell);
@@ -78,6 +80,7 @@ TEST_CASE_FIXTURE(Fixture, "falls in a row halve the rate, calm ends the row, to
   CHECK(guard.rate_factor() == 0.25);
   for (int i = 0; i < 7; ++i) CHECK(step(kNan, 0) == Verdict::fell);
   CHECK(step(kNan, 0) == Verdict::hopeless);
+  CHECK(fit.iteration() == 50);  // the weights are those of when it was well
 }
 
 TEST_CASE_FIXTURE(Fixture, "a guard that was saved goes on as if nothing had happened") {
