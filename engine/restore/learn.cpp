@@ -20,7 +20,7 @@ constexpr int64_t kLeastSide = 64;  // of a picture to learn from
 // Pixels: up to here, applying the network to four mirror images takes less time than the lesson.
 constexpr int64_t kMostForSymmetries = 3'000'000;
 // Of the work that is told as done when the mosaics are filtered, and when the iterations are done.
-constexpr double kMosaicsShare = 0.4, kLessonShare = 0.9;
+constexpr double kMosaicsShare = 0.4, kLessonShare = 0.9;  // then the network is applied
 
 // The middle of the picture at half its size, compressed, and what the filter and two networks make of it. Nothing
 // where that is too small.
@@ -89,17 +89,19 @@ Learned learn_picture(const Image& filtered, const JpegModel& model, const Netwo
   if (options.threads > 0) omp_set_num_threads(options.threads);
   if (ended && result.iterations == 0) return result;
   if (first && !ended) result.example = make_example(filtered, model, *first, *map);
-  result.weight = find_blend_weight(*map, filtered, model);
-  const auto tell_end = [&] {
-    if (advance && !ended) advance(1);
-  };
-  if (result.weight <= 0) {
-    tell_end();
-    return result;
+  const double weight = find_blend_weight(*map, filtered, model);
+  if (weight > 0) {
+    // Where the lesson was ended early, that has been obeyed: what it has taught is applied.
+    const bool obeyed = ended;
+    const auto tell = part(kLessonShare, 1);
+    const std::vector<Plane> planes = model.to_planes(filtered);
+    const std::vector<Plane> made = apply_map(*map, model, planes, [&](double done) { return tell(done) || obeyed; });
+    // A part of the picture alone is no result.
+    if (ended && !obeyed) return result;
+    result.weight = weight;
+    result.image = model.to_image(blend(planes, made, weight, model));
   }
-  const std::vector<Plane> planes = model.to_planes(filtered);
-  result.image = model.to_image(blend(planes, apply_map(*map, model, planes), result.weight, model));
-  tell_end();
+  if (advance && !ended) advance(1);
   return result;
 }
 

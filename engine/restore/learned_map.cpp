@@ -199,7 +199,7 @@ LearnedMap::LearnedMap(NetworkFactory make, const OpTable& table, std::vector<st
     : make_(std::move(make)), table_(&table), weights_(std::move(weights)), options_(options) {}
 
 std::vector<Plane> LearnedMap::apply(const std::vector<Plane>& decoded, const std::vector<Plane>& filtered,
-                                     const JpegPipeline& pipeline) const {
+                                     const JpegPipeline& pipeline, const Advance& advance) const {
   const int64_t height = round_up(decoded.at(0).height, kMapMultiple);
   const int64_t width = round_up(decoded[0].width, kMapMultiple);
   const auto filled = [&](const std::vector<Plane>& planes) {
@@ -242,8 +242,12 @@ std::vector<Plane> LearnedMap::apply(const std::vector<Plane>& decoded, const st
   // Mirrored, a tile of whole blocks is the one that would have come of the mirrored picture.
   const std::vector<bool> flips = options_.symmetries ? std::vector{false, true} : std::vector{false};
   const float scale = kMapScale / static_cast<float>(flips.size() * flips.size());
-  for (const Span& v : spans(height, rows, std::max<int64_t>(reach, 0))) {
-    for (const Span& h : spans(width, columns, std::max<int64_t>(reach, 0))) {
+  const std::vector<Span> down = spans(height, rows, std::max<int64_t>(reach, 0));
+  const std::vector<Span> across = spans(width, columns, std::max<int64_t>(reach, 0));
+  const auto tiles = static_cast<double>(down.size() * across.size());
+  double done = 0;
+  for (const Span& v : down) {
+    for (const Span& h : across) {
       const std::vector<Plane> tile_decoded = window_of(all_decoded, v.first, h.first, rows, columns);
       const std::vector<Plane> tile_filtered = window_of(all_filtered, v.first, h.first, rows, columns);
       std::vector<Plane> made(count, Plane(columns, rows));
@@ -262,6 +266,7 @@ std::vector<Plane> LearnedMap::apply(const std::vector<Plane>& decoded, const st
           std::copy_n(made[p].row(y - v.first) + (h.from - h.first), to_x - h.from, result[p].row(y) + h.from);
         }
       }
+      if (advance && !advance(++done / tiles)) return result;
     }
   }
   return result;

@@ -18,6 +18,7 @@
 
 #include "engine/restore/jpeg_pipeline.h"
 #include "engine/restore/network.h"
+#include "engine/restore/task.h"
 #include "engine/runtime/plan.h"
 #include "engine/runtime/precision.h"
 #include "graph/graph.h"
@@ -67,9 +68,10 @@ class LearnedMap {
 
   // What the network makes of the picture, to the same values as if it had been given all of it at once, within
   // rounding: tiles overlap by what a pixel reaches. decoded and filtered may have any size; of their planes, those
-  // beyond the network's come back as filtered. Throws Error where the network does not suit.
+  // beyond the network's come back as filtered, and so do the tiles that are left where `advance` ends it early. Throws
+  // Error where the network does not suit.
   [[nodiscard]] std::vector<Plane> apply(const std::vector<Plane>& decoded, const std::vector<Plane>& filtered,
-                                         const JpegPipeline& pipeline) const;
+                                         const JpegPipeline& pipeline, const Advance& advance = {}) const;
 
  private:
   NetworkFactory make_;

@@ -64,8 +64,9 @@ double lesson_rate(int64_t iteration, int64_t iterations) {
   return (1 + std::cos(std::numbers::pi * (done - kWarmUp) / (1 - kWarmUp))) / 2;
 }
 
-std::vector<Plane> apply_map(const LearnedMap& map, const JpegModel& model, const std::vector<Plane>& filtered) {
-  std::vector<Plane> made = map.apply(decode(model), filtered, JpegPipeline(model));
+std::vector<Plane> apply_map(const LearnedMap& map, const JpegModel& model, const std::vector<Plane>& filtered,
+                             const Advance& advance) {
+  std::vector<Plane> made = map.apply(decode(model), filtered, JpegPipeline(model), advance);
   for (std::size_t p = 0; p < made.size(); ++p) {
     const std::vector<float>& from = filtered[p].samples;
     std::vector<float>& to = made[p].samples;

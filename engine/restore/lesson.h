@@ -64,7 +64,8 @@ double lesson_rate(int64_t iteration, int64_t iterations);
 // f applied to the model's own file, of which `filtered` are the planes as the filter leaves them: the picture, not in
 // the cells. What f changes is limited to kMostCorrection times its rms in each plane: where a picture holds something
 // that is like nothing else in it, a coloured line along its border for instance, f is at its worst.
-std::vector<Plane> apply_map(const LearnedMap& map, const JpegModel& model, const std::vector<Plane>& filtered);
+std::vector<Plane> apply_map(const LearnedMap& map, const JpegModel& model, const std::vector<Plane>& filtered,
+                             const Advance& advance = {});
 
 // (1 - weight) filtered + weight learned, in the file's cells (to_posterior_mean, filter.h's factor).
 std::vector<Plane> blend(const std::vector<Plane>& filtered, const std::vector<Plane>& learned, double weight,

@@ -10,6 +10,7 @@
 #include "engine/image/metrics.h"
 #include "engine/restore/dead_leaves.h"
 #include "engine/restore/filter.h"
+#include "engine/restore/learn.h"
 #include "engine/restore/pretraining.h"
 #include "engine/train/random.h"
 #include "graph/error.h"
@@ -216,6 +217,53 @@ TEST_CASE("a map applied in tiles is the map applied to the whole") {
       }
     }
   }
+}
+
+TEST_CASE("applying a map tells how far it is, and can be ended: what is left stays filtered") {
+  const NetworkFactory make = small_map(1);
+  const File file = compressed_leaves(150, 70, 1);
+  const JpegModel model(file.coefficients);
+  const std::vector<Plane> decoded = decode(model), filtered = model.to_planes(file.filtered);
+  const LearnedMap map(make, op_table(), drawn_weights(make, 0.2F), {.tile = 64});
+  std::vector<double> shares;
+  const std::vector<Plane> whole = map.apply(decoded, filtered, JpegPipeline(model), [&](double share) {
+    shares.push_back(share);
+    return true;
+  });
+  REQUIRE(shares.size() > 2);
+  CHECK(std::is_sorted(shares.begin(), shares.end()));
+  CHECK(shares.back() == 1);
+  const std::vector<Plane> begun =
+      map.apply(decoded, filtered, JpegPipeline(model), [&](double share) { return share < shares[1]; });
+  CHECK(begun[0].row(0)[0] == whole[0].row(0)[0]);
+  CHECK(begun[0].row(0)[0] != filtered[0].row(0)[0]);
+  CHECK(begun[0].samples.back() == filtered[0].samples.back());
+  CHECK(whole[0].samples.back() != filtered[0].samples.back());
+}
+
+TEST_CASE("learning tells of all its work, and an end while the network is applied leaves the filter's picture") {
+  const File file = compressed_leaves(96, 96, 1);
+  const JpegModel model(file.coefficients);
+  const LearnOptions options{.iterations = 4, .threads = 1};
+  const auto learn_until = [&](double end, std::vector<double>& shares) {
+    return learn_picture(file.filtered, model, small_map(1), op_table(), options, [&](double share) {
+      shares.push_back(share);
+      return share < end;
+    });
+  };
+  std::vector<double> all, some;
+  const Learned learned = learn_until(2, all);
+  CHECK(std::is_sorted(all.begin(), all.end()));
+  CHECK(all.back() == 1);
+  if (learned.weight > 0) {
+    CHECK(learn_until(0.95, some).weight == 0);
+    CHECK(learn_until(0.95, some).image.pixels == file.filtered.pixels);
+  }
+  // An end in the lesson is obeyed at once: what it has taught so far is applied.
+  some.clear();
+  const Learned ended = learn_until(0.5, some);
+  CHECK(ended.iterations > 0);
+  CHECK(ended.iterations < options.iterations);
 }
 
 TEST_CASE("with its symmetries, a map treats mirror images alike") {
