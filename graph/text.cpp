@@ -1,5 +1,7 @@
 #include "graph/text.h"
 
+#include <fmt/format.h>
+
 namespace hourglass {
 namespace {
 
@@ -23,6 +25,11 @@ std::string join(std::span<const std::string_view> parts, std::string_view betwe
 }
 std::string join(std::span<const int64_t> parts, std::string_view between) {
   return join_parts(parts, between, [](int64_t part) { return std::to_string(part); });
+}
+
+std::string size_text(std::size_t bytes) {
+  constexpr std::size_t kMiB = 1 << 20;
+  return bytes < kMiB ? fmt::format("{} bytes", bytes) : fmt::format("{:.4g} MiB", static_cast<double>(bytes) / kMiB);
 }
 
 }  // namespace hourglass

@@ -31,6 +31,7 @@
 #include "engine/image/digest.h"
 #include "engine/image/file.h"
 #include "engine/image/read_image.h"
+#include "engine/restore/learn.h"
 #include "engine/runtime/cpus.h"
 #include "engine/runtime/memory.h"
 #include "engine/runtime/precision.h"
@@ -87,21 +88,20 @@ struct Worker {
   std::string error = {};
 };
 
-// How much memory a file takes: the lesson of 24, 48 and 64 channels holds 160 bytes a pixel and 150 MB (0.4, 2.8 and
-// 6.3 megapixels in colour: 171, 445 and 825 MB), the filter half of that; larger networks show it by their first file.
+// How much memory a file takes: at first as learning in colour does; what takes more shows it by its first file.
 class MemoryModel {
  public:
   [[nodiscard]] std::size_t of(int64_t pixels) const {
-    return static_cast<std::size_t>(kBase + per_pixel_ * static_cast<double>(pixels));
+    return learn_memory(pixels, 3) + static_cast<std::size_t>(more_per_pixel_ * static_cast<double>(pixels));
   }
   void learn(int64_t pixels, std::size_t peak) {
-    if (pixels > 0)
-      per_pixel_ = std::max(per_pixel_, (static_cast<double>(peak) - kBase) / static_cast<double>(pixels));
+    const std::size_t usual = learn_memory(pixels, 3);
+    if (pixels == 0 || peak <= usual) return;
+    more_per_pixel_ = std::max(more_per_pixel_, static_cast<double>(peak - usual) / static_cast<double>(pixels));
   }
 
  private:
-  static constexpr double kBase = 150e6;
-  double per_pixel_ = 160;
+  double more_per_pixel_ = 0;
 };
 
 InputRule rule_of(const ManyArguments& arguments, const ManyRun& run) {

@@ -14,7 +14,10 @@
 #include "engine/cli/outcome.h"
 #include "engine/cli/progress.h"
 #include "engine/cli/run_report.h"
+#include "engine/restore/filter.h"
+#include "engine/restore/learn.h"
 #include "graph/error.h"
+#include "graph/text.h"
 
 namespace hourglass::cli {
 namespace {
@@ -25,6 +28,14 @@ void say_input(Progress& progress, const RunRequest& request) {
   for (const std::string& note : request.file_notes) progress.say(note);
   progress.say(
       fmt::format("{}: {} {}x{}", request.input, kind_of(request.what), input.image.width, input.image.height));
+}
+
+// Throws Error where a method takes more memory for the input than --memory-limit allows.
+void check_memory(const FitArguments& arguments, const TaskRun& what, std::size_t needed, const char* advice) {
+  if (!arguments.memory_limit || needed <= *arguments.memory_limit) return;
+  const Image& image = what.input.image;
+  fail("{}: is {}x{}, for which --method {} needs about {}, and the limit is {}: {}", arguments.input, image.width,
+       image.height, what.method, size_text(needed), size_text(*arguments.memory_limit), advice);
 }
 
 // Whether the run leaves no output: what it has is not final.
@@ -41,6 +52,8 @@ ExitCode end_of(Progress& progress, const Outcome& outcome, int signal, const st
 }
 
 ExitCode filter(const FitArguments& arguments, const FitCall& call, const TaskRun& what) {
+  const Image& image = what.input.image;
+  check_memory(arguments, what, filter_memory(image.plane_size(), image.channels), "give it more");
   const RunRequest request = resolve_run(arguments, call, what);
   Progress progress(progress_options(request));
   say_input(progress, request);
@@ -58,6 +71,8 @@ ExitCode filter(const FitArguments& arguments, const FitCall& call, const TaskRu
 }
 
 ExitCode learn(const FitArguments& arguments, const FitCall& call, const TaskRun& what) {
+  const Image& image = what.input.image;
+  check_memory(arguments, what, learn_memory(image.plane_size(), image.channels), "--method filter needs less");
   const RunRequest request = resolve_run(arguments, call, what);
   Progress progress(progress_options(request));
   say_input(progress, request);

@@ -6,6 +6,7 @@
 #include "engine/runtime/team.h"
 #include "engine/train/random.h"
 #include "graph/error.h"
+#include "graph/text.h"
 #include "ops/loops/clones.h"
 #include "ops/loops/element.h"
 #include "ops/loops/parallel.h"
@@ -114,13 +115,9 @@ std::size_t Fit::bytes_of(const Problem& problem, const CompiledTraining& compil
 
 std::size_t Fit::planned_bytes(const Problem& problem, const OpTable& table, const FitOptions& options) {
   const std::size_t bytes = bytes_of(problem, compile(problem, table, options, /*allocate=*/false), options);
-  constexpr std::size_t kMiB = 1 << 20;
   if (options.memory_limit > 0 && bytes > options.memory_limit) {
-    const std::size_t limit = options.memory_limit;
-    fail("the fit needs {} MiB, the limit is {}: take a smaller network, bf16 where the CPU has it, or a smaller image",
-         (bytes + kMiB - 1) / kMiB,
-         limit < kMiB ? fmt::format("{} bytes", limit)
-                      : fmt::format("{:g} MiB", static_cast<double>(limit) / static_cast<double>(kMiB)));
+    fail("the fit needs {}, the limit is {}: take a smaller network, bf16 where the CPU has it, or a smaller image",
+         size_text(bytes), size_text(options.memory_limit));
   }
   return bytes;
 }

@@ -143,10 +143,10 @@ TEST_CASE_FIXTURE(Fixture, "the filter's PNG says what repeats it") {
 }
 
 TEST_CASE("each option of restore belongs to a fit, to learning, or to every method") {
-  const std::set<std::string> of_all{"INPUT",      "output",     "method",  "fast",   "best",      "bit-depth",
-                                     "threads",    "reference",  "report",  "force",  "quiet",     "verbose",
-                                     "json",       "keep-times", "quality", "format", "recursive", "output-dir",
-                                     "files-from", "null",       "jobs",    "shard",  "manifest"};
+  const std::set<std::string> of_all{"INPUT",      "output",     "method",  "fast",         "best",   "bit-depth",
+                                     "threads",    "reference",  "report",  "force",        "quiet",  "verbose",
+                                     "json",       "keep-times", "quality", "memory-limit", "format", "recursive",
+                                     "output-dir", "files-from", "null",    "jobs",         "shard",  "manifest"};
   int of_a_fit = 0;
   const cli::Command command = cli::restore_command();
   for (const cli::Option& option : command.options) {

@@ -45,9 +45,16 @@ struct Fixture {
 }  // namespace
 
 TEST_CASE_FIXTURE(Fixture, "restore refuses a run that does not fit into the memory it may have") {
-  fails({input, "--memory-limit", "1M"}, 1, {"the fit needs ", " MiB, the limit is 1 MiB: take a smaller network"});
-  fails({input, "--memory-limit", "1.5MiB"}, 1, {"MiB, the limit is 1.5 MiB: take"});
-  fails({input, "--memory-limit", "5000"}, 1, {"MiB, the limit is 5000 bytes: take"});
+  const std::string fit = "--method=fit";
+  fails({input, fit, "--memory-limit", "1M"}, 1,
+        {"the fit needs ", " MiB, the limit is 1 MiB: take a smaller network"});
+  fails({input, fit, "--memory-limit", "1.5MiB"}, 1, {"MiB, the limit is 1.5 MiB: take"});
+  fails({input, fit, "--memory-limit", "5000"}, 1, {"MiB, the limit is 5000 bytes: take"});
+  fails({input, "--memory-limit", "100M"}, 1,
+        {"in.jpg: is 24x16, for which --method learn needs about 152.",
+         "the limit is 100 MiB: --method filter needs less"});
+  fails({input, "--fast", "--memory-limit", "10M"}, 1,
+        {"in.jpg: is 24x16, for which --method filter needs about 19.1"});
   fails({input, "--memory-limit", "100"}, 1,
         {"in.jpg: is 24x16: its pixels alone need 4608 bytes, and the limit is 100"});
   for (const char* wrong : {"much", "-1", "-1G", "nan", "5Q", "1.5GX", "1M2", "99999E", "G"}) {
