@@ -23,6 +23,26 @@
 namespace hourglass::cli {
 namespace {
 
+constexpr std::array kEnding{SIGINT, SIGTERM, SIGHUP};
+
+sigset_t ending_signals() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int number : kEnding) ::sigaddset(&set, number);
+  return set;
+}
+
+// Until the work has handlers of its own, such a signal ends the process.
+void handle_by_default() {
+  for (const int number : kEnding) {
+    struct sigaction action {};
+    ::sigaction(number, nullptr, &action);
+    if (action.sa_handler == SIG_IGN) continue;
+    action.sa_handler = SIG_DFL;
+    ::sigaction(number, &action, nullptr);
+  }
+}
+
 void tell_error(const std::string& message) { print_to(stdout, Json{{"error", message}}.text() + "\n"); }
 
 ExitCode guarded(const std::function<ExitCode()>& work) {
@@ -45,7 +65,13 @@ ChildProcess::ChildProcess(const std::function<ExitCode()>& work) {
   }
   std::fflush(stdout);
   const pid_t parent = ::getpid();
+  // A signal that comes meanwhile waits until the child would not mistake it for this process's.
+  sigset_t before;
+  const sigset_t ending = ending_signals();
+  ::sigprocmask(SIG_BLOCK, &ending, &before);
   id_ = ::fork();
+  if (id_ == 0) handle_by_default();
+  ::sigprocmask(SIG_SETMASK, &before, nullptr);
   if (id_ < 0) {
     const int reason = errno;
     ::close(ends[0]);

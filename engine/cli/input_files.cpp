@@ -1,5 +1,7 @@
 #include "engine/cli/input_files.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
@@ -41,31 +43,65 @@ std::vector<std::string> read_list(const InputArguments& arguments) {
   return names;
 }
 
-// The images below a folder, by name.
-void add_folder(const std::string& folder, const InputRule& rule, std::vector<Found>& found) {
-  std::vector<Found> here;
-  const std::string own = fs::path(rule.suffix).stem().string();  // ".restored"
-  std::error_code error;
-  fs::recursive_directory_iterator at(folder, error);
-  for (const fs::recursive_directory_iterator end; !error && at != end; at.increment(error)) {
-    std::error_code ignored;
-    if (!at->is_regular_file(ignored) || at->path().stem().string().ends_with(own)) continue;
-    const std::optional<ImageHeader> header = find_image_header(at->path().string());
-    if (!header || (rule.format && header->format != *rule.format)) continue;
-    here.push_back({.path = at->path(), .place = at->path().lexically_relative(folder)});
+// Whether it looks like an image, by its name or by its first bytes.
+bool is_taken(const fs::path& path, const InputRule& rule) {
+  const std::optional<ImageHeader> header = find_image_header(path.string());
+  if (header) return !rule.format || header->format == *rule.format;
+  if (::access(path.c_str(), R_OK) == 0) return false;
+  // What can't be read is told of when its turn comes.
+  try {
+    const std::string ending = path.extension().string();
+    return !ending.empty() && (format_to_write(path.string()) == ImageFormat::jpeg ||
+                               (rule.format != ImageFormat::jpeg && ending == ".png"));
+  } catch (const Error&) {
+    return false;
   }
-  if (error) fail("{}: cannot read the folder: {}", folder, error.message());
-  std::sort(here.begin(), here.end(), [](const Found& a, const Found& b) { return a.place < b.place; });
-  found.insert(found.end(), here.begin(), here.end());
+}
+
+// The images below a folder, by name, files before links to them. Throws Error, with the folder that can't be read.
+void add_folder(const fs::path& folder, const fs::path& top, const InputRule& rule, std::vector<Found>& found) {
+  std::vector<fs::path> files, folders;
+  std::error_code error;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    std::error_code ignored;
+    if (at->is_directory(ignored) && !at->is_symlink(ignored)) folders.push_back(at->path());
+    if (at->is_regular_file(ignored)) files.push_back(at->path());
+  }
+  if (error) fail("{}: cannot read the folder: {}", folder.string(), error.message());
+  const auto is_link = [](const fs::path& path) {
+    std::error_code ignored;
+    return fs::is_symlink(path, ignored);
+  };
+  std::sort(folders.begin(), folders.end());
+  std::sort(files.begin(), files.end());
+  std::stable_partition(files.begin(), files.end(), [&](const fs::path& path) { return !is_link(path); });
+  const std::string own = fs::path(rule.suffix).stem().string();  // ".restored"
+  for (const fs::path& file : files) {
+    if (file.stem().string().ends_with(own) || !is_taken(file, rule)) continue;
+    found.push_back({.path = file, .place = file.lexically_relative(top)});
+  }
+  for (const fs::path& below : folders) add_folder(below, top, rule, found);
 }
 
 // A named file must be there and be an image; a broken one is told of when its turn comes.
 void check_named(const std::string& path) {
   std::error_code error;
-  if (!fs::exists(path, error)) fail("{}: does not exist", path);
+  if (!fs::exists(path, error)) {
+    fail("{}: does not exist{}", path, path.ends_with('\r') ? " (the name ends with a carriage return)" : "");
+  }
+  if (!fs::is_regular_file(path, error)) fail("{}: is no regular file, and of several inputs each must be one", path);
   if (find_image_header(path)) return;
   read_image(path);  // says what it is
   fail("{}: is neither a JPEG nor a PNG file", path);
+}
+
+// Whether hourglass has made the file, as its metadata says.
+bool is_result(const std::string& path) {
+  try {
+    return find_text(read_file(path), kRecordKeyword).has_value();
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 // "2/8" of the files: they go, large ones first, each to the part that has the fewest pixels yet.
@@ -107,7 +143,7 @@ std::vector<InputFile> find_input_files(const InputArguments& arguments, const I
       check_named(input);
       found.push_back({.path = input, .place = fs::path(input).filename()});
     } else if (arguments.recursive) {
-      add_folder(input, rule, found);
+      add_folder(input, input, rule, found);
     } else {
       fail("{}: is a folder: -r takes the images in it and below", input);
     }
@@ -144,6 +180,10 @@ std::vector<InputFile> find_input_files(const InputArguments& arguments, const I
   for (const auto& [output, input] : by_output) {
     const auto in_the_way = by_input.find(output);
     if (in_the_way == by_input.end()) continue;
+    if (is_result(in_the_way->second)) {  // of an earlier run, as "*.jpg" names them too
+      std::erase_if(files, [&](const InputFile& file) { return file.path == in_the_way->second; });
+      continue;
+    }
     fail("{}: would be replaced by what is made of {}: name another --output-dir", in_the_way->second, input);
   }
   std::sort(files.begin(), files.end(), [](const InputFile& a, const InputFile& b) {

@@ -38,9 +38,9 @@ struct InputRule {
 // The files in the order in which they are to be done, large ones first. A folder gives the images in it, told by their
 // first bytes, but no results, told by the suffix of their names; links to folders are not followed. Their results keep
 // the place relative to the folder; those of a list keep the names' folders, as far as these are relative and do not
-// lead upwards. A file that is named twice is done once. Throws Error for a folder without `recursive`, a list that
-// can't be read, no file at all, a file of the list or the command line that is no image, and where two results would
-// have one name, or one the name of an input.
+// lead upwards. A file that is named twice is done once. Throws Error for a folder without `recursive`, a list or
+// a folder that can't be read, no file at all, a file of the list or the command line that is no image, and where two
+// results would have one name, or one the name of an input that is no earlier result.
 std::vector<InputFile> find_input_files(const InputArguments& arguments, const InputRule& rule);
 
 }  // namespace hourglass::cli

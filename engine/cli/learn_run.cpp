@@ -82,6 +82,7 @@ LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress&
   if (ended) return run;
   if (request.is_rewritable() && !request.final_only) {
     Outcome first = outcome;
+    first.result.interrupted = true;  // for its record: what ends here was to go on
     write_result(request, first, false);
     run.wrote = true;
   }

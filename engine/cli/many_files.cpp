@@ -7,11 +7,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <deque>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <memory>
+#include <set>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -51,12 +55,14 @@ constexpr const char* kOfOneFile[] = {"reference", "history", "profile", "checkp
 // A record of each file that ends, a line of JSON; every line is on disk before the next file begins.
 class Manifest {
  public:
-  explicit Manifest(const std::string& path) {
+  explicit Manifest(const std::string& path) : path_(path) {
     if (path.empty()) return;
-    descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    if (descriptor_ < 0) fail("--manifest {}: cannot be written", path);
+    descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (descriptor_ < 0) fail_to_write();
     // What a power cut has left of a line ends here.
-    if (::lseek(descriptor_, 0, SEEK_END) > 0) add_text("\n");
+    char last = '\n';
+    const off_t size = ::lseek(descriptor_, 0, SEEK_END);
+    if (size > 0 && ::pread(descriptor_, &last, 1, size - 1) == 1 && last != '\n') add_text("\n");
   }
   ~Manifest() {
     if (descriptor_ >= 0) ::close(descriptor_);
@@ -71,9 +77,14 @@ class Manifest {
     if (descriptor_ < 0) return;
     if (::write(descriptor_, text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
         ::fsync(descriptor_) != 0) {
-      fail("--manifest: cannot be written");
+      fail_to_write();
     }
   }
+  [[noreturn]] void fail_to_write() const {
+    fail("--manifest {}: cannot be written: {}", path_, std::system_category().message(errno));
+  }
+
+  std::string path_;
   int descriptor_ = -1;
 };
 
@@ -105,7 +116,6 @@ class MemoryModel {
 };
 
 InputRule rule_of(const ManyArguments& arguments, const ManyRun& run) {
-  if (run.fit.quality && arguments.format != "jpg") fail("--quality: belongs to --format jpg");
   InputRule rule = run.rule;
   rule.suffix = std::filesystem::path(rule.suffix).replace_extension("." + arguments.format).string();
   return rule;
@@ -131,20 +141,23 @@ class ManyFiles {
   ExitCode work() {
     const InterruptGuard interrupt;
     start_ = Clock::now();
-    sort_out();
-    bool asked = false;
-    while (!workers_.empty() || (!waiting_.empty() && !asked)) {
-      while (!asked && may_start()) begin(waiting_.front());
+    sort_out(interrupt);
+    if (interrupt.signal() != 0) {
+      waiting_.clear();
+      asked_ = true;
+    }
+    while (!workers_.empty() || (!waiting_.empty() && !asked_)) {
+      while (!asked_ && may_start()) begin(waiting_.front());
       wait_for_news();
       update();
-      if (interrupt.signal() == 0 || asked) continue;
-      asked = true;
+      if (interrupt.signal() == 0 || asked_) continue;
+      asked_ = true;
       for (const Worker& worker : workers_) worker.process->ask_to_end();
     }
     progress_.finish();
     write_index();
-    tell_end(asked);
-    if (asked) return exit_code_of(interrupt.signal());
+    tell_end(asked_);
+    if (asked_) return exit_code_of(interrupt.signal());
     return failures_.empty() ? ExitCode::ok : ExitCode::some_failed;
   }
 
@@ -155,7 +168,8 @@ class ManyFiles {
   void check_report() const {
     const std::string& folder = run_.fit.report;
     if (folder.empty()) return;
-    if (fs::exists(folder) && !fs::is_directory(folder)) {
+    std::error_code ignored;
+    if (fs::exists(folder, ignored) && !fs::is_directory(folder, ignored)) {
       fail("--report {}: is a file, and of several inputs it is a folder that gets a page for each, and an index",
            folder);
     }
@@ -167,10 +181,12 @@ class ManyFiles {
     }
     for (const auto& [page, input] : pages) {
       const std::string path = (fs::path(folder) / page).string();
-      if (!run_.fit.force && fs::exists(path) && !is_report(path))
+      if (!run_.fit.force && fs::exists(path, ignored) && !is_report(path))
         fail("{}: exists already; --force replaces it", path);
     }
-    fs::create_directories(folder);
+    std::error_code error;
+    fs::create_directories(folder, error);
+    if (error) fail("--report {}: cannot be made: {}", folder, error.message());
   }
 
   void write_index() const {
@@ -183,33 +199,53 @@ class ManyFiles {
   }
 
   // Keeps what is there already, and refuses what is in the way.
-  void sort_out() {
-    for (std::size_t i = 0; i < files_.size(); ++i) {
+  void sort_out(const InterruptGuard& interrupt) {
+    for (std::size_t i = 0; i < files_.size() && interrupt.signal() == 0; ++i) {
       const InputFile& file = files_[i];
-      if (!fs::exists(file.output)) {
-        waiting_.push_back(i);
-      } else if (was_made_alike(file)) {
+      std::error_code error;
+      const fs::file_status status = fs::status(file.output, error);
+      const State state = fs::exists(status) ? state_of(file) : State::absent;
+      if (error && status.type() != fs::file_type::not_found) {
+        failed(i, fmt::format("{}: {}: {}", file.path, file.output, error.message()));
+      } else if (state == State::alike) {
         ++state_.done;
         ++state_.kept;
-      } else if (run_.fit.force) {
-        waiting_.push_back(i);
-      } else {
+      } else if (state == State::other && !run_.fit.force) {
         failed(i, fmt::format("{}: {} is there already, and was made of another input or with other settings: --force "
                               "replaces it",
                               file.path, file.output));
+      } else {
+        waiting_.push_back(i);
+        if (state == State::unfinished) unfinished_.insert(i);
       }
     }
     for (const std::size_t i : waiting_) state_.pixels += files_[i].pixels;
   }
 
-  [[nodiscard]] bool was_made_alike(const InputFile& file) const {
+  enum class State : uint8_t { absent, alike, unfinished, other };
+
+  // Of a result that is there.
+  [[nodiscard]] State state_of(const InputFile& file) const {
     try {
-      const auto text = find_text(read_file(file.output), kRecordKeyword);
+      const auto record = find_text(read_beginning(file.output), kRecordKeyword);
+      if (!record) return State::other;
       const ParsedCommand line = settled(file);
-      return text && is_record_of(*text, line, in_force(line), sha256_hex(read_file(file.path)));
+      const std::string sha256 = sha256_hex(read_file(file.path));
+      if (is_record_of(*record, line, in_force(line), sha256)) return State::alike;
+      return is_unfinished_record(*record, sha256) ? State::unfinished : State::other;
     } catch (const Error&) {
-      return false;  // and what is wrong with it is told when it is replaced
+      return State::other;  // and what is wrong with it is told when it is replaced
     }
+  }
+
+  // As much of a file as holds its metadata.
+  static std::vector<uint8_t> read_beginning(const std::string& path) {
+    constexpr std::size_t kMost = std::size_t{4} << 20;
+    std::vector<uint8_t> bytes(kMost);
+    std::ifstream file(path, std::ios::binary);
+    file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    bytes.resize(static_cast<std::size_t>(file.gcount()));
+    return bytes;
   }
 
   [[nodiscard]] ParsedCommand settled(const InputFile& file) const {
@@ -241,14 +277,22 @@ class ManyFiles {
     const fs::path folder = fs::path(file.output).parent_path();
     if (!folder.empty()) fs::create_directories(folder, error);
     if (error) return failed(i, fmt::format("{}: cannot be made: {}", folder.string(), error.message()));
-    workers_.push_back({.file = i,
-                        .process = std::make_unique<ChildProcess>([&] { return run_in_child(file); }),
-                        .start = Clock::now(),
-                        .memory = model_.of(file.pixels)});
+    try {
+      auto process = std::make_unique<ChildProcess>([this, i] { return run_in_child(i); });
+      workers_.push_back(
+          {.file = i, .process = std::move(process), .start = Clock::now(), .memory = model_.of(file.pixels)});
+    } catch (const Error&) {
+      // No more of them, then.
+      if (workers_.empty()) throw;
+      jobs_ = static_cast<int>(workers_.size());
+      waiting_.push_front(i);
+    }
   }
 
-  ExitCode run_in_child(const InputFile& file) const {
+  ExitCode run_in_child(std::size_t i) const {
+    const InputFile& file = files_[i];
     FitArguments& fit = run_.fit;
+    const bool anew = fit.force;
     fit.input = file.path;
     fit.output = file.output;
     fit.json = fit.quiet = fit.final_only = true;
@@ -259,8 +303,17 @@ class ManyFiles {
       fit.report = page.string();
       fit.force = true;  // the output has been looked at, and an earlier page is replaced
     }
+    if (unfinished_.contains(i)) fit.force = true;
     const std::string checkpoint = file.output + ".ckpt";
-    if (fs::exists(checkpoint) && is_of_this(checkpoint, file)) fit.resume = checkpoint;
+    if (!anew && fs::is_regular_file(checkpoint)) {
+      if (!is_of_this(checkpoint, file)) {
+        fail(
+            "{}: is of a run with other settings or another input: give these again to go on with it, or --force to "
+            "begin anew",
+            checkpoint);
+      }
+      fit.resume = checkpoint;
+    }
     return run_.run_one();
   }
 
@@ -269,7 +322,7 @@ class ManyFiles {
     try {
       const Archive archive = read_checkpoint(checkpoint);
       const ParsedCommand line = settled(file);
-      return Settings(line, in_force(line)).agrees(Settings::parse(archive.text("settings"))) &&
+      return Settings(line, in_force(line)).agrees(Settings::parse(archive.text("settings")), line.given("threads")) &&
              archive.text("input_sha256") == sha256_hex(read_file(file.path));
     } catch (const Error&) {
       return false;
@@ -313,9 +366,9 @@ class ManyFiles {
     const InputFile& file = files_[worker.file];
     const ChildProcess::End end = worker.process->wait();
     model_.learn(file.pixels, end.peak_bytes);
-    if (is_signal_asked_for(end.exit_code)) return;  // not done, and not failed either
-    if (end.signal == SIGKILL && alone_ != worker.file) {
-      // The system kills where memory runs out: once more, with nothing beside it.
+    if (asked_ && is_ending(end.exit_code)) return;  // not done, and not failed either
+    if ((end.signal == SIGKILL || is_ending(end.exit_code)) && alone_ != worker.file) {
+      // The system kills where memory runs out, and so do others before it: once more, with nothing beside it.
       alone_ = worker.file;
       waiting_.push_front(worker.file);
       return;
@@ -323,8 +376,8 @@ class ManyFiles {
     if (alone_ == worker.file) alone_.reset();
     if (end.exit_code == 0 && worker.result.find("output") != nullptr) {
       succeeded(file, worker, seconds_since(worker.start));
-    } else if (end.signal != 0) {
-      failed(worker.file, fmt::format("{}: its process was ended by signal {}{}", file.path, end.signal,
+    } else if (end.signal != 0 || is_ending(end.exit_code)) {
+      failed(worker.file, fmt::format("{}: its process was ended by signal {}{}", file.path, end.exit_code - 128,
                                       end.signal == SIGKILL ? ", as the system does where memory runs out" : ""));
     } else {
       const std::string error = worker.error.empty() ? "failed" : worker.error;
@@ -332,7 +385,8 @@ class ManyFiles {
     }
   }
 
-  static bool is_signal_asked_for(int code) {
+  // Whether a process that ends so has got a signal to end.
+  static bool is_ending(int code) {
     return code == static_cast<int>(ExitCode::interrupted) || code == static_cast<int>(ExitCode::terminated) ||
            code == static_cast<int>(ExitCode::hung_up);
   }
@@ -349,7 +403,11 @@ class ManyFiles {
   void tell_warnings(const InputFile& file, const Json& result) {
     const Json* warnings = result.find("warnings");
     if (warnings == nullptr) return;
-    for (const Json& one : warnings->elements()) progress_.say("warning: " + file.path + ": " + one.text_or({}));
+    for (const Json& one : warnings->elements()) {
+      const std::string text = one.text_or({});
+      const bool is_whole = text.starts_with("warning: ") || text.starts_with("note: ");
+      progress_.say(is_whole ? text : "warning: " + file.path + ": " + text);
+    }
   }
 
   void failed(std::size_t i, const std::string& message) {
@@ -405,7 +463,9 @@ class ManyFiles {
   int threads_ = 1, jobs_ = 1;
   std::size_t memory_ = 0;  // bytes that all together may hold; 0: nobody knows
   std::deque<std::size_t> waiting_;
+  std::set<std::size_t> unfinished_;  // whose results a run has left before its end: they are replaced
   std::vector<Worker> workers_;
+  bool asked_ = false;                // by a signal, to end
   std::optional<std::size_t> alone_;  // a file that was killed is done once more, with nothing beside it
   MemoryModel model_;
   ManyState state_;
@@ -475,6 +535,12 @@ ExitCode run_files(const ManyArguments& arguments, const ManyRun& run) {
       fail("--{}: belongs to several inputs, a folder or --output-dir", arguments.jobs ? "jobs" : "manifest");
     }
     run.fit.input = arguments.files.inputs[0];
+    if (run.line.given("output") && arguments.format != "png") {
+      fail("--format {}: -o says it by its ending: leave out one of the two", arguments.format);
+    }
+    if (arguments.format != "png" && !is_stream(run.fit.input)) {
+      run.fit.output = fs::path(run.fit.input).replace_extension(rule_of(arguments, run).suffix).string();
+    }
     return run.run_one();
   }
   if (run.line.given("output")) {
@@ -483,6 +549,7 @@ ExitCode run_files(const ManyArguments& arguments, const ManyRun& run) {
   for (const char* name : kOfOneFile) {
     if (run.line.given(name)) fail("--{}: is about one file, and there may be several", name);
   }
+  if (run.fit.quality && arguments.format != "jpg") fail("--quality: belongs to --format jpg");
   return ManyFiles(arguments, run).work();
 }
 

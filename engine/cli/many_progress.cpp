@@ -48,10 +48,12 @@ void ManyProgress::show(const ManyState& state) {
   const std::size_t room = terminal_columns() - 1;
   const std::string with_bar = bar(share) + " " + line;
   std::string text = (with_bar.size() <= room ? with_bar : line).substr(0, room);
-  for (const std::string& one : state.under_way) text += "\n" + printable("  " + one).substr(0, room);
+  // What has scrolled away can't be rewritten.
+  const std::size_t shown = std::min(state.under_way.size(), std::max<std::size_t>(terminal_rows(), 3) - 2);
+  for (std::size_t i = 0; i < shown; ++i) text += "\n" + printable("  " + state.under_way[i]).substr(0, room);
   clear();
   print_to(stderr, text);
-  lines_ = 1 + state.under_way.size();
+  lines_ = 1 + shown;
 }
 
 void ManyProgress::file(const ManyState& state, const std::string& text) {
@@ -61,13 +63,13 @@ void ManyProgress::file(const ManyState& state, const std::string& text) {
 
 void ManyProgress::error(const std::string& text) {
   clear();
-  print_to(stderr, "hourglass: " + text + "\n");
+  print_to(stderr, "hourglass: " + printable(text) + "\n");
 }
 
 void ManyProgress::say(const std::string& text) {
   if (quiet_) return;
   clear();
-  print_to(stderr, text + "\n");
+  print_to(stderr, printable(text) + "\n");
 }
 
 void ManyProgress::finish() {

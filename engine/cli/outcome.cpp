@@ -30,7 +30,8 @@ void take_time_of(const std::string& from, const std::string& to) {
 Metadata metadata_of(const RunRequest& request, const Outcome& outcome) {
   Metadata metadata = request.what.input.metadata;
   std::erase_if(metadata.text, [&](const auto& entry) { return entry.first == kRecordKeyword; });
-  metadata.text.emplace_back(kRecordKeyword, outcome.record);
+  if (request.format == ImageFormat::jpeg && metadata.exif.size() > kMaxJpegExif) metadata.exif.clear();
+  metadata.text.emplace_back(kRecordKeyword, outcome.record + (outcome.result.interrupted ? kUnfinishedLine : ""));
   return metadata;
 }
 

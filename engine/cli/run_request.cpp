@@ -1,5 +1,7 @@
 #include "engine/cli/run_request.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <system_error>
@@ -134,7 +136,13 @@ RunRequest resolve_run(const FitArguments& arguments, const FitCall& call, const
   check_files(request, arguments);
   if (what.reference != nullptr) request.original = *what.reference;
   if (!request.reference.empty()) request.original = load_reference(request, what.task.baseline());
-  const std::string lost = lost_in_png(what.input.metadata, what.task.baseline().channels);
+  std::string lost;
+  if (request.format == ImageFormat::png) {
+    lost = lost_in_png(what.input.metadata, what.task.baseline().channels);
+  } else if (what.input.metadata.exif.size() > kMaxJpegExif) {
+    lost =
+        fmt::format("its EXIF block of {} bytes is too long for a JPEG and left out", what.input.metadata.exif.size());
+  }
   if (!lost.empty()) request.file_notes.push_back("warning: " + request.input + ": " + lost);
   return request;
 }
@@ -160,8 +168,14 @@ bool is_record_of(const std::string& record, const ParsedCommand& line, const Na
                   const std::string& input_sha256) {
   const auto has = [&](const std::string& text) { return record.find("\n" + text) != std::string::npos; };
   const std::vector<std::string> files = lines_of_files(line);
-  return Settings(line, in_force).agrees(Settings::of_command_line(record.substr(0, record.find('\n')))) &&
-         has(input_line(input_sha256)) && has(versions() + "\n") && std::all_of(files.begin(), files.end(), has);
+  const Settings done = Settings::of_command_line(record.substr(0, record.find('\n')));
+  return Settings(line, in_force).agrees(done, line.given("threads")) && has(input_line(input_sha256)) &&
+         has(versions() + "\n") && !has(kUnfinishedLine) && std::all_of(files.begin(), files.end(), has);
+}
+
+bool is_unfinished_record(const std::string& record, const std::string& input_sha256) {
+  return record.find("\n" + input_line(input_sha256)) != std::string::npos &&
+         record.find(std::string("\n") + kUnfinishedLine) != std::string::npos;
 }
 
 }  // namespace hourglass::cli

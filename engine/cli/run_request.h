@@ -78,9 +78,14 @@ std::string checkpoint_path(const FitArguments& arguments, const RunRequest& req
 // What repeats a run, line by line: the command, SHA-256 of input, network (empty: none) and the other files that the
 // settings name, the versions.
 std::string record_of(const RunRequest& request, const Settings& settings, const std::string& network_sha256);
-// Whether the record is of a run of these settings with such an input: the line as choose_method() leaves it, with the
-// values of `in_force`.
+// Added to the record of a result that a run has left before its end.
+inline constexpr const char* kUnfinishedLine = "unfinished\n";
+
+// Whether the record is of a whole run of these settings with such an input: the line as choose_method() leaves it,
+// with the values of `in_force`. How many threads it had counts where the line says it.
 bool is_record_of(const std::string& record, const ParsedCommand& line, const NamedValues& in_force,
                   const std::string& input_sha256);
+// Whether it is of a run with such an input that was ended early.
+bool is_unfinished_record(const std::string& record, const std::string& input_sha256);
 
 }  // namespace hourglass::cli

@@ -129,6 +129,7 @@ ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& 
   const bool replaced = first && session.is_ahead();
   if (request.final_only && interrupt.signal() != 0) return exit_code_of(interrupt.signal());
   Outcome outcome = first && !replaced ? session.leave(std::move(*first)) : session.finish(progress, interrupt);
+  if (leaves_nothing(request, outcome)) return exit_code_of(interrupt.signal());
   progress.finish();
   if (outcome.method == kFit) write_result(request, outcome, replaced);
   session.close(outcome, progress);

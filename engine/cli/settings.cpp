@@ -62,14 +62,16 @@ Settings Settings::of_command_line(const std::string& line) {
   return settings;
 }
 
-bool Settings::agrees(const Settings& done) const {
+bool Settings::agrees(const Settings& done, bool with_threads) const {
   std::map<std::string, std::string> rest = done.values_;
   for (const auto& [name, value] : values_) {
+    if (name == "threads" && !with_threads) continue;
     const auto found = rest.find(name);
     if (found == rest.end() || !same_value(found->second, value)) return false;
     rest.erase(found);
   }
   for (const char* name : kDecidedByRun) rest.erase(name);
+  if (!with_threads) rest.erase("threads");
   return command_ == done.command_ && rest.empty();
 }
 

@@ -32,8 +32,8 @@ class Settings {
   static Settings of_command_line(const std::string& line);
 
   // Whether a run of the settings `done` has done what these ask for: it has their values and no others, but where
-  // these leave to the run what it decides for itself (kDecidedByRun).
-  [[nodiscard]] bool agrees(const Settings& done) const;
+  // these leave to the run what it decides for itself (kDecidedByRun). with_threads: so must their number be.
+  [[nodiscard]] bool agrees(const Settings& done, bool with_threads) const;
 
   // Gives the command the values for what its command line leaves open. Throws Error for another command, and for what
   // the command line says otherwise; only `threads` may differ.

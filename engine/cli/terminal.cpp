@@ -19,6 +19,12 @@ std::size_t terminal_columns() {
   return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kUsual;
 }
 
+std::size_t terminal_rows() {
+  winsize size{};
+  constexpr std::size_t kUsual = 24;
+  return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 ? size.ws_row : kUsual;
+}
+
 std::string bar(double share) {
   constexpr int kWidth = 20;
   const int full = static_cast<int>(share * kWidth);

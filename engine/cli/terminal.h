@@ -12,6 +12,8 @@ inline constexpr double kTerminalInterval = 0.1;  // seconds between rewrites
 bool is_terminal();
 // How many columns it has; 80 where it does not say.
 std::size_t terminal_columns();
+// And rows; 24 where it does not say.
+std::size_t terminal_rows();
 // "[=====>    ]"; share: 0 to 1.
 std::string bar(double share);
 

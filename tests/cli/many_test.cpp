@@ -1,6 +1,7 @@
 // Several files in one run, end to end.
 #include <doctest/doctest.h>
 #include <signal.h>  // kill is POSIX
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -68,6 +69,24 @@ std::vector<nlohmann::json> objects_of(const std::string& lines) {
 std::string text_of(const std::string& path) {
   const std::vector<uint8_t> bytes = read_file(path);
   return {bytes.begin(), bytes.end()};
+}
+
+// Process ids of the children that this test's children have.
+Names children_of_children() {
+  const auto children = [](const std::string& parent) {
+    Names ids;
+    std::error_code ignored;
+    for (const auto& task : fs::directory_iterator("/proc/" + parent + "/task", ignored)) {
+      std::ifstream file(task.path() / "children");
+      for (std::string id; file >> id;) ids.push_back(id);
+    }
+    return ids;
+  };
+  Names found;
+  for (const std::string& child : children("self")) {
+    for (const std::string& id : children(child)) found.push_back(id);
+  }
+  return found;
 }
 
 Run filter(Names arguments) {
@@ -355,6 +374,74 @@ TEST_CASE("results may be JPEGs, which are kept and passed over like PNGs") {
   CHECK(filter({folder / "photos", "-r", "--format", "jpg", "--quality", "91"}).exit_code == 3);
   check_fails(filter({folder / "photos", "-r", "--quality", "90"}), 1, "--quality: belongs to --format jpg");
   CHECK(filter({folder / "photos", "-r"}).err.find("3 files: 3 restored (") != std::string::npos);
+}
+
+TEST_CASE("what a single run has left before its end is done again, and counts of threads make no difference unasked") {
+  const TemporaryFolder folder;
+  const std::string photos = folder / "photos", input = photos + "/a.jpg", output = photos + "/a.restored.png";
+  fs::create_directories(photos);
+  write_file_atomically(input, encode_jpeg(make_picture(96, 96, 3), {.quality = 10}), true);  // large enough to learn
+  // Killed: the filter's result is there. Interrupted: what the lesson had come to.
+  for (const int signal : {SIGKILL, SIGTERM}) {
+    const Run left = run_and_signal_when({"restore", input, "--threads", "1", "--lessons", "100000", "--force"}, signal,
+                                         [&] { return fs::exists(output); });
+    CHECK(left.exit_code == 128 + signal);
+    REQUIRE(fs::exists(output));
+    const Run result = run({"restore", photos, "-r", "--lessons", "8"});
+    CAPTURE(result.err);
+    CHECK(result.err.find("1 file: 1 restored") != std::string::npos);
+    CHECK(run({"restore", photos, "-r", "--lessons", "8"}).err.find("1 kept as it was") != std::string::npos);
+    fs::remove(output);
+  }
+  // Among others a file may have fewer threads.
+  CHECK(run({"restore", photos, "-r", "--fast", "--jobs", "1"}).exit_code == 0);
+  save_jpeg(photos + "/b.jpg", 16);
+  CHECK(run({"restore", photos, "-r", "--fast"}).err.find("1 restored, 1 kept as it was") != std::string::npos);
+  CHECK(run({"restore", photos, "-r", "--fast", "--threads", "17"}).exit_code == 3);
+}
+
+TEST_CASE("earlier results that a pattern names too are no inputs, and odd names end nothing") {
+  const TemporaryFolder folder;
+  const std::string photos = folder / "photos", a = photos + "/a.jpg", results = folder / "results";
+  save_jpeg(a, 16);
+  CHECK(filter({a, "--format", "jpg"}).exit_code == 0);
+  const std::string result = photos + "/a.restored.jpg";
+  REQUIRE(fs::exists(result));
+  const Run again = filter({a, result, "--format", "jpg"});
+  CAPTURE(again.err);
+  CHECK(again.err.find("1 kept as it was") != std::string::npos);
+  check_fails(filter({a, "-o", folder / "x.png", "--format", "jpg"}), 1, "--format jpg: -o says it by its ending");
+  // A name that leaves no room for the result's, and one that would colour a terminal.
+  save_jpeg(photos + "/" + std::string(249, 'n') + ".jpg", 16);
+  std::ofstream(photos + "/\x1b[31m.jpg", std::ios::binary) << text_of(a).substr(0, 300);
+  const Run odd = filter({photos, "-r", "--output-dir", results});
+  CHECK(odd.exit_code == 3);
+  CHECK(odd.err.find("3 files: 1 restored, 2 failed") != std::string::npos);
+  CHECK(odd.err.find("File name too long") != std::string::npos);
+  CHECK(odd.err.find('\x1b') == std::string::npos);
+  // Pipes give no image twice.
+  REQUIRE(::mkfifo((folder / "pipe.jpg").c_str(), 0600) == 0);
+  check_fails(filter({a, folder / "pipe.jpg"}), 1, "is no regular file");
+}
+
+TEST_CASE("a process that others have ended is begun once more, alone, and told of when that ends so too") {
+  const TemporaryFolder folder;
+  const std::string photos = folder / "photos";
+  save_jpeg(photos + "/a.jpg", 160, 1);
+  save_jpeg(photos + "/b.jpg", 160, 2);
+  // As soon as its children are there, they are killed, twice.
+  int killed = 0;
+  const Run result =
+      run_and_signal_when({"restore", photos, "-r", "--lessons", "20", "--threads", "1", "--jobs", "2"}, SIGCONT, [&] {
+        for (const std::string& child : children_of_children()) {
+          if (killed < 2 && ::kill(std::stoi(child), SIGTERM) == 0) ++killed;
+        }
+        return killed >= 2;
+      });
+  CAPTURE(result.err);
+  CHECK(killed == 2);
+  CHECK(result.exit_code == 0);
+  CHECK(result.err.find("2 files: 2 restored") != std::string::npos);
 }
 
 TEST_CASE("the time of the input is kept where that is asked for") {
