@@ -207,7 +207,7 @@ class ManyFiles {
       const State state = fs::exists(status) ? state_of(file) : State::absent;
       if (error && status.type() != fs::file_type::not_found) {
         failed(i, fmt::format("{}: {}: {}", file.path, file.output, error.message()));
-      } else if (state == State::alike) {
+      } else if (state == State::alike && has_page(file)) {
         ++state_.done;
         ++state_.kept;
       } else if (state == State::other && !run_.fit.force) {
@@ -216,10 +216,15 @@ class ManyFiles {
                               file.path, file.output));
       } else {
         waiting_.push_back(i);
-        if (state == State::unfinished) unfinished_.insert(i);
+        if (state == State::unfinished || state == State::alike) replaced_.insert(i);
       }
     }
     for (const std::size_t i : waiting_) state_.pixels += files_[i].pixels;
+  }
+
+  [[nodiscard]] bool has_page(const InputFile& file) const {
+    const std::string& folder = run_.fit.report;
+    return folder.empty() || is_report((fs::path(folder) / page_of(file)).string());
   }
 
   enum class State : uint8_t { absent, alike, unfinished, other };
@@ -303,7 +308,7 @@ class ManyFiles {
       fit.report = page.string();
       fit.force = true;  // the output has been looked at, and an earlier page is replaced
     }
-    if (unfinished_.contains(i)) fit.force = true;
+    if (replaced_.contains(i)) fit.force = true;
     const std::string checkpoint = file.output + ".ckpt";
     if (!anew && fs::is_regular_file(checkpoint)) {
       if (!is_of_this(checkpoint, file)) {
@@ -463,7 +468,7 @@ class ManyFiles {
   int threads_ = 1, jobs_ = 1;
   std::size_t memory_ = 0;  // bytes that all together may hold; 0: nobody knows
   std::deque<std::size_t> waiting_;
-  std::set<std::size_t> unfinished_;  // whose results a run has left before its end: they are replaced
+  std::set<std::size_t> replaced_;  // whose results a run has left before its end, or lack the page that is asked for
   std::vector<Worker> workers_;
   bool asked_ = false;                // by a signal, to end
   std::optional<std::size_t> alone_;  // a file that was killed is done once more, with nothing beside it

@@ -347,6 +347,11 @@ TEST_CASE("several files have a folder of reports and an index, which is made an
     CAPTURE(part);
     CHECK(index.find(part) != std::string::npos);
   }
+  // A run without a report comes to one by doing the files again.
+  fs::remove(reports + "/a.html");
+  const Run once_more = command();
+  CHECK(once_more.err.find("1 restored, 2 kept") != std::string::npos);
+  CHECK(fs::exists(reports + "/a.html"));
   // What is kept has its page and its row.
   fs::remove(photos + "/cut.jpg");
   fs::remove(folder / "results/b.restored.png");
