@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #endif
 
+#include "engine/cli/interrupt.h"
 #include "engine/cli/json.h"
 #include "engine/cli/output.h"
 #include "graph/error.h"
@@ -23,18 +24,16 @@
 namespace hourglass::cli {
 namespace {
 
-constexpr std::array kEnding{SIGINT, SIGTERM, SIGHUP};
-
 sigset_t ending_signals() {
   sigset_t set;
   ::sigemptyset(&set);
-  for (const int number : kEnding) ::sigaddset(&set, number);
+  for (const int number : InterruptGuard::kSignals) ::sigaddset(&set, number);
   return set;
 }
 
 // Until the work has handlers of its own, such a signal ends the process.
 void handle_by_default() {
-  for (const int number : kEnding) {
+  for (const int number : InterruptGuard::kSignals) {
     struct sigaction action {};
     ::sigaction(number, nullptr, &action);
     if (action.sa_handler == SIG_IGN) continue;

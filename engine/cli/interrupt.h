@@ -11,6 +11,8 @@ namespace hourglass::cli {
 // Installs the handlers while it lives, but none for a signal that the program was started to ignore.
 class InterruptGuard {
  public:
+  static constexpr std::array kSignals{SIGINT, SIGTERM, SIGHUP};
+
   InterruptGuard();
   ~InterruptGuard();
   InterruptGuard(const InterruptGuard&) = delete;
@@ -20,7 +22,6 @@ class InterruptGuard {
   [[nodiscard]] int signal() const;
 
  private:
-  static constexpr std::array kSignals{SIGINT, SIGTERM, SIGHUP};
   std::array<struct sigaction, kSignals.size()> before_{};
 };
 

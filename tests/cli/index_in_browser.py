@@ -6,7 +6,6 @@ usage: index_in_browser.py HOURGLASS
 
 Exit code 77 where there is no Chromium (apt-get install chromium).
 """
-import json
 import struct
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import zlib
 from pathlib import Path
 from urllib.parse import unquote
 
-from report_in_browser import WATCH, find_chromium, open_page
+from report_in_browser import find_chromium, use_page
 
 FILES = 300
 USE = """<script>
@@ -105,7 +104,6 @@ def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     chromium = find_chromium()
-    failed = False
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photos, reports = make_photos(sys.argv[1], folder), folder / "reports"
@@ -114,15 +112,8 @@ def main():
         if done.returncode != 3:
             sys.exit(f"exit code {done.returncode}: {done.stderr.decode()}")
         text = (reports / "index.html").read_text(encoding="utf-8")
-        page = folder / "watched.html"
-        page.write_text(text.replace("<head>", "<head>" + WATCH, 1).replace("</body>", USE + "</body>"),
-                        encoding="utf-8")
-        for dark in (False, True):
-            result, console = open_page(chromium, page, folder, dark)
-            wrong = check(result, console, reports)
-            if wrong:
-                failed = True
-                print(f"{'dark' if dark else 'light'}: wrong: {', '.join(wrong)}\n{json.dumps(result)[:3000]}", *console, sep="\n")
+        failed = not use_page(chromium, text, USE, folder,
+                              lambda result, console, dark: check(result, console, reports))
     print("failed" if failed else f"the index of {FILES} files works")
     sys.exit(failed)
 

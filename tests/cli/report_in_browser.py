@@ -104,6 +104,22 @@ def find_chromium():
     return chromium
 
 
+def use_page(chromium, text, use, folder, check):
+    """Opens the page in light and dark, with what watches it and a script that uses it. Whether all is as it should be:
+    check(result, console, dark) lists what is not, which is printed."""
+    page = folder / "watched.html"
+    page.write_text(text.replace("<head>", "<head>" + WATCH, 1).replace("</body>", use + "</body>"), encoding="utf-8")
+    all_right = True
+    for dark in (False, True):
+        result, console = open_page(chromium, page, folder, dark)
+        wrong = check(result, console, dark)
+        if wrong:
+            all_right = False
+            print(f"{'dark' if dark else 'light'}: wrong: {', '.join(wrong)}\n{json.dumps(result)[:3000]}", *console,
+                  sep="\n")
+    return all_right
+
+
 def check(result, console, dark):
     """What is wrong, as texts."""
     near = lambda a, b, room: abs(a - b) <= room
@@ -132,19 +148,10 @@ def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
     chromium = find_chromium()
-    failed = False
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         text = make_report(sys.argv[1], sys.argv[2], folder)
-        page = folder / "watched.html"
-        page.write_text(text.replace("<head>", "<head>" + WATCH, 1).replace("</body>", USE + "</body>"),
-                        encoding="utf-8")
-        for dark in (False, True):
-            result, console = open_page(chromium, page, folder, dark)
-            wrong = check(result, console, dark)
-            if wrong:
-                failed = True
-                print(f"{'dark' if dark else 'light'}: wrong: {', '.join(wrong)}\n{json.dumps(result)}", *console, sep="\n")
+        failed = not use_page(chromium, text, USE, folder, check)
     print("failed" if failed else "the report works in light and dark")
     sys.exit(failed)
 
