@@ -23,6 +23,7 @@ namespace fs = std::filesystem;
 // A file, and the place of its result below the output folder, still with its own ending.
 struct Found {
   fs::path path, place;
+  std::optional<ImageHeader> header = {};
 };
 
 fs::path place_of_listed(const fs::path& path) {
@@ -44,8 +45,7 @@ std::vector<std::string> read_list(const InputArguments& arguments) {
 }
 
 // Whether it looks like an image, by its name or by its first bytes.
-bool is_taken(const fs::path& path, const InputRule& rule) {
-  const std::optional<ImageHeader> header = find_image_header(path.string());
+bool is_taken(const fs::path& path, const std::optional<ImageHeader>& header, const InputRule& rule) {
   if (header) return !rule.format || header->format == *rule.format;
   if (::access(path.c_str(), R_OK) == 0) return false;
   // What can't be read is told of when its turn comes.
@@ -77,31 +77,29 @@ void add_folder(const fs::path& folder, const fs::path& top, const InputRule& ru
   std::stable_partition(files.begin(), files.end(), [&](const fs::path& path) { return !is_link(path); });
   const std::string own = fs::path(rule.suffix).stem().string();  // ".restored"
   for (const fs::path& file : files) {
-    if (file.stem().string().ends_with(own) || !is_taken(file, rule)) continue;
-    found.push_back({.path = file, .place = file.lexically_relative(top)});
+    if (file.stem().string().ends_with(own)) continue;
+    const std::optional<ImageHeader> header = find_image_header(file.string());
+    if (!is_taken(file, header, rule)) continue;
+    found.push_back({.path = file, .place = file.lexically_relative(top), .header = header});
   }
   for (const fs::path& below : folders) add_folder(below, top, rule, found);
 }
 
-// A named file must be there and be an image; a broken one is told of when its turn comes.
-void check_named(const std::string& path) {
+// Of a named file, which must be there and be an image; a broken one is told of when its turn comes.
+ImageHeader header_of_named(const std::string& path) {
   std::error_code error;
   if (!fs::exists(path, error)) {
     fail("{}: does not exist{}", path, path.ends_with('\r') ? " (the name ends with a carriage return)" : "");
   }
   if (!fs::is_regular_file(path, error)) fail("{}: is no regular file, and of several inputs each must be one", path);
-  if (find_image_header(path)) return;
+  if (const std::optional<ImageHeader> header = find_image_header(path)) return *header;
   read_image(path);  // says what it is
   fail("{}: is neither a JPEG nor a PNG file", path);
 }
 
 // Whether hourglass has made the file, as its metadata says.
 bool is_result(const std::string& path) {
-  try {
-    return find_text(read_file(path), kRecordKeyword).has_value();
-  } catch (const Error&) {
-    return false;
-  }
+  return find_text(read_beginning(path, kMetadataWithin), kRecordKeyword).has_value();
 }
 
 // "2/8" of the files: they go, large ones first, each to the part that has the fewest pixels yet.
@@ -140,8 +138,7 @@ std::vector<InputFile> find_input_files(const InputArguments& arguments, const I
       fail("-: standard input is one file, and others are named beside it: save it as a file first");
     std::error_code error;
     if (!fs::is_directory(input, error)) {
-      check_named(input);
-      found.push_back({.path = input, .place = fs::path(input).filename()});
+      found.push_back({.path = input, .place = fs::path(input).filename(), .header = header_of_named(input)});
     } else if (arguments.recursive) {
       add_folder(input, input, rule, found);
     } else {
@@ -150,8 +147,7 @@ std::vector<InputFile> find_input_files(const InputArguments& arguments, const I
   }
   if (!arguments.files_from.empty()) {
     for (const std::string& name : read_list(arguments)) {
-      check_named(name);
-      found.push_back({.path = name, .place = place_of_listed(name)});
+      found.push_back({.path = name, .place = place_of_listed(name), .header = header_of_named(name)});
     }
   }
   if (found.empty()) {
@@ -170,11 +166,12 @@ std::vector<InputFile> find_input_files(const InputArguments& arguments, const I
       fail("{} and {}: would both be written to {}: rename one, or give them in two runs", other->second, path,
            output.string());
     }
-    const std::optional<ImageHeader> header = find_image_header(path);
+    const std::optional<ImageHeader>& header = one.header;
     fs::path place = one.place;
     files.push_back({.path = path,
                      .output = output.string(),
                      .place = place.replace_extension().generic_string(),
+                     .format = header ? std::optional(header->format) : std::nullopt,
                      .pixels = header ? header->width * header->height : 0});
   }
   for (const auto& [output, input] : by_output) {

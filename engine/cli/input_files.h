@@ -25,8 +25,9 @@ struct InputArguments {
 
 struct InputFile {
   std::string path, output;
-  std::string place;   // of the result below the output folder, or below the input's own; without an ending
-  int64_t pixels = 0;  // 0 where its header does not say
+  std::string place;  // of the result below the output folder, or below the input's own; without an ending
+  std::optional<ImageFormat> format = {};  // by its first bytes; none where it can't be read
+  int64_t pixels = 0;                      // 0 where its header does not say
 };
 
 // How a command treats what it finds.

@@ -11,7 +11,6 @@
 #include <chrono>
 #include <deque>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <memory>
 #include <set>
@@ -50,7 +49,7 @@ using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // What options are about one file alone.
-constexpr const char* kOfOneFile[] = {"reference", "history", "profile", "checkpoint", "resume", "mask"};
+constexpr const char* kOfOneFile[] = {"reference", "history", "profile", "checkpoint", "resume"};
 
 // A record of each file that ends, a line of JSON; every line is on disk before the next file begins.
 class Manifest {
@@ -232,7 +231,7 @@ class ManyFiles {
   // Of a result that is there.
   [[nodiscard]] State state_of(const InputFile& file) const {
     try {
-      const auto record = find_text(read_beginning(file.output), kRecordKeyword);
+      const auto record = find_text(read_beginning(file.output, kMetadataWithin), kRecordKeyword);
       if (!record) return State::other;
       const ParsedCommand line = settled(file);
       const std::string sha256 = sha256_hex(read_file(file.path));
@@ -243,19 +242,8 @@ class ManyFiles {
     }
   }
 
-  // As much of a file as holds its metadata.
-  static std::vector<uint8_t> read_beginning(const std::string& path) {
-    constexpr std::size_t kMost = std::size_t{4} << 20;
-    std::vector<uint8_t> bytes(kMost);
-    std::ifstream file(path, std::ios::binary);
-    file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-    bytes.resize(static_cast<std::size_t>(file.gcount()));
-    return bytes;
-  }
-
   [[nodiscard]] ParsedCommand settled(const InputFile& file) const {
-    const std::optional<ImageHeader> header = find_image_header(file.path);
-    return run_.settled && header ? run_.settled(header->format) : run_.line;
+    return run_.settled && file.format ? run_.settled(*file.format) : run_.line;
   }
 
   [[nodiscard]] NamedValues in_force(const ParsedCommand& line) const {
@@ -392,27 +380,23 @@ class ManyFiles {
 
   // Whether a process that ends so has got a signal to end.
   static bool is_ending(int code) {
-    return code == static_cast<int>(ExitCode::interrupted) || code == static_cast<int>(ExitCode::terminated) ||
-           code == static_cast<int>(ExitCode::hung_up);
+    return std::any_of(InterruptGuard::kSignals.begin(), InterruptGuard::kSignals.end(),
+                       [&](int signal) { return code == static_cast<int>(exit_code_of(signal)); });
   }
 
   void succeeded(const InputFile& file, const Worker& worker, double seconds) {
     ++state_.done;
     pixels_ended_ += static_cast<double>(file.pixels);
     seconds_of_ended_ += seconds;
-    tell_warnings(file, worker.result);
+    tell_warnings(worker.result);
     progress_.file(state_, fmt::format("{}: {} in {}", file.output, run_.verb, duration_text(seconds)));
     record("done", worker.result);
   }
 
-  void tell_warnings(const InputFile& file, const Json& result) {
+  void tell_warnings(const Json& result) {
     const Json* warnings = result.find("warnings");
     if (warnings == nullptr) return;
-    for (const Json& one : warnings->elements()) {
-      const std::string text = one.text_or({});
-      const bool is_whole = text.starts_with("warning: ") || text.starts_with("note: ");
-      progress_.say(is_whole ? text : "warning: " + file.path + ": " + text);
-    }
+    for (const Json& one : warnings->elements()) progress_.say(one.text_or({}));
   }
 
   void failed(std::size_t i, const std::string& message) {
@@ -479,7 +463,7 @@ class ManyFiles {
   Clock::time_point start_;
 };
 
-void check_alone(const ManyArguments& arguments, const ManyRun& run) {
+void check_inputs(const ManyArguments& arguments, const ManyRun& run) {
   const InputArguments& files = arguments.files;
   if (files.inputs.empty() && files.files_from.empty()) {
     throw UsageError(fmt::format("INPUT is required\nTry 'hourglass {} --help'.", run.line.name));
@@ -534,7 +518,7 @@ void add_many_options(Command& command, ManyArguments& a) {
 }
 
 ExitCode run_files(const ManyArguments& arguments, const ManyRun& run) {
-  check_alone(arguments, run);
+  check_inputs(arguments, run);
   if (arguments.files.one_file()) {
     if (arguments.jobs || !arguments.manifest.empty()) {
       fail("--{}: belongs to several inputs, a folder or --output-dir", arguments.jobs ? "jobs" : "manifest");

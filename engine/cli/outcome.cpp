@@ -35,6 +35,28 @@ Metadata metadata_of(const RunRequest& request, const Outcome& outcome) {
   return metadata;
 }
 
+// As it is to be written, once.
+void encode_result(const RunRequest& request, Outcome& outcome) {
+  if (!outcome.encoded.empty()) return;
+  const Metadata metadata = metadata_of(request, outcome);
+  Finished& finished = outcome.result.finished;
+  try {
+    if (request.format == ImageFormat::png) {
+      outcome.encoded = encode_png(finished.image, {.bit_depth = request.bit_depth, .metadata = &metadata});
+      return;
+    }
+    outcome.encoded = encode_jpeg(
+        finished.image,
+        {.quality = request.quality, .subsampling = Subsampling::s444, .optimize = true, .metadata = &metadata});
+    finished.image = decode_jpeg(outcome.encoded).image;
+    if (finished.cells && request.what.jpeg != nullptr) {
+      finished.cells->rounded = check_cells(finished.image, JpegModel(*request.what.jpeg)).share();
+    }
+  } catch (const Error& error) {
+    throw error.within(request.output);
+  }
+}
+
 void write_encoded(const RunRequest& request, const Outcome& outcome, const std::string& path, bool overwrite) {
   write_file_atomically(path, outcome.encoded, overwrite);
   if (request.keep_times) take_time_of(request.named_input(), path);
@@ -120,8 +142,7 @@ void print_json(const RunRequest& request, const Outcome& outcome, const Quality
     json["psnr_degraded"] = *quality.before;
     json["psnr_restored"] = *quality.after;
   }
-  std::vector<std::string> warnings = request.what.input.warnings;
-  warnings.insert(warnings.end(), request.file_notes.begin(), request.file_notes.end());
+  const std::vector<std::string> warnings = messages_of(request);
   if (!warnings.empty()) json["warnings"] = warnings;
   print_to(json_stream(request), json.text() + "\n");
 }
@@ -130,27 +151,6 @@ void print_json(const RunRequest& request, const Outcome& outcome, const Quality
 
 ProgressOptions progress_options(const RunRequest& request) {
   return {.quiet = request.quiet, .json = request.json ? json_stream(request) : nullptr};
-}
-
-void encode_result(const RunRequest& request, Outcome& outcome) {
-  if (!outcome.encoded.empty()) return;
-  const Metadata metadata = metadata_of(request, outcome);
-  Finished& finished = outcome.result.finished;
-  try {
-    if (request.format == ImageFormat::png) {
-      outcome.encoded = encode_png(finished.image, {.bit_depth = request.bit_depth, .metadata = &metadata});
-      return;
-    }
-    outcome.encoded = encode_jpeg(
-        finished.image,
-        {.quality = request.quality, .subsampling = Subsampling::s444, .optimize = true, .metadata = &metadata});
-    finished.image = decode_jpeg(outcome.encoded).image;
-    if (finished.cells && request.what.jpeg != nullptr) {
-      finished.cells->rounded = check_cells(finished.image, JpegModel(*request.what.jpeg)).share();
-    }
-  } catch (const Error& error) {
-    throw error.within(request.output);
-  }
 }
 
 void write_result(const RunRequest& request, Outcome& outcome, bool overwrite) {

@@ -24,11 +24,9 @@ struct Outcome {
 // What the run's progress and its result are told to.
 ProgressOptions progress_options(const RunRequest& request);
 
-// Encodes the result as it is to be written, once.
-void encode_result(const RunRequest& request, Outcome& outcome);
-
-// Writes the encoded result. overwrite: the run itself has written what is there. Where the place turns out to be full,
-// taken or gone, the result goes to the folder for temporary files, and the Error says so: hours may have gone into it.
+// Encodes the result, once, and writes it. overwrite: the run itself has written what is there. Where the place turns
+// out to be full, taken or gone, the result goes to the folder for temporary files, and the Error says so: hours may
+// have gone into it.
 void write_result(const RunRequest& request, Outcome& outcome, bool overwrite);
 
 // In words, and with --json as an object.

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <optional>
 #include <utility>
 
@@ -67,11 +66,8 @@ std::optional<Thumbnail> thumbnail_of(const Json& summary, const char* name) {
 }
 
 std::optional<Json> summary_in(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string begin(kSummaryWithin, ' ');
-  file.read(begin.data(), static_cast<std::streamsize>(begin.size()));
-  begin.resize(static_cast<std::size_t>(file.gcount()));
-  const std::optional<std::string> summary = find_summary(begin);
+  const std::vector<uint8_t> begin = read_beginning(path, kSummaryWithin);
+  const std::optional<std::string> summary = find_summary({reinterpret_cast<const char*>(begin.data()), begin.size()});
   return summary ? Json::parse(*summary) : std::nullopt;
 }
 

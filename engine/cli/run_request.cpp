@@ -147,6 +147,15 @@ RunRequest resolve_run(const FitArguments& arguments, const FitCall& call, const
   return request;
 }
 
+std::vector<std::string> messages_of(const RunRequest& request) {
+  std::vector<std::string> messages;
+  for (const std::string& warning : request.what.input.warnings) {
+    messages.push_back("warning: " + request.input + ": " + warning);
+  }
+  messages.insert(messages.end(), request.file_notes.begin(), request.file_notes.end());
+  return messages;
+}
+
 // Where it is told, where it came from, or beside an output that is a file.
 std::string checkpoint_path(const FitArguments& arguments, const RunRequest& request) {
   if (request.what.method != kFit) return {};

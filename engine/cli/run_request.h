@@ -72,6 +72,9 @@ struct RunRequest {
 // outlive the request.
 RunRequest resolve_run(const FitArguments& arguments, const FitCall& call, const TaskRun& what);
 
+// What is to be said of the files, a line each: what the codec found odd, and file_notes.
+std::vector<std::string> messages_of(const RunRequest& request);
+
 // Where the run is put away while it goes on; empty for nowhere.
 std::string checkpoint_path(const FitArguments& arguments, const RunRequest& request);
 

@@ -24,8 +24,7 @@ namespace {
 
 void say_input(Progress& progress, const RunRequest& request) {
   const DecodedImage& input = request.what.input;
-  for (const std::string& warning : input.warnings) progress.say("warning: " + request.input + ": " + warning);
-  for (const std::string& note : request.file_notes) progress.say(note);
+  for (const std::string& message : messages_of(request)) progress.say(message);
   progress.say(
       fmt::format("{}: {} {}x{}", request.input, kind_of(request.what), input.image.width, input.image.height));
 }

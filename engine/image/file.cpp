@@ -9,6 +9,7 @@
 #include <charconv>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <optional>
 #include <string_view>
 #include <system_error>
@@ -256,6 +257,14 @@ std::vector<uint8_t> read_file(const std::string& path, std::size_t max_bytes) {
   if (used == 0) fail("{}: is empty", name);
   bytes.resize(used);
   bytes.shrink_to_fit();
+  return bytes;
+}
+
+std::vector<uint8_t> read_beginning(const std::string& path, std::size_t most) {
+  std::vector<uint8_t> bytes(most);
+  std::ifstream file(path, std::ios::binary);
+  file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  bytes.resize(static_cast<std::size_t>(file.gcount()));
   return bytes;
 }
 

@@ -26,6 +26,9 @@ std::string output_name(const std::string& path);
 // Throws Error when the file is missing, a folder, empty, unreadable or larger than max_bytes.
 std::vector<uint8_t> read_file(const std::string& path, std::size_t max_bytes = kMaxFileBytes);
 
+// The first bytes of a file, at most so many; fewer where it has no more, none where it can't be read.
+std::vector<uint8_t> read_beginning(const std::string& path, std::size_t most);
+
 // Writes a temporary file beside `path` and renames it, so that `path` is at all times absent, the old file or the
 // whole new one, also after a power failure; whatever goes wrong, the temporary file is removed. An existing file is
 // replaced only with `overwrite`, and its mode is kept. Devices, pipes and streams are written to directly; a symbolic

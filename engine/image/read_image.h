@@ -29,6 +29,9 @@ struct ImageHeader {
 // Reads no more than it needs. Nothing for what is no JPEG and no PNG, or can't be read.
 std::optional<ImageHeader> find_image_header(const std::string& path);
 
+// So much of a file is enough for find_text().
+inline constexpr std::size_t kMetadataWithin = std::size_t{4} << 20;
+
 // A text of a file's metadata, as far as that stands before the pixels; nothing where there is none of that keyword, or
 // no whole header.
 std::optional<std::string> find_text(std::span<const uint8_t> bytes, std::string_view keyword);
