@@ -28,8 +28,9 @@ struct OnnxNode {
 
 struct OnnxInput {
   std::string name;
-  TensorType type;      // dims of 0 are open
-  bool ranked = false;  // whether the file says anything about its shape
+  TensorType type;                               // dims of 0 are open
+  bool ranked = false;                           // whether the file says anything about its shape
+  std::shared_ptr<const HostTensor> value = {};  // what it is unless the caller gives another, or null
 };
 
 struct OnnxModel {
@@ -38,7 +39,7 @@ struct OnnxModel {
   int opset = 0;
   std::vector<OnnxNode> nodes;  // in topological order
   std::vector<std::pair<std::string, std::shared_ptr<const HostTensor>>> initializers;
-  std::vector<OnnxInput> inputs;  // without those that have an initializer
+  std::vector<OnnxInput> inputs;  // without those that have an initializer, unless it is the only input
   std::vector<std::string> outputs;
   std::vector<std::string> notes;
   // What ONNX has against the model as a whole: its checker, or that it does not know an op of its own domain. bind()

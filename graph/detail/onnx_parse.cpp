@@ -306,11 +306,19 @@ OnnxModel read_model(onnx::ModelProto& proto, const std::string& file, const std
   for (const auto& info : proto.graph().input()) {
     if (!with_initializer.contains(info.name())) model.inputs.push_back(read_input(info));
   }
+  // The one input may have an initializer too, as its default value: a fitted network brings its z so.
+  const bool has_default = model.inputs.empty() && proto.graph().input_size() == 1;
+  if (has_default) model.inputs.push_back(read_input(proto.graph().input(0)));
   const bool one_float = model.inputs.size() == 1 && is_floating(model.inputs[0].type.dtype);
   TensorReader tensors(one_float ? model.inputs[0].type.dtype : DType::f32);
   for (const auto& tensor : proto.graph().initializer()) {
     try {
-      model.initializers.emplace_back(tensor.name(), tensors.read(tensor, true));
+      std::shared_ptr<const HostTensor> values = tensors.read(tensor, true);
+      if (has_default && tensor.name() == model.inputs[0].name) {
+        model.inputs[0].value = std::move(values);
+      } else {
+        model.initializers.emplace_back(tensor.name(), std::move(values));
+      }
     } catch (const Error& error) {
       throw error.within(fmt::format("initializer '{}'", tensor.name()));
     }
