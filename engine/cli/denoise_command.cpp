@@ -1,12 +1,15 @@
-// hourglass denoise FILE: a noisy photograph from itself. What it shares with the other fits is in run_task.h.
+// hourglass denoise FILE: the noise of a photograph taken out, by a filter or by a fit. What it shares with other
+// commands is in run_task.h.
 #include <memory>
 
 #include "engine/cli/commands.h"
 #include "engine/cli/exit_code.h"
 #include "engine/cli/many_files.h"
+#include "engine/cli/method.h"
 #include "engine/cli/run_task.h"
 #include "engine/image/read_image.h"
 #include "engine/restore/denoise_task.h"
+#include "graph/error.h"
 
 namespace hourglass::cli {
 namespace {
@@ -17,6 +20,7 @@ struct Arguments {
   FitArguments fit;
   ManyArguments many;
   std::optional<double> sigma;  // grey levels; absent: as estimated from the photograph
+  std::string method;
 };
 
 // Ulyanov, Vedaldi, Lempitsky, IJCV 2020, section 3.1 and the supplementary material; the input's noise of 1/30 and
@@ -32,41 +36,68 @@ FitArguments paper_settings() {
 constexpr const char* kFooter =
     R"(Examples:
   hourglass denoise noisy.png -o clean.png
+  hourglass denoise noisy.png -o clean.png --sigma 25         where the noise is known
+  hourglass denoise noisy.png -o clean.png --method fit       a network, with the settings of the Deep Image Prior's paper
   hourglass denoise noisy.png -o clean.png --runs 2           the mean of two fits, as the paper does
   hourglass denoise noisy.png -o clean.png --model medium     a smaller network, for the impatient
 
-The defaults are the paper's. The network learns the photograph before it learns the noise: fewer iterations
-leave detail out, more let noise in.)";
+The filter (nonlocal Bayes) goes by patches that are alike. A fit goes by a network, which learns the photograph before
+it learns the noise: fewer iterations leave detail out, more let noise in.)";
 
-ExitCode run(const Arguments& a, const FitCall& call) {
+ExitCode run(const Arguments& a, ParsedCommand& line, const FitCall& call) {
+  choose_method(line, kFilter);
   const DecodedImage input = read_image(a.fit.input);
   const std::unique_ptr<Task> task = make_denoise_task(input.image, a.sigma.value_or(0) / 255);
-  return run_task(a.fit, call, {.task = *task, .input = input, .suffix = kSuffix, .verb = "denoised"});
+  if (a.method == kFilter && !task->discrepancy()) {
+    fail("{}: no noise is to be seen in it; --sigma says how much there is", a.fit.input);
+  }
+  return run_task(a.fit, call,
+                  {.task = *task,
+                   .input = input,
+                   .suffix = kSuffix,
+                   .verb = "denoised",
+                   .details = {{"method", a.method}},
+                   .method = a.method});
 }
 
 }  // namespace
 
 Command denoise_command() {
-  const auto arguments = std::make_shared<Arguments>(Arguments{.fit = paper_settings(), .many = {}, .sigma = {}});
+  const auto arguments =
+      std::make_shared<Arguments>(Arguments{.fit = paper_settings(), .many = {}, .sigma = {}, .method = {}});
   Command command{.name = "denoise", .help = "Take the noise out of a photograph", .footer = kFooter};
+  command.add({{.names = "--method",
+                .target = &arguments->method,
+                .help = "filter (patches that are alike clean each other; seconds) or fit (a network; minutes). Left "
+                        "out, it is filter unless an option of a fit is given",
+                .checks = {one_of({kFilter, kFit})}}});
   add_fit_options(command, arguments->fit,
                   {.input = "The photograph (PNG or JPEG)", .suffix = kSuffix, .input_noise_default = "0.033 (1/30)"});
-  command.add(
-      {{.names = "--sigma",
-        .target = &arguments->sigma,
-        .help = "Standard deviation of the noise in grey levels (0 to 255), for --stop discrepancy; default: as "
-                "estimated from the photograph",
-        .checks = {range(0.1, 255.0)}}});
+  command.add({{.names = "--sigma",
+                .target = &arguments->sigma,
+                .help = "Standard deviation of the noise in grey levels (0 to 255); default: as "
+                        "estimated from the photograph",
+                .checks = {range(0.1, 255.0)}}});
   add_many_options(command, arguments->many);
+  put_methods_apart(command);
   command.run = [arguments](ParsedCommand& line) {
     return run_files(arguments->many, {.line = line,
                                        .fit = arguments->fit,
                                        .rule = {.suffix = kSuffix, .format = {}},
                                        .verb = "denoised",
-                                       .run_one = [&] {
-                                         const FitCall call = take_up(line, arguments->fit);
-                                         return run(*arguments, call);
-                                       }});
+                                       .settled =
+                                           [&](ImageFormat) {
+                                             const std::string before = arguments->method;
+                                             ParsedCommand settled = line;
+                                             choose_method(settled, kFilter);
+                                             arguments->method = before;
+                                             return settled;
+                                           },
+                                       .run_one =
+                                           [&] {
+                                             const FitCall call = take_up(line, arguments->fit);
+                                             return run(*arguments, line, call);
+                                           }});
   };
   return command;
 }

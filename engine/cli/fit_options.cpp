@@ -78,6 +78,15 @@ FitArguments::FitArguments(const FitArguments& other) = default;
 FitArguments& FitArguments::operator=(const FitArguments& other) = default;
 FitArguments::~FitArguments() = default;
 
+void put_methods_apart(Command& command) {
+  for (Option& option : command.options) {
+    if (option.methods.empty()) continue;
+    option.heading = option.methods.front() == kLearn ? "Options of learning"
+                     : option.heading.empty()         ? "Options of a fit"
+                                                      : kFitFilesHeading;
+  }
+}
+
 FitCall take_up(ParsedCommand& line, const FitArguments& arguments) {
   FitCall call{.line = line, .resumed_from = arguments.resume, .resumed = {}};
   if (arguments.resume.empty()) return call;

@@ -62,6 +62,9 @@ struct FitHelp {
 // Declares the input, the output and every shared option.
 void add_fit_options(Command& command, FitArguments& arguments, const FitHelp& help);
 
+// Puts the options that belong to one --method under headings of their own in --help, so that one sees what chooses it.
+void put_methods_apart(Command& command);
+
 // How a fitting command was called.
 struct FitCall {
   const ParsedCommand& line;

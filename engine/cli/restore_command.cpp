@@ -153,16 +153,6 @@ std::optional<ImageFormat> folder_format(const Arguments& arguments) {
   return ImageFormat::jpeg;
 }
 
-// --help lists them apart, so that one sees what chooses a fit.
-void put_fit_options_apart(Command& command) {
-  for (Option& option : command.options) {
-    if (option.methods.empty()) continue;
-    option.heading = option.methods.front() == kLearn ? "Options of learning"
-                     : option.heading.empty()         ? "Options of a fit"
-                                                      : kFitFilesHeading;
-  }
-}
-
 }  // namespace
 
 Command restore_command() {
@@ -205,7 +195,7 @@ Command restore_command() {
                         "alone), or an ONNX file of the same inputs ('hourglass learn' makes them)",
                 .methods = {kLearn}}});
   add_many_options(command, arguments->many);
-  put_fit_options_apart(command);
+  put_methods_apart(command);
   command.run = [arguments](ParsedCommand& line) {
     return run_files(arguments->many, {.line = line,
                                        .fit = arguments->fit,

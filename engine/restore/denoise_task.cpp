@@ -4,6 +4,7 @@
 
 #include "engine/restore/energy.h"
 #include "engine/restore/noise.h"
+#include "engine/restore/noise_filter.h"
 #include "engine/restore/pixel_psnr.h"
 
 namespace hourglass {
@@ -28,6 +29,12 @@ class DenoiseTask : public Task {
       const double noise = sigma_ > 0 ? clipped_noise(image.data(), count, sigma_) : estimate_;
       return std::sqrt(mse) / noise;
     };
+  }
+
+  [[nodiscard]] std::optional<Finished> filter(int levels, const Advance& advance) const override {
+    const double sigma = sigma_ > 0 ? sigma_ : estimate_;
+    if (sigma == 0) return {};
+    return finish(filter_noise(noisy_, sigma, advance), levels, {});
   }
 
  private:

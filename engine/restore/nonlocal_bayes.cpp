@@ -173,22 +173,27 @@ class Workspace {
         samples_(static_cast<int64_t>(planes) * kPatchSamples),
         row_(loops.row_of(samples_)),
         patches_(Floats::Zero(members * row_)),
+        guide_(Floats::Zero(members * row_)),
         scratch_(Floats::Zero(RestorationLoops::scratch_floats(members, row_))) {}
 
   // The samples of plane p of patch k.
-  [[nodiscard]] float* patch(int64_t k, std::size_t p) {
-    return patches_.data() + k * row_ + static_cast<int64_t>(p) * kPatchSamples;
-  }
-  float clean() {
-    const float flat = samples_ == kPatchSamples ? kFlat : kFlatInColour;
-    return loops_.clean(patches_.data(), members_, samples_, row_, flat, scratch_.data());
+  [[nodiscard]] float* patch(int64_t k, std::size_t p) { return patches_.data() + place(k, p); }
+  [[nodiscard]] float* guide(int64_t k, std::size_t p) { return guide_.data() + place(k, p); }
+  float clean() { return loops_.clean(patches_.data(), members_, samples_, row_, flat(), scratch_.data()); }
+  float clean_guided() {
+    return loops_.clean_guided(patches_.data(), guide_.data(), members_, samples_, row_, flat(), scratch_.data());
   }
 
  private:
+  [[nodiscard]] int64_t place(int64_t k, std::size_t p) const {
+    return k * row_ + static_cast<int64_t>(p) * kPatchSamples;
+  }
+  [[nodiscard]] float flat() const { return samples_ == kPatchSamples ? kFlat : kFlatInColour; }
+
   using Floats = Eigen::ArrayXf;  // whose memory is aligned for vectors
   const RestorationLoops& loops_;
   int64_t members_, samples_, row_;
-  Floats patches_, scratch_;
+  Floats patches_, guide_, scratch_;
 };
 
 void gather(const float* from, int64_t stride, float scale, float* to) {
@@ -285,6 +290,11 @@ PatchGroups find_groups(const Plane& guide, const PatchGrid& grid, const std::fu
 
 bool nonlocal_bayes(std::vector<Plane>& planes, const std::vector<double>& sigmas, const PatchGroups& groups,
                     const std::function<bool()>& stop, const RestorationLoops& loops) {
+  return guided_bayes(planes, {}, sigmas, groups, stop, loops);
+}
+
+bool guided_bayes(std::vector<Plane>& planes, std::span<const Plane> guide, const std::vector<double>& sigmas,
+                  const PatchGroups& groups, const std::function<bool()>& stop, const RestorationLoops& loops) {
   for (const double sigma : sigmas) {
     if (!(sigma > 0)) fail("nonlocal Bayes needs noise above 0, not {}", sigma);
   }
@@ -312,10 +322,12 @@ bool nonlocal_bayes(std::vector<Plane>& planes, const std::vector<double>& sigma
             const PatchGroups::Offset offset = group[static_cast<std::size_t>(k)];
             const int64_t at = (y + offset.y) * width + x + offset.x;
             for (std::size_t p = 0; p < planes.size(); ++p) {
-              gather(planes[p].samples.data() + at, width, static_cast<float>(1 / sigmas[p]), work.patch(k, p));
+              const auto scale = static_cast<float>(1 / sigmas[p]);
+              gather(planes[p].samples.data() + at, width, scale, work.patch(k, p));
+              if (!guide.empty()) gather(guide[p].samples.data() + at, width, scale, work.guide(k, p));
             }
           }
-          const float weight = work.clean();
+          const float weight = guide.empty() ? work.clean() : work.clean_guided();
           for (int64_t k = 0; k < groups.members; ++k) {
             const PatchGroups::Offset offset = group[static_cast<std::size_t>(k)];
             const int64_t at = (y - first + offset.y) * width + x + offset.x;

@@ -69,4 +69,10 @@ bool nonlocal_bayes(std::vector<Plane>& planes, const std::vector<double>& sigma
                     const std::function<bool()>& stop = {},
                     const kernels::RestorationLoops& loops = kernels::restoration_loops());
 
+// The same, with the groups' means and covariances as `guide` has them, an estimate of what is behind the planes, of
+// their number and size: the second step of NL-Bayes as its authors have it. Without a guide it is nonlocal_bayes().
+bool guided_bayes(std::vector<Plane>& planes, std::span<const Plane> guide, const std::vector<double>& sigmas,
+                  const PatchGroups& groups, const std::function<bool()>& stop = {},
+                  const kernels::RestorationLoops& loops = kernels::restoration_loops());
+
 }  // namespace hourglass

@@ -134,10 +134,10 @@ struct RestorationSimd {
     }
   }
 
-  // result[i][j] = sum over rows r in [begin, end) of x[r][i] x[r][j], for i in [first, first + kRows) and j from
-  // vector kFrom on; rows of x and of the result are kGroup long.
+  // result[i][j] = sum over rows r in [begin, end) of x[r][i] y[r][j], for i in [first, first + kRows) and j from
+  // vector kFrom on; rows of x, y and the result are kGroup long.
   template <int kGroup, int kRows, int kFrom>
-  HG_INLINE void product_rows(const float* x, int64_t begin, int64_t end, int first, float* result) {
+  HG_INLINE void product_rows(const float* x, const float* y, int64_t begin, int64_t end, int first, float* result) {
     constexpr int kVectors = kVectorsOf<kGroup> - kFrom;
     Vector sums[kRows][kVectors];
 #pragma GCC unroll 8
@@ -149,7 +149,7 @@ struct RestorationSimd {
       const float* row = x + r * kGroup;
       Vector right[kVectors];
 #pragma GCC unroll 8
-      for (int j = 0; j < kVectors; ++j) right[j] = load(row + (kFrom + j) * kLanes);
+      for (int j = 0; j < kVectors; ++j) right[j] = load(y + r * kGroup + (kFrom + j) * kLanes);
 #pragma GCC unroll 8
       for (int i = 0; i < kRows; ++i) {
         const Vector left = set(row[first + i]);
@@ -172,10 +172,17 @@ struct RestorationSimd {
       constexpr int kVectors = kVectorsOf<kGroup> - kFrom;
       constexpr int kRows = kLanes == 16 ? 8 : kVectors > 3 ? 2 : 4;
       for (int i = kFrom * kLanes; i < (kFrom + 1) * kLanes; i += kRows) {
-        product_rows<kGroup, kRows, kFrom>(x, lower ? i : 0, rows, i, result);
+        product_rows<kGroup, kRows, kFrom>(x, x, lower ? i : 0, rows, i, result);
       }
       gram<kGroup, kFrom + 1>(x, rows, lower, result);
     }
+  }
+
+  // x' y of `rows` rows.
+  template <int kGroup>
+  HG_INLINE void product(const float* x, const float* y, int64_t rows, float* result) {
+    constexpr int kRows = kLanes == 16 ? 8 : kVectorsOf < kGroup >> 3 ? 2 : 4;
+    for (int i = 0; i < kGroup; i += kRows) product_rows<kGroup, kRows, 0>(x, y, 0, rows, i, result);
   }
 
   // The upper triangle of a becomes U with U' U = a (Cholesky). a is I plus a positive semidefinite matrix, so that its
@@ -286,14 +293,9 @@ struct RestorationSimd {
     }
   }
 
+  // Sets the mean of the patches, and leaves their differences from it; returns the sum of the squares of those.
   template <int kGroup>
-  static float clean_group(float* patches, int64_t samples, int64_t row, float flat, float* scratch) {
-    float* out = scratch;
-    float* transposed = out + kGroup * row;
-    float* w = transposed + kGroup * row;
-    float* inverse = w + kGroup * kGroup;
-    float* mean = inverse + kGroup * kGroup;
-
+  HG_INLINE float centre(float* patches, int64_t row, float* mean) {
     Vector power = Vector{};
     for (int64_t s = 0; s < row; s += kLanes) {
       Vector sum = Vector{};
@@ -306,27 +308,51 @@ struct RestorationSimd {
         power += centred * centred;
       }
     }
-    const float total = sum_of(power);
+    return sum_of(power);
+  }
+
+  template <int kGroup>
+  HG_INLINE void fill_with(const float* mean, int64_t row, float* patches) {
+    for (int64_t s = 0; s < row; s += kLanes) {
+      const Vector value = load(mean + s);
+      for (int k = 0; k < kGroup; ++k) store(patches + k * row + s, value);
+    }
+  }
+
+  // (X' X / (K noise) + I)^-1 of the centred patches X, given transposed, whose squares' sum is `total`: its upper
+  // triangle, in `result`. `inverse` is scratch memory. Returns the factor of X' X.
+  template <int kGroup>
+  HG_INLINE float shrinkage(const float* transposed, int64_t samples, float total, float* inverse, float* result) {
+    // Where contrast is a thousand times the noise and more, float does not resolve the noise; there it is taken for as
+    // much larger as float needs.
+    constexpr float kResolved = 1e-6F;
+    gram<kGroup>(transposed, samples, false, result);
+    const float scale = 1 / (kGroup * (1 + kResolved * total / kGroup));
+    for (int i = 0; i < kGroup * kGroup; i += kLanes) store(result + i, load(result + i) * set(scale));
+    for (int i = 0; i < kGroup; ++i) result[i * kGroup + i] += 1;
+    // a^-1 = t' t.
+    factorize<kGroup>(result);
+    invert<kGroup>(result, inverse);
+    gram<kGroup>(inverse, kGroup, true, result);
+    return scale;
+  }
+
+  template <int kGroup>
+  static float clean_group(float* patches, int64_t samples, int64_t row, float flat, float* scratch) {
+    float* out = scratch;
+    float* transposed = out + kGroup * row;
+    float* w = transposed + kGroup * row;
+    float* inverse = w + kGroup * kGroup;
+    float* mean = inverse + kGroup * kGroup;
+
+    const float total = centre<kGroup>(patches, row, mean);
     if (total < flat * static_cast<float>(kGroup * samples)) {
-      for (int64_t s = 0; s < row; s += kLanes) {
-        const Vector value = load(mean + s);
-        for (int k = 0; k < kGroup; ++k) store(patches + k * row + s, value);
-      }
+      fill_with<kGroup>(mean, row, patches);
       return 1;
     }
-
-    // a = X' X / (K noise) + I. Where contrast is a thousand times the noise and more, float does not resolve the
-    // noise; there it is taken for as much larger as float needs.
-    constexpr float kResolved = 1e-6F;
     transpose<kGroup>(patches, samples, row, transposed);
-    gram<kGroup>(transposed, samples, false, w);
-    const Vector scale = set(1 / (kGroup * (1 + kResolved * total / kGroup)));
-    for (int i = 0; i < kGroup * kGroup; i += kLanes) store(w + i, load(w + i) * scale);
-    for (int i = 0; i < kGroup; ++i) w[i * kGroup + i] += 1;
-    // W = I - a^-1, and a^-1 = t' t.
-    factorize<kGroup>(w);
-    invert<kGroup>(w, inverse);
-    gram<kGroup>(inverse, kGroup, true, w);
+    shrinkage<kGroup>(transposed, samples, total, inverse, w);
+    // W = I less that.
     float trace = 0;
     for (int i = 0; i < kGroup; ++i) {
       for (int j = 0; j < i; ++j) w[i * kGroup + j] = w[j * kGroup + i];  // which is negative already
@@ -342,6 +368,48 @@ struct RestorationSimd {
   static float clean(float* patches, int64_t count, int64_t samples, int64_t row, float flat, float* scratch) {
     return count == kLargeGroup ? clean_group<kLargeGroup>(patches, samples, row, flat, scratch)
                                 : clean_group<kSmallGroup>(patches, samples, row, flat, scratch);
+  }
+
+  // With G for the guide's centred patches and Y for the others', both less the guide's mean:
+  //   G G' (G G' / K + I)^-1 Y / K = G (G' G / K + I)^-1 G' Y / K.
+  template <int kGroup>
+  static float clean_guided_group(float* patches, float* guide, int64_t samples, int64_t row, float flat,
+                                  float* scratch) {
+    float* transposed = scratch;
+    float* others = transposed + kGroup * row;
+    float* shrunk = others + kGroup * row;
+    float* inverse = shrunk + kGroup * kGroup;
+    float* cross = inverse + kGroup * kGroup;
+    float* mean = cross + kGroup * kGroup;
+
+    const float total = centre<kGroup>(guide, row, mean);
+    if (total < flat * static_cast<float>(kGroup * samples)) {
+      fill_with<kGroup>(mean, row, patches);
+      return 1;
+    }
+    for (int k = 0; k < kGroup; ++k) {
+      for (int64_t s = 0; s < row; s += kLanes)
+        store(patches + k * row + s, load(patches + k * row + s) - load(mean + s));
+    }
+    transpose<kGroup>(guide, samples, row, transposed);
+    transpose<kGroup>(patches, samples, row, others);
+    const float scale = shrinkage<kGroup>(transposed, samples, total, inverse, shrunk);
+    float trace = 0;
+    for (int i = 0; i < kGroup; ++i) {
+      for (int j = 0; j < i; ++j) shrunk[i * kGroup + j] = shrunk[j * kGroup + i];
+      trace += 1 - shrunk[i * kGroup + i];
+    }
+    product<kGroup>(transposed, others, samples, cross);
+    for (int i = 0; i < kGroup * kGroup; i += kLanes) store(cross + i, load(cross + i) * set(scale));
+    product<kGroup>(cross, shrunk, kGroup, inverse);
+    recombine<kGroup>(guide, row, inverse, mean, patches);
+    return 1 / (1 + trace);
+  }
+
+  static float clean_guided(float* patches, float* guide, int64_t count, int64_t samples, int64_t row, float flat,
+                            float* scratch) {
+    return count == kLargeGroup ? clean_guided_group<kLargeGroup>(patches, guide, samples, row, flat, scratch)
+                                : clean_guided_group<kSmallGroup>(patches, guide, samples, row, flat, scratch);
   }
 
   // ---- cells
@@ -406,7 +474,7 @@ struct RestorationSimd {
   }
 
   static const RestorationLoops* loops(const char* isa) {
-    static const RestorationLoops loops{isa, kLanes, distances, count_below, clean, truncated_means};
+    static const RestorationLoops loops{isa, kLanes, distances, count_below, clean, clean_guided, truncated_means};
     return &loops;
   }
 };

@@ -27,6 +27,10 @@ struct RestorationLoops {
   // and zeros behind them. A group whose variance per sample is below `flat` becomes its mean. scratch:
   // scratch_floats().
   float (*clean)(float* patches, int64_t count, int64_t samples, int64_t row, float flat, float* scratch);
+  // The same with the mean and the covariance of another group, `guide`, of cleaner patches of the same places; that is
+  // overwritten.
+  float (*clean_guided)(float* patches, float* guide, int64_t count, int64_t samples, int64_t row, float flat,
+                        float* scratch);
 
   // Replaces `count` values x, whole vectors of them, by mean - n step, where mean is that of N(x, sigma^2) truncated
   // to the cell [(n - 1/2) step, (n + 1/2) step], to about 1e-4 steps. Sigmas are above 0.
@@ -34,9 +38,9 @@ struct RestorationLoops {
 
   // Samples rounded up to whole vectors.
   [[nodiscard]] int64_t row_of(int64_t samples) const { return (samples + lanes - 1) / lanes * lanes; }
-  // What clean() needs.
+  // What clean() and clean_guided() need.
   static constexpr int64_t scratch_floats(int64_t count, int64_t row) {
-    return 2 * count * row + row + 2 * count * count;
+    return 2 * count * row + row + 3 * count * count;
   }
 };
 

@@ -115,6 +115,28 @@ TEST_CASE_FIXTURE(Fixture, "denoise takes noise out") {
   CHECK(result.err.find(": denoised in ") != std::string::npos);
 }
 
+TEST_CASE_FIXTURE(Fixture, "denoise filters, unless an option of a fit is given") {
+  const std::string noisy = degraded("noisy.png", {"--noise", "25"});
+  const auto method_of = [&](const std::vector<std::string>& options) {
+    std::vector<std::string> arguments{"denoise",     noisy,    "-o",     folder / "out.png",
+                                       "--reference", original, "--json", "--force"};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    return json_of(run(arguments));
+  };
+  const nlohmann::json filtered = method_of({});
+  CHECK(filtered.at("method") == "filter");
+  CHECK(filtered.at("psnr_restored").get<double>() > filtered.at("psnr_degraded").get<double>() + 6);
+  CHECK(method_of({"--sigma", "25"}).at("method") == "filter");
+  CHECK(method_of({"--model", "small", "--iterations", "2"}).at("method") == "fit");
+  CHECK(method_of({"--method", "fit", "--model", "small", "--iterations", "2"}).at("method") == "fit");
+  check_fails(run({"denoise", noisy, "-o", folder / "x.png", "--method", "filter", "--iterations", "2"}), 1,
+              "--iterations: belongs to --method fit");
+  const std::string flat = folder / "flat.png";
+  write_png(flat, Image(40, 40, 3), {}, true);
+  check_fails(run({"denoise", flat, "-o", folder / "x.png"}), 1,
+              "flat.png: no noise is to be seen in it; --sigma says how much there is");
+}
+
 TEST_CASE_FIXTURE(Fixture, "inpaint fills holes and leaves the rest alone") {
   const std::string holes = degraded("holes.png", {"--drop", "0.5", "--mask", folder / "mask.png"});
   const std::string filled = folder / "holes.filled.png", mask = folder / "mask.png";

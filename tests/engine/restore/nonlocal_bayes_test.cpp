@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <random>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -73,9 +74,14 @@ TEST_CASE("the most likely patches by the formula, where the group is all there 
   constexpr int kWidth = 12, kPatch = 6, kSamples = 36, kPixels = 72, kPlaces = 7;
   constexpr double kSigma = 12;
   const Plane plane = noisy(texture(kWidth, kPatch), 20);
+  bool guided = false;
+  SUBCASE("of the patches themselves") {}
+  SUBCASE("of a guide's patches") { guided = true; }
+  const Plane guide = guided ? noisy(texture(kWidth, kPatch), 5) : plane;
   for (const int kGroup : {kernels::kSmallGroup, kernels::kLargeGroup}) {
     std::vector<Plane> planes{plane};
-    REQUIRE(nonlocal_bayes(planes, {kSigma}, find_groups(plane, {.members = kGroup})));
+    const PatchGroups groups = find_groups(plane, {.members = kGroup});
+    REQUIRE(guided_bayes(planes, guided ? std::span(&guide, 1) : std::span<const Plane>(), {kSigma}, groups));
     const Plane& result = planes[0];
     Eigen::VectorXd sums = Eigen::VectorXd::Zero(kPixels), weights = Eigen::VectorXd::Zero(kPixels);
     for (const int reference : {0, 3, 6}) {
@@ -87,15 +93,20 @@ TEST_CASE("the most likely patches by the formula, where the group is all there 
         alike.emplace_back(distance, x);
       }
       std::sort(alike.begin(), alike.end());
-      Eigen::MatrixXd x(kSamples, kGroup);
+      Eigen::MatrixXd x(kSamples, kGroup), y(kSamples, kGroup);
       for (int k = 0; k < kGroup; ++k) {
-        for (int s = 0; s < kSamples; ++s) x(s, k) = sample(s, alike[static_cast<std::size_t>(k % kPlaces)].second);
+        const int place = alike[static_cast<std::size_t>(k % kPlaces)].second;
+        for (int s = 0; s < kSamples; ++s) {
+          y(s, k) = sample(s, place);
+          x(s, k) = guide.row(s / kPatch)[place + s % kPatch];
+        }
       }
       const Eigen::VectorXd mean = x.rowwise().mean();
       x.colwise() -= mean;
+      y.colwise() -= mean;
       const Eigen::MatrixXd c = x * x.transpose() / kGroup;
       const Eigen::MatrixXd noise = kSigma * kSigma * Eigen::MatrixXd::Identity(kSamples, kSamples);
-      const Eigen::MatrixXd best = (c * (c + noise).inverse() * x).colwise() + mean;
+      const Eigen::MatrixXd best = (c * (c + noise).inverse() * y).colwise() + mean;
       const Eigen::MatrixXd one = Eigen::MatrixXd::Identity(kGroup, kGroup);
       const Eigen::MatrixXd w = one - (x.transpose() * x / (kGroup * kSigma * kSigma) + one).inverse();
       const double weight = 1 / (1 + w.trace());
@@ -190,7 +201,10 @@ TEST_CASE("the loops of all instruction sets agree") {
     Plane colour = source;
     for (float& sample : colour.samples) sample *= -0.5F;
     std::vector<Plane> expected{source, colour};
+    const std::vector<Plane> guide = filtered(expected, {5, 5});
+    std::vector<Plane> expected_of_guide = expected;
     REQUIRE(nonlocal_bayes(expected, {10, 8}, groups, {}, *kernels::restoration_loops_any()));
+    REQUIRE(guided_bayes(expected_of_guide, guide, {10, 8}, groups, {}, *kernels::restoration_loops_any()));
     const kernels::RestorationLoops& best = kernels::restoration_loops();
     MESSAGE("this CPU's are ", std::string(best.isa));
     for (const kernels::RestorationLoops* loops :
@@ -200,6 +214,9 @@ TEST_CASE("the loops of all instruction sets agree") {
       std::vector<Plane> planes{source, colour};
       REQUIRE(nonlocal_bayes(planes, {10, 8}, groups, {}, *loops));
       for (std::size_t p = 0; p < planes.size(); ++p) CHECK(mse(planes[p], expected[p]) < 1e-6);
+      planes = {source, colour};
+      REQUIRE(guided_bayes(planes, guide, {10, 8}, groups, {}, *loops));
+      for (std::size_t p = 0; p < planes.size(); ++p) CHECK(mse(planes[p], expected_of_guide[p]) < 1e-6);
     }
   }
 }

@@ -1,0 +1,19 @@
+// White noise of known strength taken out of a photograph without a network: nonlocal Bayes (nonlocal_bayes.h).
+//
+// Three passes, each from the last result with a tenth of what it took away added again (Osher, Burger, Goldfarb, Xu,
+// Yin, Multiscale Modeling and Simulation 4, 2005), make an estimate; a last one filters the noisy photograph itself,
+// guided by it. Colours are turned first so that noise that is the same in R, G and B, and independent, stays so:
+// (R + G + B) / sqrt 3, (R - B) / sqrt 2, (R - 2G + B) / sqrt 6.
+#pragma once
+
+#include "engine/image/image.h"
+#include "engine/restore/task.h"
+
+namespace hourglass {
+
+// noisy: 1 or 3 channels, R G B. sigma: standard deviation of the noise, in units of the range (1 = 255), above 0. The
+// result may reach a little beyond [0, 1]; images smaller than 8x8 come back as they are. Where `advance` ends it
+// early, the result is that of the passes so far.
+Image filter_noise(const Image& noisy, double sigma, const Advance& advance = {});
+
+}  // namespace hourglass
