@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -95,6 +96,65 @@ TEST_CASE("which input is the image") {
   ModelMaker old = small_model();
   old.input("w", {4, 3, 1, 1});
   CHECK(bind(old).graph.inputs.size() == 1);
+}
+
+TEST_CASE("images with their channels last") {
+  const auto with_shapes = [](const std::vector<int64_t>& input, const std::vector<int64_t>& output) {
+    ModelMaker m;
+    m.input("x", input);
+    m.node("Relu", {"x"}, {"y"});
+    m.output("y");
+    auto* shape = m.model.mutable_graph()->mutable_output(0)->mutable_type()->mutable_tensor_type()->mutable_shape();
+    for (int i = 0; i < 4; ++i) {
+      if (output[static_cast<std::size_t>(i)] > 0) {
+        shape->mutable_dim(i)->set_dim_value(output[static_cast<std::size_t>(i)]);
+      }
+    }
+    return m;
+  };
+  CHECK_THROWS_WITH_AS(bind(with_shapes({-1, -1, -1, 3}, {-1, -1, -1, 3})),
+                       "m.onnx: input 'x' has shape ?x?x?x3: its channels are last (NHWC, as TensorFlow has images), "
+                       "expected [1, channels, height, width]; export it with channels first (tf2onnx: "
+                       "--inputs-as-nchw x and --outputs-as-nchw)",
+                       Error);
+  CHECK_THROWS_WITH_AS(bind(with_shapes({1, 128, 128, 3}, {1, 128, 128, 3}), 0, 0),
+                       doctest::Contains("has shape 1x128x128x3: its channels are last"), Error);
+  // Seeds of generators, and a narrow image.
+  CHECK(bind(with_shapes({1, 100, 1, 1}, {1, 3, 64, 64}), 0, 0).graph.shape({0}) == Shape{1, 100, 1, 1});
+  CHECK(bind(with_shapes({1, 32, 64, 3}, {1, 3, 64, 3}), 0, 0).graph.shape({0}) == Shape{1, 32, 64, 3});
+}
+
+TEST_CASE("what no output needs is left out, whatever it is") {
+  ModelMaker m = small_model();
+  m.node("NonMaxSuppression", {"y", "y"}, {"boxes"}, "boxes");
+  m.node("Foo", {"boxes"}, {"foo"}, "further");
+  m.node("Conv", {"y", "w"}, {"bad"}, "mismatch");
+  const ImportedModel model = bind(m);
+  CHECK(model.graph.nodes.size() == 2);
+  CHECK(model.notes == std::vector<std::string>{"no output needs 'boxes' (NonMaxSuppression), 'further' (Foo), "
+                                                "'mismatch' (Conv): left out"});
+  const Examination report = OnnxFile::parse(m.bytes(), "m.onnx").examine(op_table(), {.height = 8, .width = 6});
+  CHECK(report.nodes.size() == 2);
+}
+
+TEST_CASE("one of several outputs") {
+  ModelMaker m = small_model();
+  m.output("h");
+  m.node("NonMaxSuppression", {"y", "y"}, {"boxes"}, "boxes");
+  m.output("boxes");
+  const OnnxFile file = OnnxFile::parse(m.bytes(), "m.onnx");
+  CHECK(file.output_names() == std::vector<std::string>{"y", "h", "boxes"});
+  const auto nodes = [&](const std::string& output) {
+    return file.bind(op_table(), {.height = 8, .width = 6, .output = output}).graph.nodes.size();
+  };
+  CHECK(nodes("y") == 2);
+  CHECK(nodes("h") == 1);
+  CHECK_THROWS_WITH_AS(nodes(""), doctest::Contains("NonMaxSuppression"), Error);
+  CHECK_THROWS_WITH_AS(nodes("z"), "m.onnx: has no output 'z', those that it has are 'y', 'h', 'boxes'", Error);
+  const Examination report = file.examine(op_table(), {.height = 8, .width = 6, .output = "h"});
+  CHECK(report.nodes.size() == 1);
+  REQUIRE(report.outputs.size() == 1);
+  CHECK(report.outputs[0].shape == Shape{1, 4, 8, 6});
 }
 
 TEST_CASE("what trains") {
