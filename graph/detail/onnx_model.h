@@ -23,7 +23,7 @@ inline constexpr std::string_view kOwnDomain = "hourglass";
 inline constexpr int64_t kMaxNodes = 100'000;
 
 // The newest opset that our ops were written for and tested with; an older ONNX library can't check all of it.
-inline constexpr int kOldestOpset = 7, kNewestOpset = 22;
+inline constexpr int kOldestOpset = 7, kNewestOpset = 24;
 
 struct OnnxSubgraph;
 

@@ -73,6 +73,12 @@ class TensorReader {
   explicit TensorReader(DType precision) : precision_(precision) {}
 
   [[nodiscard]] DType precision() const { return precision_; }
+  // Whether what is cast to that element type, a number of onnx::TensorProto::DataType, stays or becomes f32 instead:
+  // half precision, be it the whole network's or only inside, and the image's type.
+  [[nodiscard]] bool becomes_f32(int64_t data_type) const {
+    return data_type == onnx::TensorProto::FLOAT16 || data_type == onnx::TensorProto::BFLOAT16 ||
+           (precision_ != DType::f32 && data_type == dtype_to_onnx(precision_));
+  }
   [[nodiscard]] int converted() const { return converted_; }
 
   // A size computed in double must stay exact, so single doubles keep their type, unless all is double.
@@ -154,11 +160,10 @@ OnnxNode read_node(const onnx::NodeProto& proto, int opset, TensorReader& tensor
                 .inputs = {proto.input().begin(), proto.input().end()},
                 .outputs = {proto.output().begin(), proto.output().end()}};
   for (const auto& attr : proto.attribute()) read_attribute(attr, opset, tensors, node);
-  // Numbers of onnx::TensorProto::DataType: what was to be the image's type is f32 now.
   for (const char* name : {"to", "dtype"}) {
     const bool dtype = (name == std::string_view("to")) == (node.op == "Cast") && node.attrs.has(name);
-    if (dtype && tensors.precision() != DType::f32 && std::holds_alternative<int64_t>(node.attrs.all().at(name)) &&
-        node.attrs.integer(name) == dtype_to_onnx(tensors.precision())) {
+    if (dtype && std::holds_alternative<int64_t>(node.attrs.all().at(name)) &&
+        tensors.becomes_f32(node.attrs.integer(name))) {
       node.attrs.set(name, int64_t{dtype_to_onnx(DType::f32)});
     }
   }

@@ -124,6 +124,66 @@ TEST_CASE("images with their channels last") {
   CHECK(bind(with_shapes({1, 32, 64, 3}, {1, 3, 64, 3}), 0, 0).graph.shape({0}) == Shape{1, 32, 64, 3});
 }
 
+TEST_CASE("a file whose newest ops are those of opset 22 may declare a newer opset") {
+  for (const int opset : {23, 24}) {
+    CAPTURE(opset);
+    // What exporters write: ops whose definition of opset 23 or 24 only knows more types.
+    ModelMaker m(opset);
+    m.input("x", {1, 3, -1, -1});
+    m.floats("w", {12, 3, 3, 3});
+    m.floats("slope", {12, 1, 1});
+    m.ints("two", {2});
+    m.ints("three", {3});
+    m.ints("pads", {0, 0, 1, 1, 0, 0, 1, 1});
+    m.node("Identity", {"w"}, {"weights"});
+    auto& pad = m.node("Pad", {"x", "pads"}, {"padded"});
+    ModelMaker::attr(pad, "mode", std::string("reflect"));
+    m.node("Conv", {"padded", "weights"}, {"c"});
+    m.node("PRelu", {"c", "slope"}, {"p"});
+    ModelMaker::attr(m.node("DepthToSpace", {"p"}, {"d"}), "blocksize", int64_t{2});
+    m.node("Shape", {"d"}, {"shape"});
+    m.node("Reshape", {"d", "shape"}, {"r"});
+    m.node("Unsqueeze", {"r", "two"}, {"u"});
+    m.node("Squeeze", {"u", "two"}, {"s"});
+    ModelMaker::attr(m.node("Transpose", {"s"}, {"t"}), "perm", std::vector<int64_t>{0, 1, 3, 2});
+    ModelMaker::attr(m.node("Cast", {"t"}, {"y"}), "to", int64_t{Proto::FLOAT});
+    m.output("y");
+    const ImportedModel newer = bind(m, 8, 6);
+    CHECK(newer.opset == opset);
+    CHECK(newer.graph.shape(newer.graph.outputs[0]) == Shape{1, 3, 12, 16});
+    m.model.mutable_opset_import(0)->set_version(22);
+    CHECK(to_string(newer.graph) == to_string(bind(m, 8, 6).graph));
+  }
+}
+
+TEST_CASE("half precision inside, single at both ends") {
+  for (const int half : {Proto::FLOAT16, Proto::BFLOAT16}) {
+    CAPTURE(half);
+    ModelMaker m;
+    m.input("x", {1, 3, -1, -1});
+    ModelMaker::attr(m.node("Cast", {"x"}, {"h"}), "to", int64_t{half});
+    auto& weights = m.empty("w", {2, 3, 1, 1}, half);
+    for (int i = 0; i < 6; ++i) weights.add_int32_data(half == Proto::FLOAT16 ? 0x3800 : 0x3f00);  // 0.5
+    m.node("Conv", {"h", "w"}, {"c"});
+    m.ints("shape", {1});
+    auto* value = m.node("ConstantOfShape", {"shape"}, {"one"}).add_attribute();
+    value->set_name("value");
+    value->set_type(onnx::AttributeProto::TENSOR);
+    value->mutable_t()->set_data_type(half);
+    value->mutable_t()->add_dims(1);
+    value->mutable_t()->add_int32_data(half == Proto::FLOAT16 ? 0x3800 : 0x3f00);
+    m.node("Add", {"c", "one"}, {"s"});
+    ModelMaker::attr(m.node("Cast", {"s"}, {"y"}), "to", int64_t{Proto::FLOAT});
+    m.output("y");
+    const Graph graph = bind(m).graph;
+    for (const Value& value : graph.values) CHECK(value.type.dtype == DType::f32);
+    CHECK(graph.parameters().size() == 1);
+    HostTensor image(DType::f32, graph.shape(graph.inputs[0]));
+    std::fill(image.values.begin(), image.values.end(), 1.0);
+    CHECK(evaluate(graph, {{graph.inputs[0], image}}, {graph.outputs[0]})[0].values[0] == 2);
+  }
+}
+
 TEST_CASE("what no output needs is left out, whatever it is") {
   ModelMaker m = small_model();
   m.node("NonMaxSuppression", {"y", "y"}, {"boxes"}, "boxes");
