@@ -14,6 +14,8 @@
 // Nothing is dropped: Dropout passes its input on, and a random mask (DropPath: Floor of a uniformly drawn number, or
 // Cast of its comparison with a constant; Bernoulli) is replaced by its mean.
 //
+// Functions of the file's own are written out where they are called.
+//
 // Opsets: from 7 to 24, or the newest that the installed ONNX library knows; what it does not know, its checker can't
 // check, which is noted. Half precision, of a whole network or inside of it, becomes f32. External data is read from
 // the model's own folder only, and not at all for a model that comes from memory. Errors name the file; what is not

@@ -264,6 +264,7 @@ OnnxModel read_model(onnx::ModelProto& proto, const std::string& file, const std
     model.problems.push_back(fmt::format("declares opset {}, supported are {} to {}; export it with one of those",
                                          model.declared_opset, kOldestOpset, newest));
   }
+  inline_functions(proto);
   if (const int64_t count = count_nodes(graph); count > kMaxNodes) {
     fail("has {} nodes, a network may have up to {}", count, kMaxNodes);
   }

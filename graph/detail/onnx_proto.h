@@ -1,5 +1,5 @@
-// What is done to an ONNX file as protobuf has it, before it is read: what no output needs is left out, names and
-// external data are looked up. Internal to graph/.
+// What is done to an ONNX file as protobuf has it, before it is read: its functions are put in their callers' places,
+// what no output needs is left out, names and external data are looked up. Internal to graph/.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +24,12 @@ void unify_domains(onnx::ModelProto& proto);
 
 // Every name is given once, and before it is read: so there is no cycle. Of the main graph; throws Error.
 void check_names(const onnx::GraphProto& graph);
+
+// Puts the bodies of the file's own functions in the places of the nodes that call them, and drops the functions. Inner
+// values and nodes are called CALLER/NAME. An attribute that refers to the function's own becomes the caller's, or its
+// default. Throws Error for functions that call themselves, and for those written for other definitions of ONNX's ops
+// than the model.
+void inline_functions(onnx::ModelProto& proto);
 
 // Drops the nodes that no output needs; returns "'NAME' (OP)" of those that are no constants.
 std::vector<std::string> drop_unread_nodes(onnx::GraphProto& graph);
