@@ -14,7 +14,8 @@
 // Nothing is dropped: Dropout passes its input on, and a random mask (DropPath: Floor of a uniformly drawn number, or
 // Cast of its comparison with a constant; Bernoulli) is replaced by its mean.
 //
-// Functions of the file's own are written out where they are called.
+// Functions of the file's own are written out where they are called. So are an If whose condition and a Loop whose trip
+// count are known once the size is: the branch that is taken, and every iteration.
 //
 // Opsets: from 7 to 24, or the newest that the installed ONNX library knows; what it does not know, its checker can't
 // check, which is noted. Half precision, of a whole network or inside of it, becomes f32. External data is read from

@@ -27,8 +27,7 @@ std::string help_for(const NodeReport& node) {
     return std::find(ops.begin(), ops.end(), node.op) != ops.end();
   };
   if (says("subgraph") || is_one_of({"If", "Loop", "Scan"})) {
-    return "control flow comes from Python branches and loops over tensors: export what torch.jit.trace makes, or with "
-           "fixed "
+    return "branches and loops must follow from the image's size: export what torch.jit.trace makes, or with fixed "
            "sizes";
   }
   if (is_one_of({"GRU", "LSTM", "RNN"})) return "networks for images are convolutional; recurrent layers stay out";

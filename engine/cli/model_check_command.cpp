@@ -135,6 +135,8 @@ void print_ops() {
                                          : "no gradient");
   }
   fmt::print("{:<26} from opset {:<3} its mean: nothing is dropped\n", "Bernoulli", 15);
+  fmt::print("{:<26} from opset {:<3} the condition must follow from the image's size\n", "If", 7);
+  fmt::print("{:<26} from opset {:<3} the trip count and the condition must follow from the image's size\n", "Loop", 7);
   // The importer's own: an initializer is made of them.
   for (const char* name : {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}) {
     fmt::print("{:<26} from opset {:<3} how a weight starts\n", name, 7);

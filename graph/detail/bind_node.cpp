@@ -27,6 +27,7 @@ bool is_random_like(std::string_view op) { return op == "RandomUniformLike" || o
 bool is_source(std::string_view op) {
   return op == "Constant" || op == "Bernoulli" || op == "RandomUniform" || op == "RandomNormal" || is_random_like(op);
 }
+bool is_control_flow(std::string_view op) { return op == "If" || op == "Loop"; }
 
 }  // namespace
 
@@ -37,7 +38,7 @@ std::vector<std::string> Binder::reasons_of(const OnnxNode& node) const {
     if (op == nullptr) reasons.emplace_back("the op is not known");
   } else if (!node.domain.empty()) {
     reasons.push_back(fmt::format("domain '{}' is not known", node.domain));
-  } else if (is_source(node.op)) {
+  } else if (is_source(node.op) || is_control_flow(node.op)) {
     // Read by the importer itself.
   } else if (op == nullptr || op->internal) {
     reasons.emplace_back("the op is not supported");
@@ -82,8 +83,9 @@ void Binder::add_node(const OnnxNode& file_node) {
   }
   try {
     std::vector<std::string> outputs = file_node.outputs;
-    if (file_node.domain.empty() && (add_source(file_node, node.inputs) || add_copy(file_node, node.inputs) ||
-                                     add_mean_of_mask(file_node, node.inputs))) {
+    if (file_node.domain.empty() &&
+        (add_source(file_node, node.inputs) || add_copy(file_node, node.inputs) ||
+         add_mean_of_mask(file_node, node.inputs) || add_control_flow(file_node, node.inputs))) {
       return;
     }
     canonicalize(file_node, node, outputs);

@@ -59,6 +59,19 @@ class Binder {
   void name_outputs(const std::vector<std::string>& names, const std::vector<ValueId>& values, std::size_t first_new);
   void note(const std::string& text);
 
+  // ---- control flow (bind_control_flow.cpp)
+
+  bool add_control_flow(const OnnxNode& node, const std::vector<ValueId>& inputs);
+  std::vector<ValueId> add_if(const OnnxNode& node, const std::vector<ValueId>& inputs);
+  std::vector<ValueId> add_loop(const OnnxNode& node, const std::vector<ValueId>& inputs);
+  // Throws Error for what is not known yet.
+  bool is_true(ValueId id);
+  // A subgraph's nodes, with its inputs as given; returns its outputs, kNoValue for those behind a node that failed.
+  std::vector<ValueId> add_subgraph(const OnnxSubgraph& subgraph, const std::string& prefix,
+                                    const std::vector<ValueId>& inputs);
+  // The values of a Loop's iterations, one behind another along a new axis.
+  ValueId stack(const std::vector<ValueId>& values, const std::string& name);
+
   // ---- values and their names
 
   // Names are looked up from the subgraph at hand outwards. kNoValue: behind a node that failed.
@@ -96,6 +109,7 @@ class Binder {
   NodeReport* report_ = nullptr;         // of the node at hand
   int64_t drawn_ = 0;                    // elements
   int64_t part_elements_ = 0;
+  int64_t written_out_ = 0;  // nodes in iterations and branches
   int separated_ = 0;
 };
 
