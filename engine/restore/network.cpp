@@ -78,6 +78,7 @@ class Search {
       if (const std::optional<Bound> small = attempt({kMultiples.back(), kMultiples.back()})) rule = rule_of(*small);
     }
     if (!rule) give_up(*reason);
+    last_ = {};  // what was tried to learn the rule may be what suits
     for (const int64_t multiple : kMultiples) {
       std::optional<Bound> bound = attempt(input_for(*rule, multiple));
       if (!bound) continue;

@@ -95,6 +95,8 @@ TEST_CASE("a network that makes too much of an input of the image's size") {
   const Network network = bind_network(limited, op_table(), 1024, 2048);
   CHECK(network.graph.shape(network.input) == Shape{1, 3, 32, 64});
   CHECK(network.graph.shape(network.image) == Shape{1, 3, 1024, 2048});
+  const Network square = bind_network(limited, op_table(), 4096, 4096);
+  CHECK(square.graph.shape(square.input) == Shape{1, 3, 128, 128});
 }
 
 TEST_CASE("an output with a smaller or a larger border: convolutions without padding") {
