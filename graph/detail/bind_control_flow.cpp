@@ -102,6 +102,7 @@ std::vector<ValueId> Binder::add_subgraph(const OnnxSubgraph& subgraph, const st
                                           const std::vector<ValueId>& inputs) {
   written_out_ += static_cast<int64_t>(subgraph.nodes.size()) + 1;
   if (written_out_ > kMaxNodes) fail("its iterations have more than {} nodes in all", kMaxNodes);
+  if (prefix.size() > kLongestPrefix) fail("a name of {} characters is too long to call others after", prefix.size());
   scopes_.push_back({.prefix = prefix, .names = {}});
   for (std::size_t i = 0; i < inputs.size(); ++i) define(subgraph.inputs[i], inputs[i]);
   try {

@@ -95,6 +95,7 @@ class Inliner {
            call.input_size(), call.output_size(), function.input_size(), function.output_size());
     }
     const std::string prefix = (call.name().empty() ? call.op_type() : call.name()) + "/";
+    if (prefix.size() > kLongestPrefix) fail("a name of {} characters is too long to call others after", prefix.size());
     Names names;
     for (int i = 0; i < function.input_size(); ++i) {
       names[function.input(i)] = i < call.input_size() ? call.input(i) : std::string();

@@ -22,6 +22,10 @@ inline constexpr std::string_view kOwnDomain = "hourglass";
 // of others count as well.
 inline constexpr int64_t kMaxNodes = 100'000;
 
+// What is in a function, a branch or an iteration is called after the node around it, whose name may have that many
+// characters.
+inline constexpr std::size_t kLongestPrefix = 4096;
+
 // The newest opset that our ops were written for and tested with; an older ONNX library can't check all of it.
 inline constexpr int kOldestOpset = 7, kNewestOpset = 24;
 

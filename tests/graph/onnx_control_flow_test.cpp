@@ -176,6 +176,9 @@ TEST_CASE("functions that can't be written out") {
   // Softmax flattens up to opset 12.
   CHECK(refusal(calling(12, 1)) ==
         "m.onnx: function 'Soft' is written for opset 12, in which Softmax is another than in the model's 13");
+  ModelMaker named = calling(13, 1);
+  named.model.mutable_graph()->mutable_node(1)->set_name(std::string(5000, 'n'));
+  CHECK(refusal(named) == "m.onnx: a name of 5001 characters is too long to call others after");
   // Ten functions, each calling the next one ten times.
   ModelMaker many = two_layers();
   for (int i = 0; i < 10; ++i) {
@@ -256,6 +259,10 @@ TEST_CASE("an If that can't be decided, and branches that can't be run") {
   CHECK(refusal(taken) == "m.onnx: node 'choice/boxes' (NonMaxSuppression): the op is not supported");
   const auto report = OnnxFile::parse(taken.bytes(), "m.onnx").examine(op_table(), {.height = 4, .width = 3});
   CHECK(report.nodes.back().problem == "node 'choice/boxes' (NonMaxSuppression): the op is not supported");
+
+  ModelMaker named = with_if(relu, relu);
+  named.model.mutable_graph()->mutable_node(named.model.graph().node_size() - 1)->set_name(std::string(5000, 'n'));
+  CHECK(refusal(named).ends_with("a name of 5001 characters is too long to call others after"));
 
   ModelMaker content = with_if(relu, relu);
   content.ints("axes", {0, 1, 2, 3});
