@@ -1,3 +1,4 @@
+// Binder, node by node: constants and random numbers, copies, compositions, what folds, and what stays a node.
 #include "graph/detail/onnx_binder.h"
 
 #include <algorithm>
