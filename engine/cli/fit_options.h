@@ -24,8 +24,8 @@ inline constexpr int kUsualQuality = 95;
 inline constexpr double kUsualRate = 0.01;
 
 struct FitArguments {
-  std::string input, output, model = "small", weights = "file", freeze, reference, history, save_network, report,
-                             profile, precision = "auto", schedule = "cosine", optimize = "net",
+  std::string input, output, model = "small", model_output, weights = "file", freeze, reference, history, save_network,
+                             report, profile, precision = "auto", schedule = "cosine", optimize = "net",
                              network_input = "noise", distribution = "uniform";
   int64_t iterations = 1000;
   int runs = 1, threads = 0;            // 0: all
