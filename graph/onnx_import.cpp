@@ -315,8 +315,9 @@ class Binder {
     }
     try {
       std::vector<std::string> outputs = file_node.outputs;
-      if (file_node.domain.empty() && (add_source(file_node, node.inputs) || add_copy(file_node, node.inputs) ||
-                                       add_mean_of_mask(file_node, node.inputs))) {
+      if (file_node.domain.empty() &&
+          (add_source(file_node, node.inputs) || add_copy(file_node, node.inputs) ||
+           add_mean_of_mask(file_node, node.inputs) || add_mean_of_choice(file_node, node.inputs))) {
         return;
       }
       canonicalize(file_node, node, outputs);
@@ -521,6 +522,38 @@ class Binder {
     return true;
   }
 
+  // Where, by such a comparison: the mean of its choices.
+  bool add_mean_of_choice(const OnnxNode& node, const std::vector<ValueId>& inputs) {
+    if (node.op != "Where" || inputs.size() != 3 || node.outputs.size() != 1) return false;
+    if (std::any_of(inputs.begin(), inputs.end(), [](ValueId id) { return !id.valid(); })) return false;
+    const std::optional<double> chance = chance_of(inputs[0]);
+    if (!chance || graph_.type(inputs[1]).dtype != DType::f32 || graph_.type(inputs[2]).dtype != DType::f32)
+      return false;
+    const Shape shape = broadcast(graph_.shape(inputs[0]), broadcast(graph_.shape(inputs[1]), graph_.shape(inputs[2])));
+    GraphBuilder& b = builder();
+    const auto share = [&](ValueId id, double factor) {
+      return b.add("Mul", {id, b.constant(HostTensor::scalar(DType::f32, factor))}, {}, node.name + "/Mul");
+    };
+    ValueId mean = b.add("Add", {share(inputs[1], *chance), share(inputs[2], 1 - *chance)}, {}, node.name + "/Add");
+    if (graph_.shape(mean) != shape) mean = b.add("Expand", {mean}, {{"shape", shape.dims()}}, node.name + "/Expand");
+    names_[node.outputs[0]] = mean;
+    graph_.value(mean).name = node.outputs[0];
+    note(kMeanOfMask);
+    return true;
+  }
+
+  // Adds what takes a node's place.
+  GraphBuilder& builder() {
+    if (!builder_) {
+      builder_.emplace(graph_, table_);
+      for (const OnnxNode& other : model_.nodes) {
+        builder_->unique_name(other.name);
+        for (const std::string& name : other.outputs) builder_->unique_name(name);
+      }
+    }
+    return *builder_;
+  }
+
   // Brings the node to the form of graph/op.h.
   void canonicalize(const OnnxNode& file_node, Node& node, std::vector<std::string>& outputs) {
     std::string op_name = file_node.op;
@@ -550,15 +583,8 @@ class Binder {
   // A composition: its parts take its place.
   bool add_parts(const Node& node, const std::vector<std::string>& outputs) {
     if (node.op->lower == nullptr) return false;
-    if (!builder_) {
-      builder_.emplace(graph_, table_);
-      for (const OnnxNode& other : model_.nodes) {
-        builder_->unique_name(other.name);
-        for (const std::string& name : other.outputs) builder_->unique_name(name);
-      }
-    }
     const std::size_t before = graph_.values.size();
-    const std::vector<ValueId> parts = without_prefix(node, [&] { return lower(*builder_, node, outputs.size()); });
+    const std::vector<ValueId> parts = without_prefix(node, [&] { return lower(builder(), node, outputs.size()); });
     if (parts.empty()) return false;
     for (std::size_t i = before; i < graph_.values.size(); ++i) {
       if (graph_.values[i].kind == ValueKind::constant) part_elements_ += graph_.values[i].type.shape.elements();
@@ -663,10 +689,12 @@ class Binder {
     return true;
   }
 
-  // Computes the node now if its inputs are known. False when it has to stay a node.
+  // Computes the node now if its inputs are known. False when it has to stay a node. Weights that the file keeps in a
+  // byte each, and scales for them, become parameters that start at what they stand for.
   bool fold(const Node& node, const std::vector<std::string>& outputs) {
     const OpDef& op = *node.op;
     if (op.reference == nullptr) return false;
+    const bool is_weight = op.name == "DequantizeLinear";
     std::vector<HostTensor> stand_ins(node.inputs.size());
     std::vector<const HostTensor*> inputs;
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
@@ -677,7 +705,7 @@ class Binder {
         stand_ins[i].dtype = graph_.type(id).dtype;
         stand_ins[i].shape = graph_.shape(id);
         inputs.push_back(&stand_ins[i]);
-      } else if (graph_.value(id).kind == ValueKind::constant) {
+      } else if (graph_.value(id).kind == ValueKind::constant || (is_weight && graph_.value(id).data != nullptr)) {
         inputs.push_back(graph_.value(id).data.get());
       } else {
         return false;
@@ -692,9 +720,10 @@ class Binder {
     std::vector<HostTensor> values = evaluate_reference(op, node.attrs, inputs);
     for (std::size_t i = 0; i < values.size(); ++i) {
       auto data = std::make_shared<const HostTensor>(std::move(values[i]));
+      const bool trains = is_weight && !options_.fixed && data->values.size() > 1;
       add_value({.name = output_name(node, outputs, i),
                  .type = {data->dtype, data->shape},
-                 .kind = ValueKind::constant,
+                 .kind = trains ? ValueKind::parameter : ValueKind::constant,
                  .init = {},
                  .data = data});
     }

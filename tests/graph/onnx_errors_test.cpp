@@ -420,11 +420,13 @@ TEST_CASE("an examination says of every node what came of it") {
   m.node("Shape", {"x"}, {"shape"}, "size");
   m.node("Expand", {"y", "shape"}, {"wide"}, "mismatch");  // 3 channels against 4
   m.node("LeakyRelu", {"wide"}, {"behind"}, "behind");
-  m.node("Greater", {"y", "y"}, {"mask"}, "mask");
-  m.node("Where", {"mask", "y", "h"}, {"z"}, "choice");
+  ModelMaker::attr(m.node("Cast", {"y"}, {"bytes"}), "to", int64_t{Proto::UINT8});
+  m.floats("step", {}).set_float_data(0, 0.5F);
+  m.node("DequantizeLinear", {"bytes", "step"}, {"mask"}, "mask");
+  m.node("Add", {"mask", "h"}, {"z"}, "choice");
   m.output("z");
   const Examination e = OnnxFile::parse(m.bytes(), "m.onnx").examine(op_table(), {.height = 8, .width = 6});
-  REQUIRE(e.nodes.size() == 8);
+  REQUIRE(e.nodes.size() == 9);
   CHECK(e.opset == 13);
   CHECK(e.problem.empty());
   const auto of = [&](std::string_view name) {
