@@ -95,7 +95,7 @@ class Rule {
 bool may_hide(const OpDef& op) {
   if (op.name == "Mul" || op.name == "Div") return false;
   return op.row != nullptr || op.name.starts_with("Reduce") || op.name.starts_with("Global") || op.name == "Where" ||
-         op.name == "MaxPool";
+         op.name == "MaxPool" || op.name == "TopK" || op.name == "GatherElements";
 }
 
 template <typename Check>
@@ -128,7 +128,8 @@ TEST_CASE("a finite gradient stays finite where an op's result is finite") {
       CHECK(std::all_of(gradient.values.begin(), gradient.values.end(), [](double value) { return value == 0; }));
     }
   });
-  for (const char* op : {"Sqrt", "Pow", "Relu", "Clip", "Max", "PRelu", "ReduceL2", "BatchNormalization", "Where"}) {
+  for (const char* op : {"Sqrt", "Pow", "Relu", "Clip", "Max", "PRelu", "ReduceL2", "BatchNormalization", "Where",
+                         "Asin", "Acos", "Shrink", "TopK", "ScatterND"}) {
     CAPTURE(std::string(op));
     CHECK(checked.contains(op));
   }
@@ -152,7 +153,7 @@ TEST_CASE("where an op's slope is 0, an infinite gradient ends") {
     }
   });
   for (const char* op : {"Relu", "Clip", "Max", "Min", "PRelu", "Abs", "Pow", "ReduceL1", "ReduceL2", "ReduceMax",
-                         "ReduceSumSquare", "HardSigmoid", "ThresholdedRelu", "Where", "MaxPool"}) {
+                         "ReduceSumSquare", "HardSigmoid", "ThresholdedRelu", "Where", "MaxPool", "Shrink", "TopK"}) {
     CAPTURE(std::string(op));
     CHECK(hidden[op] > 0);
   }
