@@ -49,7 +49,7 @@ bool is_otherwise(const std::string& name) {
 constexpr double kGradientTolerance = 1e-5;
 
 // What a version of ONNX has at least.
-constexpr int kLeastPassed = 500, kLeastGradients = 350;
+constexpr int kLeastPassed = 640, kLeastGradients = 450;
 
 // Elements of one input whose derivatives are compared.
 constexpr std::size_t kGradientSamples = 24;
