@@ -99,6 +99,14 @@ TEST_CASE("values that places choose") {
          const ValueId same = b.add("GatherElements", {b.add("Mul", {h, h}), top[1]}, {{"axis", int64_t{1}}});
          return b.add("Add", {b.add("Mul", {top[0], b.number(0.01)}), same});
        }},
+      {"the pixels of the place where a channel is largest",
+       [](Builder& b, ValueId h) {
+         const ValueId flat = b.add("Reshape", {h}, {{"shape", Dims{1, kChannels, kSize * kSize}}});
+         const ValueId best = b.add("ArgMax", {b.add("Sign", {flat})}, {{"axis", int64_t{2}}});
+         const ValueId everywhere = b.add("Expand", {best}, {{"shape", Dims{1, kChannels, kSize * kSize}}});
+         const ValueId moved = b.add("GatherElements", {flat, everywhere}, {{"axis", int64_t{2}}});
+         return b.add("Mul", {h, b.add("Reshape", {moved}, {{"shape", Dims{1, kChannels, kSize, kSize}}})});
+       }},
       {"ArgMax into a comparison",
        [](Builder& b, ValueId h) {
          const ValueId best = b.add("ArgMax", {b.add("Sign", {h})}, {{"axis", int64_t{1}}});

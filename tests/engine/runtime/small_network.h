@@ -18,6 +18,7 @@
 #include "ops/table.h"
 
 namespace hourglass::test {
+
 inline constexpr int64_t kSize = 10, kChannels = 8;
 
 inline HostTensor drawn(const Shape& shape, unsigned seed) {
