@@ -14,9 +14,13 @@
 // Nothing is dropped: Dropout passes its input on, and a random mask (DropPath: Floor of a uniformly drawn number, or
 // Cast of its comparison with a constant; Bernoulli) is replaced by its mean.
 //
-// Opsets: from 7 to 22, or the newest that the installed ONNX library knows; what it does not know, its checker can't
-// check, which is noted. External data is read from the model's own folder only, and not at all for a model that comes
-// from memory. Errors name the file; what is not supported is listed all at once, by node name and op type.
+// Functions of the file's own are written out where they are called. So are an If whose condition and a Loop whose trip
+// count are known once the size is: the branch that is taken, and every iteration.
+//
+// Opsets: from 7 to 24, or the newest that the installed ONNX library knows; what it does not know, its checker can't
+// check, which is noted. Half precision, of a whole network or inside of it, becomes f32. External data is read from
+// the model's own folder only, and not at all for a model that comes from memory. Errors name the file; what is not
+// supported is listed all at once, by node name and op type.
 //
 // Bounds, so that no file takes more than minutes and a few GiB: files up to 2 GB and as much of external data; 100,000
 // nodes; 2^28 elements in one constant, 2^29 in all, and 2^27 in what is computed from them.
@@ -25,6 +29,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,6 +46,8 @@ struct ImportOptions {
   // A function as the file says, nothing of which is trained: initializers are constants, and normalisations that are
   // not said to train take their running statistics.
   bool fixed = false;
+  // The one output that is wanted, by its name; empty: all of them. What it does not need is left out.
+  std::string output = {};
 };
 
 struct ImportedModel {
@@ -56,6 +63,9 @@ struct ImageInput {
   int64_t channels = 0, height = 0, width = 0;
 };
 
+// "1x3x?x?": of a shape whose extents of 0 are open.
+std::string open_shape(const Shape& shape);
+
 // What the importer makes of one node of the file.
 struct NodeReport {
   std::string name, op;
@@ -65,11 +75,18 @@ struct NodeReport {
   bool folded = false;   // a constant, once the image's size is known
 };
 
+// What an output would be. Behind a node with a problem, as far as the file declares it: 0 = left open.
+struct OutputReport {
+  std::string name;
+  std::optional<Shape> shape;
+};
+
 // The file as a whole, whether it can be bound or not.
 struct Examination {
-  std::vector<NodeReport> nodes;  // in the order of computation
-  std::string problem;            // of the model rather than of a node; empty when there is none
-  int opset = 0;
+  std::vector<NodeReport> nodes;      // in the order of computation; those that the outputs need
+  std::vector<OutputReport> outputs;  // those that are wanted
+  std::vector<std::string> problems;  // of the model rather than of a node
+  int opset = 0;                      // as the file declares it
   std::string producer;
 };
 
@@ -84,7 +101,9 @@ class OnnxFile {
   // May be called any number of times. The table must outlive the model.
   [[nodiscard]] ImportedModel bind(const OpTable& table, const ImportOptions& options = {}) const;
   [[nodiscard]] ImageInput image_input() const;
-  // Binds as far as that goes, and says of every node what came of it: bind() stops at the first kind of problem.
+  [[nodiscard]] std::vector<std::string> output_names() const;
+  // Binds as far as that goes, and says of every node and of the whole what came of it: bind() stops at the first kind
+  // of problem.
   [[nodiscard]] Examination examine(const OpTable& table, const ImportOptions& options = {}) const;
 
  private:

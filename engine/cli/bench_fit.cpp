@@ -8,6 +8,7 @@ namespace hourglass::cli {
 
 void add_network_options(Command& command, BenchNetwork& network) {
   command.add({{.names = "--model", .target = &network.model, .help = "small, medium, standard, unet, or an ONNX file"},
+               model_output_option(network.model_output),
                {.names = "--size", .target = &network.size, .help = "Width x height"},
                {.names = "--precision",
                 .target = &network.precision,
@@ -25,7 +26,8 @@ std::string precision_name(const BenchNetwork& network) {
 }
 
 std::unique_ptr<Fit> make_bench_fit(const BenchNetwork& network, ImageSize size, int threads) {
-  Network bound = bind_network(choose_network(network.model, {}).make, op_table(), size.height, size.width);
+  const ChosenNetwork chosen = choose_network(network.model, network.model_output, {});
+  Network bound = bind_network(chosen.make, op_table(), size.height, size.width, chosen.fixed);
   Image target(size.width, size.height, static_cast<int>(bound.graph.shape(bound.image)[1]));
   for (std::size_t i = 0; i < target.pixels.size(); ++i) target.pixels[i] = static_cast<float>(i * 7919 % 256) / 255.0F;
   FitOptions options;

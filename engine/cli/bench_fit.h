@@ -13,11 +13,11 @@
 namespace hourglass::cli {
 
 struct BenchNetwork {
-  std::string model = "small", size = "512x512", precision = "auto";
+  std::string model = "small", model_output, size = "512x512", precision = "auto";
   std::optional<uint64_t> memory_limit;  // bytes
 };
 
-// --model, --size, --precision and --memory-limit.
+// --model, --model-output, --size, --precision and --memory-limit.
 void add_network_options(Command& command, BenchNetwork& network);
 
 // Precision by name, "f32" or "bf16", as --precision says or auto chooses.

@@ -7,6 +7,7 @@
 
 #include "engine/cli/checkpoint_file.h"
 #include "engine/cli/method.h"
+#include "engine/cli/network_option.h"
 #include "engine/cli/settings.h"
 #include "graph/error.h"
 
@@ -98,6 +99,7 @@ void add_fit_options(Command& command, FitArguments& a, const FitHelp& help) {
         .target = &a.model,
         .help = "A built-in network ('hourglass model list' names them), or an ONNX file",
         .methods = {kFit}},
+       model_output_option(a.model_output, {kFit}),
        {.names = "--freeze",
         .target = &a.freeze,
         .help =

@@ -23,8 +23,9 @@ namespace hourglass::cli {
 inline constexpr int kUsualQuality = 95;
 
 struct FitArguments {
-  std::string input, output, model = "small", freeze, reference, history, report, profile, precision = "auto",
-                             schedule = "cosine", optimize = "net", network_input = "noise", distribution = "uniform";
+  std::string input, output, model = "small", model_output, freeze, reference, history, report, profile,
+                             precision = "auto", schedule = "cosine", optimize = "net", network_input = "noise",
+                             distribution = "uniform";
   int64_t iterations = 1000;
   int runs = 1, threads = 0;  // 0: all
   double learning_rate = 0.01;

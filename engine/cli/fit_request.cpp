@@ -62,7 +62,7 @@ constexpr int64_t kMeshgridDepth = 2;
 // The errors of a network's file are told before anything else is said.
 Network bind(const ChosenNetwork& chosen, const Image& image, InputKind input, const std::string& frozen) {
   try {
-    Network network = bind_network(chosen.make, op_table(), image);
+    Network network = bind_network(chosen.make, op_table(), image, chosen.fixed);
     const int64_t depth = network.graph.shape(network.input)[1];
     if (input == InputKind::meshgrid && depth != kMeshgridDepth) {
       fail(
@@ -119,7 +119,7 @@ ResolvedFit resolve(const FitArguments& arguments, const FitCall& call, const Ta
   const Image& sought = what.task.baseline();
   const InputKind input = request.options.fit.input;
   const ChosenNetwork chosen = choose_network(
-      request.model,
+      request.model, arguments.model_output,
       {.output_channels = sought.channels, .input_depth = input == InputKind::meshgrid ? kMeshgridDepth : 0});
   Network network = bind(chosen, sought, input, arguments.freeze);
   request.notes = *chosen.notes;

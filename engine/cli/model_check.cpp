@@ -2,14 +2,18 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
+#include <utility>
 
 #include "engine/cli/freeze_option.h"
+#include "engine/cli/network_option.h"
 #include "engine/restore/energy.h"
 #include "engine/restore/network.h"
 #include "engine/train/fit.h"
 #include "graph/error.h"
 #include "graph/op.h"
+#include "graph/text.h"
 #include "models/builtin.h"
 #include "ops/table.h"
 
@@ -23,8 +27,8 @@ std::string help_for(const NodeReport& node) {
     return std::find(ops.begin(), ops.end(), node.op) != ops.end();
   };
   if (says("subgraph") || is_one_of({"If", "Loop", "Scan"})) {
-    return "control flow comes from Python branches and loops over tensors: export what torch.jit.trace makes, or with "
-           "fixed sizes";
+    return "branches and loops must follow from the image's size: export what torch.jit.trace makes, or with fixed "
+           "sizes";
   }
   if (is_one_of({"GRU", "LSTM", "RNN"})) return "networks for images are convolutional; recurrent layers stay out";
   if (node.op.find("Quantize") != std::string::npos || node.op.find("Integer") != std::string::npos ||
@@ -99,15 +103,102 @@ void add_steps(const Network& network, const CheckOptions& options, ModelCheck& 
   }
 }
 
-// What sides suit the network, found by trying one that is odd both ways.
-std::string size_rule_of(const ImageInput& input, const NetworkFactory& make) {
-  if (input.height != 0 && input.width != 0) {
-    return fmt::format("the file fixes {}x{}: export it with dynamic axes for other sizes", input.width, input.height);
+// The smallest square canvas, of a network whose output has its input's size.
+int64_t least_side(const NetworkFactory& make, int64_t multiple) {
+  const auto suits = [&](int64_t side) {
+    try {
+      const Graph graph = make(side, side);
+      return graph.outputs.size() == 1 && graph.shape(graph.outputs[0])[-1] == side;
+    } catch (const Error&) {
+      return false;
+    }
+  };
+  // Of what does not suit, and of what does.
+  int64_t below = 0, found = bind_network(make, op_table(), 1, 1).canvas_width / multiple;
+  while (found - below > 1) {
+    const int64_t middle = (below + found) / 2;
+    (suits(middle * multiple) ? found : below) = middle;
+  }
+  return found * multiple;
+}
+
+// What sides suit the network, found by trying: one that is odd both ways, and small ones.
+std::string size_rule_of(const NetworkFactory& make, const FixedSides& fixed) {
+  if (fixed.height != 0 && fixed.width != 0) {
+    const Network network = bind_network(make, op_table(), 1, 1, fixed);
+    return fmt::format(
+        "images up to {}x{}, as the file fixes its input to {}x{}: export it with dynamic axes for larger",
+        network.canvas_width, network.canvas_height, fixed.width, fixed.height);
+  }
+  if (fixed.height != 0 || fixed.width != 0) {
+    return fmt::format("the file fixes the {} of its input to {}: export it with dynamic axes for other sizes",
+                       fixed.height != 0 ? "height" : "width", std::max(fixed.height, fixed.width));
   }
   constexpr int64_t kHeight = 129, kWidth = 161;
-  const int64_t multiple = bind_network(make, op_table(), kHeight, kWidth).multiple;
-  if (multiple == 1) return "any height and width";
-  return fmt::format("height and width must be multiples of {}: padding is added", multiple);
+  const Network network = bind_network(make, op_table(), kHeight, kWidth);
+  const int64_t input = network.graph.shape(network.input)[2], output = network.canvas_height;
+  if (output != input) {
+    std::string rule = fmt::format(
+        "any height and width: the input is chosen so that the output, here {}x{} of {}x{}, "
+        "covers the image",
+        network.canvas_width, output, network.graph.shape(network.input)[3], input);
+    if (network.multiple > 1) rule += fmt::format(", in multiples of {}", network.multiple);
+    return rule;
+  }
+  const int64_t multiple = network.multiple, least = least_side(make, multiple);
+  if (multiple == 1) return least > 1 ? fmt::format("any height and width from {} on", least) : "any height and width";
+  return fmt::format("height and width must be multiples of {}{}: padding is added", multiple,
+                     least > multiple ? fmt::format(", and at least {}", least) : "");
+}
+
+bool is_channels(int64_t extent) { return extent == 1 || extent == 3; }
+
+// What there is against the outputs as images, as far as their shapes are known. Open extents are 0.
+std::optional<std::string> problem_of_outputs(const std::vector<OutputReport>& outputs) {
+  const auto shape_of = [](const OutputReport& output) {
+    return output.shape ? open_shape(*output.shape) : "of unknown shape";
+  };
+  if (outputs.size() > 1) {
+    std::vector<std::string> names;
+    for (const OutputReport& output : outputs) names.push_back(fmt::format("'{}' {}", output.name, shape_of(output)));
+    return fmt::format("there are {} outputs ({}): say by --model-output NAME which one is the image", outputs.size(),
+                       join(names, ", "));
+  }
+  if (outputs.empty() || !outputs[0].shape) return {};
+  const OutputReport& output = outputs[0];
+  const Shape& shape = *output.shape;
+  const auto expected = [&](std::string_view why) {
+    return fmt::format("output '{}' has shape {}{}, expected an image [1, 1 or 3 channels, height, width]", output.name,
+                       shape_of(output), why);
+  };
+  if (shape.rank() != 4 || shape[0] > 1) return expected("");
+  if (shape[1] == 0 || is_channels(shape[1])) return {};
+  return expected(is_channels(shape[3]) ? ": its channels are last (NHWC, as TensorFlow has images)"
+                                        : fmt::format(": {} channels", shape[1]));
+}
+
+// What a fit of an image starts from, and would refuse.
+Network bind_as_a_fit(const NetworkFactory& make, const ImageSize& size, const FixedSides& fixed) {
+  Network network = bind_network(make, op_table(), size.height, size.width, fixed);
+  adapt_channels(network, op_table(), network.graph.shape(network.image)[1] == 1 ? 1 : 3);
+  return network;
+}
+
+void add_examination(const Examination& examination, ModelCheck& check) {
+  check.opset = examination.opset;
+  check.producer = examination.producer;
+  check.problems = examination.problems;
+  if (std::optional<std::string> problem = problem_of_outputs(examination.outputs)) {
+    check.problems.push_back(std::move(*problem));
+  }
+  for (const NodeReport& report : examination.nodes) {
+    check.nodes.push_back({.report = report, .help = report.problem.empty() ? std::string() : help_for(report)});
+  }
+}
+
+bool is_refused(const ModelCheck& check) {
+  return !check.problems.empty() || std::any_of(check.nodes.begin(), check.nodes.end(),
+                                                [](const NodeCheck& node) { return !node.report.problem.empty(); });
 }
 
 }  // namespace
@@ -124,36 +215,42 @@ std::string_view verdict_of(const NodeCheck& node) {
 
 ModelCheck check_model(const OnnxFile& file, const CheckOptions& options) {
   ModelCheck check;
-  const ImageInput input = file.image_input();
-  const auto make = [&](int64_t height, int64_t width) {
-    ImportedModel model = file.bind(op_table(), {.height = height, .width = width});
-    check.notes = model.notes;
-    return std::move(model.graph);
-  };
+  const NetworkFactory make = network_of(file, options.output, check.notes);
+  ImageSize size{.width = options.width, .height = options.height};
+  FixedSides fixed;
   std::optional<Network> network;
+  std::string refusal;
   try {
-    network = bind_network(make, op_table(), options.height, options.width);
-    check.size_rule = size_rule_of(input, make);
-    check.canvas_height = network->canvas_height, check.canvas_width = network->canvas_width;
+    fixed = fixed_sides(file);
+    if (size.height == 0) size = usual_size(make, fixed);
+    network = bind_as_a_fit(make, size, fixed);
   } catch (const Error& error) {
-    check.problem = error.what();
+    refusal = error.what();
   }
-  // Of a network that can't be bound: a canvas that its sizes are not to blame for.
-  constexpr int64_t kUnit = 128;
-  const auto canvas = [&](int64_t fixed, int64_t bound, int64_t asked) {
-    return fixed != 0 ? fixed : network ? bound : (asked + kUnit - 1) / kUnit * kUnit;
+  // What can't be bound is examined for an input that its sizes are not to blame for.
+  constexpr int64_t kUnit = 128, kUsual = 512;
+  const auto side = [&](int axis, int64_t fixed_side, int64_t asked) {
+    if (network) return network->graph.shape(network->input)[axis];
+    return fixed_side != 0 ? fixed_side : asked == 0 ? kUsual : (asked + kUnit - 1) / kUnit * kUnit;
   };
-  const Examination examination =
-      file.examine(op_table(), {.height = canvas(input.height, check.canvas_height, options.height),
-                                .width = canvas(input.width, check.canvas_width, options.width)});
-  check.opset = examination.opset;
-  check.producer = examination.producer;
-  for (const NodeReport& report : examination.nodes) {
-    check.nodes.push_back({.report = report, .help = report.problem.empty() ? std::string() : help_for(report)});
-    // The nodes say it better.
-    if (!report.problem.empty()) check.problem.clear();
-  }
+  const std::vector<std::string> notes = check.notes;
+  add_examination(file.examine(op_table(), {.height = side(2, fixed.height, size.height),
+                                            .width = side(3, fixed.width, size.width),
+                                            .output = options.output}),
+                  check);
+  // The nodes, or the model as a whole, say it better.
+  if (!network && !is_refused(check)) check.problems.push_back(refusal);
   if (!network) return check;
+  try {
+    check.size_rule = size_rule_of(make, fixed);
+  } catch (const Error& error) {
+    check.size_rule = fmt::format("not every height and width: {}", error.what());
+  }
+  check.notes = notes;
+  check.canvas_height = network->canvas_height, check.canvas_width = network->canvas_width;
+  if (network->graph.shape(network->image)[1] == 1) {
+    check.notes.emplace_back("it makes one channel: gray images can be fitted with it, colour can't");
+  }
   check.frozen = freeze(network->graph, options.frozen);
   for (const ValueId id : network->graph.parameters()) {
     const Value& value = network->graph.value(id);
@@ -164,15 +261,14 @@ ModelCheck check_model(const OnnxFile& file, const CheckOptions& options) {
   if (check.parameters.empty() && check.frozen.empty()) {
     check.notes.emplace_back(
         "there is nothing to train in it, but if it makes a measurement of an image it can be what is undone: "
-        "'hourglass "
-        "restore MEASUREMENT --degradation FILE'");
+        "'hourglass restore MEASUREMENT --degradation FILE'");
   }
   try {
     add_steps(*network, options, check);
   } catch (const Error& error) {
-    check.problem = error.what();
+    check.problems.emplace_back(error.what());
   }
-  check.trainable = check.problem.empty();
+  check.trainable = !is_refused(check);
   return check;
 }
 

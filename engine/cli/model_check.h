@@ -1,7 +1,8 @@
-// Can this ONNX file be trained here? A verdict for each of its nodes, and the rule for sizes.
+// Can this ONNX file be trained here? All that stands in the way, a verdict for each of its nodes, and the rule for
+// sizes. What is trainable here is what `restore --method fit` takes: both go through bind_network() and Fit.
 //
 //   const ModelCheck check = check_model(OnnxFile::read("net.onnx"), {.height = 512, .width = 512});
-//   check.trainable, check.nodes[i].report.problem, check.size_rule, ...
+//   check.trainable, check.problems, check.nodes[i].report.problem, check.size_rule, ...
 #pragma once
 
 #include <string>
@@ -13,7 +14,8 @@
 namespace hourglass::cli {
 
 struct CheckOptions {
-  int64_t height = 512, width = 512;
+  int64_t height = 0, width = 0;  // 0: usual_size()
+  std::string output = {};        // as --model-output has it
   Precision precision = Precision::f32;
   int threads = 0;
   std::string frozen = {};  // patterns, as --freeze has them
@@ -35,7 +37,7 @@ struct ParameterCheck {
 
 struct ModelCheck {
   bool trainable = false;
-  std::string problem;  // of the whole
+  std::vector<std::string> problems;  // of the whole
   int opset = 0;
   std::string producer;
   std::vector<std::string> notes;
@@ -51,7 +53,7 @@ struct ModelCheck {
 // "refused", "behind a refused one".
 std::string_view verdict_of(const NodeCheck& node);
 
-// Throws Error for a file whose input is no image, and for patterns that match nothing.
+// Throws Error for patterns that match nothing.
 ModelCheck check_model(const OnnxFile& file, const CheckOptions& options);
 
 }  // namespace hourglass::cli

@@ -20,7 +20,7 @@ namespace hourglass::cli {
 namespace {
 
 struct Options {
-  std::string model, size, freeze, precision = "auto";
+  std::string model, output, size, freeze, precision = "auto";
   int threads = 0;
   bool ops = false, json = false;
 };
@@ -36,12 +36,16 @@ What looks like a buffer, and is trained all the same: a tensor of two or more d
 numbers, each there twice or more on average (a mask, a fixed filter); the bias beside such a filter; vectors called
 ..._u and ..._v (spectral normalisation).
 
-Exit code 0: a fit can be started with it. 1: it can't.
+All that stands in the way is listed at once. Of one output that is larger or smaller than the input, the input is
+chosen so that the output covers the image.
+
+Exit code 0: a fit can be started with it, 'hourglass restore IMAGE --method fit --model MODEL'. 1: it can't.
 
 Examples:
   hourglass model check net.onnx
   hourglass model check net.onnx --size 1024x768
   hourglass model check net.onnx --freeze '*attn_mask'
+  hourglass model check u2net.onnx --model-output d0
   hourglass model check --ops)";
 
 // With the opset of its definition, as ONNX's documentation lists it: "Conv-11".
@@ -84,7 +88,7 @@ void print_text(const std::string& name, const ModelCheck& check) {
     fmt::print("refused: node '{}' ({}): {}\n", node.report.name, node.report.op, node.report.problem);
     if (!node.help.empty()) fmt::print("         what would help: {}\n", node.help);
   }
-  if (!check.problem.empty()) fmt::print("refused: {}\n", check.problem);
+  for (const std::string& problem : check.problems) fmt::print("refused: {}\n", problem);
   fmt::print("{}\n", check.trainable ? "It can be trained here." : "It can't be trained here.");
 }
 
@@ -107,7 +111,7 @@ void print_json(const std::string& name, const ModelCheck& check) {
   }
   const Json json = {{"model", name},
                      {"trainable", check.trainable},
-                     {"problem", check.problem},
+                     {"problems", check.problems},
                      {"opset", check.opset},
                      {"producer", check.producer},
                      {"size_rule", check.size_rule},
@@ -131,6 +135,8 @@ void print_ops() {
                                          : "no gradient");
   }
   fmt::print("{:<26} from opset {:<3} its mean: nothing is dropped\n", "Bernoulli", 15);
+  fmt::print("{:<26} from opset {:<3} the condition must follow from the image's size\n", "If", 7);
+  fmt::print("{:<26} from opset {:<3} the trip count and the condition must follow from the image's size\n", "Loop", 7);
   // The importer's own: an initializer is made of them.
   for (const char* name : {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}) {
     fmt::print("{:<26} from opset {:<3} how a weight starts\n", name, 7);
@@ -146,11 +152,10 @@ ExitCode run_check(const Options& options) {
   const OnnxFile file = find_builtin(options.model) != nullptr
                             ? OnnxFile::parse(builtin_file(options.model), options.model)
                             : OnnxFile::read(options.model);
-  CheckOptions check{
-      .precision = choose_precision(options.precision), .threads = options.threads, .frozen = options.freeze};
-  const ImageInput input = file.image_input();
-  if (input.height != 0) check.height = input.height;
-  if (input.width != 0) check.width = input.width;
+  CheckOptions check{.output = options.output,
+                     .precision = choose_precision(options.precision),
+                     .threads = options.threads,
+                     .frozen = options.freeze};
   if (!options.size.empty()) {
     const ImageSize size = parse_size(options.size);
     check.height = size.height, check.width = size.width;
@@ -168,6 +173,7 @@ Command model_check_command() {
   command.add({{.names = "MODEL",
                 .target = &options->model,
                 .help = "An ONNX file, or a name that 'hourglass model list' prints"},
+               model_output_option(options->output),
                {.names = "--size",
                 .target = &options->size,
                 .help = "The image's, WIDTHxHEIGHT; default: 512x512, or what the file fixes"},

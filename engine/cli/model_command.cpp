@@ -279,7 +279,7 @@ Command make_command() {
 // ---- info
 
 struct InfoOptions {
-  std::string model, size, precision = "auto";
+  std::string model, output, size, precision = "auto";
   int threads = 0;
   bool json = false;
 };
@@ -300,20 +300,6 @@ struct Info {
   std::size_t peak_bytes = 0;
 };
 
-// The image's size: as asked for, or what the file fixes, or 512x512.
-ImageSize size_of(const InfoOptions& options) {
-  ImageSize size;
-  if (!options.size.empty()) return parse_size(options.size);
-  if (find_builtin(options.model) == nullptr && std::filesystem::exists(options.model)) {
-    const ImageInput input = OnnxFile::read(options.model).image_input();
-    size = {.width = input.width, .height = input.height};
-  }
-  constexpr int64_t kDefault = 512;
-  if (size.width == 0) size.width = kDefault;
-  if (size.height == 0) size.height = kDefault;
-  return size;
-}
-
 // What fitting it would hold, with plain MSE to a gray or colour image; other energies need little more.
 std::size_t peak_bytes_of(const Network& network, const InfoOptions& options, Precision precision) {
   const Shape& shape = network.graph.shape(network.image);
@@ -325,10 +311,10 @@ std::size_t peak_bytes_of(const Network& network, const InfoOptions& options, Pr
 }
 
 Info inspect(const InfoOptions& options) {
-  const ChosenNetwork chosen = choose_network(options.model, {});
+  const ChosenNetwork chosen = choose_network(options.model, options.output, {});
   Info info;
-  info.size = size_of(options);
-  info.network = bind_network(chosen.make, op_table(), info.size.height, info.size.width);
+  info.size = options.size.empty() ? usual_size(chosen.make, chosen.fixed) : parse_size(options.size);
+  info.network = bind_network(chosen.make, op_table(), info.size.height, info.size.width, chosen.fixed);
   for (const std::string& note : *chosen.notes) warn(fmt::format("{}: {}", options.model, note));
   info.cost = cost_of(info.network.graph);
   info.precision = choose_precision(options.precision);
@@ -403,6 +389,7 @@ Command info_command() {
                 .target = &options->model,
                 .help = "An ONNX file, or a name that 'hourglass model list' prints",
                 .required = true},
+               model_output_option(options->output),
                {.names = "--size",
                 .target = &options->size,
                 .help = "The image's, WIDTHxHEIGHT; default: 512x512, or what the file fixes"},

@@ -1,18 +1,22 @@
-// --model small|medium|standard|unet|FILE.onnx and --precision auto|f32|bf16, resolved.
+// --model small|medium|standard|unet|FILE.onnx, --model-output NAME and --precision auto|f32|bf16, resolved.
 #pragma once
 
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "engine/cli/command_line.h"
+#include "engine/cli/size_option.h"
 #include "engine/restore/network.h"
 #include "engine/train/fit.h"
+#include "graph/onnx_import.h"
 
 namespace hourglass::cli {
 
 struct ChosenNetwork {
   std::string name;
   NetworkFactory make;
+  FixedSides fixed = {};  // by the file
   // What the importer has to say, filled when the network is made.
   std::shared_ptr<std::vector<std::string>> notes;
 };
@@ -22,8 +26,20 @@ struct BuiltinChannels {
   int64_t input_depth = 0;  // 0: the topology's own
 };
 
-// A built-in topology is made with these channels; a file is taken as it is. Throws Error when it is neither.
-ChosenNetwork choose_network(const std::string& model, const BuiltinChannels& channels);
+// A built-in topology is made with these channels; a file is taken as it is, with that output of several that --model-
+// output names. Throws Error when it is neither.
+ChosenNetwork choose_network(const std::string& model, const std::string& output, const BuiltinChannels& channels);
+
+// What makes the network of a file; what the importer has to say goes to `notes`, for the size made last.
+NetworkFactory network_of(const OnnxFile& file, const std::string& output, std::vector<std::string>& notes);
+// Throws Error as image_input() does.
+FixedSides fixed_sides(const OnnxFile& file);
+
+// The image's size where none is asked for: all of the output of a file that fixes its input, or 512x512.
+ImageSize usual_size(const NetworkFactory& make, const FixedSides& fixed);
+
+// Declares --model-output; `methods` as Option has them.
+Option model_output_option(std::string& target, std::vector<std::string> methods = {});
 
 // auto is bf16 where the CPU computes it natively, f32 elsewhere.
 Precision choose_precision(const std::string& text);

@@ -1,9 +1,13 @@
-// A network bound to an image: the canvas it needs, and a view of its output that is exactly the image.
+// A network bound to an image: the input that it needs, and a view of its output that is exactly the image.
 //
-// Hourglasses halve their input several times, so most sizes don't fit as they are. The canvas is the smallest one, at
-// least the image's size, for which the network's output has the input's size. The image is its upper left corner:
-// the energy sees only that part, so nothing has to be invented beyond the border, and nothing is ever cropped from
-// the image.
+// The input is noise and may have any size. It gets the smallest one for which the network's output, the canvas, covers
+// the image, whose upper left corner the image is: the energy sees only that part, so nothing has to be invented beyond
+// the border, and nothing is ever cropped from the image.
+//
+// Of most networks the output has the input's size. Hourglasses halve it several times, so most sizes don't fit as they
+// are, and multiples of 2, 4, 8, ... are tried. Others make an output of k times the input's size (generators, Deep
+// Decoder, super-resolution), or a border smaller or larger (convolutions without padding): k and the border are read
+// off the first size that can be bound.
 #pragma once
 
 #include <functional>
@@ -15,23 +19,33 @@
 
 namespace hourglass {
 
-// Makes the network's graph for a canvas; throws Error when the size does not suit it.
+// Makes the network's graph for an input of that size; throws Error when the size does not suit it.
 using NetworkFactory = std::function<Graph(int64_t height, int64_t width)>;
+
+// The sides of the input that a file fixes; 0: any.
+struct FixedSides {
+  int64_t height = 0, width = 0;
+};
 
 struct Network {
   Graph graph;
   ValueId input;  // z
   ValueId image;  // [1, C, height, width], a Slice of the output where the canvas is larger
   int64_t canvas_height = 0, canvas_width = 0;
-  int64_t multiple = 1;  // the canvas' sides are multiples of this
+  int64_t multiple = 1;  // the input's sides are multiples of this, those that are not fixed
 };
 
-// Throws Error, with the network's own words, when no canvas up to 128 pixels larger suits; those alone when they are
-// the same for every canvas, since then the size is not to blame.
-Network bind_network(const NetworkFactory& make, const OpTable& table, int64_t height, int64_t width);
+// Throws Error, with the network's own words, when no input that makes a canvas up to 128 pixels larger than the image
+// suits, or of up to 512 pixels; those alone when they are the same for every size, since then it is not to blame.
+Network bind_network(const NetworkFactory& make, const OpTable& table, int64_t height, int64_t width,
+                     const FixedSides& fixed = {});
 
-// The same for an image's size and channels: a colour network restores a gray image through its luma. Throws Error when
+// Lets a network make an image of that many channels: a colour one makes a gray image by its luma. Throws Error when
 // the channels don't fit.
-Network bind_network(const NetworkFactory& make, const OpTable& table, const Image& image);
+void adapt_channels(Network& network, const OpTable& table, int channels);
+
+// Both, for an image's size and channels.
+Network bind_network(const NetworkFactory& make, const OpTable& table, const Image& image,
+                     const FixedSides& fixed = {});
 
 }  // namespace hourglass

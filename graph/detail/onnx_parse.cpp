@@ -9,9 +9,9 @@
 #include <limits>
 #include <set>
 #include <string_view>
-#include <unordered_set>
 
 #include "graph/detail/onnx_model.h"
+#include "graph/detail/onnx_proto.h"
 #include "graph/detail/onnx_tensor.h"
 #include "graph/error.h"
 #include "graph/onnx_import.h"
@@ -20,41 +20,11 @@
 namespace hourglass {
 namespace {
 
-// Passes that go through all nodes once for each are still done in seconds.
-constexpr int kMaxNodes = 100'000;
-
 // All tensors of a file: 2 GiB in f32.
 constexpr int64_t kMaxAllElements = int64_t{1} << 29;
 
-// All of its external data, as much as a file in itself may hold.
-constexpr uint64_t kMaxExternalBytes = uint64_t{1} << 31;
-
-// The newest that our ops were written for and tested with; an older ONNX library can't check all of it.
-constexpr int kOldestOpset = 7, kNewestOpset = 22;
-
 int newest_installed_opset() {
   return onnx::OpSchemaRegistry::DomainToVersionRange::Instance().Map().at(onnx::ONNX_DOMAIN).second;
-}
-
-onnx::ModelProto parse_proto(std::string_view bytes) {
-  if (bytes.empty()) fail("the file is empty");
-  if (bytes.size() > static_cast<std::size_t>(std::numeric_limits<int>::max())) fail("the model is larger than 2 GB");
-  onnx::ModelProto proto;
-  if (!proto.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    fail("is not an ONNX model, is cut short, or nests subgraphs too deeply");
-  }
-  if (!proto.has_graph()) fail("is not an ONNX model, or is cut short: there is no graph in it");
-  return proto;
-}
-
-// "ai.onnx" is the default domain's other name.
-void unify_domains(onnx::ModelProto& proto) {
-  for (auto& opset : *proto.mutable_opset_import()) {
-    if (opset.domain() == "ai.onnx") opset.clear_domain();
-  }
-  for (auto& node : *proto.mutable_graph()->mutable_node()) {
-    if (node.domain() == "ai.onnx") node.clear_domain();
-  }
 }
 
 int declared_opset(const onnx::ModelProto& proto) {
@@ -62,13 +32,8 @@ int declared_opset(const onnx::ModelProto& proto) {
   for (const auto& import : proto.opset_import()) {
     if (import.domain().empty()) opset = std::max(opset, import.version());
   }
-  const int newest = std::max(kNewestOpset, newest_installed_opset());
   if (opset == 0) fail("declares no opset, or is cut short");
-  if (opset < kOldestOpset || opset > newest) {
-    fail("declares opset {}, supported are {} to {}; export it with one of those (PyTorch: opset_version=13)", opset,
-         kOldestOpset, newest);
-  }
-  return static_cast<int>(opset);
+  return static_cast<int>(std::clamp<int64_t>(opset, 0, std::numeric_limits<int>::max()));
 }
 
 // The first lines of the checker's message; the rest is a dump of the node.
@@ -92,34 +57,6 @@ std::string refusal_of(const onnx::ModelProto& proto) {
   return {};
 }
 
-// Every name is given once, and before it is read: so there is no cycle.
-void check_names(const onnx::GraphProto& graph) {
-  std::unordered_set<std::string_view> known, computed, initialized;
-  for (const auto& tensor : graph.initializer()) {
-    if (!initialized.insert(tensor.name()).second) fail("two initializers are called '{}'", tensor.name());
-  }
-  for (const auto& info : graph.input()) {
-    if (!known.insert(info.name()).second) fail("two inputs are called '{}'", info.name());
-  }
-  known.insert(initialized.begin(), initialized.end());
-  for (const auto& node : graph.node()) computed.insert(node.output().begin(), node.output().end());
-  for (const auto& node : graph.node()) {
-    for (const std::string& name : node.input()) {
-      if (name.empty() || known.contains(name)) continue;
-      fail("node '{}' ({}) reads '{}', which {}", node.name(), node.op_type(), name,
-           computed.contains(name) ? "no node before it computes: the graph has a cycle, or its nodes are out of order"
-                                   : "nothing in the file gives");
-    }
-    for (const std::string& name : node.output()) {
-      if (name.empty() || known.insert(name).second) continue;
-      fail("node '{}' ({}) computes '{}', a name that is taken already", node.name(), node.op_type(), name);
-    }
-  }
-  for (const auto& info : graph.output()) {
-    if (!known.contains(info.name())) fail("output '{}' is not computed by any node", info.name());
-  }
-}
-
 // The name of an op of ONNX's own domain that ONNX does not know; empty when there is none.
 std::string unknown_op(const onnx::ModelProto& proto, int opset) {
   for (const auto& node : proto.graph().node()) {
@@ -136,6 +73,12 @@ class TensorReader {
   explicit TensorReader(DType precision) : precision_(precision) {}
 
   [[nodiscard]] DType precision() const { return precision_; }
+  // Whether what is cast to that element type, a number of onnx::TensorProto::DataType, stays or becomes f32 instead:
+  // half precision, be it the whole network's or only inside, and the image's type.
+  [[nodiscard]] bool becomes_f32(int64_t data_type) const {
+    return data_type == onnx::TensorProto::FLOAT16 || data_type == onnx::TensorProto::BFLOAT16 ||
+           (precision_ != DType::f32 && data_type == dtype_to_onnx(precision_));
+  }
   [[nodiscard]] int converted() const { return converted_; }
 
   // A size computed in double must stay exact, so single doubles keep their type, unless all is double.
@@ -160,7 +103,9 @@ class TensorReader {
   int64_t elements_ = 0;
 };
 
-void read_attribute(const onnx::AttributeProto& attr, TensorReader& tensors, OnnxNode& node) {
+OnnxSubgraph read_subgraph(const onnx::GraphProto& proto, int opset, TensorReader& tensors);
+
+void read_attribute(const onnx::AttributeProto& attr, int opset, TensorReader& tensors, OnnxNode& node) {
   using A = onnx::AttributeProto;
   const std::string& name = attr.name();
   if (attr.has_ref_attr_name()) {
@@ -185,7 +130,13 @@ void read_attribute(const onnx::AttributeProto& attr, TensorReader& tensors, Onn
       }
       return;
     case A::GRAPH:
-    case A::GRAPHS: node.unsupported.push_back(fmt::format("attribute '{}' is a subgraph", name)); return;
+      try {
+        node.subgraphs[name] = std::make_shared<const OnnxSubgraph>(read_subgraph(attr.g(), opset, tensors));
+      } catch (const Error& error) {
+        node.unsupported.push_back(fmt::format("attribute '{}': {}", name, error.what()));
+      }
+      return;
+    case A::GRAPHS: node.unsupported.push_back(fmt::format("attribute '{}' is a list of subgraphs", name)); return;
     default: node.unsupported.push_back(fmt::format("attribute '{}' is of a kind that is not supported", name));
   }
 }
@@ -203,15 +154,16 @@ OnnxNode read_node(const onnx::NodeProto& proto, int opset, TensorReader& tensor
                 .domain = proto.domain(),
                 .version = version_of(proto, opset),
                 .attrs = {},
+                .subgraphs = {},
+                .captured = names_read_inside(proto),
                 .unsupported = {},
                 .inputs = {proto.input().begin(), proto.input().end()},
                 .outputs = {proto.output().begin(), proto.output().end()}};
-  for (const auto& attr : proto.attribute()) read_attribute(attr, tensors, node);
-  // Numbers of onnx::TensorProto::DataType: what was to be the image's type is f32 now.
+  for (const auto& attr : proto.attribute()) read_attribute(attr, opset, tensors, node);
   for (const char* name : {"to", "dtype"}) {
     const bool dtype = (name == std::string_view("to")) == (node.op == "Cast") && node.attrs.has(name);
-    if (dtype && tensors.precision() != DType::f32 && std::holds_alternative<int64_t>(node.attrs.all().at(name)) &&
-        node.attrs.integer(name) == dtype_to_onnx(tensors.precision())) {
+    if (dtype && std::holds_alternative<int64_t>(node.attrs.all().at(name)) &&
+        tensors.becomes_f32(node.attrs.integer(name))) {
       node.attrs.set(name, int64_t{dtype_to_onnx(DType::f32)});
     }
   }
@@ -237,6 +189,23 @@ OnnxInput read_input(const onnx::ValueInfoProto& info) {
   return input;
 }
 
+// What the file says of an output is for messages only.
+OnnxInput read_output(const onnx::ValueInfoProto& info) {
+  try {
+    return read_input(info);
+  } catch (const Error&) {
+    return {.name = info.name(), .type = {}, .ranked = false};
+  }
+}
+
+// The first few.
+std::string listed(std::vector<std::string> parts) {
+  constexpr std::size_t kMost = 3;
+  const std::size_t more = parts.size() - std::min(parts.size(), kMost);
+  parts.resize(parts.size() - more);
+  return join(parts, ", ") + (more > 0 ? fmt::format(" and {} others", more) : "");
+}
+
 void name_nodes(std::vector<OnnxNode>& nodes) {
   std::set<std::string> taken;
   for (const OnnxNode& node : nodes) taken.insert(node.name);
@@ -251,35 +220,34 @@ void name_nodes(std::vector<OnnxNode>& nodes) {
   }
 }
 
-// Calls use(TensorProto&) for every tensor of the graph itself.
-template <typename Use>
-void for_each_tensor(onnx::GraphProto& graph, const Use& use) {
-  for (auto& tensor : *graph.mutable_initializer()) {
+OnnxInitializers read_initializers(const onnx::GraphProto& graph, TensorReader& tensors) {
+  if (graph.sparse_initializer_size() > 0) fail("sparse initializers are not supported");
+  OnnxInitializers initializers;
+  for (const auto& tensor : graph.initializer()) {
     try {
-      use(tensor);
+      initializers.emplace_back(tensor.name(), tensors.read(tensor, true));
     } catch (const Error& error) {
       throw error.within(fmt::format("initializer '{}'", tensor.name()));
     }
   }
-  for (auto& node : *graph.mutable_node()) {
-    for (auto& attr : *node.mutable_attribute()) {
-      if (!attr.has_t()) continue;
-      try {
-        use(*attr.mutable_t());
-      } catch (const Error& error) {
-        throw error.within(fmt::format("node '{}' ({}): attribute '{}'", node.name(), node.op_type(), attr.name()));
-      }
-    }
-  }
+  return initializers;
 }
 
-void load_all_external_data(onnx::GraphProto& graph, const std::filesystem::path& folder) {
-  uint64_t bytes = 0;
-  for_each_tensor(graph, [&](const onnx::TensorProto& tensor) {
-    if (const auto data = find_external_data(tensor, folder)) bytes += data->length;
-    if (bytes > kMaxExternalBytes) fail("the model has more than {} MiB of external data", kMaxExternalBytes >> 20);
-  });
-  for_each_tensor(graph, [&](onnx::TensorProto& tensor) { load_external_data(tensor, folder); });
+std::vector<OnnxNode> read_nodes(const onnx::GraphProto& graph, int opset, TensorReader& tensors) {
+  std::vector<OnnxNode> nodes;
+  for (const auto& node : graph.node()) nodes.push_back(read_node(node, opset, tensors));
+  name_nodes(nodes);
+  return nodes;
+}
+
+OnnxSubgraph read_subgraph(const onnx::GraphProto& proto, int opset, TensorReader& tensors) {
+  OnnxSubgraph graph{.nodes = read_nodes(proto, opset, tensors),
+                     .initializers = read_initializers(proto, tensors),
+                     .inputs = {},
+                     .outputs = {}};
+  for (const auto& info : proto.input()) graph.inputs.push_back(info.name());
+  for (const auto& info : proto.output()) graph.outputs.push_back(info.name());
+  return graph;
 }
 
 OnnxModel read_model(onnx::ModelProto& proto, const std::string& file, const std::filesystem::path& folder) {
@@ -288,13 +256,23 @@ OnnxModel read_model(onnx::ModelProto& proto, const std::string& file, const std
   model.name = proto.graph().name();
   model.producer = proto.producer_name();
   unify_domains(proto);
-  model.opset = declared_opset(proto);
-  if (proto.graph().sparse_initializer_size() > 0) fail("sparse initializers are not supported");
-  if (proto.graph().node_size() > kMaxNodes) {
-    fail("has {} nodes, a network may have up to {}", proto.graph().node_size(), kMaxNodes);
+  onnx::GraphProto& graph = *proto.mutable_graph();
+  const int newest = std::max(kNewestOpset, newest_installed_opset());
+  model.declared_opset = declared_opset(proto);
+  model.opset = std::clamp(model.declared_opset, kOldestOpset, newest);
+  if (model.opset != model.declared_opset) {
+    model.problems.push_back(fmt::format("declares opset {}, supported are {} to {}; export it with one of those",
+                                         model.declared_opset, kOldestOpset, newest));
   }
-  check_names(proto.graph());
-  load_all_external_data(*proto.mutable_graph(), folder);
+  inline_functions(proto);
+  if (const int64_t count = count_nodes(graph); count > kMaxNodes) {
+    fail("has {} nodes, a network may have up to {}", count, kMaxNodes);
+  }
+  check_names(graph);
+  if (const std::vector<std::string> unread = drop_unread_nodes(graph); !unread.empty()) {
+    model.notes.push_back(fmt::format("no output needs {}: left out", listed(unread)));
+  }
+  load_all_external_data(graph, folder);
   // A newer container around an opset that we know is read as what it is for that opset.
   if (proto.ir_version() > onnx::Version::IR_VERSION) {
     model.notes.push_back(fmt::format("declares IR version {}, read as version {}", proto.ir_version(),
@@ -302,31 +280,28 @@ OnnxModel read_model(onnx::ModelProto& proto, const std::string& file, const std
     proto.set_ir_version(onnx::Version::IR_VERSION);
   }
   std::set<std::string> with_initializer;
-  for (const auto& tensor : proto.graph().initializer()) with_initializer.insert(tensor.name());
-  for (const auto& info : proto.graph().input()) {
+  for (const auto& tensor : graph.initializer()) with_initializer.insert(tensor.name());
+  for (const auto& info : graph.input()) {
     if (!with_initializer.contains(info.name())) model.inputs.push_back(read_input(info));
   }
   const bool one_float = model.inputs.size() == 1 && is_floating(model.inputs[0].type.dtype);
   TensorReader tensors(one_float ? model.inputs[0].type.dtype : DType::f32);
-  for (const auto& tensor : proto.graph().initializer()) {
-    try {
-      model.initializers.emplace_back(tensor.name(), tensors.read(tensor, true));
-    } catch (const Error& error) {
-      throw error.within(fmt::format("initializer '{}'", tensor.name()));
-    }
-  }
-  for (const auto& node : proto.graph().node()) model.nodes.push_back(read_node(node, model.opset, tensors));
-  name_nodes(model.nodes);
+  model.initializers = read_initializers(graph, tensors);
+  model.nodes = read_nodes(graph, model.opset, tensors);
   // Behind our own, which say more of what they refuse.
-  if (model.opset > newest_installed_opset()) {
-    model.notes.push_back(fmt::format("declares opset {}, newer than the installed ONNX ({}), which can't check it",
-                                      model.opset, newest_installed_opset()));
+  if (model.declared_opset > newest_installed_opset()) {
+    if (model.problems.empty()) {
+      model.notes.push_back(fmt::format("declares opset {}, newer than the installed ONNX ({}), which can't check it",
+                                        model.opset, newest_installed_opset()));
+    }
   } else if (const std::string unknown = unknown_op(proto, model.opset); !unknown.empty()) {
     model.invalid = fmt::format("'{}' is not an op of ONNX opset {}", unknown, model.opset);
   } else {
     model.invalid = refusal_of(proto);
   }
-  for (const auto& info : proto.graph().output()) model.outputs.push_back(info.name());
+  for (const auto& info : graph.output()) {
+    model.outputs.push_back(read_output(info));
+  }
   if (one_float && tensors.precision() != DType::f32) {
     model.notes.push_back(fmt::format("the network is in {}; it runs in f32 here", tensors.precision()));
     model.inputs[0].type.dtype = DType::f32;
@@ -348,6 +323,21 @@ double decimal(float value) {
   return result;
 }
 
+std::string declared_shape(const OnnxInput& input) { return input.ranked ? open_shape(input.type.shape) : "unknown"; }
+
+bool is_channels_last(const OnnxModel& model, const OnnxInput& input) {
+  constexpr int64_t kMostChannels = 4;
+  const auto looks_so = [](const Shape& shape) {
+    if (shape.rank() != 4 || shape[3] == 0 || shape[3] > kMostChannels) return false;
+    return std::min(shape[1] == 0 ? kMostChannels + 1 : shape[1], shape[2] == 0 ? kMostChannels + 1 : shape[2]) >
+           kMostChannels;
+  };
+  if (!looks_so(input.type.shape)) return false;
+  // A very narrow image with many channels is told from it by what is made of it.
+  return input.type.shape[1] == 0 || std::any_of(model.outputs.begin(), model.outputs.end(),
+                                                 [&](const auto& output) { return looks_so(output.type.shape); });
+}
+
 const OnnxInput& image_input_of(const OnnxModel& model) {
   if (model.inputs.empty()) fail("has no image input");
   if (model.inputs.size() > 1) {
@@ -358,8 +348,13 @@ const OnnxInput& image_input_of(const OnnxModel& model) {
   const OnnxInput& input = model.inputs.front();
   if (input.type.dtype != DType::f32) fail("input '{}' is {}, expected float", input.name, input.type.dtype);
   if (!input.ranked || input.type.shape.rank() != 4) {
-    fail("input '{}' has shape {}, expected an image [1, channels, height, width]", input.name,
-         input.ranked ? input.type.shape.to_string() : "unknown");
+    fail("input '{}' has shape {}, expected an image [1, channels, height, width]", input.name, declared_shape(input));
+  }
+  if (is_channels_last(model, input)) {
+    fail(
+        "input '{}' has shape {}: its channels are last (NHWC, as TensorFlow has images), expected [1, channels, "
+        "height, width]; export it with channels first (tf2onnx: --inputs-as-nchw {} and --outputs-as-nchw)",
+        input.name, declared_shape(input), input.name);
   }
   if (input.type.shape[0] > 1) fail("input '{}' is a batch of {}, expected 1", input.name, input.type.shape[0]);
   if (input.type.shape[1] == 0) {

@@ -1,10 +1,13 @@
 // hourglass model make | info | check | list.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "engine/image/file.h"
+#include "engine/image/read_image.h"
 #include "models/builtin.h"
 #include "tests/cli/run.h"
 #include "tests/graph/onnx_maker.h"
@@ -119,7 +122,7 @@ TEST_CASE("model make: the other kinds, with their options") {
 TEST_CASE("model check: what can be trained, and by what") {
   const Run text = run({"model", "check", "small", "--size", "96x64", "--threads", "1"});
   CHECK(text.exit_code == 0);
-  CHECK(text.out.find("size: height and width must be multiples of 32: padding is added") != std::string::npos);
+  CHECK_CONTAINS(text.out, "size: height and width must be multiples of 32, and at least 64: padding is added");
   CHECK(text.out.find("s0/down1/conv.weight  8x3x3x3  uniform in [-0.1925, 0.1925)") != std::string::npos);
   CHECK(text.out.find("  Conv-11 ") != std::string::npos);
   CHECK(text.out.find("It can be trained here.") != std::string::npos);
@@ -145,7 +148,8 @@ TEST_CASE("model check: all that can't be trained, with reasons and help") {
   ModelMaker m = small_model();
   m.node("NonMaxSuppression", {"y", "y"}, {"a"}, "boxes");
   m.node("QuantizeLinear", {"y", "w"}, {"b"}, "bits");
-  m.output("y");
+  m.output("a");
+  m.output("b");
   const TemporaryFolder folder;
   const std::string path = folder / "net.onnx";
   std::ofstream(path, std::ios::binary) << m.bytes();
@@ -154,7 +158,9 @@ TEST_CASE("model check: all that can't be trained, with reasons and help") {
   for (const char* part :
        {"refused: node 'boxes' (NonMaxSuppression): the op is not supported",
         "'hourglass model check --ops' lists them", "refused: node 'bits' (QuantizeLinear): the op is not supported",
-        "export the network from before its quantization", "It can't be trained here."}) {
+        "export the network from before its quantization",
+        "refused: there are 3 outputs ('y' 1x4x512x512, 'a' ?x?x?x?, 'b' ?x?x?x?): say by --model-output NAME which",
+        "It can't be trained here."}) {
     CAPTURE(part);
     CHECK(result.out.find(part) != std::string::npos);
   }
@@ -166,6 +172,174 @@ TEST_CASE("model check: all that can't be trained, with reasons and help") {
   const Run degradation = run({"model", "check", HOURGLASS_MODELS "/blur.onnx"});
   CHECK(degradation.exit_code == 1);
   CHECK_CONTAINS(degradation.out, "restore MEASUREMENT --degradation");
+}
+
+TEST_CASE("model check: what is wrong with the model as a whole, in its user's terms") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "net.onnx";
+  const auto check = [&](const ModelMaker& m, const std::vector<std::string>& options = {}) {
+    std::ofstream(path, std::ios::binary) << m.bytes();
+    std::vector<std::string> arguments{"model", "check", path, "--threads", "1"};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    return run(arguments);
+  };
+  // Networks of one convolution.
+  const auto network = [](const std::vector<int64_t>& input, int64_t outputs, int64_t stride = 1, int opset = 13) {
+    ModelMaker m(opset);
+    m.input("x", input);
+    m.floats("w", {outputs, input[1] > 0 ? input[1] : 3, 3, 3});
+    auto& node = m.node("Conv", {"x", "w"}, {"y"});
+    ModelMaker::attr(node, "strides", std::vector<int64_t>{stride, stride});
+    ModelMaker::attr(node, "pads", std::vector<int64_t>{1, 1, 1, 1});
+    m.output("y");
+    return m;
+  };
+  const auto refused = [&](const ModelMaker& m, const std::string& text) {
+    const Run result = check(m);
+    CHECK(result.exit_code == 1);
+    CHECK_CONTAINS(result.out, "refused: " + text);
+    CHECK_CONTAINS(result.out, "It can't be trained here.");
+    return result;
+  };
+  refused(network({1, 3, -1, -1}, 4),
+          "output 'y' has shape 1x4x512x512: 4 channels, expected an image [1, 1 or 3 channels, height, width]");
+  refused(network({1, 3, -1, -1}, 3, 2),
+          "no canvas suits this network for an image of 512x512: the network makes 256x256");
+  refused(network({1, -1, -1, 3}, 3), "input 'x' has shape 1x?x?x3: its channels are last (NHWC");
+  refused(network({2, 3, -1, -1}, 3), "input 'x' is a batch of 2, expected 1");
+  ModelMaker flat = network({1, 3, -1, -1}, 3);
+  flat.ints("shape", {-1});
+  flat.node("Reshape", {"y", "shape"}, {"z"});
+  flat.model.mutable_graph()->mutable_output(0)->set_name("z");
+  refused(flat, "output 'z' has shape 786432, expected an image");
+  // All at once: the opset, an input too many, an op, and the output behind it.
+  ModelMaker all = network({1, 3, -1, -1}, 3, 1, 99);
+  all.input("level", {1, 1, -1, -1});
+  all.node("Foo", {"y"}, {"z"}, "foo");
+  all.model.mutable_graph()->mutable_output(0)->set_name("z");
+  const Run result = refused(all, "declares opset 99, supported are 7 to ");
+  CHECK_CONTAINS(result.out, "refused: has 2 inputs ('x', 'level'), expected one image");
+  CHECK_CONTAINS(result.out, "refused: node 'foo' (Foo): the op is not supported");
+
+  // What is not refused, and how large images may be.
+  const auto accepted = [&](const ModelMaker& m, const std::string& text,
+                            const std::vector<std::string>& options = {}) {
+    const Run result = check(m, options);
+    CHECK(result.exit_code == 0);
+    CHECK_CONTAINS(result.out, text);
+  };
+  accepted(network({1, 3, -1, -1}, 1), "note: it makes one channel: gray images can be fitted with it, colour can't");
+  accepted(network({1, 3, 48, 40}, 3), "size: images up to 40x48, as the file fixes its input to 40x48");
+  ModelMaker larger = network({1, 3, -1, -1}, 12);
+  ModelMaker::attr(larger.node("DepthToSpace", {"y"}, {"z"}), "blocksize", int64_t{2});
+  larger.model.mutable_graph()->mutable_output(0)->set_name("z");
+  accepted(larger, "size: any height and width: the input is chosen so that the output, here 162x130 of 81x65, covers");
+  ModelMaker fixed = network({1, 3, 24, 24}, 27);
+  ModelMaker::attr(fixed.node("DepthToSpace", {"y"}, {"z"}), "blocksize", int64_t{3});
+  fixed.model.mutable_graph()->mutable_output(0)->set_name("z");
+  accepted(fixed, "size: images up to 72x72, as the file fixes its input to 24x24");
+  const Run too_large = check(fixed, {"--size", "73x72"});
+  CHECK(too_large.exit_code == 1);
+  CHECK_CONTAINS(too_large.out,
+                 "refused: the file fixes its input to 24x24, of which it makes 72x72, and the image has 73x72");
+  ModelMaker several = network({1, 3, -1, -1}, 3);
+  several.node("Sigmoid", {"y"}, {"z"});
+  several.output("z");
+  refused(several, "there are 2 outputs ('y' 1x3x512x512, 'z' 1x3x512x512): say by --model-output NAME which one");
+  accepted(several, "It can be trained here.", {"--model-output", "z"});
+  CHECK(check(several, {"--model-output", "q"}).exit_code == 1);
+  CHECK_CONTAINS(check(several, {"--model-output", "q"}).out, "has no output 'q', those that it has are 'y', 'z'");
+  // Every command takes it.
+  const std::string image = folder / "in.png", output = folder / "out.png";
+  write_png(image, make_picture(16, 16, 3), {}, true);
+  const std::vector<std::string> fit{"restore", image,       "-o", output,    "--iterations",
+                                     "1",       "--threads", "1",  "--model", path};
+  check_fails(run(fit), 1, "has 2 outputs, 'y', 'z': say by --model-output NAME which one is the image");
+  std::vector<std::string> chosen = fit;
+  chosen.insert(chosen.end(), {"--model-output", "z"});
+  CHECK(run(chosen).exit_code == 0);
+  CHECK(info({path, "--model-output", "y"}).at("output").at("name") == "y");
+  CHECK(run({"bench", "iteration", "--model", path, "--model-output", "y", "--size", "16x16", "--iterations", "1"})
+            .exit_code == 0);
+  check_fails(run({"model", "info", "small", "--model-output", "y"}), 1, "belongs to an ONNX file");
+}
+
+TEST_CASE("model check and restore agree") {
+  const TemporaryFolder folder;
+  const std::string colour = folder / "colour.png", gray = folder / "gray.png", output = folder / "out.png";
+  // No larger than what the files of tests/data fix.
+  write_png(colour, make_picture(28, 36, 3), {}, true);
+  write_png(gray, make_picture(28, 36, 1), {}, true);
+  std::vector<std::string> files;
+  for (const std::string& data : {data_path("../onnx"), data_path("../pytorch"), std::string(HOURGLASS_MODELS)}) {
+    for (const auto& entry : std::filesystem::directory_iterator(data)) {
+      if (entry.path().extension() == ".onnx") files.push_back(entry.path());
+    }
+  }
+  int made = 0;
+  const auto add = [&](const ModelMaker& m) {
+    files.push_back(folder / ("made" + std::to_string(++made) + ".onnx"));
+    std::ofstream(files.back(), std::ios::binary) << m.bytes();
+  };
+  // Outputs of 1 to 4 channels, of any size and of a fixed one, larger, smaller, in order and not.
+  for (const int64_t channels : {1, 2, 3, 4}) {
+    for (const int64_t side : {-1, 24, 40}) {
+      ModelMaker m;
+      m.input("x", {1, 2, side, side});
+      m.floats("w", {channels, 2, 1, 1});
+      m.node("Conv", {"x", "w"}, {"y"});
+      m.output("y");
+      add(m);
+      ModelMaker::attr(m.node("Resize", {"y", "", "scales"}, {"z"}), "mode", std::string("nearest"));
+      auto& scales = m.empty("scales", {4}, onnx::TensorProto::FLOAT);
+      for (const float scale : {1.0F, 1.0F, 2.0F, 2.0F}) scales.add_float_data(scale);
+      m.model.mutable_graph()->mutable_output(0)->set_name("z");
+      add(m);
+      ModelMaker::attr(m.node("Transpose", {"z"}, {"t"}), "perm", std::vector<int64_t>{0, 2, 3, 1});
+      m.model.mutable_graph()->mutable_output(0)->set_name("t");
+      add(m);
+    }
+  }
+  ModelMaker untrained;
+  untrained.input("x", {1, 3, -1, -1});
+  untrained.node("Relu", {"x"}, {"y"});
+  untrained.output("y");
+  add(untrained);
+  ModelMaker integers = small_model();
+  ModelMaker::attr(integers.node("Cast", {"y"}, {"z"}), "to", int64_t{onnx::TensorProto::INT64});
+  integers.model.mutable_graph()->mutable_output(0)->set_name("z");
+  add(integers);
+  ModelMaker constant = small_model();
+  constant.floats("c", {1, 3, 40, 40});
+  constant.model.mutable_graph()->mutable_output(0)->set_name("c");
+  add(constant);
+  ModelMaker apart;  // the output does not depend on the image
+  apart.input("x", {1, 3, -1, -1});
+  apart.floats("c", {1, 3, 40, 40});
+  apart.node("Sigmoid", {"c"}, {"y"});
+  apart.output("y");
+  add(apart);
+
+  int trainable = 0;
+  for (const std::string& file : files) {
+    CAPTURE(file);
+    const Run check =
+        run({"model", "check", file, "--size", "28x36", "--json", "--threads", "1", "--precision", "f32"});
+    CHECK(check.err.empty());
+    const nlohmann::json json = nlohmann::json::parse(check.out);
+    CHECK((check.exit_code == 0) == json.at("trainable").get<bool>());
+    const auto& notes = json.at("notes");
+    const bool only_gray = std::any_of(notes.begin(), notes.end(), [](const nlohmann::json& note) {
+      return note.get<std::string>().find("one channel") != std::string::npos;
+    });
+    const Run fit = run({"restore", only_gray ? gray : colour, "-o", output, "--force", "--method", "fit", "--model",
+                         file, "--iterations", "1", "--threads", "1", "--precision", "f32", "-q"});
+    CAPTURE(check.out);
+    CAPTURE(fit.err);
+    CHECK(check.exit_code == fit.exit_code);
+    trainable += fit.exit_code == 0 ? 1 : 0;
+  }
+  CHECK(trainable > 50);
 }
 
 TEST_CASE("model make refuses what makes no network, and keeps what is there") {

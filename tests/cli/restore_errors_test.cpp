@@ -152,9 +152,11 @@ TEST_CASE_FIXTURE(Fixture, "restore refuses networks that don't suit") {
   ModelMaker unsupported = small_model();
   unsupported.node("NonMaxSuppression", {"y", "y"}, {"a"}, "first");
   unsupported.node("Foo", {"y"}, {"b"}, "second");
+  unsupported.node("Concat", {"a", "b"}, {"z"}, "both");
+  unsupported.model.mutable_graph()->mutable_output(0)->set_name("z");
   save(net, unsupported.bytes());
   fails({input, "--model", net}, 1,
-        {"hourglass: " + net + ": 2 of 4 nodes are not supported", "'first' (NonMaxSuppression)", "'second' (Foo)"}, 3);
+        {"hourglass: " + net + ": 2 of 5 nodes are not supported", "'first' (NonMaxSuppression)", "'second' (Foo)"}, 3);
 
   // Four channels, and two images of half the size.
   save(net, small_model().bytes());

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "graph/error.h"
 #include "graph/onnx_import.h"
@@ -25,7 +26,19 @@ std::string refusal(const std::string& bytes) {
   }
   return "accepted";
 }
-std::string refusal(const ModelMaker& m) { return refusal(m.bytes()); }
+// Of a model whose outputs are, besides those that it has, all values that no node reads.
+ModelMaker with_outputs(ModelMaker m) {
+  std::set<std::string> read;
+  for (const auto& output : m.model.graph().output()) read.insert(output.name());
+  for (const auto& node : m.model.graph().node()) read.insert(node.input().begin(), node.input().end());
+  for (const auto& node : m.model.graph().node()) {
+    for (const std::string& name : node.output()) {
+      if (read.insert(name).second) m.output(name);
+    }
+  }
+  return m;
+}
+std::string refusal(const ModelMaker& m) { return refusal(with_outputs(m).bytes()); }
 
 #define CHECK_REFUSED(what, text)           \
   do {                                      \
@@ -149,7 +162,7 @@ TEST_CASE("attributes that the op does not have, or not so") {
 }
 
 TEST_CASE("opsets that the installed ONNX does not know are read all the same, and checked here") {
-  constexpr int kNewest = 22;
+  constexpr int kNewest = 24;
   const auto newest = [&](ModelMaker m) {
     m.model.mutable_opset_import(0)->set_version(kNewest);
     return m;
@@ -216,7 +229,7 @@ TEST_CASE("subgraphs, however deep") {
   auto& node = m.node("Self", {"y"}, {"z"}, "call");
   node.set_domain(std::string("mine"));
   m.output("z");
-  CHECK_REFUSED(m, "node 'call' (Self): domain 'mine' is not known");
+  CHECK_REFUSED(m, "function 'Self' calls itself");
 }
 
 TEST_CASE("everything unsupported is listed at once, before anything else") {
@@ -229,21 +242,12 @@ TEST_CASE("everything unsupported is listed at once, before anything else") {
   auto* import = m.model.add_opset_import();
   import->set_domain("com.microsoft");
   import->set_version(1);
-  auto& branch = m.node("If", {"y"}, {"z"}, "fourth");
-  for (const char* name : {"then_branch", "else_branch"}) {
-    auto* attr = branch.add_attribute();
-    attr->set_name(name);
-    attr->set_type(onnx::AttributeProto::GRAPH);
-    attr->mutable_g()->set_name("branch");
-  }
   m.node("LeakyReluGrad", {"y", "y"}, {"grad"}, "fifth");
   CHECK(refusal(m) ==
-        "m.onnx: 5 of 8 nodes are not supported:\n"
+        "m.onnx: 4 of 7 nodes are not supported:\n"
         "  node 'first' (Foo): the op is not supported\n"
         "  node 'second' (NonMaxSuppression): the op is not supported\n"
         "  node 'third' (Attention): domain 'com.microsoft' is not known\n"
-        "  node 'fourth' (If): attribute 'then_branch' is a subgraph; attribute 'else_branch' is a subgraph; "
-        "the op is not supported\n"
         "  node 'fifth' (LeakyReluGrad): the op is not supported");
 }
 
@@ -425,10 +429,11 @@ TEST_CASE("an examination says of every node what came of it") {
   m.node("DequantizeLinear", {"bytes", "step"}, {"mask"}, "mask");
   m.node("Add", {"mask", "h"}, {"z"}, "choice");
   m.output("z");
-  const Examination e = OnnxFile::parse(m.bytes(), "m.onnx").examine(op_table(), {.height = 8, .width = 6});
+  const Examination e =
+      OnnxFile::parse(with_outputs(m).bytes(), "m.onnx").examine(op_table(), {.height = 8, .width = 6});
   REQUIRE(e.nodes.size() == 9);
   CHECK(e.opset == 13);
-  CHECK(e.problem.empty());
+  CHECK(e.problems.empty());
   const auto of = [&](std::string_view name) {
     return *std::find_if(e.nodes.begin(), e.nodes.end(), [&](const NodeReport& node) { return node.name == name; });
   };
@@ -444,9 +449,53 @@ TEST_CASE("an examination says of every node what came of it") {
 
   const Examination fine =
       OnnxFile::parse(small_model().bytes(), "m.onnx").examine(op_table(), {.height = 8, .width = 6});
-  CHECK(fine.problem.empty());
+  CHECK(fine.problems.empty());
   const Examination sizeless = OnnxFile::parse(small_model().bytes(), "m.onnx").examine(op_table());
-  CHECK(sizeless.problem.find("leaves the height") != std::string::npos);
+  REQUIRE(sizeless.problems.size() == 1);
+  CHECK(sizeless.problems[0].find("leaves the height") != std::string::npos);
+}
+
+TEST_CASE("an examination tells all that stands in the way") {
+  const auto examine = [](const ModelMaker& m) {
+    return OnnxFile::parse(m.bytes(), "m.onnx").examine(op_table(), {.height = 8, .width = 6});
+  };
+  const auto refused = [](const Examination& e) {
+    std::vector<std::string> names;
+    for (const NodeReport& node : e.nodes) {
+      if (!node.problem.empty()) names.push_back(node.name);
+    }
+    return names;
+  };
+  // What only folds, of the image's content, in front of an op that is not known.
+  ModelMaker m = small_model();
+  m.model.mutable_graph()->mutable_output()->Clear();
+  m.floats("slopes", {4, 1, 1});
+  ModelMaker::attr(m.node("Cast", {"y"}, {"bytes"}), "to", int64_t{Proto::UINT8});
+  m.floats("step", {});
+  m.node("DequantizeLinear", {"bytes", "step"}, {"mask"}, "mask");
+  m.node("Add", {"mask", "h"}, {"z"}, "sum");
+  m.node("Foo", {"z"}, {"out"}, "foo");
+  m.output("out");
+  CHECK(refused(examine(m)) == std::vector<std::string>{"mask", "foo"});
+
+  // The opset, the inputs and the nodes.
+  m.model.mutable_opset_import(0)->set_version(99);
+  m.input("level", {1, 1, -1, -1});
+  const Examination all = examine(m);
+  REQUIRE(all.problems.size() == 2);
+  CHECK(all.problems[0].starts_with("declares opset 99, supported are 7 to "));
+  CHECK(all.problems[1] == "has 2 inputs ('x', 'level'), expected one image");
+  CHECK(all.opset == 99);
+  CHECK(refused(all) == std::vector<std::string>{"mask", "foo"});
+  CHECK(refusal(m).starts_with("m.onnx: declares opset 99"));
+  CHECK_REFUSED(m, "node 'foo' (Foo): the op is not supported");
+
+  // What an output behind a refused node is declared to be.
+  REQUIRE(all.outputs.size() == 1);
+  CHECK(all.outputs[0].name == "out");
+  REQUIRE(all.outputs[0].shape.has_value());
+  CHECK(open_shape(*all.outputs[0].shape) == "?x?x?x?");
+  CHECK(open_shape(Shape{1, 3, 0, 0}) == "1x3x?x?");
 }
 
 TEST_CASE("nodes whose shapes don't fit are listed, what follows from them is not") {
@@ -554,6 +603,7 @@ TEST_CASE("external data stays in the model's folder") {
   value->set_name("value");
   value->set_type(onnx::AttributeProto::TENSOR);
   *value->mutable_t() = model("../outside.bin", "", "").model.graph().initializer(0);
+  constant.output("c");
   folder.write("model/net.onnx", constant.bytes());
   CHECK_THROWS_WITH_AS(OnnxFile::read(folder.path / "model/net.onnx"),
                        doctest::Contains("node 'away' (Constant): attribute 'value': external data lies in"), Error);

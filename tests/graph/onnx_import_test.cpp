@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -95,6 +96,125 @@ TEST_CASE("which input is the image") {
   ModelMaker old = small_model();
   old.input("w", {4, 3, 1, 1});
   CHECK(bind(old).graph.inputs.size() == 1);
+}
+
+TEST_CASE("images with their channels last") {
+  const auto with_shapes = [](const std::vector<int64_t>& input, const std::vector<int64_t>& output) {
+    ModelMaker m;
+    m.input("x", input);
+    m.node("Relu", {"x"}, {"y"});
+    m.output("y");
+    auto* shape = m.model.mutable_graph()->mutable_output(0)->mutable_type()->mutable_tensor_type()->mutable_shape();
+    for (int i = 0; i < 4; ++i) {
+      if (output[static_cast<std::size_t>(i)] > 0) {
+        shape->mutable_dim(i)->set_dim_value(output[static_cast<std::size_t>(i)]);
+      }
+    }
+    return m;
+  };
+  CHECK_THROWS_WITH_AS(bind(with_shapes({-1, -1, -1, 3}, {-1, -1, -1, 3})),
+                       "m.onnx: input 'x' has shape ?x?x?x3: its channels are last (NHWC, as TensorFlow has images), "
+                       "expected [1, channels, height, width]; export it with channels first (tf2onnx: "
+                       "--inputs-as-nchw x and --outputs-as-nchw)",
+                       Error);
+  CHECK_THROWS_WITH_AS(bind(with_shapes({1, 128, 128, 3}, {1, 128, 128, 3}), 0, 0),
+                       doctest::Contains("has shape 1x128x128x3: its channels are last"), Error);
+  // Seeds of generators, and a narrow image.
+  CHECK(bind(with_shapes({1, 100, 1, 1}, {1, 3, 64, 64}), 0, 0).graph.shape({0}) == Shape{1, 100, 1, 1});
+  CHECK(bind(with_shapes({1, 32, 64, 3}, {1, 3, 64, 3}), 0, 0).graph.shape({0}) == Shape{1, 32, 64, 3});
+}
+
+TEST_CASE("a file whose newest ops are those of opset 22 may declare a newer opset") {
+  for (const int opset : {23, 24}) {
+    CAPTURE(opset);
+    // What exporters write: ops whose definition of opset 23 or 24 only knows more types.
+    ModelMaker m(opset);
+    m.input("x", {1, 3, -1, -1});
+    m.floats("w", {12, 3, 3, 3});
+    m.floats("slope", {12, 1, 1});
+    m.ints("two", {2});
+    m.ints("three", {3});
+    m.ints("pads", {0, 0, 1, 1, 0, 0, 1, 1});
+    m.node("Identity", {"w"}, {"weights"});
+    auto& pad = m.node("Pad", {"x", "pads"}, {"padded"});
+    ModelMaker::attr(pad, "mode", std::string("reflect"));
+    m.node("Conv", {"padded", "weights"}, {"c"});
+    m.node("PRelu", {"c", "slope"}, {"p"});
+    ModelMaker::attr(m.node("DepthToSpace", {"p"}, {"d"}), "blocksize", int64_t{2});
+    m.node("Shape", {"d"}, {"shape"});
+    m.node("Reshape", {"d", "shape"}, {"r"});
+    m.node("Unsqueeze", {"r", "two"}, {"u"});
+    m.node("Squeeze", {"u", "two"}, {"s"});
+    ModelMaker::attr(m.node("Transpose", {"s"}, {"t"}), "perm", std::vector<int64_t>{0, 1, 3, 2});
+    ModelMaker::attr(m.node("Cast", {"t"}, {"y"}), "to", int64_t{Proto::FLOAT});
+    m.output("y");
+    const ImportedModel newer = bind(m, 8, 6);
+    CHECK(newer.opset == opset);
+    CHECK(newer.graph.shape(newer.graph.outputs[0]) == Shape{1, 3, 12, 16});
+    m.model.mutable_opset_import(0)->set_version(22);
+    CHECK(to_string(newer.graph) == to_string(bind(m, 8, 6).graph));
+  }
+}
+
+TEST_CASE("half precision inside, single at both ends") {
+  for (const int half : {Proto::FLOAT16, Proto::BFLOAT16}) {
+    CAPTURE(half);
+    ModelMaker m;
+    m.input("x", {1, 3, -1, -1});
+    ModelMaker::attr(m.node("Cast", {"x"}, {"h"}), "to", int64_t{half});
+    auto& weights = m.empty("w", {2, 3, 1, 1}, half);
+    for (int i = 0; i < 6; ++i) weights.add_int32_data(half == Proto::FLOAT16 ? 0x3800 : 0x3f00);  // 0.5
+    m.node("Conv", {"h", "w"}, {"c"});
+    m.ints("shape", {1});
+    auto* value = m.node("ConstantOfShape", {"shape"}, {"one"}).add_attribute();
+    value->set_name("value");
+    value->set_type(onnx::AttributeProto::TENSOR);
+    value->mutable_t()->set_data_type(half);
+    value->mutable_t()->add_dims(1);
+    value->mutable_t()->add_int32_data(half == Proto::FLOAT16 ? 0x3800 : 0x3f00);
+    m.node("Add", {"c", "one"}, {"s"});
+    ModelMaker::attr(m.node("Cast", {"s"}, {"y"}), "to", int64_t{Proto::FLOAT});
+    m.output("y");
+    const Graph graph = bind(m).graph;
+    for (const Value& value : graph.values) CHECK(value.type.dtype == DType::f32);
+    CHECK(graph.parameters().size() == 1);
+    HostTensor image(DType::f32, graph.shape(graph.inputs[0]));
+    std::fill(image.values.begin(), image.values.end(), 1.0);
+    CHECK(evaluate(graph, {{graph.inputs[0], image}}, {graph.outputs[0]})[0].values[0] == 2);
+  }
+}
+
+TEST_CASE("what no output needs is left out, whatever it is") {
+  ModelMaker m = small_model();
+  m.node("NonMaxSuppression", {"y", "y"}, {"boxes"}, "boxes");
+  m.node("Foo", {"boxes"}, {"foo"}, "further");
+  m.node("Conv", {"y", "w"}, {"bad"}, "mismatch");
+  const ImportedModel model = bind(m);
+  CHECK(model.graph.nodes.size() == 2);
+  CHECK(model.notes == std::vector<std::string>{"no output needs 'boxes' (NonMaxSuppression), 'further' (Foo), "
+                                                "'mismatch' (Conv): left out"});
+  const Examination report = OnnxFile::parse(m.bytes(), "m.onnx").examine(op_table(), {.height = 8, .width = 6});
+  CHECK(report.nodes.size() == 2);
+}
+
+TEST_CASE("one of several outputs") {
+  ModelMaker m = small_model();
+  m.output("h");
+  m.node("NonMaxSuppression", {"y", "y"}, {"boxes"}, "boxes");
+  m.output("boxes");
+  const OnnxFile file = OnnxFile::parse(m.bytes(), "m.onnx");
+  CHECK(file.output_names() == std::vector<std::string>{"y", "h", "boxes"});
+  const auto nodes = [&](const std::string& output) {
+    return file.bind(op_table(), {.height = 8, .width = 6, .output = output}).graph.nodes.size();
+  };
+  CHECK(nodes("y") == 2);
+  CHECK(nodes("h") == 1);
+  CHECK_THROWS_WITH_AS(nodes(""), doctest::Contains("NonMaxSuppression"), Error);
+  CHECK_THROWS_WITH_AS(nodes("z"), "m.onnx: has no output 'z', those that it has are 'y', 'h', 'boxes'", Error);
+  const Examination report = file.examine(op_table(), {.height = 8, .width = 6, .output = "h"});
+  CHECK(report.nodes.size() == 1);
+  REQUIRE(report.outputs.size() == 1);
+  CHECK(report.outputs[0].shape == Shape{1, 4, 8, 6});
 }
 
 TEST_CASE("what trains") {
@@ -529,6 +649,20 @@ TEST_CASE("what TopK, CumSum and GridSample ask for is constant") {
   sample.output("z");
   CHECK(refusal(sample).find("node 'warp' (GridSample): input 'grid' (grid): depends on the image's content") !=
         std::string::npos);
+}
+
+TEST_CASE("ops that came with opsets 23 and 24") {
+  ModelMaker m = small_model();
+  m.model.mutable_opset_import(0)->set_version(24);
+  ModelMaker::attr(m.node("Swish", {"y"}, {"swish"}), "alpha", 1.5F);
+  m.floats("scale", {6});
+  m.node("RMSNormalization", {"swish", "scale"}, {"norm"});
+  auto& attention = m.node("Attention", {"norm", "norm", "norm"}, {"attended"});
+  ModelMaker::attr(attention, "is_causal", int64_t{1});
+  m.output("attended");
+  const ImportedModel model = bind(m);
+  CHECK(model.graph.shape(model.graph.outputs.back()) == Shape{1, 4, 8, 6});
+  CHECK(model.opset == 24);
 }
 
 TEST_CASE("read_tensors gives every initializer as it is") {
