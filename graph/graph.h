@@ -56,9 +56,10 @@ struct Value {
   std::string name;  // unique within the graph
   TensorType type;
   ValueKind kind = ValueKind::computed;
-  int32_t producer = -1;                   // computed: index into Graph::nodes
-  Init init;                               // parameter
-  std::shared_ptr<const HostTensor> data;  // constant; parameter with Init::Kind::values
+  int32_t producer = -1;  // computed: index into Graph::nodes
+  Init init;              // parameter
+  // constant; parameter with Init::Kind::values; input that has a value where the caller gives none
+  std::shared_ptr<const HostTensor> data;
 };
 
 struct Node {

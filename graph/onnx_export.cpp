@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <set>
 #include <unordered_set>
 
 #include "graph/detail/onnx_model.h"
@@ -104,6 +105,7 @@ class Exporter {
     for (const ValueId id : graph_.inputs) write_info(id, *out_->add_input());
     for (const Value& value : graph_.values) {
       if (value.kind == ValueKind::parameter) write_parameter(value);
+      if (value.kind == ValueKind::input && value.data) write_initializer(value.name, *value.data);
       if (value.kind == ValueKind::constant) write_constant(value);
     }
     for (const Node& node : graph_.nodes) {
@@ -114,7 +116,8 @@ class Exporter {
       }
     }
     for (const ValueId id : graph_.outputs) write_info(id, *out_->add_output());
-    if (own_domain_) {
+    if (options_.own_ops != nullptr) options_.own_ops->assign(own_ops_.begin(), own_ops_.end());
+    if (!own_ops_.empty()) {
       auto* own = model_.add_opset_import();
       own->set_domain(std::string(kOwnDomain));
       own->set_version(1);
@@ -267,7 +270,7 @@ class Exporter {
       attrs = node.attrs;
       inputs = names_of(node.inputs);
       outputs = names_of(node.outputs);
-      own_domain_ = true;
+      own_ops_.insert(op);
     }
     while (!inputs.empty() && inputs.back().empty()) inputs.pop_back();
     auto* proto = out_->add_node();
@@ -295,7 +298,7 @@ class Exporter {
   std::unordered_set<std::string> names_;
   std::vector<std::pair<std::string, HostTensor>> shared_;  // written by add_initializer, in order
   std::vector<bool> used_;
-  bool own_domain_ = false;
+  std::set<std::string> own_ops_;
 };
 
 }  // namespace

@@ -11,6 +11,9 @@
 // Identity or Cast becomes a parameter of its own: PyTorch merges equal initial values so when it exports.
 // double and float16 initializers are converted to f32.
 //
+// An input with an initializer of its own is a parameter or a constant like any other, unless there is no other input:
+// then it is the image, and the initializer its default value (Value::data).
+//
 // Nothing is dropped: Dropout passes its input on, and a random mask (DropPath: Floor of a uniformly drawn number, or
 // Cast of its comparison with a constant; Bernoulli) is replaced by its mean.
 //

@@ -84,6 +84,12 @@ bool to_onnx(ToOnnxContext& ctx) {
   return true;
 }
 
+// Only ONNX has it whole.
+bool inference_to_onnx(ToOnnxContext& ctx) {
+  ctx.op = "BatchNormalization";
+  return true;
+}
+
 void check_parameter(const InferContext& ctx, std::size_t index, const char* name, int64_t channels) {
   const TensorType& type = *ctx.inputs[index];
   if (type.dtype != DType::f32 || type.shape != Shape{channels}) {
@@ -375,7 +381,8 @@ std::span<const OpDef> batch_normalization_ops() {
        .min_inputs = 5,
        .max_inputs = 5,
        .attrs = {{"epsilon", 1e-5}},
-       .lower = lower_inference},
+       .lower = lower_inference,
+       .to_onnx = inference_to_onnx},
       {.name = "BatchNormalizationApply",
        .internal = true,
        .min_inputs = 5,

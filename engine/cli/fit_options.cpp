@@ -28,6 +28,11 @@ void add_file_options(Command& command, FitArguments& a) {
   command.add(
       {{.names = "--reference", .target = &a.reference, .help = "The original, if known: its PSNR is shown on the way"},
        {.names = "--history", .target = &a.history, .help = "CSV of every iteration", .methods = {kFit}},
+       {.names = "--save-network",
+        .target = &a.save_network,
+        .help = "The fitted network as an ONNX file, with its weights and its input: any ONNX runtime makes its image "
+                "of it, and --model goes on from it",
+        .methods = {kFit}},
        {.names = "--report",
         .target = &a.report,
         .help = "A page that shows the run, as it goes on and at its end (HTML); of several files a folder, with a "
@@ -100,6 +105,11 @@ void add_fit_options(Command& command, FitArguments& a, const FitHelp& help) {
         .help = "A built-in network ('hourglass model list' names them), or an ONNX file",
         .methods = {kFit}},
        model_output_option(a.model_output, {kFit}),
+       {.names = "--weights",
+        .target = &a.weights,
+        .help = "What the fit starts from: file (the ONNX file's, where it has any), or draw (by --seed)",
+        .checks = {one_of({"file", "draw"})},
+        .methods = {kFit}},
        {.names = "--freeze",
         .target = &a.freeze,
         .help =
@@ -129,7 +139,8 @@ void add_fit_options(Command& command, FitArguments& a, const FitHelp& help) {
         .methods = {kFit}},
        {.names = "--learning-rate",
         .target = &a.learning_rate,
-        .help = "Adam's step",
+        .help =
+            fmt::format("Adam's step (default: {}; for an ONNX file at most that, as a short trial finds)", kUsualRate),
         .checks = {positive()},
         .methods = {kFit}},
        {.names = "--input-noise",

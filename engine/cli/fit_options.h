@@ -21,14 +21,15 @@ namespace hourglass::cli {
 
 // As it was said; resolve() (engine/cli/fit_request.h) knows what it means.
 inline constexpr int kUsualQuality = 95;
+inline constexpr double kUsualRate = 0.01;
 
 struct FitArguments {
-  std::string input, output, model = "small", model_output, freeze, reference, history, report, profile,
-                             precision = "auto", schedule = "cosine", optimize = "net", network_input = "noise",
-                             distribution = "uniform";
+  std::string input, output, model = "small", model_output, weights = "file", freeze, reference, history, save_network,
+                             report, profile, precision = "auto", schedule = "cosine", optimize = "net",
+                             network_input = "noise", distribution = "uniform";
   int64_t iterations = 1000;
-  int runs = 1, threads = 0;  // 0: all
-  double learning_rate = 0.01;
+  int runs = 1, threads = 0;            // 0: all
+  std::optional<double> learning_rate;  // absent: kUsualRate, or less where an ONNX file's network needs it
   uint64_t seed = 0;
   std::optional<double> input_noise;     // absent: the command's own default
   std::optional<uint64_t> memory_limit;  // bytes; absent: none

@@ -10,10 +10,13 @@
 #include "engine/cli/network_option.h"
 #include "engine/image/file.h"
 #include "engine/measure/scaling.h"
+#include "engine/restore/draw_weights.h"
 #include "engine/restore/restoration.h"
 #include "engine/runtime/cpus.h"
 #include "engine/runtime/precision.h"
 #include "graph/error.h"
+#include "graph/text.h"
+#include "models/builtin.h"
 #include "ops/table.h"
 
 namespace hourglass::cli {
@@ -42,7 +45,8 @@ RestoreOptions options_of(const FitArguments& arguments, const RunRequest& reque
   FitOptions& fit = options.fit;
   fit.seed = arguments.seed;
   fit.threads = request.threads;
-  fit.adam.learning_rate = arguments.learning_rate;
+  fit.adam.learning_rate = set_rate(arguments).value_or(kUsualRate);
+  options.find_rate = !set_rate(arguments);
   fit.optimize_network = arguments.optimize != "input";
   fit.optimize_input = arguments.optimize != "net";
   fit.input = arguments.network_input == "meshgrid" ? InputKind::meshgrid
@@ -60,7 +64,7 @@ RestoreOptions options_of(const FitArguments& arguments, const RunRequest& reque
 constexpr int64_t kMeshgridDepth = 2;
 
 // The errors of a network's file are told before anything else is said.
-Network bind(const ChosenNetwork& chosen, const Image& image, InputKind input, const std::string& frozen) {
+Network bind(const ChosenNetwork& chosen, const Image& image, const FitArguments& arguments, InputKind input) {
   try {
     Network network = bind_network(chosen.make, op_table(), image, chosen.fixed);
     const int64_t depth = network.graph.shape(network.input)[1];
@@ -70,7 +74,14 @@ Network bind(const ChosenNetwork& chosen, const Image& image, InputKind input, c
           "networks",
           depth, depth == 1 ? "" : "s");
     }
-    freeze(network.graph, frozen);
+    freeze(network.graph, arguments.freeze);
+    if (arguments.weights == "draw") {
+      const std::vector<std::string> kept = draw_weights(network.graph);
+      if (!kept.empty()) {
+        chosen.notes->push_back("--weights draw: these start as in the file, since nothing says how else: " +
+                                join(kept, ", "));
+      }
+    }
     return network;
   } catch (const Error& error) {
     // The importer names the file by itself.
@@ -110,6 +121,13 @@ ResolvedFit resolve(const FitArguments& arguments, const FitCall& call, const Ta
   FitRequest request{resolve_run(arguments, call, what), arguments.model};
   request.history = arguments.history;
   request.profile = arguments.profile;
+  request.save_network = arguments.save_network;
+  if (!request.save_network.empty() && arguments.runs > 1) {
+    fail(
+        "--save-network: each of the {} runs fits a network of its own, and the result is the mean of their images: "
+        "leave out --runs",
+        arguments.runs);
+  }
   request.checkpoint = {.path = checkpoint_path(arguments, request),
                         .on_request = !arguments.checkpoint.empty(),
                         .every_seconds = arguments.checkpoint_every};
@@ -121,12 +139,17 @@ ResolvedFit resolve(const FitArguments& arguments, const FitCall& call, const Ta
   const ChosenNetwork chosen = choose_network(
       request.model, arguments.model_output,
       {.output_channels = sought.channels, .input_depth = input == InputKind::meshgrid ? kMeshgridDepth : 0});
-  Network network = bind(chosen, sought, input, arguments.freeze);
+  Network network = bind(chosen, sought, arguments, input);
   request.notes = *chosen.notes;
   if (std::string note = buffers_note(network.graph); !note.empty()) request.notes.push_back(std::move(note));
   check_checkpoint(request, arguments.resume);
   choose_at_once(request, arguments, network);
   return {.request = std::move(request), .network = std::move(network)};
+}
+
+std::optional<double> set_rate(const FitArguments& arguments) {
+  if (arguments.learning_rate || find_builtin(arguments.model) == nullptr) return arguments.learning_rate;
+  return kUsualRate;
 }
 
 NamedValues values_in_force(const FitRequest& request) {
@@ -136,6 +159,7 @@ NamedValues values_in_force(const FitRequest& request) {
                      {"input-noise", fmt::format("{}", fit.input_noise)},
                      {"threads", fmt::format("{}", threads_of(request.options))},
                      {"precision", std::string(name_of(fit.precision))}};
+  if (!request.options.find_rate) values.emplace_back("learning-rate", fmt::format("{}", fit.adam.learning_rate));
   if (request.options.runs > 1) values.emplace_back("at-once", fmt::format("{}", request.options.at_once));
   return values;
 }

@@ -5,6 +5,7 @@
 //   ... fit.request.options, std::move(fit.network)
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,7 @@
 namespace hourglass::cli {
 
 struct FitRequest : RunRequest {
-  std::string model, history = {}, profile = {};  // files; empty: not wanted
+  std::string model, history = {}, profile = {}, save_network = {};  // files; empty: not wanted
   CheckpointOptions checkpoint = {};
   RestoreOptions options = {};
   std::string stop = {};                // the rule, as it was asked for
@@ -33,6 +34,9 @@ struct ResolvedFit {
 
 // Refuses what can be refused before a fit begins. `call` and `what` must outlive the request. Throws Error.
 ResolvedFit resolve(const FitArguments& arguments, const FitCall& call, const TaskRun& what);
+
+// The learning rate that is known before the fit; nothing where a trial finds it.
+std::optional<double> set_rate(const FitArguments& arguments);
 
 // The options whose values were left to the task, to the machine or to "auto": names, and the values that the run has.
 NamedValues values_in_force(const FitRequest& request);

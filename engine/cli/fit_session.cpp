@@ -6,7 +6,10 @@
 #include "engine/cli/json.h"
 #include "engine/cli/same_file.h"
 #include "engine/cli/settings.h"
+#include "engine/image/file.h"
 #include "graph/error.h"
+#include "graph/onnx_export.h"
+#include "graph/text.h"
 #include "ops/table.h"
 
 namespace hourglass::cli {
@@ -73,7 +76,8 @@ void FitSession::put_away(Progress& progress) {
   archive.put("log", log);
   for (const FitObserver* observer : observers_) observer->save(archive);
   std::string outputs;
-  for (const std::string& path : {request_.output, request_.history, request_.report, request_.profile}) {
+  for (const std::string& path :
+       {request_.output, request_.history, request_.save_network, request_.report, request_.profile}) {
     if (!path.empty()) outputs += canonical_path(path) + "\n";
   }
   archive.put("outputs", outputs);
@@ -121,6 +125,7 @@ void FitSession::run(Progress& progress, const InterruptGuard& interrupt) {
     if (!plan_shown) progress.say(plan_text(plan, request_.verbose > 1));
     plan_shown = true;
     for (const RestoreStep& step : round) after(step, progress);
+    learning_rate_ = restoration_.first().first_rate();
     profile_->on_step(round.front(), plan, progress);
     const RestoreStep& last = round.back();
     const double left = static_cast<double>(restoration_.iterations_left()) / static_cast<double>(last.total);
@@ -144,12 +149,15 @@ Outcome FitSession::finish(Progress& progress, const InterruptGuard& interrupt) 
   const int obeyed = interrupt.signal();
   const double begin = restoration_.seconds();
   progress.begin("finish");
+  if (!request_.save_network.empty()) weights_ = fitted_weights(restoration_.first().fit());
   RestoreResult result = restoration_.finish([&](double done) {
     progress.show_share(done, restoration_.seconds() - begin);
     return interrupt.signal() == obeyed;
   });
   Json values = details(result);
-  return {.result = std::move(result), .method = kFit, .record = record_, .details = std::move(values)};
+  std::string record = record_;
+  if (request_.options.find_rate) record += fmt::format("learning rate found {:.3g}\n", learning_rate_);
+  return {.result = std::move(result), .method = kFit, .record = std::move(record), .details = std::move(values)};
 }
 
 Outcome FitSession::leave(Outcome filtered) const {
@@ -164,12 +172,31 @@ Outcome FitSession::leave(Outcome filtered) const {
 Json FitSession::details(const RestoreResult& result) const {
   Json json{{"model", request_.model}, {"seed", request_.options.fit.seed}, {"stop", request_.stop}};
   if (request_.options.runs > 1) json["at_once"] = request_.options.at_once;
+  json["learning_rate"] = learning_rate_;
   json["stopped_early"] = result.stopped_early;
   json["memory_bytes"] = result.memory_bytes;
   return json;
 }
 
+void FitSession::save_network(const Outcome& outcome, Progress& progress) {
+  const std::string& path = request_.save_network;
+  if (path.empty() || !begun()) return;
+  if (!weights_) weights_ = fitted_weights(restoration_.first().fit());
+  const FittedNetwork fitted =
+      fitted_network(restoration_.network(), *weights_, op_table(), threads_of(request_.options));
+  std::vector<std::string> own_ops;
+  const std::string bytes = export_onnx(fitted.graph, {.description = outcome.record, .own_ops = &own_ops});
+  write_file_atomically(path, bytes_of(bytes), request_.may_replace(path));
+  progress.say(fmt::format("{}: the fitted network and its input, PSNR of its image to the input {:.2f} dB", path,
+                           request_.what.task.psnr_degraded(fitted.image.data())));
+  if (!own_ops.empty()) {
+    progress.say(fmt::format("note: {}: runs here only, since ONNX's opset {} does not have {} as the network uses it",
+                             path, kExportOpset, join(own_ops, ", ")));
+  }
+}
+
 void FitSession::close(const Outcome& outcome, Progress& progress) {
+  save_network(outcome, progress);
   history_->flush();
   profile_->close(progress);
   ended_ = !outcome.result.interrupted;

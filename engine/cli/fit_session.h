@@ -12,6 +12,7 @@
 #include "engine/cli/outcome.h"
 #include "engine/cli/profile.h"
 #include "engine/cli/progress.h"
+#include "engine/restore/fitted_network.h"
 #include "engine/restore/restoration.h"
 
 namespace hourglass::cli {
@@ -34,8 +35,8 @@ class FitSession {
   Outcome finish(Progress& progress, const InterruptGuard& interrupt);
   // The fit with the filter's result, which is better yet.
   Outcome leave(Outcome filtered) const;
-  // Once the outcome is safe: completes the history and the profile, and removes the checkpoint of a run that has
-  // ended. Throws Error.
+  // Once the outcome is safe: completes the history and the profile, saves the network, and removes the checkpoint of a
+  // run that has ended. Throws Error.
   void close(const Outcome& outcome, Progress& progress);
 
   // Canvas, memory and reorders, for people.
@@ -49,6 +50,8 @@ class FitSession {
   void after(const RestoreStep& step, Progress& progress);
   void show(Progress& progress, const RestoreStep& step);
   void put_away(Progress& progress);
+  // Where the request wants it.
+  void save_network(const Outcome& outcome, Progress& progress);
   [[nodiscard]] Json details(const RestoreResult& result) const;
 
   const FitRequest& request_;
@@ -57,8 +60,10 @@ class FitSession {
   CheckpointFile checkpoint_;
   std::vector<FitObserver*> observers_;
   RunLog log_;
-  bool put_away_ = false;  // the last checkpoint could be written
-  bool ended_ = false;     // nothing is left to go on with
+  double learning_rate_ = 0;              // that the latest run began with
+  bool put_away_ = false;                 // the last checkpoint could be written
+  bool ended_ = false;                    // nothing is left to go on with
+  std::optional<FittedWeights> weights_;  // to be saved, once the fit is gone
   std::optional<History> history_;
   std::optional<IterationProfile> profile_;
 };

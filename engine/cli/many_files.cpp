@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <system_error>
 #include <utility>
@@ -21,6 +22,7 @@
 #include "engine/cli/checkpoint_file.h"
 #include "engine/cli/child_process.h"
 #include "engine/cli/command_text.h"
+#include "engine/cli/fit_request.h"
 #include "engine/cli/interrupt.h"
 #include "engine/cli/json.h"
 #include "engine/cli/many_progress.h"
@@ -49,7 +51,7 @@ using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // What options are about one file alone.
-constexpr const char* kOfOneFile[] = {"reference", "history", "profile", "checkpoint", "resume"};
+constexpr const char* kOfOneFile[] = {"reference", "history", "save-network", "profile", "checkpoint", "resume"};
 
 // A record of each file that ends, a line of JSON; every line is on disk before the next file begins.
 class Manifest {
@@ -250,6 +252,9 @@ class ManyFiles {
     NamedValues values{{"threads", fmt::format("{}", threads_)}};
     if (line.find("precision") != nullptr) {
       values.emplace_back("precision", std::string(name_of(choose_precision(run_.fit.precision))));
+    }
+    if (const std::optional<double> rate = set_rate(run_.fit); rate && line.find("learning-rate") != nullptr) {
+      values.emplace_back("learning-rate", fmt::format("{}", *rate));
     }
     return values;
   }

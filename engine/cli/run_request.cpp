@@ -29,6 +29,7 @@ std::string default_output(const std::string& input, const std::string& suffix) 
 void check_files(const RunRequest& request, const FitArguments& arguments) {
   const std::vector<NamedFile> outputs{{"--output", request.output},
                                        {"--history", arguments.history},
+                                       {"--save-network", arguments.save_network},
                                        {"--report", request.report},
                                        {"--profile", arguments.profile}};
   std::vector<NamedFile> inputs{{"input", request.what.original}, {"input", request.input}};

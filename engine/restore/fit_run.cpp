@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "engine/restore/pixel_psnr.h"
+#include "engine/train/first_rate.h"
 #include "graph/error.h"
 
 namespace hourglass {
@@ -22,20 +23,35 @@ FitRun::FitRun(const Task& task, const Problem& problem, const OpTable& table, c
       options_(options),
       index_(index),
       fit_(problem, table, share_of(options, index)),
-      guard_(fit_),
-      rule_(rule_of(task, options.stopping)) {}
+      guard_(fit_, options.find_rate),
+      rule_(rule_of(task, options.stopping)),
+      first_rate_(options.fit.adam.learning_rate) {}
+
+void FitRun::choose_rate() {
+  const double highest = first_rate_;
+  const FirstRate found = find_first_rate(fit_, highest);
+  first_rate_ = found.rate;
+  if (first_rate_ < highest) {
+    rate_note_ =
+        fmt::format("learning rate {:.3g}: a higher one makes this network worse, as {} iterations of trial say",
+                    first_rate_, found.iterations);
+  }
+}
 
 double FitRun::rate() const {
-  const double rate = options_.fit.adam.learning_rate * guard_.rate_factor();
+  double rate = first_rate_ * guard_.rate_factor();
+  if (first_rate_ < options_.fit.adam.learning_rate) rate = warmed_up(rate, iteration_);
   if (options_.schedule == Schedule::constant) return rate;
   const double done = static_cast<double>(iteration_ - 1) / static_cast<double>(options_.iterations);
   return rate * (1 + std::cos(std::numbers::pi * done)) / 2;
 }
 
 RestoreStep FitRun::step(std::vector<TimedPart>* parts) {
+  if (options_.find_rate && iteration_ == 0) choose_rate();
   ++iteration_;
   fit_.set_learning_rate(rate());
   RestoreStep step;
+  if (iteration_ == 1) step.note = rate_note_;
   step.run = index_;
   step.iteration = iteration_;
   step.iterations = options_.iterations;
@@ -90,6 +106,13 @@ void FitRun::check_end(double loss) const {
     fail("the fit diverged: at its end, in iteration {}, the loss is {}; {}", iteration_,
          std::isnan(loss) ? "no number" : "infinite", kHelp);
   }
+  // Too short a fit tells nothing.
+  constexpr int64_t kTells = 50;
+  if (iteration_ >= kTells && guard_.recent_loss() > guard_.first_loss()) {
+    fail(
+        "the fit ended worse than it began: the loss was {:.3g} and is {:.3g}; try a lower --learning-rate than {:.3g}",
+        guard_.first_loss(), guard_.recent_loss(), first_rate_);
+  }
   for (std::size_t i = 0; const std::vector<float>& values : fit_.weights()) {
     const std::string& name = fit_.plan().graph().value(fit_.parameters()[i++]).name;
     if (!std::all_of(values.begin(), values.end(), is_finite)) {
@@ -106,6 +129,7 @@ void FitRun::save(Archive& archive) {
   archive.put("iteration", iteration_);
   archive.put("stopped", int64_t{stopped_});
   archive.put("best", best_);
+  archive.put("first_rate", first_rate_);
   fit_.save(archive);
   rule_->save(archive);
   guard_.save(archive);
@@ -115,6 +139,7 @@ void FitRun::load(const Archive& archive) {
   iteration_ = archive.integer("iteration");
   stopped_ = archive.integer("stopped") != 0;
   best_ = archive.floats("best");
+  first_rate_ = archive.number("first_rate");
   fit_.load(archive);
   rule_->load(archive);
   guard_.load(archive);

@@ -27,6 +27,8 @@ class FitRun {
   [[nodiscard]] bool done() const { return stopped_ || iteration_ == options_.iterations; }
   [[nodiscard]] bool stopped_early() const { return stopped_ && iteration_ < options_.iterations; }
   [[nodiscard]] int index() const { return index_; }
+  // The learning rate that the schedule began with: of RestoreOptions::find_rate, what was found.
+  [[nodiscard]] double first_rate() const { return first_rate_; }
   [[nodiscard]] int64_t iterations_left() const { return done() ? 0 : options_.iterations - iteration_; }
   // The average that the rule kept, or, before it has kept any, the one as it stands.
   [[nodiscard]] const std::vector<float>& best() const { return best_.empty() ? fit_.average() : best_; }
@@ -42,6 +44,7 @@ class FitRun {
  private:
   void react_to_collapse(CollapseGuard::Verdict verdict, RestoreStep& step);
   void check_end(double loss) const;
+  void choose_rate();
   [[nodiscard]] double rate() const;
 
   const Task& task_;
@@ -50,6 +53,8 @@ class FitRun {
   Fit fit_;
   CollapseGuard guard_;
   std::unique_ptr<StoppingRule> rule_;
+  double first_rate_;  // the schedule's, before falls lower it
+  std::string rate_note_;
   int64_t iteration_ = 0;
   bool stopped_ = false;
   std::vector<float> best_;  // the average that the rule kept; empty before it kept any

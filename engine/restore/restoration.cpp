@@ -8,6 +8,7 @@
 #include "engine/image/digest.h"
 #include "engine/runtime/cpus.h"
 #include "graph/error.h"
+#include "graph/passes.h"
 
 namespace hourglass {
 namespace {
@@ -151,6 +152,13 @@ RestoreResult Restoration::finish(const Advance& advance) {
   Image image = average();
   for (Lane& lane : lanes_) lane.run.reset();
   return finished(std::move(result), std::move(image), advance);
+}
+
+Graph Restoration::network() const {
+  Graph graph = problem_->graph;
+  graph.outputs = {problem_->image};
+  eliminate_dead_code(graph);
+  return graph;
 }
 
 RestoreResult Restoration::summary() const {

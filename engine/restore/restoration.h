@@ -56,8 +56,11 @@ class Restoration {
   [[nodiscard]] Image average() const;
   // What the task makes of that average. `advance` goes to Task::finish().
   [[nodiscard]] RestoreResult result(const Advance& advance = {}) const;
-  // The same, without the fits, whose memory is free for it. Nothing but done() and seconds() may be called behind it.
+  // The same, without the fits, whose memory is free for it. Nothing but done(), seconds() and network() may be called
+  // behind it.
   RestoreResult finish(const Advance& advance = {});
+  // The network of the fit, without the task's energy, for fitted_network(). Also behind finish().
+  [[nodiscard]] Graph network() const;
   // The same without an image, at once: for who has another.
   [[nodiscard]] RestoreResult summary() const;
 

@@ -27,6 +27,9 @@ enum class Schedule : uint8_t { constant, cosine };
 struct RestoreOptions {
   int64_t iterations = 1000;
   FitOptions fit;
+  // For networks of which nothing is known: fit.adam.learning_rate is the highest that is tried (find_first_rate()), a
+  // lower one begins with a warm-up, and a fit that gets nowhere is taken back (CollapseGuard's `wary`).
+  bool find_rate = false;
   Schedule schedule = Schedule::cosine;
   int runs = 1;       // independent fits, with seeds fit.seed, fit.seed + 1, ...; their results are averaged
   int at_once = 1;    // so many of them side by side, dividing fit.threads and fit.memory_limit; best_split() finds it

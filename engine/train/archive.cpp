@@ -12,7 +12,7 @@ namespace {
 
 // As PNG's: a byte above 127 and both line ends, so that a transfer in text mode shows.
 constexpr std::string_view kSignature = "\x89HGCKPT\r\n";
-constexpr uint32_t kVersion = 2;  // counts what a seed draws, too: that is not in a checkpoint
+constexpr uint32_t kVersion = 3;  // counts what a seed draws, too: that is not in a checkpoint
 constexpr uint32_t kByteOrder = 0x01020304;
 
 struct Header {

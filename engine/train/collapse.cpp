@@ -27,24 +27,30 @@ void remember(std::vector<double>& values, double value) {
 
 }  // namespace
 
-CollapseGuard::CollapseGuard(Fit& fit) {
+CollapseGuard::CollapseGuard(Fit& fit, bool wary) : wary_(wary) {
   fit.save(good_);
   candidate_ = good_;
 }
 
 bool CollapseGuard::has_been_well() const { return good_.integer("fit/iteration") > 0; }
 
+double CollapseGuard::recent_loss() const {
+  return losses_.empty() ? std::numeric_limits<double>::quiet_NaN() : median(losses_);
+}
+
 bool CollapseGuard::collapsed(double loss, double psnr) const {
   if (!std::isfinite(loss)) return true;
+  if (wary_ && losses_.size() == kRecent && recent_loss() >= first_loss_) return true;
   if (psnrs_.size() < kRecent / 2) return false;
   return !(psnr >= median(psnrs_) - kPsnrDrop) || loss > kLossJump * median(losses_);
 }
 
 CollapseGuard::Verdict CollapseGuard::observe(Fit& fit, double loss, double psnr) {
+  if (std::isnan(first_loss_)) first_loss_ = loss;
   if (collapsed(loss, psnr)) {
     fit.load(good_);
     if (++falls_in_a_row_ > kMostFalls) return Verdict::hopeless;
-    if (falls_in_a_row_ > 1) rate_factor_ /= 2;
+    if (wary_ || falls_in_a_row_ > 1) rate_factor_ /= 2;
     fit.forget_momentum();
     candidate_ = good_;
     since_candidate_ = 0;
@@ -70,6 +76,7 @@ void CollapseGuard::save(Archive& archive) const {
   archive.put("guard/candidate", candidate_);
   archive.put("guard/psnrs", psnrs_);
   archive.put("guard/losses", losses_);
+  archive.put("guard/first_loss", first_loss_);
   archive.put("guard/since_candidate", since_candidate_);
   archive.put("guard/falls_in_a_row", falls_in_a_row_);
   archive.put("guard/rate_factor", rate_factor_);
@@ -80,6 +87,7 @@ void CollapseGuard::load(const Archive& archive) {
   candidate_ = archive.part("guard/candidate");
   psnrs_ = archive.numbers("guard/psnrs");
   losses_ = archive.numbers("guard/losses");
+  first_loss_ = archive.number("guard/first_loss");
   since_candidate_ = archive.integer("guard/since_candidate");
   falls_in_a_row_ = archive.integer("guard/falls_in_a_row");
   rate_factor_ = archive.number("guard/rate_factor");

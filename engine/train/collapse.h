@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "engine/train/archive.h"
@@ -25,15 +26,19 @@ class CollapseGuard {
     hopeless,  // it fell again and again, at ever lower rates; it has been taken back once more
   };
 
-  // The state of `fit` is the first to return to.
-  explicit CollapseGuard(Fit& fit);
+  // The state of `fit` is the first to return to. `wary`: also takes back a fit that, over 51 iterations, is no better
+  // than at its beginning, and lowers the rate each time; for networks of which nothing is known.
+  explicit CollapseGuard(Fit& fit, bool wary = false);
 
   // After each step(): its loss, and the PSNR of its image to the input.
   Verdict observe(Fit& fit, double loss, double psnr);
   // Whether the state that the fit is taken back to is a later one than the first: it was well for a while.
   [[nodiscard]] bool has_been_well() const;
-  // 1, halved at each fall that follows another before the fit was well again.
+  // 1, halved at each fall that follows another before the fit was well again; of a wary guard, at each fall.
   [[nodiscard]] double rate_factor() const { return rate_factor_; }
+  // Of the first iteration, and the median of the latest up to 51 since the last fall. NaN where there are none.
+  [[nodiscard]] double first_loss() const { return first_loss_; }
+  [[nodiscard]] double recent_loss() const;
 
   void save(Archive& archive) const;
   void load(const Archive& archive);
@@ -45,6 +50,8 @@ class CollapseGuard {
   // fit has been well for so long after it.
   Archive good_, candidate_;
   std::vector<double> psnrs_, losses_;  // of the latest iterations, oldest first
+  bool wary_;
+  double first_loss_ = std::numeric_limits<double>::quiet_NaN();
   int64_t since_candidate_ = 0;
   int64_t falls_in_a_row_ = 0;
   double rate_factor_ = 1;

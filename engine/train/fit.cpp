@@ -154,8 +154,15 @@ void Fit::copy_parameters() {
   }
 }
 
+std::vector<float> Fit::input() const {
+  if (!options_.optimize_input) return draw_input();
+  return plan_.read_like(input_, reinterpret_cast<const float*>(base_input_.data()));
+}
+
 std::vector<float> Fit::draw_input() const {
-  const Shape shape = plan_.graph().shape(input_);
+  const Value& input = plan_.graph().value(input_);
+  if (input.data) return {input.data->values.begin(), input.data->values.end()};
+  const Shape& shape = input.type.shape;
   const auto scale = static_cast<float>(options_.input_scale);
   switch (options_.input) {
     case InputKind::uniform: return draw_uniform(options_.seed, Stream::input, 0, shape.elements(), 0.0F, scale);

@@ -94,6 +94,8 @@ class Fit {
   [[nodiscard]] const float* image() const { return image_; }
   [[nodiscard]] const std::vector<float>& average() const { return average_; }
   [[nodiscard]] const Shape& image_shape() const { return image_shape_; }
+  // z without noise, row-major. Not where the network learns from pairs.
+  [[nodiscard]] std::vector<float> input() const;
   // Of each of parameters(), row-major; the second are the weights themselves where there is no average of them.
   [[nodiscard]] std::vector<std::vector<float>> weights() const;
   [[nodiscard]] std::vector<std::vector<float>> averaged_weights() const;

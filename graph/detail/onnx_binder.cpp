@@ -219,11 +219,14 @@ void Binder::bind_input() {
   }
   bind(dims[2], options_.height, "height");
   bind(dims[3], options_.width, "width");
+  if (input.value && input.value->shape != Shape(dims)) {
+    fail("the image '{}' is {}, and its default value {}", input.name, Shape(dims), input.value->shape);
+  }
   graph_.inputs.push_back(add_value({.name = input.name,
                                      .type = {DType::f32, Shape(std::move(dims))},
                                      .kind = ValueKind::input,
                                      .init = {},
-                                     .data = {}}));
+                                     .data = input.value}));
 }
 
 // For an examination of what can't be bound as it is: every input as it is declared, with what it leaves open as for an

@@ -55,8 +55,9 @@ struct OnnxSubgraph {
 // An input or output of the file.
 struct OnnxInput {
   std::string name;
-  TensorType type;      // dims of 0 are open
-  bool ranked = false;  // whether the file says anything about its shape
+  TensorType type;                               // dims of 0 are open
+  bool ranked = false;                           // whether the file says anything about its shape
+  std::shared_ptr<const HostTensor> value = {};  // what it is unless the caller gives another, or null
 };
 
 struct OnnxModel {
@@ -66,7 +67,7 @@ struct OnnxModel {
   int declared_opset = 0;       // by the file; another one where it is not supported
   std::vector<OnnxNode> nodes;  // in topological order; without those that no output needs
   OnnxInitializers initializers;
-  std::vector<OnnxInput> inputs;  // without those that have an initializer
+  std::vector<OnnxInput> inputs;  // without those that have an initializer, unless it is the only input
   std::vector<OnnxInput> outputs;
   std::vector<std::string> notes;
   // What there is against the model as a whole.

@@ -284,9 +284,18 @@ OnnxModel read_model(onnx::ModelProto& proto, const std::string& file, const std
   for (const auto& info : graph.input()) {
     if (!with_initializer.contains(info.name())) model.inputs.push_back(read_input(info));
   }
+  // The one input may have an initializer too, as its default value: a fitted network brings its z so.
+  const bool has_default = model.inputs.empty() && graph.input_size() == 1;
+  if (has_default) model.inputs.push_back(read_input(graph.input(0)));
   const bool one_float = model.inputs.size() == 1 && is_floating(model.inputs[0].type.dtype);
   TensorReader tensors(one_float ? model.inputs[0].type.dtype : DType::f32);
   model.initializers = read_initializers(graph, tensors);
+  if (has_default) {
+    const auto is_input = [&](const auto& initializer) { return initializer.first == model.inputs[0].name; };
+    const auto it = std::find_if(model.initializers.begin(), model.initializers.end(), is_input);
+    model.inputs[0].value = std::move(it->second);
+    model.initializers.erase(it);
+  }
   model.nodes = read_nodes(graph, model.opset, tensors);
   // Behind our own, which say more of what they refuse.
   if (model.declared_opset > newest_installed_opset()) {

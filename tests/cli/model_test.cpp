@@ -332,8 +332,9 @@ TEST_CASE("model check and restore agree") {
     const bool only_gray = std::any_of(notes.begin(), notes.end(), [](const nlohmann::json& note) {
       return note.get<std::string>().find("one channel") != std::string::npos;
     });
-    const Run fit = run({"restore", only_gray ? gray : colour, "-o", output, "--force", "--method", "fit", "--model",
-                         file, "--iterations", "1", "--threads", "1", "--precision", "f32", "-q"});
+    const Run fit =
+        run({"restore", only_gray ? gray : colour, "-o", output, "--force", "--method", "fit", "--model", file,
+             "--iterations", "1", "--threads", "1", "--precision", "f32", "--learning-rate", "0.001", "-q"});
     CAPTURE(check.out);
     CAPTURE(fit.err);
     CHECK(check.exit_code == fit.exit_code);

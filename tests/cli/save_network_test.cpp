@@ -1,0 +1,92 @@
+// --save-network: the fitted network as a file, and fits that go on from it or begin anew with --weights draw.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "engine/image/read_image.h"
+#include "graph/onnx_import.h"
+#include "ops/table.h"
+#include "tests/cli/run.h"
+#include "tests/temporary_folder.h"
+
+namespace hourglass::test {
+namespace {
+
+std::string input_in(const TemporaryFolder& folder) {
+  const std::string path = folder / "in.png";
+  write_png(path, make_picture(96, 64, 3), {}, true);
+  return path;
+}
+
+Run fit(const std::string& input, const std::string& output, std::vector<std::string> more) {
+  std::vector<std::string> arguments{"restore",     input, "-o",      output,  "--method",      "fit",
+                                     "--precision", "f32", "--stop",  "none",  "--input-noise", "0",
+                                     "--threads",   "1",   "--force", "--json"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return run(arguments);
+}
+
+// PSNR of the network's image to the input, as the message says.
+double psnr_of_saved(const Run& result) {
+  const std::size_t at = result.err.find("PSNR of its image to the input ");
+  REQUIRE(at != std::string::npos);
+  return std::stod(result.err.substr(at + 31));
+}
+
+// The first iteration's PSNR to the input.
+double first_psnr(const std::string& history) {
+  std::ifstream file(history);
+  std::string line, column;
+  std::getline(file, line);
+  while (line.starts_with("#")) std::getline(file, line);
+  std::istringstream names(line);
+  int wanted = 0;
+  for (int i = 0; std::getline(names, column, ','); ++i) {
+    if (column == "psnr_degraded") wanted = i;
+  }
+  std::getline(file, line);
+  std::istringstream values(line);
+  for (int i = 0; i <= wanted; ++i) std::getline(values, column, ',');
+  return std::stod(column);
+}
+
+}  // namespace
+
+TEST_CASE("--save-network writes what a fit goes on from, and --weights draw begins anew") {
+  const TemporaryFolder folder;
+  const std::string input = input_in(folder);
+  const std::string saved = folder / "fitted.onnx", output = folder / "out.png";
+  const Run first = fit(input, output, {"--model", "small", "--iterations", "30", "--save-network", saved});
+  REQUIRE_MESSAGE(first.exit_code == 0, first.err);
+  const Graph graph = import_onnx(saved, op_table(), {.fixed = true}).graph;
+  CHECK(graph.value(graph.inputs[0]).data != nullptr);
+
+  const std::string history = folder / "again.csv";
+  const std::vector<std::string> again{"--model", saved, "--iterations", "1", "--history", history};
+  const Run second = fit(input, output, again);
+  REQUIRE_MESSAGE(second.exit_code == 0, second.err);
+  CHECK(first_psnr(history) == doctest::Approx(psnr_of_saved(first)).epsilon(0.001));
+
+  std::vector<std::string> anew = again;
+  anew.insert(anew.end(), {"--weights", "draw"});
+  const Run third = fit(input, output, anew);
+  REQUIRE_MESSAGE(third.exit_code == 0, third.err);
+  CHECK(first_psnr(history) < psnr_of_saved(first) - 1);
+}
+
+TEST_CASE("--save-network refuses what it can't do before the fit begins") {
+  const TemporaryFolder folder;
+  const std::string input = input_in(folder);
+  const std::string saved = folder / "fitted.onnx", output = folder / "out.png";
+  check_fails(run({"restore", input, "-o", output, "--method", "fit", "--runs", "2", "--save-network", saved}), 1,
+              "--save-network: each of the 2 runs fits a network of its own");
+  check_fails(run({"restore", input, "-o", output, "--method", "fit", "--save-network", output}), 1, "--save-network");
+  check_fails(run({"restore", input, input, "--output-dir", folder / "all", "--save-network", saved}), 1,
+              "--save-network");
+  CHECK(!std::filesystem::exists(output));
+  CHECK(!std::filesystem::exists(saved));
+}
+
+}  // namespace hourglass::test
