@@ -48,6 +48,18 @@ class Lowering {
       }
       lowered_[n] = lowered_[n] && is_needed && node.op->bf16_inputs != 0;
     }
+    // Long sums, and what is cut out of them and subtracted from each other (local means): bf16 would round away the
+    // difference. That ends where something else is done with it, such as a division.
+    std::vector<bool> exact(graph_.values.size(), false);
+    for (std::size_t n = 0; n < count; ++n) {
+      const Node& node = graph_.nodes[n];
+      const bool reads_exact =
+          std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId id) { return id.valid() && exact[at(id)]; });
+      const bool keeps = node.op->linear || node.op->name == "Add" || node.op->name == "Sub" || node.op->name == "Pad";
+      if (node.op->name != "CumSum" && !(reads_exact && keeps)) continue;
+      lowered_[n] = false;
+      for (const ValueId id : node.outputs) exact[at(id)] = true;
+    }
     // The tail: what has one input, between the last convolution and the image (Sigmoid, Clip, Slice), and sums, with
     // which a network corrects what it is given. There are few channels left, and bf16 would round the image itself to
     // steps of up to a grey level.

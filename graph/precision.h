@@ -4,8 +4,8 @@
 // they are gradients of.
 //   bf16: the activations, from the input to the network's last convolution, and copies of what they are computed with
 //   f32:  the input and the image, the parameters (Adam's master weights) and their gradients, what an op keeps in f32
-//         for itself (OpDef::bf16_inputs: biases, BatchNormalization's scale, bias and statistics), the energy, and ops
-//         without bf16 arithmetic
+//         for itself (OpDef::bf16_inputs: biases, BatchNormalization's scale, bias and statistics), the energy, ops
+//         without bf16 arithmetic, and CumSum with the differences that are made of it
 // Where the two meet there is a Cast; one value is cast once, whoever reads it.
 #pragma once
 

@@ -2,7 +2,7 @@
 //   The divisor counts the window's taps inside the source, or with count_include_pad inside the source and its
 //   pads; never those that ceil_mode lets hang over both (as PyTorch).
 //   diff_src[ih,iw] = sum over the windows that hold (ih,iw) of diff_dst / divisor
-//   src: [N,C,H,W], dst: [N,C,OH,OW]
+//   src: [N,C,H,W], dst: [N,C,OH,OW]. Signals, [N,C,W], and volumes are pooled as images: ops/pooling.h.
 #include <algorithm>
 
 #include "graph/error.h"
@@ -30,6 +30,8 @@ Window checked_window(const Attrs& attrs, const Shape& src) {
 }
 
 Shape dst_shape(const Window& window, const Shape& src) { return {src[0], src[1], window.h.dst, window.w.dst}; }
+
+std::vector<ValueId> lower(LowerContext& ctx) { return kernels::pool_other_ranks(ctx); }
 
 void infer_forward(InferContext& ctx) {
   ctx.outputs.push_back({ctx.inputs[0]->dtype, dst_shape(checked_window(ctx.attrs, ctx.shape(0)), ctx.shape(0))});
@@ -239,6 +241,7 @@ std::span<const OpDef> average_pool_ops() {
   static const OpDef ops[] = {
       {.name = "AveragePool",
        .attrs = attrs_with({}),
+       .lower = lower,
        .infer = infer_forward,
        .vjp = vjp,
        .plan = plan_forward,

@@ -4,6 +4,8 @@
 //   src [N,C,H,W], weights [OC,C/group,KH,KW], bias [OC] (optional, always f32), dst [N,OC,OH,OW]
 //   pad_mode (not ONNX's) says what stands outside the source instead of zero, as Pad's mode does: ops/fused/fuse.cpp
 //   joins a Pad and its Conv so. band_rows sets how many rows of dst are computed at a time; 0 leaves it to the kernel.
+//   Of signals, [N,C,W], it is that of images of one row; of volumes, [N,C,D,H,W], that of images whose channels are
+//   those of the slices that the kernel's depth sees.
 // FusedConv: Conv with what stands before and behind it, as ops/fused/fuse.h joins them: src, weights and, where it
 //   normalises, scale, bias, mean, inv_std (each [C]), src2 (optional) and the Conv's own bias (optional). The Conv is
 //   then of what BatchNormalizationApply (or with src2 ConcatBatchNormalizationApply) with alpha makes of src; with
@@ -21,6 +23,7 @@
 #include "ops/convolution/source.h"
 #include "ops/fused/statistics_outputs.h"
 #include "ops/geometry/resize_taps.h"
+#include "ops/geometry/window_along.h"
 #include "ops/table.h"
 
 namespace hourglass::ops {
@@ -32,6 +35,7 @@ using kernels::convolution_of;
 using kernels::Direction;
 using kernels::padding_mode_of;
 using kernels::Window;
+using kernels::window_along;
 
 // ONNX knows zero padding only.
 bool to_onnx(ToOnnxContext& ctx) {
@@ -192,6 +196,65 @@ bool grad_src_to_onnx(ToOnnxContext& ctx) {
   return true;
 }
 
+// ---- signals and volumes
+
+ValueId convolve_signal(const LowerContext& ctx) {
+  std::vector<ValueId> inputs = ctx.node.inputs;
+  for (const std::size_t i : {0, 1}) {
+    const Shape shape = ctx.shape(inputs[i]);
+    inputs[i] = ctx.reshape(inputs[i], {shape[0], shape[1], 1, shape[2]});
+  }
+  const ValueId dst = ctx.add("Conv", std::move(inputs), window_along(ctx.node.attrs, 1, kernels::kNoAxis, 0));
+  const Shape shape = ctx.shape(dst);
+  return ctx.reshape(dst, {shape[0], shape[1], shape[3]});
+}
+
+ValueId convolve_volume(const LowerContext& ctx) {
+  const Attrs& attrs = ctx.node.attrs;
+  const Shape src = ctx.shape(ctx.node.inputs[0]), weights = ctx.shape(ctx.node.inputs[1]);
+  if (src.elements() == 0) fail("src is {}, it has no elements", src);
+  const Attrs along_depth = window_along(attrs, 3, 0, kernels::kNoAxis);
+  const kernels::WindowAxis depth = kernels::window_of(along_depth, {1, 1, src[2], 1}, {weights[2], 1}).h;
+  constexpr int64_t kDeepest = 256;
+  if (depth.kernel > kDeepest) fail("a kernel of {} slices is too deep, expected {} at most", depth.kernel, kDeepest);
+
+  const int64_t n = src[0], c = src[1], pixels = src[3] * src[4];
+  ValueId padded = ctx.node.inputs[0];
+  const int64_t end = depth.reach_end();
+  if (depth.pad_begin != 0 || end != 0) {
+    padded = ctx.add("Pad", {padded}, {{"pads", Dims{0, 0, depth.pad_begin, 0, 0, 0, 0, end, 0, 0}}});
+  }
+  std::vector<ValueId> slices;
+  for (int64_t k = 0; k < depth.kernel; ++k) {
+    const int64_t start = k * depth.dilation;
+    const ValueId slice = ctx.add("Slice", {padded},
+                                  {{"starts", Dims{start}},
+                                   {"ends", Dims{start + (depth.dst - 1) * depth.stride + 1}},
+                                   {"axes", Dims{2}},
+                                   {"steps", Dims{depth.stride}}});
+    slices.push_back(ctx.reshape(slice, {n * c, 1, depth.dst * pixels}));
+  }
+  const ValueId joined = slices.size() == 1 ? slices[0] : ctx.add("Concat", slices, {{"axis", int64_t{1}}});
+  const ValueId by_depth = ctx.add("Transpose", {ctx.reshape(joined, {n, c, depth.kernel, depth.dst, pixels})},
+                                   {{"perm", Dims{0, 3, 1, 2, 4}}});
+  std::vector<ValueId> inputs = ctx.node.inputs;
+  inputs[0] = ctx.reshape(by_depth, {n * depth.dst, c * depth.kernel, src[3], src[4]});
+  inputs[1] = ctx.reshape(inputs[1], {weights[0], weights[1] * depth.kernel, weights[3], weights[4]});
+  const ValueId images = ctx.add("Conv", std::move(inputs), window_along(attrs, 3, 1, 2));
+  const Shape made = ctx.shape(images);
+  const ValueId by_channel = ctx.add("Transpose", {ctx.reshape(images, {n, depth.dst, made[1], made[2] * made[3]})},
+                                     {{"perm", Dims{0, 2, 1, 3}}});
+  return ctx.reshape(by_channel, {n, made[1], depth.dst, made[2], made[3]});
+}
+
+std::vector<ValueId> lower_other_ranks(LowerContext& ctx) {
+  const int rank = ctx.shape(ctx.node.inputs[0]).rank();
+  if (ctx.shape(ctx.node.inputs[1]).rank() != rank) return {};
+  if (rank == 3) return {convolve_signal(ctx)};
+  if (rank == 5) return {convolve_volume(ctx)};
+  return {};
+}
+
 // ---- references
 
 // Calls visit(src index, weights index, dst index) for every product of the convolution.
@@ -346,6 +409,7 @@ std::span<const OpDef> conv_ops() {
        .min_inputs = 2,
        .max_inputs = 3,
        .attrs = kernels::convolution_attrs({}),
+       .lower = lower_other_ranks,
        .to_onnx = to_onnx,
        .infer = infer_forward,
        .vjp = vjp,

@@ -1,9 +1,11 @@
 // Ops that keep every element, in row-major order, under another shape, type or name.
 //   Identity; Dropout (which a fit to one image runs without dropping, as in inference); Reshape, Flatten, Squeeze,
-//   Unsqueeze (constant shapes and axes); Cast between f32 and bf16 (other casts fold).     ONNX ops of the same names.
-//   diff_src = diff_dst under src's shape or type.
+//   Unsqueeze (constant shapes and axes); Cast; CastLike.                                   ONNX ops of the same names.
+//   diff_src = diff_dst under src's shape or type; through integers and truth values no gradient flows.
 #include "graph/error.h"
 #include "graph/text.h"
+#include "ops/loops/clones.h"
+#include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
 #include "ops/loops/parallel.h"
 
@@ -192,17 +194,124 @@ void reference_cast(ReferenceContext& ctx) {
 }
 
 void vjp_cast(VjpContext& ctx) {
+  if (!ctx.wants(0) || !is_floating(ctx.b.graph().type(ctx.out(0)).dtype)) return;
   const DType from = ctx.b.graph().type(ctx.in(0)).dtype;
   // Conv gives the gradient of weights that are cast to bf16 in f32.
   if (ctx.b.graph().type(ctx.grad_out()).dtype == from) return ctx.set_grad(0, ctx.grad_out());
   ctx.set_grad(0, ctx.b.add("Cast", {ctx.grad_out()}, {{"to", number_of(from)}}, ctx.node.name + "/grad"));
 }
 
-KernelPlan plan_cast(PlanContext& ctx) {
-  const auto has_kernel = [](DType dtype) { return dtype == DType::f32 || dtype == DType::bf16; };
-  if (!has_kernel(ctx.in(0).dtype) || !has_kernel(ctx.out().dtype)) {
-    fail("casts {} to {}: kernels know f32 and bf16 only", ctx.in(0).dtype, ctx.out().dtype);
+// To the type of a second input, whose values don't matter.
+void normalize_cast_like(NormalizeContext& ctx) {
+  if (ctx.inputs.size() != 2 || !ctx.inputs[1].valid()) fail("has {} inputs, expected 2", ctx.inputs.size());
+  ctx.op = "Cast";
+  ctx.attrs = {{"to", number_of(ctx.graph.type(ctx.inputs[1]).dtype)}};
+  ctx.inputs.resize(1);
+}
+
+std::vector<ValueId> lower_cast_like(LowerContext& ctx) {
+  return {ctx.add("Cast", {ctx.node.inputs[0]}, {{"to", number_of(ctx.b.graph().type(ctx.node.inputs[1]).dtype)}})};
+}
+
+// Elements as they lie in memory, by way of doubles, which hold all of them.
+template <class T>
+HG_CLONES void read_row(const T* from, double* to, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) to[i] = static_cast<double>(from[i]);
+}
+template <>
+void read_row(const kernels::BFloat16* from, double* to, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) to[i] = static_cast<double>(kernels::load(from + i));
+}
+
+// What the type does not hold becomes its nearest bound, and what is no number 0.
+template <class T>
+HG_CLONES void write_row(const double* from, T* to, int64_t count) {
+  if constexpr (std::is_integral_v<T>) {
+    constexpr double kLow = std::numeric_limits<T>::lowest(), kHigh = std::numeric_limits<T>::max();
+    for (int64_t i = 0; i < count; ++i) {
+      const double x = from[i];
+      to[i] = static_cast<T>(x >= kHigh ? kHigh : x <= kLow ? kLow : x == x ? x : 0.0);
+    }
+  } else {
+    for (int64_t i = 0; i < count; ++i) kernels::store(to + i, static_cast<float>(from[i]));
   }
+}
+
+HG_CLONES void write_truth_row(const double* from, uint8_t* to, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) to[i] = from[i] != 0;
+}
+
+// fn(a null pointer to the type in which elements of `dtype` lie in memory).
+template <typename Function>
+void with_stored(DType dtype, const Function& fn) {
+  switch (dtype) {
+    case DType::f32: return fn(static_cast<float*>(nullptr));
+    case DType::bf16: return fn(static_cast<kernels::BFloat16*>(nullptr));
+    case DType::i32:
+    case DType::i64: return fn(static_cast<int32_t*>(nullptr));
+    case DType::i8: return fn(static_cast<int8_t*>(nullptr));
+    case DType::u8:
+    case DType::boolean: return fn(static_cast<uint8_t*>(nullptr));
+    case DType::f64:
+    case DType::f16: break;
+  }
+  fail("no kernel computes with {} elements", dtype);
+}
+
+using ReadRow = void (*)(const void* from, int64_t first, double* to, int64_t count);
+using WriteRow = void (*)(const double* from, void* to, int64_t first, int64_t count);
+
+ReadRow reader_of(DType dtype) {
+  ReadRow read = nullptr;
+  with_stored(dtype, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    read = [](const void* from, int64_t first, double* to, int64_t count) {
+      read_row(static_cast<const T*>(from) + first, to, count);
+    };
+  });
+  return read;
+}
+
+WriteRow writer_of(DType dtype) {
+  WriteRow write = nullptr;
+  if (dtype == DType::boolean) {
+    return [](const double* from, void* to, int64_t first, int64_t count) {
+      write_truth_row(from, static_cast<uint8_t*>(to) + first, count);
+    };
+  }
+  with_stored(dtype, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    write = [](const double* from, void* to, int64_t first, int64_t count) {
+      write_row(from, static_cast<T*>(to) + first, count);
+    };
+  });
+  return write;
+}
+
+// From or to whole numbers.
+KernelPlan plan_conversion(const PlanContext& ctx) {
+  const MemoryDesc given = kernels::elementwise_layout(ctx.src[0], ctx.in(0));
+  const MemoryDesc src = kernels::has_padding(given) ? kernels::plain(ctx.in(0)) : given;
+  const int64_t elements = ctx.in(0).shape.elements();
+  const ReadRow read = reader_of(ctx.in(0).dtype);
+  const WriteRow write = writer_of(ctx.out().dtype);
+  return {.src = {src},
+          .dst = {kernels::with_type(src, ctx.out())},
+          .implementation = "loop",
+          .kernel = loop_kernel([=](const Addresses& at) {
+            constexpr int64_t kTile = 512;
+            kernels::parallel_for((elements + kTile - 1) / kTile, [&](int64_t i) {
+              const int64_t first = i * kTile, count = std::min(kTile, elements - first);
+              double tile[kTile];
+              read(at.src[0], first, tile, count);
+              write(tile, at.dst[0], first, count);
+            });
+          })};
+}
+
+KernelPlan plan_cast(PlanContext& ctx) {
+  const auto is_float = [](DType dtype) { return dtype == DType::f32 || dtype == DType::bf16; };
+  if (!is_float(ctx.in(0).dtype) || !is_float(ctx.out().dtype)) return plan_conversion(ctx);
   if (ctx.in(0).dtype == ctx.out().dtype) return plan_identity(ctx);
   const MemoryDesc src = kernels::elementwise_layout(ctx.src[0], ctx.in(0));
   const MemoryDesc dst = kernels::with_type(src, ctx.out());
@@ -281,6 +390,13 @@ std::span<const OpDef> copy_ops() {
        .plan = plan_cast,
        .reference = reference_cast,
        .again = "Cast"},
+      {.name = "CastLike",
+       .since = 15,
+       .min_inputs = 2,
+       .max_inputs = 2,
+       .attrs = {{"saturate", int64_t{1}}},
+       .normalize = normalize_cast_like,
+       .lower = lower_cast_like},
   };
   return ops;
 }

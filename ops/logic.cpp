@@ -1,20 +1,154 @@
-// Comparisons and truth values, which the importer folds out of shape computations, and Where, which also chooses
-// between activations.                                        ONNX ops of the same names.
-//   Equal, Greater, GreaterOrEqual, Less, LessOrEqual, And, Or, Xor, Not, Mod: references only.
+// Comparisons, truth values, and Where, which chooses by them.                            ONNX ops of the same names
+//   Equal, Greater, GreaterOrEqual, Less, LessOrEqual: dst = a compared with b, both broadcast.
+//   And, Or, Xor: of two truth values; Not: of one.  IsNaN, IsInf{detect_negative, detect_positive}: of a number.
+//   None has a gradient: a truth value is constant between its jumps, so nothing flows through it.
 //   Where: dst = condition ? x : y, all three broadcast.  dx = condition ? dy : 0, d y = condition ? 0 : dy.
+//   While a plan runs, a truth value is a byte.
 #include "graph/error.h"
 #include "ops/loops/broadcast.h"
-#include "ops/loops/element.h"
+#include "ops/loops/clones.h"
 #include "ops/loops/element_walk.h"
 #include "ops/loops/strided_loop.h"
 
 #include <cmath>
-#include <functional>
 
 namespace hourglass::ops {
 namespace {
 
 using kernels::StridedLoop;
+
+constexpr std::string_view kTruthValue = "its result is a truth value";
+
+struct Equal {
+  template <class T>
+  static bool holds(T a, T b) {
+    return a == b;
+  }
+};
+struct Greater {
+  template <class T>
+  static bool holds(T a, T b) {
+    return a > b;
+  }
+};
+struct GreaterOrEqual {
+  template <class T>
+  static bool holds(T a, T b) {
+    return a >= b;
+  }
+};
+struct Less {
+  template <class T>
+  static bool holds(T a, T b) {
+    return a < b;
+  }
+};
+struct LessOrEqual {
+  template <class T>
+  static bool holds(T a, T b) {
+    return a <= b;
+  }
+};
+struct And {
+  template <class T>
+  static bool holds(T a, T b) {
+    return a != 0 && b != 0;
+  }
+};
+struct Or {
+  template <class T>
+  static bool holds(T a, T b) {
+    return a != 0 || b != 0;
+  }
+};
+struct Xor {
+  template <class T>
+  static bool holds(T a, T b) {
+    return (a != 0) != (b != 0);
+  }
+};
+
+// Of one operand.
+struct Not {
+  explicit Not(const Attrs&) {}
+  template <class T>
+  bool holds(T x) const {
+    return x == 0;
+  }
+};
+struct IsNaN {
+  explicit IsNaN(const Attrs&) {}
+  template <class T>
+  bool holds(T x) const {
+    return x != x;
+  }
+};
+struct IsInf {
+  bool negative, positive;
+  explicit IsInf(const Attrs& attrs)
+      : negative(attrs.integer("detect_negative") != 0), positive(attrs.integer("detect_positive") != 0) {}
+  template <class T>
+  bool holds(T x) const {
+    return (positive && x == std::numeric_limits<T>::infinity()) ||
+           (negative && x == -std::numeric_limits<T>::infinity());
+  }
+};
+
+// The operands of an elementwise kernel as it wants them, and the walk over them and dst, which is the last one.
+template <std::size_t K>
+struct Operands {
+  std::vector<MemoryDesc> src;
+  MemoryDesc dst;
+  StridedLoop<K + 1> nest;
+};
+
+template <std::size_t K>
+Operands<K> operands_of(const PlanContext& ctx) {
+  const TensorType& out = ctx.out();
+  // Images of one shape and numbers: in the layout of an image, for the order does not matter.
+  bool any_order = true;
+  std::size_t major = K;
+  for (std::size_t i = 0; i < K; ++i) {
+    const bool is_image = ctx.in(i).shape == out.shape;
+    any_order = any_order && (is_image || ctx.in(i).shape.elements() == 1);
+    const bool is_better = major == K || (is_floating(ctx.in(i).dtype) && !is_floating(ctx.in(major).dtype));
+    if (is_image && is_better) major = i;
+  }
+  MemoryDesc layout = kernels::plain(out);
+  any_order = any_order && major < K;
+  if (any_order) {
+    const MemoryDesc given = kernels::elementwise_layout(ctx.src[major], ctx.in(major));
+    if (!kernels::has_padding(given)) layout = kernels::with_type(given, out);
+  }
+  Operands<K> result{.src = {}, .dst = layout, .nest = {.extents = out.shape.dims(), .strides = {}}};
+  if (any_order) result.nest.extents = {out.shape.elements()};
+  for (std::size_t i = 0; i < K; ++i) {
+    const bool is_image = ctx.in(i).shape == out.shape;
+    result.src.push_back(any_order && is_image ? kernels::with_type(layout, ctx.in(i)) : kernels::plain(ctx.in(i)));
+    result.nest.strides[i] =
+        any_order ? Dims{is_image ? 1 : 0} : kernels::broadcast_strides(ctx.in(i).shape, out.shape);
+  }
+  result.nest.strides[K] = any_order ? Dims{1} : out.shape.strides();
+  result.nest.collapse();
+  return result;
+}
+
+// fn(a null pointer to the type in which elements of `dtype` lie in memory).
+template <typename Function>
+void with_stored(DType dtype, const Function& fn) {
+  switch (dtype) {
+    case DType::f32: return fn(static_cast<const float*>(nullptr));
+    case DType::i32:
+    case DType::i64: return fn(static_cast<const int32_t*>(nullptr));
+    case DType::i8: return fn(static_cast<const int8_t*>(nullptr));
+    case DType::u8:
+    case DType::boolean: return fn(static_cast<const uint8_t*>(nullptr));
+    default: break;
+  }
+  fail("no kernel compares {} elements", dtype);
+}
+
+// --- comparisons, and truth values of two ---
 
 void infer_compare(InferContext& ctx) {
   if (ctx.inputs[0]->dtype != ctx.inputs[1]->dtype) {
@@ -23,20 +157,8 @@ void infer_compare(InferContext& ctx) {
   ctx.outputs.push_back({DType::boolean, broadcast(ctx.shape(0), ctx.shape(1))});
 }
 
-void infer_mod(InferContext& ctx) {
-  infer_compare(ctx);
-  ctx.outputs[0].dtype = ctx.inputs[0]->dtype;
-}
-
-void infer_not(InferContext& ctx) { ctx.outputs.push_back({DType::boolean, ctx.shape(0)}); }
-void reference_not(ReferenceContext& ctx) {
-  for (std::size_t i = 0; i < ctx.inputs[0]->values.size(); ++i) {
-    ctx.outputs[0].values[i] = ctx.inputs[0]->values[i] == 0;
-  }
-}
-
-template <typename Function>
-void for_pairs(ReferenceContext& ctx, const Function& function) {
+template <class F>
+void reference_compare(ReferenceContext& ctx) {
   const HostTensor &a = *ctx.inputs[0], &b = *ctx.inputs[1];
   HostTensor& dst = ctx.outputs[0];
   const StridedLoop<3> nest{.extents = dst.shape.dims(),
@@ -44,34 +166,93 @@ void for_pairs(ReferenceContext& ctx, const Function& function) {
                                         kernels::broadcast_strides(b.shape, dst.shape), dst.shape.strides()}};
   nest.for_each([&](const auto& at) {
     dst.values[static_cast<std::size_t>(at[2])] =
-        function(a.values[static_cast<std::size_t>(at[0])], b.values[static_cast<std::size_t>(at[1])]);
+        F::holds(a.values[static_cast<std::size_t>(at[0])], b.values[static_cast<std::size_t>(at[1])]) ? 1 : 0;
   });
 }
 
-template <auto kCompare>
-void reference_compare(ReferenceContext& ctx) {
-  for_pairs(ctx, [](double a, double b) { return kCompare(a, b) ? 1.0 : 0.0; });
+// The steps are 1 or 0.
+template <class F, class T>
+HG_CLONES void compare_row(const T* a, int64_t step_a, const T* b, int64_t step_b, uint8_t* dst, int64_t count) {
+  if (step_a == 1 && step_b == 1) {
+    for (int64_t i = 0; i < count; ++i) dst[i] = F::holds(a[i], b[i]);
+  } else if (step_a == 1 && step_b == 0) {
+    const T y = *b;
+    for (int64_t i = 0; i < count; ++i) dst[i] = F::holds(a[i], y);
+  } else {
+    for (int64_t i = 0; i < count; ++i) dst[i] = F::holds(a[i * step_a], b[i * step_b]);
+  }
 }
 
-// fmod = 0: the result has the divisor's sign, as in Python; 1: the dividend's, as in C.
-void reference_mod(ReferenceContext& ctx) {
-  const bool as_c = ctx.attrs.integer("fmod") != 0;
-  for_pairs(ctx, [&](double a, double b) {
-    if (b == 0 && !is_floating(ctx.outputs[0].dtype)) fail("division of integers by zero");
-    const double rest = std::fmod(a, b);
-    return !as_c && rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+template <class F>
+KernelPlan plan_compare(PlanContext& ctx) {
+  Operands<2> operands = operands_of<2>(ctx);
+  KernelPlan plan{.src = operands.src, .dst = {operands.dst}, .implementation = "loop", .kernel = nullptr};
+  with_stored(ctx.in(0).dtype, [&](auto* element) {
+    using T = std::remove_cvref_t<decltype(*element)>;
+    plan.kernel = loop_kernel([nest = operands.nest](const Addresses& at) {
+      nest.for_rows([&](const auto& offset, int64_t count) {
+        compare_row<F>(static_cast<const T*>(at.src[0]) + offset[0], nest.step(0),
+                       static_cast<const T*>(at.src[1]) + offset[1], nest.step(1),
+                       static_cast<uint8_t*>(at.dst[0]) + offset[2], count);
+      });
+    });
   });
+  return plan;
 }
 
-template <auto kCompare>
+template <class F>
 OpDef compare(std::string_view name) {
   return {.name = name,
           .min_inputs = 2,
           .max_inputs = 2,
           .normalize = kernels::normalize_broadcast,
           .infer = infer_compare,
-          .no_gradient = "its result is a truth value",
-          .reference = reference_compare<kCompare>};
+          .no_gradient = kTruthValue,
+          .plan = plan_compare<F>,
+          .reference = reference_compare<F>};
+}
+
+// --- truth values of one ---
+
+void infer_test(InferContext& ctx) { ctx.outputs.push_back({DType::boolean, ctx.shape(0)}); }
+
+template <class F>
+void reference_test(ReferenceContext& ctx) {
+  const F test(ctx.attrs);
+  for (std::size_t i = 0; i < ctx.inputs[0]->values.size(); ++i) {
+    ctx.outputs[0].values[i] = test.holds(ctx.inputs[0]->values[i]) ? 1 : 0;
+  }
+}
+
+template <class F, class T>
+HG_CLONES void test_row(const T* src, uint8_t* dst, int64_t count, const F& function) {
+  const F test = function;
+  for (int64_t i = 0; i < count; ++i) dst[i] = test.holds(src[i]);
+}
+
+template <class F, class T>
+KernelPlan plan_test(PlanContext& ctx) {
+  Operands<1> operands = operands_of<1>(ctx);
+  return {.src = operands.src,
+          .dst = {operands.dst},
+          .implementation = "loop",
+          .kernel = loop_kernel([nest = operands.nest, test = F(ctx.node.attrs)](const Addresses& at) {
+            nest.for_rows([&](const auto& offset, int64_t count) {
+              test_row(static_cast<const T*>(at.src[0]) + offset[0], static_cast<uint8_t*>(at.dst[0]) + offset[1],
+                       count, test);
+            });
+          })};
+}
+
+KernelPlan plan_not(PlanContext& ctx) {
+  if (ctx.in(0).dtype != DType::boolean) fail("the operand is {}, expected bool", ctx.in(0).dtype);
+  return plan_test<Not, uint8_t>(ctx);
+}
+
+template <class F>
+KernelPlan plan_float_test(PlanContext& ctx) {
+  if (ctx.in(0).dtype != DType::f32) fail("the operand is {}, expected f32", ctx.in(0).dtype);
+  return plan_test<F, float>(ctx);
 }
 
 // --- Where ---
@@ -115,52 +296,73 @@ void vjp_where(VjpContext& ctx) {
   }
 }
 
-KernelPlan plan_where(PlanContext& ctx) {
-  const TensorType& out = ctx.out();
-  if (out.dtype != DType::f32 && out.dtype != DType::bf16) fail("kernels compute with f32 or bf16, not {}", out.dtype);
-  StridedLoop<4> nest = where_nest(ctx.in(0).shape, ctx.in(1).shape, ctx.in(2).shape, out.shape);
-  nest.collapse();
-  KernelPlan plan{.src = {kernels::plain(ctx.in(0)), kernels::plain(ctx.in(1)), kernels::plain(ctx.in(2))},
-                  .dst = {kernels::plain(out)},
-                  .implementation = "loop",
-                  .kernel = nullptr};
-  kernels::with_element(out.dtype == DType::bf16, [&](auto* element) {
-    using T = std::remove_pointer_t<decltype(element)>;
-    plan.kernel = loop_kernel([nest](const Addresses& at) {
-      nest.for_rows([&](const auto& offset, int64_t count) {
-        const auto* condition = static_cast<const uint8_t*>(at.src[0]) + offset[0];
-        const auto* x = static_cast<const T*>(at.src[1]) + offset[1];
-        const auto* y = static_cast<const T*>(at.src[2]) + offset[2];
-        auto* dst = static_cast<T*>(at.dst[0]) + offset[3];
-        for (int64_t j = 0; j < count; ++j) {
-          dst[j] = condition[j * nest.step(0)] != 0 ? x[j * nest.step(1)] : y[j * nest.step(2)];
-        }
-      });
+template <class T>
+HG_CLONES void choose_row(const uint8_t* condition, int64_t step_c, const T* x, int64_t step_x, const T* y,
+                          int64_t step_y, T* dst, int64_t count) {
+  if (step_c == 1 && step_x == 1 && step_y == 1) {
+    for (int64_t i = 0; i < count; ++i) dst[i] = condition[i] != 0 ? x[i] : y[i];
+  } else if (step_c == 1 && step_x == 1 && step_y == 0) {
+    const T other = *y;
+    for (int64_t i = 0; i < count; ++i) dst[i] = condition[i] != 0 ? x[i] : other;
+  } else {
+    for (int64_t i = 0; i < count; ++i) dst[i] = condition[i * step_c] != 0 ? x[i * step_x] : y[i * step_y];
+  }
+}
+
+// Elements of that size, whatever they mean.
+template <class T>
+std::unique_ptr<Kernel> choosing_kernel(const StridedLoop<4>& nest) {
+  return loop_kernel([nest](const Addresses& at) {
+    nest.for_rows([&](const auto& offset, int64_t count) {
+      choose_row(static_cast<const uint8_t*>(at.src[0]) + offset[0], nest.step(0),
+                 static_cast<const T*>(at.src[1]) + offset[1], nest.step(1),
+                 static_cast<const T*>(at.src[2]) + offset[2], nest.step(2), static_cast<T*>(at.dst[0]) + offset[3],
+                 count);
     });
   });
-  return plan;
+}
+
+KernelPlan plan_where(PlanContext& ctx) {
+  Operands<3> operands = operands_of<3>(ctx);
+  const std::size_t bytes = dnnl::memory::data_type_size(kernels::blocking_of(operands.dst).data_type);
+  return {.src = operands.src,
+          .dst = {operands.dst},
+          .implementation = "loop",
+          .kernel = bytes == 4   ? choosing_kernel<uint32_t>(operands.nest)
+                    : bytes == 2 ? choosing_kernel<uint16_t>(operands.nest)
+                                 : choosing_kernel<uint8_t>(operands.nest)};
 }
 
 }  // namespace
 
 std::span<const OpDef> logic_ops() {
   static const OpDef ops[] = {
-      compare<std::equal_to<double>{}>("Equal"),
-      compare<std::greater<double>{}>("Greater"),
-      compare<std::greater_equal<double>{}>("GreaterOrEqual"),
-      compare<std::less<double>{}>("Less"),
-      compare<std::less_equal<double>{}>("LessOrEqual"),
-      compare<[](double a, double b) { return a != 0 && b != 0; }>("And"),
-      compare<[](double a, double b) { return a != 0 || b != 0; }>("Or"),
-      compare<[](double a, double b) { return (a != 0) != (b != 0); }>("Xor"),
-      {.name = "Not", .infer = infer_not, .no_gradient = "its result is a truth value", .reference = reference_not},
-      {.name = "Mod",
-       .min_inputs = 2,
-       .max_inputs = 2,
-       .attrs = {{"fmod", int64_t{0}}},
-       .infer = infer_mod,
-       .no_gradient = "a remainder is meant for shapes",
-       .reference = reference_mod},
+      compare<Equal>("Equal"),
+      compare<Greater>("Greater"),
+      compare<GreaterOrEqual>("GreaterOrEqual"),
+      compare<Less>("Less"),
+      compare<LessOrEqual>("LessOrEqual"),
+      compare<And>("And"),
+      compare<Or>("Or"),
+      compare<Xor>("Xor"),
+      {.name = "Not",
+       .infer = infer_test,
+       .no_gradient = kTruthValue,
+       .plan = plan_not,
+       .reference = reference_test<Not>},
+      {.name = "IsNaN",
+       .since = 9,
+       .infer = infer_test,
+       .no_gradient = kTruthValue,
+       .plan = plan_float_test<IsNaN>,
+       .reference = reference_test<IsNaN>},
+      {.name = "IsInf",
+       .since = 10,
+       .attrs = {{"detect_negative", int64_t{1}}, {"detect_positive", int64_t{1}}},
+       .infer = infer_test,
+       .no_gradient = kTruthValue,
+       .plan = plan_float_test<IsInf>,
+       .reference = reference_test<IsInf>},
       {.name = "Where",
        .since = 9,
        .min_inputs = 3,

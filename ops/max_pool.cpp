@@ -1,7 +1,11 @@
 // MaxPool: dst[n,c,oh,ow] = maximum of the window's source pixels (padding never wins).    ONNX MaxPool-12 (from 1)
 //   diff_src[ih,iw] = sum of diff_dst over the windows whose maximum is (ih,iw)
 //   Among equals the first in row-major order is the maximum, as in PyTorch.
-//   src: [N,C,H,W], dst: [N,C,OH,OW]. The output Indices is not made.
+//   src: [N,C,H,W], dst: [N,C,OH,OW]. Signals, [N,C,W], and volumes are pooled as images: ops/pooling.h.
+//   The output Indices, where it is read, is an op of its own: MaxPoolIndices, the maxima's offsets in src (i64).
+// MaxUnpool-11: dst has src's elements where the Indices of its second input say, and zeros elsewhere: a
+// ScatterElements.
+//   Without output_shape dst is as large as the windows reach; with it, further zeros follow.
 //
 // MaxPoolGrad takes (src, diff_dst) and finds the maxima again: oneDNN's backward pass wants the opaque workspace of
 // its forward pass, which would be a value of no type we have, alive from one pass to the other.
@@ -9,8 +13,10 @@
 #include <limits>
 
 #include "graph/error.h"
+#include "graph/text.h"
 #include "ops/loops/clones.h"
 #include "ops/loops/element.h"
+#include "ops/memory/filled.h"
 #include "ops/memory/view.h"
 #include "ops/pooling.h"
 
@@ -56,11 +62,53 @@ void vjp(VjpContext& ctx) {
   ctx.set_grad(0, ctx.b.add("MaxPoolGrad", {ctx.in(0), ctx.grad_out()}, ctx.node.attrs, ctx.node.name + "/grad"));
 }
 
+void infer_indices(InferContext& ctx) {
+  const Window window = checked_window(ctx.attrs, ctx.shape(0));
+  if (ctx.shape(0).elements() > std::numeric_limits<int32_t>::max()) fail("src {} is too large", ctx.shape(0));
+  ctx.outputs.push_back({DType::i64, dst_shape(window, ctx.shape(0))});
+}
+
 void normalize(NormalizeContext& ctx) {
-  if (ctx.outputs.size() > 1 && !ctx.outputs[1].empty()) {
-    fail("its output Indices ('{}') is not supported; export the pooling without return_indices", ctx.outputs[1]);
+  if (ctx.outputs.size() > 1 && ctx.outputs[1].empty()) ctx.outputs.resize(1);
+}
+
+std::vector<ValueId> lower_max_pool(LowerContext& ctx) {
+  if (ctx.outputs_wanted < 2) return kernels::pool_other_ranks(ctx);
+  return {ctx.add("MaxPool", ctx.node.inputs, ctx.node.attrs),
+          ctx.add("MaxPoolIndices", ctx.node.inputs, ctx.node.attrs)};
+}
+
+std::vector<ValueId> lower_max_unpool(LowerContext& ctx) {
+  const Attrs& attrs = ctx.node.attrs;
+  const ValueId src = ctx.node.inputs[0], indices = ctx.node.inputs[1];
+  const Shape shape = ctx.shape(src);
+  if (shape.rank() != 4 || shape.elements() == 0 || ctx.shape(indices) != shape) {
+    fail("src is {} and indices are {}, expected [N,C,H,W] for both", shape, ctx.shape(indices));
   }
-  ctx.outputs.resize(1);
+  const auto value = [&](const char* name, std::size_t i, int64_t otherwise) {
+    const Dims& values = attrs.ints(name);
+    if (values.empty()) return otherwise;
+    if (values.size() <= i) fail("{} has {} values, expected one for each side", name, values.size());
+    if (values[i] < 0 || values[i] > 1 << 20) fail("{} has {}, which is out of range", name, values[i]);
+    return values[i];
+  };
+  Dims dims{shape[0], shape[1]};
+  for (const std::size_t a : {0, 1}) {
+    dims.push_back((shape[static_cast<int>(2 + a)] - 1) * value("strides", a, 1) + value("kernel_shape", a, 1) -
+                   value("pads", a, 0) - value("pads", a + 2, 0));
+  }
+  const Shape reached(dims);
+  const ValueId zeros = ctx.b.constant(kernels::filled(Shape{reached.elements()}, 0), ctx.node.name + "/zeros");
+  const ValueId flat = ctx.add("ScatterElements",
+                               {zeros, ctx.reshape(indices, {shape.elements()}), ctx.reshape(src, {shape.elements()})});
+  const ValueId dst = ctx.reshape(flat, dims);
+  const Dims& wanted = attrs.ints("output_shape");
+  if (wanted.empty() || wanted == dims) return {dst};
+  if (wanted.size() != 4 || wanted[0] != dims[0] || wanted[1] != dims[1] || wanted[2] < dims[2] ||
+      wanted[3] < dims[3]) {
+    fail("output_shape is [{}], the windows reach {}", join(wanted, ","), reached);
+  }
+  return {ctx.add("Pad", {dst}, {{"pads", Dims{0, 0, 0, 0, 0, 0, wanted[2] - dims[2], wanted[3] - dims[3]}}})};
 }
 
 // ---- references
@@ -92,6 +140,11 @@ void for_each_maximum(const Attrs& attrs, const HostTensor& src, const Visit& vi
 void reference_forward(ReferenceContext& ctx) {
   const HostTensor& src = *ctx.inputs[0];
   for_each_maximum(ctx.attrs, src, [&](std::size_t s, std::size_t d) { ctx.outputs[0].values[d] = src.values[s]; });
+}
+
+void reference_indices(ReferenceContext& ctx) {
+  for_each_maximum(ctx.attrs, *ctx.inputs[0],
+                   [&](std::size_t s, std::size_t d) { ctx.outputs[0].values[d] = static_cast<double>(s); });
 }
 
 void reference_backward(ReferenceContext& ctx) {
@@ -243,6 +296,39 @@ KernelPlan plan_backward(PlanContext& ctx) {
   return plan;
 }
 
+KernelPlan plan_indices(PlanContext& ctx) {
+  const Window window = checked_window(ctx.node.attrs, ctx.in(0).shape);
+  const int64_t planes = ctx.in(0).shape[0] * ctx.in(0).shape[1];
+  KernelPlan plan{.src = {kernels::plain(ctx.in(0))},
+                  .dst = {kernels::plain(ctx.out())},
+                  .implementation = "loop",
+                  .kernel = nullptr};
+  kernels::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    plan.kernel = loop_kernel([=](const Addresses& at) {
+      const auto& [h, w] = window;
+      const auto* src = static_cast<const T*>(at.src[0]);
+      auto* dst = static_cast<int32_t*>(at.dst[0]);
+      kernels::parallel_for(planes * h.dst, [&](int64_t row) {
+        const int64_t plane = row / h.dst, oh = row % h.dst;
+        const auto [kh0, kh1] = h.taps(oh);
+        for (int64_t ow = 0; ow < w.dst; ++ow) {
+          const auto [kw0, kw1] = w.taps(ow);
+          int64_t best = (plane * h.src + h.position(oh, kh0)) * w.src + w.position(ow, kw0);
+          for (int64_t kh = kh0; kh < kh1; ++kh) {
+            for (int64_t kw = kw0; kw < kw1; ++kw) {
+              const int64_t s = (plane * h.src + h.position(oh, kh)) * w.src + w.position(ow, kw);
+              if (kernels::load(src + s) > kernels::load(src + best)) best = s;
+            }
+          }
+          dst[row * w.dst + ow] = static_cast<int32_t>(best);
+        }
+      });
+    });
+  });
+  return plan;
+}
+
 std::vector<AttrSpec> pooling_attrs() {
   return {AttrSpec::required("kernel_shape", AttrKind::ints),
           {"strides", Dims{}},
@@ -260,11 +346,29 @@ std::span<const OpDef> max_pool_ops() {
       {.name = "MaxPool",
        .attrs = pooling_attrs(),
        .normalize = normalize,
+       .lower = lower_max_pool,
        .infer = infer_forward,
        .vjp = vjp,
        .plan = plan_forward,
        .reference = reference_forward,
        .bf16_inputs = 0b1},
+      {.name = "MaxPoolIndices",
+       .internal = true,
+       .attrs = pooling_attrs(),
+       .infer = infer_indices,
+       .plan = plan_indices,
+       .reference = reference_indices,
+       .bf16_inputs = 0b1},
+      {.name = "MaxUnpool",
+       .since = 9,
+       .min_inputs = 2,
+       .max_inputs = 2,
+       .attrs = {AttrSpec::required("kernel_shape", AttrKind::ints),
+                 {"strides", Dims{}},
+                 {"pads", Dims{}},
+                 {"output_shape", Dims{}}},
+       .const_inputs = {{2, "output_shape"}},
+       .lower = lower_max_unpool},
       {.name = "MaxPoolGrad",
        .internal = true,
        .min_inputs = 2,

@@ -6,6 +6,10 @@
 //   further outputs are mean and 1 / sqrt(variance + epsilon).
 //   MeanVarianceNormalization-13{axes}: over `axes`, no scale.
 //   LpNormalization-1{axis, p}: dst = src / norm_p(src along axis), and 0 for a zero vector.
+//   RMSNormalization-23{axis, epsilon}: dst = src / sqrt(mean of src^2 + epsilon) * scale, the mean over the dimensions
+//   from `axis` on.
+//   LRN-1{size, alpha, beta, bias}: dst = src / (bias + alpha * mean of src^2)^beta, the mean over `size` neighbouring
+//   channels, where those outside count as zeros.
 // The number is the opset of the ONNX op.
 // Each of the first three is a batch normalisation of src in another shape: what shares statistics becomes a channel.
 #include "graph/error.h"
@@ -115,6 +119,38 @@ std::vector<ValueId> lower_lp(LowerContext& ctx) {
   return {ctx.add("Div", {src, ctx.add("Add", {norm, is_zero})})};
 }
 
+std::vector<ValueId> lower_rms(LowerContext& ctx) {
+  const ValueId src = ctx.node.inputs[0];
+  const Shape shape = ctx.shape(src);
+  Dims axes;
+  for (int d = normalize_axis(ctx.node.attrs.integer("axis"), shape.rank()); d < shape.rank(); ++d) axes.push_back(d);
+  const ValueId mean = ctx.add("ReduceMean", {ctx.add("Mul", {src, src})}, {{"axes", axes}});
+  const ValueId root = ctx.add("Sqrt", {ctx.add("Add", {mean, ctx.number(src, ctx.node.attrs.real("epsilon"))})});
+  const ValueId dst = ctx.add("Mul", {ctx.add("Div", {src, root}), ctx.node.inputs[1]});
+  if (ctx.shape(dst) != shape) fail("scale {} does not fit src {}", ctx.shape(ctx.node.inputs[1]), shape);
+  return {dst};
+}
+
+// The mean over channels is that of a window over the images [N, 1, C, pixels].
+std::vector<ValueId> lower_lrn(LowerContext& ctx) {
+  const Attrs& attrs = ctx.node.attrs;
+  const ValueId src = ctx.node.inputs[0];
+  const Shape shape = ctx.shape(src);
+  const int64_t size = attrs.integer("size");
+  if (shape.rank() < 2 || shape.elements() == 0) fail("src is {}, expected [N,C] and spatial dimensions", shape);
+  if (size < 1 || size > 2 * shape[1]) fail("size is {}, expected 1 to {}", size, 2 * shape[1]);
+  const ValueId squares =
+      ctx.reshape(ctx.add("Mul", {src, src}), {shape[0], 1, shape[1], shape.elements() / shape[0] / shape[1]});
+  const int64_t before = (size - 1) / 2;
+  const ValueId means = ctx.add("AveragePool", {squares},
+                                {{"kernel_shape", Dims{size, 1}},
+                                 {"pads", Dims{before, 0, size - 1 - before, 0}},
+                                 {"count_include_pad", int64_t{1}}});
+  const ValueId scaled = ctx.add("Mul", {ctx.reshape(means, shape.dims()), ctx.number(src, attrs.real("alpha"))});
+  const ValueId sum = ctx.add("Add", {scaled, ctx.number(src, attrs.real("bias"))});
+  return {ctx.add("Div", {src, ctx.add("Pow", {sum, ctx.number(src, attrs.real("beta"))})})};
+}
+
 void normalize_instance(NormalizeContext& ctx) { ctx.attrs.erase("consumed_inputs"); }
 
 }  // namespace
@@ -144,6 +180,15 @@ std::span<const OpDef> normalizations_ops() {
        .attrs = {{"axes", Dims{0, 2, 3}}},
        .lower = lower_mean_variance},
       {.name = "LpNormalization", .attrs = {{"axis", int64_t{-1}}, {"p", int64_t{2}}}, .lower = lower_lp},
+      {.name = "RMSNormalization",
+       .since = 23,
+       .min_inputs = 2,
+       .max_inputs = 2,
+       .attrs = {{"axis", int64_t{-1}}, {"epsilon", 1e-5}, {"stash_type", int64_t{1}}},
+       .lower = lower_rms},
+      {.name = "LRN",
+       .attrs = {AttrSpec::required("size", AttrKind::integer), {"alpha", 1e-4}, {"beta", 0.75}, {"bias", 1.0}},
+       .lower = lower_lrn},
   };
   return ops;
 }

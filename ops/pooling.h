@@ -6,7 +6,10 @@
 
 #include <string_view>
 
+#include "graph/error.h"
+#include "graph/op.h"
 #include "ops/geometry/window.h"
+#include "ops/geometry/window_along.h"
 #include "ops/loops/parallel.h"
 #include "ops/memory/view.h"
 
@@ -37,6 +40,29 @@ inline PoolingSpec pooling_spec(dnnl::algorithm algorithm, const Window& window,
           .dilations = window.dilations(),
           .padding_l = window.padding_l(),
           .padding_r = window.padding_r()};
+}
+
+// The pooling of a signal, [N,C,W], as that of images of one row, and of a volume, [N,C,D,H,W], first along H and W,
+// then along D; of anything else nothing. For OpDef::lower.
+inline std::vector<ValueId> pool_other_ranks(const LowerContext& ctx) {
+  const ValueId src = ctx.node.inputs[0];
+  const Attrs& attrs = ctx.node.attrs;
+  const Shape s = ctx.shape(src);
+  const auto pool = [&](ValueId value, Dims shape, Attrs window) {
+    return ctx.add(ctx.node.op->name, {ctx.reshape(value, std::move(shape))}, std::move(window));
+  };
+  if (s.rank() == 3) {
+    const ValueId dst = pool(src, {s[0], s[1], 1, s[2]}, window_along(attrs, 1, kNoAxis, 0));
+    return {ctx.reshape(dst, {s[0], s[1], ctx.shape(dst)[3]})};
+  }
+  if (s.rank() == 5) {
+    if (s.elements() == 0) fail("src is {}, it has no elements", s);
+    const ValueId slices = pool(src, {s[0], s[1] * s[2], s[3], s[4]}, window_along(attrs, 3, 1, 2));
+    const Shape made = ctx.shape(slices);
+    const ValueId dst = pool(slices, {s[0], s[1], s[2], made[2] * made[3]}, window_along(attrs, 3, 0, kNoAxis));
+    return {ctx.reshape(dst, {s[0], s[1], ctx.shape(dst)[2], made[2], made[3]})};
+  }
+  return {};
 }
 
 // oneDNN has an implementation, and it is not its plain reference.

@@ -4,13 +4,12 @@
 //   Transpose{perm}: dst's dimension d is src's perm[d]; the gradient is the inverse permutation.
 //   DepthToSpace, SpaceToDepth{blocksize, mode}: b x b channels become b x b pixels and back; CRD and DCR say whether
 //   the channel or the pixel's place is the outer part of src's channel number.
-// ONNX ops of the same names; shape, repeats and perm are constants.
+// ONNX ops of the same names; shape, repeats and perm are constants. Kernels move elements of any type.
 #include "graph/error.h"
 #include "graph/text.h"
-#include "ops/loops/element.h"
-#include "ops/loops/element_walk.h"
 #include "ops/loops/parallel.h"
 #include "ops/loops/strided_loop.h"
+#include "ops/memory/onednn.h"
 
 #include <algorithm>
 #include <numeric>
@@ -31,15 +30,24 @@ void reference_by(MakeNest make_nest, ReferenceContext& ctx) {
   });
 }
 
+// fn(a null pointer to an unsigned type of the size that elements of `desc` have): they are moved, whatever they mean.
+template <typename Function>
+void with_size(const MemoryDesc& desc, const Function& fn) {
+  switch (dnnl::memory::data_type_size(kernels::blocking_of(desc).data_type)) {
+    case 1: return fn(static_cast<uint8_t*>(nullptr));
+    case 2: return fn(static_cast<uint16_t*>(nullptr));
+    default: return fn(static_cast<uint32_t*>(nullptr));
+  }
+}
+
 KernelPlan plan_by(MakeNest make_nest, PlanContext& ctx) {
-  kernels::require_one_float_type(ctx);
   StridedLoop<2> nest = make_nest(ctx.node.attrs, ctx.in(0).shape, ctx.out().shape);
   nest.collapse();
   KernelPlan result{.src = {kernels::plain(ctx.in(0))},
                     .dst = {kernels::plain(ctx.out())},
                     .implementation = "loop",
                     .kernel = nullptr};
-  kernels::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
+  with_size(result.dst[0], [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     result.kernel = loop_kernel([nest](const Addresses& at) {
       kernels::copy_nest(nest, static_cast<const T*>(at.src[0]), static_cast<T*>(at.dst[0]));
@@ -78,11 +86,10 @@ StridedLoop<2> expand_nest(const Attrs&, const Shape& src, const Shape& dst) {
 // One number everywhere looks the same in any layout.
 KernelPlan plan_expand(PlanContext& ctx) {
   if (ctx.in(0).shape.elements() != 1) return plan<expand_nest>(ctx);
-  kernels::require_one_float_type(ctx);
   const bool is_image = ctx.policy == LayoutPolicy::channels_last && ctx.out().shape.rank() == 4;
   const MemoryDesc dst = is_image ? kernels::with_tag(ctx.out(), kernels::Tag::nhwc) : kernels::plain(ctx.out());
   KernelPlan result{.src = {kernels::plain(ctx.in(0))}, .dst = {dst}, .implementation = "loop", .kernel = nullptr};
-  kernels::with_element(ctx.out().dtype == DType::bf16, [&](auto* element) {
+  with_size(dst, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     result.kernel = loop_kernel([count = ctx.out().shape.elements()](const Addresses& at) {
       kernels::parallel_ranges(count, 4096, [&](int64_t begin, int64_t end) {
@@ -176,7 +183,6 @@ void vjp_transpose(VjpContext& ctx) {
 
 // A reorder from src's own layout, seen with its dimensions permuted, to a row-major dst.
 KernelPlan plan_transpose(PlanContext& ctx) {
-  kernels::require_one_float_type(ctx);
   const int rank = ctx.in(0).shape.rank();
   if (rank < 2 || ctx.in(0).shape.elements() == 0) return plan<transpose_nest>(ctx);
   const Dims perm = permutation_of(ctx.node.attrs, rank);

@@ -2,7 +2,7 @@
 //   diff_src = diff_dst * f'(s), and 0 where either is 0, where s is dst if f' is a function of dst (then the forward
 //   pass may overwrite its input, and nothing but the output is kept for the backward pass), else src.
 //
-// The functions are in ops/unary_functions.h.
+// The functions are in ops/unary_functions.h. Swish-24{alpha}, x sigmoid(alpha x), is made of two of them.
 #include "graph/error.h"
 #include "ops/elementwise.h"
 #include "ops/loops/clones.h"
@@ -151,6 +151,13 @@ void add_flat(Table& ops) {
   add_forward(ops, {F::kName, infer<F>, vjp_zero, forward_rows<F>, reference<F>}, {});
 }
 
+std::vector<ValueId> lower_swish(LowerContext& ctx) {
+  const ValueId src = ctx.node.inputs[0];
+  const double alpha = ctx.node.attrs.real("alpha");
+  const ValueId scaled = alpha == 1 ? src : ctx.add("Mul", {src, ctx.number(src, alpha)});
+  return {ctx.add("Mul", {src, ctx.add("Sigmoid", {scaled})})};
+}
+
 // Opset 1 declared which inputs an op overwrites.
 void normalize_old(NormalizeContext& ctx) { ctx.attrs.erase("consumed_inputs"); }
 
@@ -160,6 +167,7 @@ Table make_table() {
   const std::vector<AttrSpec> hard = {{"alpha", 0.2}, {"beta", 0.5}};
   const std::vector<AttrSpec> clip = {AttrSpec::optional("min", AttrKind::real),
                                       AttrSpec::optional("max", AttrKind::real)};
+  const std::vector<AttrSpec> shrink = {{"lambd", 0.5}, {"bias", 0.0}};
   const std::vector<AttrSpec> gelu = {{"approximate", std::string("none")}};
 
   Table ops;
@@ -178,17 +186,28 @@ Table make_table() {
   add<Erf>(ops);
   add<Sin>(ops);
   add<Cos>(ops);
+  add<Tan>(ops);
+  add<Asin>(ops);
+  add<Acos>(ops);
+  add<Atan>(ops);
+  add<Sinh>(ops);
+  add<Cosh>(ops);
+  add<Asinh>(ops);
+  add<Acosh>(ops);
+  add<Atanh>(ops);
   add<Elu>(ops, elu);
   add<Selu>(ops, selu);
   add<Celu>(ops, elu);
   add<HardSigmoid>(ops, hard);
   add<ThresholdedRelu>(ops, elu);
   add<Clip>(ops, clip);
+  add<Shrink>(ops, shrink);
   add<Gelu>(ops, gelu);
   add_flat<Floor>(ops);
   add_flat<Ceil>(ops);
   add_flat<Round>(ops);
   add_flat<Sign>(ops);
+  ops.push_back({.name = "Swish", .since = 24, .attrs = {{"alpha", 1.0}}, .lower = lower_swish});
   for (OpDef& op : ops) {
     if (!op.internal) op.normalize = normalize_old;
     if (op.name == "Clip") op.const_inputs = {{1, "min", 11}, {2, "max", 11}};

@@ -221,6 +221,114 @@ struct Cos : Plain {
     return -std::sin(x);
   }
 };
+struct Tan : PlainFromDst {
+  using PlainFromDst::PlainFromDst;
+  static constexpr std::string_view kName = "Tan", kGrad = "TanGrad";
+  template <class R>
+  HG_INLINE R value(R x) const {
+    return std::tan(x);
+  }
+  template <class R>
+  HG_INLINE R slope(R y) const {
+    return 1 + y * y;
+  }
+};
+struct Asin : Plain {
+  using Plain::Plain;
+  static constexpr std::string_view kName = "Asin", kGrad = "AsinGrad";
+  template <class R>
+  HG_INLINE R value(R x) const {
+    return std::asin(x);
+  }
+  template <class R>
+  HG_INLINE R slope(R x) const {
+    return std::abs(x) == 1 ? R(0) : 1 / std::sqrt((1 - x) * (1 + x));
+  }
+};
+struct Acos : Plain {
+  using Plain::Plain;
+  static constexpr std::string_view kName = "Acos", kGrad = "AcosGrad";
+  template <class R>
+  HG_INLINE R value(R x) const {
+    return std::acos(x);
+  }
+  template <class R>
+  HG_INLINE R slope(R x) const {
+    return std::abs(x) == 1 ? R(0) : -1 / std::sqrt((1 - x) * (1 + x));
+  }
+};
+struct Atan : Plain {
+  using Plain::Plain;
+  static constexpr std::string_view kName = "Atan", kGrad = "AtanGrad";
+  template <class R>
+  HG_INLINE R value(R x) const {
+    return std::atan(x);
+  }
+  template <class R>
+  HG_INLINE R slope(R x) const {
+    return 1 / (1 + x * x);
+  }
+};
+struct Sinh : Plain {
+  using Plain::Plain;
+  static constexpr std::string_view kName = "Sinh", kGrad = "SinhGrad";
+  template <class R>
+  HG_INLINE R value(R x) const {
+    return std::sinh(x);
+  }
+  template <class R>
+  HG_INLINE R slope(R x) const {
+    return std::cosh(x);
+  }
+};
+struct Cosh : Plain {
+  using Plain::Plain;
+  static constexpr std::string_view kName = "Cosh", kGrad = "CoshGrad";
+  template <class R>
+  HG_INLINE R value(R x) const {
+    return std::cosh(x);
+  }
+  template <class R>
+  HG_INLINE R slope(R x) const {
+    return std::sinh(x);
+  }
+};
+struct Asinh : Plain {
+  using Plain::Plain;
+  static constexpr std::string_view kName = "Asinh", kGrad = "AsinhGrad";
+  template <class R>
+  HG_INLINE R value(R x) const {
+    return std::asinh(x);
+  }
+  template <class R>
+  HG_INLINE R slope(R x) const {
+    return 1 / std::sqrt(x * x + 1);
+  }
+};
+struct Acosh : Plain {
+  using Plain::Plain;
+  static constexpr std::string_view kName = "Acosh", kGrad = "AcoshGrad";
+  template <class R>
+  HG_INLINE R value(R x) const {
+    return std::acosh(x);
+  }
+  template <class R>
+  HG_INLINE R slope(R x) const {
+    return x == 1 ? R(0) : 1 / (std::sqrt(x - 1) * std::sqrt(x + 1));
+  }
+};
+struct Atanh : Plain {
+  using Plain::Plain;
+  static constexpr std::string_view kName = "Atanh", kGrad = "AtanhGrad";
+  template <class R>
+  HG_INLINE R value(R x) const {
+    return std::atanh(x);
+  }
+  template <class R>
+  HG_INLINE R slope(R x) const {
+    return 1 / ((1 - x) * (1 + x));
+  }
+};
 
 // x > 0 ? x : alpha (e^x - 1). For alpha >= 0 the sign of dst is the sign of src, and alpha e^x = dst + alpha.
 struct Elu {
@@ -310,6 +418,20 @@ struct Clip : PlainFromDst {
   template <class R>
   HG_INLINE R slope(R y) const {
     return y > R(low) && y < R(high) ? R(1) : R(0);
+  }
+};
+// x < -lambd ? x + bias : x > lambd ? x - bias : 0: soft for bias = lambd, hard for bias = 0.
+struct Shrink : Plain {
+  static constexpr std::string_view kName = "Shrink", kGrad = "ShrinkGrad";
+  double lambd, bias;
+  explicit Shrink(const Attrs& attrs) : lambd(attrs.real("lambd")), bias(attrs.real("bias")) {}
+  template <class R>
+  HG_INLINE R value(R x) const {
+    return x < -R(lambd) ? x + R(bias) : x > R(lambd) ? x - R(bias) : R(0);
+  }
+  template <class R>
+  HG_INLINE R slope(R x) const {
+    return x < -R(lambd) || x > R(lambd) ? R(1) : R(0);
   }
 };
 struct GeluByErf {

@@ -130,7 +130,7 @@ void print_ops() {
     if (op->internal) continue;
     const bool folds = op->plan == nullptr && op->lower == nullptr;
     fmt::print("{:<26} from opset {:<3} {}\n", op->name, std::max(op->since, 7),
-               folds                     ? "sizes only"
+               folds                     ? "sizes and constants only"
                : op->no_gradient.empty() ? ""
                                          : "no gradient");
   }

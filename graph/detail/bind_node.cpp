@@ -86,7 +86,8 @@ void Binder::add_node(const OnnxNode& file_node) {
     std::vector<std::string> outputs = file_node.outputs;
     if (file_node.domain.empty() &&
         (add_source(file_node, node.inputs) || add_copy(file_node, node.inputs) ||
-         add_mean_of_mask(file_node, node.inputs) || add_control_flow(file_node, node.inputs))) {
+         add_mean_of_mask(file_node, node.inputs) || add_mean_of_choice(file_node, node.inputs) ||
+         add_control_flow(file_node, node.inputs))) {
       return;
     }
     canonicalize(file_node, node, outputs);
@@ -191,6 +192,26 @@ bool Binder::add_mean_of_mask(const OnnxNode& node, const std::vector<ValueId>& 
   return true;
 }
 
+// Where, by a comparison of what was drawn: the mean of its choices.
+bool Binder::add_mean_of_choice(const OnnxNode& node, const std::vector<ValueId>& inputs) {
+  if (node.op != "Where" || inputs.size() != 3 || node.outputs.size() != 1) return false;
+  if (std::any_of(inputs.begin(), inputs.end(), [](ValueId id) { return !id.valid(); })) return false;
+  const std::optional<double> chance = chance_of(graph_, inputs[0]);
+  if (!chance || graph_.type(inputs[1]).dtype != DType::f32 || graph_.type(inputs[2]).dtype != DType::f32) return false;
+  const Shape shape = broadcast(graph_.shape(inputs[0]), broadcast(graph_.shape(inputs[1]), graph_.shape(inputs[2])));
+  const std::size_t before = graph_.values.size();
+  const std::string name = node_name(node);
+  GraphBuilder& b = builder();
+  const auto share = [&](ValueId id, double factor) {
+    return b.add("Mul", {id, b.constant(HostTensor::scalar(DType::f32, factor))}, {}, name + "/Mul");
+  };
+  ValueId mean = b.add("Add", {share(inputs[1], *chance), share(inputs[2], 1 - *chance)}, {}, name + "/Add");
+  if (graph_.shape(mean) != shape) mean = b.add("Expand", {mean}, {{"shape", shape.dims()}}, name + "/Expand");
+  name_outputs(node.outputs, {mean}, before);
+  note(kMeanOfMask);
+  return true;
+}
+
 // Brings the node to the form of graph/op.h.
 void Binder::canonicalize(const OnnxNode& file_node, Node& node, std::vector<std::string>& outputs) {
   std::string op_name = file_node.op;
@@ -261,7 +282,10 @@ bool Binder::fold(const Node& node, const std::vector<std::string>& outputs) {
   if (!values) return false;
   if (report_ != nullptr) report_->folded = true;
   for (std::size_t i = 0; i < values->size(); ++i) {
-    add_constant(output_name(node, outputs, i), std::make_shared<const HostTensor>(std::move((*values)[i])));
+    const ValueId id =
+        add_constant(output_name(node, outputs, i), std::make_shared<const HostTensor>(std::move((*values)[i])));
+    const bool trains = makes_weights(node) && !options_.fixed && graph_.shape(id).elements() > 1;
+    if (trains) graph_.value(id).kind = ValueKind::parameter;
   }
   return true;
 }

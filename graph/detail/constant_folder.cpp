@@ -53,6 +53,7 @@ std::vector<TensorType> ConstantFolder::types_of(const Node& node) const {
 std::optional<std::vector<HostTensor>> ConstantFolder::fold(const Node& node) {
   const OpDef& op = *node.op;
   if (op.reference == nullptr) return {};
+  const bool is_weight = makes_weights(node);
   std::vector<HostTensor> stand_ins(node.inputs.size());
   std::vector<const HostTensor*> inputs;
   for (std::size_t i = 0; i < node.inputs.size(); ++i) {
@@ -63,7 +64,7 @@ std::optional<std::vector<HostTensor>> ConstantFolder::fold(const Node& node) {
       stand_ins[i].dtype = graph_.type(id).dtype;
       stand_ins[i].shape = graph_.shape(id);
       inputs.push_back(&stand_ins[i]);
-    } else if (graph_.value(id).kind == ValueKind::constant) {
+    } else if (graph_.value(id).kind == ValueKind::constant || (is_weight && graph_.value(id).data != nullptr)) {
       inputs.push_back(graph_.value(id).data.get());
     } else {
       return {};

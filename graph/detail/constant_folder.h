@@ -41,6 +41,10 @@ class ConstantFolder {
   double work_ = 0;     // multiply-adds
 };
 
+// Whether the node makes weights of what a file keeps in a byte each, and of scales for them: what it folds to is a
+// parameter that starts at what these stand for.
+inline bool makes_weights(const Node& node) { return node.op->name == "DequantizeLinear"; }
+
 // A tensor as the attribute that an op declares. Throws Error for one that can't be.
 AttrValue to_attr(const HostTensor& tensor, AttrKind kind);
 

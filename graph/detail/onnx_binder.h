@@ -50,6 +50,7 @@ class Binder {
   bool add_source(const OnnxNode& node, const std::vector<ValueId>& inputs);
   bool add_copy(const OnnxNode& node, const std::vector<ValueId>& inputs);
   bool add_mean_of_mask(const OnnxNode& node, const std::vector<ValueId>& inputs);
+  bool add_mean_of_choice(const OnnxNode& node, const std::vector<ValueId>& inputs);
   void canonicalize(const OnnxNode& file_node, Node& node, std::vector<std::string>& outputs);
   void inputs_to_attrs(Node& node);
   bool add_parts(const Node& node, const std::vector<std::string>& outputs);

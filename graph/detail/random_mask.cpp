@@ -60,7 +60,8 @@ std::optional<Range> uniform_range(const Graph& graph, ValueId id) {
   return Range{std::min(a, b), std::max(a, b)};
 }
 
-// How probable it is that a comparison of what was drawn with a number, or its negation, holds.
+}  // namespace
+
 std::optional<double> chance_of(const Graph& graph, ValueId id) {
   const Value& value = graph.value(id);
   if (value.kind != ValueKind::computed || value.type.dtype != DType::boolean) return {};
@@ -75,8 +76,6 @@ std::optional<double> chance_of(const Graph& graph, ValueId id) {
   const double below = range->share_below(left ? *left : *right);
   return less == right.has_value() ? below : 1 - below;
 }
-
-}  // namespace
 
 std::optional<double> mean_of_mask(const Graph& graph, const OnnxNode& node, ValueId input) {
   constexpr int64_t kFloat = 1;  // onnx::TensorProto::FLOAT

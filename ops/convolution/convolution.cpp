@@ -16,7 +16,7 @@ PaddingMode padding_mode_of(const Attrs& attrs) {
 
 Window checked_window(const Attrs& attrs, const Shape& src, const Shape& weights) {
   if (src.rank() != 4 || weights.rank() != 4) {
-    fail("src is {} and weights are {}; only 2-D convolution is supported: src [N,C,H,W], weights [OC,C/group,KH,KW]",
+    fail("src is {} and weights are {}; expected [N,C,H,W] and [OC,C/group,KH,KW], or one or three dimensions behind C",
          src, weights);
   }
   const Dims& kernel_shape = attrs.ints("kernel_shape");

@@ -15,12 +15,12 @@ DataType to_dnnl(DType dtype) {
     case DType::f32: return DataType::f32;
     case DType::bf16: return DataType::bf16;
     case DType::f16: return DataType::f16;
-    case DType::i32: return DataType::s32;
+    case DType::i32:
+    case DType::i64: return DataType::s32;  // places and counts, which 32 bits hold
     case DType::u8:
     case DType::boolean: return DataType::u8;
     case DType::i8: return DataType::s8;
-    case DType::f64:
-    case DType::i64: break;
+    case DType::f64: break;
   }
   fail("no kernel computes with {} elements", dtype);
 }

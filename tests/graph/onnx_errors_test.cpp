@@ -424,12 +424,14 @@ TEST_CASE("an examination says of every node what came of it") {
   m.node("Shape", {"x"}, {"shape"}, "size");
   m.node("Expand", {"y", "shape"}, {"wide"}, "mismatch");  // 3 channels against 4
   m.node("LeakyRelu", {"wide"}, {"behind"}, "behind");
-  m.node("Greater", {"y", "y"}, {"mask"}, "mask");
-  m.node("Where", {"mask", "y", "h"}, {"z"}, "choice");
+  ModelMaker::attr(m.node("Cast", {"y"}, {"bytes"}), "to", int64_t{Proto::UINT8});
+  m.floats("step", {}).set_float_data(0, 0.5F);
+  m.node("DequantizeLinear", {"bytes", "step"}, {"mask"}, "mask");
+  m.node("Add", {"mask", "h"}, {"z"}, "choice");
   m.output("z");
   const Examination e =
       OnnxFile::parse(with_outputs(m).bytes(), "m.onnx").examine(op_table(), {.height = 8, .width = 6});
-  REQUIRE(e.nodes.size() == 8);
+  REQUIRE(e.nodes.size() == 9);
   CHECK(e.opset == 13);
   CHECK(e.problems.empty());
   const auto of = [&](std::string_view name) {
@@ -464,12 +466,14 @@ TEST_CASE("an examination tells all that stands in the way") {
     }
     return names;
   };
-  // A choice by the image's content in front of an op that is not known.
+  // What only folds, of the image's content, in front of an op that is not known.
   ModelMaker m = small_model();
   m.model.mutable_graph()->mutable_output()->Clear();
   m.floats("slopes", {4, 1, 1});
-  m.node("Greater", {"y", "y"}, {"mask"}, "mask");
-  m.node("Where", {"mask", "y", "h"}, {"z"}, "choice");
+  ModelMaker::attr(m.node("Cast", {"y"}, {"bytes"}), "to", int64_t{Proto::UINT8});
+  m.floats("step", {});
+  m.node("DequantizeLinear", {"bytes", "step"}, {"mask"}, "mask");
+  m.node("Add", {"mask", "h"}, {"z"}, "sum");
   m.node("Foo", {"z"}, {"out"}, "foo");
   m.output("out");
   CHECK(refused(examine(m)) == std::vector<std::string>{"mask", "foo"});

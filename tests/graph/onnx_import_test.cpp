@@ -295,6 +295,13 @@ TEST_CASE("a random mask that drops a branch is replaced by its mean") {
         ModelMaker::attr(m.node("Cast", {"kept"}, {"mask"}), "to", int64_t{Proto::FLOAT});
       },
       [&](ModelMaker& m) { m.node("Bernoulli", {"keep"}, {"mask"}); },
+      [&](ModelMaker& m) {  // chosen by
+        m.node("RandomUniformLike", {"branch"}, {"drawn"});
+        m.node("Less", {"drawn", "keep"}, {"kept"});
+        number(m, "one", 1);
+        number(m, "zero", 0);
+        m.node("Where", {"kept", "one", "zero"}, {"mask"});
+      },
   };
   const HostTensor x(DType::f32, Shape{1, 3, 1, 1}, {1, 2, 3});
   for (std::size_t i = 0; i < masks.size(); ++i) {
@@ -538,6 +545,124 @@ TEST_CASE("ops and forms that came with opsets 18 to 20") {
   const ImportedModel model = bind(m);
   CHECK(model.graph.shape(model.graph.outputs.back()) == Shape{1, 2, 5, 5});
   CHECK(model.opset == 20);
+}
+
+TEST_CASE("masks that are made of constants fold") {
+  ModelMaker m = small_model();
+  m.model.mutable_opset_import(0)->set_version(15);
+  const auto constant = [&](const std::string& name, onnx::TensorProto tensor) {
+    auto& attr = *m.node("Constant", {}, {name}).add_attribute();
+    attr.set_name("value");
+    attr.set_type(onnx::AttributeProto::TENSOR);
+    *attr.mutable_t() = std::move(tensor);
+  };
+  const auto tensor = [](const std::vector<int64_t>& dims, int type) {
+    onnx::TensorProto result;
+    result.set_data_type(type);
+    for (const int64_t dim : dims) result.add_dims(dim);
+    return result;
+  };
+  // What an exporter makes of mask[rows] = -100.
+  m.ints("sides", {8, 6});
+  m.node("ConstantOfShape", {"sides"}, {"zeros"});
+  onnx::TensorProto places = tensor({2, 1}, Proto::INT64), rows = tensor({2, 6}, Proto::FLOAT);
+  for (const int64_t row : {1, -1}) places.add_int64_data(row);
+  for (int i = 0; i < 12; ++i) rows.add_float_data(-100);
+  constant("places", places);
+  constant("rows", rows);
+  m.node("ScatterND", {"zeros", "places", "rows"}, {"written"});
+  // A triangle where that is 0, and the diagonal below.
+  m.node("Trilu", {"written"}, {"triangle"});
+  m.node("CastLike", {"sides", "zeros"}, {"unread"});
+  m.node("IsInf", {"triangle"}, {"infinite"});
+  m.node("Where", {"infinite", "zeros", "triangle"}, {"finite"});
+  ModelMaker::attr(m.node("EyeLike", {"zeros"}, {"diagonal"}), "k", int64_t{-1});
+  m.node("Add", {"finite", "diagonal"}, {"mask"});
+  m.node("Add", {"y", "mask"}, {"z"});
+  m.output("z");
+  const ImportedModel model = bind(m);
+  CHECK(model.graph.nodes.size() == 3);
+  const Value& mask = named(model.graph, "mask");
+  REQUIRE(mask.kind == ValueKind::constant);
+  for (int64_t r = 0; r < 8; ++r) {
+    for (int64_t c = 0; c < 6; ++c) {
+      const double expected = (r == 1 || r == 7) && c >= r ? -100 : c == r - 1 ? 1 : 0;
+      CHECK(mask.data->values[static_cast<std::size_t>(r * 6 + c)] == expected);
+    }
+  }
+}
+
+TEST_CASE("weights in bytes become parameters that start at what they stand for") {
+  ModelMaker m = small_model();
+  auto& bytes = m.empty("bytes", {2, 4, 1, 1}, Proto::INT8);
+  for (int i = 0; i < 8; ++i) bytes.add_int32_data(i - 4);
+  auto& scale = m.empty("scale", {2}, Proto::FLOAT);
+  scale.add_float_data(0.5F);
+  scale.add_float_data(2);
+  auto& zero = m.empty("zero", {2}, Proto::INT8);
+  zero.add_int32_data(1);
+  zero.add_int32_data(-1);
+  ModelMaker::attr(m.node("DequantizeLinear", {"bytes", "scale", "zero"}, {"filters"}), "axis", int64_t{0});
+  m.node("Conv", {"y", "filters"}, {"z"});
+  m.output("z");
+  const ImportedModel model = bind(m);
+  CHECK(model.graph.parameters().size() == 2);
+  const Value& filters = named(model.graph, "filters");
+  CHECK(filters.kind == ValueKind::parameter);
+  CHECK(filters.data->values == std::vector<double>{-2.5, -2, -1.5, -1, 2, 4, 6, 8});
+  CHECK_FALSE(model.graph.find("scale").valid());
+}
+
+TEST_CASE("what TopK, CumSum and GridSample ask for is constant") {
+  const auto refusal = [](const ModelMaker& m) -> std::string {
+    try {
+      bind(m);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return {};
+  };
+  ModelMaker m = small_model();
+  m.ints("k", {2});
+  m.empty("axis", {}, Proto::INT64).add_int64_data(-1);
+  ModelMaker::attr(m.node("TopK", {"y", "k"}, {"values", "places"}), "axis", int64_t{1});
+  m.node("CumSum", {"values", "axis"}, {"sums"});
+  m.output("sums");
+  CHECK(bind(m).graph.shape(bind(m).graph.outputs.back()) == Shape{1, 2, 8, 6});
+  ModelMaker old(9);
+  old.model = small_model().model;
+  old.model.mutable_opset_import(0)->set_version(9);
+  auto& top = old.node("TopK", {"y"}, {"values", "places"});
+  ModelMaker::attr(top, "axis", int64_t{1});
+  ModelMaker::attr(top, "k", int64_t{3});
+  old.output("values");
+  CHECK(bind(old).graph.shape(bind(old).graph.outputs.back()) == Shape{1, 3, 8, 6});
+
+  ModelMaker sample = small_model();
+  sample.model.mutable_opset_import(0)->set_version(16);
+  ModelMaker::attr(sample.node("Transpose", {"x"}, {"t"}), "perm", std::vector<int64_t>{0, 2, 3, 1});
+  sample.ints("start", {0});
+  sample.ints("end", {2});
+  sample.ints("last", {3});
+  sample.node("Slice", {"t", "start", "end", "last"}, {"grid"});
+  sample.node("GridSample", {"y", "grid"}, {"z"}, "warp");
+  sample.output("z");
+  CHECK(refusal(sample).find("node 'warp' (GridSample): input 'grid' (grid): depends on the image's content") !=
+        std::string::npos);
+}
+
+TEST_CASE("ops that came with opsets 23 and 24") {
+  ModelMaker m = small_model();
+  m.model.mutable_opset_import(0)->set_version(24);
+  ModelMaker::attr(m.node("Swish", {"y"}, {"swish"}), "alpha", 1.5F);
+  m.floats("scale", {6});
+  m.node("RMSNormalization", {"swish", "scale"}, {"norm"});
+  auto& attention = m.node("Attention", {"norm", "norm", "norm"}, {"attended"});
+  ModelMaker::attr(attention, "is_causal", int64_t{1});
+  m.output("attended");
+  const ImportedModel model = bind(m);
+  CHECK(model.graph.shape(model.graph.outputs.back()) == Shape{1, 4, 8, 6});
+  CHECK(model.opset == 24);
 }
 
 TEST_CASE("read_tensors gives every initializer as it is") {

@@ -64,6 +64,29 @@ void check_order(const Graph& graph) {
   }
 }
 
+TEST_CASE("long sums and their differences stay in f32") {
+  Net net;
+  const ValueId sums = net.b.add("CumSum", {net.hidden}, {{"axis", int64_t{3}}}, "sums");
+  const auto cut = [&](int64_t start, const char* name) {
+    return net.b.add("Slice", {sums}, {{"starts", Dims{start}}, {"ends", Dims{start + 3}}, {"axes", Dims{3}}}, name);
+  };
+  const ValueId difference = net.b.add("Sub", {cut(3, "right"), cut(0, "left")}, {}, "between");
+  const ValueId mean = net.b.add("Div", {difference, net.b.constant(HostTensor::scalar(DType::f32, 3))}, {}, "mean");
+  const ValueId w3 = net.b.parameter("w3", {DType::f32, Shape{2, 4, 1, 1}}, kUniform);
+  net.image = net.b.add("Conv", {mean, w3}, {}, "conv3");
+  net.graph.outputs = {net.image};
+  lower_to_bf16(net.graph, op_table(), net.z, net.image);
+  check_order(net.graph);
+  for (const char* name : {"sums", "right", "left", "between"}) {
+    CAPTURE(name);
+    CHECK(type_of(net.graph, name) == DType::f32);
+  }
+  for (const char* name : {"act", "mean", "conv3"}) {
+    CAPTURE(name);
+    CHECK(type_of(net.graph, name) == DType::bf16);
+  }
+}
+
 TEST_CASE("activations are lowered, parameters, biases and the energy are not") {
   Net net;
   net.image = net.b.add("Sigmoid", {net.image}, {}, "sigmoid");

@@ -79,6 +79,11 @@ CaseInput parse_input(std::string text) {
 }
 
 AttrValue parse_attr(const AttrSpec& spec, std::string text) {
+  Dims extents;  // of a tensor, where they stand before its elements
+  if (const auto colon = text.find(":["); colon != std::string::npos && spec.kind == AttrKind::tensor) {
+    extents = to_numbers<int64_t>(text.substr(0, colon), 'x');
+    text = text.substr(colon + 1);
+  }
   const bool is_list = text.starts_with('[');
   std::erase(text, '[');
   std::erase(text, ']');
@@ -92,7 +97,10 @@ AttrValue parse_attr(const AttrSpec& spec, std::string text) {
     case AttrKind::tensor: {
       const bool whole = text.find('.') == std::string::npos;
       std::vector<double> values = to_numbers<double>(text, ',');
-      const Shape shape = is_list ? Shape{static_cast<int64_t>(values.size())} : Shape{};
+      if (is_list && extents.empty()) extents = {static_cast<int64_t>(values.size())};
+      const Shape shape(std::move(extents));
+      if (shape.elements() != static_cast<int64_t>(values.size()))
+        fail("{} elements do not make {}", values.size(), shape);
       return std::make_shared<const HostTensor>(whole ? DType::i64 : DType::f32, shape, std::move(values));
     }
   }

@@ -15,7 +15,7 @@
 //   -                    an optional input that is not given
 //
 // Attribute values are read by the kind that the op declares: 2, 0.2, reflect, [1,1,1,1]. A tensor is i64 unless there
-// is a point in it, of rank 1 in brackets and a scalar without.
+// is a point in it, of rank 1 in brackets and a scalar without; of another rank with its extents before: 2x2:[0,1,2,3].
 #pragma once
 
 #include <filesystem>

@@ -47,8 +47,11 @@ int count_in_gradient(std::string_view op, bool src_wanted, bool weights_wanted,
 
 TEST_CASE("Conv says what is wrong") {
   CHECK(refusal("Conv", {{1, 3, 8, 8}, {4, 3, 3, 3}, {4}}).empty());
-  CHECK(contains(refusal("Conv", {{1, 3, 8}, {4, 3, 3}}), "only 2-D"));
-  CHECK(contains(refusal("Conv", {{1, 3, 8, 8, 8}, {4, 3, 3, 3, 3}}), "only 2-D"));
+  CHECK(refusal("Conv", {{1, 3, 8}, {4, 3, 3}}).empty());
+  CHECK(refusal("Conv", {{1, 3, 8, 8, 8}, {4, 3, 3, 3, 3}}).empty());
+  CHECK(contains(refusal("Conv", {{1, 3, 8}, {4, 3, 3, 3}}), "expected [N,C,H,W]"));
+  CHECK(contains(refusal("Conv", {{1, 3}, {4, 3}}), "expected [N,C,H,W]"));
+  CHECK(contains(refusal("Conv", {{1, 3, 8}, {4, 3, 3}}, {{"strides", Dims{1, 1}}}), "2 values, 1 expected"));
   CHECK(contains(refusal("Conv", {{1, 132, 8, 8}, {4, 128, 3, 3}}),
                  "node 'here' (Conv): src 1x132x8x8 has 132 channels"));
   CHECK(contains(refusal("Conv", {{1, 4, 8, 8}, {3, 2, 3, 3}}, {{"group", int64_t{2}}}), "do not divide"));
@@ -67,7 +70,8 @@ TEST_CASE("Conv says what is wrong") {
 TEST_CASE("pooling says what is wrong") {
   const AttrValue two = Dims{2, 2};
   CHECK(refusal("MaxPool", {{1, 3, 8, 8}}, {{"kernel_shape", two}}).empty());
-  CHECK(contains(refusal("MaxPool", {{1, 3, 8}}, {{"kernel_shape", Dims{2}}}), "only 2-D"));
+  CHECK(refusal("MaxPool", {{1, 3, 8}}, {{"kernel_shape", Dims{2}}}).empty());
+  CHECK(contains(refusal("MaxPool", {{1, 3}}, {{"kernel_shape", Dims{2, 2}}}), "only 2-D"));
   CHECK(contains(refusal("MaxPool", {{1, 3, 8, 8}}, {{"kernel_shape", two}, {"storage_order", int64_t{1}}}),
                  "row-major"));
   // A maximum, or a mean that leaves padding out, of nothing but padding; the mean of zeros is well defined.

@@ -237,6 +237,7 @@ void check_gradient(const OpDef& op, const Case& c) {
     if (ids.back().valid()) given[ids.back()] = values[i];
     wanted.push_back(c.inputs[i].given && is_floating(c.inputs[i].type.dtype));
   }
+  if (std::find(wanted.begin(), wanted.end(), true) == wanted.end()) return;  // whole numbers and truth values
   builder.add_all(op.name, ids, c.attrs);
   const Node node = graph.nodes.back();
 

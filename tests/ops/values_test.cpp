@@ -70,6 +70,13 @@ TEST_CASE("activations at -2, -0.5 and 1.5") {
       {"Erf", {-0.9953223, -0.5204999, 0.9661051}},
       {"Sin", {-0.9092974, -0.4794255, 0.9974950}},
       {"Cos", {-0.4161468, 0.8775826, 0.0707372}},
+      {"Tan", {2.1850399, -0.5463025, 14.1014199}},
+      {"Atan", {-1.1071487, -0.4636476, 0.9827937}},
+      {"Sinh", {-3.6268604, -0.5210953, 2.1292795}},
+      {"Cosh", {3.7621957, 1.1276260, 2.3524096}},
+      {"Asinh", {-1.4436355, -0.4812118, 1.1947632}},
+      {"Shrink", {-2, 0, 1.5}},
+      {"Shrink", {-1.7, -0.2, 1.2}, "lambd=0.3 bias=0.3"},
       {"Floor", {-2, -1, 1}},
       {"Ceil", {-2, 0, 2}},
       {"Round", {-2, 0, 2}},
@@ -84,6 +91,10 @@ TEST_CASE("activations at -2, -0.5 and 1.5") {
   }
   check_equal(eval("Log", {row({0.5, 4})}), row({-0.6931472, 1.3862944}), 1e-7);
   check_equal(eval("Sqrt", {row({0.25, 2})}), row({0.5, 1.4142136}), 1e-7);
+  check_equal(eval("Asin", {row({0.5, -1})}), row({0.5235988, -1.5707963}), 1e-7);
+  check_equal(eval("Acos", {row({-0.5, 1})}), row({2.0943951, 0}), 1e-7);
+  check_equal(eval("Acosh", {row({2, 1})}), row({1.3169579, 0}), 1e-7);
+  check_equal(eval("Atanh", {row({0.5, 0})}), row({0.5493061, 0}), 1e-7);
 }
 
 TEST_CASE("arithmetic broadcasts, and divides integers as C does") {
@@ -201,6 +212,11 @@ TEST_CASE("choosing and comparing") {
   check_equal(eval("Not", {bools({0, 1})}), bools({1, 0}));
   check_equal(eval("Mod", {ints({7, -7}), ints({3})}), ints({1, 2}));
   check_equal(eval("Mod", {ints({7, -7}), ints({3})}, "fmod=1"), ints({1, -1}));
+  check_equal(eval("Mod", {row({5.5, -5.5}), row({2})}), row({1.5, 0.5}));
+  check_equal(eval("Mod", {row({5.5, -5.5}), row({2})}, "fmod=1"), row({1.5, -1.5}));
+  check_equal(eval("IsNaN", {row({1, NAN, INFINITY})}), bools({0, 1, 0}));
+  check_equal(eval("IsInf", {row({1, NAN, INFINITY, -INFINITY})}), bools({0, 0, 1, 1}));
+  check_equal(eval("IsInf", {row({INFINITY, -INFINITY})}, "detect_negative=0"), bools({1, 0}));
   check_equal(eval("Where", {bools({1, 0}), ints({1, 2}), ints({3})}), ints({1, 3}));
   CHECK_THROWS_AS(eval("Where", {ints({1, 0}), ints({1, 2}), ints({3})}), Error);
 }
@@ -210,6 +226,58 @@ TEST_CASE("gathering") {
   check_equal(eval("Gather", {floats({2, 2}, {1, 2, 3, 4})}, "axis=1 indices=[1]"), floats({2, 1}, {2, 4}));
   CHECK_THROWS_AS(eval("Gather", {ints({5, 6, 7})}, "indices=3"), Error);
   check_equal(eval("GatherGrad", {row({1, 2, 4})}, "indices=[1,1,0] shape=[3]"), row({4, 3, 0}));
+  const HostTensor x = floats({2, 3}, {1, 2, 3, 4, 5, 6});
+  check_equal(eval("GatherND", {x}, "indices=2x2:[0,2,-1,0]"), row({3, 4}));
+  check_equal(eval("GatherND", {x}, "indices=2x1:[1,0] batch_dims=1"), row({2, 4}));
+  CHECK_THROWS_AS(eval("GatherND", {x}, "indices=1x2:[2,0]"), Error);
+  CHECK_THROWS_AS(eval("GatherND", {x}, "indices=1x3:[0,0,0]"), Error);
+  const HostTensor places(DType::i64, Shape{1, 3}, {1, 0, -1});
+  check_equal(eval("GatherElements", {x, places}), floats({1, 3}, {4, 2, 6}));
+  CHECK_THROWS_AS(eval("GatherElements", {x, HostTensor(DType::i64, Shape{1, 3}, {0, 2, 0})}), Error);
+}
+
+TEST_CASE("scattering") {
+  const HostTensor x = floats({2, 3}, {1, 2, 3, 4, 5, 6});
+  check_equal(eval("ScatterND", {x, floats({1, 3}, {7, 8, 9})}, "indices=1x1:[1]"), floats({2, 3}, {1, 2, 3, 7, 8, 9}));
+  check_equal(eval("ScatterND", {x, row({7, 8})}, "indices=2x2:[0,-1,0,-1] reduction=add"),
+              floats({2, 3}, {1, 2, 18, 4, 5, 6}));
+  CHECK_THROWS_AS(eval("ScatterND", {x, row({7, 8})}, "indices=2x2:[0,0,0,3]"), Error);
+  CHECK_THROWS_AS(eval("ScatterND", {x, row({7})}, "indices=2x2:[0,0,0,1]"), Error);
+  const HostTensor places(DType::i64, Shape{1, 3}, {1, 0, -1});
+  check_equal(eval("ScatterElements", {x, places, floats({1, 3}, {7, 8, 9})}), floats({2, 3}, {1, 8, 3, 7, 5, 9}));
+  check_equal(eval("ScatterElements", {x, places, floats({1, 3}, {7, 8, 9})}, "reduction=add"),
+              floats({2, 3}, {1, 10, 3, 11, 5, 15}));
+  CHECK_THROWS_AS(eval("ScatterElements", {x, places, floats({1, 3}, {7, 8, 9})}, "reduction=mul"), Error);
+}
+
+TEST_CASE("sorting and summing along an axis") {
+  const HostTensor x = floats({2, 3}, {1, 3, 3, -4, 5, -6});
+  check_equal(eval("TopK", {x}, "k=2"), floats({2, 2}, {3, 3, 5, -4}));
+  check_equal(eval("TopK", {x}, "k=2", 1), {DType::i64, Shape{2, 2}, {1, 2, 1, 0}});
+  check_equal(eval("TopK", {x}, "k=1 axis=0 largest=0"), floats({1, 3}, {-4, 3, -6}));
+  check_equal(eval("TopK", {row({1, NAN, 2})}, "k=1", 1), ints({1}));
+  CHECK_THROWS_AS(eval("TopK", {x}, "k=4"), Error);
+  check_equal(eval("ArgMax", {x}, "axis=1 keepdims=0"), ints({1, 1}));
+  check_equal(eval("ArgMax", {x}, "axis=1 keepdims=0 select_last_index=1"), ints({2, 1}));
+  check_equal(eval("ArgMin", {x}, "axis=0 keepdims=0"), ints({1, 0, 1}));
+  check_equal(eval("CumSum", {x}, "axis=1"), floats({2, 3}, {1, 4, 7, -4, 1, -5}));
+  check_equal(eval("CumSum", {x}, "axis=1 exclusive=1"), floats({2, 3}, {0, 1, 4, 0, -4, 1}));
+  check_equal(eval("CumSum", {x}, "axis=0 reverse=1"), floats({2, 3}, {-3, 8, -3, -4, 5, -6}));
+}
+
+TEST_CASE("triangles, and numbers in bytes") {
+  const HostTensor x = floats({2, 3}, {1, 2, 3, 4, 5, 6});
+  check_equal(eval("Trilu", {x}), floats({2, 3}, {1, 2, 3, 0, 5, 6}));
+  check_equal(eval("Trilu", {x}, "upper=0 k=1"), floats({2, 3}, {1, 2, 0, 4, 5, 6}));
+  check_equal(eval("EyeLike", {x}, "k=1"), floats({2, 3}, {0, 1, 0, 0, 0, 1}));
+  const HostTensor bytes(DType::u8, Shape{2, 3}, {0, 1, 2, 3, 4, 5});
+  check_equal(eval("DequantizeLinear", {bytes, HostTensor::scalar(DType::f32, 0.5)}),
+              floats({2, 3}, {0, 0.5, 1, 1.5, 2, 2.5}));
+  check_equal(eval("DequantizeLinear", {bytes, row({1, 2}), HostTensor(DType::u8, Shape{2}, {1, 3})}, "axis=0"),
+              floats({2, 3}, {-1, 0, 1, 0, 2, 4}));
+  check_equal(eval("DequantizeLinear", {bytes, floats({2, 2}, {1, 2, 3, 4})}, "axis=1 block_size=2"),
+              floats({2, 3}, {0, 1, 4, 9, 12, 20}));
+  CHECK_THROWS_AS(eval("DequantizeLinear", {bytes, row({1, 2})}), Error);
 }
 
 }  // namespace hourglass::test

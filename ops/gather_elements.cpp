@@ -1,0 +1,335 @@
+// Elements of a tensor that a tensor of places along one axis chooses.               ONNX ops of the same names
+//   GatherElements-13{axis}(src, indices): dst[..., i, ...] = src[..., indices[..., i, ...], ...].
+//     diff_src: GatherElementsGrad.
+//   ScatterElements-16{axis, reduction}(data, indices, updates): dst = data, where dst[..., indices[..., i, ...], ...]
+//   is
+//     replaced by updates[..., i, ...] or, reduction = add, has it added. Scatter is its older name.
+//     diff_updates = GatherElements of diff_dst; diff_data = diff_dst, 0 where it is replaced: ScatterElementsKept.
+//   The indices may be computed, but have no gradient; negative ones count from the back. Along other axes they may be
+//   shorter than src.
+// Internal: GatherElementsGrad: zeros of the shape `shape` to which diff_dst's elements are added where they came from.
+//           ScatterElementsKept(src, indices): src with 0 where the indices point to.
+// References fail for an index outside. Kernels take the nearest inside for one that is computed.
+#include <algorithm>
+
+#include "graph/error.h"
+#include "ops/loops/element.h"
+#include "ops/loops/element_walk.h"
+#include "ops/loops/parallel.h"
+#include "ops/loops/strided_loop.h"
+
+namespace hourglass::ops {
+namespace {
+
+using kernels::StridedLoop;
+
+// Lines along the axis: for each, where it begins in src (operand 0) and in the indices (operand 1).
+struct Lines {
+  StridedLoop<2> nest;
+  int64_t count = 0;                   // of indices on a line
+  int64_t extent = 0;                  // of src along the axis
+  int64_t src_stride = 0, stride = 0;  // along the axis, of src and of the indices
+};
+
+Lines lines_of(const Attrs& attrs, const Shape& src, const Shape& indices) {
+  if (src.rank() != indices.rank() || src.rank() == 0) {
+    fail("src is {} and indices are {}, expected as many dimensions", src, indices);
+  }
+  const int axis = normalize_axis(attrs.integer("axis"), src.rank());
+  const auto a = static_cast<std::size_t>(axis);
+  for (int d = 0; d < src.rank(); ++d) {
+    if (d != axis && indices[d] > src[d]) fail("indices {} are longer than {} in dimension {}", indices, src, d);
+  }
+  Lines result{.nest = {.extents = indices.dims(), .strides = {src.strides(), indices.strides()}},
+               .count = indices[axis],
+               .extent = src[axis],
+               .src_stride = src.strides()[a],
+               .stride = indices.strides()[a]};
+  if (result.extent == 0 && indices.elements() > 0) fail("src {} has no elements along axis {}", src, axis);
+  result.nest.extents[a] = 1;
+  result.nest.collapse();
+  return result;
+}
+
+bool adds(const Attrs& attrs) {
+  const std::string& reduction = attrs.string("reduction");
+  if (reduction != "none" && reduction != "add") fail("reduction is '{}', expected none or add", reduction);
+  return reduction == "add";
+}
+
+// --- shapes ---
+
+void require_whole(const TensorType& indices) {
+  if (indices.dtype != DType::i64 && indices.dtype != DType::i32) fail("indices are {}, expected i64", indices.dtype);
+}
+
+void require_like_indices(const InferContext& ctx, std::size_t input, std::string_view name) {
+  if (ctx.shape(input) != ctx.shape(1)) fail("{} is {}, indices are {}", name, ctx.shape(input), ctx.shape(1));
+}
+
+void infer_gather(InferContext& ctx) {
+  require_whole(*ctx.inputs[1]);
+  lines_of(ctx.attrs, ctx.shape(0), ctx.shape(1));
+  ctx.outputs.push_back({ctx.inputs[0]->dtype, ctx.shape(1)});
+}
+
+void infer_gather_grad(InferContext& ctx) {
+  const Shape src(ctx.attrs.ints("shape"));
+  lines_of(ctx.attrs, src, ctx.shape(1));
+  require_like_indices(ctx, 0, "diff_dst");
+  ctx.outputs.push_back({ctx.inputs[0]->dtype, src});
+}
+
+void infer_scatter(InferContext& ctx) {
+  require_whole(*ctx.inputs[1]);
+  adds(ctx.attrs);
+  lines_of(ctx.attrs, ctx.shape(0), ctx.shape(1));
+  require_like_indices(ctx, 2, "updates");
+  if (ctx.inputs[0]->dtype != ctx.inputs[2]->dtype) {
+    fail("data is {} and updates are {}; both must be of one type", ctx.inputs[0]->dtype, ctx.inputs[2]->dtype);
+  }
+  ctx.outputs.push_back(*ctx.inputs[0]);
+}
+
+void infer_kept(InferContext& ctx) {
+  lines_of(ctx.attrs, ctx.shape(0), ctx.shape(1));
+  ctx.outputs.push_back(*ctx.inputs[0]);
+}
+
+// --- gradients ---
+
+void vjp_gather(VjpContext& ctx) {
+  if (!ctx.wants(0)) return;
+  const Attrs attrs{{"axis", ctx.node.attrs.integer("axis")}, {"shape", ctx.in_shape(0).dims()}};
+  ctx.set_grad(0, ctx.b.add("GatherElementsGrad", {ctx.grad_out(), ctx.in(1)}, attrs, ctx.node.name + "/grad"));
+}
+
+void vjp_scatter(VjpContext& ctx) {
+  const Attrs axis{{"axis", ctx.node.attrs.integer("axis")}};
+  const ValueId dy = ctx.grad_out(), indices = ctx.in(1);
+  if (ctx.wants(0)) {
+    ctx.set_grad(
+        0, adds(ctx.node.attrs) ? dy : ctx.b.add("ScatterElementsKept", {dy, indices}, axis, ctx.node.name + "/grad"));
+  }
+  if (ctx.wants(2)) {
+    ctx.set_grad(2, ctx.b.add("GatherElements", {dy, indices}, axis, ctx.node.name + "/grad_updates"));
+  }
+}
+
+// --- references ---
+
+// visit(offset in src, offset in the indices) for each index, in order along each line.
+template <typename Visit>
+void for_elements(const Attrs& attrs, const Shape& src, const HostTensor& indices, const Visit& visit) {
+  const Lines lines = lines_of(attrs, src, indices.shape);
+  lines.nest.for_each([&](const auto& at) {
+    for (int64_t i = 0; i < lines.count; ++i) {
+      const int64_t place = at[1] + i * lines.stride;
+      auto index = static_cast<int64_t>(indices.values[static_cast<std::size_t>(place)]);
+      if (index < -lines.extent || index >= lines.extent) {
+        fail("index {} is outside [{}, {})", index, -lines.extent, lines.extent);
+      }
+      if (index < 0) index += lines.extent;
+      visit(static_cast<std::size_t>(at[0] + index * lines.src_stride), static_cast<std::size_t>(place));
+    }
+  });
+}
+
+void reference_gather(ReferenceContext& ctx) {
+  for_elements(ctx.attrs, ctx.inputs[0]->shape, *ctx.inputs[1],
+               [&](std::size_t src, std::size_t at) { ctx.outputs[0].values[at] = ctx.inputs[0]->values[src]; });
+}
+
+void reference_gather_grad(ReferenceContext& ctx) {
+  for_elements(ctx.attrs, ctx.outputs[0].shape, *ctx.inputs[1],
+               [&](std::size_t src, std::size_t at) { ctx.outputs[0].values[src] += ctx.inputs[0]->values[at]; });
+}
+
+void reference_scatter(ReferenceContext& ctx) {
+  const bool adding = adds(ctx.attrs);
+  std::vector<double>& dst = ctx.outputs[0].values;
+  dst = ctx.inputs[0]->values;
+  for_elements(ctx.attrs, ctx.inputs[0]->shape, *ctx.inputs[1], [&](std::size_t src, std::size_t at) {
+    dst[src] = ctx.inputs[2]->values[at] + (adding ? dst[src] : 0);
+  });
+}
+
+void reference_kept(ReferenceContext& ctx) {
+  std::vector<double>& dst = ctx.outputs[0].values;
+  dst = ctx.inputs[0]->values;
+  for_elements(ctx.attrs, ctx.inputs[0]->shape, *ctx.inputs[1], [&](std::size_t src, std::size_t) { dst[src] = 0; });
+}
+
+// --- kernels ---
+
+// body(offset in src, offset in the indices) for each index, in parallel over lines, which share no element, and in
+// order along each.
+template <typename Body>
+void for_places(const Lines& lines, const void* indices, const Body& body) {
+  const auto* index_of = static_cast<const int32_t*>(indices);
+  const int64_t last = lines.extent - 1;
+  lines.nest.for_rows([&](const auto& offset, int64_t count) {
+    for (int64_t i = 0; i < lines.count; ++i) {
+      for (int64_t j = 0; j < count; ++j) {
+        const int64_t at = offset[1] + i * lines.stride + j * lines.nest.step(1);
+        int64_t index = index_of[at];
+        if (index < 0) index += lines.extent;
+        index = std::clamp<int64_t>(index, 0, last);
+        body(offset[0] + index * lines.src_stride + j * lines.nest.step(0), at);
+      }
+    }
+  });
+}
+
+// Those that are known must be inside.
+void check_constant_indices(const PlanContext& ctx, int64_t extent) {
+  const Value& value = ctx.graph.value(ctx.node.inputs[1]);
+  if (value.kind != ValueKind::constant || value.data == nullptr) return;
+  for (const double index : value.data->values) {
+    if (index < static_cast<double>(-extent) || index >= static_cast<double>(extent)) {
+      fail("index {} is outside [{}, {})", index, -extent, extent);
+    }
+  }
+}
+
+template <class T>
+void copy_all(const void* src, T* dst, int64_t elements) {
+  if (src == dst) return;
+  kernels::parallel_ranges(elements, 1 << 14, [&](int64_t begin, int64_t end) {
+    std::memcpy(dst + begin, static_cast<const T*>(src) + begin, static_cast<std::size_t>(end - begin) * sizeof(T));
+  });
+}
+
+// A kernel of row-major tensors; make(null pointer to the element) makes its function.
+template <typename Make>
+KernelPlan plan_plain(PlanContext& ctx, const Lines& lines, const Make& make) {
+  check_constant_indices(ctx, lines.extent);
+  KernelPlan plan{.src = {}, .dst = {kernels::plain(ctx.out())}, .implementation = "loop", .kernel = nullptr};
+  for (std::size_t i = 0; i < ctx.node.inputs.size(); ++i) plan.src.push_back(kernels::plain(ctx.in(i)));
+  const DType dtype = ctx.out().dtype;
+  if (dtype != DType::f32 && dtype != DType::bf16) fail("kernels compute with f32 or bf16, not {}", dtype);
+  kernels::with_element(dtype == DType::bf16, [&](auto* element) { plan.kernel = loop_kernel(make(element)); });
+  return plan;
+}
+
+KernelPlan plan_gather(PlanContext& ctx) {
+  const Lines lines = lines_of(ctx.node.attrs, ctx.in(0).shape, ctx.in(1).shape);
+  return plan_plain(ctx, lines, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    return [lines](const Addresses& at) {
+      const auto* src = static_cast<const T*>(at.src[0]);
+      auto* dst = static_cast<T*>(at.dst[0]);
+      for_places(lines, at.src[1], [=](int64_t place, int64_t i) { dst[i] = src[place]; });
+    };
+  });
+}
+
+KernelPlan plan_gather_grad(PlanContext& ctx) {
+  const Lines lines = lines_of(ctx.node.attrs, ctx.out().shape, ctx.in(1).shape);
+  return plan_plain(ctx, lines, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    return [lines, elements = ctx.out().shape.elements()](const Addresses& at) {
+      const auto* diff_dst = static_cast<const T*>(at.src[0]);
+      auto* diff_src = static_cast<T*>(at.dst[0]);
+      kernels::parallel_ranges(elements, 1 << 14, [&](int64_t begin, int64_t end) {
+        std::memset(diff_src + begin, 0, static_cast<std::size_t>(end - begin) * sizeof(T));
+      });
+      for_places(lines, at.src[1], [=](int64_t place, int64_t i) {
+        kernels::store(diff_src + place, kernels::load(diff_src + place) + kernels::load(diff_dst + i));
+      });
+    };
+  });
+}
+
+KernelPlan plan_scatter(PlanContext& ctx) {
+  const Lines lines = lines_of(ctx.node.attrs, ctx.in(0).shape, ctx.in(1).shape);
+  KernelPlan plan = plan_plain(ctx, lines, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    const bool adding = adds(ctx.node.attrs);
+    return [lines, adding, elements = ctx.out().shape.elements()](const Addresses& at) {
+      const auto* updates = static_cast<const T*>(at.src[2]);
+      auto* dst = static_cast<T*>(at.dst[0]);
+      copy_all(at.src[0], dst, elements);
+      for_places(lines, at.src[1], [=](int64_t place, int64_t i) {
+        kernels::store(dst + place, kernels::load(updates + i) + (adding ? kernels::load(dst + place) : 0));
+      });
+    };
+  });
+  plan.in_place = {{0, 0}};
+  return plan;
+}
+
+KernelPlan plan_kept(PlanContext& ctx) {
+  const Lines lines = lines_of(ctx.node.attrs, ctx.in(0).shape, ctx.in(1).shape);
+  KernelPlan plan = plan_plain(ctx, lines, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    return [lines, elements = ctx.out().shape.elements()](const Addresses& at) {
+      auto* dst = static_cast<T*>(at.dst[0]);
+      copy_all(at.src[0], dst, elements);
+      for_places(lines, at.src[1], [=](int64_t place, int64_t) { kernels::store(dst + place, 0); });
+    };
+  });
+  plan.in_place = {{0, 0}};
+  return plan;
+}
+
+std::vector<ValueId> lower_scatter(LowerContext& ctx) {
+  return {ctx.add("ScatterElements", ctx.node.inputs, ctx.node.attrs)};
+}
+
+void normalize_scatter(NormalizeContext& ctx) { ctx.op = "ScatterElements"; }
+
+}  // namespace
+
+std::span<const OpDef> gather_elements_ops() {
+  static const OpDef ops[] = {
+      {.name = "GatherElements",
+       .since = 11,
+       .min_inputs = 2,
+       .max_inputs = 2,
+       .attrs = {{"axis", int64_t{0}}},
+       .infer = infer_gather,
+       .vjp = vjp_gather,
+       .plan = plan_gather,
+       .reference = reference_gather,
+       .bf16_inputs = 0b1},
+      {.name = "GatherElementsGrad",
+       .internal = true,
+       .min_inputs = 2,
+       .max_inputs = 2,
+       .attrs = {{"axis", int64_t{0}}, AttrSpec::required("shape", AttrKind::ints)},
+       .infer = infer_gather_grad,
+       .plan = plan_gather_grad,
+       .reference = reference_gather_grad,
+       .bf16_inputs = 0b1},
+      {.name = "ScatterElements",
+       .since = 11,
+       .min_inputs = 3,
+       .max_inputs = 3,
+       .attrs = {{"axis", int64_t{0}}, {"reduction", std::string("none")}},
+       .infer = infer_scatter,
+       .vjp = vjp_scatter,
+       .plan = plan_scatter,
+       .reference = reference_scatter,
+       .bf16_inputs = 0b101},
+      {.name = "ScatterElementsKept",
+       .internal = true,
+       .min_inputs = 2,
+       .max_inputs = 2,
+       .attrs = {{"axis", int64_t{0}}},
+       .infer = infer_kept,
+       .plan = plan_kept,
+       .reference = reference_kept,
+       .bf16_inputs = 0b1},
+      {.name = "Scatter",
+       .since = 9,
+       .min_inputs = 3,
+       .max_inputs = 3,
+       .attrs = {{"axis", int64_t{0}}},
+       .normalize = normalize_scatter,
+       .lower = lower_scatter},
+  };
+  return ops;
+}
+
+}  // namespace hourglass::ops

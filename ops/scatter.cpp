@@ -1,0 +1,358 @@
+// Slices of a tensor that a constant list of places names.                         ONNX ops of the same names
+//   indices [..., Q]: each row is a place in src's first Q dimensions (behind batch_dims, which both share); negative
+//   numbers count from the back. A slice is what lies behind: src's further dimensions.
+//   GatherND-12{batch_dims}: dst [indices' dims but the last, slice]: the slices. diff_src: GatherNDGrad.
+//   ScatterND-16{reduction}: dst = data with its slices replaced by those of updates, or, reduction = add, with updates
+//   added. Where a place is named twice, the last of those that replace it stays. diff_updates = GatherND of diff_dst;
+//   diff_data = diff_dst, without the slices that are replaced: ScatterNDKept.
+// Internal: GatherNDGrad: a tensor of zeros to which each slice of diff_dst is added.
+//           ScatterNDKept: src with zeros in those slices.
+#include <algorithm>
+#include <numeric>
+
+#include "graph/error.h"
+#include "ops/loops/clones.h"
+#include "ops/loops/element.h"
+#include "ops/loops/element_walk.h"
+#include "ops/loops/parallel.h"
+
+namespace hourglass::ops {
+namespace {
+
+// A tensor as slices of `inner` elements, and the numbers of those that the indices name.
+struct Slices {
+  int64_t inner = 1;
+  Dims places;
+  Dims listed;  // the dimensions of a tensor of these slices
+};
+
+Slices slices_of(const Attrs& attrs, const Shape& src) {
+  const HostTensor& indices = attrs.tensor("indices");
+  const int64_t batch = attrs.has("batch_dims") ? attrs.integer("batch_dims") : 0;
+  const int rank = indices.shape.rank();
+  if (rank < 1) fail("indices are a scalar, expected [..., Q]");
+  const int64_t depth = indices.shape[-1];
+  if (batch < 0 || batch >= rank || depth < 1 || batch + depth > src.rank()) {
+    fail("indices {} with {} batch dimension(s) do not fit {}", indices.shape, batch, src);
+  }
+  if (src.elements() == 0) fail("{} has no elements", src);
+  Slices result;
+  result.listed.assign(indices.shape.dims().begin(), indices.shape.dims().end() - 1);
+  for (int d = static_cast<int>(batch + depth); d < src.rank(); ++d) {
+    result.inner *= src[d];
+    result.listed.push_back(src[d]);
+  }
+  int64_t batches = 1;
+  for (int d = 0; d < batch; ++d) {
+    if (indices.shape[d] != src[d]) fail("indices {} and {} differ in batch dimension {}", indices.shape, src, d);
+    batches *= src[d];
+  }
+  const Dims values = indices.to_ints();
+  const int64_t rows = static_cast<int64_t>(values.size()) / depth;
+  result.places.reserve(static_cast<std::size_t>(rows));
+  for (int64_t row = 0; row < rows; ++row) {
+    int64_t place = row / (rows / batches);
+    for (int64_t k = 0; k < depth; ++k) {
+      const int64_t extent = src[static_cast<int>(batch + k)],
+                    index = values[static_cast<std::size_t>(row * depth + k)];
+      if (index < -extent || index >= extent) fail("index {} is outside [{}, {})", index, -extent, extent);
+      place = place * extent + (index < 0 ? index + extent : index);
+    }
+    result.places.push_back(place);
+  }
+  return result;
+}
+
+bool adds(const Attrs& attrs) {
+  const std::string& reduction = attrs.string("reduction");
+  if (reduction != "none" && reduction != "add") fail("reduction is '{}', expected none or add", reduction);
+  return reduction == "add";
+}
+
+// Which slices of a list change which places.
+struct Change {
+  int64_t place;
+  std::size_t begin, end;  // in Changes::order
+};
+struct Changes {
+  int64_t inner = 1;
+  Dims order;  // slices of the list, those of one place behind each other
+  std::vector<Change> changes;
+};
+
+// The last alone, or all of them.
+Changes changes_of(const Slices& slices, bool all) {
+  Changes result{.inner = slices.inner, .order = Dims(slices.places.size()), .changes = {}};
+  const auto place = [&](int64_t slice) { return slices.places[static_cast<std::size_t>(slice)]; };
+  std::iota(result.order.begin(), result.order.end(), 0);
+  std::stable_sort(result.order.begin(), result.order.end(), [&](int64_t a, int64_t b) { return place(a) < place(b); });
+  for (std::size_t i = 0; i < result.order.size(); ++i) {
+    const int64_t at = place(result.order[i]);
+    if (result.changes.empty() || result.changes.back().place != at) {
+      result.changes.push_back({at, i, i + 1});
+    } else {
+      result.changes.back().end = i + 1;
+      if (!all) result.changes.back().begin = i;
+    }
+  }
+  return result;
+}
+
+bool names_one_twice(const Slices& slices) {
+  Dims sorted = slices.places;
+  std::sort(sorted.begin(), sorted.end());
+  return std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end();
+}
+
+// --- shapes ---
+
+void require_listed(const Slices& slices, const Shape& given, std::string_view name) {
+  const Shape expected(slices.listed);
+  if (given != expected) fail("{} is {}, expected {}", name, given, expected);
+}
+
+void infer_gather(InferContext& ctx) {
+  ctx.outputs.push_back({ctx.inputs[0]->dtype, Shape(slices_of(ctx.attrs, ctx.shape(0)).listed)});
+}
+
+void infer_gather_grad(InferContext& ctx) {
+  const Shape src(ctx.attrs.ints("shape"));
+  require_listed(slices_of(ctx.attrs, src), ctx.shape(0), "diff_dst");
+  ctx.outputs.push_back({ctx.inputs[0]->dtype, src});
+}
+
+void infer_scatter(InferContext& ctx) {
+  adds(ctx.attrs);
+  require_listed(slices_of(ctx.attrs, ctx.shape(0)), ctx.shape(1), "updates");
+  if (ctx.inputs[0]->dtype != ctx.inputs[1]->dtype) {
+    fail("data is {} and updates are {}; both must be of one type", ctx.inputs[0]->dtype, ctx.inputs[1]->dtype);
+  }
+  ctx.outputs.push_back(*ctx.inputs[0]);
+}
+
+void infer_kept(InferContext& ctx) {
+  slices_of(ctx.attrs, ctx.shape(0));
+  ctx.outputs.push_back(*ctx.inputs[0]);
+}
+
+// --- gradients ---
+
+void vjp_gather(VjpContext& ctx) {
+  Attrs attrs = ctx.node.attrs;
+  attrs.set("shape", ctx.in_shape(0).dims());
+  ctx.set_grad(0, ctx.b.add("GatherNDGrad", {ctx.grad_out()}, std::move(attrs), ctx.node.name + "/grad"));
+}
+
+void vjp_scatter(VjpContext& ctx) {
+  const bool adding = adds(ctx.node.attrs);
+  Attrs indices;
+  indices.set("indices", ctx.node.attrs.all().at("indices"));
+  if (ctx.wants(0)) {
+    ctx.set_grad(
+        0, adding ? ctx.grad_out() : ctx.b.add("ScatterNDKept", {ctx.grad_out()}, indices, ctx.node.name + "/grad"));
+  }
+  if (!ctx.wants(1)) return;
+  if (!adding && names_one_twice(slices_of(ctx.node.attrs, ctx.in_shape(0)))) {
+    fail("a place is named twice: which of the updates stays, and has a gradient, ONNX does not say");
+  }
+  ctx.set_grad(1, ctx.b.add("GatherND", {ctx.grad_out()}, indices, ctx.node.name + "/grad_updates"));
+}
+
+// --- references ---
+
+// visit(offset in the whole tensor, offset in the list) for every element of the list.
+template <typename Visit>
+void for_elements(const Slices& slices, const Visit& visit) {
+  std::size_t at = 0;
+  for (const int64_t place : slices.places) {
+    for (int64_t i = 0; i < slices.inner; ++i) visit(static_cast<std::size_t>(place * slices.inner + i), at++);
+  }
+}
+
+void reference_gather(ReferenceContext& ctx) {
+  for_elements(slices_of(ctx.attrs, ctx.inputs[0]->shape),
+               [&](std::size_t whole, std::size_t at) { ctx.outputs[0].values[at] = ctx.inputs[0]->values[whole]; });
+}
+
+void reference_gather_grad(ReferenceContext& ctx) {
+  for_elements(slices_of(ctx.attrs, ctx.outputs[0].shape),
+               [&](std::size_t whole, std::size_t at) { ctx.outputs[0].values[whole] += ctx.inputs[0]->values[at]; });
+}
+
+void reference_scatter(ReferenceContext& ctx) {
+  const bool adding = adds(ctx.attrs);
+  const HostTensor& updates = *ctx.inputs[1];
+  std::vector<double>& dst = ctx.outputs[0].values;
+  dst = ctx.inputs[0]->values;
+  for_elements(slices_of(ctx.attrs, ctx.inputs[0]->shape),
+               [&](std::size_t whole, std::size_t at) { dst[whole] = updates.values[at] + (adding ? dst[whole] : 0); });
+}
+
+void reference_kept(ReferenceContext& ctx) {
+  std::vector<double>& dst = ctx.outputs[0].values;
+  dst = ctx.inputs[0]->values;
+  for_elements(slices_of(ctx.attrs, ctx.inputs[0]->shape), [&](std::size_t whole, std::size_t) { dst[whole] = 0; });
+}
+
+// --- kernels ---
+
+constexpr int64_t kTile = 1024;
+
+// body(item, first, count) for each of `items` slices, in pieces of their elements.
+template <typename Body>
+void for_pieces(int64_t items, int64_t inner, const Body& body) {
+  const int64_t tiles = (inner + kTile - 1) / kTile;
+  kernels::parallel_for(items * tiles, [&](int64_t i) {
+    const int64_t first = i % tiles * kTile;
+    body(static_cast<std::size_t>(i / tiles), first, std::min(kTile, inner - first));
+  });
+}
+
+template <class T>
+HG_CLONES void add_row(const T* x, float* sum, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) sum[i] += kernels::load(x + i);
+}
+
+// dst, with slices of the list added to places or, where it does not add, put there.
+template <class T>
+void change(const Changes& c, bool adding, const T* list, T* dst) {
+  for_pieces(static_cast<int64_t>(c.changes.size()), c.inner, [&](std::size_t i, int64_t first, int64_t count) {
+    const Change& at = c.changes[i];
+    T* to = dst + at.place * c.inner + first;
+    const auto slice = [&](std::size_t k) { return list + c.order[k] * c.inner + first; };
+    if (!adding) {
+      std::memcpy(to, slice(at.begin), static_cast<std::size_t>(count) * sizeof(T));
+      return;
+    }
+    float sum[kTile];
+    kernels::widen(to, count, sum);
+    for (std::size_t k = at.begin; k < at.end; ++k) add_row(slice(k), sum, count);
+    kernels::narrow(sum, count, to);
+  });
+}
+
+void copy_bytes(const void* src, void* dst, int64_t bytes) {
+  if (src == dst) return;
+  kernels::parallel_ranges(bytes, 1 << 14, [&](int64_t begin, int64_t end) {
+    std::memcpy(static_cast<char*>(dst) + begin, static_cast<const char*>(src) + begin,
+                static_cast<std::size_t>(end - begin));
+  });
+}
+
+// A kernel of row-major tensors; make(null pointer to the element) makes its function.
+template <typename Make>
+KernelPlan plan_plain(PlanContext& ctx, const Make& make) {
+  kernels::require_one_float_type(ctx);
+  KernelPlan plan{.src = {}, .dst = {kernels::plain(ctx.out())}, .implementation = "loop", .kernel = nullptr};
+  for (std::size_t i = 0; i < ctx.node.inputs.size(); ++i) plan.src.push_back(kernels::plain(ctx.in(i)));
+  kernels::with_element(ctx.out().dtype == DType::bf16,
+                        [&](auto* element) { plan.kernel = loop_kernel(make(element)); });
+  return plan;
+}
+
+KernelPlan plan_gather(PlanContext& ctx) {
+  return plan_plain(ctx, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    return [s = slices_of(ctx.node.attrs, ctx.in(0).shape)](const Addresses& at) {
+      const auto* src = static_cast<const T*>(at.src[0]);
+      auto* dst = static_cast<T*>(at.dst[0]);
+      for_pieces(static_cast<int64_t>(s.places.size()), s.inner, [&](std::size_t i, int64_t first, int64_t count) {
+        std::memcpy(dst + static_cast<int64_t>(i) * s.inner + first, src + s.places[i] * s.inner + first,
+                    static_cast<std::size_t>(count) * sizeof(T));
+      });
+    };
+  });
+}
+
+KernelPlan plan_gather_grad(PlanContext& ctx) {
+  return plan_plain(ctx, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    const int64_t elements = ctx.out().shape.elements();
+    return [elements, c = changes_of(slices_of(ctx.node.attrs, ctx.out().shape), true)](const Addresses& at) {
+      auto* dst = static_cast<T*>(at.dst[0]);
+      kernels::parallel_ranges(elements, 1 << 14, [&](int64_t begin, int64_t end) {
+        std::memset(dst + begin, 0, static_cast<std::size_t>(end - begin) * sizeof(T));
+      });
+      change(c, true, static_cast<const T*>(at.src[0]), dst);
+    };
+  });
+}
+
+KernelPlan plan_scatter(PlanContext& ctx) {
+  KernelPlan plan = plan_plain(ctx, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    const bool adding = adds(ctx.node.attrs);
+    const int64_t bytes = ctx.out().shape.elements() * static_cast<int64_t>(sizeof(T));
+    return [=, c = changes_of(slices_of(ctx.node.attrs, ctx.out().shape), adding)](const Addresses& at) {
+      copy_bytes(at.src[0], at.dst[0], bytes);
+      change(c, adding, static_cast<const T*>(at.src[1]), static_cast<T*>(at.dst[0]));
+    };
+  });
+  plan.in_place = {{0, 0}};
+  return plan;
+}
+
+KernelPlan plan_kept(PlanContext& ctx) {
+  KernelPlan plan = plan_plain(ctx, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    const int64_t bytes = ctx.out().shape.elements() * static_cast<int64_t>(sizeof(T));
+    return [=, c = changes_of(slices_of(ctx.node.attrs, ctx.out().shape), false)](const Addresses& at) {
+      copy_bytes(at.src[0], at.dst[0], bytes);
+      auto* dst = static_cast<T*>(at.dst[0]);
+      for_pieces(static_cast<int64_t>(c.changes.size()), c.inner, [&](std::size_t i, int64_t first, int64_t count) {
+        std::memset(dst + c.changes[i].place * c.inner + first, 0, static_cast<std::size_t>(count) * sizeof(T));
+      });
+    };
+  });
+  plan.in_place = {{0, 0}};
+  return plan;
+}
+
+}  // namespace
+
+std::span<const OpDef> scatter_ops() {
+  static const OpDef ops[] = {
+      {.name = "GatherND",
+       .since = 11,
+       .attrs = {AttrSpec::required("indices", AttrKind::tensor), {"batch_dims", int64_t{0}}},
+       .const_inputs = {{1, "indices"}},
+       .infer = infer_gather,
+       .vjp = vjp_gather,
+       .plan = plan_gather,
+       .reference = reference_gather,
+       .bf16_inputs = 0b1,
+       .linear = true},
+      {.name = "GatherNDGrad",
+       .internal = true,
+       .attrs = {AttrSpec::required("indices", AttrKind::tensor),
+                 {"batch_dims", int64_t{0}},
+                 AttrSpec::required("shape", AttrKind::ints)},
+       .infer = infer_gather_grad,
+       .plan = plan_gather_grad,
+       .reference = reference_gather_grad,
+       .bf16_inputs = 0b1,
+       .linear = true},
+      {.name = "ScatterND",
+       .since = 11,
+       .min_inputs = 2,
+       .max_inputs = 2,
+       .attrs = {AttrSpec::required("indices", AttrKind::tensor), {"reduction", std::string("none")}},
+       .const_inputs = {{1, "indices"}},
+       .infer = infer_scatter,
+       .vjp = vjp_scatter,
+       .plan = plan_scatter,
+       .reference = reference_scatter,
+       .bf16_inputs = 0b11},
+      {.name = "ScatterNDKept",
+       .internal = true,
+       .attrs = {AttrSpec::required("indices", AttrKind::tensor)},
+       .infer = infer_kept,
+       .plan = plan_kept,
+       .reference = reference_kept,
+       .bf16_inputs = 0b1,
+       .linear = true},
+  };
+  return ops;
+}
+
+}  // namespace hourglass::ops
