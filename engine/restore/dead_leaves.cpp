@@ -73,23 +73,31 @@ std::vector<float> make_texture(uint64_t seed, uint32_t index, float growth) {
   return sum;
 }
 
-enum class Form : uint8_t { ellipse, bar, triangle };
-enum class Pattern : uint8_t { plain, noise, stripes };
+enum class Form : uint8_t { ellipse, bar, triangle, blob, arc };
+enum class Pattern : uint8_t { plain, noise, stripes, spots };
+
+constexpr std::size_t kLobes = 4;  // of a blob's outline: waves of 2, 3, 4 and 5 periods
 
 // One leaf, in grey levels and pixels.
 struct Leaf {
   Form form = Form::ellipse;
-  float y = 0, x = 0, radius = 0;  // centre; half the length of a square of the same area, roughly
-  float cosine = 1, sine = 0;      // of the direction that it points to
-  float length = 1, breadth = 1;   // factors of the radius, along and across that direction
-  float softness = 0;              // pixels over which the edge fades
-  std::array<float, 3> color{};    // R G B, or gray
-  float slope_y = 0, slope_x = 0;  // of the gradient, grey levels a pixel
+  float y = 0, x = 0, radius = 0;               // centre; half the length of a square of the same area, roughly
+  float cosine = 1, sine = 0;                   // of the direction that it points to
+  float length = 1, breadth = 1;                // factors of the radius, along and across that direction
+  std::array<float, kLobes> lobes{}, phases{};  // of a blob: its waves, as parts of the radius
+  float bend = 1;                               // of an arc: its circle's radius, as a multiple of the leaf's
+  float softness = 0;                           // pixels over which the edge fades
+  std::array<float, 3> color{};                 // R G B, or gray
+  float slope_y = 0, slope_x = 0;               // of the gradient, grey levels a pixel
   Pattern pattern = Pattern::plain;
   const float* texture = nullptr;
   float strength = 0;                                    // of the pattern, grey levels
-  float uy = 0, ux = 0, vy = 0, vx = 0, u0 = 0, v0 = 0;  // from pixels to places in the pattern
-  bool hard_stripes = false;
+  std::array<float, 3> dye{};                            // the pattern's share in each channel, about 1
+  float uy = 0, ux = 0, vy = 0, vx = 0, u0 = 0, v0 = 0;  // from pixels to places in the texture
+  float ty = 0, tx = 0, t0 = 0;                          // from pixels to periods of the stripes
+  float waviness = 0;                                    // periods by which the texture shifts the stripes
+  float sharpness = 1;                                   // of stripes and spots: how hard their edges are
+  float level = 0;                                       // of the texture, above which there is a spot
 };
 
 // How far a pixel at (dy, dx) from the leaf's centre lies inside its edge, in pixels; negative outside.
@@ -102,25 +110,48 @@ float inside(const Leaf& leaf, float dy, float dx) {
     case Form::bar:
       return std::min((1 - std::abs(along)) * leaf.length, (1 - std::abs(across)) * leaf.breadth) * leaf.radius;
     case Form::triangle: return std::min(across + 0.6F, 0.86F * (1 - std::abs(along)) - 0.5F * across) * scale;
+    case Form::blob: {
+      const float angle = std::atan2(across, along);
+      float outline = 1;
+      for (std::size_t k = 0; k < kLobes; ++k) {
+        outline += leaf.lobes[k] * std::cos(static_cast<float>(k + 2) * angle + leaf.phases[k]);
+      }
+      return (outline - std::sqrt(along * along + across * across)) * scale;
+    }
+    case Form::arc: {
+      // A strand of the leaf's breadth along a circle that touches its axis, thinner towards its ends.
+      const float u = along * leaf.length, v = across * leaf.breadth, off = v - leaf.bend;
+      const float aside = std::abs(std::sqrt(u * u + off * off) - leaf.bend);
+      return std::min(leaf.breadth * (1 - along * along) - aside, leaf.length - std::abs(u)) * leaf.radius;
+    }
   }
   return 0;
 }
 
-float pattern_of(const Leaf& leaf, float dy, float dx) {
-  if (leaf.pattern == Pattern::plain) return 0;
-  const float u = leaf.u0 + leaf.uy * dy + leaf.ux * dx;
-  if (leaf.pattern == Pattern::stripes) {
-    const float wave = std::sin(2 * kPi * u);
-    return leaf.strength * (leaf.hard_stripes ? std::clamp(4 * wave, -1.0F, 1.0F) : wave);
-  }
-  const float v = leaf.v0 + leaf.vy * dy + leaf.vx * dx;
+float texture_of(const Leaf& leaf, float dy, float dx) {
+  const float u = leaf.u0 + leaf.uy * dy + leaf.ux * dx, v = leaf.v0 + leaf.vy * dy + leaf.vx * dx;
   const float fu = std::floor(u), fv = std::floor(v), a = u - fu, b = v - fv;
   const auto iu = static_cast<int64_t>(fu), iv = static_cast<int64_t>(fv);
   const auto at = [&](int64_t y, int64_t x) {
     return leaf.texture[(y & (kTexture - 1)) * kTexture + (x & (kTexture - 1))];
   };
-  return leaf.strength * ((1 - b) * ((1 - a) * at(iv, iu) + a * at(iv, iu + 1)) +
-                          b * ((1 - a) * at(iv + 1, iu) + a * at(iv + 1, iu + 1)));
+  return (1 - b) * ((1 - a) * at(iv, iu) + a * at(iv, iu + 1)) +
+         b * ((1 - a) * at(iv + 1, iu) + a * at(iv + 1, iu + 1));
+}
+
+float pattern_of(const Leaf& leaf, float dy, float dx) {
+  switch (leaf.pattern) {
+    case Pattern::plain: return 0;
+    case Pattern::noise: return leaf.strength * texture_of(leaf, dy, dx);
+    case Pattern::stripes: {
+      const float shift = leaf.waviness > 0 ? leaf.waviness * texture_of(leaf, dy, dx) : 0;
+      const float wave = std::sin(2 * kPi * (leaf.t0 + leaf.ty * dy + leaf.tx * dx + shift));
+      return leaf.strength * std::clamp(leaf.sharpness * wave, -1.0F, 1.0F);
+    }
+    case Pattern::spots:
+      return leaf.strength * std::clamp(leaf.sharpness * (texture_of(leaf, dy, dx) - leaf.level), -1.0F, 1.0F);
+  }
+  return 0;
 }
 
 // What all leaves of a picture share.
@@ -147,7 +178,7 @@ Scene draw_scene(Dice& dice, float side) {
   return scene;
 }
 
-constexpr int64_t kSceneNumbers = 16, kLeafNumbers = 40;
+constexpr int64_t kSceneNumbers = 16, kLeafNumbers = 64;
 
 Leaf draw_leaf(Dice& dice, const Scene& scene, float height, float width, int channels,
                const std::vector<std::vector<float>>& textures) {
@@ -158,14 +189,26 @@ Leaf draw_leaf(Dice& dice, const Scene& scene, float height, float width, int ch
   leaf.y = dice.uniform(-leaf.radius, height + leaf.radius);
   leaf.x = dice.uniform(-leaf.radius, width + leaf.radius);
   const float form = dice.uniform();
-  leaf.form = form < 0.4F ? Form::ellipse : form < 0.75F ? Form::bar : Form::triangle;
+  leaf.form = form < 0.2F    ? Form::ellipse
+              : form < 0.4F  ? Form::bar
+              : form < 0.55F ? Form::triangle
+              : form < 0.85F ? Form::blob
+                             : Form::arc;
   const float angle = 2 * kPi * dice.uniform();
   leaf.cosine = std::cos(angle);
   leaf.sine = std::sin(angle);
-  // One in eight is a twig.
-  const float stretch = dice.uniform() < 0.125F ? dice.uniform(2, 5) : std::exp(0.3F * dice.normal());
+  // One in eight is a twig, as all arcs are.
+  const bool twig = dice.uniform() < 0.125F;
+  const float stretch = leaf.form == Form::arc ? dice.uniform(1.5F, 5)
+                        : twig                 ? dice.uniform(2, 5)
+                                               : std::exp(0.3F * dice.normal());
   leaf.length = stretch;
   leaf.breadth = 1 / stretch;
+  leaf.bend = stretch * std::exp(dice.uniform(0, 2));
+  for (std::size_t k = 0; k < kLobes; ++k) {
+    leaf.lobes[k] = 0.3F * dice.normal() / static_cast<float>(k + 2);
+    leaf.phases[k] = 2 * kPi * dice.uniform();
+  }
   leaf.softness = dice.uniform() < 0.2F ? dice.uniform(1, 5) : 1;
   const float gray = std::clamp(scene.brightness + scene.contrast * dice.normal(), 2.0F, 253.0F);
   const float cb = scene.tint[0] + scene.saturation * dice.normal();
@@ -178,26 +221,25 @@ Leaf draw_leaf(Dice& dice, const Scene& scene, float height, float width, int ch
   leaf.slope_y = slope * std::sin(direction);
   leaf.slope_x = slope * std::cos(direction);
   const float kind = dice.uniform(), turn = 2 * kPi * dice.uniform(), strength = std::abs(dice.normal());
-  if (kind < 0.45F) {
-    leaf.pattern = Pattern::noise;
-    leaf.strength = 20 * strength;
-    leaf.texture = textures[static_cast<std::size_t>(dice.uniform() * static_cast<float>(textures.size()))].data();
-    const float zoom = std::exp(dice.uniform(-0.7F, 0.7F)), aspect = std::exp(0.8F * dice.normal());
-    leaf.ux = zoom * aspect * std::cos(turn);
-    leaf.uy = zoom * aspect * std::sin(turn);
-    leaf.vx = -zoom * std::sin(turn);
-    leaf.vy = zoom * std::cos(turn);
-    leaf.u0 = dice.uniform(0, kTexture);
-    leaf.v0 = dice.uniform(0, kTexture);
-  } else if (kind < 0.57F) {
-    leaf.pattern = Pattern::stripes;
-    leaf.strength = 22 * strength;
-    const float period = std::exp(dice.uniform(0.8F, 2.8F));
-    leaf.ux = std::cos(turn) / period;
-    leaf.uy = std::sin(turn) / period;
-    leaf.u0 = dice.uniform();
-    leaf.hard_stripes = dice.uniform() < 0.3F;
-  }
+  if (kind >= 0.66F) return leaf;
+  leaf.pattern = kind < 0.4F ? Pattern::noise : kind < 0.53F ? Pattern::stripes : Pattern::spots;
+  leaf.strength = (leaf.pattern == Pattern::noise ? 20 : 22) * strength;
+  for (float& share : leaf.dye) share = channels == 3 ? 1 + 0.25F * dice.normal() : 1;
+  leaf.texture = textures[static_cast<std::size_t>(dice.uniform() * static_cast<float>(textures.size()))].data();
+  const float zoom = std::exp(dice.uniform(-0.7F, 0.7F)), aspect = std::exp(0.8F * dice.normal());
+  leaf.ux = zoom * aspect * std::cos(turn);
+  leaf.uy = zoom * aspect * std::sin(turn);
+  leaf.vx = -zoom * std::sin(turn);
+  leaf.vy = zoom * std::cos(turn);
+  leaf.u0 = dice.uniform(0, kTexture);
+  leaf.v0 = dice.uniform(0, kTexture);
+  const float period = std::exp(dice.uniform(0.8F, 2.8F)), direction_of_stripes = 2 * kPi * dice.uniform();
+  leaf.tx = std::cos(direction_of_stripes) / period;
+  leaf.ty = std::sin(direction_of_stripes) / period;
+  leaf.t0 = dice.uniform();
+  leaf.waviness = std::max(0.0F, dice.uniform(-0.3F, 0.4F));
+  leaf.sharpness = std::exp(dice.uniform(0, 2));
+  leaf.level = 0.8F * dice.normal();
   return leaf;
 }
 
@@ -215,9 +257,10 @@ void paint(const Leaf& leaf, Image& image, std::vector<float>& open) {
       const float dy = static_cast<float>(y) - leaf.y, dx = static_cast<float>(x) - leaf.x;
       const float covered = std::clamp(0.5F + inside(leaf, dy, dx) / leaf.softness, 0.0F, 1.0F);
       if (covered <= 0) continue;
-      const float shade = leaf.slope_y * dy + leaf.slope_x * dx + pattern_of(leaf, dy, dx);
+      const float shade = leaf.slope_y * dy + leaf.slope_x * dx, pattern = pattern_of(leaf, dy, dx);
       for (int c = 0; c < image.channels; ++c) {
-        const float value = std::clamp(leaf.color[static_cast<std::size_t>(c)] + shade, 0.0F, 255.0F);
+        const auto channel = static_cast<std::size_t>(c);
+        const float value = std::clamp(leaf.color[channel] + shade + leaf.dye[channel] * pattern, 0.0F, 255.0F);
         image.at(c, y, x) += left * covered * value;
       }
       left *= 1 - covered;

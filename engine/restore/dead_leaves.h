@@ -3,9 +3,9 @@
 // Shapes of power-law sizes fall on each other until they cover the picture. What is left has edges, junctions and
 // statistics at all scales much as photographs have (Lee, Mumford, Huang, "Occlusion models for natural images", IJCV
 // 41, 2001), and networks that have seen nothing else denoise photographs almost as well as those that learned from
-// photographs (Achddou, Gousseau, Ladjal, SSVM 2021). Here the shapes are ellipses, bars and triangles, sharp or
-// slightly out of focus, each of one colour with a gradient, more than half with noise or stripes on it, and all is
-// seen through a slightly blurring lens, mostly with a sensor's noise.
+// photographs (Achddou, Gousseau, Ladjal, SSVM 2021). Here the shapes are ellipses, bars, triangles, blobs and bent
+// strands, sharp or slightly out of focus, each of one colour with a gradient, two thirds of them with noise, straight
+// or wavy stripes, or spots on it, and all is seen through a slightly blurring lens, mostly with a sensor's noise.
 #pragma once
 
 #include <cstdint>

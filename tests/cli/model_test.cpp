@@ -420,4 +420,16 @@ TEST_CASE("model list names the built-in topologies") {
   }
 }
 
+TEST_CASE("the ops that models/README.md lists are those that model check --ops lists") {
+  const std::vector<uint8_t> bytes = read_file(std::string(HOURGLASS_MODELS) + "/README.md");
+  const std::string page(bytes.begin(), bytes.end());
+  const std::string begin = "<!-- model check --ops -->\n```\n", end = "```\n<!-- end -->";
+  const std::size_t from = page.find(begin), to = page.find(end);
+  REQUIRE(from != std::string::npos);
+  REQUIRE(to != std::string::npos);
+  const Run listed = run({"model", "check", "--ops"});
+  CHECK_MESSAGE(page.substr(from + begin.size(), to - from - begin.size()) == listed.out,
+                "replace the list by what 'hourglass model check --ops' prints");
+}
+
 }  // namespace hourglass::test
