@@ -54,9 +54,10 @@ Command denoise_command() {
   command.add(
       {{.names = "--sigma",
         .target = &arguments->sigma,
-        .help = "Standard deviation of the noise in grey levels (0 to 255), for --stop discrepancy; default: as "
-                "estimated from the photograph",
-        .checks = {range(0.1, 255.0)}}});
+        .help = "Standard deviation of the noise in grey levels (0 to 255), for --stop discrepancy (default: as "
+                "estimated from the photograph)",
+        .checks = {range(0.1, 255.0)},
+        .common = true}});
   add_many_options(command, arguments->many);
   command.run = [arguments](ParsedCommand& line) {
     return run_files(arguments->many, {.line = line,
