@@ -166,7 +166,9 @@ std::string zsh_values(const Option& option, const Command& program) {
   const std::string files = values.files ? "_files" : values.folders ? "_files -/" : "";
   std::string action = files;
   if (!values.words.empty()) {
-    action = files.empty() ? words : fmt::format(R"({{_alternative "words:word:{}" "files:file:{}"}})", words, files);
+    // A colon ends an action, so those within it are escaped.
+    action =
+        files.empty() ? words : fmt::format(R"({{_alternative "words\:word\:{}" "files\:file\:{}"}})", words, files);
   }
   return ":" + zsh_escaped(names_of(option).back() == option.names ? value_name(option) : "value") + ":" + action;
 }

@@ -47,6 +47,22 @@ std::vector<std::string> words_of(std::string_view text) {
   return words;
 }
 
+// Words, an option with what follows it.
+std::vector<std::string> arguments_of(std::string_view command) {
+  std::vector<std::string> arguments;
+  bool after_option = false;
+  for (const std::string& word : words_of(command)) {
+    const bool is_option = word.starts_with('-') && word.size() > 1;
+    if (after_option && !is_option) {
+      arguments.back() += " " + word;
+    } else {
+      arguments.push_back(word);
+    }
+    after_option = is_option;
+  }
+  return arguments;
+}
+
 std::string lines_text(const std::vector<std::string>& lines, std::size_t indent) {
   std::string text;
   for (const std::string& line : lines) text += std::string(indent, ' ') + line + "\n";
@@ -120,7 +136,7 @@ std::vector<std::string> wrapped_command(std::string_view command, std::size_t w
   constexpr std::size_t kContinuation = 4, kBackslash = 2;
   std::vector<std::string> lines;
   std::string line;
-  for (const std::string& word : words_of(command)) {
+  for (const std::string& word : arguments_of(command)) {
     if (!line.empty() && columns_of(line) + 1 + columns_of(word) + kBackslash > width) {
       lines.push_back(line + " \\");
       line = std::string(kContinuation, ' ') + word;

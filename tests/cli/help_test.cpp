@@ -126,6 +126,7 @@ TEST_CASE("prose: paragraphs and entries are told apart by how they are written"
   CHECK(wrapped("auto|none|energy", 10) == Lines{"auto|none|", "energy"});
   CHECK(wrapped("größer größer", 6) == Lines{"größer", "größer"});
   CHECK(wrapped_command("hourglass restore a.jpg -o b.png", 24) == Lines{"hourglass restore \\", "    a.jpg -o b.png"});
+  CHECK(wrapped_command("hourglass restore a.jpg -o b.png", 30) == Lines{"hourglass restore a.jpg \\", "    -o b.png"});
 }
 
 TEST_CASE("spelling: letters put in, left out, replaced and swapped") {

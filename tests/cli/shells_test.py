@@ -71,6 +71,28 @@ def fish_offers(script, words):
             output_of(["fish", "--no-config", "-c", asked, script, *words]).splitlines()]
 
 
+# What Tab makes of it, typed into a terminal.
+ZSH = r"""
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell "PS1='> '; fpath=($1 \$fpath); autoload -Uz compinit; compinit -u -D; print rea''dy"
+while zpty -r shell line; do [[ $line == *ready* ]] && break; done
+zpty -w -n shell "$2"$'\t'
+text=
+repeat 100; do
+  sleep 0.1
+  while zpty -r -t shell line; do text+=$line; done
+  [[ $text == *"$3"* ]] && break
+done
+print -r -- "$text"
+zpty -d shell
+"""
+
+
+def zsh_types(folder, words, wanted):
+    return output_of(["zsh", "-f", "-c", ZSH, "zsh", folder, " ".join(["hourglass", *words]), wanted])
+
+
 def check_completions(share):
     if has("bash"):
         script = share / "bash-completion/completions/hourglass"
@@ -89,6 +111,11 @@ def check_completions(share):
         script = share / "zsh/vendor-completions/_hourglass"
         text = output_of(["zsh", "-n", script])
         check("zsh reads its script", not text, text)
+        for words, wanted in CASES:
+            # A single one is typed, more are listed.
+            if words[-1]:
+                text = zsh_types(script.parent, words, wanted[0])
+                check(f"zsh completes {words}", wanted[0] in text, text)
 
 
 def main():
