@@ -7,14 +7,18 @@
 namespace hourglass::cli {
 
 void add_network_options(Command& command, BenchNetwork& network) {
-  command.add({{.names = "--model", .target = &network.model, .help = "small, medium, standard, unet, or an ONNX file"},
+  command.add({{.names = "--model",
+                .takes = "NET",
+                .target = &network.model,
+                .help = "A built-in network ('hourglass model list' names them), or an ONNX file"},
                model_output_option(network.model_output),
-               {.names = "--size", .target = &network.size, .help = "Width x height"},
+               {.names = "--size", .takes = "WIDTHxHEIGHT", .target = &network.size, .help = "The image's"},
                {.names = "--precision",
                 .target = &network.precision,
                 .help = "auto (bf16 where the CPU has it), f32 or bf16",
                 .checks = {one_of({"auto", "f32", "bf16"})}},
                {.names = "--memory-limit",
+                .takes = "SIZE",
                 .target = &network.memory_limit,
                 .help = "What the fit may hold, as 4G or 800M (a number alone: bytes); one that needs more is refused "
                         "(default: no limit)",

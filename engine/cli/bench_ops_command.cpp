@@ -99,7 +99,7 @@ Command bench_ops_command() {
   command.add(
       {{.names = "--threads",
         .target = &a.threads,
-        .help = "0: as many as OMP_NUM_THREADS says, else all CPUs that this process may use",
+        .help = "How many; 0: as OMP_NUM_THREADS says, else all CPUs that this process may use",
         .checks = {range(0, 4096)}},
        {.names = "--iterations", .target = &a.iterations, .help = "How many to time", .checks = {range(1, 1000000)}},
        {.names = "--json", .target = &a.json, .help = "One JSON object on stdout"}});

@@ -35,25 +35,25 @@ std::optional<double> number_of(const std::string& text) {
 }
 
 Check range(int64_t low, int64_t high) {
-  return {.type = fmt::format("INT in [{} - {}]", low, high), .refusal = [low, high](const std::string& text) {
-            const std::optional<int64_t> value = integer_of(text);
-            if (value && *value >= low && *value <= high) return std::string();
-            return fmt::format("Value {} not in range {} to {}", text, low, high);
-          }};
+  return {.refusal = [low, high](const std::string& text) {
+    const std::optional<int64_t> value = integer_of(text);
+    if (value && *value >= low && *value <= high) return std::string();
+    return fmt::format("Value {} not in range {} to {}", text, low, high);
+  }};
 }
 
 Check range(double low, double high) {
-  return {.type = fmt::format("FLOAT in [{:g} - {:g}]", low, high), .refusal = [low, high](const std::string& text) {
-            const std::optional<double> value = number_of(text);
-            if (value && std::isnan(*value)) return "expected a finite number, got " + text;
-            if (value && *value >= low && *value <= high) return std::string();
-            return fmt::format("Value {} not in range {:f} to {:f}", text, low, high);
-          }};
+  return {.refusal = [low, high](const std::string& text) {
+    const std::optional<double> value = number_of(text);
+    if (value && std::isnan(*value)) return "expected a finite number, got " + text;
+    if (value && *value >= low && *value <= high) return std::string();
+    return fmt::format("Value {} not in range {:f} to {:f}", text, low, high);
+  }};
 }
 
 Check one_of(std::vector<std::string> choices) {
   const std::string set = fmt::format("{{{}}}", join(choices, ","));
-  return {.type = set, .refusal = [set, choices = std::move(choices)](const std::string& text) {
+  return {.choices = choices, .refusal = [set, choices](const std::string& text) {
             const bool found = std::find(choices.begin(), choices.end(), text) != choices.end();
             return found ? std::string() : not_in(text, set);
           }};
@@ -64,62 +64,63 @@ Check one_of(std::initializer_list<std::string_view> choices) {
 }
 
 Check one_of(std::initializer_list<int> choices) {
-  const std::string set = fmt::format("{{{}}}", join(std::vector<int64_t>(choices.begin(), choices.end()), ","));
-  return {.type = set, .refusal = [set, choices = std::vector<int>(choices)](const std::string& text) {
+  std::vector<std::string> texts;
+  for (const int choice : choices) texts.push_back(fmt::format("{}", choice));
+  const std::string set = fmt::format("{{{}}}", join(texts, ","));
+  return {.choices = texts, .refusal = [set, choices = std::vector<int>(choices)](const std::string& text) {
             const std::optional<int64_t> value = integer_of(text);
             const bool found = value && std::find(choices.begin(), choices.end(), *value) != choices.end();
             return found ? std::string() : not_in(text, set);
           }};
 }
 
-Check number_that(bool (*is)(double), const std::string& expected, const std::string& type) {
-  return {.type = type, .refusal = [is, expected](const std::string& text) {
-            const std::optional<double> value = number_of(text);
-            if (value && std::isfinite(*value) && is(*value)) return std::string();
-            return "expected " + expected + ", got " + text;
-          }};
+Check number_that(bool (*is)(double), const std::string& expected) {
+  return {.refusal = [is, expected](const std::string& text) {
+    const std::optional<double> value = number_of(text);
+    if (value && std::isfinite(*value) && is(*value)) return std::string();
+    return "expected " + expected + ", got " + text;
+  }};
 }
 
 Check positive() {
-  return number_that([](double value) { return value > 0; }, "a number above 0", "POSITIVE");
+  return number_that([](double value) { return value > 0; }, "a number above 0");
 }
 
 Check non_negative() {
-  return number_that([](double value) { return value >= 0; }, "0 or a number above it", "NONNEGATIVE");
+  return number_that([](double value) { return value >= 0; }, "0 or a number above it");
 }
 
 Check whole_number() {
-  return {.type = {}, .refusal = [](const std::string& text) {
-            uint64_t value = 0;
-            const char* end = text.data() + text.size();
-            const auto [rest, error] = std::from_chars(text.data(), end, value);
-            if (error == std::errc() && rest == end) return std::string();
-            return fmt::format("expected a whole number from 0 to {}, got {}", std::numeric_limits<uint64_t>::max(),
-                               text);
-          }};
+  return {.refusal = [](const std::string& text) {
+    uint64_t value = 0;
+    const char* end = text.data() + text.size();
+    const auto [rest, error] = std::from_chars(text.data(), end, value);
+    if (error == std::errc() && rest == end) return std::string();
+    return fmt::format("expected a whole number from 0 to {}, got {}", std::numeric_limits<uint64_t>::max(), text);
+  }};
 }
 
 Check memory_size() {
-  return {.type = "SIZE", .refusal = [](std::string& text) {
-            const std::string refusal = "expected a size as 800M, 1.5G or a number of bytes, got " + text;
-            double number = 0;
-            const char* end = text.data() + text.size();
-            const auto [rest, error] = std::from_chars(text.data(), end, number, std::chars_format::fixed);
-            if (error != std::errc() || !std::isfinite(number) || number < 0) return refusal;
-            std::string unit(rest, end);
-            std::erase(unit, ' ');
-            std::transform(unit.begin(), unit.end(), unit.begin(),
-                           [](char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c; });
-            // M, MB and MiB are one here.
-            if (unit.ends_with("b")) unit.pop_back();
-            if (unit.size() == 2 && unit[1] == 'i') unit.pop_back();
-            const std::size_t power = unit.empty() ? 0 : std::string_view("kmgtpe").find(unit) + 1;
-            const double bytes = number * std::pow(1024.0, static_cast<double>(power));
-            constexpr double kTooMany = 0x1p63;
-            if (unit.size() > 1 || (!unit.empty() && power == 0) || !(bytes < kTooMany)) return refusal;
-            text = fmt::format("{}", static_cast<uint64_t>(bytes));
-            return std::string();
-          }};
+  return {.refusal = [](std::string& text) {
+    const std::string refusal = "expected a size as 800M, 1.5G or a number of bytes, got " + text;
+    double number = 0;
+    const char* end = text.data() + text.size();
+    const auto [rest, error] = std::from_chars(text.data(), end, number, std::chars_format::fixed);
+    if (error != std::errc() || !std::isfinite(number) || number < 0) return refusal;
+    std::string unit(rest, end);
+    std::erase(unit, ' ');
+    std::transform(unit.begin(), unit.end(), unit.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c; });
+    // M, MB and MiB are one here.
+    if (unit.ends_with("b")) unit.pop_back();
+    if (unit.size() == 2 && unit[1] == 'i') unit.pop_back();
+    const std::size_t power = unit.empty() ? 0 : std::string_view("kmgtpe").find(unit) + 1;
+    const double bytes = number * std::pow(1024.0, static_cast<double>(power));
+    constexpr double kTooMany = 0x1p63;
+    if (unit.size() > 1 || (!unit.empty() && power == 0) || !(bytes < kTooMany)) return refusal;
+    text = fmt::format("{}", static_cast<uint64_t>(bytes));
+    return std::string();
+  }};
 }
 
 }  // namespace hourglass::cli

@@ -14,8 +14,8 @@
 namespace hourglass::cli {
 
 struct Check {
-  // What --help shows behind the option's name, as "POSITIVE" or "{2,4,8}"; may be empty.
-  std::string type;
+  // All values that there are, where these are few.
+  std::vector<std::string> choices = {};
   // Why the text is refused, as "expected a number above 0, got -1"; empty when it is not. It may rewrite the text
   // into the form that the option's target reads.
   std::function<std::string(std::string& text)> refusal;
@@ -30,8 +30,8 @@ Check one_of(std::vector<std::string> choices);
 Check one_of(std::initializer_list<std::string_view> choices);
 Check one_of(std::initializer_list<int> choices);
 
-// A finite number for which `is` holds. `expected` says so in words, "a number above 0"; `type` is for --help.
-Check number_that(bool (*is)(double), const std::string& expected, const std::string& type);
+// A finite number for which `is` holds. `expected` says so in words, "a number above 0".
+Check number_that(bool (*is)(double), const std::string& expected);
 Check positive();
 Check non_negative();
 // A number that a uint64_t holds, without a sign.

@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <map>
 #include <set>
-#include <sstream>
 #include <type_traits>
 
+#include "engine/cli/help_page.h"
+#include "engine/cli/spelling.h"
+#include "engine/cli/terminal.h"
 #include "graph/error.h"
 #include "graph/text.h"
 
@@ -26,8 +28,7 @@ constexpr bool kIsOptional = false;
 template <class T>
 constexpr bool kIsOptional<std::optional<T>> = true;
 
-// What the target holds now, as ParsedOption::value says it.
-std::string default_text(const Target& target) {
+std::string text_at(const Target& target) {
   return std::visit(
       []<class T>(T place) -> std::string {
         if constexpr (std::is_pointer_v<T>) {
@@ -48,17 +49,13 @@ std::string default_text(const Target& target) {
 
 // All of an option's checks as the parser wants them. They may rewrite the text, so they are what it calls a transform.
 CLI::Validator validator_of(const std::vector<Check>& checks) {
-  std::string types;
-  for (const Check& check : checks) {
-    if (!check.type.empty()) types += (types.empty() ? "" : ":") + check.type;
-  }
   return {[checks](std::string& text) {
             for (const Check& check : checks) {
               if (std::string refusal = check.refusal(text); !refusal.empty()) return refusal;
             }
             return std::string();
           },
-          types};
+          ""};
 }
 
 CLI::Option* declare(CLI::App& app, const Option& option) {
@@ -72,16 +69,13 @@ CLI::Option* declare(CLI::App& app, const Option& option) {
           return app.add_flag(option.names, *place, option.help);
         } else {
           CLI::Option* one = app.add_option(option.names, *place, option.help);
-          constexpr bool kList = kIsList<std::remove_pointer_t<T>>;
-          if constexpr (kList) one->delimiter(',');
-          const std::string text = default_text(option.target);
-          if (!text.empty()) one->default_str(kList ? "[" + text + "]" : text);
+          if constexpr (kIsList<std::remove_pointer_t<T>>) one->delimiter(',');
+          one->type_name(value_name(option));  // for its messages
           return one;
         }
       },
       option.target);
   if (!option.checks.empty()) declared->transform(validator_of(option.checks));
-  if (!option.heading.empty()) declared->group(option.heading);
   declared->required(option.required);
   return declared;
 }
@@ -133,7 +127,7 @@ Declared declare(CLI::App& app, const Command& command) {
     declared.options.push_back(declare(*place, option));
   }
   exclude(declared);
-  if (!command.footer.empty()) app.footer(command.footer);  // else it has that of the command it belongs to
+  app.set_help_flag(help_option().names);
   if (!command.commands.empty()) app.require_subcommand(1);
   for (const Command& one : command.commands) {
     declared.commands.push_back(declare(*app.add_subcommand(one.name, one.help), one));
@@ -141,14 +135,44 @@ Declared declare(CLI::App& app, const Command& command) {
   return declared;
 }
 
-// The command that was called, in as many steps as commands hold others; `names` become "bench threads ".
-const Declared& called(const Declared& from, std::string& names) {
+// The command that was called, in as many steps as commands hold others, behind those that lead to it.
+const Declared& called(const Declared& from, CommandPath& path) {
+  path.push_back(&from.command);
   for (const Declared& one : from.commands) {
-    if (!one.app.parsed()) continue;
-    names += one.command.name + " ";
-    return called(one, names);
+    if (one.app.parsed()) return called(one, path);
   }
   return from;
+}
+
+std::string commands_of(const Command& command) {
+  std::vector<std::string> names;
+  for (const Command& one : command.commands) names.push_back(one.name);
+  return join(names, ", ");
+}
+
+// Why an argument that nothing takes is wrong, and what was meant, perhaps.
+std::string refusal_of(const CommandPath& path, const std::string& argument) {
+  const Command& command = *path.back();
+  const bool is_program = path.size() == 1;
+  const std::string of = is_program ? "" : " of '" + name_of(path) + "'";
+  if (argument.starts_with('-') && argument != "-") {
+    const std::string name = argument.substr(0, argument.find('='));
+    const std::string meant = nearest(name, option_names(path));
+    const std::string said = is_program ? "there is no command or option '" : "there is no option '";
+    return said + name + "'" + of + did_you_mean(meant);
+  }
+  if (command.commands.empty()) return "'" + argument + "' is one argument too many";
+  const std::string said = is_program ? "there is no command or option '" : "there is no command '";
+  const std::string meant = nearest_command(path, argument);
+  if (!meant.empty()) return said + argument + "'" + of + did_you_mean(meant);
+  return said + argument + "'" + of + (is_program ? "" : "; there are " + commands_of(command));
+}
+
+// Of arguments that nothing takes, an option tells most.
+const std::string& most_telling(const std::vector<std::string>& arguments) {
+  const auto option = std::find_if(arguments.begin(), arguments.end(),
+                                   [](const std::string& one) { return one.size() > 1 && one.starts_with('-'); });
+  return option == arguments.end() ? arguments.front() : *option;
 }
 
 ParsedCommand parsed(const Declared& declared) {
@@ -166,6 +190,63 @@ ParsedCommand parsed(const Declared& declared) {
 std::string name_of(const Option& option) {
   const std::string last = option.names.substr(option.names.rfind(',') + 1);
   return last.substr(std::min(last.find_first_not_of('-'), last.size()));
+}
+
+bool is_positional(const Option& option) { return !option.names.starts_with('-'); }
+
+bool takes_several(const Option& option) { return std::holds_alternative<std::vector<std::string>*>(option.target); }
+
+std::string value_name(const Option& option) {
+  if (is_flag(option)) return {};
+  if (!option.takes.empty()) return option.takes;
+  for (const Check& check : option.checks) {
+    if (!check.choices.empty()) return join(check.choices, "|");
+  }
+  if (is_positional(option)) return "FILE";
+  return std::visit(
+      []<class T>(T place) -> std::string {
+        if constexpr (std::is_pointer_v<T>) {
+          using Value = std::remove_cvref_t<decltype(*place)>;
+          if constexpr (kIsList<Value>) return "N,N,...";
+          if constexpr (std::is_same_v<Value, double> || std::is_same_v<Value, std::optional<double>>) return "X";
+          if constexpr (std::is_same_v<Value, std::string> || std::is_same_v<Value, std::vector<std::string>>) {
+            return "TEXT";
+          }
+        }
+        return "N";
+      },
+      option.target);
+}
+
+std::string default_text(const Option& option) { return text_at(option.target); }
+
+const Option& help_option() {
+  static const Option option{.names = "-h,--help", .target = static_cast<bool*>(nullptr), .help = "Print this help"};
+  return option;
+}
+
+const Option& version_option() {
+  static const Option option{.names = "--version",
+                             .target = static_cast<bool*>(nullptr),
+                             .help = "Print the versions of hourglass and of its libraries"};
+  return option;
+}
+
+std::string name_of(const CommandPath& path) {
+  std::vector<std::string> names;
+  for (const Command* one : path) names.push_back(one->name);
+  return join(names, " ");
+}
+
+std::vector<CommandPath> all_commands(const Command& program) {
+  std::vector<CommandPath> all;
+  const auto add = [&](const auto& self, CommandPath path, const Command& command) -> void {
+    path.push_back(&command);
+    all.push_back(path);
+    for (const Command& one : command.commands) self(self, path, one);
+  };
+  add(add, {}, program);
+  return all;
 }
 
 bool is_flag(const Option& option) {
@@ -186,11 +267,10 @@ void Command::remove(std::string_view sought) {
 }
 
 ParsedCommand::ParsedCommand(const Command& command) : name(command.name), run(command.run) {
-  // --help shows the choices behind all others.
   for (const bool in_choice : {false, true}) {
     for (const Option& option : command.options) {
-      if (!option.names.starts_with('-') || option.choice.empty() == in_choice) continue;
-      options.push_back({.option = option, .name = name_of(option), .value = default_text(option.target)});
+      if (is_positional(option) || option.choice.empty() == in_choice) continue;
+      options.push_back({.option = option, .name = name_of(option), .value = default_text(option)});
     }
   }
 }
@@ -223,23 +303,24 @@ void ParsedCommand::set(std::string_view sought, const std::string& value) {
 std::variant<ParsedCommand, std::string> parse(const Command& program, const std::string& version, int argc,
                                                const char* const* argv) {
   CLI::App app(program.help, program.name);
-  app.set_version_flag("--version", version, "Print the versions of hourglass and its libraries");
+  app.set_version_flag(version_option().names, version);
   const Declared declared = declare(app, program);
-  std::string names;
+  CommandPath path;
   try {
     app.parse(argc, argv);
-    return parsed(called(declared, names));
-  } catch (const CLI::Success& help_or_version) {
-    std::ostringstream text;
-    app.exit(help_or_version, text);
-    return text.str();
+    return parsed(called(declared, path));
+  } catch (const CLI::CallForHelp&) {
+    called(declared, path);
+    return help_text(path, help_columns());
+  } catch (const CLI::CallForVersion&) {
+    return version + "\n";
   } catch (const CLI::ParseError& error) {
-    const Declared& command = called(declared, names);
-    if (&command == &declared && !app.remaining().empty()) {
-      throw UsageError(
-          fmt::format("there is no command or option '{}'\nTry 'hourglass --help'.", app.remaining().front()));
-    }
-    throw UsageError(fmt::format("{}\nTry 'hourglass {}--help'.", error.what(), names));
+    const std::vector<std::string> unknown = called(declared, path).app.remaining();
+    const std::string why = !unknown.empty() ? refusal_of(path, most_telling(unknown))
+                            : path.back()->commands.empty()
+                                ? error.what()
+                                : "a command is missing; there are " + commands_of(*path.back());
+    throw UsageError(fmt::format("{}\nTry '{} --help'.", why, name_of(path)));
   }
 }
 

@@ -43,6 +43,10 @@ using Target = std::variant<std::string*, int*, int64_t*, uint64_t*, double*, st
 
 struct Option {
   std::string names;  // "-o,--output"; without dashes, "INPUT", where the place among the arguments tells which it is
+  // What its value is called, where neither checks nor the kind of number say it: "WIDTHxHEIGHT". Shells complete FILE,
+  // FOLDER, NET (a built-in network, or a file), COMMAND (or a topic of the help), and words in small letters, as in
+  // "leaves|FILE". See value_name().
+  std::string takes = {};
   Target target;
   std::string help;
   std::vector<Check> checks = {};  // all must hold, in this order
@@ -54,6 +58,7 @@ struct Option {
   std::vector<std::string> only_with = {};
   // The values of the command's --method that it means something to (engine/cli/method.h); none: to all of them.
   std::vector<std::string> methods = {};
+  bool common = false;  // --help lists it first, before all headings: what most people need
 
   ~Option();
 };
@@ -61,14 +66,22 @@ struct Option {
 // "output" of "-o,--output", "INPUT" of "INPUT".
 std::string name_of(const Option& option);
 bool is_flag(const Option& option);
+// Called by its place among the arguments.
+bool is_positional(const Option& option);
+// One that takes several values, as INPUT...
+bool takes_several(const Option& option);
+// "FILE", "learn|filter|fit", "N"; empty for a flag.
+std::string value_name(const Option& option);
+// As ParsedOption::value has it where nothing is given.
+std::string default_text(const Option& option);
 
 struct ParsedCommand;
 
 // Its destructor, and Option's, are compiled once: every command makes both. They are copied where others are moved.
 struct Command {
   std::string name, help;
-  std::string footer = {};             // at the end of --help: examples
-  std::vector<Option> options = {};    // in the order of --help
+  std::string footer = {};  // at the end of --help: explanations and examples (engine/cli/prose.h)
+  std::vector<Option> options = {};
   std::vector<Command> commands = {};  // where there are any, one of them must follow
   std::function<ExitCode(ParsedCommand&)> run = {};
 
@@ -93,7 +106,7 @@ struct ParsedOption {
 
 struct ParsedCommand {
   std::string name;
-  // All that are called by a name but --help, in the order in which --help shows them.
+  // All that are called by a name but --help, as they are declared; the choices come last.
   std::vector<ParsedOption> options;
   std::function<ExitCode(ParsedCommand&)> run;
 
@@ -107,6 +120,18 @@ struct ParsedCommand {
   // value that is refused. There must be such an option.
   void set(std::string_view name, const std::string& value);
 };
+
+// What every command has, and what the program has besides, which the parser itself sees to: --help and --version.
+const Option& help_option();
+const Option& version_option();
+
+// The program and the commands that lead from it to one: hourglass, bench, threads.
+using CommandPath = std::vector<const Command*>;
+
+// "hourglass bench threads".
+std::string name_of(const CommandPath& path);
+// Each command of the program, itself first, those of a command behind it.
+std::vector<CommandPath> all_commands(const Command& program);
 
 // Arguments that make no command: what() says why, and which --help explains it.
 class UsageError : public std::runtime_error {

@@ -16,6 +16,7 @@ Command compare_command();
 Command degrade_command();
 Command denoise_command();
 Command experiment_command();
+Command help_command();
 Command inpaint_command();
 Command learn_command();
 Command model_command();

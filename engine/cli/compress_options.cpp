@@ -15,8 +15,7 @@ Subsampling subsampling_of(const std::string& name) {
 }
 
 Check share() {
-  return number_that([](double ratio) { return ratio > 0 && ratio <= 1; }, "a share above 0 and at most 1",
-                     "in (0, 1]");
+  return number_that([](double ratio) { return ratio > 0 && ratio <= 1; }, "a share above 0 and at most 1");
 }
 
 }  // namespace

@@ -45,7 +45,7 @@ Examples:
   hourglass degrade photo.png -o photo.jpg --quality 10               for restore
   hourglass degrade photo.png -o photo.jpg --ratio 0.25               a quarter of photo.png's bytes
   hourglass degrade photo.png -o noisy.png --noise 25                 for denoise
-  hourglass degrade photo.png -o holes.png --drop 0.5 --mask mask.png for inpaint
+  hourglass degrade photo.png -o holes.png --drop 0.5 --mask mask.png   for inpaint
   hourglass degrade photo.png -o small.png --downscale 4              for upscale
   hourglass degrade photo.png -o blurred.npy --degradation blur.onnx  for restore --degradation
   hourglass degrade photo.png -o - --quality 40 --subsampling 444 > photo.jpg)";
@@ -203,7 +203,7 @@ ExitCode run(Options& options) {
 }
 
 Check probability() {
-  return number_that([](double share) { return share > 0 && share < 1; }, "a share between 0 and 1", "in (0, 1)");
+  return number_that([](double share) { return share > 0 && share < 1; }, "a share between 0 and 1");
 }
 
 }  // namespace
@@ -217,9 +217,11 @@ Command degrade_command() {
   command.add(
       {{.names = "IMAGE", .target = &options->input, .help = "The image to degrade (JPEG or PNG)", .required = true},
        {.names = "-o,--output",
+        .takes = "FILE",
         .target = &options->output,
         .help = "The JPEG to write; a PNG for noise, holes and small images",
-        .required = true}});
+        .required = true,
+        .common = true}});
   add_compress_options(command, how, options->compress);
   command.add(
       {{.names = "--noise",
@@ -238,11 +240,13 @@ Command degrade_command() {
         .checks = {one_of({2, 4, 8})},
         .choice = how},
        {.names = "--degradation",
+        .takes = "FILE",
         .target = &options->degradation,
         .help = "An ONNX file, image in, measurement out, as 'restore' takes it; OUTPUT may then end in .npy",
         .choice = how},
        {.names = "--seed", .target = &options->seed, .help = "Of the noise and the holes", .checks = {whole_number()}},
        {.names = "--mask",
+        .takes = "FILE",
         .target = &options->mask,
         .help = "For --drop, the mask to write: white = kept (default: OUTPUT with .mask.png)",
         .only_with = {"drop"}},
@@ -260,7 +264,7 @@ Command degrade_command() {
         .help = "Keep colour profile, EXIF and pixel density, which count for --ratio too; without, the image is "
                 "turned upright"},
        {.names = "--gray", .target = &options->gray, .help = "Of the luma alone (BT.601), as a gray image"},
-       {.names = "--force", .target = &options->force, .help = "Replace an existing output"},
+       {.names = "--force", .target = &options->force, .help = "Replace an existing output", .common = true},
        {.names = "--json", .target = &options->json, .help = "Report as one line of JSON"}});
   command.run = [options](ParsedCommand&) { return run(*options); };
   return command;

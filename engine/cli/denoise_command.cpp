@@ -70,14 +70,16 @@ Command denoise_command() {
                 .target = &arguments->method,
                 .help = "filter (patches that are alike clean each other; seconds) or fit (a network; minutes). Left "
                         "out, it is filter unless an option of a fit is given",
-                .checks = {one_of({kFilter, kFit})}}});
+                .checks = {one_of({kFilter, kFit})},
+                .common = true}});
   add_fit_options(command, arguments->fit,
                   {.input = "The photograph (PNG or JPEG)", .suffix = kSuffix, .input_noise_default = "0.033 (1/30)"});
   command.add({{.names = "--sigma",
                 .target = &arguments->sigma,
-                .help = "Standard deviation of the noise in grey levels (0 to 255); default: as "
-                        "estimated from the photograph",
-                .checks = {range(0.1, 255.0)}}});
+                .help = "Standard deviation of the noise in grey levels (0 to 255) (default: as estimated from the "
+                        "photograph)",
+                .checks = {range(0.1, 255.0)},
+                .common = true}});
   add_many_options(command, arguments->many);
   put_methods_apart(command);
   command.run = [arguments](ParsedCommand& line) {

@@ -118,6 +118,7 @@ Command experiment_command() {
   add_fit_options(command, a.fit,
                   {.input = "The original (PNG or JPEG)", .suffix = {}, .input_noise_default = "0.033"});
   command.option("output").required = true;
+  command.option("output").takes = "FOLDER";
   command.option("output").help = "The folder to write to; created where it is missing";
   command.option("force").help = "Write into a folder that is not empty";
   // What these name has its place in the folder.
@@ -127,7 +128,8 @@ Command experiment_command() {
   command.add({{.names = "--snapshots",
                 .target = &a.snapshots,
                 .help = "Iterations to keep a picture of; later ones than the run's count not",
-                .checks = {positive()}}});
+                .checks = {positive()},
+                .common = true}});
   command.run = [arguments](ParsedCommand& line) {
     const FitCall call = take_up(line, arguments->fit);
     return run(*arguments, call);

@@ -17,51 +17,65 @@ namespace {
 
 // Not one_of(): with the comma in what is chosen from, its list would be hard to read.
 Check what_is_fitted() {
-  return {.type = {}, .refusal = [](const std::string& text) -> std::string {
-            if (text == "net" || text == "input" || text == "net,input" || text == "input,net") return {};
-            return "expected one of: net / input / net,input; got " + text;
-          }};
+  return {.refusal = [](const std::string& text) -> std::string {
+    if (text == "net" || text == "input" || text == "net,input" || text == "input,net") return {};
+    return "expected one of: net / input / net,input; got " + text;
+  }};
 }
 
 void add_file_options(Command& command, FitArguments& a) {
   const std::size_t first = command.options.size();
   command.add(
-      {{.names = "--reference", .target = &a.reference, .help = "The original, if known: its PSNR is shown on the way"},
-       {.names = "--history", .target = &a.history, .help = "CSV of every iteration", .methods = {kFit}},
+      {{.names = "--reference",
+        .takes = "FILE",
+        .target = &a.reference,
+        .help = "The original, if known: its PSNR is shown on the way"},
+       {.names = "--history",
+        .takes = "FILE",
+        .target = &a.history,
+        .help = "CSV of every iteration",
+        .methods = {kFit}},
        {.names = "--save-network",
+        .takes = "FILE",
         .target = &a.save_network,
         .help = "The fitted network as an ONNX file, with its weights and its input: any ONNX runtime makes its image "
                 "of it, and --model goes on from it",
         .methods = {kFit}},
        {.names = "--report",
+        .takes = "FILE|FOLDER",
         .target = &a.report,
         .help = "A page that shows the run, as it goes on and at its end (HTML); of several files a folder, with a "
                 "page for "
-                "each and an index"},
+                "each and an index",
+        .common = true},
        {.names = "--profile",
+        .takes = "FILE",
         .target = &a.profile,
         .help = "Where an iteration's time goes: a trace of it for chrome://tracing and ui.perfetto.dev "
                 "(JSON), and a table by op on stderr",
         .methods = {kFit}},
        {.names = "--checkpoint",
+        .takes = "FILE",
         .target = &a.checkpoint,
         .help = "Where to put the run away while it goes on (default: OUTPUT.ckpt, for runs of more than two "
                 "minutes); removed when it ends well",
         .methods = {kFit}},
        {.names = "--checkpoint-every",
+        .takes = "SECONDS",
         .target = &a.checkpoint_every,
         .help = "Seconds from one checkpoint to the next",
         .checks = {non_negative()},
         .methods = {kFit}},
        {.names = "--resume",
+        .takes = "FILE",
         .target = &a.resume,
         .help = "Goes on from a checkpoint, with its settings",
         .methods = {kFit}},
-       {.names = "--force", .target = &a.force, .help = "Overwrite files that exist"},
+       {.names = "--force", .target = &a.force, .help = "Overwrite files that exist", .common = true},
        {.names = "--keep-times",
         .target = &a.keep_times,
         .help = "Give OUTPUT the time at which INPUT was last changed"},
-       {.names = "-q,--quiet", .target = &a.quiet, .help = "Only errors"},
+       {.names = "-q,--quiet", .target = &a.quiet, .help = "Only errors", .common = true},
        {.names = "-v,--verbose",
         .target = Counts{&a.verbose},
         .help = "Say what the plan runs: per step the implementation and the layout, and the reorders; -vv: also "
@@ -82,6 +96,7 @@ FitArguments::~FitArguments() = default;
 void put_methods_apart(Command& command) {
   for (Option& option : command.options) {
     if (option.methods.empty()) continue;
+    option.common = false;
     option.heading = option.methods.front() == kLearn ? "Options of learning"
                      : option.heading.empty()         ? "Options of a fit"
                                                       : kFitFilesHeading;
@@ -106,13 +121,17 @@ void add_fit_options(Command& command, FitArguments& a, const FitHelp& help) {
   command.add(
       {{.names = "INPUT", .target = &a.input, .help = help.input, .required = true},
        {.names = "-o,--output",
+        .takes = "FILE",
         .target = &a.output,
         .help = "The PNG to write, or the JPEG where it ends in .jpg (default: INPUT with " + help.suffix + ")",
-        .heading = kFilesHeading},
+        .heading = kFilesHeading,
+        .common = true},
        {.names = "--model",
+        .takes = "NET",
         .target = &a.model,
         .help = "A built-in network ('hourglass model list' names them), or an ONNX file",
-        .methods = {kFit}},
+        .methods = {kFit},
+        .common = true},
        model_output_option(a.model_output, {kFit}),
        {.names = "--weights",
         .target = &a.weights,
@@ -120,6 +139,7 @@ void add_fit_options(Command& command, FitArguments& a, const FitHelp& help) {
         .checks = {one_of({"file", "draw"})},
         .methods = {kFit}},
        {.names = "--freeze",
+        .takes = "NAMES",
         .target = &a.freeze,
         .help =
             "Parameters of an ONNX file that are not trained, by their names or patterns (*, ?) with commas between "
@@ -129,7 +149,8 @@ void add_fit_options(Command& command, FitArguments& a, const FitHelp& help) {
         .target = &a.iterations,
         .help = "How long to fit",
         .checks = {range(1, 10000000)},
-        .methods = {kFit}},
+        .methods = {kFit},
+        .common = true},
        {.names = "--runs",
         .target = &a.runs,
         .help = "Fits with different seeds whose results are averaged",
@@ -154,7 +175,7 @@ void add_fit_options(Command& command, FitArguments& a, const FitHelp& help) {
         .methods = {kFit}},
        {.names = "--input-noise",
         .target = &a.input_noise,
-        .help = "Standard deviation of each iteration's noise on the input; default: " + help.input_noise_default,
+        .help = "Standard deviation of each iteration's noise on the input (default: " + help.input_noise_default + ")",
         .checks = {non_negative()},
         .methods = {kFit}},
        {.names = "--input",
@@ -168,6 +189,7 @@ void add_fit_options(Command& command, FitArguments& a, const FitHelp& help) {
         .checks = {one_of({"uniform", "normal"})},
         .methods = {kFit}},
        {.names = "--optimize",
+        .takes = "net|input|net,input",
         .target = &a.optimize,
         .help = "What is fitted: net (the weights), input, or net,input",
         .checks = {what_is_fitted()},
@@ -187,14 +209,16 @@ void add_fit_options(Command& command, FitArguments& a, const FitHelp& help) {
         .methods = {kFit, kLearn}},
        {.names = "--threads",
         .target = &a.threads,
-        .help = "0: as many as OMP_NUM_THREADS says, else all CPUs that this process may use",
-        .checks = {range(0, 4096)}},
+        .help = "How many; 0: as OMP_NUM_THREADS says, else all CPUs that this process may use",
+        .checks = {range(0, 4096)},
+        .common = true},
        {.names = "--precision",
         .target = &a.precision,
         .help = "auto (bf16 where the CPU has it), f32 or bf16",
         .checks = {one_of({"auto", "f32", "bf16"})},
         .methods = {kFit, kLearn}},
        {.names = "--memory-limit",
+        .takes = "SIZE",
         .target = &a.memory_limit,
         .help =
             "What the run may hold, as 4G or 800M (a number alone: bytes); one that needs more is refused "

@@ -74,12 +74,15 @@ Command inpaint_command() {
       command, arguments->fit,
       {.input = "The photograph (PNG or JPEG)", .suffix = kSuffix, .input_noise_default = "0.03; 0 for large holes"});
   command.add({{.names = "--mask",
+                .takes = "FILE",
                 .target = &arguments->mask,
                 .help = "An image of the same size: white (from mid-gray up) = keep, black = fill in",
-                .required = true},
+                .required = true,
+                .common = true},
                {.names = "--large-holes",
                 .target = &arguments->large_holes,
-                .help = "The paper's settings for these: --model inpaint-large --iterations 3000 --input-noise 0"},
+                .help = "The paper's settings for these: --model inpaint-large --iterations 3000 --input-noise 0",
+                .common = true},
                {.names = "--redraw",
                 .target = Clears{&arguments->task.keep_known},
                 .help = "Let the network draw the known pixels too (the paper's way); else they stay as they are"}});

@@ -171,13 +171,16 @@ Command model_check_command() {
   const auto options = std::make_shared<Options>();
   Command command{.name = "check", .help = "Whether an ONNX file can be trained here, node by node", .footer = kFooter};
   command.add({{.names = "MODEL",
+                .takes = "NET",
                 .target = &options->model,
                 .help = "An ONNX file, or a name that 'hourglass model list' prints"},
                model_output_option(options->output),
                {.names = "--size",
+                .takes = "WIDTHxHEIGHT",
                 .target = &options->size,
-                .help = "The image's, WIDTHxHEIGHT; default: 512x512, or what the file fixes"},
+                .help = "The image's, WIDTHxHEIGHT (default: 512x512, or what the file fixes)"},
                {.names = "--freeze",
+                .takes = "NAMES",
                 .target = &options->freeze,
                 .help = "Parameters that are not to be trained, as the fitting commands take them"},
                {.names = "--precision",

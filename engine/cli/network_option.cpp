@@ -66,6 +66,7 @@ ImageSize usual_size(const NetworkFactory& make, const FixedSides& fixed) {
 
 Option model_output_option(std::string& target, std::vector<std::string> methods) {
   return {.names = "--model-output",
+          .takes = "NAME",
           .target = &target,
           .help = "The output of an ONNX file that is the image, where there are several",
           .methods = std::move(methods)};

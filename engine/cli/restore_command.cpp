@@ -158,18 +158,18 @@ std::optional<ImageFormat> folder_format(const Arguments& arguments) {
 Command restore_command() {
   const auto arguments = std::make_shared<Arguments>();
   Command command{.name = "restore", .help = "Restore a compressed photograph from itself", .footer = kFooter};
-  command.add(
-      {{.names = "--method",
-        .target = &arguments->method,
-        .help =
-            "learn (a JPEG only: the filter, and a network that learns from the picture made smaller; half a minute "
-            "or so), filter (without the network; seconds) or fit (a network is fitted to the JPEG; minutes). Left "
-            "out, it is learn for a JPEG unless an option of another method is given, and fit for all else",
-        .checks = {one_of({kLearn, kFilter, kFit})}},
-       {.names = "--fast", .target = &arguments->fast, .help = "Short for --method filter"},
-       {.names = "--best",
-        .target = &arguments->best,
-        .help = fmt::format("Short for --method learn --lessons {}", kBestLessons)}});
+  command.add({{.names = "--method",
+                .target = &arguments->method,
+                .help = "How to restore, see below: learn takes half a minute or so, filter seconds, fit minutes; "
+                        "without it, learn "
+                        "for a JPEG unless an option of another method is given, and fit for all else",
+                .checks = {one_of({kLearn, kFilter, kFit})},
+                .common = true},
+               {.names = "--fast", .target = &arguments->fast, .help = "Short for --method filter", .common = true},
+               {.names = "--best",
+                .target = &arguments->best,
+                .help = fmt::format("Short for --method learn --lessons {}", kBestLessons),
+                .common = true}});
   add_fit_options(command, arguments->fit,
                   {.input = "The JPEG (or PNG, then without cells) to restore",
                    .suffix = kSuffix,
@@ -177,10 +177,12 @@ Command restore_command() {
   add_jpeg_options(command, arguments->jpeg);
   command.add(
       {{.names = "--degradation",
+        .takes = "FILE",
         .target = &arguments->degradation,
         .help = "An ONNX file, image in, measurement out, in the JPEG's place: FILE (PNG or .npy) is what it made",
         .methods = {kFit}},
        {.names = "--size",
+        .takes = "WIDTHxHEIGHT",
         .target = &arguments->size,
         .help = "With --degradation: WIDTHxHEIGHT of the image sought, where FILE does not say it",
         .methods = {kFit}}});
@@ -190,6 +192,7 @@ Command restore_command() {
                 .checks = {range(0, 1000000)},
                 .methods = {kLearn}},
                {.names = "--start",
+                .takes = "leaves|FILE",
                 .target = &arguments->learn.start,
                 .help = "The network and the weights to start from: leaves (which has learned from drawn shapes "
                         "alone), or an ONNX file of the same inputs ('hourglass learn' makes them)",

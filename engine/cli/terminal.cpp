@@ -3,6 +3,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <string_view>
 
@@ -17,6 +18,15 @@ std::size_t terminal_columns() {
   winsize size{};
   constexpr std::size_t kUsual = 80;
   return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kUsual;
+}
+
+std::size_t help_columns() {
+  constexpr std::size_t kNarrowest = 40, kUsual = 80, kWidest = 120;  // longer lines are hard to read
+  std::size_t columns = 0;
+  if (const char* said = std::getenv("COLUMNS")) columns = std::strtoul(said, nullptr, 10);
+  winsize size{};
+  if (columns == 0 && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) columns = size.ws_col;
+  return columns == 0 ? kUsual : std::clamp(columns, kNarrowest, kWidest);
 }
 
 std::size_t terminal_rows() {

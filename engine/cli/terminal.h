@@ -1,4 +1,4 @@
-// The terminal behind stderr, where progress is rewritten in place.
+// The terminal behind stderr, where progress is rewritten in place, and how wide a text on stdout may be.
 #pragma once
 
 #include <cstddef>
@@ -12,6 +12,8 @@ inline constexpr double kTerminalInterval = 0.1;  // seconds between rewrites
 bool is_terminal();
 // How many columns it has; 80 where it does not say.
 std::size_t terminal_columns();
+// What a page of help may take of stdout: as COLUMNS says, else as its terminal has, else 80; at least 40, at most 120.
+std::size_t help_columns();
 // And rows; 24 where it does not say.
 std::size_t terminal_rows();
 // "[=====>    ]"; share: 0 to 1.

@@ -75,12 +75,15 @@ Command upscale_command() {
   add_fit_options(
       command, arguments->fit,
       {.input = "The photograph (PNG or JPEG)", .suffix = kSuffix, .input_noise_default = "0.03; 0.05 for factor 8"});
-  command.add(
-      {{.names = "--factor", .target = &arguments->task.factor, .help = "2, 4 or 8", .checks = {one_of({2, 4, 8})}},
-       {.names = "--kernel",
-        .target = &arguments->kernel,
-        .help = "That made the image small: lanczos2 or lanczos3",
-        .checks = {one_of({"lanczos2", "lanczos3"})}}});
+  command.add({{.names = "--factor",
+                .target = &arguments->task.factor,
+                .help = "2, 4 or 8",
+                .checks = {one_of({2, 4, 8})},
+                .common = true},
+               {.names = "--kernel",
+                .target = &arguments->kernel,
+                .help = "That made the image small: lanczos2 or lanczos3",
+                .checks = {one_of({"lanczos2", "lanczos3"})}}});
   add_many_options(command, arguments->many);
   command.run = [arguments](ParsedCommand& line) {
     return run_files(arguments->many, {.line = line,

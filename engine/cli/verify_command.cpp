@@ -59,8 +59,8 @@ ExitCode run(const Options& options) {
 Command verify_command() {
   const auto options = std::make_shared<Options>();
   Command command{.name = "verify", .help = "Say whether a JPEG could have come from an image", .footer = kFooter};
-  command.add({{.names = "photo", .target = &options->jpeg, .help = "The JPEG", .required = true},
-               {.names = "image", .target = &options->image, .help = "The image: PNG or JPEG", .required = true},
+  command.add({{.names = "PHOTO", .target = &options->jpeg, .help = "The JPEG", .required = true},
+               {.names = "IMAGE", .target = &options->image, .help = "The image: PNG or JPEG", .required = true},
                {.names = "--json", .target = &options->json, .help = "One JSON object: coefficients, same, share"}});
   command.run = [options](ParsedCommand&) { return run(*options); };
   return command;

@@ -62,7 +62,7 @@ TEST_CASE("bench threads: strong scaling as JSON and CSV") {
 
 TEST_CASE("bench threads: modes have names") {
   const Run help = run({"bench", "threads", "--help"});
-  CHECK_CONTAINS(help.out, "--mode TEXT:{strong,weak,throughput}=strong");
+  CHECK_CONTAINS(help.out, "--mode strong|weak|throughput");
   for (const char* mode : {"0", "1", "fast"}) {
     check_fails(bench({"threads", "--mode", mode}), 2, "{strong,weak,throughput}");
   }

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "engine/cli/command_text.h"
 #include "engine/cli/commands.h"
@@ -27,7 +28,7 @@ struct Example {
   Command command() {
     Command command{.name = "try", .help = "Tries"};
     command.add({{.names = "INPUT", .target = &input, .help = "What", .required = true},
-                 {.names = "-f,--file", .target = &file, .help = "Where", .heading = kFilesHeading},
+                 {.names = "-f,--file", .takes = "FILE", .target = &file, .help = "Where", .heading = kFilesHeading},
                  {.names = "--noise", .target = &noise, .help = "", .checks = {positive()}, .choice = "How"},
                  {.names = "--drop", .target = &drop, .help = "", .choice = "How"},
                  {.names = "--name", .target = &name, .help = "", .checks = {one_of({"small", "large"})}},
@@ -101,8 +102,8 @@ TEST_CASE("a flag that counts says how often it was given") {
 
 TEST_CASE("arguments that make no command are refused with a reason and the help to read") {
   Example example;
-  CHECK(example.refusal({"try"}) == "INPUT is required\nTry 'hourglass try --help'.");
-  CHECK(example.refusal({"fly"}) == "there is no command or option 'fly'\nTry 'hourglass --help'.");
+  CHECK(example.refusal({"try"}) == "INPUT is required\nTry 'program try --help'.");
+  CHECK(example.refusal({"fly"}) == "there is no command or option 'fly'\nTry 'program --help'.");
   CHECK(example.refusal({"try", "in", "--noise=-1"}).starts_with("--noise: expected a number above 0, got -1\n"));
   CHECK(example.refusal({"try", "in", "--threads", "9"}).starts_with("--threads: Value 9 not in range 1 to 8\n"));
   CHECK(example.refusal({"try", "in", "--name", "x"}).starts_with("--name: x not in {small,large}\n"));
@@ -111,17 +112,19 @@ TEST_CASE("arguments that make no command are refused with a reason and the help
   CHECK(example.refusal({"try", "in"}) != "none");
   CHECK(example.refusal({"try", "in", "--noise", "1", "--drop", "1"}) != "none");
   CHECK(example.refusal({"try", "in", "--noise", "1", "--rate", "1"}) ==
-        "--rate excludes --noise\nTry 'hourglass try --help'.");
+        "--rate excludes --noise\nTry 'program try --help'.");
   CHECK(example.refusal({"try", "in", "--drop", "1", "--rate", "1"}) == "none");
 }
 
 TEST_CASE("help and version are texts") {
+  setenv("COLUMNS", "80", 1);
   Example example;
   CHECK(std::get<std::string>(example.asked({"--version"})) == "version 1\n");
   const std::string help = std::get<std::string>(example.asked({"try", "--help"}));
-  for (const char* part : {"Usage: program try [OPTIONS] INPUT\n", "--name TEXT:{small,large}=small",
-                           "--rate FLOAT=0.01", "--snapshots INT=[10,20] ...", "--bytes UINT:SIZE ", "--no-keep{false}",
-                           "Files and messages:\n  -f,--file TEXT "}) {
+  for (const char* part :
+       {"Usage: program try [OPTIONS] INPUT\n", "--name small|large   (default: small)", "--rate X  ",
+        "(default: 0.01)", "--snapshots N,N,...  (default: 10,20)", "--bytes N\n", "--no-keep\n", "--noise X\n",
+        "How (exactly one of these):\n", "Files and messages:\n  -f, --file FILE  Where\n"}) {
     CAPTURE(part);
     CHECK(help.find(part) != std::string::npos);
   }

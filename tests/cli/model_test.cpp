@@ -364,7 +364,7 @@ TEST_CASE("model make refuses what makes no network, and keeps what is there") {
   check_fails(run({"model", "make", "-o", other, "--kind", "blur", "--activation", "elu"}), 1, "--activation");
   check_fails(run({"model", "make", "-o", other, "--channels", "8,many"}), 2, "many");
   check_fails(run({"model", "make"}), 2, "--output");
-  check_fails(run({"model"}), 2, "subcommand");
+  check_fails(run({"model"}), 2, "a command is missing");
   CHECK(folder.names() == std::vector<std::string>{"net.onnx"});
 }
 
