@@ -310,7 +310,9 @@ std::string export_onnx(const Graph& graph, const ExportOptions& options) {
   } catch (const std::exception& error) {
     fail("graph '{}' does not make a valid ONNX file: {}", graph.name, error.what());
   }
-  return model.SerializeAsString();
+  std::string bytes;
+  if (!model.SerializeToString(&bytes)) fail("graph '{}' is larger than an ONNX file can be, 2 GiB", graph.name);
+  return bytes;
 }
 
 void write_onnx(const Graph& graph, const std::filesystem::path& path, const ExportOptions& options) {

@@ -1,5 +1,6 @@
 // hourglass denoise FILE: the noise of a photograph taken out, by a filter or by a fit. What it shares with other
 // commands is in run_task.h.
+#include <algorithm>
 #include <memory>
 
 #include "engine/cli/commands.h"
@@ -9,6 +10,7 @@
 #include "engine/cli/run_task.h"
 #include "engine/image/read_image.h"
 #include "engine/restore/denoise_task.h"
+#include "engine/restore/noise_filter.h"
 #include "graph/error.h"
 
 namespace hourglass::cli {
@@ -48,6 +50,10 @@ ExitCode run(const Arguments& a, ParsedCommand& line, const FitCall& call) {
   choose_method(line, kFilter);
   const DecodedImage input = read_image(a.fit.input);
   const std::unique_ptr<Task> task = make_denoise_task(input.image, a.sigma.value_or(0) / 255);
+  if (a.method == kFilter && std::min(input.image.width, input.image.height) < kLeastToFilter) {
+    fail("{}: is {}x{}, too small for the filter: there is only --method fit", a.fit.input, input.image.width,
+         input.image.height);
+  }
   if (a.method == kFilter && !task->discrepancy()) {
     fail("{}: no noise is to be seen in it; --sigma says how much there is", a.fit.input);
   }

@@ -38,8 +38,8 @@ void add_file_options(Command& command, FitArguments& a) {
        {.names = "--save-network",
         .takes = "FILE",
         .target = &a.save_network,
-        .help = "The fitted network as an ONNX file, with its weights and its input: any ONNX runtime makes its image "
-                "of it, and --model goes on from it",
+        .help = "The fitted network as an ONNX file for this size, with the weights of the last iteration and its "
+                "input: any ONNX runtime makes its image of it, and --model goes on from it",
         .methods = {kFit}},
        {.names = "--report",
         .takes = "FILE|FOLDER",

@@ -178,6 +178,13 @@ Json FitSession::details(const RestoreResult& result) const {
   return json;
 }
 
+// How the network came about, whatever the image is.
+std::string FitSession::description_of(const RestoreResult& result) const {
+  std::string text = record_ + fmt::format("iterations {}\n", result.iterations);
+  if (request_.options.find_rate) text += fmt::format("learning rate {:.3g}\n", learning_rate_);
+  return result.interrupted ? text + kUnfinishedLine : text;
+}
+
 void FitSession::save_network(const Outcome& outcome, Progress& progress) {
   const std::string& path = request_.save_network;
   if (path.empty() || !begun()) return;
@@ -185,7 +192,8 @@ void FitSession::save_network(const Outcome& outcome, Progress& progress) {
   const FittedNetwork fitted =
       fitted_network(restoration_.network(), *weights_, op_table(), threads_of(request_.options));
   std::vector<std::string> own_ops;
-  const std::string bytes = export_onnx(fitted.graph, {.description = outcome.record, .own_ops = &own_ops});
+  const std::string bytes =
+      export_onnx(fitted.graph, {.description = description_of(outcome.result), .own_ops = &own_ops});
   write_file_atomically(path, bytes_of(bytes), request_.may_replace(path));
   progress.say(fmt::format("{}: the fitted network and its input, PSNR of its image to the input {:.2f} dB", path,
                            request_.what.task.psnr_degraded(fitted.image.data())));
@@ -195,10 +203,12 @@ void FitSession::save_network(const Outcome& outcome, Progress& progress) {
   }
 }
 
-void FitSession::close(const Outcome& outcome, Progress& progress) {
-  save_network(outcome, progress);
+void FitSession::close(Progress& progress) {
   history_->flush();
   profile_->close(progress);
+}
+
+void FitSession::end(const Outcome& outcome) {
   ended_ = !outcome.result.interrupted;
   if (ended_) checkpoint_.remove();
 }
@@ -220,7 +230,7 @@ std::string FitSession::resume_command() const {
     if (needed && one.name != "output") command += " --" + one.name + " " + quoted(one.value);
   }
   if (!request_.reference.empty()) command += " --reference " + quoted(request_.reference);
-  for (const char* name : {"history", "report"}) {
+  for (const char* name : {"history", "save-network", "report", "profile"}) {
     if (line.given(name)) command += fmt::format(" --{} {}", name, quoted(line.find(name)->value));
   }
   return command;

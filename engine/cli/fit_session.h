@@ -35,9 +35,12 @@ class FitSession {
   Outcome finish(Progress& progress, const InterruptGuard& interrupt);
   // The fit with the filter's result, which is better yet.
   Outcome leave(Outcome filtered) const;
-  // Once the outcome is safe: completes the history and the profile, saves the network, and removes the checkpoint of a
-  // run that has ended. Throws Error.
-  void close(const Outcome& outcome, Progress& progress);
+  // Once the outcome is safe: completes the history and the profile. Throws Error.
+  void close(Progress& progress);
+  // Writes the network where the request wants it. Throws Error.
+  void save_network(const Outcome& outcome, Progress& progress);
+  // Removes the checkpoint of a run that has ended.
+  void end(const Outcome& outcome);
 
   // Canvas, memory and reorders, for people.
   [[nodiscard]] static std::string plan_summary(const RestoreResult& result);
@@ -50,8 +53,7 @@ class FitSession {
   void after(const RestoreStep& step, Progress& progress);
   void show(Progress& progress, const RestoreStep& step);
   void put_away(Progress& progress);
-  // Where the request wants it.
-  void save_network(const Outcome& outcome, Progress& progress);
+  [[nodiscard]] std::string description_of(const RestoreResult& result) const;
   [[nodiscard]] Json details(const RestoreResult& result) const;
 
   const FitRequest& request_;

@@ -16,6 +16,7 @@
 #include "engine/cli/run_report.h"
 #include "engine/restore/filter.h"
 #include "engine/restore/learn.h"
+#include "engine/restore/noise_filter.h"
 #include "graph/error.h"
 #include "graph/text.h"
 
@@ -52,7 +53,8 @@ ExitCode end_of(Progress& progress, const Outcome& outcome, int signal, const st
 
 ExitCode filter(const FitArguments& arguments, const FitCall& call, const TaskRun& what) {
   const Image& image = what.input.image;
-  check_memory(arguments, what, filter_memory(image.plane_size(), image.channels), "give it more");
+  const auto memory = what.jpeg != nullptr ? filter_memory : noise_filter_memory;
+  check_memory(arguments, what, memory(image.plane_size(), image.channels), "give it more");
   const RunRequest request = resolve_run(arguments, call, what);
   Progress progress(progress_options(request));
   say_input(progress, request);
@@ -131,10 +133,12 @@ ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& 
   if (leaves_nothing(request, outcome)) return exit_code_of(interrupt.signal());
   progress.finish();
   if (outcome.method == kFit) write_result(request, outcome, replaced);
-  session.close(outcome, progress);
+  session.close(progress);
   for (FitObserver* observer : observers) observer->on_result(outcome, session.log());
   if (request.verbose > 0) progress.say(session.plan_summary(outcome.result));
   tell_result(progress, request, outcome);
+  session.save_network(outcome, progress);
+  session.end(outcome);
   return end_of(progress, outcome, interrupt.signal(), session.resume_command());
 }
 

@@ -1,5 +1,6 @@
 #include "engine/restore/denoise_task.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/restore/energy.h"
@@ -33,7 +34,7 @@ class DenoiseTask : public Task {
 
   [[nodiscard]] std::optional<Finished> filter(int levels, const Advance& advance) const override {
     const double sigma = sigma_ > 0 ? sigma_ : estimate_;
-    if (sigma == 0) return {};
+    if (sigma == 0 || std::min(noisy_.width, noisy_.height) < kLeastToFilter) return {};
     return finish(filter_noise(noisy_, sigma, advance), levels, {});
   }
 

@@ -13,9 +13,12 @@ namespace {
 
 // How many inputs each output of a convolution or a matrix product sums up, by the shape of its weights; 0 where that
 // is not known.
-int64_t fan_in_of(std::string_view op, const Shape& weights) {
+int64_t fan_in_of(const Node& node, const Shape& weights) {
   const int rank = weights.rank();
-  if (op == "MatMul") return rank >= 2 ? weights[rank - 2] : 0;
+  if (node.op->name == "MatMul") {
+    if (rank < 2) return 0;
+    return weights[node.attrs.integer("trans_b") != 0 ? rank - 1 : rank - 2];
+  }
   if (rank < 2) return 0;
   int64_t count = weights[1];  // of a transposed convolution too, as PyTorch counts
   for (int axis = 2; axis < rank; ++axis) count *= weights[axis];
@@ -65,7 +68,7 @@ class Drawing {
       const int32_t producer = graph_.value(in[1]).producer;
       const bool turned = producer >= 0 && graph_.nodes[static_cast<std::size_t>(producer)].op->name == "Transpose";
       const ValueId weights = turned ? graph_.nodes[static_cast<std::size_t>(producer)].inputs[0] : in[1];
-      const int64_t count = fan_in_of(op, graph_.shape(in[1]));
+      const int64_t count = fan_in_of(node, graph_.shape(in[1]));
       draw(weights, count);
       if (in.size() > 2) draw(in[2], count);
       fan_in(node.outputs[0]) = count;

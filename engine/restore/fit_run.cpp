@@ -11,6 +11,15 @@
 namespace hourglass {
 namespace {
 
+// A network that brings its own z begins where a fit has ended: at a loss that no rate lowers much.
+bool is_fitted(const Problem& problem) { return problem.graph.value(problem.input).data != nullptr; }
+
+// Whether a trial is to find the rate; of a short fit it would be most of the work.
+bool is_unknown(const Problem& problem, const RestoreOptions& options) {
+  constexpr int64_t kWorthTrial = 100;
+  return options.find_rate && !is_fitted(problem) && options.iterations >= kWorthTrial;
+}
+
 std::unique_ptr<StoppingRule> rule_of(const Task& task, StoppingOptions options) {
   options.discrepancy = task.discrepancy();
   return make_stopping_rule(options);
@@ -23,8 +32,10 @@ FitRun::FitRun(const Task& task, const Problem& problem, const OpTable& table, c
       options_(options),
       index_(index),
       fit_(problem, table, share_of(options, index)),
-      guard_(fit_, options.find_rate),
+      guard_(fit_, is_unknown(problem, options)),
       rule_(rule_of(task, options.stopping)),
+      fitted_before_(is_fitted(problem)),
+      finds_rate_(is_unknown(problem, options)),
       first_rate_(options.fit.adam.learning_rate) {}
 
 void FitRun::choose_rate() {
@@ -47,7 +58,7 @@ double FitRun::rate() const {
 }
 
 RestoreStep FitRun::step(std::vector<TimedPart>* parts) {
-  if (options_.find_rate && iteration_ == 0) choose_rate();
+  if (finds_rate_ && iteration_ == 0) choose_rate();
   ++iteration_;
   fit_.set_learning_rate(rate());
   RestoreStep step;
@@ -106,9 +117,10 @@ void FitRun::check_end(double loss) const {
     fail("the fit diverged: at its end, in iteration {}, the loss is {}; {}", iteration_,
          std::isnan(loss) ? "no number" : "infinite", kHelp);
   }
-  // Too short a fit tells nothing.
+  // Too short a fit tells nothing, and one that began at its end has nothing to win.
   constexpr int64_t kTells = 50;
-  if (iteration_ >= kTells && guard_.recent_loss() > guard_.first_loss()) {
+  constexpr double kWorse = 2;
+  if (!fitted_before_ && iteration_ >= kTells && guard_.recent_loss() > kWorse * guard_.first_loss()) {
     fail(
         "the fit ended worse than it began: the loss was {:.3g} and is {:.3g}; try a lower --learning-rate than {:.3g}",
         guard_.first_loss(), guard_.recent_loss(), first_rate_);

@@ -53,6 +53,8 @@ class FitRun {
   Fit fit_;
   CollapseGuard guard_;
   std::unique_ptr<StoppingRule> rule_;
+  bool fitted_before_;  // the network brings its own z: it begins where a fit has ended
+  bool finds_rate_;
   double first_rate_;  // the schedule's, before falls lower it
   std::string rate_note_;
   int64_t iteration_ = 0;

@@ -1,5 +1,6 @@
 #include "engine/restore/noise_filter.h"
 
+#include <algorithm>
 #include <cmath>
 #include <span>
 #include <vector>
@@ -10,8 +11,7 @@
 namespace hourglass {
 namespace {
 
-constexpr int64_t kLeast = 8;  // pixels in width and height
-constexpr int64_t kStep = 3;   // between reference patches
+constexpr int64_t kStep = 3;  // between reference patches
 constexpr float kRange = 255;
 constexpr double kAddedAgain = 0.1;
 // The noise of the passes, in units of the true noise: a group of fewer patches than a patch has samples, as in colour,
@@ -71,7 +71,7 @@ void give_back(const std::vector<Plane>& from, std::vector<Plane>& noisy, double
 
 Image filter_noise(const Image& noisy, double sigma, const Advance& advance) {
   if (!(sigma > 0)) fail("there is no noise to be filtered: its standard deviation is {}", sigma);
-  if (noisy.width < kLeast || noisy.height < kLeast) return noisy;
+  if (std::min(noisy.width, noisy.height) < kLeastToFilter) return noisy;
   const bool in_colour = noisy.channels == 3;
   const std::span<const double> noises = in_colour ? kColourPasses : kGrayPasses;
   const std::size_t passes = noises.size() + 1;

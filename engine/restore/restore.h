@@ -28,7 +28,8 @@ struct RestoreOptions {
   int64_t iterations = 1000;
   FitOptions fit;
   // For networks of which nothing is known: fit.adam.learning_rate is the highest that is tried (find_first_rate()), a
-  // lower one begins with a warm-up, and a fit that gets nowhere is taken back (CollapseGuard's `wary`).
+  // lower one begins with a warm-up, and a fit that gets nowhere is taken back (CollapseGuard's `wary`). Not of fits
+  // below 100 iterations, and not where the network's input has a value of its own: then it was fitted already.
   bool find_rate = false;
   Schedule schedule = Schedule::cosine;
   int runs = 1;       // independent fits, with seeds fit.seed, fit.seed + 1, ...; their results are averaged

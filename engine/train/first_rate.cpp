@@ -8,7 +8,7 @@ namespace hourglass {
 namespace {
 
 constexpr int64_t kTrial = 30, kWarmUp = 10;  // iterations
-constexpr double kFall = 0.9;
+constexpr double kFall = 0.9, kLost = 10;     // in units of the first loss
 
 struct Trial {
   bool well = false;
@@ -22,7 +22,7 @@ Trial try_rate(Fit& fit, double rate, bool warm_up) {
     fit.set_learning_rate(warm_up ? warmed_up(rate, i) : rate);
     const double loss = fit.step();
     if (i == 1) first = loss;
-    if (!std::isfinite(loss)) return {};
+    if (!(loss <= kLost * first)) return {};
     if (i <= kTrial / 2) continue;
     trial.well = trial.well && loss < kFall * first;
     trial.loss += loss / static_cast<double>(kTrial - kTrial / 2);

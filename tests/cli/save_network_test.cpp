@@ -1,6 +1,8 @@
 // --save-network: the fitted network as a file, and fits that go on from it or begin anew with --weights draw.
 #include <doctest/doctest.h>
 
+#include <signal.h>  // POSIX
+
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -88,6 +90,28 @@ TEST_CASE("--save-network refuses what it can't do before the fit begins") {
               "--save-network");
   CHECK(!std::filesystem::exists(output));
   CHECK(!std::filesystem::exists(saved));
+}
+
+TEST_CASE("where the network can't be written, the image and the result are there all the same") {
+  const TemporaryFolder folder;
+  const std::string input = input_in(folder), output = folder / "out.png";
+  const Run result = fit(input, output, {"--iterations", "3", "--save-network", "/dev/full"});
+  CHECK(result.exit_code == 1);
+  CHECK(std::filesystem::exists(output));
+  CHECK(result.out.find("\"event\":\"result\"") != std::string::npos);
+  CHECK(result.err.find("/dev/full") != std::string::npos);
+}
+
+TEST_CASE("the command that goes on with an interrupted run saves the network too") {
+  const TemporaryFolder folder;
+  const std::string input = input_in(folder), output = folder / "out.png", saved = folder / "fitted.onnx";
+  const Run result =
+      run_and_signal({"restore", input, "-o", output, "--method", "fit", "--iterations", "100000", "--stop", "none",
+                      "--threads", "1", "--checkpoint", folder / "run.ckpt", "--save-network", saved},
+                     SIGTERM, "dB");
+  CHECK(result.exit_code == 143);
+  CHECK(std::filesystem::exists(saved));
+  CHECK(result.err.find("--save-network " + saved) != std::string::npos);
 }
 
 }  // namespace hourglass::test

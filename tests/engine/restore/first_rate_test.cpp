@@ -328,6 +328,22 @@ TEST_CASE("a fit that ends worse than it began is an error") {
   CHECK(course.error.ends_with("try a lower --learning-rate than 0.5"));
 }
 
+TEST_CASE("a network that brings its own input was fitted already: no trial, and no error where it gets no better") {
+  Graph graph = almost_right();
+  Value& z = graph.value(graph.inputs[0]);
+  z.data = std::make_shared<const HostTensor>(DType::f32, z.type.shape);
+  const Course course = fit(graph, options_of(true));
+  CHECK(course.error == "");
+  CHECK(course.note == "");
+  CHECK(course.rate == kUsualRate);
+}
+
+TEST_CASE("a short fit has no trial") {
+  RestoreOptions options = options_of(true);
+  options.iterations = 20;
+  CHECK(fit(built(unet(16, 2, false)), options).rate == kUsualRate);
+}
+
 TEST_CASE("the same at a rate that is found ends better") {
   const Course course = fit(almost_right(), options_of(true));
   CHECK(course.error == "");

@@ -127,6 +127,20 @@ TEST_CASE("weights that are drawn again depend on the seed, as those of a topolo
   }
 }
 
+TEST_CASE("a linear layer's weights are drawn by how many inputs it has, also where they are stored transposed") {
+  for (const bool transposed : {false, true}) {
+    Graph graph;
+    GraphBuilder b(graph, op_table());
+    const ValueId z = b.input("z", {DType::f32, Shape{1, 4}});
+    const Shape shape = transposed ? Shape{64, 4} : Shape{4, 64};
+    const auto values = std::make_shared<const HostTensor>(DType::f32, shape);
+    const ValueId weights = b.parameter("weights", {DType::f32, shape}, {}, values);
+    graph.outputs = {b.add("MatMul", {z, weights}, {{"trans_b", int64_t{transposed}}})};
+    CHECK(draw_weights(graph).empty());
+    CHECK(graph.value(weights).init.high == doctest::Approx(0.5));
+  }
+}
+
 TEST_CASE("weights that do not fit or are no numbers are refused") {
   const Graph network = skip();
   Fit fit(problem_of(network), op_table(), quiet_fit());
