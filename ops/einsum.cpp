@@ -17,6 +17,9 @@ namespace {
 
 using Letters = std::string;
 
+// As many as kernels of two operands can have.
+constexpr int kMostDims = 12;
+
 // A value whose dimensions have names.
 struct Term {
   ValueId value;
@@ -178,6 +181,11 @@ class Einsum {
       if (!has(a.letters, letter)) columns += letter;
     }
     const Letters all = batch + rows + columns;
+    for (const Letters& letters : {a.letters, b.letters, all}) {
+      if (static_cast<int>(letters.size()) > kMostDims) {
+        fail("joins operands of {} dimensions in all, up to {} are supported", letters.size(), kMostDims);
+      }
+    }
     if (summed.empty()) {
       const Term left = arranged(a, batch + rows), right = arranged(b, batch + columns);
       return {ctx_.add("Mul",

@@ -5,6 +5,8 @@
 //   is
 //     replaced by updates[..., i, ...] or, reduction = add, has it added. Scatter is its older name.
 //     diff_updates = GatherElements of diff_dst; diff_data = diff_dst, 0 where it is replaced: ScatterElementsKept.
+//     Each place is to be replaced once, as ONNX says. Constant indices that name one twice are refused where updates
+//     need a gradient; computed ones are believed.
 //   The indices may be computed, but have no gradient; negative ones count from the back. Along other axes they may be
 //   shorter than src.
 // Internal: GatherElementsGrad: zeros of the shape `shape` to which diff_dst's elements are added where they came from.
@@ -96,27 +98,7 @@ void infer_kept(InferContext& ctx) {
   ctx.outputs.push_back(*ctx.inputs[0]);
 }
 
-// --- gradients ---
-
-void vjp_gather(VjpContext& ctx) {
-  if (!ctx.wants(0)) return;
-  const Attrs attrs{{"axis", ctx.node.attrs.integer("axis")}, {"shape", ctx.in_shape(0).dims()}};
-  ctx.set_grad(0, ctx.b.add("GatherElementsGrad", {ctx.grad_out(), ctx.in(1)}, attrs, ctx.node.name + "/grad"));
-}
-
-void vjp_scatter(VjpContext& ctx) {
-  const Attrs axis{{"axis", ctx.node.attrs.integer("axis")}};
-  const ValueId dy = ctx.grad_out(), indices = ctx.in(1);
-  if (ctx.wants(0)) {
-    ctx.set_grad(
-        0, adds(ctx.node.attrs) ? dy : ctx.b.add("ScatterElementsKept", {dy, indices}, axis, ctx.node.name + "/grad"));
-  }
-  if (ctx.wants(2)) {
-    ctx.set_grad(2, ctx.b.add("GatherElements", {dy, indices}, axis, ctx.node.name + "/grad_updates"));
-  }
-}
-
-// --- references ---
+// --- the indices' places ---
 
 // visit(offset in src, offset in the indices) for each index, in order along each line.
 template <typename Visit>
@@ -134,6 +116,40 @@ void for_elements(const Attrs& attrs, const Shape& src, const HostTensor& indice
     }
   });
 }
+
+bool name_one_twice(const Attrs& attrs, const Shape& src, const HostTensor& indices) {
+  std::vector<std::size_t> places;
+  places.reserve(indices.values.size());
+  for_elements(attrs, src, indices, [&](std::size_t place, std::size_t) { places.push_back(place); });
+  std::sort(places.begin(), places.end());
+  return std::adjacent_find(places.begin(), places.end()) != places.end();
+}
+
+// --- gradients ---
+
+void vjp_gather(VjpContext& ctx) {
+  if (!ctx.wants(0)) return;
+  const Attrs attrs{{"axis", ctx.node.attrs.integer("axis")}, {"shape", ctx.in_shape(0).dims()}};
+  ctx.set_grad(0, ctx.b.add("GatherElementsGrad", {ctx.grad_out(), ctx.in(1)}, attrs, ctx.node.name + "/grad"));
+}
+
+void vjp_scatter(VjpContext& ctx) {
+  const Attrs axis{{"axis", ctx.node.attrs.integer("axis")}};
+  const ValueId dy = ctx.grad_out(), indices = ctx.in(1);
+  if (ctx.wants(0)) {
+    ctx.set_grad(
+        0, adds(ctx.node.attrs) ? dy : ctx.b.add("ScatterElementsKept", {dy, indices}, axis, ctx.node.name + "/grad"));
+  }
+  if (ctx.wants(2)) {
+    const HostTensor* known = ctx.b.graph().value(indices).data.get();
+    if (known != nullptr && !adds(ctx.node.attrs) && name_one_twice(ctx.node.attrs, ctx.in_shape(0), *known)) {
+      fail("a place is named twice: which of the updates stays, and has a gradient, ONNX does not say");
+    }
+    ctx.set_grad(2, ctx.b.add("GatherElements", {dy, indices}, axis, ctx.node.name + "/grad_updates"));
+  }
+}
+
+// --- references ---
 
 void reference_gather(ReferenceContext& ctx) {
   for_elements(ctx.attrs, ctx.inputs[0]->shape, *ctx.inputs[1],

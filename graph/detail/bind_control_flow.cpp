@@ -100,8 +100,10 @@ std::vector<ValueId> Binder::add_loop(const OnnxNode& node, const std::vector<Va
 
 std::vector<ValueId> Binder::add_subgraph(const OnnxSubgraph& subgraph, const std::string& prefix,
                                           const std::vector<ValueId>& inputs) {
-  written_out_ += static_cast<int64_t>(subgraph.nodes.size()) + 1;
-  if (written_out_ > kMaxNodes) fail("its iterations have more than {} nodes in all", kMaxNodes);
+  written_out_ += static_cast<int64_t>(subgraph.nodes.size() + subgraph.initializers.size() + subgraph.inputs.size() +
+                                       subgraph.outputs.size()) +
+                  1;
+  if (written_out_ > kMaxNodes) fail("its iterations have more than {} nodes and names in all", kMaxNodes);
   if (prefix.size() > kLongestPrefix) fail("a name of {} characters is too long to call others after", prefix.size());
   scopes_.push_back({.prefix = prefix, .names = {}});
   for (std::size_t i = 0; i < inputs.size(); ++i) define(subgraph.inputs[i], inputs[i]);

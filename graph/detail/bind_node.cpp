@@ -207,6 +207,7 @@ bool Binder::add_mean_of_choice(const OnnxNode& node, const std::vector<ValueId>
   };
   ValueId mean = b.add("Add", {share(inputs[1], *chance), share(inputs[2], 1 - *chance)}, {}, name + "/Add");
   if (graph_.shape(mean) != shape) mean = b.add("Expand", {mean}, {{"shape", shape.dims()}}, name + "/Expand");
+  check_size(graph_.type(mean));
   name_outputs(node.outputs, {mean}, before);
   note(kMeanOfMask);
   return true;
@@ -266,6 +267,7 @@ bool Binder::add_parts(const Node& node, const std::vector<std::string>& outputs
   const std::vector<ValueId> parts = without_prefix(node, [&] { return lower(builder(), node, outputs.size()); });
   if (parts.empty()) return false;
   for (std::size_t i = before; i < graph_.values.size(); ++i) {
+    check_size(graph_.values[i].type);
     if (graph_.values[i].kind == ValueKind::constant) part_elements_ += graph_.values[i].type.shape.elements();
   }
   if (part_elements_ > kMaxPartElements) fail("needs constants of more than {} elements in all", kMaxPartElements);

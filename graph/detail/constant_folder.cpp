@@ -39,14 +39,16 @@ double work_of(const Node& node, const std::vector<TensorType>& inputs, const st
 
 }  // namespace
 
+void check_size(const TensorType& type) {
+  if (type.shape.elements() > kMaxElements) fail("makes {}, more than {} elements", type.shape, kMaxElements);
+}
+
 std::vector<TensorType> ConstantFolder::types_of(const Node& node) const {
   std::vector<const TensorType*> inputs;
   for (const ValueId id : node.inputs) inputs.push_back(id.valid() ? &graph_.type(id) : nullptr);
   std::vector<TensorType> types =
       without_prefix(node, [&] { return infer_types(*node.op, node.attrs, inputs, node.name); });
-  for (const TensorType& type : types) {
-    if (type.shape.elements() > kMaxElements) fail("makes {}, more than {} elements", type.shape, kMaxElements);
-  }
+  for (const TensorType& type : types) check_size(type);
   return types;
 }
 

@@ -13,6 +13,9 @@
 
 namespace hourglass {
 
+// Throws Error for what is larger than a fit may compute.
+void check_size(const TensorType& type);
+
 class ConstantFolder {
  public:
   // `graph` may grow meanwhile.

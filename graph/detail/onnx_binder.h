@@ -110,7 +110,7 @@ class Binder {
   NodeReport* report_ = nullptr;         // of the node at hand
   int64_t drawn_ = 0;                    // elements
   int64_t part_elements_ = 0;
-  int64_t written_out_ = 0;  // nodes in iterations and branches
+  int64_t written_out_ = 0;  // nodes, initializers, inputs and outputs of iterations and branches
   int separated_ = 0;
 };
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -49,12 +50,7 @@ class Inliner {
  public:
   explicit Inliner(onnx::ModelProto& proto) : opset_(opset_of(proto)) {
     for (const auto& function : proto.functions()) functions_[{function.domain(), function.name()}] = &function;
-    const auto& graph = proto.graph();
-    for (const auto& tensor : graph.initializer()) taken_.emplace(tensor.name(), 1);
-    for (const auto& info : graph.input()) taken_.emplace(info.name(), 1);
-    for (const auto& node : graph.node()) {
-      for (const std::string& name : node.output()) taken_.emplace(name, 1);
-    }
+    take_names(proto.graph());
   }
 
   void expand(Nodes& nodes, int depth = 0) {
@@ -78,13 +74,31 @@ class Inliner {
   }
 
  private:
+  // What the graph and its subgraphs call their values.
+  void take_names(const onnx::GraphProto& graph) {
+    for (const auto& tensor : graph.initializer()) taken_.emplace(tensor.name(), 1);
+    for (const auto& info : graph.input()) taken_.emplace(info.name(), 1);
+    for (const auto& node : graph.node()) {
+      for (const std::string& name : node.output()) taken_.emplace(name, 1);
+      for (const auto& attr : node.attribute()) {
+        if (attr.has_g()) take_names(attr.g());
+      }
+    }
+  }
+
   std::string fresh(const std::string& name) {
+    count_bytes(name.size());
     const auto [it, is_new] = taken_.emplace(name, 1);
     if (is_new) return name;
     for (;;) {
       std::string numbered = fmt::format("{}_{}", name, ++it->second);
       if (taken_.emplace(numbered, 1).second) return numbered;
     }
+  }
+
+  void count_bytes(uint64_t bytes) {
+    bytes_ += bytes;
+    if (bytes_ > kMaxBytes) fail("is larger than {} MiB, once its functions are written out", kMaxBytes >> 20);
   }
 
   // The function's nodes, as this node calls it.
@@ -100,8 +114,7 @@ class Inliner {
     for (int i = 0; i < function.input_size(); ++i) {
       names[function.input(i)] = i < call.input_size() ? call.input(i) : std::string();
     }
-    bytes_ += function.ByteSizeLong();
-    if (bytes_ > kMaxBytes) fail("is larger than {} MiB, once its functions are written out", kMaxBytes >> 20);
+    count_bytes(function.ByteSizeLong());
     Nodes body = function.node(), copies;
     for (int i = 0; i < call.output_size(); ++i) {
       const auto [it, is_computed] = names.emplace(function.output(i), call.output(i));
@@ -119,7 +132,7 @@ class Inliner {
         if (std::string& outer = names[name]; outer.empty() && !name.empty()) outer = fresh(prefix + name);
       }
       node.set_name(prefix + (node.name().empty() ? node.op_type() : node.name()));
-      rename(node, names);
+      rename(node, names, prefix);
       resolve_attributes(node, function, call);
     }
     for (auto& copy : copies) body.Add()->Swap(&copy);
@@ -142,32 +155,48 @@ class Inliner {
     }
   }
 
-  // In the node, and in its subgraphs but for the names of their own.
-  static void rename(onnx::NodeProto& node, const Names& names) {
-    const auto renamed = [&](std::string& name) {
-      if (const auto it = names.find(name); it != names.end()) name = it->second;
-    };
-    for (std::string& name : *node.mutable_input()) renamed(name);
-    for (std::string& name : *node.mutable_output()) renamed(name);
+  static void rename(std::string& name, const Names& names) {
+    if (const auto it = names.find(name); it != names.end()) name = it->second;
+  }
+
+  // In the node and in its subgraphs, whose own names become fresh ones: the caller may use them too.
+  void rename(onnx::NodeProto& node, Names& names, const std::string& prefix) {
+    for (std::string& name : *node.mutable_input()) rename(name, names);
+    for (std::string& name : *node.mutable_output()) rename(name, names);
     for (auto& attr : *node.mutable_attribute()) {
-      if (!attr.has_g()) continue;
-      auto& graph = *attr.mutable_g();
-      Names outer = names;
-      for (const auto& info : graph.input()) outer.erase(info.name());
-      for (const auto& tensor : graph.initializer()) outer.erase(tensor.name());
-      for (const auto& inner : graph.node()) {
-        for (const std::string& name : inner.output()) outer.erase(name);
-      }
-      for (auto& inner : *graph.mutable_node()) rename(inner, outer);
-      for (auto& info : *graph.mutable_output()) {
-        if (const auto it = outer.find(info.name()); it != outer.end()) info.set_name(it->second);
+      if (attr.has_g()) rename(*attr.mutable_g(), names, prefix);
+    }
+  }
+
+  void rename(onnx::GraphProto& graph, Names& names, const std::string& prefix) {
+    // What the graph's own names mean around it, if anything.
+    std::unordered_map<std::string, std::optional<std::string>> shadowed;
+    const auto own = [&](const std::string& name) {
+      if (name.empty() || shadowed.contains(name)) return;
+      const auto [it, is_new] = names.try_emplace(name);
+      shadowed.emplace(name, is_new ? std::nullopt : std::optional(std::move(it->second)));
+      it->second = fresh(prefix + name);
+    };
+    for (const auto& info : graph.input()) own(info.name());
+    for (const auto& tensor : graph.initializer()) own(tensor.name());
+    for (const auto& node : graph.node()) {
+      for (const std::string& name : node.output()) own(name);
+    }
+    for (auto& info : *graph.mutable_input()) rename(*info.mutable_name(), names);
+    for (auto& tensor : *graph.mutable_initializer()) rename(*tensor.mutable_name(), names);
+    for (auto& node : *graph.mutable_node()) rename(node, names, prefix);
+    for (auto& info : *graph.mutable_output()) rename(*info.mutable_name(), names);
+    for (auto& [name, meaning] : shadowed) {
+      if (meaning) {
+        names[name] = std::move(*meaning);
+      } else {
+        names.erase(name);
       }
     }
   }
 
   // Attributes that refer to the function's own.
-  static void resolve_attributes(onnx::NodeProto& node, const onnx::FunctionProto& function,
-                                 const onnx::NodeProto& call) {
+  void resolve_attributes(onnx::NodeProto& node, const onnx::FunctionProto& function, const onnx::NodeProto& call) {
     google::protobuf::RepeatedPtrField<onnx::AttributeProto> resolved;
     for (auto& attr : *node.mutable_attribute()) {
       if (attr.has_g()) {
@@ -182,6 +211,7 @@ class Inliner {
         if (own.name() == attr.ref_attr_name()) given = &own;
       }
       if (given == nullptr) continue;  // the op's own default
+      count_bytes(given->ByteSizeLong());
       auto& copy = *resolved.Add();
       copy = *given;
       copy.set_name(attr.name());

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <functional>
 
@@ -196,6 +197,131 @@ TEST_CASE("functions that can't be written out") {
   CHECK(refusal(many) == "m.onnx: has more than 100000 nodes, once its functions are written out");
 }
 
+TEST_CASE("what a function's branches and loops call their values is not what the caller calls its own") {
+  // z = y + 0.5 * 0.5, whatever y, the constants and what is computed in the function are called.
+  const auto branching = [](const std::string& name) {
+    ModelMaker m = two_layers();
+    m.model.mutable_graph()->clear_initializer();
+    m.floats("w1", {3, 3, 1, 1});
+    m.floats("half", {1});
+    m.empty("yes", {}, onnx::TensorProto::BOOL).add_int32_data(1);
+    auto& function = add_function(m, "AddSquare", {"a", "condition", "k"}, {"b"});
+    auto& node = add_node(function, "If", {"condition"}, {"b"});
+    auto& then = add_graph(node, "then_branch", {"sum"});
+    add_node(then, "Mul", {"k", "k"}, {"square"});
+    add_node(then, "Add", {"a", "square"}, {"sum"});
+    add_node(add_graph(node, "else_branch", {"square"}), "Identity", {"a"}, {"square"});
+    m.node("Conv", {"x", "w1"}, {name});
+    m.node("AddSquare", {name, "yes", "half"}, {"z"}, "call").set_domain("my");
+    m.output("z");
+    return m;
+  };
+  const std::vector<double> wanted = result_of(bind(branching("y")).graph);
+  CHECK(result_of(bind(branching("square")).graph) == wanted);
+  CHECK(result_of(bind(branching("sum")).graph) == wanted);
+  CHECK(result_of(bind(branching("call/square")).graph) == wanted);
+
+  // z = y + 2 * 0.5: the body's inputs and initializers.
+  const auto looping = [](const std::string& name) {
+    ModelMaker m = two_layers();
+    m.model.mutable_graph()->clear_initializer();
+    m.floats("w1", {3, 3, 1, 1});
+    m.ints("two", {2}).clear_dims();
+    auto& function = add_function(m, "AddTwice", {"a", "n"}, {"b"});
+    add_node(function, "Identity", {"a"}, {"start"});
+    auto& loop = add_node(function, "Loop", {"n", "", "start"}, {"b"});
+    auto& body = add_graph(loop, "body", {"again", "next"});
+    body.mutable_output(0)->mutable_type()->mutable_tensor_type()->set_elem_type(onnx::TensorProto::BOOL);
+    int type = onnx::TensorProto::INT64;
+    for (const char* input : {"i", "go", "carried"}) {
+      auto& info = *body.add_input();
+      info.set_name(input);
+      info.mutable_type()->mutable_tensor_type()->set_elem_type(type);
+      if (type != onnx::TensorProto::FLOAT) info.mutable_type()->mutable_tensor_type()->mutable_shape();
+      type = type == onnx::TensorProto::INT64 ? onnx::TensorProto::BOOL : onnx::TensorProto::FLOAT;
+    }
+    auto& half = *body.add_initializer();
+    half.set_name("half");
+    half.set_data_type(onnx::TensorProto::FLOAT);
+    half.add_float_data(0.5F);
+    add_node(body, "Identity", {"go"}, {"again"});
+    add_node(body, "Sub", {"a", "carried"}, {"less"});  // 0, then -0.5
+    add_node(body, "Sub", {"a", "less"}, {"same"});
+    add_node(body, "Add", {"same", "half"}, {"next"});
+    m.node("Conv", {"x", "w1"}, {name});
+    m.node("AddTwice", {name, "two"}, {"z"}, "call").set_domain("my");
+    m.output("z");
+    return m;
+  };
+  const std::vector<double> twice = result_of(bind(looping("y")).graph);
+  for (const char* name : {"carried", "half", "less", "next", "call/carried", "call/half"}) {
+    CAPTURE(std::string(name));
+    CHECK(result_of(bind(looping(name)).graph) == twice);
+  }
+
+  // A function's values beside those of the branch that calls it.
+  const auto called_in_branch = [](const std::string& name) {
+    ModelMaker m = with_if([](onnx::GraphProto& graph) { add_node(graph, "Relu", {"y"}, {"out"}); },
+                           [&](onnx::GraphProto& graph) {
+                             add_node(graph, "Neg", {"y"}, {name});
+                             add_node(graph, "AddRelu", {name}, {"out"}, "call").set_domain("my");
+                           });
+    auto& function = add_function(m, "AddRelu", {"a"}, {"b"});
+    add_node(function, "Relu", {"a"}, {"r"});
+    add_node(function, "Add", {"a", "r"}, {"b"});
+    return m;
+  };
+  CHECK(result_of(bind(called_in_branch("call/r")).graph) == result_of(bind(called_in_branch("other")).graph));
+}
+
+TEST_CASE("attributes that functions hand down are counted") {
+  ModelMaker m = two_layers();
+  add_node(add_function(m, "Leaf", {"in"}, {"out"}), "Relu", {"in"}, {"out"});
+  const auto passing = [&](const std::string& name, const std::string& to, int times) {
+    auto& function = add_function(m, name, {"in"}, {"out"});
+    function.add_attribute("text");
+    for (int i = 0; i < times; ++i) {
+      auto& call = add_node(function, to, {i == 0 ? "in" : fmt::format("v{}", i)},
+                            {i + 1 == times ? "out" : fmt::format("v{}", i + 1)});
+      call.set_domain("my");
+      add_reference(call, "text", "text", onnx::AttributeProto::STRING);
+    }
+  };
+  passing("Inner", "Leaf", 40);
+  passing("Outer", "Inner", 16);
+  m.node("Conv", {"x", "w1"}, {"h"});
+  auto& call = m.node("Outer", {"h"}, {"y"}, "call");
+  call.set_domain("my");
+  ModelMaker::attr(call, "text", std::string("short"));
+  m.output("y");
+  CHECK(refusal(m) == "accepted");
+  call.mutable_attribute(0)->set_s(std::string(4 << 20, 'a'));
+  CHECK(refusal(m) == "m.onnx: is larger than 2048 MiB, once its functions are written out");
+}
+
+TEST_CASE("a function of many values and many branches is written out in no time") {
+  constexpr int kMany = 6000;
+  ModelMaker m = two_layers();
+  m.empty("yes", {}, onnx::TensorProto::BOOL).add_int32_data(1);
+  auto& function = add_function(m, "Long", {"v0", "condition"}, {"out"});
+  for (int i = 0; i < kMany; ++i) add_node(function, "Relu", {fmt::format("v{}", i)}, {fmt::format("v{}", i + 1)});
+  for (int i = 0; i < kMany; ++i) {
+    auto& node = add_node(function, "If", {"condition"}, {fmt::format("w{}", i)});
+    for (const char* branch : {"then_branch", "else_branch"}) {
+      add_node(add_graph(node, branch, {"t"}), "Identity", {"v0"}, {"t"});
+    }
+  }
+  add_node(function, "Relu", {"v0"}, {"out"});
+  m.node("Conv", {"x", "w1"}, {"h"});
+  m.node("Long", {"h", "yes"}, {"y"}, "call").set_domain("my");
+  m.output("y");
+  const std::string bytes = m.bytes();
+  const auto begin = std::chrono::steady_clock::now();
+  OnnxFile::parse(bytes, "m.onnx");
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
+  CHECK(taken.count() < 5);
+}
+
 TEST_CASE("If: the branch that the size decides for") {
   // Both use the same names; the one has a parameter of its own, the other reads the graph around it.
   const ModelMaker m = with_if(
@@ -347,7 +473,21 @@ TEST_CASE("Loop: every iteration, as often as the size says") {
   check(looping(true, "again"), 8, [](double y) { return y + y / 2; });
   CHECK_THROWS_WITH_AS(bind(looping(true, "again"), 3), doctest::Contains("runs no iteration"), Error);
   CHECK_THROWS_WITH_AS(bind(looping(false, "again"), 4 * 50'000, 1),
-                       doctest::Contains("its iterations have more than 100000 nodes in all"), Error);
+                       doctest::Contains("its iterations have more than 100000 nodes and names in all"), Error);
+  // Few iterations of few nodes, but of many initializers.
+  ModelMaker wide = looping(false, "again");
+  for (auto& node : *wide.model.mutable_graph()->mutable_node()) {
+    if (node.op_type() != "Loop") continue;
+    for (int i = 0; i < 200; ++i) {
+      auto& tensor = *node.mutable_attribute(0)->mutable_g()->add_initializer();
+      tensor.set_name(fmt::format("unread{}", i));
+      tensor.set_data_type(onnx::TensorProto::FLOAT);
+      tensor.add_float_data(1);
+    }
+  }
+  CHECK_NOTHROW(bind(wide, 4 * 10, 1));
+  CHECK_THROWS_WITH_AS(bind(wide, 4 * 600, 1),
+                       doctest::Contains("its iterations have more than 100000 nodes and names in all"), Error);
 }
 
 }  // namespace hourglass::test

@@ -340,6 +340,16 @@ TEST_CASE("terabytes are refused before they are asked for") {
   tiled.output("z");
   CHECK_REFUSED(tiled, "node 'huge' (Tile): makes ");
 
+  // A composition.
+  ModelMaker outer = small_model();
+  outer.floats("v", {1 << 15});
+  outer.node("Einsum", {"y", "v", "v"}, {"e"}, "huge");
+  ModelMaker::attr(*outer.model.mutable_graph()->mutable_node(2), "equation", std::string("abcd,e,f->abcdef"));
+  outer.ints("axes", {4, 5});
+  ModelMaker::attr(outer.node("ReduceSum", {"e", "axes"}, {"z"}), "keepdims", int64_t{0});
+  outer.output("z");
+  CHECK_REFUSED(outer, "node 'huge' (Einsum): makes 1x4x8x8x32768x32768, more than");
+
   // Constants that an op needs for itself: what lies outside of the image, and scales that are all 1.
   ModelMaker cropped = small_model();
   cropped.floats("roi", {8});

@@ -205,6 +205,9 @@ TEST_CASE("Einsum says what is wrong") {
   CHECK(contains(einsum_refusal("i...jk->i", {{3, 4}}), "more dimensions"));
   CHECK(contains(einsum_refusal("i$->i", {{3, 4}}), "expected letters"));
   CHECK(contains(einsum_refusal("i1->i", {{3, 4}}), "expected letters"));
+  CHECK(einsum_refusal("abcdef,ghijkl->abcdefghijkl", {{1, 2, 1, 2, 1, 2}, {2, 1, 2, 1, 2, 1}}).empty());
+  CHECK(contains(einsum_refusal("abcdef,ghijkl,m->abcdefghijklm", {{1, 2, 1, 2, 1, 2}, {2, 1, 2, 1, 2, 1}, {2}}),
+                 "joins operands of 13 dimensions in all, up to 12 are supported"));
 }
 
 TEST_CASE("convolutions of signals and of volumes") {

@@ -2,6 +2,7 @@
 // ops that only fold are checked nowhere else.
 #include <doctest/doctest.h>
 
+#include "graph/autodiff.h"
 #include "graph/error.h"
 #include "ops/table.h"
 #include "tests/ops/case.h"
@@ -248,6 +249,38 @@ TEST_CASE("scattering") {
   check_equal(eval("ScatterElements", {x, places, floats({1, 3}, {7, 8, 9})}, "reduction=add"),
               floats({2, 3}, {1, 10, 3, 11, 5, 15}));
   CHECK_THROWS_AS(eval("ScatterElements", {x, places, floats({1, 3}, {7, 8, 9})}, "reduction=mul"), Error);
+}
+
+TEST_CASE("updates of one place have a gradient where they are added") {
+  const auto refusal = [](bool adding, const std::vector<double>& places, bool is_slice) {
+    const Attrs reduction{{"reduction", std::string(adding ? "add" : "none")}};
+    Graph graph;
+    GraphBuilder b(graph, op_table());
+    const ValueId x = b.parameter("x", {DType::f32, Shape{5}}, {}), w = b.parameter("w", {DType::f32, Shape{2}}, {});
+    ValueId written;
+    if (is_slice) {
+      Attrs attrs = reduction;
+      attrs.set("indices", std::make_shared<const HostTensor>(DType::i64, Shape{2, 1}, places));
+      written = b.add("ScatterND", {x, w}, attrs);
+    } else {
+      written = b.add("ScatterElements", {x, b.constant({DType::i64, Shape{2}, places}), w}, reduction);
+    }
+    const ValueId loss = b.add("ReduceSum", {written}, {{"keepdims", int64_t{0}}});
+    differentiate(graph, op_table(), loss, {x});
+    try {
+      differentiate(graph, op_table(), loss, {x, w});
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  for (const bool is_slice : {false, true}) {
+    CAPTURE(is_slice);
+    CHECK(refusal(true, {1, 1}, is_slice).empty());
+    CHECK(refusal(false, {1, 2}, is_slice).empty());
+    CHECK(refusal(false, {1, 1}, is_slice).find("a place is named twice") != std::string::npos);
+    CHECK(refusal(false, {-1, 4}, is_slice).find("a place is named twice") != std::string::npos);
+  }
 }
 
 TEST_CASE("sorting and summing along an axis") {
