@@ -155,9 +155,7 @@ Outcome FitSession::finish(Progress& progress, const InterruptGuard& interrupt) 
     return interrupt.signal() == obeyed;
   });
   Json values = details(result);
-  std::string record = record_;
-  if (request_.options.find_rate) record += fmt::format("learning rate found {:.3g}\n", learning_rate_);
-  return {.result = std::move(result), .method = kFit, .record = std::move(record), .details = std::move(values)};
+  return {.result = std::move(result), .method = kFit, .record = record(), .details = std::move(values)};
 }
 
 Outcome FitSession::leave(Outcome filtered) const {
@@ -178,10 +176,14 @@ Json FitSession::details(const RestoreResult& result) const {
   return json;
 }
 
+std::string FitSession::record() const {
+  if (!request_.options.find_rate) return record_;
+  return record_ + fmt::format("learning rate found {:.3g}\n", learning_rate_);
+}
+
 // How the network came about, whatever the image is.
 std::string FitSession::description_of(const RestoreResult& result) const {
-  std::string text = record_ + fmt::format("iterations {}\n", result.iterations);
-  if (request_.options.find_rate) text += fmt::format("learning rate {:.3g}\n", learning_rate_);
+  const std::string text = record() + fmt::format("iterations {}\n", result.iterations);
   return result.interrupted ? text + kUnfinishedLine : text;
 }
 

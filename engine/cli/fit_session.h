@@ -53,6 +53,8 @@ class FitSession {
   void after(const RestoreStep& step, Progress& progress);
   void show(Progress& progress, const RestoreStep& step);
   void put_away(Progress& progress);
+  // What repeats the fit, with the learning rate that was found, where one was.
+  [[nodiscard]] std::string record() const;
   [[nodiscard]] std::string description_of(const RestoreResult& result) const;
   [[nodiscard]] Json details(const RestoreResult& result) const;
 
