@@ -8,12 +8,16 @@
 namespace hourglass {
 
 Shape::Shape(Dims dims) : dims_(std::move(dims)) {
+  bool empty = false;
   for (const int64_t extent : dims_) {
     if (extent < 0) fail("shape has a negative extent {}", extent);
-    if (__builtin_mul_overflow(elements_, extent, &elements_)) {
+    empty = empty || extent == 0;
+    // An extent of 0 counts as 1 here, so that strides, whatever they leave out, don't overflow either.
+    if (__builtin_mul_overflow(elements_, std::max<int64_t>(extent, 1), &elements_)) {
       fail("shape {} has more elements than a 64-bit count holds", join(dims_, "x"));
     }
   }
+  if (empty) elements_ = 0;
 }
 
 int64_t Shape::operator[](int axis) const { return dims_[static_cast<std::size_t>(normalize_axis(axis, rank()))]; }

@@ -1,6 +1,7 @@
 #include "graph/detail/onnx_binder.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "graph/error.h"
 #include "graph/passes.h"
@@ -57,6 +58,7 @@ ImportedModel Binder::bind() {
     for (const Node* node : left) problems.push_back(fmt::format("node '{}' ({})", node->name, node->op->name));
     fail("{}:\n  {}", kOnlyForSizes, join(problems, "\n  "));
   }
+  check_numbers();
   if (separated_ > 0) {
     note(fmt::format("initial values shared through Identity: {} trained on {} own",
                      separated_ == 1 ? "1 parameter is" : fmt::format("{} parameters are", separated_),
@@ -70,6 +72,20 @@ ImportedModel Binder::bind() {
     for (const ValueId id : graph_.parameters()) graph_.value(id).data.reset();
   }
   return std::move(result_);
+}
+
+void Binder::check_numbers() const {
+  for (const Value& value : graph_.values) {
+    if (!value.data || !is_floating(value.data->dtype)) continue;
+    const bool is_weight = value.kind == ValueKind::parameter || weights_.contains(value.name);
+    const std::vector<double>& numbers = value.data->values;
+    const auto wrong = std::find_if(numbers.begin(), numbers.end(), [&](double number) {
+      return is_weight ? !std::isfinite(static_cast<float>(number)) : std::isnan(number);
+    });
+    if (wrong == numbers.end()) continue;
+    fail("{} '{}' holds {} as element {}, counted from 0: expected {}", is_weight ? "weight" : "constant", value.name,
+         static_cast<float>(*wrong), wrong - numbers.begin(), is_weight ? "finite float32 numbers" : "numbers");
+  }
 }
 
 Examination Binder::examine() {

@@ -34,6 +34,9 @@ class Binder {
   void bind_input();
   void bind_inputs_anyhow();
   void simplify();
+  // Throws Error for what makes all that is computed with it no number: a weight that is not finite as f32, or a NaN.
+  // Other constants may be infinite, as masks are.
+  void check_numbers() const;
   // Ops that exist to fold, and have not.
   [[nodiscard]] std::vector<const Node*> shape_ops_left() const;
   NodeReport* report_of(std::string_view name);

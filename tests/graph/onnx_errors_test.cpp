@@ -3,8 +3,10 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <set>
 
 #include "graph/error.h"
@@ -620,4 +622,37 @@ TEST_CASE("external data stays in the model's folder") {
 }
 
 }  // namespace
+TEST_CASE("weights that are no finite numbers are refused, and constants that are none") {
+  const auto conv = [](float bad) {
+    ModelMaker m;
+    m.input("x", {1, 3, -1, -1});
+    m.floats("w", {4, 3, 1, 1}).set_float_data(7, bad);
+    m.node("Conv", {"x", "w"}, {"y"});
+    return m;
+  };
+  const auto add = [](float bad) {
+    ModelMaker m;
+    m.input("x", {1, 3, -1, -1});
+    ModelMaker::attr(m.node("Constant", {}, {"c"}), "value_float", bad);
+    m.node("Max", {"x", "c"}, {"y"});
+    return m;
+  };
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const float nan = std::nanf("");
+  CHECK_REFUSED(conv(nan), "weight 'w' holds nan as element 7, counted from 0: expected finite float32 numbers");
+  CHECK_REFUSED(conv(kInfinity), "weight 'w' holds inf as element 7");
+  CHECK_REFUSED(conv(-kInfinity), "weight 'w' holds -inf as element 7");
+  CHECK(refusal(conv(1e-41F)) == "accepted");  // denormal
+  CHECK(refusal(conv(3e38F)) == "accepted");
+  CHECK_REFUSED(add(nan), "constant 'c' holds nan as element 0");
+  CHECK(refusal(add(-kInfinity)) == "accepted");
+  // As a degradation's, which is not trained.
+  try {
+    import_onnx(with_outputs(conv(nan)).bytes(), "m.onnx", op_table(), {.height = 8, .width = 8, .fixed = true});
+    FAIL("accepted");
+  } catch (const Error& error) {
+    CHECK(std::string(error.what()).find("weight 'w' holds nan") != std::string::npos);
+  }
+}
+
 }  // namespace hourglass::test
