@@ -2,6 +2,7 @@
 
 #include "engine/cli/network_option.h"
 #include "engine/restore/energy.h"
+#include "engine/restore/restore.h"
 #include "ops/table.h"
 
 namespace hourglass::cli {
@@ -38,6 +39,7 @@ std::unique_ptr<Fit> make_bench_fit(const BenchNetwork& network, ImageSize size,
   options.threads = threads;
   options.precision = choose_precision(network.precision);
   options.memory_limit = network.memory_limit.value_or(0);
+  options.memory_besides = memory_besides_fits(size.width * size.height);
   return std::make_unique<Fit>(mse_problem(std::move(bound), op_table(), target), op_table(), options);
 }
 

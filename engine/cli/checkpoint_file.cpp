@@ -4,6 +4,7 @@
 #include <limits>
 #include <sstream>
 #include <system_error>
+#include <utility>
 
 #include "engine/cli/same_file.h"
 #include "engine/image/file.h"
@@ -16,10 +17,10 @@ bool CheckpointFile::due(double seconds, double expected) const {
   return options_.on_request || exists_ || expected >= kLongRun;
 }
 
-void CheckpointFile::write(const Archive& archive, double seconds) {
+void CheckpointFile::write(Archive archive, double seconds) {
   // Also after a failure: a full disk is not tried again in every iteration.
   written_at_ = seconds;
-  write_file_atomically(options_.path, archive.encode(), /*overwrite=*/true);
+  write_file_atomically(options_.path, std::move(archive).encode(), /*overwrite=*/true);
   exists_ = true;
 }
 

@@ -28,7 +28,7 @@ class CheckpointFile {
   // After `seconds` of a run that will last about `expected`.
   [[nodiscard]] bool due(double seconds, double expected) const;
   // Replaces the file, which is whole at all times. Throws Error.
-  void write(const Archive& archive, double seconds);
+  void write(Archive archive, double seconds);
   // The file, if this run or the one that it goes on with has written it.
   void remove() const;
   void adopt() { exists_ = true; }

@@ -108,9 +108,10 @@ void ExperimentFiles::load(const Archive& checkpoint) {
   const Archive archive = checkpoint.part(kSavedPanels);
   for (std::size_t i = 0; archive.has(fmt::format("{}/pixels", i)); ++i) {
     const Archive one = archive.part(fmt::format("{}", i));
-    Image image(one.integer("width"), one.integer("height"), static_cast<int>(one.integer("channels")));
-    if (one.floats("pixels").size() != image.pixels.size()) fail("its snapshots do not add up");
-    image.pixels = one.floats("pixels");
+    const int64_t width = one.integer("width", original_.width, original_.width);
+    const int64_t height = one.integer("height", original_.height, original_.height);
+    Image image(width, height, one.integer("channels", 1, 3) == 1 ? 1 : 3);  // shown in colour
+    image.pixels = one.floats("pixels", image.pixels.size());
     panels_.push_back({.image = std::move(image), .title = one.text("title"), .detail = one.text("detail")});
   }
 }

@@ -220,10 +220,8 @@ void add_fit_options(Command& command, FitArguments& a, const FitHelp& help) {
        {.names = "--memory-limit",
         .takes = "SIZE",
         .target = &a.memory_limit,
-        .help =
-            "What the run may hold, as 4G or 800M (a number alone: bytes); one that needs more is refused "
-            "(default: no limit). Of a fit the network alone counts: the program holds some 40 MiB and 130 bytes for "
-            "each of the image's pixels besides. Several files share it",
+        .help = "What the run may hold, as 4G or 800M (a number alone: bytes); one that needs more is refused "
+                "(default: no limit). Several files share it",
         .checks = {memory_size()}}});
   add_stop_options(command, a.stop);
   add_file_options(command, a);

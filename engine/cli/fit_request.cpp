@@ -54,6 +54,9 @@ RestoreOptions options_of(const FitArguments& arguments, const RunRequest& reque
                                                     : InputKind::uniform;
   if (arguments.input_noise) fit.input_noise = *arguments.input_noise;
   fit.memory_limit = arguments.memory_limit.value_or(0);
+  constexpr std::size_t kOfPlots = std::size_t{30} << 20;  // with their fonts
+  fit.memory_besides =
+      memory_besides_fits(request.what.input.image.plane_size()) + (request.what.observers.empty() ? 0 : kOfPlots);
   fit.precision = choose_precision(arguments.precision);
   if (fit.precision == Precision::bf16 && !has_native_bf16()) {
     fail("--precision bf16: this CPU has no bf16 arithmetic, emulating it would be slower than f32; use f32 or auto");

@@ -82,7 +82,7 @@ void FitSession::put_away(Progress& progress) {
   }
   archive.put("outputs", outputs);
   try {
-    checkpoint_.write(archive, restoration_.seconds());
+    checkpoint_.write(std::move(archive), restoration_.seconds());
     put_away_ = true;
   } catch (const Error& error) {
     // No reason to end the run.

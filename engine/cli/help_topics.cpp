@@ -64,15 +64,15 @@ constexpr std::string_view kMemory =
     R"(What a run holds grows with the pixels of the image:
 
   restore --method filter  76 bytes for each pixel in colour, 36 in gray
-  restore --method learn   118 bytes for each pixel in colour, 40 in gray, and 160 MB
-  a fit                    what 'hourglass model info NET --size WIDTHxHEIGHT' says, and besides that some 40 MiB and
-                           130 bytes for each pixel
+  restore --method learn   118 bytes for each pixel in colour, 40 in gray, and 100 to 210 MB
+  a fit                    what 'hourglass model info NET --size WIDTHxHEIGHT' says, and besides that some 47 MiB, 130
+                           bytes for each pixel and 60 for each weight
 
 A fit is planned before it begins, in one block of memory. It needs less with a smaller
 network (--model) and with --precision bf16, which is chosen by itself where the CPU has it. Of --runs that go on side by
 side (--at-once), each has a block of its own.
 
---memory-limit 4G refuses what would need more, before the work begins; of a fit it counts the network alone. Of several
+--memory-limit 4G refuses what would need more, before the work begins; what a fit holds besides counts too. Of several
 files, no more are done at once than fit into the limit, or into what the machine has free where there is none. A number
 without a unit is of bytes; K, M, G and T are powers of 1024.)";
 

@@ -157,7 +157,7 @@ ExitCode run(Arguments& a, ParsedCommand& line) {
     pretraining.save(archive);
     archive.put("settings", settings.text());
     archive.put("digests", digests);
-    checkpoint.write(archive, seconds());
+    checkpoint.write(std::move(archive), seconds());
   };
   progress.begin("learn");
   start = Clock::now();

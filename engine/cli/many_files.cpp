@@ -76,13 +76,11 @@ class Manifest {
  private:
   void add_text(const std::string& text) {
     if (descriptor_ < 0) return;
-    if (::write(descriptor_, text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
-        ::fsync(descriptor_) != 0) {
-      fail_to_write();
-    }
+    write_to(descriptor_, "--manifest " + path_, bytes_of(text));
+    if (::fsync(descriptor_) != 0) fail_to_write();
   }
   [[noreturn]] void fail_to_write() const {
-    fail("--manifest {}: cannot be written: {}", path_, std::system_category().message(errno));
+    fail("--manifest {}: cannot write: {}", path_, std::system_category().message(errno));
   }
 
   std::string path_;
@@ -100,14 +98,16 @@ struct Worker {
   std::string error = {};
 };
 
+std::size_t most_memory(int64_t pixels) { return learn_memory(pixels, 3, LearnOptions().iterations); }
+
 // How much memory a file takes: at first as learning in colour does; what takes more shows it by its first file.
 class MemoryModel {
  public:
   [[nodiscard]] std::size_t of(int64_t pixels) const {
-    return learn_memory(pixels, 3) + static_cast<std::size_t>(more_per_pixel_ * static_cast<double>(pixels));
+    return most_memory(pixels) + static_cast<std::size_t>(more_per_pixel_ * static_cast<double>(pixels));
   }
   void learn(int64_t pixels, std::size_t peak) {
-    const std::size_t usual = learn_memory(pixels, 3);
+    const std::size_t usual = most_memory(pixels);
     if (pixels == 0 || peak <= usual) return;
     more_per_pixel_ = std::max(more_per_pixel_, static_cast<double>(peak - usual) / static_cast<double>(pixels));
   }

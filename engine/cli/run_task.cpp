@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <signal.h>  // SIGHUP is POSIX
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -73,7 +74,11 @@ ExitCode filter(const FitArguments& arguments, const FitCall& call, const TaskRu
 
 ExitCode learn(const FitArguments& arguments, const FitCall& call, const TaskRun& what) {
   const Image& image = what.input.image;
-  check_memory(arguments, what, learn_memory(image.plane_size(), image.channels), "--method filter needs less");
+  const bool learns = std::min(image.width, image.height) >= kLeastSideToLearn;
+  check_memory(arguments, what,
+               learns ? learn_memory(image.plane_size(), image.channels, what.learn.lessons)
+                      : filter_memory(image.plane_size(), image.channels),
+               learns ? "--method filter needs less" : "give it more");
   const RunRequest request = resolve_run(arguments, call, what);
   Progress progress(progress_options(request));
   say_input(progress, request);

@@ -64,21 +64,6 @@ class TemporaryFile {
   bool kept_ = false;
 };
 
-// 0 or errno.
-int write_all(int fd, std::span<const uint8_t> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t count = ::write(fd, bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return errno;
-    bytes = bytes.subspan(static_cast<std::size_t>(count));
-  }
-  return 0;
-}
-
-void write_directly(const std::string& name, int fd, std::span<const uint8_t> bytes) {
-  if (const int error = write_all(fd, bytes)) fail("{}: cannot write: {}", name, reason(error));
-}
-
 [[noreturn]] void fail_exists(const std::string& path) { fail("{}: exists already; --force replaces it", path); }
 
 // The descriptor that a path stands for: "/dev/stdout", "/dev/fd/3", "/proc/self/fd/3", or a symbolic link to such.
@@ -260,6 +245,15 @@ std::vector<uint8_t> read_file(const std::string& path, std::size_t max_bytes) {
   return bytes;
 }
 
+void write_to(int descriptor, const std::string& name, std::span<const uint8_t> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(descriptor, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail("{}: cannot write: {}", name, reason(errno));
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+}
+
 std::vector<uint8_t> read_beginning(const std::string& path, std::size_t most) {
   std::vector<uint8_t> bytes(most);
   std::ifstream file(path, std::ios::binary);
@@ -269,20 +263,20 @@ std::vector<uint8_t> read_beginning(const std::string& path, std::size_t most) {
 }
 
 void write_file_atomically(const std::string& path, std::span<const uint8_t> bytes, bool overwrite) {
-  if (path == "-") return write_directly("standard output", STDOUT_FILENO, bytes);
+  if (path == "-") return write_to(STDOUT_FILENO, "standard output", bytes);
   const Target target = look_at(path, overwrite);
-  if (target.stream) return write_directly(path, *target.stream, bytes);
+  if (target.stream) return write_to(*target.stream, path, bytes);
   if (target.special) {
     const Descriptor file(::open(target.path.c_str(), O_WRONLY | O_CLOEXEC));
     if (file.get() < 0) fail("{}: cannot open: {}", path, reason(errno));
-    return write_directly(path, file.get(), bytes);
+    return write_to(file.get(), path, bytes);
   }
   int fd = open_unnamed(target);
   const bool unnamed = fd >= 0;
   TemporaryFile temporary(unnamed ? fs::path() : create_beside(target, path, fd));
   Descriptor file(fd);
   keep_mode(target, fd);
-  write_directly(path, fd, bytes);
+  write_to(fd, path, bytes);
   if (::fsync(fd) != 0) fail("{}: cannot write: {}", path, reason(errno));
   // Where nothing is to be replaced, there is no moment with another name.
   if (unnamed && !target.exists && give_name(fd, target.path)) return sync_folder(target.path);

@@ -35,6 +35,9 @@ std::vector<uint8_t> read_beginning(const std::string& path, std::size_t most);
 // link's target is replaced, not the link.
 void write_file_atomically(const std::string& path, std::span<const uint8_t> bytes, bool overwrite);
 
+// Writes all of the bytes to a descriptor, however often it takes less than it is given. Throws Error, with the name.
+void write_to(int descriptor, const std::string& name, std::span<const uint8_t> bytes);
+
 // Throws the Error that write_file_atomically would, as far as that can be known before there is anything to write: a
 // temporary file is made and removed. Call it before long work.
 void check_writable(const std::string& path, bool overwrite);

@@ -96,9 +96,30 @@ class Reader {
     reader.position_ += count;
   }
 
+  // libpng asks for a chunk's memory before it reads it, so one that says more bytes than the file has is refused here.
+  // Those of the pixels are read piece by piece.
+  void check_chunks() const {
+    constexpr std::size_t kSignature = 8, kHeader = 8, kChecksum = 4;
+    std::size_t at = kSignature;
+    while (at < bytes_.size() && bytes_.size() - at >= kHeader) {
+      const uint8_t* chunk = bytes_.data() + at;
+      const std::size_t length = png_get_uint_32(chunk), left = bytes_.size() - at - kHeader;
+      if (length > left && std::memcmp(chunk + 4, "IDAT", 4) != 0)
+        fail(
+            "the PNG is truncated or damaged (a chunk of {} bytes, and {} are left of the file); use a complete copy "
+            "of "
+            "the file",
+            length, left);
+      at += kHeader + length + kChecksum;
+    }
+  }
+
   void read_header() {
+    check_chunks();
+    constexpr int kMostTexts = 64;  // and other chunks of which there may be many: each may unpack to 8 MB
     run([&] {
       png_set_read_fn(png_, this, on_read);
+      png_set_chunk_cache_max(png_, kMostTexts);
       detail::accept_known_profiles(png_);
       png_set_user_limits(png_, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // ours follow, with a better message
       png_read_info(png_, info_);

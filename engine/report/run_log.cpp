@@ -49,8 +49,8 @@ void RunLog::load(const Archive& archive) {
     course.loss = one.numbers("loss");
     course.degraded = one.numbers("degraded");
     course.original = one.numbers("original");
-    course.kept = one.integer("kept");
     const std::size_t count = course.iteration.size();
+    course.kept = one.integer("kept", 0, static_cast<int64_t>(count));
     if (course.loss.size() != count || course.degraded.size() != count ||
         (!course.original.empty() && course.original.size() != count)) {
       fail("its log of the iterations does not add up");

@@ -6,6 +6,7 @@
 // what is large and last what is fine. Reference patches lie at every fifth pixel, from pass to pass elsewhere.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -34,10 +35,13 @@ struct FilterOptions {
 Image filter_jpeg(const Image& start, const Image& decoded, const JpegModel& model, const FilterOptions& options = {},
                   const Advance& advance = {});
 
+// What the program takes with its libraries before it does anything.
+inline constexpr std::size_t kProgramMemory = 29'000'000;
+
 // Bytes that the program holds at most while it filters such a picture, from 0.4 to 6.3 megapixels with a margin of a
 // tenth (in colour 210 MB for 2.8 megapixels, 428 for 6.3; in gray 102 for 2.8).
 constexpr std::size_t filter_memory(int64_t pixels, int channels) {
-  return 20'000'000 + static_cast<std::size_t>(pixels) * (channels == 1 ? 36 : 76);
+  return std::max(kProgramMemory, 20'000'000 + static_cast<std::size_t>(pixels) * (channels == 1 ? 36 : 76));
 }
 
 }  // namespace hourglass

@@ -27,11 +27,20 @@ std::unique_ptr<StoppingRule> rule_of(const Task& task, StoppingOptions options)
 
 }  // namespace
 
+FitOptions fit_options_of(const Problem& problem, const RestoreOptions& options, int index) {
+  FitOptions result = share_of(options, index);
+  int64_t state = problem.graph.shape(problem.image).elements();
+  for (const ValueId id : problem.graph.parameters()) state += 3 * problem.graph.shape(id).elements();  // and moments
+  constexpr int64_t kStates = 5;
+  result.memory_besides += static_cast<std::size_t>(kStates * state) * sizeof(float);
+  return result;
+}
+
 FitRun::FitRun(const Task& task, const Problem& problem, const OpTable& table, const RestoreOptions& options, int index)
     : task_(task),
       options_(options),
       index_(index),
-      fit_(problem, table, share_of(options, index)),
+      fit_(problem, table, fit_options_of(problem, options, index)),
       guard_(fit_, is_unknown(problem, options)),
       rule_(rule_of(task, options.stopping)),
       fitted_before_(is_fitted(problem)),
@@ -148,9 +157,10 @@ void FitRun::save(Archive& archive) {
 }
 
 void FitRun::load(const Archive& archive) {
-  iteration_ = archive.integer("iteration");
+  iteration_ = archive.integer("iteration", 1, options_.iterations);
   stopped_ = archive.integer("stopped") != 0;
-  best_ = archive.floats("best");
+  const std::vector<float>& best = archive.floats("best");
+  best_ = best.empty() ? best : archive.floats("best", fit_.average().size());
   first_rate_ = archive.number("first_rate");
   fit_.load(archive);
   rule_->load(archive);

@@ -15,9 +15,14 @@
 
 namespace hourglass {
 
+// share_of(options, index), with what a run holds besides its fit counted in memory_besides: the two states that it may
+// be taken back to, and all three once more while a checkpoint is written.
+FitOptions fit_options_of(const Problem& problem, const RestoreOptions& options, int index);
+
 class FitRun {
  public:
-  // `index` counts the runs from 0; it is fitted with share_of(options, index). Task and options must outlive this.
+  // `index` counts the runs from 0; it is fitted with fit_options_of(problem, options, index). Task and options must
+  // outlive this.
   FitRun(const Task& task, const Problem& problem, const OpTable& table, const RestoreOptions& options, int index);
 
   // One iteration; RestoreStep's total and seconds are the caller's to fill in. Throws Error when the fit diverges

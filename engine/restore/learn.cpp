@@ -16,7 +16,6 @@
 namespace hourglass {
 namespace {
 
-constexpr int64_t kLeastSide = 64;  // of a picture to learn from
 // Pixels: up to here, applying the network to four mirror images takes less time than the lesson.
 constexpr int64_t kMostForSymmetries = 3'000'000;
 // Of the work that is told as done when the mosaics are filtered, and when the iterations are done.
@@ -54,8 +53,8 @@ Learned learn_picture(const Image& filtered, const JpegModel& model, const Netwo
   const JpegCoefficients& file = model.file();
   Learned result{.image = filtered};
   const bool has_luma = file.color != JpegColor::rgb && model.ratio_h(0) == 1 && model.ratio_v(0) == 1;
-  if (!has_luma || std::min(file.width, file.height) < kLeastSide) {
-    result.reason = has_luma ? fmt::format("the photograph is smaller than {0}x{0}", kLeastSide)
+  if (!has_luma || std::min(file.width, file.height) < kLeastSideToLearn) {
+    result.reason = has_luma ? fmt::format("the photograph is smaller than {0}x{0}", kLeastSideToLearn)
                              : "the JPEG is RGB, or its luma has not the full resolution";
     if (advance) advance(1);
     return result;

@@ -6,10 +6,12 @@
 // (R + G + B) / sqrt 3, (R - B) / sqrt 2, (R - 2G + B) / sqrt 6.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
 #include "engine/image/image.h"
+#include "engine/restore/filter.h"
 #include "engine/restore/task.h"
 
 namespace hourglass {
@@ -22,10 +24,10 @@ inline constexpr int64_t kLeastToFilter = 8;
 // early, the result is that of the passes so far.
 Image filter_noise(const Image& noisy, double sigma, const Advance& advance = {});
 
-// Bytes that the program holds at most while it filters such a picture, with a margin of a tenth (154 MB in colour and 73
-// in gray for 1.6 megapixels).
+// Bytes that the program holds at most while it filters such a picture, with a margin of a tenth (154 MB in colour and
+// 73 in gray for 1.6 megapixels).
 constexpr std::size_t noise_filter_memory(int64_t pixels, int channels) {
-  return 20'000'000 + static_cast<std::size_t>(pixels) * (channels == 1 ? 38 : 96);
+  return std::max(kProgramMemory, 20'000'000 + static_cast<std::size_t>(pixels) * (channels == 1 ? 38 : 96));
 }
 
 }  // namespace hourglass

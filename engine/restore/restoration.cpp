@@ -62,7 +62,7 @@ Restoration::Restoration(const Task& task, Network network, const OpTable& table
 
   const int lanes = lanes_of(options), threads = share_of(options, 0).threads;
   // A fit that does not fit is refused before anything is begun.
-  if (options.fit.memory_limit > 0) Fit::planned_bytes(*problem_, table, share_of(options, 0));
+  if (options.fit.memory_limit > 0) Fit::planned_bytes(*problem_, table, fit_options_of(*problem_, options, 0));
   lanes_.resize(static_cast<std::size_t>(lanes));
   if (lanes == 1) return;
   for (Lane& lane : lanes_) lane.worker = std::make_unique<Worker>();
@@ -211,22 +211,25 @@ void Restoration::load(const Archive& archive) {
   if (archive.text("problem_sha256") != problem_sha256_) {
     fail("what it was fitted to is not what is given now: take the input with which the run began");
   }
-  if (archive.floats("sum").size() != sum_.size()) fail("its image has another size");
-  begun_ = static_cast<int>(archive.integer("begun"));
-  ended_ = static_cast<int>(archive.integer("ended"));
-  if (begun_ > options_.runs) fail("it has begun {} runs, {} are asked for", begun_, options_.runs);
+  begun_ = static_cast<int>(archive.integer("begun", 1, options_.runs));
+  ended_ = static_cast<int>(archive.integer("ended", 0, begun_));
   if (archive.has(name_of_lane(lanes_.size()) + "/index")) {
     fail("it has more runs in hand than {}, which is what --at-once or --runs asks for", lanes_.size());
   }
-  sum_ = archive.floats("sum");
-  total_ = archive.integer("total");
+  sum_ = archive.floats("sum", sum_.size());
+  total_ = archive.integer("total", 1, begun_ * options_.iterations);
   stopped_early_ = archive.integer("stopped_early") != 0;
   in_lanes([&](std::size_t i) {
     const Archive run = archive.part(name_of_lane(i));
     if (!run.has("index")) return;
-    begin_run(lanes_[i], static_cast<int>(run.integer("index")));
+    begin_run(lanes_[i], static_cast<int>(run.integer("index", 0, begun_ - 1)));
     lanes_[i].run->load(run);
   });
+  const auto under_way =
+      std::count_if(lanes_.begin(), lanes_.end(), [](const Lane& lane) { return lane.run && !lane.run->done(); });
+  if (!lanes_.front().run || ended_ + under_way != begun_) {
+    fail("of {} runs that it has begun, {} have ended and {} are under way", begun_, ended_, under_way);
+  }
   seconds_before_ = archive.number("seconds");
   start_ = std::chrono::steady_clock::now();
 }

@@ -40,6 +40,12 @@ struct RestoreOptions {
   bool profile = false;           // time one pass more at the end, op by op
 };
 
+// Bytes that the program holds at most besides its fits, for an image of so many pixels: what
+// FitOptions::memory_besides is there for.
+constexpr std::size_t memory_besides_fits(int64_t pixels) {
+  return (std::size_t{47} << 20) + static_cast<std::size_t>(pixels) * 130;
+}
+
 // How many runs are in hand at the same time: at_once, but no more than there are.
 int lanes_of(const RestoreOptions& options);
 // The threads that all of them have together.

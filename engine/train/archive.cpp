@@ -79,6 +79,20 @@ class Reader {
 template <typename T>
 constexpr bool kIsSequence = !std::is_arithmetic_v<T>;
 
+// That a value takes behind its name and type: a sequence has its length before it.
+template <typename T>
+std::size_t bytes_of(const T& item) {
+  if constexpr (kIsSequence<T>) {
+    return sizeof(uint64_t) + item.size() * sizeof item[0];
+  } else {
+    return sizeof item;
+  }
+}
+template <typename... T>
+std::size_t bytes_of(const std::variant<T...>& value) {
+  return std::visit([](const auto& item) { return bytes_of(item); }, value);
+}
+
 // Reads a Variant whose alternative has the index.
 template <typename Variant, std::size_t I = 0>
 Variant read_alternative(Reader& reader, std::size_t index) {
@@ -108,10 +122,30 @@ const T& Archive::get(const std::string& name) const {
 }
 
 int64_t Archive::integer(const std::string& name) const { return get<int64_t>(name); }
+int64_t Archive::integer(const std::string& name, int64_t low, int64_t high) const {
+  const int64_t value = integer(name);
+  if (value < low || value > high) fail("its '{}' is {}, from {} to {} is possible", name, value, low, high);
+  return value;
+}
+
 double Archive::number(const std::string& name) const { return get<double>(name); }
 const std::string& Archive::text(const std::string& name) const { return get<std::string>(name); }
 const std::vector<float>& Archive::floats(const std::string& name) const { return get<std::vector<float>>(name); }
 const std::vector<double>& Archive::numbers(const std::string& name) const { return get<std::vector<double>>(name); }
+
+template <typename T>
+const T& Archive::get(const std::string& name, std::size_t count) const {
+  const T& values = get<T>(name);
+  if (values.size() != count) fail("its '{}' has {} values, {} belong there", name, values.size(), count);
+  return values;
+}
+
+const std::vector<float>& Archive::floats(const std::string& name, std::size_t count) const {
+  return get<std::vector<float>>(name, count);
+}
+const std::vector<double>& Archive::numbers(const std::string& name, std::size_t count) const {
+  return get<std::vector<double>>(name, count);
+}
 
 void Archive::put(const std::string& name, const Archive& part) {
   for (const auto& [inner, value] : part.values_) values_[name + "/" + inner] = value;
@@ -126,11 +160,17 @@ Archive Archive::part(const std::string& name) const {
   return part;
 }
 
-std::vector<uint8_t> Archive::encode() const {
+std::vector<uint8_t> Archive::encode() const& { return Archive(*this).encode(); }
+
+std::vector<uint8_t> Archive::encode() && {
   constexpr std::size_t kStart = kSignature.size() + sizeof(Header);
-  std::vector<uint8_t> bytes(kStart);
+  std::size_t size = kStart;
+  for (const auto& [name, value] : values_) size += bytes_of(name) + 1 + bytes_of(value);
+  std::vector<uint8_t> bytes;
+  bytes.reserve(size);
+  bytes.resize(kStart);
   Writer writer(bytes);
-  for (const auto& [name, value] : values_) {
+  for (auto& [name, value] : values_) {
     writer.sequence(name);
     writer.value(static_cast<uint8_t>(value.index()));
     std::visit(
@@ -142,6 +182,7 @@ std::vector<uint8_t> Archive::encode() const {
           }
         },
         value);
+    value = int64_t{0};
   }
   const auto payload = std::span(bytes).subspan(kStart);
   const Header header{.payload_bytes = payload.size(), .crc = crc_of(payload)};

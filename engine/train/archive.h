@@ -33,13 +33,20 @@ class Archive {
   // Throw Error when there is no such value, or one of another type.
   [[nodiscard]] int64_t integer(const std::string& name) const;
   [[nodiscard]] double number(const std::string& name) const;
+  // ... or one outside of [low, high].
+  [[nodiscard]] int64_t integer(const std::string& name, int64_t low, int64_t high) const;
   [[nodiscard]] const std::string& text(const std::string& name) const;
   [[nodiscard]] const std::vector<float>& floats(const std::string& name) const;
   [[nodiscard]] const std::vector<double>& numbers(const std::string& name) const;
+  // ... or when there are not `count` numbers.
+  [[nodiscard]] const std::vector<float>& floats(const std::string& name, std::size_t count) const;
+  [[nodiscard]] const std::vector<double>& numbers(const std::string& name, std::size_t count) const;
   // What was put as a part under the name; empty when nothing was.
   [[nodiscard]] Archive part(const std::string& name) const;
 
-  [[nodiscard]] std::vector<uint8_t> encode() const;
+  [[nodiscard]] std::vector<uint8_t> encode() const&;
+  // The values go as they are written, so that the memory of both is not held at once.
+  [[nodiscard]] std::vector<uint8_t> encode() &&;
   // Throws Error that says which it is: no such block at all, one of another version or byte order, cut off, damaged.
   static Archive decode(std::span<const uint8_t> bytes);
 
@@ -47,6 +54,8 @@ class Archive {
   using Value = std::variant<int64_t, double, std::string, std::vector<float>, std::vector<double>>;
   template <typename T>
   [[nodiscard]] const T& get(const std::string& name) const;
+  template <typename T>
+  [[nodiscard]] const T& get(const std::string& name, std::size_t count) const;
 
   std::map<std::string, Value> values_;
 };

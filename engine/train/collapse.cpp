@@ -87,9 +87,10 @@ void CollapseGuard::load(const Archive& archive) {
   candidate_ = archive.part("guard/candidate");
   psnrs_ = archive.numbers("guard/psnrs");
   losses_ = archive.numbers("guard/losses");
+  if (psnrs_.size() > kRecent || losses_.size() != psnrs_.size()) fail("its recent losses and PSNRs do not add up");
   first_loss_ = archive.number("guard/first_loss");
-  since_candidate_ = archive.integer("guard/since_candidate");
-  falls_in_a_row_ = archive.integer("guard/falls_in_a_row");
+  since_candidate_ = archive.integer("guard/since_candidate", 0, kInterval - 1);
+  falls_in_a_row_ = archive.integer("guard/falls_in_a_row", 0, kMostFalls + 1);
   rate_factor_ = archive.number("guard/rate_factor");
 }
 

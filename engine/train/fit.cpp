@@ -115,9 +115,12 @@ std::size_t Fit::bytes_of(const Problem& problem, const CompiledTraining& compil
 
 std::size_t Fit::planned_bytes(const Problem& problem, const OpTable& table, const FitOptions& options) {
   const std::size_t bytes = bytes_of(problem, compile(problem, table, options, /*allocate=*/false), options);
-  if (options.memory_limit > 0 && bytes > options.memory_limit) {
-    fail("the fit needs {}, the limit is {}: take a smaller network, bf16 where the CPU has it, or a smaller image",
-         size_text(bytes), size_text(options.memory_limit));
+  const std::size_t needed = bytes + options.memory_besides;
+  if (options.memory_limit > 0 && needed > options.memory_limit) {
+    fail("the fit needs {}{}, the limit is {}: take a smaller network, bf16 where the CPU has it, or a smaller image",
+         size_text(needed),
+         options.memory_besides > 0 ? fmt::format(" with the program's own {}", size_text(options.memory_besides)) : "",
+         size_text(options.memory_limit));
   }
   return bytes;
 }
@@ -302,11 +305,7 @@ void Fit::save(Archive& archive) {
 }
 
 void Fit::load(const Archive& archive) {
-  const std::vector<float>& average = archive.floats("fit/average");
-  if (average.size() != average_.size()) {
-    fail("its image has {} values, this network's has {}", average.size(), average_.size());
-  }
-  average_ = average;
+  average_ = archive.floats("fit/average", average_.size());
   std::size_t offset = 0;
   for (std::size_t i = 0; i < trained_.size(); ++i) {
     const ValueId id = trained_[i];
@@ -321,8 +320,9 @@ void Fit::load(const Archive& archive) {
                      averaged_weights_[i].data());
   }
   copy_parameters();
-  iteration_ = archive.integer("fit/iteration");
-  adam_.set_steps(archive.integer("fit/adam_steps"));
+  constexpr int64_t kMost = int64_t{1} << 40;
+  iteration_ = archive.integer("fit/iteration", 0, kMost);
+  adam_.set_steps(archive.integer("fit/adam_steps", 0, kMost));
   if (options_.adam.norm_limit > 0) adam_.set_usual_norm(archive.number("fit/usual_norm"));
 }
 

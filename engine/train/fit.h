@@ -55,8 +55,10 @@ struct FitOptions {
   LayoutPolicy policy = LayoutPolicy::channels_last;
   // bf16: the network's activations (graph/precision.h); where the CPU only emulates it, Fit throws.
   Precision precision = Precision::f32;
-  // Bytes that the fit may hold, as planned_bytes() counts them; where it needs more, Fit throws. 0: no limit.
+  // Bytes that the fit may hold, as planned_bytes() counts them, together with what is held besides it; where it needs
+  // more, Fit throws. 0: no limit.
   std::size_t memory_limit = 0;
+  std::size_t memory_besides = 0;
 };
 
 // An iteration's parts: what surrounds the plan, and each step of the plan.
@@ -77,7 +79,7 @@ class Fit {
   ~Fit();
 
   // What a Fit of this would hold: the plan's memory, Adam's moments, z and the average. Plans, but allocates none of
-  // it. Throws Error where that is more than options.memory_limit.
+  // it. Throws Error where that is more than options.memory_limit leaves it.
   static std::size_t planned_bytes(const Problem& problem, const OpTable& table, const FitOptions& options);
 
   // The kernels that a Fit of this would run, in order. Plans, but allocates no memory.

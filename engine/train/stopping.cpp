@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cassert>
 #include <cmath>
 #include <limits>
 
@@ -80,6 +79,7 @@ class ExponentialMinimum final : public StoppingRule {
     iteration_ = now.iteration;
     const std::vector<float>& values = sample_.of(now.iterate);
     if (mean_.empty()) mean_.assign(values.begin(), values.end());
+    if (mean_.size() != values.size()) fail("the rule's mean has {} values, the image {}", mean_.size(), values.size());
     double squares = 0;
     for (std::size_t i = 0; i < values.size(); ++i) {
       const double difference = static_cast<double>(values[i]) - mean_[i];
@@ -196,11 +196,10 @@ void Minimum::save(Archive& archive) const {
 }
 
 void Minimum::load(const Archive& archive) {
-  const std::vector<double>& scores = archive.numbers("stopping/minimum");
-  if (scores.size() != 2) fail("its 'stopping/minimum' has {} values, 2 belong there", scores.size());
+  const std::vector<double>& scores = archive.numbers("stopping/minimum", 2);
   lowest_ = scores[0];
   latest_ = scores[1];
-  at_ = archive.integer("stopping/minimum_at");
+  at_ = archive.integer("stopping/minimum_at", -1, std::numeric_limits<int64_t>::max());
   found_ = at_ >= 0;
 }
 
@@ -220,7 +219,11 @@ std::optional<double> WindowedVariance::add(const std::vector<float>& values) {
     part.sum.assign(values.size(), 0.0);
     part.squares = 0;
   }
-  assert(part.sum.size() == values.size());
+  for (const Part& p : parts_) {
+    if (!p.sum.empty() && p.sum.size() != values.size()) {
+      fail("the window holds vectors of {} values, this one has {}", p.sum.size(), values.size());
+    }
+  }
   for (std::size_t i = 0; i < values.size(); ++i) {
     const double value = values[i];
     part.sum[i] += value;
@@ -252,12 +255,14 @@ void WindowedVariance::save(Archive& archive) const {
 }
 
 void WindowedVariance::load(const Archive& archive) {
-  count_ = archive.integer("stopping/window_count");
+  constexpr int64_t kMost = int64_t{1} << 40;
+  count_ = archive.integer("stopping/window_count", 0, kMost);
   const std::vector<double>& sums = archive.numbers("stopping/window_sums");
   const std::vector<double>& squares = archive.numbers("stopping/window_squares");
   // Until the first round is complete only the parts that have begun hold sums.
   const auto begun = std::min(parts_.size(), static_cast<std::size_t>((count_ + part_length_ - 1) / part_length_));
-  if (squares.size() != parts_.size() || (begun == 0 ? !sums.empty() : sums.size() % begun != 0)) {
+  const bool whole = begun == 0 ? sums.empty() : !sums.empty() && sums.size() % begun == 0;
+  if (squares.size() != parts_.size() || !whole) {
     fail("its window of {} parts does not fit one of {}", squares.size(), parts_.size());
   }
   const auto size = static_cast<std::ptrdiff_t>(begun == 0 ? 0 : sums.size() / begun);

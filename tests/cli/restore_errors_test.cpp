@@ -50,11 +50,17 @@ TEST_CASE_FIXTURE(Fixture, "restore refuses a run that does not fit into the mem
         {"the fit needs ", " MiB, the limit is 1 MiB: take a smaller network"});
   fails({input, fit, "--memory-limit", "1.5MiB"}, 1, {"MiB, the limit is 1.5 MiB: take"});
   fails({input, fit, "--memory-limit", "5000"}, 1, {"MiB, the limit is 5000 bytes: take"});
-  check_fails(run({"restore", input, "--memory-limit", "100M"}), 1,
-              "in.jpg: is 24x16, for which --method learn needs about 152.6 MiB, and the limit is 100 MiB: --method "
+  const std::string larger = folder / "larger.jpg";
+  save(larger, encode_jpeg(make_picture(96, 80, 3), {.quality = 10}));
+  check_fails(run({"restore", larger, "--memory-limit", "80M"}), 1,
+              "larger.jpg: is 96x80, for which --method learn needs about 98.14 MiB, and the limit is 80 MiB: --method "
               "filter needs less");
+  // Too small to learn from: it is filtered.
+  check_fails(
+      run({"restore", input, "--memory-limit", "10M"}), 1,
+      "in.jpg: is 24x16, for which --method learn needs about 27.66 MiB, and the limit is 10 MiB: give it more");
   check_fails(run({"restore", input, "--fast", "--memory-limit", "10M"}), 1,
-              "in.jpg: is 24x16, for which --method filter needs about 19.1");
+              "in.jpg: is 24x16, for which --method filter needs about 27.6");
   fails({input, "--memory-limit", "100"}, 1,
         {"in.jpg: is 24x16: its pixels alone need 4608 bytes, and the limit is 100"});
   for (const char* wrong : {"much", "-1", "-1G", "nan", "5Q", "1.5GX", "1M2", "99999E", "G"}) {

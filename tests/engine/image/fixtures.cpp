@@ -129,6 +129,20 @@ Bytes with_segment(const Bytes& jpeg, uint8_t marker, const std::string& content
   return with_segment(jpeg, marker, Bytes(content.begin(), content.end()));
 }
 
+Bytes make_exif(bool big_endian, int orientation) {
+  Bytes exif = big_endian ? Bytes{'M', 'M'} : Bytes{'I', 'I'};
+  const auto put = [&](unsigned value, int bytes) {
+    for (int i = 0; i < bytes; ++i) exif.push_back(static_cast<uint8_t>(value >> 8 * (big_endian ? bytes - 1 - i : i)));
+  };
+  put(42, 2);
+  put(8, 4);
+  put(2, 2);
+  put(0x0100, 2), put(3, 2), put(1, 4), put(640, 2), put(0, 2);
+  put(0x0112, 2), put(3, 2), put(1, 4), put(static_cast<unsigned>(orientation), 2), put(0, 2);
+  put(0, 4);
+  return exif;
+}
+
 Bytes encode_raw_png(int width, int height, const std::vector<Bytes>& rows, const RawPng& options) {
   png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, nullptr);
   png_infop info = png_create_info_struct(png);

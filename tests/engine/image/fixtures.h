@@ -47,6 +47,9 @@ std::vector<Plane> decode_planes(const Bytes& bytes);
 Bytes with_segment(const Bytes& jpeg, uint8_t marker, const Bytes& content);
 Bytes with_segment(const Bytes& jpeg, uint8_t marker, const std::string& content);
 
+// An EXIF block: a directory of two entries, the second of them the orientation.
+Bytes make_exif(bool big_endian, int orientation);
+
 struct RawPng {
   int color_type = 2;  // PNG_COLOR_TYPE_*
   int bit_depth = 8;

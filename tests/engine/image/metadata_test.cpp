@@ -6,21 +6,6 @@
 namespace hourglass::test {
 namespace {
 
-// A directory of two entries, the second of them the orientation.
-Bytes make_exif(bool big_endian, int orientation) {
-  Bytes exif = big_endian ? Bytes{'M', 'M'} : Bytes{'I', 'I'};
-  const auto put = [&](unsigned value, int bytes) {
-    for (int i = 0; i < bytes; ++i) exif.push_back(static_cast<uint8_t>(value >> 8 * (big_endian ? bytes - 1 - i : i)));
-  };
-  put(42, 2);
-  put(8, 4);
-  put(2, 2);
-  put(0x0100, 2), put(3, 2), put(1, 4), put(640, 2), put(0, 2);
-  put(0x0112, 2), put(3, 2), put(1, 4), put(static_cast<unsigned>(orientation), 2), put(0, 2);
-  put(0, 4);
-  return exif;
-}
-
 Metadata with_exif(const Bytes& exif) {
   Metadata metadata;
   metadata.exif = exif;

@@ -172,6 +172,24 @@ TEST_CASE("the flawed sRGB profile of many programs is kept without a word") {
   CHECK(decode_png(bytes).metadata.icc_profile == chelsea.metadata.icc_profile);
 }
 
+TEST_CASE("a chunk that says more bytes than the file has is refused, whatever it is") {
+  const Bytes whole = encode_png(make_picture(4, 4, 1));
+  constexpr std::size_t kBehindHeader = 8 + 25;
+  for (const std::string type : {"eXIf", "tEXt", "iCCP", "zTXt", "iTXt", "abCd"}) {
+    CAPTURE(type);
+    for (const uint8_t size : {0x7f, 0x01}) {
+      Bytes bytes = whole;
+      const Bytes chunk{size, 0xff, 0xff, 0xf0, uint8_t(type[0]), uint8_t(type[1]), uint8_t(type[2]), uint8_t(type[3])};
+      bytes.insert(bytes.begin() + kBehindHeader, chunk.begin(), chunk.end());
+      CHECK_CONTAINS(error_of([&] { decode_png(bytes); }), "are left of the file");
+      CHECK_CONTAINS(error_of([&] { read_png_metadata(bytes); }), "are left of the file");
+    }
+  }
+  // The pixels need not be there for what stands before them.
+  const Bytes beginning(whole.begin(), whole.begin() + kBehindHeader + 20);
+  CHECK(read_png_metadata(beginning).text.empty());
+}
+
 TEST_CASE("a truncated or damaged PNG is refused") {
   const Bytes whole = encode_png(make_picture(33, 21, 3));
   for (std::size_t size = 0; size < whole.size(); ++size)

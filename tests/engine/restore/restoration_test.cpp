@@ -304,4 +304,52 @@ TEST_CASE("a state of another network, another input or another size is refused"
   CHECK(error_of_load(restoration, Archive()) == "it has no 'network_sha256'");
 }
 
+TEST_CASE("a state that contradicts itself is refused, whatever is wrong in it") {
+  RestoreOptions options = options_of(40, 2);
+  const Wave task;
+  for (const StoppingKind kind : {StoppingKind::wmv, StoppingKind::emv}) {
+    options.stopping = {.kind = kind, .window = 10};
+    Restoration restoration(task, network(), op_table(), options);
+    advance(restoration, 53);
+    Archive good;
+    restoration.save(good);
+    const auto refused = [&](const auto& change) {
+      Archive archive = good;
+      change(archive);
+      Restoration other(task, network(), op_table(), options);
+      try {
+        other.load(archive);
+        advance(other);
+      } catch (const Error&) {
+        return true;
+      }
+      return false;
+    };
+    CHECK(!refused([](Archive&) {}));
+    constexpr int64_t kFar = int64_t{1} << 62;
+    for (const std::string name : {"begun", "ended", "total", "lanes/0/index", "lanes/0/iteration",
+                                   "lanes/0/fit/iteration", "lanes/0/fit/adam_steps"}) {
+      CAPTURE(name);
+      for (const int64_t value : {-kFar, int64_t{-1}, kFar}) {
+        CHECK(refused([&](Archive& archive) { archive.put(name, value); }));
+      }
+    }
+    CHECK(refused([](Archive& archive) { archive.put("begun", int64_t{1}); }));
+    CHECK(refused([](Archive& archive) { archive.put("ended", int64_t{0}); }));
+    for (const std::string name : {"sum", "lanes/0/best", "lanes/0/fit/average", "lanes/0/fit/weights/0"}) {
+      CAPTURE(name);
+      CHECK(refused([&](Archive& archive) { archive.put(name, std::vector<float>(3)); }));
+    }
+    const bool windowed = kind == StoppingKind::wmv;
+    const std::string values = windowed ? "lanes/0/stopping/window_sums" : "lanes/0/stopping/mean";
+    for (const std::size_t count : {std::size_t{10}, std::size_t{20}, std::size_t{10000}}) {
+      CHECK(refused([&](Archive& archive) { archive.put(values, std::vector<double>(count)); }));
+    }
+    if (windowed) {
+      CHECK(refused([](Archive& archive) { archive.put("lanes/0/stopping/window_count", int64_t{-5}); }));
+      CHECK(refused([](Archive& archive) { archive.put("lanes/0/stopping/window_count", kFar); }));
+    }
+  }
+}
+
 }  // namespace hourglass::test

@@ -48,6 +48,11 @@ TEST_CASE("an archive comes back bit for bit") {
   CHECK_THROWS_WITH(static_cast<void>(archive.integer("other")), "it has no 'other'");
   CHECK_THROWS_WITH(static_cast<void>(archive.integer("text")), "its 'text' is of another type");
   CHECK(archive.encode() == bytes);
+  CHECK(archive.integer("integer", int64_t{-1} << 60, 0) == int64_t{-1} << 60);
+  CHECK_THROWS_WITH(static_cast<void>(archive.integer("integer", -1, 9)),
+                    "its 'integer' is -1152921504606846976, from -1 to 9 is possible");
+  CHECK(archive.floats("floats", 3).size() == 3);
+  CHECK_THROWS_WITH(static_cast<void>(archive.floats("floats", 2)), "its 'floats' has 3 values, 2 belong there");
 }
 
 TEST_CASE("an archive holds others") {
