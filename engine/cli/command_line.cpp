@@ -228,7 +228,9 @@ const Option& help_option() {
 const Option& version_option() {
   static const Option option{.names = "--version",
                              .target = static_cast<bool*>(nullptr),
-                             .help = "Print the versions of hourglass and of its libraries"};
+                             .help =
+                                 "Print the versions of hourglass and of its libraries; with --json of "
+                                 "all of them, and their licences"};
   return option;
 }
 

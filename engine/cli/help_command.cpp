@@ -12,6 +12,7 @@
 #include "engine/cli/output.h"
 #include "engine/cli/spelling.h"
 #include "engine/cli/terminal.h"
+#include "engine/cli/version.h"
 #include "engine/image/file.h"
 #include "graph/error.h"
 #include "graph/text.h"
@@ -67,7 +68,7 @@ void write_text(const fs::path& path, const std::string& text) {
   write_file_atomically(path.string(), std::vector<uint8_t>(text.begin(), text.end()), true);
 }
 
-// All manual pages and completions, in the places where they are looked for below share/.
+// All manual pages and completions, in the places where they are looked for below share/, and the bill of materials.
 void write_all(const Command& root, const fs::path& share) {
   try {
     for (const CommandPath& path : all_commands(root)) {
@@ -75,6 +76,7 @@ void write_all(const Command& root, const fs::path& share) {
     }
     for (const Topic& topic : topics()) write_text(share / "man/man7" / man_page_name(topic), man_page(topic));
     for (const Shell& shell : shells()) write_text(share / shell.folder / shell.file, shell.script(root));
+    write_text(share / "doc/hourglass/hourglass.cdx.json", bill_of_materials());
   } catch (const fs::filesystem_error& error) {
     fail("{}: cannot be made: {}", error.path1().string(), error.code().message());
   }

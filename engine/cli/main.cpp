@@ -1,6 +1,7 @@
 // The `hourglass` program: the command line, and errors as messages and exit codes. The work is in the layers below.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -29,9 +30,16 @@ ExitCode flushed(ExitCode code) {
   return code;
 }
 
+// Of --version, with or without --json.
+std::string version(int argc, char** argv) {
+  const bool json =
+      std::any_of(argv, argv + argc, [](const char* argument) { return argument == std::string("--json"); });
+  return json ? version_json() : version_text();
+}
+
 ExitCode run(int argc, char** argv) {
   try {
-    std::variant<ParsedCommand, std::string> asked = parse(program(), version_text(), argc, argv);
+    std::variant<ParsedCommand, std::string> asked = parse(program(), version(argc, argv), argc, argv);
     if (auto* command = std::get_if<ParsedCommand>(&asked)) return flushed(command->run(*command));
     print_to(stdout, std::get<std::string>(asked));
     return flushed(ExitCode::ok);

@@ -117,4 +117,27 @@ TEST_CASE("a dumb terminal gets no escape codes") {
   CHECK(on_terminal(arguments, "xterm").find("\r\x1b[K") != std::string::npos);
 }
 
+TEST_CASE("tables of nothing but zeros: a warning and a picture, by each method") {
+  const TemporaryFolder folder;
+  Bytes bytes = encode_jpeg(make_picture(80, 72, 3), {.quality = 20});
+  constexpr std::size_t kBehindMarker = 5, kSteps = 64;  // 0xff, 0xdb, two bytes of length, the table's number
+  for (std::size_t i = 0; i + kBehindMarker + kSteps < bytes.size(); ++i) {
+    if (bytes[i] != 0xff || bytes[i + 1] != 0xdb) continue;
+    std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(i + kBehindMarker), kSteps, uint8_t{0});
+  }
+  write_file_atomically(folder / "zeros.jpg", bytes, false);
+  for (const std::vector<std::string>& method :
+       {std::vector<std::string>{"filter"}, {"learn", "--lessons", "2"}, {"fit", "--iterations", "2"}}) {
+    std::vector<std::string> arguments{"restore", folder / "zeros.jpg", "-o", folder / "out.png", "--force",
+                                       "--method"};
+    arguments.insert(arguments.end(), method.begin(), method.end());
+    const Run result = run(arguments);
+    CAPTURE(result.err);
+    CHECK(result.exit_code == 0);
+    CHECK(count(result.err, "quantization tables hold") == 1);
+    CHECK(result.err.find("nan") == std::string::npos);
+    CHECK(read_image(folder / "out.png").image.width == 80);
+  }
+}
+
 }  // namespace hourglass::test

@@ -27,6 +27,40 @@ TEST_CASE("help teaches, on stdout") {
   }
 }
 
+TEST_CASE("all libraries, with versions and licences, and the same list as a bill of materials") {
+  for (const std::vector<std::string>& order :
+       {std::vector<std::string>{"--version", "--json"}, {"--json", "--version"}}) {
+    const Run version = run(order);
+    CHECK(version.exit_code == 0);
+    const nlohmann::json json = nlohmann::json::parse(version.out);
+    CHECK(json.at("name") == "hourglass");
+    CHECK(json.at("licence") == "Apache-2.0");
+    CHECK(json.at("libraries").size() > 12);
+    for (const nlohmann::json& one : json.at("libraries")) {
+      CAPTURE(one.dump());
+      CHECK(!one.at("licence").get<std::string>().empty());
+      const std::string number = one.at("version");
+      CHECK((!number.empty() && number[0] >= '0' && number[0] <= '9'));
+      CHECK(one.at("home").get<std::string>().starts_with("http"));
+    }
+  }
+  const TemporaryFolder folder;
+  REQUIRE(run({"help", "--write", folder.string()}).exit_code == 0);
+  std::ifstream file(folder / "doc/hourglass/hourglass.cdx.json");
+  const nlohmann::json bom = nlohmann::json::parse(file),
+                       json = nlohmann::json::parse(run({"--version", "--json"}).out);
+  CHECK(bom.at("bomFormat") == "CycloneDX");
+  CHECK(bom.at("metadata").at("component").at("version") == json.at("version"));
+  REQUIRE(bom.at("components").size() == json.at("libraries").size());
+  CHECK(bom.at("dependencies").at(0).at("dependsOn").size() == json.at("libraries").size());
+  for (std::size_t i = 0; i < json.at("libraries").size(); ++i) {
+    CHECK(bom.at("components")[i].at("name") == json.at("libraries")[i].at("name"));
+    CHECK(bom.at("components")[i].at("version") == json.at("libraries")[i].at("version"));
+    CHECK(bom.at("components")[i].at("licenses").dump().find(json.at("libraries")[i].at("licence")) !=
+          std::string::npos);
+  }
+}
+
 TEST_CASE("versions of the program and its libraries") {
   const Run version = run({"--version"});
   CHECK(version.exit_code == 0);

@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""Whether runs keep to --memory-limit: each command says what it needs when it refuses; given exactly that much, it holds
+no more than that, within 5 %, and it needs no more than twice of what it takes then.
+
+usage: memory_limit_test.py PROGRAM"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import picture
+
+TOLERANCE, WASTE = 1.05, 2
+
+FIT = ["--method", "fit", "--iterations", "2", "--learning-rate", "0.01"]
+# The input, by what `degrade` makes of a picture of that size, and the command that gets it.
+CASES = [
+    ("gray JPEG, filter", (640, 480, 1), ["--quality", "30"], ["restore", "--fast"]),
+    ("4:2:0 JPEG, filter", (400, 300, 3), ["--quality", "20"], ["restore", "--fast"]),
+    ("4:4:4 JPEG, filter", (333, 250, 3), ["--quality", "60", "--subsampling", "444"], ["restore", "--fast"]),
+    ("progressive JPEG, filter", (320, 320, 3), ["--quality", "40", "--progressive"], ["restore", "--fast"]),
+    ("PNG of 16 bits, filter", (300, 200, 3, 16), None, ["denoise", "--method", "filter", "--sigma", "10"]),
+    ("gray JPEG, learn", (200, 160, 1), ["--quality", "20"], ["restore", "--lessons", "2"]),
+    ("4:2:0 JPEG, learn", (200, 160, 3), ["--quality", "20"], ["restore", "--lessons", "2"]),
+    ("a JPEG too small to learn from", (40, 32, 3), ["--quality", "20"], ["restore", "--lessons", "2"]),
+    ("4:2:0 JPEG, fit in f32", (160, 128, 3), ["--quality", "20"], ["restore", "--precision", "f32"] + FIT),
+    ("4:2:0 JPEG, fit in what suits the CPU", (160, 128, 3), ["--quality", "20"], ["restore"] + FIT),
+    ("gray JPEG, two fits at once", (96, 96, 1), ["--quality", "20"], ["restore", "--runs", "2", "--at-once", "2"] + FIT),
+    ("PNG of 16 bits, fit", (128, 96, 3, 16), None, ["denoise"] + FIT),
+    ("PNG, a larger network", (96, 64, 1), None, ["upscale", "--factor", "2", "--model", "medium"] + FIT[2:]),
+    ("PNG, experiment", (128, 96, 1), None,
+     ["experiment", "--quality", "20", "--model", "small", "--iterations", "2", "--learning-rate", "0.01"]),
+    ("bench", (0, 0), None, ["bench", "iteration", "--model", "small", "--size", "160x128", "--iterations", "1"]),
+]
+
+
+def peak_of(command, folder):
+    """The exit code, the most memory that it held in bytes, and what it said."""
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        errors = process.stderr.read().decode()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        return process.returncode, usage.ru_maxrss * 1024, errors
+
+
+def command_of(program, folder, case):
+    _, size, degraded, command = case
+    command = [program, command[0]] + command[1:] + ["--threads", "2"]
+    if command[1] == "bench":
+        return command
+    png, jpeg = os.path.join(folder, "in.png"), os.path.join(folder, "in.jpg")
+    picture.write_png(png, *size)
+    if degraded is not None:
+        subprocess.run([program, "degrade", png, "-o", jpeg, "--force"] + degraded, check=True, capture_output=True)
+    output = "out" if command[1] == "experiment" else "out.png"
+    return command + [png if degraded is None else jpeg, "-o", os.path.join(folder, output), "--force", "-q"]
+
+
+def needed(errors, lanes):
+    """Bytes, of "needs 55.36 MiB" or "needs about 55.36 MiB"; of fits side by side each one says its own."""
+    said = re.search(r"needs (?:about )?([\d.]+) MiB", errors)
+    return int(float(said[1]) * 2**20 * 1.001) * lanes if said else None
+
+
+def check(program, folder, case):
+    command = command_of(program, folder, case)
+    lanes = 2 if "--at-once" in command else 1
+    code, _, errors = peak_of(command + ["--memory-limit", "9M"], folder)
+    limit = needed(errors, lanes)
+    if code != 1 or limit is None:
+        return [f"within 9 MiB it ends with {code}: {errors.strip()}"]
+    code, peak, errors = peak_of(command + ["--memory-limit", str(limit)], folder)
+    print(f"{case[0]}: needs {limit / 2**20:.1f} MiB, holds {peak / 2**20:.1f} MiB", flush=True)
+    complaints = []
+    if code != 0:
+        complaints.append(f"within {limit} bytes, as it needs, it ends with {code}: {errors.strip()}")
+    elif peak > TOLERANCE * limit:
+        complaints.append(f"holds {peak} bytes, the limit is {limit}")
+    elif limit > WASTE * peak:
+        complaints.append(f"needs {limit} bytes, as it says, and holds {peak}")
+    return complaints
+
+
+def main():
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    program, wanted = os.path.abspath(sys.argv[1]), sys.argv[2:]
+    failures = 0
+    for case in CASES:
+        if wanted and not any(word in case[0] for word in wanted):
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            for complaint in check(program, folder, case):
+                failures += 1
+                print(f"{case[0]}: {complaint}", flush=True)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+// A checkpoint: the block of bytes as it is, and with the length and the checksum that it should have, so that what is
+// behind them is reached. What is decoded comes back when it is written and read once more, and a fit goes on from it
+// or refuses it.
+#include <zlib.h>
+
+#include <cstring>
+#include <vector>
+
+#include "engine/report/run_log.h"
+#include "engine/train/archive.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/tiny.h"
+
+namespace {
+
+using namespace hourglass;
+using fuzz::expect;
+
+// As engine/train/archive.h says: 9 bytes of signature, version, byte order, length, checksum.
+constexpr std::size_t kLengthAt = 17, kChecksumAt = 25, kPayloadAt = 33;
+
+std::vector<uint8_t> made_right(fuzz::Bytes bytes) {
+  std::vector<uint8_t> whole(bytes.begin(), bytes.end());
+  const fuzz::Bytes payload = bytes.subspan(kPayloadAt);
+  const uint64_t length = payload.size(), checksum = crc32_z(crc32_z(0, nullptr, 0), payload.data(), payload.size());
+  std::memcpy(whole.data() + kLengthAt, &length, sizeof length);
+  std::memcpy(whole.data() + kChecksumAt, &checksum, sizeof checksum);
+  return whole;
+}
+
+void take_up(const Archive& archive) {
+  fuzz::TinyFit fit;
+  fit.restoration.load(archive);
+  for (int64_t rounds = 0; !fit.restoration.done(); ++rounds) {
+    expect(rounds < fuzz::TinyFit::options().runs * fuzz::TinyFit::kIterations, "a fit that is taken up ends");
+    fit.restoration.round();
+  }
+  fit.restoration.finish();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
+  fuzz::refusing({data, size}, [](fuzz::Bytes bytes) { Archive::decode(bytes); });
+  if (size < kPayloadAt) return 0;
+  return fuzz::refusing({data, size}, [](fuzz::Bytes bytes) {
+    const Archive archive = Archive::decode(made_right(bytes));
+    const std::vector<uint8_t> encoded = archive.encode();
+    expect(Archive::decode(encoded).encode() == encoded, "the checkpoint comes back");
+    RunLog log;
+    fuzz::refusing(bytes, [&](fuzz::Bytes) { log.load(archive.part("log")); });
+    take_up(archive);
+  });
+}
