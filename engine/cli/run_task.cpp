@@ -31,13 +31,13 @@ void say_input(Progress& progress, const RunRequest& request) {
   progress.say(
       fmt::format("{}: {} {}x{}", request.input, kind_of(request.what), input.image.width, input.image.height));
   if (const FirstCompression* first = request.what.first) {
-    const bool shifted = first->x != 0 || first->y != 0;
+    const bool shifted = first->x != 0 || first->y != 0, whole = first->file.color == request.what.jpeg->color;
     progress.say(fmt::format(
-        "note: {}: was compressed before, at quality {} or so{}: its brightness is restored from what that left "
-        "(--once "
-        "goes by this file alone)",
+        "note: {}: was compressed before, at quality {} or so{}: {} restored from what that left (--once goes by this "
+        "file alone)",
         request.input, first->quality,
-        shifted ? fmt::format(", in blocks that begin {} pixels down and {} to the right", first->y, first->x) : ""));
+        shifted ? fmt::format(", in blocks that begin {} pixels down and {} to the right", first->y, first->x) : "",
+        whole ? "it is" : "its brightness is"));
   }
 }
 

@@ -41,9 +41,14 @@ constexpr int kBestQuality = 90;
 
 using Table = std::array<uint16_t, 64>;
 
-Table luma_table(int quality) {
-  const std::vector<uint8_t> bytes = encode_jpeg(Image(8, 8, 1), {.quality = quality});
-  return read_jpeg_coefficients(bytes).components[0].quantization;
+// libjpeg's, of luma and of chroma.
+struct Tables {
+  Table luma, chroma;
+};
+
+Tables tables_of(int quality) {
+  const JpegCoefficients file = read_jpeg_coefficients(encode_jpeg(Image(16, 16, 3), {.quality = quality}));
+  return {.luma = file.components[0].quantization, .chroma = file.components[1].quantization};
 }
 
 // How often coefficients have which magnitude, by frequency.
@@ -116,26 +121,101 @@ Fit fit_of(const Histograms& counts, const Frequencies& frequencies, const Table
   return fit;
 }
 
-// The integers of the steps in the plane's blocks.
-JpegCoefficients quantized(const Plane& plane, int64_t width, int64_t height, int64_t y, int64_t x,
-                           const Table& table) {
-  JpegComponent luma{.quantization = table, .coefficients = {}};
-  luma.width_in_blocks = luma.blocks_w = (width - x) / 8;
-  luma.height_in_blocks = luma.blocks_h = (height - y) / 8;
-  luma.width = luma.width_in_blocks * 8, luma.height = luma.height_in_blocks * 8;
-  luma.coefficients.resize(static_cast<std::size_t>(luma.blocks_w * luma.blocks_h * 64));
+// The integers of the steps in `rows` rows of `columns` blocks, from y and x on.
+JpegComponent quantized(const Plane& plane, int64_t y, int64_t x, int64_t rows, int64_t columns, const Table& table) {
+  JpegComponent result{.width = columns * 8,
+                       .height = rows * 8,
+                       .width_in_blocks = columns,
+                       .height_in_blocks = rows,
+                       .blocks_w = columns,
+                       .blocks_h = rows,
+                       .quantization = table,
+                       .coefficients = std::vector<int16_t>(static_cast<std::size_t>(rows * columns * 64))};
 #pragma omp parallel for schedule(static)
-  for (int64_t r = 0; r < luma.blocks_h; ++r) {
-    for (int64_t c = 0; c < luma.blocks_w; ++c) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < columns; ++c) {
       std::array<float, 64> values;
       forward_dct(plane.row(y + r * 8) + x + c * 8, plane.width, values.data());
-      int16_t* n = luma.coefficients.data() + (r * luma.blocks_w + c) * 64;
+      int16_t* n = result.coefficients.data() + (r * columns + c) * 64;
       for (std::size_t f = 0; f < 64; ++f) n[f] = static_cast<int16_t>(std::lround(values[f] / table[f]));
     }
   }
-  JpegCoefficients file{.width = luma.width, .height = luma.height, .components = {}, .warnings = {}};
-  file.components.push_back(std::move(luma));
-  return file;
+  return result;
+}
+
+// One direction of what a decoder's triangle filter and an encoder's mean of two make of samples: 1/8, 3/4, 1/8.
+void blur_line(const float* in, int64_t count, int64_t stride, float* out) {
+  for (int64_t i = 0; i < count; ++i) {
+    const float before = in[std::max<int64_t>(i - 1, 0) * stride], after = in[std::min(i + 1, count - 1) * stride];
+    out[i * stride] = 0.75F * in[i * stride] + 0.125F * (before + after);
+  }
+}
+
+// The plane of which the blur in both directions makes this one. The blur leaves at least a quarter of every frequency,
+// so that each turn takes at least a quarter of what is missing.
+Plane sharpened(const Plane& blurred) {
+  constexpr int kTurns = 16;
+  Plane result = blurred, rows = blurred, both = blurred;
+  for (int turn = 0; turn < kTurns; ++turn) {
+    for (int64_t y = 0; y < result.height; ++y) blur_line(result.row(y), result.width, 1, rows.row(y));
+    for (int64_t x = 0; x < result.width; ++x) blur_line(rows.row(0) + x, rows.height, rows.width, both.row(0) + x);
+    for (std::size_t i = 0; i < result.samples.size(); ++i) {
+      result.samples[i] += blurred.samples[i] - both.samples[i];
+    }
+  }
+  return result;
+}
+
+// Adds the first file's chroma, where that can be told, and makes it begin at a whole MCU.
+void find_chroma(const JpegCoefficients& second, const Plane& luma, const Tables& tables, const Periods& periods,
+                 FirstCompression& first) {
+  const JpegComponent& cb = second.components[1];
+  const int64_t ratio = second.max_h_sampling / cb.h_sampling;
+  if (ratio > 2 || second.max_v_sampling / cb.v_sampling != ratio || second.components[2].h_sampling != cb.h_sampling ||
+      second.components[2].v_sampling != cb.v_sampling || first.y % ratio != 0 || first.x % ratio != 0) {
+    return;
+  }
+  std::array<Plane, 2> planes;
+  for (std::size_t i = 0; i < 2; ++i) {
+    planes[i] = decode_component(second.components[i + 1]);
+    if (ratio == 2) planes[i] = sharpened(planes[i]);
+  }
+  // An MCU of 16x16 pixels has four blocks of luma, any of which may be the one that was found.
+  double most = kOnAnother.mean, next = -1;
+  int64_t grid_y = -1, grid_x = -1;
+  for (int64_t y = first.y / ratio; y < 8; y += ratio == 2 ? 4 : 8) {
+    for (int64_t x = first.x / ratio; x < 8; x += ratio == 2 ? 4 : 8) {
+      Fit both;
+      for (std::size_t i = 0; i < 2; ++i) {
+        const Histograms counts = histograms_of(planes[i], cb.width, cb.height, 8 * y + x, kLow);
+        const Fit one = fit_of(counts, kLow, tables.chroma, second.components[i + 1].quantization, periods);
+        both.sum += one.sum, both.count += one.count;
+      }
+      constexpr double kLeastOfChroma = 100;
+      const double mean = both.count < kLeastOfChroma ? -1 : both.sum / both.count;
+      if (mean > most) {
+        next = std::exchange(most, mean), grid_y = y, grid_x = x;
+      } else {
+        next = std::max(next, mean);
+      }
+    }
+  }
+  if (grid_y < 0 || (ratio == 2 && most < kClearly * next)) return;
+  first.y = grid_y * ratio, first.x = grid_x * ratio;
+  const int64_t rows = (second.height - first.y) / (8 * ratio), columns = (second.width - first.x) / (8 * ratio);
+  const auto sampling = static_cast<int>(ratio);
+  first.file = {.width = columns * 8 * ratio,
+                .height = rows * 8 * ratio,
+                .color = JpegColor::ycbcr,
+                .max_h_sampling = sampling,
+                .max_v_sampling = sampling,
+                .components = {},
+                .warnings = {}};
+  first.file.components.push_back(quantized(luma, first.y, first.x, rows * ratio, columns * ratio, tables.luma));
+  first.file.components[0].h_sampling = first.file.components[0].v_sampling = sampling;
+  for (const Plane& plane : planes) {
+    first.file.components.push_back(quantized(plane, grid_y, grid_x, rows, columns, tables.chroma));
+  }
 }
 
 }  // namespace
@@ -144,8 +224,8 @@ std::optional<FirstCompression> find_first_compression(const JpegCoefficients& f
   const JpegComponent& second = file.components[0];
   if (file.color == JpegColor::rgb || second.width != file.width || second.height != file.height) return {};
   const Plane plane = decode_component(file.components[0]);
-  std::vector<Table> tables;  // by quality, from 1 on
-  for (int quality = 1; quality <= kBestQuality; ++quality) tables.push_back(luma_table(quality));
+  std::vector<Tables> tables;  // by quality, from 1 on
+  for (int quality = 1; quality <= kBestQuality; ++quality) tables.push_back(tables_of(quality));
   const Periods periods;
   struct Found {
     double mean = -1;
@@ -158,7 +238,7 @@ std::optional<FirstCompression> find_first_compression(const JpegCoefficients& f
     const Needed& needed = grid == 0 ? kOnOwnGrid : kOnAnother;
     Found& best = found[static_cast<std::size_t>(grid)];
     for (std::size_t t = 0; t < tables.size(); ++t) {
-      const double mean = fit_of(counts, kLow, tables[t], second.quantization, periods).mean(needed);
+      const double mean = fit_of(counts, kLow, tables[t].luma, second.quantization, periods).mean(needed);
       if (mean > std::max(best.mean, needed.mean)) best = {.mean = mean, .table = t};
     }
   }
@@ -178,13 +258,14 @@ std::optional<FirstCompression> find_first_compression(const JpegCoefficients& f
   double most = -1;
   for (std::size_t t = std::max(best->table, kNeighbours) - kNeighbours;
        t <= std::min(best->table + kNeighbours, tables.size() - 1); ++t) {
-    const double mean = fit_of(counts, all, tables[t], second.quantization, periods).mean({});
+    const double mean = fit_of(counts, all, tables[t].luma, second.quantization, periods).mean({});
     if (mean > most) most = mean, chosen = t;
   }
-  const Table& table = tables[chosen];
-  const int quality = static_cast<int>(chosen) + 1;
-  FirstCompression result{.y = grid / 8, .x = grid % 8, .quality = quality, .luma = {}};
-  result.luma = quantized(plane, file.width, file.height, result.y, result.x, table);
+  FirstCompression result{.y = grid / 8, .x = grid % 8, .quality = static_cast<int>(chosen) + 1, .file = {}};
+  const int64_t rows = (file.height - result.y) / 8, columns = (file.width - result.x) / 8;
+  result.file = {.width = columns * 8, .height = rows * 8, .components = {}, .warnings = {}};
+  result.file.components.push_back(quantized(plane, result.y, result.x, rows, columns, tables[chosen].luma));
+  if (file.components.size() == 3) find_chroma(file, plane, tables[chosen], periods, result);
   return result;
 }
 

@@ -7,36 +7,28 @@
 
 #include "engine/restore/consistency.h"
 #include "engine/restore/filter.h"
+#include "engine/restore/jpeg_pipeline.h"
 
 namespace hourglass {
 namespace {
 
-// The pixels of a gray file.
-Image decode_gray(const JpegCoefficients& file) {
-  const Plane plane = decode_component(file.components[0]);
-  Image image(file.width, file.height, 1);
-  for (int64_t y = 0; y < file.height; ++y) {
-    for (int64_t x = 0; x < file.width; ++x) {
-      image.at(0, y, x) = std::clamp((plane.row(y)[x] + 128) / 255, 0.0F, 1.0F);
-    }
-  }
-  return image;
-}
-
-// The picture with that luma in the place of its own, from y and x on, on the grid of the levels.
-Image with_luma(Image picture, const Image& luma, int64_t y, int64_t x, int levels) {
+// The picture with the part in its place, from y and x on, on the grid of the levels. A gray part is luma; in a picture
+// in colour it takes the place of that alone.
+Image with_part(Image picture, const Image& part, int64_t y, int64_t x, int levels) {
   const auto rounded = [levels](float value) {
     const auto steps = static_cast<float>(levels);
     return std::round(std::clamp(value, 0.0F, 1.0F) * steps) / steps;
   };
-  for (int64_t row = 0; row < luma.height; ++row) {
-    for (int64_t column = 0; column < luma.width; ++column) {
+  for (int64_t row = 0; row < part.height; ++row) {
+    for (int64_t column = 0; column < part.width; ++column) {
       const auto sample = [&](int channel) -> float& { return picture.at(channel, y + row, x + column); };
-      const float wanted = luma.at(0, row, column);
+      if (picture.channels == part.channels) {
+        for (int channel = 0; channel < part.channels; ++channel) sample(channel) = part.at(channel, row, column);
+        continue;
+      }
       // The same for red, green and blue changes luma alone (JFIF's matrix).
-      const float change =
-          wanted - (picture.channels == 1 ? sample(0) : 0.299F * sample(0) + 0.587F * sample(1) + 0.114F * sample(2));
-      for (int channel = 0; channel < picture.channels; ++channel) sample(channel) = rounded(sample(channel) + change);
+      const float change = part.at(0, row, column) - (0.299F * sample(0) + 0.587F * sample(1) + 0.114F * sample(2));
+      for (int channel = 0; channel < 3; ++channel) sample(channel) = rounded(sample(channel) + change);
     }
   }
   return picture;
@@ -65,12 +57,11 @@ Finished finish_in_cells(const Image& restored, const Image& decoded, const Jpeg
 
 JpegSource::JpegSource(const JpegCoefficients& file, const Image& decoded, const FirstCompression* first,
                        const CellsOptions& options)
-    : file_(file),
-      picture_(decoded),
-      first_(first),
-      options_(options),
-      first_decoded_(first == nullptr ? Image() : decode_gray(first->luma)),
-      model_(first == nullptr ? file : first->luma) {}
+    : file_(file), picture_(decoded), first_(first), options_(options), model_(first == nullptr ? file : first->file) {
+  if (first == nullptr) return;
+  first_decoded_ = model_.to_image(decode(model_));
+  for (float& value : first_decoded_.pixels) value = std::clamp(value, 0.0F, 1.0F);
+}
 
 bool JpegSource::surround(const Advance& advance) {
   if (first_ == nullptr) return true;
@@ -84,7 +75,7 @@ bool JpegSource::surround(const Advance& advance) {
 Finished JpegSource::finish(const Image& restored) const {
   Finished finished = finish_in_cells(restored, decoded(), model_, options_);
   if (first_ == nullptr) return finished;
-  return {.image = with_luma(surroundings_, finished.image, first_->y, first_->x, options_.levels), .cells = {}};
+  return {.image = with_part(surroundings_, finished.image, first_->y, first_->x, options_.levels), .cells = {}};
 }
 
 }  // namespace hourglass

@@ -5,9 +5,9 @@
 //   const Image filtered = filter_jpeg(source.decoded(), source.decoded(), source.model(), {}, advance);
 //   const Finished result = source.finish(filtered);
 //
-// Mostly that is the picture. Of one that was compressed twice it is the luma that the first file stated
-// (first_compression.h), and the result is set into what the second file alone gives: its colours, and the pixels
-// around the first file's blocks.
+// Mostly that is the picture. Of one that was compressed twice it is what the first file stated (first_compression.h),
+// and the result is set into what the second file alone gives: the pixels around the first file's blocks, and the
+// colours where the first one's can't be told.
 #pragma once
 
 #include <optional>
