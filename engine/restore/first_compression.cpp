@@ -201,8 +201,10 @@ void find_chroma(const JpegCoefficients& second, const Plane& luma, const Tables
     }
   }
   if (grid_y < 0 || (ratio == 2 && most < kClearly * next)) return;
-  first.y = grid_y * ratio, first.x = grid_x * ratio;
-  const int64_t rows = (second.height - first.y) / (8 * ratio), columns = (second.width - first.x) / (8 * ratio);
+  const int64_t y = grid_y * ratio, x = grid_x * ratio;
+  const int64_t rows = (second.height - y) / (8 * ratio), columns = (second.width - x) / (8 * ratio);
+  if (rows == 0 || columns == 0) return;
+  first.y = y, first.x = x;
   const auto sampling = static_cast<int>(ratio);
   first.file = {.width = columns * 8 * ratio,
                 .height = rows * 8 * ratio,
