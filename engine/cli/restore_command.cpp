@@ -25,7 +25,7 @@ struct Arguments {
   JpegArguments jpeg;
   LearnArguments learn;
   std::string method;  // empty: see choose_method()
-  bool fast = false, best = false;
+  bool fast = false, best = false, once = false;
   std::string degradation, size;  // an ONNX file; the size of the image that it degraded
 };
 
@@ -64,6 +64,7 @@ ExitCode run_operator(const Arguments& arguments, ParsedCommand& line, const Fit
   const std::string& energy = arguments.jpeg.energy;
   if (energy != "mse") fail("--energy {} belongs to JPEG: with --degradation it is mse", energy);
   if (arguments.jpeg.task.total_variation > 0) fail("--tv: does not go with --degradation");
+  if (arguments.jpeg.task.strength != 1) fail("--strength: does not go with --degradation");
   const std::vector<uint8_t> bytes = read_file(fit.input);
   DecodedImage input;
   Array measurement;
@@ -123,18 +124,30 @@ ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& cal
   FitArguments fit = arguments.fit;
   if (!arguments.degradation.empty()) return run_operator(arguments, line, call);
   if (!arguments.size.empty()) fail("--size belongs to --degradation: a photograph has its own");
-  const RestoreInput input = load_input(fit.input, fit.memory_limit.value_or(0));
+  RestoreInput input = load_input(fit.input, fit.memory_limit.value_or(0));
   if (!input.jpeg && (arguments.method == kFilter || arguments.method == kLearn)) {
     fail("{}: is no JPEG, and --method {} goes by the cells that a JPEG states: there is only --method fit", fit.input,
          arguments.method);
   }
   choose_method(line, usual_method(input.jpeg.has_value()));
   const std::string& method = arguments.method;
+  if (method != kFit && !arguments.once) input.first = find_first_compression(*input.jpeg);
+  const JpegTaskOptions& jpeg = arguments.jpeg.task;
+  if (jpeg.strength != 1 && !(input.jpeg && jpeg.use_cells)) {
+    fail("--strength: keeps the result in the cells of a JPEG: {}",
+         input.jpeg ? "leave out --no-cells" : fit.input + " is none");
+  }
   // Noise regularises: a small network is regular enough without, a larger one learns the artifacts.
   if (!fit.input_noise && fit.model == "small") fit.input_noise = 0;
   const std::unique_ptr<Task> task = make_task(arguments.jpeg, input, fit.input);
+  LearnArguments learn = arguments.learn;
+  learn.strength = jpeg.strength;
   Json details{{"method", method}};
   if (method == kFit) details["energy"] = arguments.jpeg.energy;
+  if (input.first) {
+    details["first_compression"] =
+        Json{{"quality", input.first->quality}, {"x", input.first->x}, {"y", input.first->y}};
+  }
   return run_task(fit, call,
                   {.task = *task,
                    .input = input.degraded,
@@ -142,8 +155,9 @@ ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& cal
                    .verb = "restored",
                    .details = std::move(details),
                    .jpeg = input.jpeg ? &*input.jpeg : nullptr,
+                   .first = input.first ? &*input.first : nullptr,
                    .method = method,
-                   .learn = arguments.learn,
+                   .learn = std::move(learn),
                    .filter_first = input.jpeg && arguments.jpeg.task.use_cells});
 }
 
@@ -175,6 +189,17 @@ Command restore_command() {
                    .suffix = kSuffix,
                    .input_noise_default = "0 for small, 0.033 otherwise"});
   add_jpeg_options(command, arguments->jpeg);
+  command.add(
+      {{.names = "--strength",
+        .target = &arguments->jpeg.task.strength,
+        .help = "How much of the change to the JPEG's pixels is made, from 0 (none) to 1 (all); the result stays "
+                "in the JPEG's cells",
+        .checks = {range(0.0, 1.0)},
+        .common = true},
+       {.names = "--once",
+        .target = &arguments->once,
+        .help = "Take a JPEG for compressed once: filter and learn then do not look for an earlier compression "
+                "that shows in it, on another grid or with larger steps"}});
   command.add(
       {{.names = "--degradation",
         .takes = "FILE",

@@ -18,6 +18,8 @@
 #include "engine/restore/filter.h"
 #include "engine/restore/learn.h"
 #include "engine/restore/noise_filter.h"
+#include "engine/restore/restore.h"
+#include "engine/runtime/waiting.h"
 #include "graph/error.h"
 #include "graph/text.h"
 
@@ -29,6 +31,15 @@ void say_input(Progress& progress, const RunRequest& request) {
   for (const std::string& message : messages_of(request)) progress.say(message);
   progress.say(
       fmt::format("{}: {} {}x{}", request.input, kind_of(request.what), input.image.width, input.image.height));
+  if (const FirstCompression* first = request.what.first) {
+    const bool shifted = first->x != 0 || first->y != 0, whole = first->file.color == request.what.jpeg->color;
+    progress.say(fmt::format(
+        "note: {}: was compressed before, at quality {} or so{}: {} restored from what that left (--once goes by this "
+        "file alone)",
+        request.input, first->quality,
+        shifted ? fmt::format(", in blocks that begin {} pixels down and {} to the right", first->y, first->x) : "",
+        whole ? "it is" : "its brightness is"));
+  }
 }
 
 // Throws Error where a method takes more memory for the input than --memory-limit allows.
@@ -112,7 +123,7 @@ std::optional<Outcome> first_result(const FitRequest& request, const FitSession&
   return outcome;
 }
 
-ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& what) {
+ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& what, const AdaptiveWaiting& waiting) {
   ResolvedFit resolved = resolve(arguments, call, what);
   const FitRequest& request = resolved.request;
   Progress progress(progress_options(request));
@@ -140,7 +151,13 @@ ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& 
   if (outcome.method == kFit) write_result(request, outcome, replaced);
   session.close(progress);
   for (FitObserver* observer : observers) observer->on_result(outcome, session.log());
-  if (request.verbose > 0) progress.say(session.plan_summary(outcome.result));
+  if (request.verbose > 0) {
+    progress.say(session.plan_summary(outcome.result));
+    if (waiting.seconds_asleep() > 0) {
+      progress.say(fmt::format("other programs wanted the CPUs: for {} of it waiting threads slept",
+                               duration_text(waiting.seconds_asleep())));
+    }
+  }
   tell_result(progress, request, outcome);
   session.save_network(outcome, progress);
   session.end(outcome);
@@ -150,8 +167,9 @@ ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& 
 }  // namespace
 
 ExitCode run_task(const FitArguments& arguments, const FitCall& call, const TaskRun& what) {
+  const AdaptiveWaiting waiting(threads_of(arguments.threads));
   if (what.method == kFilter) return filter(arguments, call, what);
-  return what.method == kLearn ? learn(arguments, call, what) : fit(arguments, call, what);
+  return what.method == kLearn ? learn(arguments, call, what) : fit(arguments, call, what, waiting);
 }
 
 }  // namespace hourglass::cli

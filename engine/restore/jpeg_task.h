@@ -10,13 +10,15 @@
 #include "engine/image/jpeg.h"
 #include "engine/restore/consistency.h"
 #include "engine/restore/filter.h"
+#include "engine/restore/jpeg_source.h"
 #include "engine/restore/task.h"
 
 namespace hourglass {
 
 struct RestoreInput {
   DecodedImage degraded;
-  std::optional<JpegCoefficients> jpeg;  // absent for other formats
+  std::optional<JpegCoefficients> jpeg;   // absent for other formats
+  std::optional<FirstCompression> first;  // where the filter is to go by it; load_input() does not look for it
 };
 
 // Throws Error naming the file.
@@ -29,14 +31,12 @@ struct JpegTaskOptions {
   bool use_cells = true;       // the consistency step, for a JPEG
   double sigma_factor = kSigmaFactor;
   int refine_passes = kFilterPasses;  // behind a fit, see filter.h; with use_cells only
+  double strength = 1;                // of the result, see CellsOptions; with use_cells only
 };
 
 // psnr_degraded() is to the decoded pixels with either energy. An input that is no JPEG is fitted with plain MSE and
-// finished without cells. Throws Error when the cell energy is asked for it.
-// What the filter leaves (or a fit, or a lesson) as a result: moved into the file's cells, on the grid of the levels.
-Finished finish_in_cells(const Image& posterior, const JpegModel& model, int levels);
-
-// The input must outlive the task, which holds no copy of it.
+// finished without cells. Throws Error when the cell energy is asked for it. The input must outlive the task, which
+// holds no copy of it.
 std::unique_ptr<Task> make_jpeg_task(const RestoreInput& input, const JpegTaskOptions& options);
 std::unique_ptr<Task> make_jpeg_task(RestoreInput&& input, const JpegTaskOptions& options) = delete;
 

@@ -126,6 +126,61 @@ TEST_CASE_FIXTURE(Fixture, "the filter makes a JPEG better without any iteration
   CHECK(read_image(output).bit_depth == 16);
 }
 
+TEST_CASE_FIXTURE(Fixture, "less strength stays nearer to the JPEG and in its cells") {
+  const Image decoded = read_image(input).image;
+  const JpegCoefficients file = read_jpeg_coefficients(read_file(input));
+  const JpegModel model(file);
+  double before = 1e9;
+  for (const std::string strength : {"0.1", "0.4", "0.7", "1"}) {
+    CAPTURE(strength);
+    REQUIRE(restore({"--fast", "--strength", strength, "--force"}).exit_code == 0);
+    const Image result = read_image(output).image;
+    CHECK(check_cells(result, model).share() >= 0.99);
+    const double to_jpeg = psnr(result, decoded);
+    CHECK(to_jpeg < before - 1);
+    before = to_jpeg;
+  }
+  CHECK_CONTAINS(record_of(output), " --threads 1\n");
+  const std::vector<uint8_t> whole = read_file(output);
+  REQUIRE(restore({"--fast", "--force"}).exit_code == 0);
+  CHECK(read_file(output) == whole);
+  REQUIRE(restore({"--lessons", "0", "--strength", "0.3", "--force"}).exit_code == 0);
+  CHECK(psnr(read_image(output).image, decoded) > before + 3);
+  CHECK_CONTAINS(record_of(output), "--strength 0.3");
+
+  check_fails(restore({"--no-cells", "--strength", "0.5", "--force"}), 1, "leave out --no-cells");
+  check_fails(run({"restore", original, "-o", folder / "x.png", "--strength", "0.5"}), 1, "original.png is none");
+  CHECK(restore({"--strength", "1.5", "--force"}).exit_code == 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "what was compressed twice is restored from the first compression, unless told otherwise") {
+  const Image photo = read_image(data_path("astronaut.png")).image;
+  const Image once = decode_jpeg(encode_jpeg(photo, {.quality = 10})).image;
+  picture = crop(photo, 4, 4, photo.width - 4, photo.height - 4);
+  write_png(original, picture, {}, true);
+  const Image cut = crop(once, 4, 4, once.width - 4, once.height - 4);
+  write_file_atomically(input, encode_jpeg(cut, {.quality = 40}), true);
+  const auto psnr_of = [&](const Names& more) {
+    Names arguments{"--reference", original, "--json", "--force"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Run result = restore(arguments);
+    CAPTURE(result.err);
+    REQUIRE(result.exit_code == 0);
+    const nlohmann::json json = object_of(result);
+    const bool first = std::find(more.begin(), more.end(), "--once") == more.end();
+    CHECK(json.contains("first_compression") == first);
+    if (first) CHECK(json.at("first_compression") == nlohmann::json{{"quality", 10}, {"x", 4}, {"y", 4}});
+    CHECK(json.contains("cells_rounded") != first);
+    CHECK(
+        (result.err.find("was compressed before, at quality 10 or so, in blocks that begin 4 pixels down and 4 to the "
+                         "right") != std::string::npos) == first);
+    return json.at("psnr_restored").get<double>();
+  };
+  const double filtered = psnr_of({"--fast"});
+  CHECK(filtered > psnr_of({"--fast", "--once"}) + 0.2);
+  CHECK(psnr_of({"--lessons", "40"}) > filtered - 0.02);
+}
+
 TEST_CASE_FIXTURE(Fixture, "the filter's PNG says what repeats it") {
   REQUIRE(restore({"--fast"}).exit_code == 0);
   const std::string record = record_of(output);
@@ -146,7 +201,8 @@ TEST_CASE("each option of restore belongs to a fit, to learning, or to every met
   const std::set<std::string> of_all{"INPUT",      "output",     "method",  "fast",         "best",   "bit-depth",
                                      "threads",    "reference",  "report",  "force",        "quiet",  "verbose",
                                      "json",       "keep-times", "quality", "memory-limit", "format", "recursive",
-                                     "output-dir", "files-from", "null",    "jobs",         "shard",  "manifest"};
+                                     "output-dir", "files-from", "null",    "jobs",         "shard",  "manifest",
+                                     "strength",   "once"};
   int of_a_fit = 0;
   const cli::Command command = cli::restore_command();
   for (const cli::Option& option : command.options) {
