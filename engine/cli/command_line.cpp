@@ -304,6 +304,13 @@ void ParsedCommand::set(std::string_view sought, const std::string& value) {
 
 std::variant<ParsedCommand, std::string> parse(const Command& program, const std::string& version, int argc,
                                                const char* const* argv) {
+  // The parser takes one for the name of a choice, and may go on with it for ever.
+  const char* const* empty =
+      std::find_if(argv + std::min(argc, 1), argv + argc, [](const char* argument) { return *argument == 0; });
+  if (empty != argv + argc) {
+    throw UsageError(fmt::format("argument {} is empty: leave it out, or say what it stands for\nTry '{} --help'.",
+                                 empty - argv, program.name));
+  }
   CLI::App app(program.help, program.name);
   app.set_version_flag(version_option().names, version);
   const Declared declared = declare(app, program);

@@ -61,6 +61,13 @@ TEST_CASE("all libraries, with versions and licences, and the same list as a bil
   }
 }
 
+TEST_CASE("an empty argument is refused, wherever it stands") {
+  check_fails(run({""}), 2, "argument 1 is empty");
+  check_fails(run({"degrade", "a.png", "", "--downscale", "2", "--degradation", "1", "--seed"}), 2,
+              "argument 3 is empty");
+  check_fails(run({"restore", "a.jpg", "-o", ""}), 2, "argument 4 is empty");
+}
+
 TEST_CASE("versions of the program and its libraries") {
   const Run version = run({"--version"});
   CHECK(version.exit_code == 0);

@@ -1,9 +1,10 @@
 // Runs a fuzz target over files without libFuzzer, so that any compiler builds it:
 //
-//   jpeg_replay [--changes N] FILE-OR-FOLDER...
+//   jpeg_replay [--changes N] [--keep FILE] FILE-OR-FOLDER...
 //
 // Each file is run as it is and, with --changes, N times with bytes that are changed, cut off or repeated, by random
-// numbers that depend on the file alone.
+// numbers that depend on the file alone. --keep writes each input to FILE before it is run, so that what ended the
+// program is known.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -28,7 +29,10 @@ File read(const fs::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-void run(const File& bytes) {
+void run(const File& bytes, const char* keep) {
+  if (keep != nullptr) {
+    std::ofstream(keep, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), std::ssize(bytes));
+  }
   // Of exactly that size, so that a sanitizer sees what reads on.
   const File exact(bytes.begin(), bytes.end());
   LLVMFuzzerTestOneInput(exact.data(), exact.size());
@@ -57,10 +61,13 @@ void change(File& bytes, std::mt19937& random) {
 
 int main(int argc, char** argv) {
   int changes = 0;
+  const char* keep = nullptr;
   std::vector<fs::path> files;
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--changes") == 0 && i + 1 < argc) {
       changes = std::atoi(argv[++i]);
+    } else if (std::strcmp(argv[i], "--keep") == 0 && i + 1 < argc) {
+      keep = argv[++i];
     } else if (fs::is_directory(argv[i])) {
       for (const auto& entry : fs::directory_iterator(argv[i])) files.push_back(entry.path());
     } else {
@@ -76,12 +83,12 @@ int main(int argc, char** argv) {
     const File file = read(path);
     std::printf("%s\n", path.c_str());
     std::fflush(stdout);  // so that the last line names what ends the program
-    run(file);
+    run(file, keep);
     std::mt19937 random(static_cast<uint32_t>(file.size()));
     for (int i = 0; i < changes; ++i) {
       File changed = file;
       change(changed, random);
-      run(changed);
+      run(changed, keep);
     }
   }
   std::printf("%zu files, each with %d changes\n", files.size(), changes);
