@@ -1,8 +1,8 @@
 # What makes a bug in reading a stranger's file hard to exploit, in release builds: bounds of the C library's calls are
 # checked where they can be known (_FORTIFY_SOURCE), arrays on the stack are guarded, indirect branches land where they
 # may (-fcf-protection, x86), the program lies at a random address (PIE), and the table of functions is read-only before
-# main() (full RELRO). All layers have it, the kernels too: their loops over pixels call nothing and hold no arrays that
-# would be guarded, and bench/README.md says what it costs.
+# main() (full RELRO). All layers have it, the kernels too: a guard costs a call of a function some instructions, not
+# an element of a loop.
 include(CheckPIESupported)
 check_pie_supported()
 

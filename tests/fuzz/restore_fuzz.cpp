@@ -27,7 +27,8 @@ void check(const Finished& finished, const RestoreInput& input) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   return fuzz::refusing({data, size}, [](fuzz::Bytes bytes) {
-    RestoreInput input{.degraded = decode_jpeg(bytes, fuzz::kSide * fuzz::kSide * 3 * sizeof(float)), .jpeg = {}};
+    RestoreInput input;
+    input.degraded = decode_jpeg(bytes, fuzz::kSide * fuzz::kSide * 3 * sizeof(float));
     input.jpeg = read_jpeg_coefficients(bytes);
     const std::unique_ptr<Task> task = make_jpeg_task(input, {.cell_weight = 0.5, .refine_passes = 2});
     if (const std::optional<Finished> filtered = task->filter(255, {})) check(*filtered, input);
