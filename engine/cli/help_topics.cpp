@@ -88,9 +88,9 @@ Several files are done side by side, each by a process of its own. The threads a
 how many files at once; that is the better use of many CPUs where images are small. So it is with --runs of a fit, which
 --at-once divides; without it a short timing finds what is fastest.
 
-Threads that wait for each other spin, which is fastest on an idle machine. While other programs want the CPUs, a run
-tries now and then whether it goes faster where they sleep, and keeps what does; -v says for how long they slept. The
-result does not depend on it. Fewer threads than CPUs (--threads) may still be faster there. OMP_WAIT_POLICY=passive in the
+Threads that wait for each other spin, which is fastest on an idle machine. While a network is trained and other programs
+want the CPUs, a run tries now and then whether it goes faster where they sleep, and keeps what does; of a fit, -v says
+for how long they slept. The result does not depend on it. Fewer threads than CPUs (--threads) may still be faster there. OMP_WAIT_POLICY=passive in the
 environment makes waiting threads always sleep, active always spin; GOMP_SPINCOUNT, which the program sets to 10000, says
 how long they turn before they sleep.
 
