@@ -41,9 +41,8 @@ cells, and so does any picture that this file could have come from.
 
 The filter and learning go by the cells, so they are for JPEGs alone; a fit takes any input.
 
-A crop of a JPEG that was saved as a JPEG again shows the first file's blocks, and its integers too where its steps were
-clearly the larger ones. The filter and learning find that, say so, and go by the first file's cells, which say more of
-what was lost; the result then lies in no cells of the second file. --once takes a JPEG as it is.)";
+Of a JPEG that was compressed before, by larger steps, they find the first file's cells and go by these; --once takes it
+as it is.)";
 
 constexpr std::string_view kNetworks =
     R"(A fit makes the image by a network with random weights, out of fixed noise, and trains these on that image alone.
