@@ -105,7 +105,8 @@ Command bench_iteration_command() {
 Command bench_command() {
   return {.name = "bench",
           .help = "Measure this machine",
-          .commands = {bench_iteration_command(), bench_threads_command(), bench_ops_command()}};
+          .commands = {bench_machine_command(), bench_iteration_command(), bench_threads_command(), bench_ops_command(),
+                       bench_compare_command()}};
 }
 
 }  // namespace hourglass::cli

@@ -25,5 +25,7 @@ std::string precision_name(const BenchNetwork& network);
 
 // `size` in place of --size.
 std::unique_ptr<Fit> make_bench_fit(const BenchNetwork& network, ImageSize size, int threads);
+// Bytes that it would hold. Plans, but allocates none of it.
+std::size_t bench_bytes(const BenchNetwork& network, ImageSize size, int threads);
 
 }  // namespace hourglass::cli

@@ -9,7 +9,7 @@
 #include "engine/cli/freeze_option.h"
 #include "engine/cli/network_option.h"
 #include "engine/image/file.h"
-#include "engine/measure/scaling.h"
+#include "engine/measure/side_by_side.h"
 #include "engine/restore/draw_weights.h"
 #include "engine/restore/restoration.h"
 #include "engine/runtime/cpus.h"

@@ -301,7 +301,7 @@ class Plan::Impl {
       if (buffer.persistent) persistent_bytes_ += (buffer.bytes + kAlignment - 1) / kAlignment * kAlignment;
     }
     if (!options_.allocate) return;
-    arena_ = MemoryBlock(arena_bytes_);
+    arena_ = MemoryBlock(arena_bytes_, lifetimes);
     scratch_.assign(steps_.size(), nullptr);
     for (std::size_t i = 0; i < lifetimes.size(); ++i) {
       char* address = arena_.data() + lifetimes[i].offset;

@@ -259,7 +259,7 @@ double Fit::step() noexcept {
   return plan_.output(loss_)[0];
 }
 
-double Fit::step_timed(std::vector<TimedPart>& parts) {
+double Fit::step_timed(std::vector<TimedPart>& parts, const std::function<void()>& after_part) {
   using Clock = std::chrono::steady_clock;
   constexpr std::size_t kAroundThePlan = 3;
   parts.clear();
@@ -270,12 +270,14 @@ double Fit::step_timed(std::vector<TimedPart>& parts) {
     const double begin = now();
     work();
     parts.push_back({.part = part, .begin = begin, .end = now()});
+    after_part();
   };
   ++iteration_;
   timed(FitPart::noise, [&] { draw_input_and_target(); });
   plan_.run_profiled([&](std::size_t step, double seconds) {
     const double end = now();
     parts.push_back({.part = FitPart::plan_step, .step = step, .begin = end - seconds, .end = end});
+    after_part();
   });
   timed(FitPart::average, [&] { blend_average(); });
   timed(FitPart::adam, [&] { update_weights(); });

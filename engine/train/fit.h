@@ -9,6 +9,7 @@
 // step 3 is left out, since every iteration's image is another one. What is averaged then are the weights.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -86,7 +87,9 @@ class Fit {
   // One iteration; allocates nothing, unless it takes a pair. Returns the loss before the update.
   double step() noexcept;
   // The same iteration, to the same bytes; `parts` becomes what it consisted of, in order.
-  double step_timed(std::vector<TimedPart>& parts);
+  // after_part() is called after each of them.
+  double step_timed(
+      std::vector<TimedPart>& parts, const std::function<void()>& after_part = [] {});
 
   [[nodiscard]] int64_t iteration() const { return iteration_; }
   // Row-major [C, h, w], as of the last step(), and its exponential average (the first image starts it; empty where the
