@@ -12,6 +12,7 @@
 #include "engine/cli/profile.h"
 #include "engine/measure/statistics.h"
 #include "engine/measure/steps.h"
+#include "engine/runtime/waiting.h"
 
 namespace hourglass::cli {
 namespace {
@@ -47,6 +48,7 @@ void print_profile(Fit& fit, int64_t iterations) {
 
 ExitCode run(const Arguments& a) {
   const std::unique_ptr<Fit> fit = make_bench_fit(a.network, parse_size(a.network.size), a.threads);
+  const AdaptiveWaiting waiting(fit->plan().threads());
   std::vector<double> seconds;
   fit->step();  // warm-up: first touch of all memory
   for (int64_t i = 0; i < a.iterations; ++i) {

@@ -84,10 +84,11 @@ Several files are done side by side, each by a process of its own. The threads a
 how many files at once; that is the better use of many CPUs where images are small. So it is with --runs of a fit, which
 --at-once divides; without it a short timing finds what is fastest.
 
-On a machine with other work to do, threads that wait for each other lose much. Fewer threads than CPUs are then often
-faster: try --threads with half of them, or 1. OMP_WAIT_POLICY=passive in the environment makes waiting threads sleep,
-which is slower on an idle machine and faster on a busy one. GOMP_SPINCOUNT, which the program sets to 10000, says how
-long they turn before that.
+Threads that wait for each other spin, which is fastest on an idle machine. While other programs want the CPUs, a run
+tries now and then whether it goes faster where they sleep, and keeps what does; -v says for how long they slept. The
+result does not depend on it. Fewer threads than CPUs (--threads) may still be faster there. OMP_WAIT_POLICY=passive in the
+environment makes waiting threads always sleep, active always spin; GOMP_SPINCOUNT, which the program sets to 10000, says
+how long they turn before they sleep.
 
   hourglass bench threads                    measures what each number of threads gives here
   hourglass bench threads --mode throughput  finds how to divide the CPUs among many photographs

@@ -26,6 +26,7 @@
 #include "engine/restore/pretraining.h"
 #include "engine/restore/restore.h"
 #include "engine/runtime/precision.h"
+#include "engine/runtime/waiting.h"
 #include "graph/error.h"
 #include "graph/onnx_export.h"
 #include "graph/onnx_import.h"
@@ -133,6 +134,7 @@ ExitCode run(Arguments& a, ParsedCommand& line) {
   } catch (const Error& error) {
     throw error.within(a.start.empty() ? "the network" : a.start);
   }
+  const AdaptiveWaiting waiting(options.threads);
   const InterruptGuard interrupt;
   Progress progress({.quiet = a.quiet, .json = a.json ? stdout : nullptr});
   using Clock = std::chrono::steady_clock;

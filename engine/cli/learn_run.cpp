@@ -55,7 +55,8 @@ LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress&
   }
   const JpegModel model(*request.what.jpeg);
   const Image& decoded = request.what.input.image;
-  const int levels = levels_of(request.bit_depth), threads = threads_of(request.threads);
+  const CellsOptions cells{.levels = levels_of(request.bit_depth), .strength = learn.strength};
+  const int threads = threads_of(request.threads);
   const auto start = Clock::now();
   omp_set_num_threads(threads);
   auto stage = start;
@@ -75,7 +76,7 @@ LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress&
   Outcome& outcome = run.outcome;
   begin("filter");
   const Image filtered = filter_jpeg(decoded, decoded, model, {}, show);
-  outcome.result.finished = finish_in_cells(filtered, model, levels);
+  outcome.result.finished = finish_in_cells(filtered, decoded, model, cells);
   outcome.result.seconds = seconds_since(start);
   outcome.result.interrupted = ended;
   outcome.details["weight"] = 0.0;
@@ -95,7 +96,7 @@ LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress&
                                    .example = !request.report.empty()},
                                   show);
   if (!learned.reason.empty()) progress.say(fmt::format("{}: nothing is learned: {}", request.input, learned.reason));
-  if (learned.weight > 0) outcome.result.finished = finish_in_cells(learned.image, model, levels);
+  if (learned.weight > 0) outcome.result.finished = finish_in_cells(learned.image, decoded, model, cells);
   outcome.result.iterations = learned.iterations;
   outcome.result.seconds = seconds_since(start);
   outcome.result.interrupted = ended;

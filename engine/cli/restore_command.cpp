@@ -64,6 +64,7 @@ ExitCode run_operator(const Arguments& arguments, ParsedCommand& line, const Fit
   const std::string& energy = arguments.jpeg.energy;
   if (energy != "mse") fail("--energy {} belongs to JPEG: with --degradation it is mse", energy);
   if (arguments.jpeg.task.total_variation > 0) fail("--tv: does not go with --degradation");
+  if (arguments.jpeg.task.strength != 1) fail("--strength: does not go with --degradation");
   const std::vector<uint8_t> bytes = read_file(fit.input);
   DecodedImage input;
   Array measurement;
@@ -130,9 +131,16 @@ ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& cal
   }
   choose_method(line, usual_method(input.jpeg.has_value()));
   const std::string& method = arguments.method;
+  const JpegTaskOptions& jpeg = arguments.jpeg.task;
+  if (jpeg.strength != 1 && !(input.jpeg && jpeg.use_cells)) {
+    fail("--strength: keeps the result in the cells of a JPEG: {}",
+         input.jpeg ? "leave out --no-cells" : fit.input + " is none");
+  }
   // Noise regularises: a small network is regular enough without, a larger one learns the artifacts.
   if (!fit.input_noise && fit.model == "small") fit.input_noise = 0;
   const std::unique_ptr<Task> task = make_task(arguments.jpeg, input, fit.input);
+  LearnArguments learn = arguments.learn;
+  learn.strength = jpeg.strength;
   Json details{{"method", method}};
   if (method == kFit) details["energy"] = arguments.jpeg.energy;
   return run_task(fit, call,
@@ -143,7 +151,7 @@ ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& cal
                    .details = std::move(details),
                    .jpeg = input.jpeg ? &*input.jpeg : nullptr,
                    .method = method,
-                   .learn = arguments.learn,
+                   .learn = std::move(learn),
                    .filter_first = input.jpeg && arguments.jpeg.task.use_cells});
 }
 
@@ -175,6 +183,13 @@ Command restore_command() {
                    .suffix = kSuffix,
                    .input_noise_default = "0 for small, 0.033 otherwise"});
   add_jpeg_options(command, arguments->jpeg);
+  command.add(
+      {{.names = "--strength",
+        .target = &arguments->jpeg.task.strength,
+        .help = "How much of the change to the JPEG's pixels is made, from 0 (none) to 1 (all); the result stays "
+                "in the JPEG's cells",
+        .checks = {range(0.0, 1.0)},
+        .common = true}});
   command.add(
       {{.names = "--degradation",
         .takes = "FILE",

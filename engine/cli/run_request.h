@@ -24,6 +24,7 @@ namespace hourglass::cli {
 struct LearnArguments {
   int64_t lessons = 800;         // iterations
   std::string start = "leaves";  // an ONNX file, or "leaves": the weights that come with the program
+  double strength = 1;           // of the result, see CellsOptions
 };
 
 // What a command makes of its input.

@@ -17,6 +17,8 @@
 #include "engine/restore/filter.h"
 #include "engine/restore/learn.h"
 #include "engine/restore/noise_filter.h"
+#include "engine/restore/restore.h"
+#include "engine/runtime/waiting.h"
 #include "graph/error.h"
 #include "graph/text.h"
 
@@ -107,7 +109,7 @@ std::optional<Outcome> first_result(const FitRequest& request, const FitSession&
   return outcome;
 }
 
-ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& what) {
+ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& what, const AdaptiveWaiting& waiting) {
   ResolvedFit resolved = resolve(arguments, call, what);
   const FitRequest& request = resolved.request;
   Progress progress(progress_options(request));
@@ -135,7 +137,13 @@ ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& 
   if (outcome.method == kFit) write_result(request, outcome, replaced);
   session.close(progress);
   for (FitObserver* observer : observers) observer->on_result(outcome, session.log());
-  if (request.verbose > 0) progress.say(session.plan_summary(outcome.result));
+  if (request.verbose > 0) {
+    progress.say(session.plan_summary(outcome.result));
+    if (waiting.seconds_asleep() > 0) {
+      progress.say(fmt::format("other programs wanted the CPUs: for {} of it waiting threads slept",
+                               duration_text(waiting.seconds_asleep())));
+    }
+  }
   tell_result(progress, request, outcome);
   session.save_network(outcome, progress);
   session.end(outcome);
@@ -145,8 +153,9 @@ ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& 
 }  // namespace
 
 ExitCode run_task(const FitArguments& arguments, const FitCall& call, const TaskRun& what) {
+  const AdaptiveWaiting waiting(threads_of(arguments.threads));
   if (what.method == kFilter) return filter(arguments, call, what);
-  return what.method == kLearn ? learn(arguments, call, what) : fit(arguments, call, what);
+  return what.method == kLearn ? learn(arguments, call, what) : fit(arguments, call, what, waiting);
 }
 
 }  // namespace hourglass::cli

@@ -2,6 +2,7 @@
 
 #include "engine/measure/parallel_regions.h"
 #include "engine/measure/steps.h"
+#include "engine/runtime/worker.h"
 
 namespace hourglass {
 
@@ -20,14 +21,17 @@ FitPoint::FitPoint(Options options, HeldMemory& held) : options_(std::move(optio
 
 std::vector<double> FitPoint::visit() {
   std::vector<double> seconds;
-  worker_.begin([&] { visit_on_worker(seconds); });
-  worker_.wait();
+  // A team of its own, which ends with the visit: teams that rest count too where libgomp asks whether there are more
+  // threads than CPUs, and then it lets none of them spin.
+  Worker worker;
+  worker.begin([&] { visit_on_worker(seconds); });
+  worker.wait();
   return seconds;
 }
 
 void FitPoint::visit_on_worker(std::vector<double>& seconds) {
+  bind_team(options_.threads, options_.places);
   if (!fit_) {
-    bind_team(options_.threads, options_.places);
     fit_ = options_.make(options_.threads);
     memory_bytes_ = fit_->plan().arena_bytes() + fit_->plan().persistent_bytes();
     if (!keeps_ && held_.held + memory_bytes_ <= held_.most) {

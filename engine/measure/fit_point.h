@@ -12,7 +12,6 @@
 #include "engine/measure/fit_maker.h"
 #include "engine/measure/rounds.h"
 #include "engine/runtime/placement.h"
-#include "engine/runtime/worker.h"
 
 namespace hourglass {
 
@@ -73,7 +72,6 @@ class FitPoint {
   int64_t warm_up_ = 0, iterations_ = 0;
   std::map<std::string, Activity> ops_;
   std::map<std::string, OpWork> work_;
-  Worker worker_;  // the team's first thread; it ends before the fit goes
 };
 
 }  // namespace hourglass

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <thread>
 #include <utility>
 
 namespace hourglass {
@@ -14,8 +15,6 @@ using Clock = std::chrono::steady_clock;
 
 // Of the thread that begins regions; null where nobody asks.
 thread_local Regions* counted = nullptr;
-// Regions count their own threads' work, not that of regions within.
-std::atomic<bool> seen = false;
 
 double between(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
@@ -44,10 +43,15 @@ RegionClock::~RegionClock() { counted = before_; }
 Regions RegionClock::take() { return std::exchange(regions_, {}); }
 
 bool RegionClock::counts() {
-  RegionClock clock;
+  int64_t count = 0;
+  std::jthread([&count] {
+    RegionClock clock;
+    std::atomic<int> threads = 0;
 #pragma omp parallel num_threads(2)
-  { seen.store(true, std::memory_order_relaxed); }
-  return clock.take().count > 0;
+    ++threads;
+    count = clock.take().count;
+  }).join();
+  return count > 0;
 }
 
 }  // namespace hourglass

@@ -32,7 +32,7 @@ class RegionClock {
 
   // What has been counted since the last call, or since the beginning.
   Regions take();
-  // Whether regions are seen at all.
+  // Whether regions are seen at all. Begins one, on a thread of its own.
   static bool counts();
 
  private:

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "engine/measure/parallel_regions.h"
+#include "engine/runtime/worker.h"
 
 namespace hourglass {
 namespace {

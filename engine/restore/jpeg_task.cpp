@@ -44,16 +44,19 @@ class JpegTask : public Task {
   [[nodiscard]] Finished finish(Image average, int levels, const Advance& advance) const override {
     if (!model_ || !options_.use_cells) return Task::finish(std::move(average), levels, advance);
     const Image posterior = to_posterior_mean(average, *model_, options_.sigma_factor);
-    return finish_in_cells(filter_jpeg(posterior, degraded_, *model_, {.passes = options_.refine_passes}, advance),
-                           *model_, levels);
+    return in_cells(filter_jpeg(posterior, degraded_, *model_, {.passes = options_.refine_passes}, advance), levels);
   }
 
   [[nodiscard]] std::optional<Finished> filter(int levels, const Advance& advance) const override {
     if (!model_) return {};
-    return finish_in_cells(filter_jpeg(degraded_, degraded_, *model_, {}, advance), *model_, levels);
+    return in_cells(filter_jpeg(degraded_, degraded_, *model_, {}, advance), levels);
   }
 
  private:
+  [[nodiscard]] Finished in_cells(const Image& restored, int levels) const {
+    return finish_in_cells(restored, degraded_, *model_, {.levels = levels, .strength = options_.strength});
+  }
+
   JpegTaskOptions options_;
   const Image& degraded_;
   std::optional<JpegModel> model_;
@@ -61,10 +64,20 @@ class JpegTask : public Task {
 
 }  // namespace
 
-Finished finish_in_cells(const Image& posterior, const JpegModel& model, int levels) {
+Finished finish_in_cells(const Image& restored, const Image& decoded, const JpegModel& model,
+                         const CellsOptions& options) {
+  Image softened;
+  if (options.strength != 1) {
+    softened = restored;
+    const auto strength = static_cast<float>(options.strength);
+    for (std::size_t i = 0; i < softened.pixels.size(); ++i) {
+      softened.pixels[i] = decoded.pixels[i] + strength * (restored.pixels[i] - decoded.pixels[i]);
+    }
+  }
+  const Image& image = options.strength != 1 ? softened : restored;
   CellShares shares;
-  shares.exact = check_consistent(posterior, model, 0).share();
-  Finished finished{.image = to_consistent(posterior, model, levels), .cells = {}};
+  shares.exact = check_consistent(image, model, 0).share();
+  Finished finished{.image = to_consistent(image, model, options.levels), .cells = {}};
   shares.rounded = check_cells(finished.image, model).share();
   finished.cells = shares;
   return finished;

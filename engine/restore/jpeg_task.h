@@ -29,14 +29,23 @@ struct JpegTaskOptions {
   bool use_cells = true;       // the consistency step, for a JPEG
   double sigma_factor = kSigmaFactor;
   int refine_passes = kFilterPasses;  // behind a fit, see filter.h; with use_cells only
+  double strength = 1;                // of the result, see CellsOptions; with use_cells only
 };
 
-// psnr_degraded() is to the decoded pixels with either energy. An input that is no JPEG is fitted with plain MSE and
-// finished without cells. Throws Error when the cell energy is asked for it.
-// What the filter leaves (or a fit, or a lesson) as a result: moved into the file's cells, on the grid of the levels.
-Finished finish_in_cells(const Image& posterior, const JpegModel& model, int levels);
+// How a result is brought into a file's cells.
+struct CellsOptions {
+  int levels = 255;     // of its samples, see levels_of()
+  double strength = 1;  // how much of the change is made, from 0, the decoded JPEG, to 1
+};
 
-// The input must outlive the task, which holds no copy of it.
+// What the filter leaves (or a fit, or a lesson) as a result: decoded + strength (restored - decoded), moved into the
+// file's cells, on the grid of the levels. Cells are convex, so that less strength leads out of none.
+Finished finish_in_cells(const Image& restored, const Image& decoded, const JpegModel& model,
+                         const CellsOptions& options);
+
+// psnr_degraded() is to the decoded pixels with either energy. An input that is no JPEG is fitted with plain MSE and
+// finished without cells. Throws Error when the cell energy is asked for it. The input must outlive the task, which
+// holds no copy of it.
 std::unique_ptr<Task> make_jpeg_task(const RestoreInput& input, const JpegTaskOptions& options);
 std::unique_ptr<Task> make_jpeg_task(RestoreInput&& input, const JpegTaskOptions& options) = delete;
 

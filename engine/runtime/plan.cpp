@@ -11,6 +11,7 @@
 #include "engine/runtime/cpus.h"
 #include "engine/runtime/memory.h"
 #include "engine/runtime/team.h"
+#include "engine/runtime/waiting.h"
 #include "graph/error.h"
 #include "ops/kernel.h"
 #include "ops/memory/onednn.h"
@@ -415,7 +416,10 @@ void Plan::write_like(ValueId id, const std::vector<float>& values, float* memor
   impl_->write(id, values, memory);
 }
 std::vector<float> Plan::read_like(ValueId id, const float* memory) const { return impl_->read(id, memory); }
-void Plan::run() noexcept { impl_->run(); }
+void Plan::run() noexcept {
+  impl_->run();
+  count_run();
+}
 std::vector<double> Plan::time_primitives(std::size_t step, int64_t times) {
   return impl_->time_primitives(step, times);
 }

@@ -44,7 +44,8 @@ struct RestorationSimd {
 
   HG_INLINE Vector load(const float* p) { return *reinterpret_cast<const InMemory*>(p); }
   HG_INLINE void store(float* p, Vector x) { *reinterpret_cast<InMemory*>(p) = x; }
-  HG_INLINE Vector set(float x) { return Vector{} + x; }
+  // x - 0 is x, which compilers know; 0 + x would be an addition, as it makes 0 of -0.
+  HG_INLINE Vector set(float x) { return x - Vector{}; }
   HG_INLINE float sum_of(Vector x) {
     float sum = 0;
     for (int i = 0; i < kLanes; ++i) sum += x[i];
@@ -103,64 +104,94 @@ struct RestorationSimd {
   template <int kGroup>
   static constexpr int kVectorsOf = kGroup / kLanes;
 
-  // out[s][k] = patches[k][s], by blocks of 4x4.
-  template <int kGroup>
-  HG_INLINE void transpose(const float* patches, int64_t samples, int64_t row, float* out) {
+  // to[j][i] = from[i][j] of 4x4 elements; rows are from_row and to_row apart.
+  HG_INLINE void transpose_4x4(const float* from, int64_t from_row, float* to, int64_t to_row) {
     using Four = typename VectorTypes<4>::Floats;
     using FourInMemory = typename VectorTypes<4>::InMemory;
     using Picks = typename VectorTypes<4>::Ints;
-    for (int64_t s = 0; s < samples; s += 4) {
-      for (int k = 0; k < kGroup; k += 4) {
-        Four in[4];
+    Four in[4];
 #pragma GCC unroll 4
-        for (int i = 0; i < 4; ++i) in[i] = *reinterpret_cast<const FourInMemory*>(patches + (k + i) * row + s);
+    for (int i = 0; i < 4; ++i) in[i] = *reinterpret_cast<const FourInMemory*>(from + i * from_row);
 #if defined(__clang__)
-        const Four a = __builtin_shufflevector(in[0], in[1], 0, 4, 1, 5);
-        const Four b = __builtin_shufflevector(in[2], in[3], 0, 4, 1, 5);
-        const Four c = __builtin_shufflevector(in[0], in[1], 2, 6, 3, 7);
-        const Four d = __builtin_shufflevector(in[2], in[3], 2, 6, 3, 7);
-        const Four columns[4] = {__builtin_shufflevector(a, b, 0, 1, 4, 5), __builtin_shufflevector(a, b, 2, 3, 6, 7),
-                                 __builtin_shufflevector(c, d, 0, 1, 4, 5), __builtin_shufflevector(c, d, 2, 3, 6, 7)};
+    const Four a = __builtin_shufflevector(in[0], in[1], 0, 4, 1, 5);
+    const Four b = __builtin_shufflevector(in[2], in[3], 0, 4, 1, 5);
+    const Four c = __builtin_shufflevector(in[0], in[1], 2, 6, 3, 7);
+    const Four d = __builtin_shufflevector(in[2], in[3], 2, 6, 3, 7);
+    const Four columns[4] = {__builtin_shufflevector(a, b, 0, 1, 4, 5), __builtin_shufflevector(a, b, 2, 3, 6, 7),
+                             __builtin_shufflevector(c, d, 0, 1, 4, 5), __builtin_shufflevector(c, d, 2, 3, 6, 7)};
 #else
-        const Picks low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, first = {0, 1, 4, 5}, second = {2, 3, 6, 7};
-        const Four a = __builtin_shuffle(in[0], in[1], low), b = __builtin_shuffle(in[2], in[3], low);
-        const Four c = __builtin_shuffle(in[0], in[1], high), d = __builtin_shuffle(in[2], in[3], high);
-        const Four columns[4] = {__builtin_shuffle(a, b, first), __builtin_shuffle(a, b, second),
-                                 __builtin_shuffle(c, d, first), __builtin_shuffle(c, d, second)};
+    const Picks low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, first = {0, 1, 4, 5}, second = {2, 3, 6, 7};
+    const Four a = __builtin_shuffle(in[0], in[1], low), b = __builtin_shuffle(in[2], in[3], low);
+    const Four c = __builtin_shuffle(in[0], in[1], high), d = __builtin_shuffle(in[2], in[3], high);
+    const Four columns[4] = {__builtin_shuffle(a, b, first), __builtin_shuffle(a, b, second),
+                             __builtin_shuffle(c, d, first), __builtin_shuffle(c, d, second)};
 #endif
 #pragma GCC unroll 4
-        for (int i = 0; i < 4; ++i) *reinterpret_cast<FourInMemory*>(out + (s + i) * kGroup + k) = columns[i];
+    for (int i = 0; i < 4; ++i) *reinterpret_cast<FourInMemory*>(to + i * to_row) = columns[i];
+  }
+
+  // out[s][k] = patches[k][s].
+  template <int kGroup>
+  HG_INLINE void transpose(const float* patches, int64_t samples, int64_t row, float* out) {
+    for (int64_t s = 0; s < samples; s += 4) {
+      for (int k = 0; k < kGroup; k += 4) transpose_4x4(patches + k * row + s, row, out + s * kGroup + k, kGroup);
+    }
+  }
+
+  // A symmetric matrix, of which the upper triangle is given.
+  template <int kGroup>
+  HG_INLINE void mirror(float* a) {
+    for (int i = 0; i < kGroup; i += 4) {
+      for (int j = i + 4; j < kGroup; j += 4) transpose_4x4(a + i * kGroup + j, kGroup, a + j * kGroup + i, kGroup);
+      for (int p = i; p < i + 4; ++p) {
+        for (int q = i; q < p; ++q) a[p * kGroup + q] = a[q * kGroup + p];
       }
     }
   }
 
-  // result[i][j] = sum over rows r in [begin, end) of x[r][i] y[r][j], for i in [first, first + kRows) and j from
-  // vector kFrom on; rows of x, y and the result are kGroup long.
-  template <int kGroup, int kRows, int kFrom>
+  // result[i][j] = sum over rows r in [begin, end) of x[r][i] y[r][j], for i in [first, first + kRows) and j in kCount
+  // vectors from kFrom on; rows of x, y and the result are kGroup long. kLess: the result is what it was, less that.
+  template <int kGroup, int kRows, int kFrom, int kCount, bool kLess = false>
   HG_INLINE void product_rows(const float* x, const float* y, int64_t begin, int64_t end, int first, float* result) {
-    constexpr int kVectors = kVectorsOf<kGroup> - kFrom;
-    Vector sums[kRows][kVectors];
+    Vector sums[kRows][kCount];
 #pragma GCC unroll 8
     for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 8
-      for (int j = 0; j < kVectors; ++j) sums[i][j] = Vector{};
+      for (int j = 0; j < kCount; ++j)
+        sums[i][j] = kLess ? load(result + (first + i) * kGroup + (kFrom + j) * kLanes) : Vector{};
     }
     for (int64_t r = begin; r < end; ++r) {
       const float* row = x + r * kGroup;
-      Vector right[kVectors];
+      Vector right[kCount];
 #pragma GCC unroll 8
-      for (int j = 0; j < kVectors; ++j) right[j] = load(y + r * kGroup + (kFrom + j) * kLanes);
+      for (int j = 0; j < kCount; ++j) right[j] = load(y + r * kGroup + (kFrom + j) * kLanes);
 #pragma GCC unroll 8
       for (int i = 0; i < kRows; ++i) {
         const Vector left = set(row[first + i]);
 #pragma GCC unroll 8
-        for (int j = 0; j < kVectors; ++j) sums[i][j] += left * right[j];
+        for (int j = 0; j < kCount; ++j)
+          sums[i][j] = kLess ? sums[i][j] - left * right[j] : sums[i][j] + left * right[j];
       }
     }
 #pragma GCC unroll 8
     for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 8
-      for (int j = 0; j < kVectors; ++j) store(result + (first + i) * kGroup + (kFrom + j) * kLanes, sums[i][j]);
+      for (int j = 0; j < kCount; ++j) store(result + (first + i) * kGroup + (kFrom + j) * kLanes, sums[i][j]);
+    }
+  }
+
+  // The same for i in [first, last), a multiple of kLanes: by as many rows and vectors at a time as registers hold
+  // sums.
+  template <int kGroup, int kFrom, int kCount, bool kLess = false>
+  HG_INLINE void product_block(const float* x, const float* y, int64_t begin, int64_t end, int first, int last,
+                               float* result) {
+    if constexpr (kLanes != 16 && kCount > 3) {
+      product_block<kGroup, kFrom, 3, kLess>(x, y, begin, end, first, last, result);
+      product_block<kGroup, kFrom + 3, kCount - 3, kLess>(x, y, begin, end, first, last, result);
+    } else {
+      constexpr int kRows = kLanes == 16 ? 8 : kCount > 1 ? 4 : kLanes;
+      for (int i = first; i < last; i += kRows)
+        product_rows<kGroup, kRows, kFrom, kCount, kLess>(x, y, begin, end, i, result);
     }
   }
 
@@ -169,11 +200,8 @@ struct RestorationSimd {
   template <int kGroup, int kFrom = 0>
   HG_INLINE void gram(const float* x, int64_t rows, bool lower, float* result) {
     if constexpr (kFrom < kVectorsOf<kGroup>) {
-      constexpr int kVectors = kVectorsOf<kGroup> - kFrom;
-      constexpr int kRows = kLanes == 16 ? 8 : kVectors > 3 ? 2 : 4;
-      for (int i = kFrom * kLanes; i < (kFrom + 1) * kLanes; i += kRows) {
-        product_rows<kGroup, kRows, kFrom>(x, x, lower ? i : 0, rows, i, result);
-      }
+      constexpr int i = kFrom * kLanes;
+      product_block<kGroup, kFrom, kVectorsOf<kGroup> - kFrom>(x, x, lower ? i : 0, rows, i, i + kLanes, result);
       gram<kGroup, kFrom + 1>(x, rows, lower, result);
     }
   }
@@ -181,73 +209,69 @@ struct RestorationSimd {
   // x' y of `rows` rows.
   template <int kGroup>
   HG_INLINE void product(const float* x, const float* y, int64_t rows, float* result) {
-    constexpr int kRows = kLanes == 16 ? 8 : kVectorsOf < kGroup >> 3 ? 2 : 4;
-    for (int i = 0; i < kGroup; i += kRows) product_rows<kGroup, kRows, 0>(x, y, 0, rows, i, result);
+    product_block<kGroup, 0, kVectorsOf<kGroup>>(x, y, 0, rows, 0, kGroup, result);
   }
 
-  // The upper triangle of a becomes U with U' U = a (Cholesky). a is I plus a positive semidefinite matrix, so that its
-  // pivots are at least 1, whatever rounding says.
+  // The upper triangle of a becomes U with U' U = a (Cholesky); `inverses` takes 1 / U_ii. a is I plus a positive
+  // semidefinite matrix, so that its pivots are at least 1, whatever rounding says.
   template <int kGroup, int kFrom = 0>
-  HG_INLINE void factorize(float* a) {
+  HG_INLINE void factorize(float* a, float* inverses) {
     if constexpr (kFrom < kVectorsOf<kGroup>) {
-      constexpr int kVectors = kVectorsOf<kGroup> - kFrom;
-      for (int i = kFrom * kLanes; i < (kFrom + 1) * kLanes; ++i) {
-        float* row = a + i * kGroup;
-        // Two sums, so that the one need not wait for the other.
-        Vector even[kVectors], odd[kVectors];
-        for (int j = 0; j < kVectors; ++j) even[j] = load(row + (kFrom + j) * kLanes), odd[j] = Vector{};
-        int p = 0;
-        for (; p + 1 < i; p += 2) {
-          const float* other = a + p * kGroup;
-          const Vector s = set(other[i]), t = set(other[kGroup + i]);
-#pragma GCC unroll 8
-          for (int j = 0; j < kVectors; ++j) {
-            even[j] -= s * load(other + (kFrom + j) * kLanes);
-            odd[j] -= t * load(other + kGroup + (kFrom + j) * kLanes);
-          }
+      constexpr int kCount = kVectorsOf<kGroup> - kFrom, kFirst = kFrom * kLanes;
+      product_block<kGroup, kFrom, kCount, true>(a, a, 0, kFirst, kFirst, kFirst + kLanes, a);
+      // Within these rows first without square roots, for which every row would wait: D U in place of U.
+      float pivots[kLanes];
+      for (int i = 0; i < kLanes; ++i) {
+        float* row = a + (kFirst + i) * kGroup + kFirst;
+        Vector sums[kCount];
+#pragma GCC unroll 12
+        for (int j = 0; j < kCount; ++j) sums[j] = load(row + j * kLanes);
+        for (int p = 0; p < i; ++p) {
+          const float* other = a + (kFirst + p) * kGroup + kFirst;
+          const Vector s = set(other[i] * pivots[p]);
+#pragma GCC unroll 12
+          for (int j = 0; j < kCount; ++j) sums[j] -= s * load(other + j * kLanes);
         }
-        if (p < i) {
-          const float* other = a + p * kGroup;
-          const Vector s = set(other[i]);
-          for (int j = 0; j < kVectors; ++j) even[j] -= s * load(other + (kFrom + j) * kLanes);
-        }
-        for (int j = 0; j < kVectors; ++j) even[j] += odd[j];
-        const float pivot = even[0][i - kFrom * kLanes];
-        const Vector inverse = set(1 / __builtin_sqrtf(pivot > 1 ? pivot : 1));
-        for (int j = 0; j < kVectors; ++j) store(row + (kFrom + j) * kLanes, even[j] * inverse);
-        row[i] = 1 / inverse[0];
+#pragma GCC unroll 12
+        for (int j = 0; j < kCount; ++j) store(row + j * kLanes, sums[j]);
+        pivots[i] = 1 / (row[i] > 1 ? row[i] : 1);
       }
-      factorize<kGroup, kFrom + 1>(a);
+      for (int i = 0; i < kLanes; ++i) {
+        float* row = a + (kFirst + i) * kGroup + kFirst;
+        inverses[kFirst + i] = __builtin_sqrtf(pivots[i]);
+        const Vector inverse = set(inverses[kFirst + i]);
+#pragma GCC unroll 12
+        for (int j = 0; j < kCount; ++j) store(row + j * kLanes, load(row + j * kLanes) * inverse);
+      }
+      factorize<kGroup, kFrom + 1>(a, inverses);
     }
   }
 
   // t = (U')^-1, a lower triangle: t_i = (e_i - sum over p < i of U_pi t_p) / U_ii. Whole vectors of it are written.
   template <int kGroup, int kTo = 0>
-  HG_INLINE void invert(const float* u, float* t) {
+  HG_INLINE void invert(const float* u, const float* inverses, float* t) {
     if constexpr (kTo < kVectorsOf<kGroup>) {
-      for (int i = kTo * kLanes; i < (kTo + 1) * kLanes; ++i) {
-        Vector even[kTo + 1], odd[kTo + 1];
-        for (int j = 0; j <= kTo; ++j) even[j] = odd[j] = Vector{};
-        int p = 0;
-        for (; p + 1 < i; p += 2) {
-          const Vector s = set(u[p * kGroup + i]), r = set(u[(p + 1) * kGroup + i]);
-#pragma GCC unroll 8
-          for (int j = 0; j <= kTo; ++j) {
-            even[j] -= s * load(t + p * kGroup + j * kLanes);
-            odd[j] -= r * load(t + (p + 1) * kGroup + j * kLanes);
-          }
-        }
-        if (p < i) {
-          const Vector s = set(u[p * kGroup + i]);
-          for (int j = 0; j <= kTo; ++j) even[j] -= s * load(t + p * kGroup + j * kLanes);
-        }
-        const float inverse = 1 / u[i * kGroup + i];
-        float* row = t + i * kGroup;
-        for (int j = 0; j <= kTo; ++j) store(row + j * kLanes, (even[j] + odd[j]) * set(inverse));
-        for (int j = (kTo + 1) * kLanes; j < kGroup; ++j) row[j] = 0;
-        row[i] = inverse;
+      constexpr int kFirst = kTo * kLanes;
+      for (int i = kFirst; i < kFirst + kLanes; ++i) {
+        for (int j = 0; j < kVectorsOf<kGroup>; ++j) store(t + i * kGroup + j * kLanes, Vector{});
+        t[i * kGroup + i] = 1;
       }
-      invert<kGroup, kTo + 1>(u, t);
+      if constexpr (kTo > 0) product_block<kGroup, 0, kTo, true>(u, t, 0, kFirst, kFirst, kFirst + kLanes, t);
+      for (int i = kFirst; i < kFirst + kLanes; ++i) {
+        float* row = t + i * kGroup;
+        Vector sums[kTo + 1];
+#pragma GCC unroll 12
+        for (int j = 0; j <= kTo; ++j) sums[j] = load(row + j * kLanes);
+        for (int p = kFirst; p < i; ++p) {
+          const Vector s = set(u[p * kGroup + i]);
+#pragma GCC unroll 12
+          for (int j = 0; j <= kTo; ++j) sums[j] -= s * load(t + p * kGroup + j * kLanes);
+        }
+        const Vector inverse = set(inverses[i]);
+#pragma GCC unroll 12
+        for (int j = 0; j <= kTo; ++j) store(row + j * kLanes, sums[j] * inverse);
+      }
+      invert<kGroup, kTo + 1>(u, inverses, t);
     }
   }
 
@@ -331,8 +355,9 @@ struct RestorationSimd {
     for (int i = 0; i < kGroup * kGroup; i += kLanes) store(result + i, load(result + i) * set(scale));
     for (int i = 0; i < kGroup; ++i) result[i * kGroup + i] += 1;
     // a^-1 = t' t.
-    factorize<kGroup>(result);
-    invert<kGroup>(result, inverse);
+    float inverses[kGroup];
+    factorize<kGroup>(result, inverses);
+    invert<kGroup>(result, inverses, inverse);
     gram<kGroup>(inverse, kGroup, true, result);
     return scale;
   }
@@ -354,11 +379,11 @@ struct RestorationSimd {
     shrinkage<kGroup>(transposed, samples, total, inverse, w);
     // W = I less that.
     float trace = 0;
+    mirror<kGroup>(w);
+    for (int i = 0; i < kGroup * kGroup; i += kLanes) store(w + i, -load(w + i));
     for (int i = 0; i < kGroup; ++i) {
-      for (int j = 0; j < i; ++j) w[i * kGroup + j] = w[j * kGroup + i];  // which is negative already
-      w[i * kGroup + i] = 1 - w[i * kGroup + i];
+      w[i * kGroup + i] += 1;
       trace += w[i * kGroup + i];
-      for (int j = i + 1; j < kGroup; ++j) w[i * kGroup + j] = -w[i * kGroup + j];
     }
     recombine<kGroup>(patches, row, w, mean, out);
     for (int64_t i = 0; i < kGroup * row; i += kLanes) store(patches + i, load(out + i));
@@ -394,9 +419,9 @@ struct RestorationSimd {
     transpose<kGroup>(guide, samples, row, transposed);
     transpose<kGroup>(patches, samples, row, others);
     const float scale = shrinkage<kGroup>(transposed, samples, total, inverse, shrunk);
+    mirror<kGroup>(shrunk);
     float trace = 0;
     for (int i = 0; i < kGroup; ++i) {
-      for (int j = 0; j < i; ++j) shrunk[i * kGroup + j] = shrunk[j * kGroup + i];
       trace += 1 - shrunk[i * kGroup + i];
     }
     product<kGroup>(transposed, others, samples, cross);

@@ -126,6 +126,33 @@ TEST_CASE_FIXTURE(Fixture, "the filter makes a JPEG better without any iteration
   CHECK(read_image(output).bit_depth == 16);
 }
 
+TEST_CASE_FIXTURE(Fixture, "less strength stays nearer to the JPEG and in its cells") {
+  const Image decoded = read_image(input).image;
+  const JpegCoefficients file = read_jpeg_coefficients(read_file(input));
+  const JpegModel model(file);
+  double before = 1e9;
+  for (const std::string strength : {"0.1", "0.4", "0.7", "1"}) {
+    CAPTURE(strength);
+    REQUIRE(restore({"--fast", "--strength", strength, "--force"}).exit_code == 0);
+    const Image result = read_image(output).image;
+    CHECK(check_cells(result, model).share() >= 0.99);
+    const double to_jpeg = psnr(result, decoded);
+    CHECK(to_jpeg < before - 1);
+    before = to_jpeg;
+  }
+  CHECK_CONTAINS(record_of(output), " --threads 1\n");
+  const std::vector<uint8_t> whole = read_file(output);
+  REQUIRE(restore({"--fast", "--force"}).exit_code == 0);
+  CHECK(read_file(output) == whole);
+  REQUIRE(restore({"--lessons", "0", "--strength", "0.3", "--force"}).exit_code == 0);
+  CHECK(psnr(read_image(output).image, decoded) > before + 3);
+  CHECK_CONTAINS(record_of(output), "--strength 0.3");
+
+  check_fails(restore({"--no-cells", "--strength", "0.5", "--force"}), 1, "leave out --no-cells");
+  check_fails(run({"restore", original, "-o", folder / "x.png", "--strength", "0.5"}), 1, "original.png is none");
+  CHECK(restore({"--strength", "1.5", "--force"}).exit_code == 2);
+}
+
 TEST_CASE_FIXTURE(Fixture, "the filter's PNG says what repeats it") {
   REQUIRE(restore({"--fast"}).exit_code == 0);
   const std::string record = record_of(output);
@@ -143,10 +170,11 @@ TEST_CASE_FIXTURE(Fixture, "the filter's PNG says what repeats it") {
 }
 
 TEST_CASE("each option of restore belongs to a fit, to learning, or to every method") {
-  const std::set<std::string> of_all{"INPUT",      "output",     "method",  "fast",         "best",   "bit-depth",
-                                     "threads",    "reference",  "report",  "force",        "quiet",  "verbose",
-                                     "json",       "keep-times", "quality", "memory-limit", "format", "recursive",
-                                     "output-dir", "files-from", "null",    "jobs",         "shard",  "manifest"};
+  const std::set<std::string> of_all{"INPUT",        "output",  "method",    "fast",       "best",
+                                     "bit-depth",    "threads", "reference", "report",     "force",
+                                     "quiet",        "verbose", "json",      "keep-times", "quality",
+                                     "memory-limit", "format",  "recursive", "output-dir", "files-from",
+                                     "null",         "jobs",    "shard",     "manifest",   "strength"};
   int of_a_fit = 0;
   const cli::Command command = cli::restore_command();
   for (const cli::Option& option : command.options) {
