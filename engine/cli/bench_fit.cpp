@@ -50,8 +50,10 @@ BenchProblem problem_of(const BenchNetwork& network, ImageSize size, int threads
 
 }  // namespace
 
-std::unique_ptr<Fit> make_bench_fit(const BenchNetwork& network, ImageSize size, int threads) {
-  const BenchProblem bench = problem_of(network, size, threads);
+std::unique_ptr<Fit> make_bench_fit(const BenchNetwork& network, ImageSize size, int threads,
+                                    const std::vector<CpuSet>& places) {
+  BenchProblem bench = problem_of(network, size, threads);
+  bench.options.places = places;
   return std::make_unique<Fit>(bench.problem, op_table(), bench.options);
 }
 

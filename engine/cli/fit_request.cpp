@@ -13,6 +13,7 @@
 #include "engine/restore/draw_weights.h"
 #include "engine/restore/restoration.h"
 #include "engine/runtime/cpus.h"
+#include "engine/runtime/placement.h"
 #include "engine/runtime/precision.h"
 #include "graph/error.h"
 #include "graph/text.h"
@@ -144,6 +145,13 @@ ResolvedFit resolve(const FitArguments& arguments, const FitCall& call, const Ta
   if (std::string note = buffers_note(network.graph); !note.empty()) request.notes.push_back(std::move(note));
   check_checkpoint(request, arguments.resume);
   choose_at_once(request, arguments, network);
+  // Runs side by side have CPUs of their own as it is.
+  FitOptions& fit = request.options.fit;
+  if (request.options.at_once == 1) {
+    fit.places = place_threads(read_topology(), bind_of(arguments.bind), threads_of(request.options));
+  } else if (arguments.bind != "none") {
+    fail("--bind {}: {} runs at once divide the CPUs among them: --at-once 1", arguments.bind, request.options.at_once);
+  }
   return {.request = std::move(request), .network = std::move(network)};
 }
 

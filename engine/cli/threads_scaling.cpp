@@ -28,7 +28,8 @@ ImageSize grown(const ImageSize& size, int threads) {
 
 std::string text_of(const ImageSize& size) { return fmt::format("{}x{}", size.width, size.height); }
 
-std::string table_of(const ScalingRun& run, const std::vector<ImageSize>& sizes) {
+std::string table_of(const ScalingRun& run, const std::vector<ImageSize>& sizes,
+                     const std::vector<Landmark>& landmarks) {
   std::string text = fmt::format("{:>8}  {:>26}  {:>20}  {:>4}  {:>13}\n", "threads", "ms per iteration",
                                  run.grows ? "pixels, times" : "speed-up", "eff.", run.grows ? "size" : "GFLOP/s GB/s");
   for (std::size_t i = 0; i < run.points.size(); ++i) {
@@ -43,6 +44,11 @@ std::string table_of(const ScalingRun& run, const std::vector<ImageSize>& sizes)
   text += "\nMedians over rounds, with 95 % intervals";
   if (!run.grows) text += "; what the machine itself does beside them";
   text += ".\n";
+  for (const Landmark& mark : landmarks) {
+    const bool measured = std::any_of(run.points.begin(), run.points.end(),
+                                      [&](const ScalingPoint& point) { return point.threads == mark.threads; });
+    if (measured) text += fmt::format("{} are {}.\n", counted(mark.threads, "thread"), mark.text);
+  }
   for (const ScalingPoint& point : run.points) {
     if (point.far_out.empty()) continue;
     text += fmt::format("{}: {} of {} iterations lie far from the others, at {:.1f} to {:.1f} ms.\n",
@@ -104,6 +110,7 @@ Json to_json(const ScalingPoint& point, const ImageSize& size, bool grows) {
             {"iterations", point.iterations},
             {"warm_up_iterations", point.warm_up},
             {"round_seconds", point.rounds},
+            {"samples", point.samples},
             {"far_out_seconds", point.far_out},
             {"speed_up", cli::to_json(point.speed_up)},
             {"efficiency", cli::to_json(point.efficiency)},
@@ -196,9 +203,9 @@ ThreadsReport run_strong_or_weak(const ThreadsArguments& a, const Machine& machi
     sizes.push_back(grows ? grown(size, n) : size);
     if (grows) options.work.push_back(static_cast<double>(sizes.back().width * sizes.back().height));
   }
-  const FitMaker make = [&](int n) {
+  const FitMaker make = [&](int n, const std::vector<CpuSet>& places) {
     const auto at = std::find(options.threads.begin(), options.threads.end(), n) - options.threads.begin();
-    return make_bench_fit(a.network, sizes[static_cast<std::size_t>(at)], n);
+    return make_bench_fit(a.network, sizes[static_cast<std::size_t>(at)], n, places);
   };
   std::string stage;
   auto start = std::chrono::steady_clock::now();
@@ -216,20 +223,17 @@ ThreadsReport run_strong_or_weak(const ThreadsArguments& a, const Machine& machi
   for (const ScalingPoint& point : run.points) precision = std::max(precision, point.seconds.relative_width());
   const std::vector<std::string> explanation = explain(run, machine.topology);
   ThreadsReport report;
-  report.text = table_of(run, sizes) + how_it_ended(a.rounds, run.ended, run.rounds, run.seconds, precision) + "\n" +
-                bind_text(run.bind);
+  report.text = table_of(run, sizes, landmarks(machine.topology)) +
+                how_it_ended(a.rounds, run.ended, run.rounds, run.seconds, precision) + "\n" + bind_text(run.bind);
   if (!grows) report.text += ops_table(run);
   for (const std::string& sentence : explanation) report.text += "\n" + sentence + "\n";
   report.csv = csv_of(run, sizes);
   report.figure = figure_of(run, sizes);
   const int threads = grows ? options.threads.back() : enough_threads(run).threads;
-  const std::vector<CpuSet> places = place_threads(machine.topology, run.bind.bind, threads);
-  CpuSet cpus;
-  for (const CpuSet& place : places) cpus.insert(cpus.end(), place.begin(), place.end());
-  std::sort(cpus.begin(), cpus.end());
-  cpus.erase(std::unique(cpus.begin(), cpus.end()), cpus.end());
-  report.recommended = fmt::format("{}hourglass restore {} --threads {}",
-                                   cpus.empty() ? "" : fmt::format("taskset -c {} ", cpu_list(cpus)), kPhoto, threads);
+  const std::string bind = run.bind.bind == Bind::none || threads == 1
+                               ? std::string()
+                               : fmt::format(" --method fit --bind {}", name_of(run.bind.bind));
+  report.recommended = fmt::format("hourglass restore {} --threads {}{}", kPhoto, threads, bind);
 
   report.json["rounds"] = run.rounds;
   report.json["precision"] = precision;

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <memory>
 
+#include "engine/runtime/team.h"
 #include "ops/loops/clones.h"
 
 namespace hourglass {
@@ -84,7 +85,7 @@ double triad_rate(int threads, std::size_t array_bytes, double seconds) {
 }  // namespace
 
 Ceiling measure_ceiling(int threads, const std::vector<CpuSet>& places, std::size_t array_bytes, double seconds) {
-  bind_team(threads, places);
+  const Team team(threads, places);
   constexpr double kGiga = 1e9;
   const double rate = std::max(
       {multiply_rate<48>(threads, seconds), multiply_rate<96>(threads, seconds), multiply_rate<192>(threads, seconds)});

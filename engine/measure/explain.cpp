@@ -66,11 +66,12 @@ std::string where_time_goes(const ScalingRun& run) {
   const double idle = static_cast<double>(most.threads - 1) / most.threads;
   return fmt::format(
       "Of the CPU time of {}, {:.1f} % is work that one thread would do too; {:.1f} % is lost while one thread is "
-      "alone{}, {:.1f} % at barriers{}, and {:.1f} % because the same work takes a thread {} side by side.",
+      "alone{}, {:.1f} % at barriers{}, and {:.1f} % because the same work takes a thread {} side by side{}.",
       threads_text(most.threads), 100 * losses.useful, 100 * losses.serial,
       worst_ops(most, [&](const Activity& op) { return idle * op.serial(); }), 100 * losses.waiting,
       worst_ops(most, [](const Activity& op) { return op.waiting(); }), 100 * losses.slower,
-      losses.slower < 0 ? "less" : "more");
+      losses.slower < 0 ? "less time" : "longer",
+      describe(run.load, most.threads).empty() ? "" : "; all of that counts time in which others had the CPUs");
 }
 
 std::string what_ceilings_say(const ScalingRun& run) {

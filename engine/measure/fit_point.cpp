@@ -30,9 +30,8 @@ std::vector<double> FitPoint::visit() {
 }
 
 void FitPoint::visit_on_worker(std::vector<double>& seconds) {
-  bind_team(options_.threads, options_.places);
   if (!fit_) {
-    fit_ = options_.make(options_.threads);
+    fit_ = options_.make(options_.threads, options_.places);
     memory_bytes_ = fit_->plan().arena_bytes() + fit_->plan().persistent_bytes();
     if (!keeps_ && held_.held + memory_bytes_ <= held_.most) {
       keeps_ = true;

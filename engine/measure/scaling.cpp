@@ -79,6 +79,7 @@ ScalingPoint point_of(const FitPoint& fit, const Rounds& rounds, std::size_t i) 
   const std::vector<double> all = rounds.all(i);
   ScalingPoint point{.threads = fit.threads(),
                      .rounds = rounds.medians(i),
+                     .samples = rounds.samples[i],
                      .seconds = {},
                      .spread = spread_of(all),
                      .iterations = static_cast<int64_t>(all.size()),

@@ -29,16 +29,17 @@ struct OpPoint {
 
 struct ScalingPoint {
   int threads = 0;
-  double work = 1;               // of an iteration, compared with the first point's: 1 in strong scaling
-  std::vector<double> rounds;    // seconds of an iteration, each round's median
-  Interval seconds;              // of an iteration
-  Spread spread;                 // of all single iterations
-  int64_t iterations = 0;        // that were timed
-  std::vector<double> far_out;   // seconds of those far from all others
-  Interval speed_up;             // work per second over the first point's
-  Interval efficiency;           // the same per thread
-  int64_t warm_up = 0;           // iterations before, in all rounds
-  std::size_t memory_bytes = 0;  // of the plan
+  double work = 1;                           // of an iteration, compared with the first point's: 1 in strong scaling
+  std::vector<double> rounds;                // seconds of an iteration, each round's median
+  std::vector<std::vector<double>> samples;  // of each round, the seconds of its iterations
+  Interval seconds;                          // of an iteration
+  Spread spread;                             // of all single iterations
+  int64_t iterations = 0;                    // that were timed
+  std::vector<double> far_out;               // seconds of those far from all others
+  Interval speed_up;                         // work per second over the first point's
+  Interval efficiency;                       // the same per thread
+  int64_t warm_up = 0;                       // iterations before, in all rounds
+  std::size_t memory_bytes = 0;              // of the plan
   Activity whole;
   std::map<std::string, OpPoint> ops;
   Ceiling ceiling;

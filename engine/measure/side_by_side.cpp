@@ -39,8 +39,8 @@ SplitTiming time_split(const FitMaker& make, const Split& split, double seconds)
   const auto work = [&](std::size_t instance) {
     std::unique_ptr<Fit> fit;
     try {
-      if (!split.places.empty()) keep_to(split.places[instance]);
-      fit = make(split.threads);
+      if (!split.places.empty()) keep_to(mask_of(split.places[instance]));
+      fit = make(split.threads, {});
       fit->step();
     } catch (...) {
       const std::lock_guard lock(mutex);
@@ -96,7 +96,7 @@ int best_split(const ShareMaker& make, int runs, int threads, double seconds) {
   constexpr int kRounds = 3;  // a drift of the machine hits all
   for (int round = 0; round < kRounds; ++round) {
     std::erase_if(candidates, [&](Candidate& candidate) {
-      const FitMaker share = [&](int n) { return make(candidate.at_once, n); };
+      const FitMaker share = [&](int n, const std::vector<CpuSet>&) { return make(candidate.at_once, n); };
       try {
         candidate.rates.push_back(time_split(share, candidate.split, seconds / kRounds).iterations_per_second);
       } catch (const Error&) {

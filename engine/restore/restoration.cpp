@@ -70,7 +70,7 @@ Restoration::Restoration(const Task& task, Network network, const OpTable& table
   // Where the whole machine is ours, each lane gets its part of it; elsewhere others may be on the same CPUs.
   if (lanes * threads != cpu_limits().affinity) return;
   const std::vector<CpuSet> places = split_cpus(read_topology(), lanes, threads);
-  if (!places.empty()) in_lanes([&](std::size_t lane) { keep_to(places[lane]); });
+  if (!places.empty()) in_lanes([&](std::size_t lane) { keep_to(mask_of(places[lane])); });
 }
 
 double Restoration::seconds() const {

@@ -1,7 +1,5 @@
 #include "engine/runtime/placement.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <array>
 #include <map>
@@ -190,23 +188,36 @@ std::string cpu_list(const CpuSet& cpus) {
   return text;
 }
 
-void keep_to(const CpuSet& cpus) noexcept {
-#if defined(__linux__)
-  if (cpus.empty()) return;
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  for (const int cpu : cpus) CPU_SET(static_cast<std::size_t>(cpu), &set);
-  sched_setaffinity(0, sizeof set, &set);
-#else
-  (void)cpus;
-#endif
+CpuMask mask_of(const CpuSet& cpus) noexcept {
+  CpuMask mask{};
+  constexpr std::size_t kBits = 64;
+  for (const int cpu : cpus) {
+    const auto at = static_cast<std::size_t>(cpu);
+    if (at < kBits * mask.size()) mask[at / kBits] |= uint64_t{1} << at % kBits;
+  }
+  return mask;
 }
 
-void bind_team(int threads, const std::vector<CpuSet>& places) noexcept {
-  omp_set_num_threads(threads);
-  if (places.empty()) return;
-#pragma omp parallel num_threads(threads)
-  keep_to(places[static_cast<std::size_t>(omp_get_thread_num()) % places.size()]);
+#if defined(__linux__)
+
+CpuMask mask_of_this_thread() noexcept {
+  CpuMask mask{};
+  static_assert(sizeof mask >= sizeof(cpu_set_t));
+  if (sched_getaffinity(0, sizeof mask, reinterpret_cast<cpu_set_t*>(mask.data())) != 0) return {};
+  return mask;
 }
+
+void keep_to(const CpuMask& cpus) noexcept {
+  thread_local CpuMask kept{};
+  if (cpus == CpuMask{} || cpus == kept) return;
+  if (sched_setaffinity(0, sizeof cpus, reinterpret_cast<const cpu_set_t*>(cpus.data())) == 0) kept = cpus;
+}
+
+#else
+
+CpuMask mask_of_this_thread() noexcept { return {}; }
+void keep_to(const CpuMask&) noexcept {}
+
+#endif
 
 }  // namespace hourglass

@@ -4,6 +4,7 @@
 //   FitOptions options{.threads = 8, .places = places};
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -53,12 +54,13 @@ std::vector<Landmark> landmarks(const Topology& topology);
 // "0-3,8" of {0, 1, 2, 3, 8}, as taskset and numactl read it.
 std::string cpu_list(const CpuSet& cpus);
 
-// Keeps the calling thread to these CPUs. Without effect where they are none, or where the system refuses.
-void keep_to(const CpuSet& cpus) noexcept;
+// CPUs 0 to 1023 as bits. All bits 0: not known.
+using CpuMask = std::array<uint64_t, 16>;
+CpuMask mask_of(const CpuSet& cpus) noexcept;
+CpuMask mask_of_this_thread() noexcept;
 
-// Makes the calling thread's OpenMP team one of so many threads, and keeps thread i of it, the caller first, to
-// places[i]; without places, to nothing. It stays so until the team's size changes; threads that the caller makes
-// afterwards are kept as it is itself, so let it be a Worker's.
-void bind_team(int threads, const std::vector<CpuSet>& places) noexcept;
+// Keeps the calling thread to these CPUs; asks the system only where that is no news. Without effect where they are
+// none, or where the system refuses.
+void keep_to(const CpuMask& cpus) noexcept;
 
 }  // namespace hourglass

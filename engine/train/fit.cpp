@@ -46,6 +46,7 @@ CompiledTraining Fit::compile(const Problem& problem, const OpTable& table, cons
        .train_input = options.optimize_input,
        .precision = options.precision,
        .threads = options.threads,
+       .places = options.places,
        .policy = options.policy,
        .allocate = allocate});
 }
@@ -208,7 +209,7 @@ void Fit::blend_average() noexcept {
 }
 
 void Fit::update_weights() noexcept {
-  const Team team(plan_.threads());
+  const Team team(plan_.threads(), options_.places);
   adam_.step();
   average_weights();
 }

@@ -52,7 +52,8 @@ struct FitOptions {
   // The weights' exponential average, 0 for none: w = d * w + (1 - d) * weights, d = min(decay, (n - 1) / (n + 8)) in
   // iteration n, so that the start is soon forgotten (Polyak, Juditsky, SIAM J. Control Optim. 30, 1992).
   double weights_decay = 0;
-  int threads = 0;  // 0: all that are available
+  int threads = 0;                  // 0: all that are available
+  std::vector<CpuSet> places = {};  // CPUs that each thread is kept to (engine/runtime/placement.h); none: to none
   LayoutPolicy policy = LayoutPolicy::channels_last;
   // bf16: the network's activations (graph/precision.h); where the CPU only emulates it, Fit throws.
   Precision precision = Precision::f32;

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -291,6 +292,40 @@ TEST_CASE("bench ops: every step with its share of the peak") {
     CHECK(step["share_of_peak"].get<double>() >= 0);
   }
   CHECK(convolutions >= 10);
+}
+
+TEST_CASE("bench ops: the slowest first or in the plan's order, shares that are all of it, and as CSV") {
+  const TemporaryFolder folder;
+  const std::string csv = folder / "ops.csv";
+  const Run by_time = bench({"ops", "--threads", "1", "--iterations", "2", "--csv", csv});
+  REQUIRE(by_time.exit_code == 0);
+  CHECK_CONTAINS(by_time.out, "\nby op:\n");
+  const auto first_columns = [](const std::string& out) {
+    std::vector<std::pair<double, double>> rows;  // ms, share
+    std::istringstream lines(out.substr(out.find("implementation")));
+    std::string line;
+    std::getline(lines, line);
+    while (std::getline(lines, line) && !line.empty()) {
+      std::istringstream columns(line);
+      columns >> rows.emplace_back().first >> rows.back().second;
+    }
+    return rows;
+  };
+  const auto rows = first_columns(by_time.out);
+  REQUIRE(rows.size() > 50);
+  double share = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (i > 0) CHECK(rows[i].first <= rows[i - 1].first);
+    share += rows[i].second;
+  }
+  CHECK(share == doctest::Approx(100).epsilon(0.06));  // each is rounded to a tenth
+  const auto in_order = first_columns(bench({"ops", "--threads", "1", "--iterations", "2", "--sort", "plan"}).out);
+  CHECK(in_order.size() == rows.size());
+  CHECK_FALSE(std::is_sorted(in_order.rbegin(), in_order.rend()));
+  const std::string table = text_of(csv);
+  CHECK(std::count(table.begin(), table.end(), '\n') == static_cast<std::ptrdiff_t>(rows.size() + 1));
+  CHECK_CONTAINS(table, "step,op,node,");
+  check_fails(bench({"ops", "--threads", "1", "--csv", csv}), 1, "--force");
 }
 
 }  // namespace hourglass::test

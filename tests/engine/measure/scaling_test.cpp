@@ -63,9 +63,9 @@ TEST_CASE("scaling: each number of threads in each round, with where the time go
 
 TEST_CASE("scaling: fits that find no room are made anew in each round") {
   int made = 0;
-  const FitMaker counting = [&](int threads) {
+  const FitMaker counting = [&](int threads, const std::vector<CpuSet>& places) {
     ++made;
-    return tiny_fit(threads);
+    return tiny_fit(threads, places);
   };
   measure_scaling(counting, read_topology(), short_run({1, 2}), kQuiet);
   CHECK(made == 2);
@@ -88,7 +88,7 @@ TEST_CASE("scaling: bindings are tried at the most threads, and a growing image 
 }
 
 TEST_CASE("scaling: an error in making a fit comes out") {
-  const FitMaker broken = [](int) -> std::unique_ptr<Fit> { fail("no such network"); };
+  const FitMaker broken = [](int, const std::vector<CpuSet>&) -> std::unique_ptr<Fit> { fail("no such network"); };
   CHECK_THROWS_WITH_AS(measure_scaling(broken, read_topology(), short_run({1}), kQuiet), "no such network", Error);
 }
 
@@ -109,7 +109,7 @@ TEST_CASE("fits side by side add up, and an error in one of them comes out") {
   CHECK(split.iterations_per_second > 0);
   const SplitTiming alone = time_split(tiny_fit, {.instances = 1, .threads = 1}, 0.01);
   CHECK(split.memory_bytes == 2 * alone.memory_bytes);
-  const auto broken = [](int) -> std::unique_ptr<Fit> { fail("no such network"); };
+  const auto broken = [](int, const std::vector<CpuSet>&) -> std::unique_ptr<Fit> { fail("no such network"); };
   CHECK_THROWS_WITH_AS(time_split(broken, {.instances = 2, .threads = 1}, 0.01), "no such network", Error);
 }
 

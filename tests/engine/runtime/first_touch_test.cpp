@@ -8,6 +8,7 @@
 
 #include "engine/runtime/memory.h"
 #include "engine/runtime/placement.h"
+#include "engine/runtime/team.h"
 #include "engine/runtime/topology.h"
 
 #if defined(__linux__)
@@ -62,7 +63,7 @@ TEST_CASE("first touch: pages lie on the nodes of the threads that use them") {
   const auto node_of = [&](int cpu) {
     return std::find_if(topology.threads.begin(), topology.threads.end(), [&](auto& t) { return t.cpu == cpu; })->node;
   };
-  bind_team(2, places);
+  const Team team(2, places);
   constexpr std::size_t kBytes = std::size_t{64} << 20;
   const MemoryBlock block(kBytes, {{.bytes = kBytes, .offset = 0}});
   for (const std::size_t half : {0, 1}) {

@@ -2,11 +2,13 @@
 #include "engine/runtime/topology.h"
 
 #include <doctest/doctest.h>
+#include <omp.h>
 
 #include <numeric>
 #include <set>
 
 #include "engine/runtime/placement.h"
+#include "engine/runtime/team.h"
 #include "graph/error.h"
 
 namespace hourglass::test {
@@ -222,7 +224,37 @@ TEST_CASE("placement: where a curve of speeds may bend") {
   CHECK(marks[3].threads == 128);
 }
 
-TEST_CASE("placement: a team is kept to its places, and the list of CPUs is taskset's") {
+TEST_CASE("placement: a team's threads are kept to their places, and the calling one is free again behind it") {
+  const CpuMask before = mask_of_this_thread();
+  if (before == CpuMask{}) {
+    MESSAGE("this system does not say where threads may run");
+    return;
+  }
+  const Topology topology = read_topology();
+  for (const int threads : {1, 2, 3}) {
+    const std::vector<CpuSet> places = place_threads(topology, Bind::threads, threads);
+    std::vector<CpuMask> masks(static_cast<std::size_t>(threads));
+    for (int again = 0; again < 2; ++again) {
+      const Team team(threads, places);
+#pragma omp parallel
+      masks[static_cast<std::size_t>(omp_get_thread_num())] = mask_of_this_thread();
+      for (std::size_t i = 0; i < masks.size(); ++i) CHECK(masks[i] == mask_of(places[i]));
+    }
+    CHECK(mask_of_this_thread() == before);
+  }
+  // Threads that were kept to a place are kept to another one by the next team.
+  const std::vector<CpuSet> all{affinity_cpus()};
+  {
+    const Team team(2, all);
+    int free = 0;
+#pragma omp parallel reduction(+ : free)
+    free += mask_of_this_thread() == mask_of(all[0]) ? 1 : 0;
+    CHECK(free == 2);
+  }
+  CHECK(mask_of({0, 64, 5000}) == CpuMask{1, 1});
+}
+
+TEST_CASE("placement: names, and the list of CPUs is taskset's") {
   CHECK(cpu_list({0, 1, 2, 3, 8, 10, 11}) == "0-3,8,10-11");
   CHECK(cpu_list({}).empty());
   for (const Bind bind : kBinds) CHECK(bind_of(name_of(bind)) == bind);
