@@ -41,7 +41,7 @@ Command bench_machine_command() {
   const auto arguments = std::make_shared<Arguments>();
   Command command{.name = "machine", .help = "Packages, nodes, caches and cores of this machine, as a picture"};
   command.add({{.names = "--synthetic",
-                .takes = "TEXT",
+                .takes = "MACHINE",
                 .target = &arguments->synthetic,
                 .help = "Of another one, in hwloc's notation, as 'pack:2 l3:4 core:8 pu:2'"}});
   command.run = [arguments](ParsedCommand&) { return run(*arguments); };

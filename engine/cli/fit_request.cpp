@@ -116,6 +116,14 @@ void choose_at_once(FitRequest& request, const FitArguments& arguments, const Ne
                   options.runs, options.at_once, each, each == 1 ? "" : "s");
 }
 
+void choose_places(RestoreOptions& options, const std::string& bind) {
+  if (bind == name_of(Bind::none)) return;
+  // Runs side by side have CPUs of their own as it is.
+  if (options.at_once > 1)
+    fail("--bind {}: {} runs at once divide the CPUs among them: --at-once 1", bind, options.at_once);
+  options.fit.places = place_threads(read_topology(), bind_of(bind), threads_of(options));
+}
+
 }  // namespace
 
 ResolvedFit resolve(const FitArguments& arguments, const FitCall& call, const TaskRun& what) {
@@ -145,13 +153,7 @@ ResolvedFit resolve(const FitArguments& arguments, const FitCall& call, const Ta
   if (std::string note = buffers_note(network.graph); !note.empty()) request.notes.push_back(std::move(note));
   check_checkpoint(request, arguments.resume);
   choose_at_once(request, arguments, network);
-  // Runs side by side have CPUs of their own as it is.
-  FitOptions& fit = request.options.fit;
-  if (request.options.at_once == 1) {
-    fit.places = place_threads(read_topology(), bind_of(arguments.bind), threads_of(request.options));
-  } else if (arguments.bind != "none") {
-    fail("--bind {}: {} runs at once divide the CPUs among them: --at-once 1", arguments.bind, request.options.at_once);
-  }
+  choose_places(request.options, arguments.bind);
   return {.request = std::move(request), .network = std::move(network)};
 }
 

@@ -90,6 +90,9 @@ result does not depend on it. Fewer threads than CPUs (--threads) may still be f
 environment makes waiting threads always sleep, active always spin; GOMP_SPINCOUNT, which the program sets to 10000, says
 how long they turn before they sleep.
 
+--bind keeps each thread of a fit to a core, or to a hardware thread or a NUMA node; memory then lies on the nodes of the
+threads that use it. On one node the system's own choice is as good. 'hourglass bench machine' shows cores and nodes.
+
   hourglass bench threads                    measures what each number of threads gives here
   hourglass bench threads --mode throughput  finds how to divide the CPUs among many photographs
 
