@@ -53,9 +53,9 @@ LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress&
   } catch (const Error& error) {
     throw error.within(learn.start);
   }
-  const JpegModel model(*request.what.jpeg);
-  const Image& decoded = request.what.input.image;
   const CellsOptions cells{.levels = levels_of(request.bit_depth), .strength = learn.strength};
+  JpegSource source(*request.what.jpeg, request.what.input.image, request.what.first, cells);
+  const JpegModel& model = source.model();
   const int threads = threads_of(request.threads);
   const auto start = Clock::now();
   omp_set_num_threads(threads);
@@ -75,8 +75,9 @@ LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress&
   LearnRun run{.outcome = {.result = {}, .method = kLearn, .record = record_of(request, settings, {})}};
   Outcome& outcome = run.outcome;
   begin("filter");
-  const Image filtered = filter_jpeg(decoded, decoded, model, {}, show);
-  outcome.result.finished = finish_in_cells(filtered, decoded, model, cells);
+  if (!source.surround(show)) begin("filter");
+  const Image filtered = filter_jpeg(source.decoded(), source.decoded(), model, {}, show);
+  outcome.result.finished = source.finish(filtered);
   outcome.result.seconds = seconds_since(start);
   outcome.result.interrupted = ended;
   outcome.details["weight"] = 0.0;
@@ -96,7 +97,7 @@ LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress&
                                    .example = !request.report.empty()},
                                   show);
   if (!learned.reason.empty()) progress.say(fmt::format("{}: nothing is learned: {}", request.input, learned.reason));
-  if (learned.weight > 0) outcome.result.finished = finish_in_cells(learned.image, decoded, model, cells);
+  if (learned.weight > 0) outcome.result.finished = source.finish(learned.image);
   outcome.result.iterations = learned.iterations;
   outcome.result.seconds = seconds_since(start);
   outcome.result.interrupted = ended;

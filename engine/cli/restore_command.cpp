@@ -25,7 +25,7 @@ struct Arguments {
   JpegArguments jpeg;
   LearnArguments learn;
   std::string method;  // empty: see choose_method()
-  bool fast = false, best = false;
+  bool fast = false, best = false, once = false;
   std::string degradation, size;  // an ONNX file; the size of the image that it degraded
 };
 
@@ -124,13 +124,14 @@ ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& cal
   FitArguments fit = arguments.fit;
   if (!arguments.degradation.empty()) return run_operator(arguments, line, call);
   if (!arguments.size.empty()) fail("--size belongs to --degradation: a photograph has its own");
-  const RestoreInput input = load_input(fit.input, fit.memory_limit.value_or(0));
+  RestoreInput input = load_input(fit.input, fit.memory_limit.value_or(0));
   if (!input.jpeg && (arguments.method == kFilter || arguments.method == kLearn)) {
     fail("{}: is no JPEG, and --method {} goes by the cells that a JPEG states: there is only --method fit", fit.input,
          arguments.method);
   }
   choose_method(line, usual_method(input.jpeg.has_value()));
   const std::string& method = arguments.method;
+  if (method != kFit && !arguments.once) input.first = find_first_compression(*input.jpeg);
   const JpegTaskOptions& jpeg = arguments.jpeg.task;
   if (jpeg.strength != 1 && !(input.jpeg && jpeg.use_cells)) {
     fail("--strength: keeps the result in the cells of a JPEG: {}",
@@ -143,6 +144,10 @@ ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& cal
   learn.strength = jpeg.strength;
   Json details{{"method", method}};
   if (method == kFit) details["energy"] = arguments.jpeg.energy;
+  if (input.first) {
+    details["first_compression"] =
+        Json{{"quality", input.first->quality}, {"x", input.first->x}, {"y", input.first->y}};
+  }
   return run_task(fit, call,
                   {.task = *task,
                    .input = input.degraded,
@@ -150,6 +155,7 @@ ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& cal
                    .verb = "restored",
                    .details = std::move(details),
                    .jpeg = input.jpeg ? &*input.jpeg : nullptr,
+                   .first = input.first ? &*input.first : nullptr,
                    .method = method,
                    .learn = std::move(learn),
                    .filter_first = input.jpeg && arguments.jpeg.task.use_cells});
@@ -189,7 +195,11 @@ Command restore_command() {
         .help = "How much of the change to the JPEG's pixels is made, from 0 (none) to 1 (all); the result stays "
                 "in the JPEG's cells",
         .checks = {range(0.0, 1.0)},
-        .common = true}});
+        .common = true},
+       {.names = "--once",
+        .target = &arguments->once,
+        .help = "Take a JPEG for compressed once: filter and learn then do not look for an earlier compression "
+                "that shows in it, on another grid or with larger steps"}});
   command.add(
       {{.names = "--degradation",
         .takes = "FILE",

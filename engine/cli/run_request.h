@@ -16,6 +16,7 @@
 #include "engine/image/decoded_image.h"
 #include "engine/image/image.h"
 #include "engine/image/jpeg.h"
+#include "engine/restore/first_compression.h"
 #include "engine/restore/task.h"
 
 namespace hourglass::cli {
@@ -35,6 +36,7 @@ struct TaskRun {
   std::string verb;                          // "restored"
   Json details = {};                         // what the command adds to the JSON report
   const JpegCoefficients* jpeg = nullptr;    // what the report shows the cells of
+  const FirstCompression* first = nullptr;   // of a JPEG that was compressed twice
   std::string original = {};                 // the file that the command was given, where that is not the input
   const Image* reference = nullptr;          // the original, where it is known without --reference
   std::vector<FitObserver*> observers = {};  // of a fit, besides the report

@@ -30,6 +30,15 @@ void say_input(Progress& progress, const RunRequest& request) {
   for (const std::string& message : messages_of(request)) progress.say(message);
   progress.say(
       fmt::format("{}: {} {}x{}", request.input, kind_of(request.what), input.image.width, input.image.height));
+  if (const FirstCompression* first = request.what.first) {
+    const bool shifted = first->x != 0 || first->y != 0;
+    progress.say(fmt::format(
+        "note: {}: was compressed before, at quality {} or so{}: its brightness is restored from what that left "
+        "(--once "
+        "goes by this file alone)",
+        request.input, first->quality,
+        shifted ? fmt::format(", in blocks that begin {} pixels down and {} to the right", first->y, first->x) : ""));
+  }
 }
 
 // Throws Error where a method takes more memory for the input than --memory-limit allows.

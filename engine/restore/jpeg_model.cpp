@@ -231,4 +231,18 @@ HostTensor JpegModel::centres(std::size_t component) const {
   return result;
 }
 
+Plane decode_component(const JpegComponent& component) {
+  Plane plane(component.width_in_blocks * 8, component.height_in_blocks * 8);
+#pragma omp parallel for schedule(static)
+  for (int64_t r = 0; r < component.height_in_blocks; ++r) {
+    for (int64_t c = 0; c < component.width_in_blocks; ++c) {
+      std::array<float, 64> values;
+      const int16_t* n = component.block(r, c);
+      for (std::size_t f = 0; f < 64; ++f) values[f] = static_cast<float>(n[f]) * component.quantization[f];
+      inverse_dct(values.data(), plane.row(r * 8) + c * 8, plane.width);
+    }
+  }
+  return plane;
+}
+
 }  // namespace hourglass

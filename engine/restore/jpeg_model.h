@@ -60,6 +60,9 @@ class JpegModel {
   std::vector<std::pair<int64_t, int64_t>> ratios_;  // horizontal, vertical
 };
 
+// The component's samples as its coefficients say them, in whole blocks, neither rounded nor clamped.
+Plane decode_component(const JpegComponent& component);
+
 // The orthonormal 8x8 DCT-II of a block whose rows lie `stride` apart, in natural order, and its inverse.
 void forward_dct(const float* samples, int64_t stride, float* coefficients);
 void inverse_dct(const float* coefficients, float* samples, int64_t stride);

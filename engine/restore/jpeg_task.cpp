@@ -14,7 +14,7 @@ namespace {
 class JpegTask : public Task {
  public:
   JpegTask(const RestoreInput& input, const JpegTaskOptions& options)
-      : options_(options), degraded_(input.degraded.image) {
+      : options_(options), degraded_(input.degraded.image), first_(input.first ? &*input.first : nullptr) {
     if (input.jpeg) model_.emplace(*input.jpeg);
     if (options.cell_weight > 0 && !model_) fail("the cell energy needs a JPEG: only its file states cells");
   }
@@ -44,48 +44,35 @@ class JpegTask : public Task {
   [[nodiscard]] Finished finish(Image average, int levels, const Advance& advance) const override {
     if (!model_ || !options_.use_cells) return Task::finish(std::move(average), levels, advance);
     const Image posterior = to_posterior_mean(average, *model_, options_.sigma_factor);
-    return in_cells(filter_jpeg(posterior, degraded_, *model_, {.passes = options_.refine_passes}, advance), levels);
+    return finish_in_cells(filter_jpeg(posterior, degraded_, *model_, {.passes = options_.refine_passes}, advance),
+                           degraded_, *model_, {.levels = levels, .strength = options_.strength});
   }
 
   [[nodiscard]] std::optional<Finished> filter(int levels, const Advance& advance) const override {
     if (!model_) return {};
-    return in_cells(filter_jpeg(degraded_, degraded_, *model_, {}, advance), levels);
+    JpegSource source(model_->file(), degraded_, first_, {.levels = levels, .strength = options_.strength});
+    // In colour, what is around takes three times as long as a luma.
+    const double around = !source.is_part() ? 0 : degraded_.channels == 1 ? 0.5 : 0.75;
+    const auto part = [&](double from, double to) -> Advance {
+      if (!advance) return {};
+      return [&advance, from, to](double done) { return advance(from + (to - from) * done); };
+    };
+    if (!source.surround(part(0, around))) return source.finish(source.decoded());
+    return source.finish(filter_jpeg(source.decoded(), source.decoded(), source.model(), {}, part(around, 1)));
   }
 
  private:
-  [[nodiscard]] Finished in_cells(const Image& restored, int levels) const {
-    return finish_in_cells(restored, degraded_, *model_, {.levels = levels, .strength = options_.strength});
-  }
-
   JpegTaskOptions options_;
   const Image& degraded_;
+  const FirstCompression* first_;
   std::optional<JpegModel> model_;
 };
 
 }  // namespace
 
-Finished finish_in_cells(const Image& restored, const Image& decoded, const JpegModel& model,
-                         const CellsOptions& options) {
-  Image softened;
-  if (options.strength != 1) {
-    softened = restored;
-    const auto strength = static_cast<float>(options.strength);
-    for (std::size_t i = 0; i < softened.pixels.size(); ++i) {
-      softened.pixels[i] = decoded.pixels[i] + strength * (restored.pixels[i] - decoded.pixels[i]);
-    }
-  }
-  const Image& image = options.strength != 1 ? softened : restored;
-  CellShares shares;
-  shares.exact = check_consistent(image, model, 0).share();
-  Finished finished{.image = to_consistent(image, model, options.levels), .cells = {}};
-  shares.rounded = check_cells(finished.image, model).share();
-  finished.cells = shares;
-  return finished;
-}
-
 RestoreInput load_input(const std::string& path, std::size_t memory_limit) {
   const std::vector<uint8_t> bytes = read_file(path);
-  RestoreInput input{.degraded = decode_image(bytes, path, memory_limit), .jpeg = {}};
+  RestoreInput input{.degraded = decode_image(bytes, path, memory_limit), .jpeg = {}, .first = {}};
   if (input.degraded.format == ImageFormat::jpeg) {
     try {
       input.jpeg = read_jpeg_coefficients(bytes);

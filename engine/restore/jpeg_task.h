@@ -10,13 +10,15 @@
 #include "engine/image/jpeg.h"
 #include "engine/restore/consistency.h"
 #include "engine/restore/filter.h"
+#include "engine/restore/jpeg_source.h"
 #include "engine/restore/task.h"
 
 namespace hourglass {
 
 struct RestoreInput {
   DecodedImage degraded;
-  std::optional<JpegCoefficients> jpeg;  // absent for other formats
+  std::optional<JpegCoefficients> jpeg;   // absent for other formats
+  std::optional<FirstCompression> first;  // where the filter is to go by it; load_input() does not look for it
 };
 
 // Throws Error naming the file.
@@ -31,17 +33,6 @@ struct JpegTaskOptions {
   int refine_passes = kFilterPasses;  // behind a fit, see filter.h; with use_cells only
   double strength = 1;                // of the result, see CellsOptions; with use_cells only
 };
-
-// How a result is brought into a file's cells.
-struct CellsOptions {
-  int levels = 255;     // of its samples, see levels_of()
-  double strength = 1;  // how much of the change is made, from 0, the decoded JPEG, to 1
-};
-
-// What the filter leaves (or a fit, or a lesson) as a result: decoded + strength (restored - decoded), moved into the
-// file's cells, on the grid of the levels. Cells are convex, so that less strength leads out of none.
-Finished finish_in_cells(const Image& restored, const Image& decoded, const JpegModel& model,
-                         const CellsOptions& options);
 
 // psnr_degraded() is to the decoded pixels with either energy. An input that is no JPEG is fitted with plain MSE and
 // finished without cells. Throws Error when the cell energy is asked for it. The input must outlive the task, which

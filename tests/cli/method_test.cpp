@@ -153,6 +153,34 @@ TEST_CASE_FIXTURE(Fixture, "less strength stays nearer to the JPEG and in its ce
   CHECK(restore({"--strength", "1.5", "--force"}).exit_code == 2);
 }
 
+TEST_CASE_FIXTURE(Fixture, "what was compressed twice is restored from the first compression, unless told otherwise") {
+  const Image photo = read_image(data_path("astronaut.png")).image;
+  const Image once = decode_jpeg(encode_jpeg(photo, {.quality = 10})).image;
+  picture = crop(photo, 4, 4, photo.width - 4, photo.height - 4);
+  write_png(original, picture, {}, true);
+  const Image cut = crop(once, 4, 4, once.width - 4, once.height - 4);
+  write_file_atomically(input, encode_jpeg(cut, {.quality = 40}), true);
+  const auto psnr_of = [&](const Names& more) {
+    Names arguments{"--reference", original, "--json", "--force"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Run result = restore(arguments);
+    CAPTURE(result.err);
+    REQUIRE(result.exit_code == 0);
+    const nlohmann::json json = object_of(result);
+    const bool first = std::find(more.begin(), more.end(), "--once") == more.end();
+    CHECK(json.contains("first_compression") == first);
+    if (first) CHECK(json.at("first_compression") == nlohmann::json{{"quality", 10}, {"x", 4}, {"y", 4}});
+    CHECK(json.contains("cells_rounded") != first);
+    CHECK(
+        (result.err.find("was compressed before, at quality 10 or so, in blocks that begin 4 pixels down and 4 to the "
+                         "right") != std::string::npos) == first);
+    return json.at("psnr_restored").get<double>();
+  };
+  const double filtered = psnr_of({"--fast"});
+  CHECK(filtered > psnr_of({"--fast", "--once"}) + 0.2);
+  CHECK(psnr_of({"--lessons", "40"}) > filtered - 0.02);
+}
+
 TEST_CASE_FIXTURE(Fixture, "the filter's PNG says what repeats it") {
   REQUIRE(restore({"--fast"}).exit_code == 0);
   const std::string record = record_of(output);
@@ -170,11 +198,11 @@ TEST_CASE_FIXTURE(Fixture, "the filter's PNG says what repeats it") {
 }
 
 TEST_CASE("each option of restore belongs to a fit, to learning, or to every method") {
-  const std::set<std::string> of_all{"INPUT",        "output",  "method",    "fast",       "best",
-                                     "bit-depth",    "threads", "reference", "report",     "force",
-                                     "quiet",        "verbose", "json",      "keep-times", "quality",
-                                     "memory-limit", "format",  "recursive", "output-dir", "files-from",
-                                     "null",         "jobs",    "shard",     "manifest",   "strength"};
+  const std::set<std::string> of_all{"INPUT",      "output",     "method",  "fast",         "best",   "bit-depth",
+                                     "threads",    "reference",  "report",  "force",        "quiet",  "verbose",
+                                     "json",       "keep-times", "quality", "memory-limit", "format", "recursive",
+                                     "output-dir", "files-from", "null",    "jobs",         "shard",  "manifest",
+                                     "strength",   "once"};
   int of_a_fit = 0;
   const cli::Command command = cli::restore_command();
   for (const cli::Option& option : command.options) {
