@@ -57,7 +57,7 @@ Case degrade(const Image& original, const std::string& how) {
   Case problem{.original = original, .input = {}};
   if (how[0] == 'q') {
     const std::vector<uint8_t> bytes = encode_jpeg(original, {.quality = static_cast<int>(amount)});
-    problem.input = {.degraded = decode_image(bytes, how), .jpeg = read_jpeg_coefficients(bytes)};
+    problem.input = {.degraded = decode_image(bytes, how), .jpeg = read_jpeg_coefficients(bytes), .first = {}};
     return problem;
   }
   Image noisy = add_noise(original, amount, 1);

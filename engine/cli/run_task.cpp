@@ -15,6 +15,7 @@
 #include "engine/cli/progress.h"
 #include "engine/cli/run_report.h"
 #include "engine/restore/filter.h"
+#include "engine/restore/jpeg_source.h"
 #include "engine/restore/learn.h"
 #include "engine/restore/noise_filter.h"
 #include "engine/restore/restore.h"
@@ -31,14 +32,20 @@ void say_input(Progress& progress, const RunRequest& request) {
   progress.say(
       fmt::format("{}: {} {}x{}", request.input, kind_of(request.what), input.image.width, input.image.height));
   if (const FirstCompression* first = request.what.first) {
-    const bool shifted = first->x != 0 || first->y != 0;
+    const bool shifted = first->x != 0 || first->y != 0, whole = first->file.color == request.what.jpeg->color;
     progress.say(fmt::format(
-        "note: {}: was compressed before, at quality {} or so{}: its brightness is restored from what that left "
-        "(--once "
-        "goes by this file alone)",
+        "note: {}: was compressed before, at quality {} or so{}: {} restored from what that left (--once goes by this "
+        "file alone)",
         request.input, first->quality,
-        shifted ? fmt::format(", in blocks that begin {} pixels down and {} to the right", first->y, first->x) : ""));
+        shifted ? fmt::format(", in blocks that begin {} pixels down and {} to the right", first->y, first->x) : "",
+        whole ? "it is" : "its brightness is"));
   }
+}
+
+// Of a picture that was compressed twice.
+std::size_t more_memory(const TaskRun& what) {
+  const Image& image = what.input.image;
+  return what.first == nullptr ? 0 : first_memory(image.plane_size(), image.channels);
 }
 
 // Throws Error where a method takes more memory for the input than --memory-limit allows.
@@ -65,7 +72,7 @@ ExitCode end_of(Progress& progress, const Outcome& outcome, int signal, const st
 ExitCode filter(const FitArguments& arguments, const FitCall& call, const TaskRun& what) {
   const Image& image = what.input.image;
   const auto memory = what.jpeg != nullptr ? filter_memory : noise_filter_memory;
-  check_memory(arguments, what, memory(image.plane_size(), image.channels), "give it more");
+  check_memory(arguments, what, memory(image.plane_size(), image.channels) + more_memory(what), "give it more");
   const RunRequest request = resolve_run(arguments, call, what);
   Progress progress(progress_options(request));
   say_input(progress, request);
@@ -84,7 +91,8 @@ ExitCode filter(const FitArguments& arguments, const FitCall& call, const TaskRu
 
 ExitCode learn(const FitArguments& arguments, const FitCall& call, const TaskRun& what) {
   const Image& image = what.input.image;
-  check_memory(arguments, what, learn_memory(image.plane_size(), image.channels), "--method filter needs less");
+  check_memory(arguments, what, learn_memory(image.plane_size(), image.channels) + more_memory(what),
+               "--method filter needs less");
   const RunRequest request = resolve_run(arguments, call, what);
   Progress progress(progress_options(request));
   say_input(progress, request);
@@ -149,7 +157,7 @@ ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& 
   if (request.verbose > 0) {
     progress.say(session.plan_summary(outcome.result));
     if (waiting.seconds_asleep() > 0) {
-      progress.say(fmt::format("other programs wanted the CPUs: for {} of it waiting threads slept",
+      progress.say(fmt::format("other programs wanted the CPUs: waiting threads slept for {} of the fit",
                                duration_text(waiting.seconds_asleep())));
     }
   }

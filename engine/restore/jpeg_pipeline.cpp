@@ -169,16 +169,7 @@ std::vector<Plane> decode(const JpegModel& model) {
   const JpegCoefficients& file = model.file();
   std::vector<Plane> result;
   for (std::size_t i = 0; i < file.components.size(); ++i) {
-    const JpegComponent& component = file.components[i];
-    const JpegPipeline::Component& c = pipeline.components()[i];
-    Plane small(component.width_in_blocks * 8, component.height_in_blocks * 8);
-    for_each_block(small, [&](int64_t index, float* samples) {
-      const int16_t* n = component.block(index / component.width_in_blocks, index % component.width_in_blocks);
-      float block[64];
-      for (std::size_t f = 0; f < 64; ++f) block[f] = static_cast<float>(n[f]) * c.steps[f];
-      inverse_dct(block, samples, small.width);
-    });
-    result.push_back(upsample(small, c, file.height, file.width));
+    result.push_back(upsample(decode_component(file.components[i]), pipeline.components()[i], file.height, file.width));
   }
   return result;
 }
