@@ -10,6 +10,7 @@
 #include "engine/cli/json.h"
 #include "engine/cli/output.h"
 #include "engine/cli/profile.h"
+#include "engine/measure/machine.h"
 #include "engine/measure/statistics.h"
 #include "engine/measure/steps.h"
 #include "engine/runtime/waiting.h"
@@ -63,6 +64,12 @@ ExitCode run(const Arguments& a) {
     json["size"] = a.network.size;
     json["threads"] = plan.threads();
     json["precision"] = precision_name(a.network);
+    const Machine machine = this_machine();
+    json["machine"] = Json{{"cpu", machine.cpu},
+                           {"cpus_available", machine.available},
+                           {"isa", machine.isa},
+                           {"onednn", machine.onednn},
+                           {"openmp", machine.openmp}};
     json["seconds"] = seconds;
     json["arena_bytes"] = plan.arena_bytes();
     json["persistent_bytes"] = plan.persistent_bytes();
@@ -107,7 +114,8 @@ Command bench_iteration_command() {
 Command bench_command() {
   return {.name = "bench",
           .help = "Measure this machine",
-          .commands = {bench_iteration_command(), bench_threads_command(), bench_ops_command()}};
+          .commands = {bench_machine_command(), bench_iteration_command(), bench_threads_command(), bench_ops_command(),
+                       bench_compare_command()}};
 }
 
 }  // namespace hourglass::cli

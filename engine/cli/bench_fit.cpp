@@ -30,7 +30,14 @@ std::string precision_name(const BenchNetwork& network) {
   return std::string(name_of(choose_precision(network.precision)));
 }
 
-std::unique_ptr<Fit> make_bench_fit(const BenchNetwork& network, ImageSize size, int threads) {
+namespace {
+
+struct BenchProblem {
+  Problem problem;
+  FitOptions options;
+};
+
+BenchProblem problem_of(const BenchNetwork& network, ImageSize size, int threads) {
   const ChosenNetwork chosen = choose_network(network.model, network.model_output, {});
   Network bound = bind_network(chosen.make, op_table(), size.height, size.width, chosen.fixed);
   Image target(size.width, size.height, static_cast<int>(bound.graph.shape(bound.image)[1]));
@@ -40,7 +47,21 @@ std::unique_ptr<Fit> make_bench_fit(const BenchNetwork& network, ImageSize size,
   options.precision = choose_precision(network.precision);
   options.memory_limit = network.memory_limit.value_or(0);
   options.memory_besides = memory_besides_fits(size.width * size.height);
-  return std::make_unique<Fit>(mse_problem(std::move(bound), op_table(), target), op_table(), options);
+  return {.problem = mse_problem(std::move(bound), op_table(), target), .options = options};
+}
+
+}  // namespace
+
+std::unique_ptr<Fit> make_bench_fit(const BenchNetwork& network, ImageSize size, int threads,
+                                    const std::vector<CpuSet>& places) {
+  BenchProblem bench = problem_of(network, size, threads);
+  bench.options.places = places;
+  return std::make_unique<Fit>(bench.problem, op_table(), bench.options);
+}
+
+std::size_t bench_bytes(const BenchNetwork& network, ImageSize size, int threads) {
+  const BenchProblem bench = problem_of(network, size, threads);
+  return Fit::planned_bytes(bench.problem, op_table(), bench.options);
 }
 
 }  // namespace hourglass::cli

@@ -24,6 +24,9 @@ void add_network_options(Command& command, BenchNetwork& network);
 std::string precision_name(const BenchNetwork& network);
 
 // `size` in place of --size.
-std::unique_ptr<Fit> make_bench_fit(const BenchNetwork& network, ImageSize size, int threads);
+std::unique_ptr<Fit> make_bench_fit(const BenchNetwork& network, ImageSize size, int threads,
+                                    const std::vector<CpuSet>& places = {});
+// Bytes that it would hold. Plans, but allocates none of it.
+std::size_t bench_bytes(const BenchNetwork& network, ImageSize size, int threads);
 
 }  // namespace hourglass::cli

@@ -123,4 +123,16 @@ Check memory_size() {
   }};
 }
 
+Check share() {
+  return {.refusal = [](std::string& text) {
+    const bool is_percent = text.ends_with('%');
+    const std::optional<double> number = number_of(is_percent ? text.substr(0, text.size() - 1) : text);
+    constexpr double kPercent = 100;
+    const double value = number.value_or(-1) / (is_percent ? kPercent : 1);
+    if (!(value >= 0) || value > 1) return "expected a share as 1% or 0.01, got " + text;
+    text = fmt::format("{}", value);
+    return std::string();
+  }};
+}
+
 }  // namespace hourglass::cli

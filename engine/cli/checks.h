@@ -39,6 +39,9 @@ Check whole_number();
 // "800M", "1.5G" or a number of bytes, rewritten as bytes.
 Check memory_size();
 
+// A share between 0 and 1, "0.01" or "1%", rewritten as a number.
+Check share();
+
 // The number that the whole text is.
 std::optional<double> number_of(const std::string& text);
 

@@ -25,7 +25,9 @@ Command upscale_command();
 Command verify_command();
 
 // hourglass bench COMMAND.
+Command bench_compare_command();
 Command bench_iteration_command();
+Command bench_machine_command();
 Command bench_ops_command();
 Command bench_threads_command();
 

@@ -14,7 +14,7 @@ Subsampling subsampling_of(const std::string& name) {
                          : Subsampling::s420;
 }
 
-Check share() {
+Check share_of_file() {
   return number_that([](double ratio) { return ratio > 0 && ratio <= 1; }, "a share above 0 and at most 1");
 }
 
@@ -29,7 +29,7 @@ void add_compress_options(Command& command, const std::string& choice, CompressA
                {.names = "--ratio",
                 .target = &a.ratio,
                 .help = "JPEG of the largest quality whose file is at most this share of IMAGE's bytes",
-                .checks = {share()},
+                .checks = {share_of_file()},
                 .choice = choice},
                {.names = "--subsampling",
                 .target = &a.subsampling,

@@ -10,6 +10,7 @@ enum class ExitCode : int {
   error = 1,          // the work could not be done: a message says why, nothing was written
   usage = 2,          // the command line is wrong
   some_failed = 3,    // of several files: a message says of each why, the others were done
+  slower = 4,         // bench compare: a point is slower than it was
   hung_up = 129,      // 128 + SIGHUP
   interrupted = 130,  // 128 + SIGINT
   terminated = 143,   // 128 + SIGTERM

@@ -29,6 +29,7 @@ struct FitArguments {
                              network_input = "noise", distribution = "uniform";
   int64_t iterations = 1000;
   int runs = 1, threads = 0;            // 0: all
+  std::string bind = "none";            // see placement.h
   std::optional<double> learning_rate;  // absent: kUsualRate, or less where an ONNX file's network needs it
   uint64_t seed = 0;
   std::optional<double> input_noise;     // absent: the command's own default

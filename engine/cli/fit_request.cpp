@@ -9,10 +9,11 @@
 #include "engine/cli/freeze_option.h"
 #include "engine/cli/network_option.h"
 #include "engine/image/file.h"
-#include "engine/measure/scaling.h"
+#include "engine/measure/side_by_side.h"
 #include "engine/restore/draw_weights.h"
 #include "engine/restore/restoration.h"
 #include "engine/runtime/cpus.h"
+#include "engine/runtime/placement.h"
 #include "engine/runtime/precision.h"
 #include "graph/error.h"
 #include "graph/text.h"
@@ -118,6 +119,14 @@ void choose_at_once(FitRequest& request, const FitArguments& arguments, const Ne
                   options.runs, options.at_once, each, each == 1 ? "" : "s");
 }
 
+void choose_places(RestoreOptions& options, const std::string& bind) {
+  if (bind == name_of(Bind::none)) return;
+  // Runs side by side have CPUs of their own as it is.
+  if (options.at_once > 1)
+    fail("--bind {}: {} runs at once divide the CPUs among them: --at-once 1", bind, options.at_once);
+  options.fit.places = place_threads(read_topology(), bind_of(bind), threads_of(options));
+}
+
 }  // namespace
 
 ResolvedFit resolve(const FitArguments& arguments, const FitCall& call, const TaskRun& what) {
@@ -147,6 +156,7 @@ ResolvedFit resolve(const FitArguments& arguments, const FitCall& call, const Ta
   if (std::string note = buffers_note(network.graph); !note.empty()) request.notes.push_back(std::move(note));
   check_checkpoint(request, arguments.resume);
   choose_at_once(request, arguments, network);
+  choose_places(request.options, arguments.bind);
   return {.request = std::move(request), .network = std::move(network)};
 }
 

@@ -41,9 +41,8 @@ cells, and so does any picture that this file could have come from.
 
 The filter and learning go by the cells, so they are for JPEGs alone; a fit takes any input.
 
-A crop of a JPEG that was saved as a JPEG again shows the first file's blocks, and its integers too where its steps were
-clearly the larger ones. The filter and learning find that, say so, and go by the first file's cells, which say more of
-what was lost; the result then lies in no cells of the second file. --once takes a JPEG as it is.)";
+Of a JPEG that was compressed before, by larger steps, they find the first file's cells and go by these; --once takes it
+as it is.)";
 
 constexpr std::string_view kNetworks =
     R"(A fit makes the image by a network with random weights, out of fixed noise, and trains these on that image alone.
@@ -81,18 +80,19 @@ files, no more are done at once than fit into the limit, or into what the machin
 without a unit is of bytes; K, M, G and T are powers of 1024.)";
 
 constexpr std::string_view kThreads =
-    R"(By default a run uses all CPUs that it may: as many threads as OMP_NUM_THREADS says, else as many CPUs as the
-process may be put on (taskset) and its cgroup pays for (a container's limit). --threads says another number.
+    R"(A run uses all CPUs that it may: as many threads as OMP_NUM_THREADS says, else as many CPUs as the
+process may be put on (taskset) and its cgroup pays for (a container's limit). --threads says how many, --bind
+keeps a fit's to cores.
 
 Several files are done side by side, each by a process of its own. The threads are divided among them, and --jobs says
 how many files at once; that is the better use of many CPUs where images are small. So it is with --runs of a fit, which
 --at-once divides; without it a short timing finds what is fastest.
 
-Threads that wait for each other spin, which is fastest on an idle machine. While other programs want the CPUs, a run
-tries now and then whether it goes faster where they sleep, and keeps what does; -v says for how long they slept. The
-result does not depend on it. Fewer threads than CPUs (--threads) may still be faster there. OMP_WAIT_POLICY=passive in the
-environment makes waiting threads always sleep, active always spin; GOMP_SPINCOUNT, which the program sets to 10000, says
-how long they turn before they sleep.
+Threads that wait for each other spin, which is fastest on an idle machine. While a network is trained and other programs
+want the CPUs, a run tries now and then whether it goes faster where they sleep, and keeps what does; of a fit, -v says
+for how long they slept. The result does not depend on it. Fewer threads than CPUs (--threads) may still be faster there. OMP_WAIT_POLICY=passive in the
+environment makes waiting threads always sleep, active always spin; GOMP_SPINCOUNT (10000 here)
+says how long they turn before that.
 
   hourglass bench threads                    measures what each number of threads gives here
   hourglass bench threads --mode throughput  finds how to divide the CPUs among many photographs

@@ -75,8 +75,7 @@ LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress&
   LearnRun run{.outcome = {.result = {}, .method = kLearn, .record = record_of(request, settings, {})}};
   Outcome& outcome = run.outcome;
   begin("filter");
-  if (!source.surround(show)) begin("filter");
-  const Image filtered = filter_jpeg(source.decoded(), source.decoded(), model, {}, show);
+  const Image filtered = source.filter(show);
   outcome.result.finished = source.finish(filtered);
   outcome.result.seconds = seconds_since(start);
   outcome.result.interrupted = ended;

@@ -1,5 +1,6 @@
 // hourglass restore FILE: a compressed photograph from itself. What it shares with the other fits is in run_task.h.
 #include <fmt/format.h>
+#include <omp.h>
 
 #include <memory>
 
@@ -131,7 +132,10 @@ ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& cal
   }
   choose_method(line, usual_method(input.jpeg.has_value()));
   const std::string& method = arguments.method;
-  if (method != kFit && !arguments.once) input.first = find_first_compression(*input.jpeg);
+  if (method != kFit && !arguments.once) {
+    omp_set_num_threads(threads_of(fit.threads));
+    input.first = find_first_compression(*input.jpeg);
+  }
   const JpegTaskOptions& jpeg = arguments.jpeg.task;
   if (jpeg.strength != 1 && !(input.jpeg && jpeg.use_cells)) {
     fail("--strength: keeps the result in the cells of a JPEG: {}",

@@ -113,7 +113,8 @@ ReportPage RunReport::result_page(const Outcome& outcome, const std::string& by)
     last.facts.emplace_back("PSNR to the original", fmt::format("{:.2f} → {:.2f} dB", psnr(before, *request_.original),
                                                                 psnr(after, *request_.original)));
   }
-  if (request_.what.jpeg != nullptr) {
+  // What was compressed twice lies in no cells of the file.
+  if (request_.what.jpeg != nullptr && request_.what.first == nullptr) {
     const JpegModel model(*request_.what.jpeg);
     const std::string share = fmt::format("{:.3f} %", 100 * check_cells(after, model).share());
     last.facts.emplace_back("as in the JPEG", share);

@@ -16,6 +16,7 @@
 #include "engine/cli/progress.h"
 #include "engine/cli/run_report.h"
 #include "engine/restore/filter.h"
+#include "engine/restore/jpeg_source.h"
 #include "engine/restore/learn.h"
 #include "engine/restore/noise_filter.h"
 #include "engine/restore/restore.h"
@@ -42,6 +43,12 @@ void say_input(Progress& progress, const RunRequest& request) {
   }
 }
 
+// Of a picture that was compressed twice.
+std::size_t more_memory(const TaskRun& what) {
+  const Image& image = what.input.image;
+  return what.first == nullptr ? 0 : first_memory(image.plane_size(), image.channels);
+}
+
 // Throws Error where a method takes more memory for the input than --memory-limit allows.
 void check_memory(const FitArguments& arguments, const TaskRun& what, std::size_t needed, const char* advice) {
   if (!arguments.memory_limit || needed <= *arguments.memory_limit) return;
@@ -66,7 +73,7 @@ ExitCode end_of(Progress& progress, const Outcome& outcome, int signal, const st
 ExitCode filter(const FitArguments& arguments, const FitCall& call, const TaskRun& what) {
   const Image& image = what.input.image;
   const auto memory = what.jpeg != nullptr ? filter_memory : noise_filter_memory;
-  check_memory(arguments, what, memory(image.plane_size(), image.channels), "give it more");
+  check_memory(arguments, what, memory(image.plane_size(), image.channels) + more_memory(what), "give it more");
   const RunRequest request = resolve_run(arguments, call, what);
   Progress progress(progress_options(request));
   say_input(progress, request);
@@ -86,10 +93,9 @@ ExitCode filter(const FitArguments& arguments, const FitCall& call, const TaskRu
 ExitCode learn(const FitArguments& arguments, const FitCall& call, const TaskRun& what) {
   const Image& image = what.input.image;
   const bool learns = std::min(image.width, image.height) >= kLeastSideToLearn;
-  check_memory(arguments, what,
-               learns ? learn_memory(image.plane_size(), image.channels, what.learn.lessons)
-                      : filter_memory(image.plane_size(), image.channels),
-               learns ? "--method filter needs less" : "give it more");
+  const std::size_t needed = learns ? learn_memory(image.plane_size(), image.channels, what.learn.lessons)
+                                    : filter_memory(image.plane_size(), image.channels);
+  check_memory(arguments, what, needed + more_memory(what), learns ? "--method filter needs less" : "give it more");
   const RunRequest request = resolve_run(arguments, call, what);
   Progress progress(progress_options(request));
   say_input(progress, request);
@@ -154,7 +160,7 @@ ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& 
   if (request.verbose > 0) {
     progress.say(session.plan_summary(outcome.result));
     if (waiting.seconds_asleep() > 0) {
-      progress.say(fmt::format("other programs wanted the CPUs: for {} of it waiting threads slept",
+      progress.say(fmt::format("other programs wanted the CPUs: waiting threads slept for {} of the fit",
                                duration_text(waiting.seconds_asleep())));
     }
   }

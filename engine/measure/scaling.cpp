@@ -1,161 +1,164 @@
 #include "engine/measure/scaling.h"
 
 #include <algorithm>
-#include <barrier>
 #include <chrono>
-#include <cmath>
-#include <exception>
-#include <mutex>
-#include <thread>
+#include <set>
 
-#include "engine/measure/steps.h"
-#include "engine/runtime/cpus.h"
-#include "graph/error.h"
+#include "engine/measure/parallel_regions.h"
+#include "engine/runtime/worker.h"
 
 namespace hourglass {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+RoundTools tools() { return {.reference = reference_loop, .clock = now}; }
 
-std::size_t plan_bytes(const Fit& fit) { return fit.plan().arena_bytes() + fit.plan().persistent_bytes(); }
+using Points = std::vector<std::unique_ptr<FitPoint>>;
+
+Rounds visit_all(const Points& points, const RoundOptions& options, const std::string& stage,
+                 const ScalingProgress& progress) {
+  std::vector<Visit> visits;
+  for (const auto& point : points) visits.emplace_back([&point] { return point->visit(); });
+  return measure_in_rounds(visits, options, tools(), [&](const RoundProgress& so_far) { progress(stage, so_far); });
+}
+
+// At the most threads, in a sixth of the time.
+BindChoice choose_bind(const FitMaker& make, const Topology& topology, const ScalingOptions& options,
+                       const ScalingProgress& progress) {
+  const int threads = options.threads.back();
+  const std::vector<Bind> binds = distinct_binds(topology, threads);
+  BindChoice choice;
+  if (options.bind || binds.size() == 1) {
+    choice.bind = options.bind.value_or(Bind::none);
+    return choice;
+  }
+  HeldMemory held{.most = options.memory};
+  Points points;
+  for (const Bind bind : binds) {
+    points.push_back(std::make_unique<FitPoint>(FitPoint::Options{.make = make,
+                                                                  .threads = threads,
+                                                                  .places = place_threads(topology, bind, threads),
+                                                                  .round_seconds = options.round_seconds},
+                                                held));
+  }
+  constexpr double kShare = 1.0 / 6;
+  RoundOptions rounds = options.rounds;
+  rounds.time_limit *= kShare;
+  const Rounds measured = visit_all(points, rounds, "binding", progress);
+  for (std::size_t i = 1; i < binds.size(); ++i) {
+    choice.tried[binds[i]] = ratio_interval(measured.medians(i), measured.medians(0), Pairing::same_rounds);
+  }
+  choice.bind = fastest_bind(choice.tried);
+  return choice;
+}
+
+// Once before the rounds and once after: the better of both is what the machine can do.
+void measure_ceilings(const Topology& topology, const ScalingOptions& options, Bind bind,
+                      std::vector<Ceiling>& ceilings, const ScalingProgress& progress) {
+  ceilings.resize(options.threads.size());
+  for (std::size_t i = 0; i < options.threads.size(); ++i) {
+    const int threads = options.threads[i];
+    Worker worker;
+    Ceiling ceiling;
+    worker.begin(
+        [&] { ceiling = measure_ceiling(threads, place_threads(topology, bind, threads), options.array_bytes); });
+    worker.wait();
+    ceilings[i] = {.threads = threads,
+                   .gflops = std::max(ceilings[i].gflops, ceiling.gflops),
+                   .gbytes = std::max(ceilings[i].gbytes, ceiling.gbytes)};
+    progress("ceilings", {.share = static_cast<double>(i + 1) / static_cast<double>(options.threads.size())});
+  }
+}
+
+Interval scaled(const Interval& interval, double factor) {
+  return {.value = interval.value * factor, .low = interval.low * factor, .high = interval.high * factor};
+}
+
+ScalingPoint point_of(const FitPoint& fit, const Rounds& rounds, std::size_t i) {
+  const std::vector<double> all = rounds.all(i);
+  ScalingPoint point{.threads = fit.threads(),
+                     .rounds = rounds.medians(i),
+                     .samples = rounds.samples[i],
+                     .seconds = {},
+                     .spread = spread_of(all),
+                     .iterations = static_cast<int64_t>(all.size()),
+                     .far_out = far_out(all),
+                     .speed_up = {},
+                     .efficiency = {},
+                     .warm_up = fit.warm_up_iterations(),
+                     .memory_bytes = fit.memory_bytes(),
+                     .whole = fit.whole(),
+                     .ops = {},
+                     .ceiling = {}};
+  point.seconds = median_interval(point.rounds);
+  for (const auto& [op, activity] : fit.ops()) {
+    const auto work = fit.work().find(op);
+    point.ops[op] = {.activity = activity, .work = work == fit.work().end() ? FitPoint::OpWork{} : work->second};
+  }
+  return point;
+}
 
 }  // namespace
 
-Amdahl fit_amdahl(const std::vector<std::pair<int, double>>& timings) {
-  // t = a + b / n, each equation divided by its t: minimise sum (a x + b y - 1)^2 with x = 1 / t, y = 1 / (n t).
-  double xx = 0, xy = 0, yy = 0, x_sum = 0, y_sum = 0;
-  for (const auto& [threads, seconds] : timings) {
-    const double x = 1 / seconds, y = 1 / (threads * seconds);
-    xx += x * x;
-    xy += x * y;
-    yy += y * y;
-    x_sum += x;
-    y_sum += y;
+Bind fastest_bind(const std::map<Bind, Interval>& tried) {
+  Bind best = Bind::none;
+  double seconds = 1;
+  for (const auto& [bind, ratio] : tried) {
+    if (ratio.high < 1 && ratio.value < seconds) best = bind, seconds = ratio.value;
   }
-  const double determinant = xx * yy - xy * xy;
-  if (!(determinant > 1e-12 * xx * yy)) fail("Amdahl's law needs timings at two different thread counts");
-  double serial = (x_sum * yy - y_sum * xy) / determinant;
-  double parallel = (xx * y_sum - xy * x_sum) / determinant;
-  if (serial < 0) {
-    serial = 0;
-    parallel = y_sum / yy;
-  } else if (parallel < 0) {
-    parallel = 0;
-    serial = x_sum / xx;
-  }
-  return {.seconds_one = serial + parallel, .serial_fraction = serial / (serial + parallel)};
+  return best;
 }
 
-std::vector<ThreadTiming> time_threads(const FitMaker& make, const std::vector<int>& threads,
-                                       const TimingOptions& options, const std::function<void(int, int)>& on_round) {
-  std::vector<std::unique_ptr<Fit>> fits;
-  std::vector<std::vector<double>> samples(threads.size());
-  for (const int count : threads) fits.push_back(make(count));
-  const int total = options.rounds * static_cast<int>(threads.size());
-  int done = 0;
-  for (int round = 0; round < options.rounds; ++round) {
-    for (std::size_t i = 0; i < threads.size(); ++i) {
-      fits[i]->step();  // the team of threads may be new, the caches are somebody else's
-      const auto start = Clock::now();
-      constexpr int kLeast = 2;
-      for (int k = 0; k < kLeast || since(start) < options.round_seconds; ++k) {
-        const auto before = Clock::now();
-        fits[i]->step();
-        samples[i].push_back(since(before));
-      }
-      on_round(++done, total);
-    }
+std::vector<int> thread_counts(const Topology& topology, int cpus) {
+  std::set<int> counts{cpus};
+  for (int n = 1; n < cpus; n *= 2) counts.insert(n);
+  for (const Landmark& mark : landmarks(topology)) {
+    if (mark.threads < cpus) counts.insert(mark.threads);
   }
-  std::vector<ThreadTiming> timings;
-  for (std::size_t i = 0; i < threads.size(); ++i) {
-    ThreadTiming timing{.threads = threads[i],
-                        .seconds = spread_of(samples[i]),
-                        .iterations = static_cast<int64_t>(samples[i].size()),
-                        .op_seconds = {},
-                        .memory_bytes = plan_bytes(*fits[i])};
-    timing.op_seconds = seconds_by_op(profile_iterations(*fits[i], std::max(3, options.rounds)).steps);
-    timings.push_back(std::move(timing));
-  }
-  return timings;
+  return {counts.begin(), counts.end()};
 }
 
-SplitTiming time_split(const FitMaker& make, int instances, int threads, double seconds) {
-  std::barrier ready(instances);
-  std::mutex mutex;
-  std::exception_ptr error;
-  SplitTiming timing{.instances = instances, .threads = threads};
-  const auto work = [&](int instance) {
-    std::unique_ptr<Fit> fit;
-    try {
-      keep_to_cpus(instance * threads, threads);
-      fit = make(threads);
-      fit->step();
-    } catch (...) {
-      const std::lock_guard lock(mutex);
-      error = std::current_exception();
-    }
-    ready.arrive_and_wait();
-    if (error) return;  // written before the barrier, by whoever failed
-    const auto start = Clock::now();
-    int64_t iterations = 0;
-    while (since(start) < seconds) {
-      fit->step();
-      ++iterations;
-    }
-    // Its own end, not the deadline: the last iteration counts whole.
-    const double rate = static_cast<double>(iterations) / since(start);
-    const std::lock_guard lock(mutex);
-    timing.iterations_per_second += rate;
-    timing.memory_bytes += plan_bytes(*fit);
-  };
-  {
-    std::vector<std::jthread> side_by_side;
-    for (int i = 0; i < instances; ++i) side_by_side.emplace_back(work, i);
+ScalingRun measure_scaling(const FitMaker& make, const Topology& topology, const ScalingOptions& options,
+                           const ScalingProgress& progress) {
+  ScalingRun run;
+  run.regions_seen = RegionClock::counts();
+  run.grows = !options.work.empty();
+  const LoadCounters before = read_load();
+  run.bind = choose_bind(make, topology, options, progress);
+  std::vector<Ceiling> ceilings;
+  measure_ceilings(topology, options, run.bind.bind, ceilings, progress);
+  HeldMemory held{.most = options.memory};
+  Points fits;
+  for (const int threads : options.threads) {
+    fits.push_back(
+        std::make_unique<FitPoint>(FitPoint::Options{.make = make,
+                                                     .threads = threads,
+                                                     .places = place_threads(topology, run.bind.bind, threads),
+                                                     .round_seconds = options.round_seconds},
+                                   held));
   }
-  if (error) std::rethrow_exception(error);
-  return timing;
-}
-
-int best_split(const ShareMaker& make, int runs, int threads, double seconds) {
-  struct Candidate {
-    int at_once, turns;
-    std::vector<double> rates;
-  };
-  std::vector<Candidate> candidates;
-  for (int at_once = 1; at_once <= std::min(runs, threads); ++at_once) {
-    const int turns = (runs + at_once - 1) / at_once;
-    if (candidates.empty() || turns < candidates.back().turns) candidates.push_back({at_once, turns, {}});
+  const Rounds rounds = visit_all(fits, options.rounds, "rounds", progress);
+  measure_ceilings(topology, options, run.bind.bind, ceilings, progress);
+  run.load = load_between(before, read_load());
+  run.ended = rounds.ended;
+  run.seconds = rounds.seconds;
+  run.rounds = rounds.count();
+  run.reference = rounds.reference;
+  std::vector<LawPoint> law_points;
+  for (std::size_t i = 0; i < fits.size(); ++i) {
+    ScalingPoint point = point_of(*fits[i], rounds, i);
+    point.ceiling = ceilings[i];
+    point.work = run.grows ? options.work[i] / options.work[0] : 1;
+    const std::vector<double>& first = i == 0 ? point.rounds : run.points[0].rounds;
+    point.speed_up = scaled(ratio_interval(first, point.rounds, Pairing::same_rounds), point.work);
+    point.efficiency =
+        scaled(point.speed_up, static_cast<double>(options.threads[0]) / static_cast<double>(point.threads));
+    law_points.push_back({.threads = point.threads, .rounds = point.rounds});
+    run.points.push_back(std::move(point));
   }
-  if (candidates.size() == 1) return 1;
-  constexpr int kRounds = 3;  // a drift of the machine hits all
-  for (int round = 0; round < kRounds; ++round) {
-    std::erase_if(candidates, [&](Candidate& candidate) {
-      const FitMaker share = [&](int n) { return make(candidate.at_once, n); };
-      try {
-        candidate.rates.push_back(
-            time_split(share, candidate.at_once, threads / candidate.at_once, seconds / kRounds).iterations_per_second);
-      } catch (const Error&) {
-        if (candidate.at_once == 1) throw;
-        return true;
-      }
-      return false;
-    });
-  }
-  const auto duration = [](const Candidate& candidate) {
-    return candidate.turns * candidate.at_once / spread_of(candidate.rates).median;
-  };
-  return std::min_element(candidates.begin(), candidates.end(),
-                          [&](const Candidate& a, const Candidate& b) { return duration(a) < duration(b); })
-      ->at_once;
-}
-
-std::vector<int> default_thread_counts(int cpus) {
-  std::vector<int> counts;
-  for (int n = 1; n < cpus; n *= 2) counts.push_back(n);
-  counts.push_back(cpus);
-  return counts;
+  if (!run.grows && law_points.size() > 1) run.laws = choose_law(law_points);
+  return run;
 }
 
 }  // namespace hourglass

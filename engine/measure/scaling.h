@@ -1,76 +1,93 @@
-// How iterations scale with threads: timings at several thread counts, Amdahl's law through them, and fits side by
-// side.
+// How iterations scale with threads: the same image on more of them, or one that grows with them.
+//
+//   const ScalingRun run = measure_scaling(make, topology, {.threads = {1, 2, 4}}, on_progress);
+//   for (const std::string& sentence : explain(run)) ...   // explain.h
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "engine/measure/statistics.h"
-#include "engine/train/fit.h"
+#include "engine/measure/ceilings.h"
+#include "engine/measure/fit_point.h"
+#include "engine/measure/laws.h"
+#include "engine/measure/load.h"
+#include "engine/measure/rounds.h"
+#include "engine/runtime/placement.h"
 
 namespace hourglass {
 
-// G. M. Amdahl, AFIPS 1967: with a share s of the work serial, n threads take t(n) = t(1) (s + (1 - s) / n).
-struct Amdahl {
-  double seconds_one = 0;      // t(1)
-  double serial_fraction = 0;  // s, 0 to 1
-
-  [[nodiscard]] double seconds(double threads) const {
-    return seconds_one * (serial_fraction + (1 - serial_fraction) / threads);
-  }
-  [[nodiscard]] double speed_up(double threads) const { return seconds_one / seconds(threads); }
-  // With infinitely many threads; infinite for s = 0.
-  [[nodiscard]] double limit() const { return 1 / serial_fraction; }
+// An op at one number of threads, per iteration.
+struct OpPoint {
+  Activity activity;
+  FitPoint::OpWork work;
 };
 
-// Least squares on the relative errors of (threads, seconds), with neither part negative. Needs two different thread
-// counts; throws Error otherwise.
-Amdahl fit_amdahl(const std::vector<std::pair<int, double>>& timings);
-
-// Makes the fit that is to be timed on so many threads.
-using FitMaker = std::function<std::unique_ptr<Fit>(int threads)>;
-
-struct ThreadTiming {
+struct ScalingPoint {
   int threads = 0;
-  Spread seconds;                            // of an iteration
+  double work = 1;                           // of an iteration, compared with the first point's: 1 in strong scaling
+  std::vector<double> rounds;                // seconds of an iteration, each round's median
+  std::vector<std::vector<double>> samples;  // of each round, the seconds of its iterations
+  Interval seconds;                          // of an iteration
+  Spread spread;                             // of all single iterations
   int64_t iterations = 0;                    // that were timed
-  std::map<std::string, double> op_seconds;  // per iteration, by op
-  std::size_t memory_bytes = 0;              // the plan's
+  std::vector<double> far_out;               // seconds of those far from all others
+  Interval speed_up;                         // work per second over the first point's
+  Interval efficiency;                       // the same per thread
+  int64_t warm_up = 0;                       // iterations before, in all rounds
+  std::size_t memory_bytes = 0;              // of the plan
+  Activity whole;
+  std::map<std::string, OpPoint> ops;
+  Ceiling ceiling;
 };
 
-struct TimingOptions {
-  int rounds = 5;              // each round times every count once, in turn, so that a drift of the machine hits all
-  double round_seconds = 0.5;  // at least, and at least two iterations
+// Threads that were kept to CPUs, and how that was decided.
+struct BindChoice {
+  Bind bind = Bind::none;
+  // Seconds of an iteration with the most threads over those without a binding, by binding; empty where none was tried.
+  std::map<Bind, Interval> tried = {};
 };
 
-// on_round(done, total) is called after each timing.
-std::vector<ThreadTiming> time_threads(const FitMaker& make, const std::vector<int>& threads,
-                                       const TimingOptions& options,
-                                       const std::function<void(int done, int total)>& on_round);
-
-// `instances` fits at the same time, each on `threads` threads of its own and kept to CPUs of its own where the system
-// lets it.
-struct SplitTiming {
-  int instances = 0, threads = 0;
-  double iterations_per_second = 0;  // of all together
-  std::size_t memory_bytes = 0;      // of all plans together
+struct ScalingRun {
+  std::vector<ScalingPoint> points;  // ascending threads
+  BindChoice bind;
+  Ended ended = Ended::as_asked;
+  double seconds = 0;
+  int rounds = 0;
+  std::vector<double> reference;  // see Rounds
+  Load load;
+  bool regions_seen = false;      // else all of an Activity counts as busy
+  bool grows = false;             // weak scaling
+  std::optional<LawChoice> laws;  // strong scaling at two thread counts or more
 };
-SplitTiming time_split(const FitMaker& make, int instances, int threads, double seconds);
 
-// One of `at_once` fits that share what there is, on `threads` threads.
-using ShareMaker = std::function<std::unique_ptr<Fit>(int at_once, int threads)>;
+struct ScalingOptions {
+  std::vector<int> threads;       // ascending, without repetition
+  std::vector<double> work = {};  // of each; empty: the same image at all
+  std::optional<Bind> bind = {};  // none: what measures best
+  RoundOptions rounds = {};
+  double round_seconds = 0.5;
+  std::size_t memory = 0;       // bytes that plans may be kept in from round to round
+  std::size_t array_bytes = 0;  // for measure_ceiling()
+};
 
-// How many of `runs` fits should be in hand at once, each on its share of `threads`, for all of them to end soonest.
-// Times every number that saves a turn, in turns, `seconds` each. Numbers at which `make` throws an Error (too little
-// memory for so many) don't count; what it throws for a single one is thrown.
-int best_split(const ShareMaker& make, int runs, int threads, double seconds);
+// progress(stage, share): what is done now, and how much of it.
+using ScalingProgress = std::function<void(const std::string& stage, const RoundProgress& progress)>;
 
-// 1, 2, 4, ... up to `cpus`, and `cpus` itself.
-std::vector<int> default_thread_counts(int cpus);
+// `make` is asked for options.threads alone.
+ScalingRun measure_scaling(const FitMaker& make, const Topology& topology, const ScalingOptions& options,
+                           const ScalingProgress& progress);
+
+// Of bindings' seconds over those without, the binding that is surely faster than none, the fastest of these; none
+// where none is.
+Bind fastest_bind(const std::map<Bind, Interval>& tried);
+
+// The numbers of threads to look at on so many CPUs: 1, 2, 4, ..., those at which the machine changes (landmarks()),
+// and all.
+std::vector<int> thread_counts(const Topology& topology, int cpus);
 
 }  // namespace hourglass

@@ -7,6 +7,7 @@
 #include "engine/image/file.h"
 #include "engine/image/read_image.h"
 #include "engine/report/chart_painter.h"
+#include "engine/report/text.h"
 #include "graph/error.h"
 
 namespace hourglass {
@@ -79,7 +80,36 @@ void paint(Canvas& canvas, const Figure& figure, const Theme& theme) {
   for (ChartPainter& painter : painters) painter.paint(left, right);
 }
 
+// The drawing without what stands around it, its identifiers with a prefix, so that two can stand in one file.
+std::string drawing_of(const Figure& figure, const Theme& theme, const std::string& prefix) {
+  std::string svg = to_svg(figure, theme);
+  svg.erase(0, svg.find('>', svg.find("<svg")) + 1);
+  svg.erase(svg.rfind("</svg>"));
+  for (const std::string& before : {std::string(" id=\""), std::string("href=\"#"), std::string("url(#")}) {
+    for (std::size_t at = 0; (at = svg.find(before, at)) != std::string::npos; at += before.size()) {
+      svg.insert(at + before.size(), prefix);
+    }
+  }
+  return svg;
+}
+
 }  // namespace
+
+std::string to_adaptive_svg(const Figure& figure) {
+  const Extent extent = extent_of(figure);
+  std::string description;
+  for (const Chart& chart : figure.charts) description += (description.empty() ? "" : "; ") + chart.title;
+  return fmt::format(
+      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" xmlns:xlink=\"http://www.w3.org/1999/xlink\" role=\"img\" "
+      "width=\"{0}px\" height=\"{1}px\" viewBox=\"0 0 {0} {1}\" version=\"1.1\">\n"
+      "<title>{2}</title>\n<desc>{3}</desc>\n"
+      "<style>@media screen and (prefers-color-scheme: dark) "
+      "{{ .on-light {{ display: none }} .on-dark {{ display: inline }} }}</style>\n"
+      "<g class=\"on-light\">{4}</g>\n<g class=\"on-dark\" display=\"none\">{5}</g>\n</svg>\n",
+      extent.width, extent.height, escape_html(figure.title), escape_html(description),
+      drawing_of(figure, kLight, "l-"), drawing_of(figure, kDark, "d-"));
+}
 
 std::string to_svg(const Figure& figure, const Theme& theme) {
   check(figure);
@@ -92,7 +122,7 @@ Image to_image(const Figure& figure, const Theme& theme) {
 }
 
 void write_svg(const std::string& path, const Figure& figure, bool overwrite) {
-  write_file_atomically(path, bytes_of(to_svg(figure)), overwrite);
+  write_file_atomically(path, bytes_of(to_adaptive_svg(figure)), overwrite);
 }
 
 void write_png(const std::string& path, const Figure& figure, bool overwrite) {

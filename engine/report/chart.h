@@ -35,6 +35,7 @@ struct Series {
   std::vector<double> low = {}, high = {};  // a stroke through each point, from low to high; of y's length, or empty
   Line line = Line::solid;
   bool dots = false;              // at each point
+  bool small = false;             // the dots: what is many, or beside the point
   std::optional<int> color = {};  // into Theme::series; default: in the order of the series
 };
 
@@ -73,10 +74,13 @@ struct Figure {
 
 // Throws Error when a series' x and y differ in length, or when an axis' limits make no sense.
 std::string to_svg(const Figure& figure, const Theme& theme = kLight);
+// Both themes in one file: dark where whoever shows it prefers that, light on paper and wherever nobody says. For
+// screen readers it has the figure's title and the charts' titles as its description.
+std::string to_adaptive_svg(const Figure& figure);
 // Two pixels to the unit: sharp on any screen.
 Image to_image(const Figure& figure, const Theme& theme = kLight);
 
-// Whole files or none, see write_file_atomically().
+// Whole files or none, see write_file_atomically(). The SVG is adaptive.
 void write_svg(const std::string& path, const Figure& figure, bool overwrite);
 void write_png(const std::string& path, const Figure& figure, bool overwrite);
 

@@ -11,12 +11,13 @@ namespace hourglass {
 namespace {
 
 constexpr Font kTitle{.size = 14, .bold = true}, kText{.size = 12}, kName{.size = 12.5, .bold = true};
-constexpr double kTitleRow = 24, kTopRow = 20;         // the title's; the y axis' label and the legend
-constexpr double kBottom = 46;                         // tick labels and the x axis' label
-constexpr double kTickGap = 7, kNameGap = 9;           // between an axis and its numbers, a line and its name
-constexpr double kDot = 3.2, kMarkDot = 5, kLine = 2;  // radii and width
-constexpr double kSpread = 5;                          // half the bars that end a spread
-constexpr double kSwatch = 20;                         // a legend's piece of line
+constexpr double kTitleRow = 24, kTopRow = 20;  // the title's; the y axis' label and the legend
+constexpr double kBottom = 46;                  // tick labels and the x axis' label
+constexpr double kTickGap = 7, kNameGap = 9;    // between an axis and its numbers, a line and its name
+constexpr double kDot = 3.2, kSmallDot = 1.8, kMarkDot = 5, kLine = 2;  // radii and width
+constexpr double kSmallRing = 0.4;
+constexpr double kSpread = 5;   // half the bars that end a spread
+constexpr double kSwatch = 20;  // a legend's piece of line
 
 std::string label_of(const Axis& axis) {
   if (axis.unit.empty()) return axis.label;
@@ -256,7 +257,10 @@ void ChartPainter::paint_series() {
   for (std::size_t i = 0; i < lines_.size(); ++i) {
     if (!chart_.series[i].dots) continue;
     for (const std::vector<Point>& run : lines_[i]) {
-      for (const Point& point : run) canvas_.dot(point, kDot, color(i), {theme_.paper, 1});
+      const bool small = chart_.series[i].small;
+      for (const Point& point : run) {
+        canvas_.dot(point, small ? kSmallDot : kDot, color(i), {theme_.paper, small ? kSmallRing : 1});
+      }
     }
   }
 }

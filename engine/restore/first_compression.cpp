@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <functional>
 #include <numbers>
 #include <numeric>
 #include <utility>
@@ -34,7 +35,7 @@ struct Needed {
 constexpr Needed kOnOwnGrid{.mean = 0.4, .values = 5}, kOnAnother{.mean = 0.12, .values = 50};
 // How much more closely than on any other grid: at least 3.6 times so there.
 constexpr double kClearly = 2;
-// How much larger than the second file's a step must be for it not to be that file's own.
+// How much larger than the second file's the low frequencies' steps must be for them not to be that file's own.
 constexpr double kLarger = 1.3;
 // Better qualities leave too little to be told apart from the second file's error.
 constexpr int kBestQuality = 90;
@@ -104,13 +105,17 @@ struct Fit {
   }
 };
 
-// own: the second file's steps. Smaller ones, and on its grid those too, would say nothing new.
-Fit fit_of(const Histograms& counts, const Frequencies& frequencies, const Table& table, const Table& own,
-           const Periods& periods) {
+// Whether a table says more than the second file's: no step is smaller, and those of low frequencies are clearly
+// larger.
+bool is_coarser(const Table& table, const Table& second) {
+  return std::equal(table.begin(), table.end(), second.begin(), std::greater_equal<>()) &&
+         std::all_of(kLow.begin(), kLow.end(), [&](std::size_t f) { return table[f] >= kLarger * second[f]; });
+}
+
+Fit fit_of(const Histograms& counts, const Frequencies& frequencies, const Table& table, const Periods& periods) {
   Fit fit;
   for (std::size_t k = 0; k < frequencies.size(); ++k) {
     const int step = table[frequencies[k]];
-    if (step < kLarger * own[frequencies[k]]) return {};
     const float* cosines = periods.of(step);
     for (auto m = static_cast<std::size_t>(std::ceil(kLeastSteps * step)); m + 1 < kMagnitudes; ++m) {
       fit.sum += counts[k][m] * cosines[m];
@@ -143,64 +148,73 @@ JpegComponent quantized(const Plane& plane, int64_t y, int64_t x, int64_t rows, 
   return result;
 }
 
-// One direction of what a decoder's triangle filter and an encoder's mean of two make of samples: 1/8, 3/4, 1/8.
-void blur_line(const float* in, int64_t count, int64_t stride, float* out) {
-  for (int64_t i = 0; i < count; ++i) {
-    const float before = in[std::max<int64_t>(i - 1, 0) * stride], after = in[std::min(i + 1, count - 1) * stride];
-    out[i * stride] = 0.75F * in[i * stride] + 0.125F * (before + after);
-  }
-}
+// In one direction, what a decoder's triangle filter and an encoder's mean of two make of three neighbours.
+float blurred_sample(float before, float here, float after) { return 0.75F * here + 0.125F * (before + after); }
 
 // The plane of which the blur in both directions makes this one. The blur leaves at least a quarter of every frequency,
 // so that each turn takes at least a quarter of what is missing.
 Plane sharpened(const Plane& blurred) {
   constexpr int kTurns = 16;
-  Plane result = blurred, rows = blurred, both = blurred;
+  Plane result = blurred, rows = blurred;
   for (int turn = 0; turn < kTurns; ++turn) {
-    for (int64_t y = 0; y < result.height; ++y) blur_line(result.row(y), result.width, 1, rows.row(y));
-    for (int64_t x = 0; x < result.width; ++x) blur_line(rows.row(0) + x, rows.height, rows.width, both.row(0) + x);
-    for (std::size_t i = 0; i < result.samples.size(); ++i) {
-      result.samples[i] += blurred.samples[i] - both.samples[i];
+#pragma omp parallel for schedule(static)
+    for (int64_t y = 0; y < result.height; ++y) {
+      const float* in = result.row(y);
+      float* out = rows.row(y);
+      for (int64_t x = 0; x < result.width; ++x) {
+        out[x] = blurred_sample(in[std::max<int64_t>(x - 1, 0)], in[x], in[std::min(x + 1, result.width - 1)]);
+      }
+    }
+#pragma omp parallel for schedule(static)
+    for (int64_t y = 0; y < result.height; ++y) {
+      const float* above = rows.row(std::max<int64_t>(y - 1, 0));
+      const float* here = rows.row(y);
+      const float* below = rows.row(std::min(y + 1, result.height - 1));
+      for (int64_t x = 0; x < result.width; ++x) {
+        result.row(y)[x] += blurred.row(y)[x] - blurred_sample(above[x], here[x], below[x]);
+      }
     }
   }
   return result;
 }
 
 // Adds the first file's chroma, where that can be told, and makes it begin at a whole MCU.
-void find_chroma(const JpegCoefficients& second, const Plane& luma, const Tables& tables, const Periods& periods,
+void find_chroma(const JpegModel& model, const Plane& luma, const Tables& tables, const Periods& periods,
                  FirstCompression& first) {
-  const JpegComponent& cb = second.components[1];
-  const int64_t ratio = second.max_h_sampling / cb.h_sampling;
-  if (ratio > 2 || second.max_v_sampling / cb.v_sampling != ratio || second.components[2].h_sampling != cb.h_sampling ||
-      second.components[2].v_sampling != cb.v_sampling || first.y % ratio != 0 || first.x % ratio != 0) {
-    return;
+  const JpegCoefficients& second = model.file();
+  const int64_t ratio = model.ratio_h(1);
+  for (std::size_t i = 1; i < 3; ++i) {
+    if (model.ratio_h(i) != ratio || model.ratio_v(i) != ratio) return;
+    if (!is_coarser(tables.chroma, second.components[i].quantization)) return;
   }
+  if (ratio > 2 || first.y % ratio != 0 || first.x % ratio != 0) return;
   std::array<Plane, 2> planes;
   for (std::size_t i = 0; i < 2; ++i) {
     planes[i] = decode_component(second.components[i + 1]);
     if (ratio == 2) planes[i] = sharpened(planes[i]);
   }
   // An MCU of 16x16 pixels has four blocks of luma, any of which may be the one that was found.
-  double most = kOnAnother.mean, next = -1;
+  double most = kOnAnother.mean, second_best = -1;
   int64_t grid_y = -1, grid_x = -1;
   for (int64_t y = first.y / ratio; y < 8; y += ratio == 2 ? 4 : 8) {
     for (int64_t x = first.x / ratio; x < 8; x += ratio == 2 ? 4 : 8) {
       Fit both;
       for (std::size_t i = 0; i < 2; ++i) {
-        const Histograms counts = histograms_of(planes[i], cb.width, cb.height, 8 * y + x, kLow);
-        const Fit one = fit_of(counts, kLow, tables.chroma, second.components[i + 1].quantization, periods);
+        const Histograms counts =
+            histograms_of(planes[i], second.width / ratio, second.height / ratio, 8 * y + x, kLow);
+        const Fit one = fit_of(counts, kLow, tables.chroma, periods);
         both.sum += one.sum, both.count += one.count;
       }
       constexpr double kLeastOfChroma = 100;
       const double mean = both.count < kLeastOfChroma ? -1 : both.sum / both.count;
       if (mean > most) {
-        next = std::exchange(most, mean), grid_y = y, grid_x = x;
+        second_best = std::exchange(most, mean), grid_y = y, grid_x = x;
       } else {
-        next = std::max(next, mean);
+        second_best = std::max(second_best, mean);
       }
     }
   }
-  if (grid_y < 0 || (ratio == 2 && most < kClearly * next)) return;
+  if (grid_y < 0 || (ratio == 2 && most < kClearly * second_best)) return;
   const int64_t y = grid_y * ratio, x = grid_x * ratio;
   const int64_t rows = (second.height - y) / (8 * ratio), columns = (second.width - x) / (8 * ratio);
   if (rows == 0 || columns == 0) return;
@@ -223,8 +237,9 @@ void find_chroma(const JpegCoefficients& second, const Plane& luma, const Tables
 }  // namespace
 
 std::optional<FirstCompression> find_first_compression(const JpegCoefficients& file) {
+  const JpegModel model(file);
   const JpegComponent& second = file.components[0];
-  if (file.color == JpegColor::rgb || second.width != file.width || second.height != file.height) return {};
+  if (file.color == JpegColor::rgb || model.ratio_h(0) != 1 || model.ratio_v(0) != 1) return {};
   const Plane plane = decode_component(file.components[0]);
   std::vector<Tables> tables;  // by quality, from 1 on
   for (int quality = 1; quality <= kBestQuality; ++quality) tables.push_back(tables_of(quality));
@@ -240,7 +255,8 @@ std::optional<FirstCompression> find_first_compression(const JpegCoefficients& f
     const Needed& needed = grid == 0 ? kOnOwnGrid : kOnAnother;
     Found& best = found[static_cast<std::size_t>(grid)];
     for (std::size_t t = 0; t < tables.size(); ++t) {
-      const double mean = fit_of(counts, kLow, tables[t].luma, second.quantization, periods).mean(needed);
+      if (!is_coarser(tables[t].luma, second.quantization)) continue;
+      const double mean = fit_of(counts, kLow, tables[t].luma, periods).mean(needed);
       if (mean > std::max(best.mean, needed.mean)) best = {.mean = mean, .table = t};
     }
   }
@@ -257,17 +273,18 @@ std::optional<FirstCompression> find_first_compression(const JpegCoefficients& f
   const Histograms counts = histograms_of(plane, file.width, file.height, grid, all);
   constexpr std::size_t kNeighbours = 2;
   std::size_t chosen = best->table;
-  double most = -1;
+  double closest = -1;
   for (std::size_t t = std::max(best->table, kNeighbours) - kNeighbours;
        t <= std::min(best->table + kNeighbours, tables.size() - 1); ++t) {
-    const double mean = fit_of(counts, all, tables[t].luma, second.quantization, periods).mean({});
-    if (mean > most) most = mean, chosen = t;
+    if (!is_coarser(tables[t].luma, second.quantization)) continue;
+    const double mean = fit_of(counts, all, tables[t].luma, periods).mean({});
+    if (mean > closest) closest = mean, chosen = t;
   }
   FirstCompression result{.y = grid / 8, .x = grid % 8, .quality = static_cast<int>(chosen) + 1, .file = {}};
   const int64_t rows = (file.height - result.y) / 8, columns = (file.width - result.x) / 8;
   result.file = {.width = columns * 8, .height = rows * 8, .components = {}, .warnings = {}};
   result.file.components.push_back(quantized(plane, result.y, result.x, rows, columns, tables[chosen].luma));
-  if (file.components.size() == 3) find_chroma(file, plane, tables[chosen], periods, result);
+  if (file.components.size() == 3) find_chroma(model, plane, tables[chosen], periods, result);
   return result;
 }
 

@@ -18,7 +18,7 @@
 namespace hourglass {
 
 struct FirstCompression {
-  int64_t y = 0, x = 0;  // of the first grid's first whole MCU, in pixels of the second file: 0 to 15
+  int64_t y = 0, x = 0;  // of the first grid's first whole MCU, in pixels of the second file: up to 14
   int quality = 0;       // on libjpeg's scale
   // What the first file said of the pixels from there on, in whole MCUs: a gray file, of luma alone, where the second
   // is gray or nothing can be told of the first one's chroma.

@@ -12,13 +12,17 @@
 namespace hourglass {
 namespace {
 
-// The picture with the part in its place, from y and x on, on the grid of the levels. A gray part is luma; in a picture
-// in colour it takes the place of that alone.
-Image with_part(Image picture, const Image& part, int64_t y, int64_t x, int levels) {
-  const auto rounded = [levels](float value) {
-    const auto steps = static_cast<float>(levels);
-    return std::round(std::clamp(value, 0.0F, 1.0F) * steps) / steps;
-  };
+// from + weight (to - from)
+Image blended(const Image& from, const Image& to, double weight) {
+  Image result = from;
+  const auto w = static_cast<float>(weight);
+  for (std::size_t i = 0; i < result.pixels.size(); ++i) result.pixels[i] += w * (to.pixels[i] - from.pixels[i]);
+  return result;
+}
+
+// The picture with the part in its place, from y and x on. A gray part is luma; in a picture in colour it takes the
+// place of that alone.
+Image with_part(Image picture, const Image& part, int64_t y, int64_t x) {
   for (int64_t row = 0; row < part.height; ++row) {
     for (int64_t column = 0; column < part.width; ++column) {
       const auto sample = [&](int channel) -> float& { return picture.at(channel, y + row, x + column); };
@@ -28,7 +32,7 @@ Image with_part(Image picture, const Image& part, int64_t y, int64_t x, int leve
       }
       // The same for red, green and blue changes luma alone (JFIF's matrix).
       const float change = part.at(0, row, column) - (0.299F * sample(0) + 0.587F * sample(1) + 0.114F * sample(2));
-      for (int channel = 0; channel < 3; ++channel) sample(channel) = rounded(sample(channel) + change);
+      for (int channel = 0; channel < 3; ++channel) sample(channel) += change;
     }
   }
   return picture;
@@ -38,15 +42,8 @@ Image with_part(Image picture, const Image& part, int64_t y, int64_t x, int leve
 
 Finished finish_in_cells(const Image& restored, const Image& decoded, const JpegModel& model,
                          const CellsOptions& options) {
-  Image softened;
-  if (options.strength != 1) {
-    softened = restored;
-    const auto strength = static_cast<float>(options.strength);
-    for (std::size_t i = 0; i < softened.pixels.size(); ++i) {
-      softened.pixels[i] = decoded.pixels[i] + strength * (restored.pixels[i] - decoded.pixels[i]);
-    }
-  }
-  const Image& image = options.strength != 1 ? softened : restored;
+  const Image softened = options.strength == 1 ? Image() : blended(decoded, restored, options.strength);
+  const Image& image = options.strength == 1 ? restored : softened;
   CellShares shares;
   shares.exact = check_consistent(image, model, 0).share();
   Finished finished{.image = to_consistent(image, model, options.levels), .cells = {}};
@@ -63,19 +60,33 @@ JpegSource::JpegSource(const JpegCoefficients& file, const Image& decoded, const
   for (float& value : first_decoded_.pixels) value = std::clamp(value, 0.0F, 1.0F);
 }
 
-bool JpegSource::surround(const Advance& advance) {
-  if (first_ == nullptr) return true;
-  const JpegModel model(file_);
+Image JpegSource::filter(const Advance& advance) {
   bool ended = false;
-  const Image filtered = filter_jpeg(picture_, picture_, model, {}, watched(advance, ended));
-  surroundings_ = finish_in_cells(filtered, picture_, model, options_).image;
-  return !ended;
+  // Luma alone takes a third of the time that colour takes.
+  const double around = !is_part() ? 0 : decoded().channels == picture_.channels ? 0.5 : 0.75;
+  const auto part = [&](double from, double to) -> Advance {
+    return [&advance, &ended, from, to](double done) {
+      ended = ended || (advance && !advance(from + (to - from) * done));
+      return !ended;
+    };
+  };
+  if (is_part()) {
+    const JpegModel model(file_);
+    const Image filtered = filter_jpeg(picture_, picture_, model, {}, part(0, around));
+    surroundings_ = finish_in_cells(filtered, picture_, model, {.levels = options_.levels}).image;
+    if (ended) return decoded();
+  }
+  return filter_jpeg(decoded(), decoded(), model_, {}, part(around, 1));
 }
 
 Finished JpegSource::finish(const Image& restored) const {
-  Finished finished = finish_in_cells(restored, decoded(), model_, options_);
-  if (first_ == nullptr) return finished;
-  return {.image = with_part(surroundings_, finished.image, first_->y, first_->x, options_.levels), .cells = {}};
+  if (!is_part()) return finish_in_cells(restored, decoded(), model_, options_);
+  const Image part = finish_in_cells(restored, decoded(), model_, {.levels = options_.levels}).image;
+  Image picture = with_part(surroundings_, part, first_->y, first_->x);
+  if (options_.strength != 1) picture = blended(picture_, picture, options_.strength);
+  const auto steps = static_cast<float>(options_.levels);
+  for (float& value : picture.pixels) value = std::round(std::clamp(value, 0.0F, 1.0F) * steps) / steps;
+  return {.image = std::move(picture), .cells = {}};
 }
 
 }  // namespace hourglass

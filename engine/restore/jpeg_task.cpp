@@ -51,14 +51,7 @@ class JpegTask : public Task {
   [[nodiscard]] std::optional<Finished> filter(int levels, const Advance& advance) const override {
     if (!model_) return {};
     JpegSource source(model_->file(), degraded_, first_, {.levels = levels, .strength = options_.strength});
-    // Luma alone takes a third of the time that colour takes.
-    const double around = !source.is_part() ? 0 : source.decoded().channels == degraded_.channels ? 0.5 : 0.75;
-    const auto part = [&](double from, double to) -> Advance {
-      if (!advance) return {};
-      return [&advance, from, to](double done) { return advance(from + (to - from) * done); };
-    };
-    if (!source.surround(part(0, around))) return source.finish(source.decoded());
-    return source.finish(filter_jpeg(source.decoded(), source.decoded(), source.model(), {}, part(around, 1)));
+    return source.finish(source.filter(advance));
   }
 
  private:

@@ -7,6 +7,7 @@
 
 #include "engine/image/digest.h"
 #include "engine/runtime/cpus.h"
+#include "engine/runtime/placement.h"
 #include "graph/error.h"
 #include "graph/passes.h"
 
@@ -68,7 +69,8 @@ Restoration::Restoration(const Task& task, Network network, const OpTable& table
   for (Lane& lane : lanes_) lane.worker = std::make_unique<Worker>();
   // Where the whole machine is ours, each lane gets its part of it; elsewhere others may be on the same CPUs.
   if (lanes * threads != cpu_limits().affinity) return;
-  in_lanes([&](std::size_t lane) { keep_to_cpus(static_cast<int>(lane) * threads, threads); });
+  const std::vector<CpuSet> places = split_cpus(read_topology(), lanes, threads);
+  if (!places.empty()) in_lanes([&](std::size_t lane) { keep_to(mask_of(places[lane])); });
 }
 
 double Restoration::seconds() const {

@@ -48,6 +48,7 @@ CompiledTraining compile_training(const TrainingGraph& training, const OpTable& 
   fuse_normalizations(d.graph, table);
   fuse_elementwise(d.graph, table);
   PlanOptions plan_options{.threads = options.threads,
+                           .places = options.places,
                            .policy = options.policy,
                            .output_like = {},
                            .given_bf16_copies = true,
@@ -69,10 +70,11 @@ CompiledInference compile_inference(Graph graph, const OpTable& table, const Com
     graph.outputs = {image};
   }
   fuse_elementwise(graph, table);
-  return {
-      image,
-      Plan(std::move(graph),
-           {.threads = options.threads, .policy = options.policy, .output_like = {}, .allocate = options.allocate})};
+  return {image, Plan(std::move(graph), {.threads = options.threads,
+                                         .places = options.places,
+                                         .policy = options.policy,
+                                         .output_like = {},
+                                         .allocate = options.allocate})};
 }
 
 }  // namespace hourglass

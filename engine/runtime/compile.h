@@ -22,7 +22,8 @@ struct CompileOptions {
   bool train_parameters = true, train_input = false;
   // bf16: the network's activations (graph/precision.h).
   Precision precision = Precision::f32;
-  int threads = 0;  // 0: available_cpus()
+  int threads = 0;                  // 0: available_cpus()
+  std::vector<CpuSet> places = {};  // see PlanOptions
   LayoutPolicy policy = LayoutPolicy::channels_last;
   bool allocate = true;  // false: a plan on paper, see PlanOptions
 };

@@ -74,22 +74,4 @@ int available_cpus() {
   return std::clamp(static_cast<int>(std::ceil(limits.quota)), 1, limits.affinity);
 }
 
-void keep_to_cpus(int first, int count) {
-#if defined(__linux__)
-  cpu_set_t all, mine;
-  if (sched_getaffinity(0, sizeof all, &all) != 0) return;
-  CPU_ZERO(&mine);
-  int seen = 0;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (!CPU_ISSET(cpu, &all)) continue;
-    if (seen >= first && seen < first + count) CPU_SET(cpu, &mine);
-    ++seen;
-  }
-  if (CPU_COUNT(&mine) == count) sched_setaffinity(0, sizeof mine, &mine);
-#else
-  (void)first;
-  (void)count;
-#endif
-}
-
 }  // namespace hourglass

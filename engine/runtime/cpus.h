@@ -21,8 +21,4 @@ double cgroup_cpus(const std::string& root = "");
 // affinity mask and the cgroups' quota (rounded up), at least 1.
 int available_cpus();
 
-// Keeps the calling thread, and the OpenMP threads that it will start, to the CPUs [first, first + count) of those that
-// it may use. Without effect where the system has no such call, or where there are fewer.
-void keep_to_cpus(int first, int count);
-
 }  // namespace hourglass

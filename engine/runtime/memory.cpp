@@ -1,8 +1,9 @@
 #include "engine/runtime/memory.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
 #include <optional>
 
@@ -11,6 +12,7 @@
 #endif
 
 #include "engine/runtime/cgroups.h"
+#include "engine/runtime/first_touch.h"
 #include "graph/error.h"
 
 namespace hourglass {
@@ -52,7 +54,7 @@ std::size_t available_memory(const std::string& root) {
   return static_cast<std::size_t>(least);
 }
 
-MemoryBlock::MemoryBlock(std::size_t bytes) : size_(bytes) {
+MemoryBlock::MemoryBlock(std::size_t bytes, const std::vector<Lifetime>& values) : size_(bytes) {
   if (bytes == 0) return;
   const std::size_t alignment = bytes >= kHugePage ? kHugePage : 64;
   const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
@@ -61,7 +63,10 @@ MemoryBlock::MemoryBlock(std::size_t bytes) : size_(bytes) {
 #if defined(__linux__)
   if (alignment == kHugePage) madvise(data_, rounded, MADV_HUGEPAGE);  // a wish: without it, it is only slower
 #endif
-  std::memset(data_, 0, rounded);
+  // A page that the system can place: with huge pages it places these.
+  constexpr std::size_t kPage = 4096;
+  const std::size_t page = alignment == kHugePage ? kHugePage : kPage;
+  zero_by_owners(data_, rounded, page, page_owners(values, rounded, page, omp_get_max_threads()));
 }
 
 MemoryBlock::~MemoryBlock() { std::free(data_); }

@@ -6,6 +6,9 @@
 #include <cstddef>
 #include <string>
 #include <utility>
+#include <vector>
+
+#include "engine/runtime/arena.h"
 
 namespace hourglass {
 
@@ -13,7 +16,9 @@ class MemoryBlock {
  public:
   MemoryBlock() = default;
   // Throws Error, with the number of bytes, when the memory can't be had.
-  explicit MemoryBlock(std::size_t bytes);
+  // Each page is first written to by the thread of the present team that uses most of the `values` in it
+  // (first_touch.h).
+  explicit MemoryBlock(std::size_t bytes, const std::vector<Lifetime>& values = {});
   ~MemoryBlock();
   MemoryBlock(MemoryBlock&& other) noexcept { swap(other); }
   MemoryBlock& operator=(MemoryBlock&& other) noexcept {

@@ -71,12 +71,12 @@ class Plan::Impl {
   }
 
   void run() noexcept {
-    const Team team(threads_);
+    const Team team(threads_, options_.places);
     for (const Step& step : steps_) step.kernel->run();
   }
 
   void run_profiled(const std::function<void(std::size_t, double)>& on_step) {
-    const Team team(threads_);
+    const Team team(threads_, options_.places);
     for (std::size_t i = 0; i < steps_.size(); ++i) {
       const auto start = std::chrono::steady_clock::now();
       steps_[i].kernel->run();
@@ -85,7 +85,7 @@ class Plan::Impl {
   }
 
   std::vector<double> time_primitives(std::size_t step, int64_t times) {
-    const Team team(threads_);
+    const Team team(threads_, options_.places);
     std::vector<double> seconds;
     for (int64_t i = 0; i < times; ++i) {
       const auto start = std::chrono::steady_clock::now();
@@ -302,7 +302,8 @@ class Plan::Impl {
       if (buffer.persistent) persistent_bytes_ += (buffer.bytes + kAlignment - 1) / kAlignment * kAlignment;
     }
     if (!options_.allocate) return;
-    arena_ = MemoryBlock(arena_bytes_);
+    const Team team(threads_, options_.places);  // who writes to memory first decides where it lies
+    arena_ = MemoryBlock(arena_bytes_, lifetimes);
     scratch_.assign(steps_.size(), nullptr);
     for (std::size_t i = 0; i < lifetimes.size(); ++i) {
       char* address = arena_.data() + lifetimes[i].offset;

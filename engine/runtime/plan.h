@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/runtime/placement.h"
 #include "engine/runtime/step_info.h"
 #include "graph/graph.h"
 #include "ops/geometry/activation_view.h"
@@ -28,6 +29,9 @@ namespace hourglass {
 
 struct PlanOptions {
   int threads = 0;  // 0: available_cpus(), see cpus.h
+  // The CPUs that each thread is kept to while the plan runs, as Team has it; its memory lies where these are. None:
+  // wherever the system puts them.
+  std::vector<CpuSet> places = {};
   LayoutPolicy policy = LayoutPolicy::any;
   // Outputs that must lie in memory as another value does (a gradient as its parameter, so that an optimizer can
   // walk both side by side). All other outputs are row-major.

@@ -7,34 +7,43 @@
 #endif
 
 namespace hourglass {
+namespace {
 
 #if defined(__SSE__)
 
-namespace {
 // Flush-to-zero and denormals-are-zero: Intel's manual, volume 1, "MXCSR Control and Status Register".
 constexpr unsigned kFlush = 0x8040;
 thread_local unsigned before = 0;
+
+void flush_denormals() {
+  before = _mm_getcsr();
+  _mm_setcsr(before | kFlush);
+}
+void restore_denormals() { _mm_setcsr(before); }
+
+#else
+
+void flush_denormals() {}
+void restore_denormals() {}
+
+#endif
+
 }  // namespace
 
-Team::Team(int threads) noexcept {
+Team::Team(int threads, const std::vector<CpuSet>& places) noexcept
+    : places_(!places.empty()), before_(places_ ? mask_of_this_thread() : CpuMask{}) {
   omp_set_num_threads(threads);
 #pragma omp parallel
   {
-    before = _mm_getcsr();
-    _mm_setcsr(before | kFlush);
+    flush_denormals();
+    if (places_) keep_to(mask_of(places[static_cast<std::size_t>(omp_get_thread_num()) % places.size()]));
   }
 }
 
 Team::~Team() {
 #pragma omp parallel
-  _mm_setcsr(before);
+  restore_denormals();
+  if (places_) keep_to(before_);
 }
-
-#else
-
-Team::Team(int threads) noexcept { omp_set_num_threads(threads); }
-Team::~Team() = default;
-
-#endif
 
 }  // namespace hourglass

@@ -4,6 +4,12 @@
 //   for (const Step& step : steps_) step.kernel->run();
 #pragma once
 
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "engine/runtime/placement.h"
+
 namespace hourglass {
 
 // As long as it lives, parallel loops that the calling thread starts have `threads` threads, and all of them take
@@ -12,10 +18,16 @@ namespace hourglass {
 // thread.
 class Team {
  public:
-  explicit Team(int threads) noexcept;
+  // Thread i, the calling one first, is kept to places[i]; without places, to nothing. Where the calling one was
+  // before, it is again when the team ends, so that what it begins in between goes anywhere.
+  explicit Team(int threads, const std::vector<CpuSet>& places = {}) noexcept;
   ~Team();
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
+
+ private:
+  bool places_ = false;
+  CpuMask before_{};  // of the calling thread
 };
 
 }  // namespace hourglass

@@ -7,8 +7,9 @@
 // where the scheduler counts time for which threads of this process were ready to run and had no CPU (waiting_rule.h).
 // Results do not depend on how threads wait.
 //
-// GCC's OpenMP runtime (libgomp) alone is told. With another one, where Linux doesn't count that time, and where
-// OMP_WAIT_POLICY says how threads wait, all stays as it is.
+// GCC's OpenMP runtime (libgomp) alone is told. With another one, where Linux doesn't count that time, where
+// OMP_WAIT_POLICY says how threads wait, and where a team has far fewer threads than there are CPUs, all stays as it
+// is.
 #pragma once
 
 #include <memory>
@@ -41,8 +42,9 @@ class AdaptiveWaiting {
   std::unique_ptr<Watch> watch_;  // none where there is nothing to choose
 };
 
-// Makes waiting threads sleep as long as it lives. libgomp lets them spin a hundred turns alone where it manages more
-// threads than the process has CPUs (libgomp/config/linux/wait.h); so this holds a team that does nothing.
+// Makes the threads of all teams sleep, nearly at once, while they wait, as long as it lives. libgomp lets them spin
+// for a hundred turns alone where it manages more threads than the process has CPUs (libgomp/config/linux/wait.h). So
+// this starts a further team, which has nothing to do.
 class SleepingTeams {
  public:
   // `threads` as above.

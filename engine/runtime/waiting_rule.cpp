@@ -30,6 +30,10 @@ void WaitingRule::end_try(bool keep) {
 }
 
 bool WaitingRule::sleep_after(double seconds, double share, int64_t runs) {
+  if (!begun_) {
+    begun_ = runs > 0;
+    return asleep_;
+  }
   window_.seconds += seconds;
   window_.seconds_queued += share * seconds;
   window_.runs += runs;

@@ -13,7 +13,7 @@ class WaitingRule {
  public:
   // Whether to sleep from now on, after an interval of `seconds` in which a thread of the team was kept from a CPU for
   // `share` of the time, in the mean over the threads, and in which `runs` runs of plans ended. To be called interval
-  // by interval, of a twentieth of a second or so.
+  // by interval; these are a fiftieth of a second or longer.
   bool sleep_after(double seconds, double share, int64_t runs);
 
  private:
@@ -33,6 +33,7 @@ class WaitingRule {
   void end_try(bool keep);
 
   bool asleep_ = false;
+  bool begun_ = false;  // a run has ended: before the first there may be work of another kind
   Phase phase_ = Phase::steady;
   Window window_;
   double rate_before_ = 0, rate_tried_ = 0;  // runs a second

@@ -46,6 +46,7 @@ CompiledTraining Fit::compile(const Problem& problem, const OpTable& table, cons
        .train_input = options.optimize_input,
        .precision = options.precision,
        .threads = options.threads,
+       .places = options.places,
        .policy = options.policy,
        .allocate = allocate});
 }
@@ -211,7 +212,7 @@ void Fit::blend_average() noexcept {
 }
 
 void Fit::update_weights() noexcept {
-  const Team team(plan_.threads());
+  const Team team(plan_.threads(), options_.places);
   adam_.step();
   average_weights();
 }
@@ -262,7 +263,7 @@ double Fit::step() noexcept {
   return plan_.output(loss_)[0];
 }
 
-double Fit::step_timed(std::vector<TimedPart>& parts) {
+double Fit::step_timed(std::vector<TimedPart>& parts, const std::function<void()>& after_part) {
   using Clock = std::chrono::steady_clock;
   constexpr std::size_t kAroundThePlan = 3;
   parts.clear();
@@ -273,12 +274,14 @@ double Fit::step_timed(std::vector<TimedPart>& parts) {
     const double begin = now();
     work();
     parts.push_back({.part = part, .begin = begin, .end = now()});
+    after_part();
   };
   ++iteration_;
   timed(FitPart::noise, [&] { draw_input_and_target(); });
   plan_.run_profiled([&](std::size_t step, double seconds) {
     const double end = now();
     parts.push_back({.part = FitPart::plan_step, .step = step, .begin = end - seconds, .end = end});
+    after_part();
   });
   timed(FitPart::average, [&] { blend_average(); });
   timed(FitPart::adam, [&] { update_weights(); });

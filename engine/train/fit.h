@@ -9,6 +9,7 @@
 // step 3 is left out, since every iteration's image is another one. What is averaged then are the weights.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -51,7 +52,8 @@ struct FitOptions {
   // The weights' exponential average, 0 for none: w = d * w + (1 - d) * weights, d = min(decay, (n - 1) / (n + 8)) in
   // iteration n, so that the start is soon forgotten (Polyak, Juditsky, SIAM J. Control Optim. 30, 1992).
   double weights_decay = 0;
-  int threads = 0;  // 0: all that are available
+  int threads = 0;                  // 0: all that are available
+  std::vector<CpuSet> places = {};  // CPUs that each thread is kept to (engine/runtime/placement.h); none: to none
   LayoutPolicy policy = LayoutPolicy::channels_last;
   // bf16: the network's activations (graph/precision.h); where the CPU only emulates it, Fit throws.
   Precision precision = Precision::f32;
@@ -88,7 +90,9 @@ class Fit {
   // One iteration; allocates nothing, unless it takes a pair. Returns the loss before the update.
   double step() noexcept;
   // The same iteration, to the same bytes; `parts` becomes what it consisted of, in order.
-  double step_timed(std::vector<TimedPart>& parts);
+  // after_part() is called after each of them.
+  double step_timed(
+      std::vector<TimedPart>& parts, const std::function<void()>& after_part = [] {});
 
   [[nodiscard]] int64_t iteration() const { return iteration_; }
   // Row-major [C, h, w], as of the last step(), and its exponential average (the first image starts it; empty where the

@@ -15,7 +15,15 @@
 namespace hourglass {
 
 // What a number is for. Each use of a seed has its own stream.
-enum class Stream : uint32_t { input = 1, input_noise = 2, weights = 3, degradation = 4, pairs = 5, dead_leaves = 6 };
+enum class Stream : uint32_t {
+  input = 1,
+  input_noise = 2,
+  weights = 3,
+  degradation = 4,
+  pairs = 5,
+  dead_leaves = 6,
+  bootstrap = 7
+};
 
 // count numbers uniform in [low, high); exactly `low` when low == high. `index` separates draws of one stream.
 std::vector<float> draw_uniform(uint64_t seed, Stream stream, uint32_t index, int64_t count, float low, float high);

@@ -184,7 +184,7 @@ TEST_CASE_FIXTURE(Fixture, "what was compressed twice is restored from the first
 TEST_CASE_FIXTURE(Fixture, "the filter's PNG says what repeats it") {
   REQUIRE(restore({"--fast"}).exit_code == 0);
   const std::string record = record_of(output);
-  CHECK(record.starts_with("hourglass restore INPUT --method filter --threads 1\ninput sha256 "));
+  CHECK(record.starts_with("hourglass restore INPUT --method filter --strength 1 --threads 1\ninput sha256 "));
   CHECK(record.find("network") == std::string::npos);
   CHECK_CONTAINS(record, "\nhourglass ");
   Names again{"restore", input, "-o", folder / "again.png"};
@@ -265,7 +265,7 @@ TEST_CASE_FIXTURE(Fixture, "--fast and --best are short for others, which may be
 
   const Run fast = restore({"--fast", "--json"});
   CHECK(object_of(fast).at("method") == "filter");
-  CHECK_CONTAINS(record_of(output), "hourglass restore INPUT --method filter --threads 1\n");
+  CHECK_CONTAINS(record_of(output), "hourglass restore INPUT --method filter --strength 1 --threads 1\n");
   CHECK(holds_filtered());
   const Run best = restore({"--best", "--lessons", "1", "--json", "--force"});
   CHECK(object_of(best).at("method") == "learn");
@@ -382,7 +382,7 @@ TEST_CASE_FIXTURE(Fixture, "while a fit goes on, its output holds the filter's r
   CHECK_CONTAINS(killed.err, "out.png: the filter's result, ");
   CHECK(killed.err.find("out.png: the filter's result, ") < killed.err.find("\n1/10000000  "));
   CHECK(holds_filtered());
-  CHECK_CONTAINS(record_of(output), "hourglass restore INPUT --method filter --threads 1\n");
+  CHECK_CONTAINS(record_of(output), "hourglass restore INPUT --method filter --strength 1 --threads 1\n");
 
   // At its end, the fit's own takes its place, and it is the one that a stream gets.
   const Run whole = restore({"--iterations", "3", "--force", "--json"});

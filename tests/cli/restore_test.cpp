@@ -397,6 +397,25 @@ TEST_CASE("every option has its effect") {
   }
 }
 
+TEST_CASE("threads that are kept to cores restore the same pixels") {
+  const TemporaryFolder folder;
+  const std::string input = folder / "in.jpg";
+  save_jpeg(input, make_picture(32, 24, 3));
+  std::vector<Image> images;
+  for (const char* bind : {"none", "cores", "spread"}) {
+    const std::string output = folder / (std::string(bind) + ".png");
+    const Run result =
+        run({"restore", input, "-o", output, "--threads", "2", "--bind", bind, "--iterations", "4", "-q"});
+    CAPTURE(result.err);
+    REQUIRE(result.exit_code == 0);
+    images.push_back(read_image(output).image);
+  }
+  CHECK(images[1].pixels == images[0].pixels);
+  CHECK(images[2].pixels == images[0].pixels);
+  check_fails(restore_with({input, "-o", folder / "x.png", "--runs", "2", "--at-once", "2", "--bind", "cores"}, "4"), 1,
+              "--bind cores: 2 runs at once divide the CPUs among them");
+}
+
 TEST_CASE("restore takes the networks that model make writes") {
   const TemporaryFolder folder;
   const std::string input = folder / "in.jpg", network = folder / "net.onnx", gray = folder / "gray.jpg";

@@ -2,80 +2,128 @@
 
 #include <doctest/doctest.h>
 
-#include <limits>
-#include <mutex>
-#include <set>
-
-#include "engine/measure/machine.h"
+#include "engine/measure/parallel_regions.h"
+#include "engine/measure/side_by_side.h"
 #include "graph/error.h"
 #include "tests/engine/measure/tiny_fit.h"
 
+#include <mutex>
+#include <set>
+
 namespace hourglass::test {
+namespace {
 
-TEST_CASE("quartiles interpolate between values") {
-  const Spread spread = spread_of({4, 1, 3, 2});
-  CHECK(spread.median == doctest::Approx(2.5));
-  CHECK(spread.low == doctest::Approx(1.75));
-  CHECK(spread.high == doctest::Approx(3.25));
-  CHECK(spread_of({7}).median == 7);
-  CHECK_THROWS_AS(spread_of({}), Error);
+const auto kQuiet = [](const std::string&, const RoundProgress&) {};
+
+ScalingOptions short_run(std::vector<int> threads) {
+  ScalingOptions options;
+  options.threads = std::move(threads);
+  options.bind = Bind::none;
+  options.rounds.rounds = 3;
+  options.round_seconds = 0;
+  options.memory = std::size_t{1} << 30;
+  options.array_bytes = std::size_t{1} << 20;
+  return options;
 }
 
-TEST_CASE("Amdahl's law is found again in timings that follow it") {
-  const Amdahl truth{.seconds_one = 0.3, .serial_fraction = 0.07};
-  std::vector<std::pair<int, double>> timings;
-  for (const int n : {1, 2, 4, 12}) timings.emplace_back(n, truth.seconds(n));
-  const Amdahl found = fit_amdahl(timings);
-  CHECK(found.seconds_one == doctest::Approx(0.3));
-  CHECK(found.serial_fraction == doctest::Approx(0.07));
-  CHECK(found.speed_up(8) == doctest::Approx(1 / (0.07 + 0.93 / 8)));
-  CHECK(found.limit() == doctest::Approx(1 / 0.07));
-}
+}  // namespace
 
-TEST_CASE("no part of the work is less than nothing") {
-  const Amdahl faster = fit_amdahl({{1, 1.0}, {2, 0.4}});  // more than twice as fast
-  CHECK(faster.serial_fraction == 0);
-  CHECK(faster.limit() == std::numeric_limits<double>::infinity());
-  const Amdahl slower = fit_amdahl({{1, 1.0}, {2, 1.5}});
-  CHECK(slower.serial_fraction == 1);
-  CHECK(slower.speed_up(64) == doctest::Approx(1));
-  CHECK_THROWS_AS(fit_amdahl({{2, 1.0}, {2, 1.1}}), Error);
-}
-
-TEST_CASE("powers of two, and all") {
-  CHECK(default_thread_counts(1) == std::vector<int>{1});
-  CHECK(default_thread_counts(8) == std::vector<int>{1, 2, 4, 8});
-  CHECK(default_thread_counts(6) == std::vector<int>{1, 2, 4, 6});
-}
-
-TEST_CASE("thread counts are timed in turn, with where the time goes") {
-  int calls = 0;
-  const std::vector<ThreadTiming> timings =
-      time_threads(tiny_fit, {1, 2}, {.rounds = 3, .round_seconds = 0}, [&](int done, int total) {
-        ++calls;
-        CHECK(done == calls);
-        CHECK(total == 6);
-      });
-  CHECK(calls == 6);
-  REQUIRE(timings.size() == 2);
-  for (const ThreadTiming& timing : timings) {
-    CHECK(timing.iterations == 6);
-    CHECK(timing.seconds.median > 0);
-    CHECK(timing.seconds.low <= timing.seconds.median);
-    CHECK(timing.memory_bytes > 0);
-    CHECK(timing.op_seconds.contains("Conv"));
-    CHECK(timing.op_seconds.contains("ConvGradWeights"));
-    CHECK(timing.op_seconds.contains("Adam"));
+TEST_CASE("scaling: each number of threads in each round, with where the time goes") {
+  std::set<std::string> stages;
+  const ScalingRun run = measure_scaling(tiny_fit, read_topology(), short_run({1, 2}),
+                                         [&](const std::string& stage, const RoundProgress&) { stages.insert(stage); });
+  CHECK(stages == std::set<std::string>{"ceilings", "rounds"});
+  CHECK(run.rounds == 3);
+  CHECK(run.ended == Ended::as_asked);
+  CHECK(run.reference.size() == 7);
+  REQUIRE(run.points.size() == 2);
+  REQUIRE(run.laws.has_value());
+  for (const ScalingPoint& point : run.points) {
+    CHECK(point.rounds.size() == 3);
+    CHECK(point.iterations == 6);
+    CHECK(point.warm_up >= 3);
+    CHECK(point.seconds.low <= point.seconds.value);
+    CHECK(point.memory_bytes > 0);
+    CHECK(point.ceiling.gflops > 0);
+    // By op, all of it and no more.
+    double sum = 0;
+    for (const auto& [op, at] : point.ops) {
+      CHECK(at.activity.busy <= at.activity.parallel * (1 + 1e-9));
+      CHECK(at.activity.parallel <= at.activity.seconds * (1 + 1e-9));
+      sum += at.activity.seconds;
+    }
+    CHECK(sum == doctest::Approx(point.whole.seconds));
+    for (const char* op : {"Conv", "ConvGradWeights", "Adam", "Noise"}) CHECK(point.ops.contains(op));
+    CHECK(point.ops.at("Conv").work.flops == 2.0 * 3 * 3 * 3 * 8 * 16 * 16);
+    if (RegionClock::counts()) CHECK(point.whole.parallel > 0);
   }
+  CHECK(run.points[0].speed_up.value == 1);
+  CHECK(run.points[1].efficiency.value == doctest::Approx(run.points[1].speed_up.value / 2));
+}
+
+TEST_CASE("scaling: fits that find no room are made anew in each round") {
+  int made = 0;
+  const FitMaker counting = [&](int threads, const std::vector<CpuSet>& places) {
+    ++made;
+    return tiny_fit(threads, places);
+  };
+  measure_scaling(counting, read_topology(), short_run({1, 2}), kQuiet);
+  CHECK(made == 2);
+  ScalingOptions tight = short_run({1, 2});
+  tight.memory = 1;
+  measure_scaling(counting, read_topology(), tight, kQuiet);
+  CHECK(made == 2 + 6);
+}
+
+TEST_CASE("scaling: bindings are tried at the most threads, and a growing image counts its pixels") {
+  ScalingOptions options = short_run({1, 2});
+  options.bind.reset();
+  options.work = {100, 200};
+  const ScalingRun run = measure_scaling(tiny_fit, read_topology(), options, kQuiet);
+  CHECK(run.bind.tried.size() == distinct_binds(read_topology(), 2).size() - 1);
+  CHECK(run.grows);
+  CHECK_FALSE(run.laws.has_value());
+  CHECK(run.points[1].work == 2);
+  CHECK(run.points[1].speed_up.value == doctest::Approx(2 * run.points[0].seconds.value / run.points[1].seconds.value));
+}
+
+TEST_CASE("scaling: an error in making a fit comes out") {
+  const FitMaker broken = [](int, const std::vector<CpuSet>&) -> std::unique_ptr<Fit> { fail("no such network"); };
+  CHECK_THROWS_WITH_AS(measure_scaling(broken, read_topology(), short_run({1}), kQuiet), "no such network", Error);
+}
+
+TEST_CASE("thread counts: powers of two, where the machine changes, and all") {
+  Topology flat;
+  for (int i = 0; i < 8; ++i) flat.threads.push_back({.cpu = i, .core = i});
+  CHECK(thread_counts(flat, 1) == std::vector<int>{1});
+  CHECK(thread_counts(flat, 8) == std::vector<int>{1, 2, 4, 8});
+  CHECK(thread_counts(flat, 6) == std::vector<int>{1, 2, 4, 6});
+  if (!read_topology().from_hwloc) return;
+  const Topology sockets = read_topology({.synthetic = "pack:2 core:12 pu:2"});
+  CHECK(thread_counts(sockets, 48) == std::vector<int>{1, 2, 4, 8, 12, 16, 24, 32, 48});
+  CHECK(thread_counts(sockets, 3) == std::vector<int>{1, 2, 3});
 }
 
 TEST_CASE("fits side by side add up, and an error in one of them comes out") {
-  const SplitTiming split = time_split(tiny_fit, 2, 1, 0.05);
+  const SplitTiming split = time_split(tiny_fit, {.instances = 2, .threads = 1}, 0.05);
   CHECK(split.iterations_per_second > 0);
-  const SplitTiming alone = time_split(tiny_fit, 1, 1, 0.01);
+  const SplitTiming alone = time_split(tiny_fit, {.instances = 1, .threads = 1}, 0.01);
   CHECK(split.memory_bytes == 2 * alone.memory_bytes);
-  const auto broken = [](int) -> std::unique_ptr<Fit> { fail("no such network"); };
-  CHECK_THROWS_WITH_AS(time_split(broken, 2, 1, 0.01), "no such network", Error);
+  const auto broken = [](int, const std::vector<CpuSet>&) -> std::unique_ptr<Fit> { fail("no such network"); };
+  CHECK_THROWS_WITH_AS(time_split(broken, {.instances = 2, .threads = 1}, 0.01), "no such network", Error);
+}
+
+TEST_CASE("every even division of the CPUs, each program on CPUs of its own") {
+  Topology flat;
+  for (int i = 0; i < 6; ++i) flat.threads.push_back({.cpu = i, .core = i});
+  const std::vector<Split> splits = even_splits(flat, 6);
+  REQUIRE(splits.size() == 4);
+  CHECK(splits[0].instances == 1);
+  CHECK(splits[0].places.empty());
+  CHECK(splits[1].instances == 2);
+  CHECK(splits[1].places == std::vector<CpuSet>{{0, 1, 2}, {3, 4, 5}});
+  CHECK(splits[3].instances == 6);
+  CHECK(even_splits(flat, 12)[1].places == std::vector<CpuSet>{});  // more than there are
 }
 
 TEST_CASE("runs are divided among the threads as is fastest, and as the memory allows") {
@@ -101,23 +149,6 @@ TEST_CASE("runs are divided among the threads as is fastest, and as the memory a
   CHECK(best_split(narrow, 4, 2, 0.03) == 1);
   const ShareMaker broken = [](int, int) -> std::unique_ptr<Fit> { fail("no such network"); };
   CHECK_THROWS_WITH_AS(best_split(broken, 4, 2, 0.03), "no such network", Error);
-}
-
-TEST_CASE("the machine has a name and CPUs") {
-  const Machine machine = this_machine();
-  CHECK_FALSE(machine.cpu.empty());
-  CHECK(machine.available >= 1);
-  CHECK(machine.available <= machine.limits.affinity);
-  CHECK(machine.memory_bytes > 0);
-  const std::string text = describe(machine);
-  for (const std::string& part : {machine.cpu, machine.isa, machine.onednn, machine.openmp}) {
-    CHECK_FALSE(part.empty());
-    CHECK(text.find(part) != std::string::npos);
-  }
-  Machine limited = machine;
-  limited.limits.affinity = 7;
-  limited.limits.quota = 2.5;
-  CHECK(describe(limited).find("(affinity 7, cgroup quota 2.5)") != std::string::npos);
 }
 
 }  // namespace hourglass::test

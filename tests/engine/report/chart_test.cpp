@@ -168,13 +168,39 @@ TEST_CASE("charts that can't be are refused") {
   CHECK_CONTAINS(error_of([&] { to_image(figure); }), "a drawing of 1000000x");
 }
 
+TEST_CASE("an SVG with both themes: each drawn once, with identifiers of its own, light where nobody says") {
+  Figure figure = wave(10);
+  figure.title = "A <wave> & more";
+  figure.charts[0].title = "Its height";
+  const std::string svg = to_adaptive_svg(figure);
+  const std::map<std::string, int> both = elements_of(svg), light = elements_of(to_svg(figure));
+  CHECK(both.at("svg") == 1);
+  CHECK(both.at("style") == 1);
+  CHECK(both.at("path") == 2 * light.at("path"));
+  CHECK(both.at("use") == 2 * light.at("use"));
+  CHECK_CONTAINS(svg, "<title>A &lt;wave&gt; &amp; more</title>");
+  CHECK_CONTAINS(svg, "<desc>Its height</desc>");
+  CHECK_CONTAINS(svg, "<g class=\"on-dark\" display=\"none\">");
+  CHECK_CONTAINS(svg, "@media screen and (prefers-color-scheme: dark)");
+  // Whatever is referred to is there, once.
+  for (const char* reference : {"href=\"#", "url(#"}) {
+    for (std::size_t at = 0; (at = svg.find(reference, at)) != std::string::npos; ++at) {
+      const std::size_t begin = svg.find('#', at) + 1, end = svg.find_first_of("\")", begin);
+      const std::string id = " id=\"" + svg.substr(begin, end - begin) + "\"";
+      const std::size_t first = svg.find(id);
+      REQUIRE(first != std::string::npos);
+      CHECK(svg.find(id, first + 1) == std::string::npos);
+    }
+  }
+}
+
 TEST_CASE("figures as files") {
   const TemporaryFolder folder;
   write_svg(folder / "a.svg", wave(10), false);
   write_png(folder / "a.png", wave(10), false);
   CHECK(folder.names() == std::vector<std::string>{"a.png", "a.svg"});
   const std::vector<uint8_t> bytes = read_file(folder / "a.svg");
-  CHECK(elements_of({bytes.begin(), bytes.end()}) == elements_of(to_svg(wave(10))));
+  CHECK(elements_of({bytes.begin(), bytes.end()}) == elements_of(to_adaptive_svg(wave(10))));
   CHECK(psnr(read_image(folder / "a.png").image, to_image(wave(10))) > 60);
   CHECK_CONTAINS(error_of([&] { write_svg(folder / "a.svg", wave(10), false); }), "exists already");
   write_svg(folder / "a.svg", wave(20), true);

@@ -37,13 +37,15 @@ struct Twice {
   JpegCoefficients first;
   RestoreInput second;
 
-  Twice(bool gray, int first_quality, int second_quality, int64_t y, int64_t x) {
+  Twice(bool gray, int first_quality, int second_quality, int64_t y, int64_t x,
+        Subsampling subsampling = Subsampling::s420) {
     const Image photo = photograph(gray);
-    const std::vector<uint8_t> bytes = encode_jpeg(photo, {.quality = first_quality});
+    const std::vector<uint8_t> bytes = encode_jpeg(photo, {.quality = first_quality, .subsampling = subsampling});
     first = read_jpeg_coefficients(bytes);
     const auto cut = [&](const Image& image) { return part_of(image, y, x, image.height - y, image.width - x); };
     original = cut(photo);
-    const std::vector<uint8_t> again = encode_jpeg(cut(decode_jpeg(bytes).image), {.quality = second_quality});
+    const std::vector<uint8_t> again =
+        encode_jpeg(cut(decode_jpeg(bytes).image), {.quality = second_quality, .subsampling = subsampling});
     second.degraded = decode_jpeg(again);
     second.jpeg = read_jpeg_coefficients(again);
   }
@@ -94,6 +96,65 @@ TEST_CASE("of a picture that was compressed twice, the first grid, table and int
   }
 }
 
+TEST_CASE("chroma is found where it is not sampled too, and left where it can't be told") {
+  const auto components = [](Subsampling subsampling, int64_t y, int64_t x) {
+    const auto found = find_first_compression(*Twice(false, 50, 90, y, x, subsampling).second.jpeg);
+    REQUIRE(found);
+    CHECK((found->y + y) % 8 == 0);
+    CHECK((found->x + x) % 8 == 0);
+    return found->file.components.size();
+  };
+  CHECK(components(Subsampling::s444, 3, 5) == 3);
+  CHECK(components(Subsampling::s444, 4, 4) == 3);
+  CHECK(components(Subsampling::s422, 4, 4) == 1);
+  CHECK(components(Subsampling::s440, 4, 4) == 1);
+  CHECK(components(Subsampling::s420, 3, 5) == 1);
+}
+
+TEST_CASE("strips that are lower than an MCU are restored from their first compression as far as it reaches") {
+  const Image photo = photograph(false);
+  for (const int64_t height : {8, 9, 15, 17, 23, 24, 31}) {
+    CAPTURE(height);
+    // Wide enough for what is looked for: rows of the photograph side by side.
+    const int64_t parts = photo.height / height;
+    Image wide(photo.width * parts, height, 3);
+    for (int64_t part = 0; part < parts; ++part) {
+      for (int c = 0; c < 3; ++c) {
+        for (int64_t row = 0; row < height; ++row) {
+          std::copy_n(photo.plane(c) + (part * height + row) * photo.width, photo.width,
+                      wide.plane(c) + row * wide.width + part * photo.width);
+        }
+      }
+    }
+    const Image once = decode_jpeg(encode_jpeg(wide, {.quality = 40})).image;
+    const std::vector<uint8_t> bytes = encode_jpeg(part_of(once, 0, 4, once.height, once.width - 4), {.quality = 90});
+    RestoreInput input{.degraded = decode_jpeg(bytes), .jpeg = read_jpeg_coefficients(bytes), .first = {}};
+    input.first = find_first_compression(*input.jpeg);
+    REQUIRE(input.first);
+    CHECK(input.first->file.width >= 8);
+    CHECK(input.first->file.height >= 8);
+    const auto finished = make_jpeg_task(input, {})->filter(255, {});
+    CHECK(finished->image.width == once.width - 4);
+    CHECK(finished->image.height == height);
+  }
+}
+
+TEST_CASE("without strength, what was compressed twice stays as it is") {
+  Twice twice(false, 10, 30, 4, 4);
+  twice.second.first = find_first_compression(*twice.second.jpeg);
+  REQUIRE(twice.second.first);
+  const Image result = make_jpeg_task(twice.second, {.strength = 0})->filter(255, {})->image;
+  CHECK(result.pixels == twice.second.degraded.image.pixels);
+}
+
+TEST_CASE("a first table with some smaller steps says nothing") {
+  // As if an encoder had kept low frequencies and dropped high ones.
+  JpegCoefficients file = *Twice(true, 30, 75, 4, 4).second.jpeg;
+  REQUIRE(find_first_compression(file));
+  file.components[0].quantization[63] = 300;
+  CHECK_FALSE(find_first_compression(file));
+}
+
 TEST_CASE("what was compressed once has no first compression, nor has one whose second steps are the larger ones") {
   for (const bool gray : {true, false}) {
     for (const int quality : {3, 10, 20, 30, 40, 50, 60, 75, 85, 95}) {
@@ -108,8 +169,10 @@ TEST_CASE("what was compressed once has no first compression, nor has one whose 
   CHECK_FALSE(found_in(Image(64, 64, 1), 50));
   CHECK_FALSE(found_in(Image(5, 3, 3), 50));
   Image noise(256, 256, 1), stripes(256, 256, 1), tiles(256, 256, 1);
+  uint32_t random = 1;
   for (int64_t i = 0; i < 256 * 256; ++i) {
-    noise.pixels[static_cast<std::size_t>(i)] = static_cast<float>(i * i * 2654435761 / 65536 % 256) / 255;
+    random = random * 1664525 + 1013904223;
+    noise.pixels[static_cast<std::size_t>(i)] = static_cast<float>(random >> 24) / 255;
     stripes.pixels[static_cast<std::size_t>(i)] = i % 256 / 4 % 2 == 0 ? 0.2F : 0.8F;
     tiles.pixels[static_cast<std::size_t>(i)] = (i / 256 / 3 + i % 256 / 5) % 2 == 0 ? 0.1F : 0.8F;
   }

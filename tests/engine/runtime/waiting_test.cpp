@@ -111,11 +111,12 @@ TEST_CASE("what becomes faster meanwhile is found") {
   CHECK(machine.run(20) > 0.9);
 }
 
-// The test `waiting` runs these two with threads that spin for ever, and with threads that wait as they like.
+// The tests `waiting_spinning` and `waiting_adaptive` run these two, with threads that spin for ever and with threads
+// that wait as the program lets them.
 TEST_CASE("waiting: teams that spin sleep as long as it is asked for") {
   cpu_of_waiting();  // the team starts
   const double spinning = cpu_of_waiting();
-  if (spinning < 0.01) {
+  if (spinning < 0.05) {
     MESSAGE("skipped: threads don't spin here");
     return;
   }
@@ -125,7 +126,7 @@ TEST_CASE("waiting: teams that spin sleep as long as it is asked for") {
     CHECK(cpu_of_waiting() < spinning / 4);
   }
   cpu_of_waiting();
-  CHECK(cpu_of_waiting() > 0.01);
+  CHECK(cpu_of_waiting() > spinning / 4);
 }
 
 TEST_CASE("waiting: where others want the CPUs, sleeping is tried") {

@@ -132,6 +132,22 @@ TEST_CASE("the same seed and threads give the same bytes, another seed does not"
   CHECK(losses_of(c, 12) != losses_of(a, 12));
 }
 
+TEST_CASE("threads that are kept to their places give the same bytes, and leave the calling one free") {
+  const Problem problem = small_problem();
+  FitOptions options;
+  options.threads = 2;
+  Fit free(problem, op_table(), options);
+  const std::vector<double> expected = losses_of(free, 6);
+  const CpuMask before = mask_of_this_thread();
+  for (const Bind bind : {Bind::cores, Bind::threads, Bind::spread, Bind::nodes}) {
+    CAPTURE(name_of(bind));
+    options.places = place_threads(read_topology(), bind, 2);
+    Fit kept(problem, op_table(), options);
+    CHECK(losses_of(kept, 6) == expected);
+    CHECK(mask_of_this_thread() == before);
+  }
+}
+
 // Which thread takes which part of a loop depends on who is faster; what comes out must not.
 TEST_CASE("threads that are held up give the same bytes") {
   const Problem problem = small_problem(160, 176);

@@ -1,0 +1,32 @@
+// What else the machine does meanwhile: other programs, the hypervisor, other threads that were given our CPUs.
+#pragma once
+
+#include <optional>
+#include <string>
+
+namespace hourglass {
+
+// Counters as they stand at a moment. Linux keeps them in /proc below `root`, which is a test's; 0 where there are
+// none.
+struct LoadCounters {
+  double at = 0;            // seconds on the steady clock
+  double busy = 0;          // CPU seconds of all programs
+  double stolen = 0;        // CPU seconds that the hypervisor gave to others
+  double own = 0;           // CPU seconds of this process
+  long preemptions = 0;     // how often a thread of this process lost its CPU before it was done
+  double load_average = 0;  // of the last minute: threads that run or want to
+};
+LoadCounters read_load(const std::string& root = "");
+
+struct Load {
+  double others = 0;        // CPUs' worth that other programs used
+  double stolen = 0;        // CPUs' worth that the hypervisor gave to others
+  double preemptions = 0;   // a second
+  double load_average = 0;  // at the beginning, before this program's own threads count
+};
+Load load_between(const LoadCounters& begin, const LoadCounters& end);
+
+// "other programs used 1.3 CPUs, ..."; empty where there is nothing to be said: less than 5 % of `cpus`.
+std::string describe(const Load& load, int cpus);
+
+}  // namespace hourglass
