@@ -39,10 +39,8 @@ cells, and so does any picture that this file could have come from.
   hourglass restore photo.jpg --no-cells         fits without cells, as the paper
   hourglass restore photo.jpg --energy cell      fits to cells, not to pixels
 
-The filter and learning go by the cells, so they are for JPEGs alone; a fit takes any input.
-
-Of a JPEG that was compressed before, by larger steps, they find the first file's cells and go by these; --once takes it
-as it is.)";
+The filter and learning go by the cells, so they are for JPEGs alone; a fit takes any input. Of a JPEG that was
+compressed before, by larger steps, they find the first file's cells and go by these; --once takes it as it is.)";
 
 constexpr std::string_view kNetworks =
     R"(A fit makes the image by a network with random weights, out of fixed noise, and trains these on that image alone.

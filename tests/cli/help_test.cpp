@@ -152,8 +152,9 @@ TEST_CASE("spelling: letters put in, left out, replaced and swapped") {
   check_fails(run({"check", "net.onnx"}), 2, "did you mean 'model check'?");
   check_fails(run({"bench", "thread"}), 2,
               "there is no command 'thread' of 'hourglass bench'; did you mean 'threads'?");
-  check_fails(run({"bench", "xyz"}), 2, "there is no command 'xyz' of 'hourglass bench'; there are iteration, threads");
-  check_fails(run({"bench"}), 2, "a command is missing; there are iteration, threads, ops");
+  check_fails(run({"bench", "xyz"}), 2,
+              "there is no command 'xyz' of 'hourglass bench'; there are machine, iteration, threads");
+  check_fails(run({"bench"}), 2, "a command is missing; there are machine, iteration, threads, ops, compare");
   check_fails(run({"compare", "a", "b", "c"}), 2, "'c' is one argument too many");
 }
 

@@ -335,7 +335,7 @@ TEST_CASE("a fit refuses the state of another network") {
   fit.save(archive);
   CHECK_THROWS_WITH(fit.load(Archive()), "it has no 'fit/average'");
   archive.put("fit/average", std::vector<float>(3));
-  CHECK_THROWS_WITH(fit.load(archive), "its image has 3 values, this network's has 4608");
+  CHECK_THROWS_WITH(fit.load(archive), "its 'fit/average' has 3 values, 4608 belong there");
 }
 
 TEST_CASE("a fit learns its target") {
