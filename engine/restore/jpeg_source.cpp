@@ -1,6 +1,5 @@
 #include "engine/restore/jpeg_source.h"
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <utility>
@@ -57,7 +56,7 @@ JpegSource::JpegSource(const JpegCoefficients& file, const Image& decoded, const
     : file_(file), picture_(decoded), first_(first), options_(options), model_(first == nullptr ? file : first->file) {
   if (first == nullptr) return;
   first_decoded_ = model_.to_image(decode(model_));
-  for (float& value : first_decoded_.pixels) value = std::clamp(value, 0.0F, 1.0F);
+  clamp(first_decoded_);
 }
 
 Image JpegSource::filter(const Advance& advance) {
@@ -84,8 +83,9 @@ Finished JpegSource::finish(const Image& restored) const {
   const Image part = finish_in_cells(restored, decoded(), model_, {.levels = options_.levels}).image;
   Image picture = with_part(surroundings_, part, first_->y, first_->x);
   if (options_.strength != 1) picture = blended(picture_, picture, options_.strength);
+  clamp(picture);
   const auto steps = static_cast<float>(options_.levels);
-  for (float& value : picture.pixels) value = std::round(std::clamp(value, 0.0F, 1.0F) * steps) / steps;
+  for (float& value : picture.pixels) value = std::round(value * steps) / steps;
   return {.image = std::move(picture), .cells = {}};
 }
 
