@@ -51,7 +51,8 @@ using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // What options are about one file alone.
-constexpr const char* kOfOneFile[] = {"reference", "history", "save-network", "profile", "checkpoint", "resume"};
+constexpr const char* kOfOneFile[] = {"reference", "history",    "save-network", "network-input",
+                                      "profile",   "checkpoint", "resume"};
 
 // A record of each file that ends, a line of JSON; every line is on disk before the next file begins.
 class Manifest {
