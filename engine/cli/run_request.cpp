@@ -10,6 +10,7 @@
 #include "engine/cli/version.h"
 #include "engine/image/digest.h"
 #include "engine/image/file.h"
+#include "engine/image/lost_in_jpeg.h"
 #include "engine/image/orientation.h"
 #include "engine/image/read_image.h"
 #include "graph/error.h"
@@ -137,14 +138,13 @@ RunRequest resolve_run(const FitArguments& arguments, const FitCall& call, const
   check_files(request, arguments);
   if (what.reference != nullptr) request.original = *what.reference;
   if (!request.reference.empty()) request.original = load_reference(request, what.task.baseline());
-  std::string lost;
-  if (request.format == ImageFormat::png) {
-    lost = lost_in_png(what.input.metadata, what.task.baseline().channels);
-  } else if (what.input.metadata.exif.size() > kMaxJpegExif) {
-    lost =
-        fmt::format("its EXIF block of {} bytes is too long for a JPEG and left out", what.input.metadata.exif.size());
+  std::vector<std::string> lost;
+  if (request.format == ImageFormat::jpeg) {
+    lost = lost_in_jpeg(what.input.metadata);
+  } else if (std::string text = lost_in_png(what.input.metadata, what.task.baseline().channels); !text.empty()) {
+    lost.push_back(std::move(text));
   }
-  if (!lost.empty()) request.file_notes.push_back("warning: " + request.input + ": " + lost);
+  for (const std::string& text : lost) request.file_notes.push_back("warning: " + request.input + ": " + text);
   return request;
 }
 
