@@ -14,7 +14,7 @@ TEST_CASE("a contact sheet shows its pictures pixel by pixel, the last one last"
   for (int i = 0; i < 5; ++i) {
     panels.push_back({.image = make_picture(400, 360, i % 2 == 0 ? 3 : 1, i + 1), .title = "picture", .detail = "dB"});
   }
-  const Image sheet = contact_sheet(panels, "Sheet");
+  const Image sheet = contact_sheet(panels, "Sheet", {});
   // Three columns of 200 units at two pixels each, their gaps and the borders; two rows.
   const int64_t left = 32, step = 400 + 28;
   CHECK(sheet.width == 2 * left + 2 * step + 400);
@@ -26,8 +26,9 @@ TEST_CASE("a contact sheet shows its pictures pixel by pixel, the last one last"
       REQUIRE(std::abs(sheet.at(0, top + row, x + column) - expected) < 0.003F);
     }
   }
-  CHECK(contact_sheet(std::span(panels).first(1), "").width == 2 * left + 400);
-  CHECK_CONTAINS(error_of([] { contact_sheet({}, ""); }), "needs pictures");
+  CHECK(contact_sheet(std::span(panels).first(1), "", "").width == 2 * left + 400);
+  CHECK(contact_sheet(panels, "Sheet", "a note").height > sheet.height);
+  CHECK_CONTAINS(error_of([] { contact_sheet({}, "", ""); }), "needs pictures");
 }
 
 TEST_CASE("thumbnails are smaller, never larger, and keep their shape") {
