@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <ctime>
 #include <filesystem>
 #include <sstream>
@@ -14,53 +13,18 @@
 #include "engine/cli/report_index.h"
 #include "engine/cli/version.h"
 #include "engine/image/file.h"
-#include "engine/image/jpeg.h"
 #include "engine/image/metrics.h"
 #include "engine/image/orientation.h"
-#include "engine/image/png.h"
 #include "engine/measure/machine.h"
 #include "engine/report/contact_sheet.h"
 #include "engine/report/maps.h"
+#include "engine/report/page_picture.h"
 #include "engine/restore/consistency.h"
 
 namespace hourglass::cli {
 namespace {
 
-// A page of a large photograph stays one that a browser opens: JPEGs above so many pixels, made smaller above so many.
-constexpr int64_t kMostPixelsOfPng = 4'000'000, kMostPixels = 24'000'000;
-constexpr int kQuality = 95;
 constexpr int64_t kMostOfMap = 1600;  // pixels of the difference's longer side
-
-Image no_larger(const Image& image) {
-  if (image.plane_size() <= kMostPixels) return image;
-  const double factor = std::sqrt(static_cast<double>(kMostPixels) / static_cast<double>(image.plane_size()));
-  return thumbnail(image, static_cast<int64_t>(factor * static_cast<double>(std::max(image.width, image.height))));
-}
-
-// The page shows colours as the file means them, and nothing else that the file says of itself.
-Picture encoded(const Image& image, const std::vector<uint8_t>& icc_profile = {}) {
-  Metadata metadata;
-  metadata.icc_profile = icc_profile;
-  std::vector<std::string> ignored;
-  Picture picture{.width = image.width, .height = image.height};
-  if (image.plane_size() <= kMostPixelsOfPng) {
-    picture.bytes = encode_png(image, {.metadata = &metadata, .warnings = &ignored});
-    return picture;
-  }
-  const Image shown = no_larger(image);
-  if (shown.channels != image.channels) metadata.icc_profile.clear();
-  picture.mime = "image/jpeg";
-  picture.bytes = encode_jpeg(
-      shown, {.quality = kQuality, .subsampling = Subsampling::s444, .optimize = true, .metadata = &metadata});
-  return picture;
-}
-
-std::string note_of_size(const Image& image) {
-  if (image.plane_size() <= kMostPixelsOfPng) return {};
-  std::string text = fmt::format("The page holds both as JPEGs of quality {}", kQuality);
-  if (image.plane_size() > kMostPixels) text += ", made smaller";
-  return text + ": the files themselves are exact.";
-}
 
 Table machine_table() {
   const Machine machine = this_machine();
@@ -115,7 +79,7 @@ Image RunReport::seen(const Image& image) const {
 }
 
 Picture RunReport::picture_of(const Image& image) const {
-  return encoded(seen(image), request_.what.input.metadata.icc_profile);
+  return page_picture(seen(image), request_.what.input.metadata.icc_profile);
 }
 
 RunEnds RunReport::ends() const {
@@ -151,9 +115,9 @@ ReportPage RunReport::page(const Image& after, const std::string& by) const {
   page.before = before_;
   page.after = picture_of(after);
   page.original = original_;
-  page.comparison_note = note_of_size(before);
+  page.comparison_note = page_picture_note(before.plane_size());
   const DifferenceMap difference = difference_map(before, after);
-  page.maps.push_back({.picture = encoded(thumbnail(seen(difference.image), kMostOfMap)),
+  page.maps.push_back({.picture = page_picture(thumbnail(seen(difference.image), kMostOfMap)),
                        .title = "Difference.",
                        .caption = fmt::format(
                            "Red where it became brighter, blue where darker; full colour from {:.0f} grey levels on.",
@@ -225,7 +189,7 @@ ReportPage RunReport::result_page(const Outcome& outcome, const std::string& by)
     last.remarks.push_back(file_in_words(check.share(), outside));
     if (outside > 0) {
       last.maps.push_back(
-          {.picture = encoded(seen(cell_map(after, model))),
+          {.picture = page_picture(seen(cell_map(after, model))),
            .title = "The JPEG's cells.",
            .caption = fmt::format("{:.3f} % of the coefficients come out as in the file; blocks are the "
                                   "darker, the more of theirs don't.",

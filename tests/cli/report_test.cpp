@@ -87,19 +87,6 @@ TEST_CASE("a report shows a photograph upright, as viewers do") {
   CHECK(read_image(folder / "in.restored.png").image.width == 48);
 }
 
-TEST_CASE("the report of a large photograph stays small") {
-  const TemporaryFolder folder;
-  const std::string input = folder / "in.png", report = folder / "report.html";
-  write_png(input, make_picture(2600, 1700, 1), {}, false);
-  const Run result = run({"denoise", input, "-o", folder / "out.png", "--sigma", "0.5", "--report", report});
-  CAPTURE(result.err);
-  REQUIRE(result.exit_code == 0);
-  const std::string html = text_of(report);
-  CHECK_CONTAINS(html, "src=\"data:image/jpeg;base64,");
-  CHECK_CONTAINS(html, "as JPEGs of quality 95");
-  CHECK(html.size() < std::filesystem::file_size(input) * 2);
-}
-
 TEST_CASE("a report that can't be rewritten is no reason to end a run") {
   const TemporaryFolder folder;
   const std::string input = folder / "in.jpg";
