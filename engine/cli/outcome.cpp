@@ -102,6 +102,10 @@ std::string work_text(const Outcome& outcome) {
   return outcome.method == kFilter ? text + "; the result is the filter's" : text;
 }
 
+constexpr const char* kFurtherAway =
+    "the result is further from the original than the input was: either there was hardly anything to restore, or the "
+    "network had too few iterations";
+
 void say(Progress& progress, const RunRequest& request, const Outcome& outcome, const Quality& quality) {
   const RestoreResult& result = outcome.result;
   if (const auto& cells = result.finished.cells) {
@@ -115,6 +119,7 @@ void say(Progress& progress, const RunRequest& request, const Outcome& outcome, 
   if (quality.before) {
     progress.say(fmt::format("PSNR to the original: {:.2f} dB before, {:.2f} dB after ({:+.2f} dB)", *quality.before,
                              *quality.after, *quality.after - *quality.before));
+    if (*quality.after < *quality.before) progress.say(kFurtherAway);
   }
   progress.say(fmt::format("{}: {} in {} ({})", request.output, request.what.verb, duration_text(result.seconds),
                            work_text(outcome)));

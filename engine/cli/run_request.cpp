@@ -10,7 +10,11 @@
 #include "engine/cli/version.h"
 #include "engine/image/digest.h"
 #include "engine/image/file.h"
+<<<<<<< HEAD
 #include "engine/image/jxl.h"
+=======
+#include "engine/image/lost_in_jpeg.h"
+>>>>>>> users
 #include "engine/image/orientation.h"
 #include "engine/image/read_image.h"
 #include "graph/error.h"
@@ -150,9 +154,19 @@ RunRequest resolve_run(const FitArguments& arguments, const FitCall& call, const
   check_files(request, arguments);
   if (what.reference != nullptr) request.original = *what.reference;
   if (!request.reference.empty()) request.original = load_reference(request, what.task.baseline());
+<<<<<<< HEAD
   for (const std::string& lost : lost_in(request.format, what.input.metadata, what.task.baseline().channels)) {
     request.file_notes.push_back("warning: " + request.input + ": " + lost);
   }
+=======
+  std::vector<std::string> lost;
+  if (request.format == ImageFormat::jpeg) {
+    lost = lost_in_jpeg(what.input.metadata);
+  } else if (std::string text = lost_in_png(what.input.metadata, what.task.baseline().channels); !text.empty()) {
+    lost.push_back(std::move(text));
+  }
+  for (const std::string& text : lost) request.file_notes.push_back("warning: " + request.input + ": " + text);
+>>>>>>> users
   return request;
 }
 

@@ -44,6 +44,7 @@ struct TaskRun {
   std::vector<NamedFile> inputs = {};        // files of the command's own options, such as a mask
   std::string method = kFit;                 // kFilter and kLearn want a JPEG
   LearnArguments learn = {};                 // of kLearn
+  std::vector<int64_t> snapshots = {};       // iterations that the report shows; empty: some on the way
   bool filter_first = false;                 // a fit's output holds the filter's result until the fit has a better one
 };
 
