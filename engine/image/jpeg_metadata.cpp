@@ -248,7 +248,7 @@ std::vector<std::string> lost_in_jpeg(const Metadata& metadata) {
   for (const auto& [keyword, text] : metadata.text) {
     const detail::MarkedText whole = detail::marked(keyword, text);
     const std::string name = keyword == kXmpKeyword            ? "XMP"
-                             : keyword == detail::kIptcKeyword ? "IPTC"
+                             : keyword == kIptcKeyword ? "IPTC"
                                                                : fmt::format("text '{}'", keyword);
     if (whole.content.empty() && !text.empty()) {
       lost.push_back(fmt::format("its {} is damaged and left out", name));
