@@ -39,6 +39,7 @@
 #include "engine/restore/learn.h"
 #include "engine/runtime/cpus.h"
 #include "engine/runtime/memory.h"
+#include "engine/runtime/placement.h"
 #include "engine/runtime/precision.h"
 #include "graph/error.h"
 
@@ -92,6 +93,7 @@ struct Worker {
   std::size_t file = 0;  // index
   std::unique_ptr<ChildProcess> process;
   Clock::time_point start;
+  std::size_t slot = 0;    // of those at once, counted from 0: which CPUs are its own
   std::size_t memory = 0;  // bytes that it is thought to need
   std::string stage = {};
   Json result = {};  // null until it has come
@@ -136,6 +138,7 @@ class ManyFiles {
     memory_ = run.fit.memory_limit ? static_cast<std::size_t>(*run.fit.memory_limit) : available_memory();
     run.fit.threads = threads_;
     state_.files = files_.size();
+    share_cpus(count);
     check_report();
   }
 
@@ -163,6 +166,29 @@ class ManyFiles {
   }
 
  private:
+  // Bound to CPUs, files at once would be bound to the same ones: each gets some of its own, and binds its threads
+  // there.
+  void share_cpus(int files) {
+    if (run_.fit.bind == name_of(Bind::none)) return;
+    jobs_ = std::min(jobs_, std::max(1, files));
+    if (jobs_ == 1) return;
+    const Topology topology = read_topology();
+    shares_ = split_cpus(topology, jobs_, threads_);
+    if (shares_.empty()) {
+      fail(
+          "--bind {}: {} files at once on {} each need {} CPUs of their own, and there are {}: fewer --jobs or "
+          "--threads, or no --bind",
+          run_.fit.bind, jobs_, counted(threads_, "thread"), int64_t{jobs_} * threads_, topology.usable().size());
+    }
+  }
+
+  [[nodiscard]] std::size_t free_slot() const {
+    std::size_t slot = 0;
+    const auto taken = [&](const Worker& worker) { return worker.slot == slot; };
+    while (std::any_of(workers_.begin(), workers_.end(), taken)) ++slot;
+    return slot;
+  }
+
   // --report names a folder here, in which each file has its page in the place of its result.
   [[nodiscard]] std::string page_of(const InputFile& file) const { return file.place + ".html"; }
 
@@ -276,9 +302,16 @@ class ManyFiles {
     if (!folder.empty()) fs::create_directories(folder, error);
     if (error) return failed(i, fmt::format("{}: cannot be made: {}", folder.string(), error.message()));
     try {
-      auto process = std::make_unique<ChildProcess>([this, i] { return run_in_child(i); });
-      workers_.push_back(
-          {.file = i, .process = std::move(process), .start = Clock::now(), .memory = model_.of(file.pixels)});
+      const std::size_t slot = free_slot();
+      auto process = std::make_unique<ChildProcess>([this, i, slot] {
+        if (!shares_.empty()) keep_to(mask_of(shares_[slot]));
+        return run_in_child(i);
+      });
+      workers_.push_back({.file = i,
+                          .process = std::move(process),
+                          .start = Clock::now(),
+                          .slot = slot,
+                          .memory = model_.of(file.pixels)});
     } catch (const Error&) {
       // No more of them, then.
       if (workers_.empty()) throw;
@@ -455,7 +488,8 @@ class ManyFiles {
   Manifest manifest_;
   ManyProgress progress_;
   int threads_ = 1, jobs_ = 1;
-  std::size_t memory_ = 0;  // bytes that all together may hold; 0: nobody knows
+  std::vector<CpuSet> shares_;  // of files at once, with --bind; none: wherever the system puts them
+  std::size_t memory_ = 0;      // bytes that all together may hold; 0: nobody knows
   std::deque<std::size_t> waiting_;
   std::set<std::size_t> replaced_;  // whose results a run has left before its end, or lack the page that is asked for
   std::vector<Worker> workers_;
