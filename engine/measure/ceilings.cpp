@@ -113,7 +113,7 @@ Ceiling measure_ceiling(int threads, const std::vector<CpuSet>& places, std::siz
       {multiply_rate<48>(threads, seconds), multiply_rate<96>(threads, seconds), multiply_rate<192>(threads, seconds)});
   // A virtual machine may claim the caches of a whole host, and others may want the CPUs: arrays are no longer than is
   // passed in so many seconds, as a first look at short ones says.
-  constexpr double kPass = 0.05;
+  constexpr double kPass = 0.02;
   constexpr std::size_t kShort = std::size_t{16} << 20;
   const auto elements = [](double bytes) { return static_cast<int64_t>(bytes / sizeof(float)); };
   double bandwidth = triad_rate(threads, elements(static_cast<double>(std::min(array_bytes, kShort))), seconds);

@@ -24,7 +24,7 @@ double seconds_of(const std::vector<ThreadSpan>& spans);
 
 // On the threads of a team of that size, begun by the calling thread, kept to `places` where there are any: the best of
 // several tries, for `seconds` at least. The arrays hold `array_bytes` each, first touched by those who use them; fewer
-// where a pass would take more than a twentieth of a second.
+// where a pass would take more than a fiftieth of a second.
 //
 // Bandwidth counts as STREAM does (J. D. McCalpin, IEEE TCCA Newsletter, December 1995): b and c read and a written, 12
 // bytes an element; that most CPUs read a before they write it is not counted. Arrays should hold four times what the
