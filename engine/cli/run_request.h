@@ -56,7 +56,7 @@ struct RunRequest {
   std::string input, output, reference, report;  // files; empty: not wanted
   std::optional<Image> original;                 // in the size and the channels of the result
   ImageFormat format = ImageFormat::png;         // of the output, by its ending
-  int bit_depth = 8;                             // of a PNG
+  int bit_depth = 8;                             // of a PNG or a JPEG XL
   int quality = 0;                               // of a JPEG
   int threads = 0;                               // 0: all CPUs
   bool force = false, quiet = false, json = false, final_only = false, keep_times = false;  // as FitArguments has them

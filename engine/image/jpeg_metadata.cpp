@@ -21,7 +21,6 @@ constexpr auto kXmp = "http://ns.adobe.com/xap/1.0/\0"sv;
 constexpr auto kExtendedXmp = "http://ns.adobe.com/xmp/extension/\0"sv;
 constexpr auto kPhotoshop = "Photoshop 3.0\0"sv;
 constexpr const char* kCommentKeyword = "Comment";
-constexpr const char* kIptcKeyword = "Raw profile type iptc";
 constexpr double kMetresPerInch = 0.0254, kMetresPerCentimetre = 0.01;
 
 struct Free {

@@ -74,7 +74,7 @@ TEST_CASE("an empty argument is refused, wherever it stands") {
 TEST_CASE("versions of the program and its libraries") {
   const Run version = run({"--version"});
   CHECK(version.exit_code == 0);
-  for (const std::string name : {"hourglass ", "oneDNN ", "ONNX ", "libjpeg-turbo ", "libpng "}) {
+  for (const std::string name : {"hourglass ", "oneDNN ", "ONNX ", "libjpeg-turbo ", "libpng ", "libjxl "}) {
     const auto at = version.out.find(name);
     REQUIRE(at != std::string::npos);
     const char first = version.out.at(at + name.size());
