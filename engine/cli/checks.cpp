@@ -38,7 +38,7 @@ Check range(int64_t low, int64_t high) {
   return {.refusal = [low, high](const std::string& text) {
     const std::optional<int64_t> value = integer_of(text);
     if (value && *value >= low && *value <= high) return std::string();
-    return fmt::format("Value {} not in range {} to {}", text, low, high);
+    return fmt::format("{} is not between {} and {}", text, low, high);
   }};
 }
 
@@ -47,7 +47,7 @@ Check range(double low, double high) {
     const std::optional<double> value = number_of(text);
     if (value && std::isnan(*value)) return "expected a finite number, got " + text;
     if (value && *value >= low && *value <= high) return std::string();
-    return fmt::format("Value {} not in range {:f} to {:f}", text, low, high);
+    return fmt::format("{} is not between {} and {}", text, low, high);
   }};
 }
 

@@ -19,6 +19,7 @@
 #include "engine/cli/interrupt.h"
 #include "engine/cli/json.h"
 #include "engine/cli/output.h"
+#include "engine/image/file.h"
 #include "graph/error.h"
 
 namespace hourglass::cli {
@@ -42,13 +43,19 @@ void handle_by_default() {
   }
 }
 
-void tell_error(const std::string& message) { print_to(stdout, Json{{"error", message}}.text() + "\n"); }
+void tell_error(const std::string& message, bool no_space = false) {
+  Json object{{"error", message}};
+  if (no_space) object["no_space"] = true;
+  print_to(stdout, object.text() + "\n");
+}
 
 ExitCode guarded(const std::function<ExitCode()>& work) {
   try {
     return work();
   } catch (const std::bad_alloc&) {
     tell_error("out of memory");
+  } catch (const NoSpace& error) {
+    tell_error(error.what(), true);
   } catch (const std::exception& error) {
     tell_error(error.what());
   }

@@ -21,8 +21,8 @@ namespace hourglass::cli {
 class ChildProcess {
  public:
   // Begins. In the child, standard output is a pipe to this process; work() returns the child's exit code. An Error
-  // that it throws comes as a line, an object with the member "error". Ends where this process does. Throws Error where
-  // there can be no further process.
+  // that it throws comes as a line, an object with the member "error", and "no_space" where that is a NoSpace. Ends
+  // where this process does. Throws Error where there can be no further process.
   explicit ChildProcess(const std::function<ExitCode()>& work);
   // Kills it where it has not been waited for.
   ~ChildProcess();

@@ -164,6 +164,10 @@ std::string refusal_of(const CommandPath& path, const std::string& argument) {
   if (command.commands.empty()) return "'" + argument + "' is one argument too many";
   const std::string said = is_program ? "there is no command or option '" : "there is no command '";
   const std::string meant = nearest_command(path, argument);
+  const std::vector<std::string> options = option_names(path);
+  if (std::find(options.begin(), options.end(), "--" + argument) != options.end()) {
+    return said + argument + "'" + of + did_you_mean("--" + argument);
+  }
   if (!meant.empty()) return said + argument + "'" + of + did_you_mean(meant);
   return said + argument + "'" + of + (is_program ? "" : "; there are " + commands_of(command));
 }

@@ -26,12 +26,12 @@ Examples:
   hourglass degrade photo.png -o photo.jpg --quality 10     make a bad JPEG of a good image
   hourglass compare photo.png photo.jpg                     how far is it from the original?
 
-'hourglass COMMAND --help' explains a command, 'hourglass help TOPIC' a topic. Inputs are JPEG or PNG, told apart by their content; '-' stands for
+'hourglass COMMAND --help' explains a command, 'hourglass help TOPIC' a topic. Inputs are JPEG, PNG or JPEG XL, told apart by their content; '-' stands for
 standard input or output. Exit codes: 0 done, 1 an error (nothing was written), 2 a wrong command line,
 3 some of several files failed, 4 slower (bench compare), 129 hung up, 130 interrupted, 143 terminated.)",
           .commands = {restore_command(), denoise_command(), inpaint_command(), upscale_command(), verify_command(),
-                       compare_command(), degrade_command(), experiment_command(), learn_command(), model_command(),
-                       bench_command(), help_command()}};
+                       compare_command(), report_command(), degrade_command(), experiment_command(), learn_command(),
+                       model_command(), bench_command(), help_command()}};
 }
 
 }  // namespace hourglass::cli

@@ -20,6 +20,7 @@ Command help_command();
 Command inpaint_command();
 Command learn_command();
 Command model_command();
+Command report_command();
 Command restore_command();
 Command upscale_command();
 Command verify_command();

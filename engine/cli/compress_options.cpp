@@ -28,7 +28,9 @@ void add_compress_options(Command& command, const std::string& choice, CompressA
                 .choice = choice},
                {.names = "--ratio",
                 .target = &a.ratio,
-                .help = "JPEG of the largest quality whose file is at most this share of IMAGE's bytes",
+                .help = "JPEG of the largest quality whose file is at most this share of IMAGE's bytes; a quarter of a "
+                        "PNG is a nearly clean "
+                        "JPEG",
                 .checks = {share_of_file()},
                 .choice = choice},
                {.names = "--subsampling",

@@ -14,6 +14,7 @@
 #include "engine/cli/same_file.h"
 #include "engine/image/file.h"
 #include "engine/image/jpeg.h"
+#include "engine/image/lost_in_jpeg.h"
 #include "engine/image/metrics.h"
 #include "engine/image/npy.h"
 #include "engine/image/orientation.h"
@@ -59,11 +60,8 @@ struct Report {
 Report make_jpeg(const Options& options, DecodedImage& decoded, std::size_t input_bytes) {
   JpegOptions jpeg{.progressive = options.progressive};
   if (options.keep_metadata) {
-    if (decoded.metadata.exif.size() > kMaxJpegExif) {
-      warn(fmt::format("{}: the EXIF block has {} bytes, more than a JPEG holds, and is left out", options.input,
-                       decoded.metadata.exif.size()));
-      decoded.metadata.exif.clear();
-    }
+    for (const std::string& text : lost_in_jpeg(decoded.metadata)) warn(options.input + ": " + text);
+    if (decoded.metadata.exif.size() > kMaxJpegExif) decoded.metadata.exif.clear();
     jpeg.metadata = &decoded.metadata;
   }
   const QualityChoice choice = compress(decoded.image, options.compress, jpeg, input_bytes);

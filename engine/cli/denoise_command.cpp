@@ -101,11 +101,7 @@ Command denoise_command() {
                                              arguments->method = before;
                                              return settled;
                                            },
-                                       .run_one =
-                                           [&] {
-                                             const FitCall call = take_up(line, arguments->fit);
-                                             return run(*arguments, line, call);
-                                           }});
+                                       .run_one = [&](const FitCall& call) { return run(*arguments, line, call); }});
   };
   return command;
 }

@@ -30,14 +30,15 @@ constexpr const char* kFooter =
   restored.png        what the network makes of it
   history.csv         loss and PSNR of every iteration, to the compressed image and to the original
   snapshots/          the network's average at the iterations of --snapshots, and the result
-  contact_sheet.png   these side by side, the compressed image last
+  contact_sheet.png   these side by side, at last the original and the JPEG
   trend.svg, .png     loss and PSNR over the iterations
-  path.svg, .png      the way through image space: distance to the compressed image against distance to the original
-  report.html         all of it on one page
+  path.svg, .png      the way through image space: distance to the JPEG against distance to the original
+  report.html         all of it on one page: open it in a browser
 
 Defaults are those of the plain Deep Image Prior: a U-Net, from noise, mean squared error, a constant learning rate, no
 use of the JPEG's cells. What is there is whole at all times; Ctrl-C ends early, completes it as far as it came, and
-leaves DIR/run.ckpt, with which --resume goes on.
+leaves DIR/run.ckpt, with which --resume goes on. That takes hours: 'hourglass bench iteration --model unet --size 512x512'
+says how long an iteration is here, and --model small --iterations 1000 makes a first look within minutes.
 
 Examples:
   hourglass experiment photo.png --ratio 0.25 -o experiment
@@ -45,8 +46,28 @@ Examples:
   hourglass experiment photo.png --ratio 0.25 -o experiment --resume experiment/run.ckpt)";
 
 std::string note_of(const Arguments& arguments, const QualityChoice& choice) {
-  return fmt::format("JPEG of quality {} ({} bytes), network {}, {} energy", choice.quality, choice.bytes.size(),
-                     arguments.fit.model, arguments.jpeg.energy);
+  return fmt::format("JPEG of quality {} ({} bytes), network {}, {} energy", choice.quality,
+                     number_label(static_cast<double>(choice.bytes.size()), 1), arguments.fit.model,
+                     arguments.jpeg.energy);
+}
+
+// What was done to the average behind the fit; empty where it is the result.
+std::string finish_of(const JpegTaskOptions& task) {
+  if (!task.use_cells) return {};
+  if (task.refine_passes == 0) return "cells";
+  return task.refine_passes == 1 ? "cells, 1 pass" : fmt::format("cells, {} passes", task.refine_passes);
+}
+
+void say_quality(const QualityChoice& choice, std::size_t original_bytes) {
+  note(fmt::format("the JPEG has quality {}: {} of the original's {} bytes ({:.1f} %)", choice.quality,
+                   choice.bytes.size(), original_bytes,
+                   100 * static_cast<double>(choice.bytes.size()) / static_cast<double>(original_bytes)));
+}
+
+void say_where(const ExperimentFolder& folder, const std::string& report) {
+  print_to(stderr, fmt::format("{}: the JPEG, the restored image, history.csv, snapshots, contact_sheet.png, trend and "
+                               "path as .svg and .png\nto look at it all: open {} in a browser\n",
+                               folder.path.string(), report));
 }
 
 ExitCode run(const Arguments& arguments, const FitCall& call) {
@@ -58,6 +79,8 @@ ExitCode run(const Arguments& arguments, const FitCall& call) {
   if (turn_like(original.image, original.metadata, {}))
     note(fmt::format("{}: turned upright, as its EXIF orientation says", name));
   const QualityChoice choice = compress(original.image, arguments.compress, {}, file.size());
+
+  if (!fit.quiet) say_quality(choice, file.size());
 
   const ExperimentFolder folder{fit.output};
   folder.check_original(name);
@@ -84,19 +107,23 @@ ExitCode run(const Arguments& arguments, const FitCall& call) {
                         {.title = std::filesystem::path(name).filename().string(),
                          .note = note_of(arguments, choice),
                          .snapshots = arguments.snapshots,
-                         .quality = choice.quality},
+                         .quality = choice.quality,
+                         .result = finish_of(arguments.jpeg.task)},
                         original.image, input.degraded.image);
   try {
-    return run_task(fit, call,
-                    {.task = *task,
-                     .input = input.degraded,
-                     .suffix = {},
-                     .verb = "restored",
-                     .details = {{"quality", choice.quality}, {"energy", arguments.jpeg.energy}},
-                     .jpeg = &*input.jpeg,
-                     .original = name,
-                     .reference = &original.image,
-                     .observers = {&files}});
+    const ExitCode code = run_task(fit, call,
+                                   {.task = *task,
+                                    .input = input.degraded,
+                                    .suffix = {},
+                                    .verb = "restored",
+                                    .details = {{"quality", choice.quality}, {"energy", arguments.jpeg.energy}},
+                                    .jpeg = &*input.jpeg,
+                                    .original = name,
+                                    .reference = &original.image,
+                                    .observers = {&files},
+                                    .snapshots = arguments.snapshots});
+    if (!fit.quiet) say_where(folder, fit.report);
+    return code;
   } catch (...) {
     if (!resumed && !files.begun()) folder.abandon();
     throw;

@@ -63,27 +63,34 @@ ExperimentFiles::ExperimentFiles(ExperimentFolder folder, ExperimentOptions opti
     : folder_(std::move(folder)),
       options_(std::move(options)),
       original_(std::move(original)),
-      compressed_psnr_(psnr(compressed, original_)) {
-  compressed_ = {.image = thumbnail(compressed, kPanel),
-                 .title = fmt::format("compressed, quality {}", options_.quality),
-                 .detail = fmt::format("{:.2f} dB to the original", compressed_psnr_)};
+      compressed_(compressed),
+      ends_{.input_psnr = psnr(compressed, original_)} {
+  if (!options_.result.empty()) ends_.result = "restored (average, " + options_.result + ")";
+}
+
+Panel ExperimentFiles::panel_of(const Image& image, const std::string& title) const {
+  return {.image = thumbnail(image, kPanel),
+          .title = title,
+          .detail = fmt::format("{:.2f} dB to the original", psnr(image, original_))};
 }
 
 void ExperimentFiles::add_snapshot(const std::string& file, const Image& image, const std::string& title) {
   write_png(folder_.file(std::string(kSnapshots) + "/" + file), image, {}, true);
-  panels_.push_back({.image = thumbnail(image, kPanel),
-                     .title = title,
-                     .detail = fmt::format("{:.2f} dB to the original", psnr(image, original_))});
+  panels_.push_back(panel_of(image, title));
 }
 
 void ExperimentFiles::write_overviews(const RunLog& log) const {
   std::vector<Panel> panels = panels_;
-  panels.push_back(compressed_);
-  write_png(folder_.file("contact_sheet.png"), contact_sheet(panels, options_.title), {}, true);
-  const Figure trend = trend_figure(log, options_.title, options_.note);
+  panels.push_back({.image = thumbnail(original_, kPanel), .title = "the original", .detail = {}});
+  panels.push_back(panel_of(compressed_, fmt::format("the JPEG, quality {}", options_.quality)));
+  write_png(folder_.file("contact_sheet.png"),
+            contact_sheet(panels, options_.title,
+                          options_.note + "; at the iterations: the average of the network's outputs"),
+            {}, true);
+  const Figure trend = trend_figure(log, options_.title, options_.note, ends_);
   write_svg(folder_.file("trend.svg"), trend, true);
   write_png(folder_.file("trend.png"), trend, true);
-  const Figure path = path_figure(log, options_.title, options_.note, compressed_psnr_);
+  const Figure path = path_figure(log, options_.title, options_.note, ends_);
   write_svg(folder_.file("path.svg"), path, true);
   write_png(folder_.file("path.png"), path, true);
 }
@@ -128,14 +135,19 @@ void ExperimentFiles::on_step(const RestoreStep& step, const RunLog& log) {
 }
 
 void ExperimentFiles::on_result(const Outcome& outcome, const RunLog& log) {
+  const Image& result = outcome.result.finished.image;
+  add_result(ends_, compressed_, original_, result);
   const std::size_t runs = log.runs.size();
-  std::string title = "stop";
+  std::string title = options_.result.empty() ? "stop" : ends_.result;
   if (runs > 1) {
-    title = fmt::format("stop, the mean of {} runs", runs);
-  } else if (runs == 1 && log.runs.front().kept > 0) {
+    title += fmt::format(", the mean of {} runs", runs);
+  } else if (runs == 1 && log.runs.front().kept > 0 && options_.result.empty()) {
     title = fmt::format("stop, iteration {}", log.runs.front().kept);
   }
-  add_snapshot("stop.png", outcome.result.finished.image, title);
+  write_png(folder_.file(std::string(kSnapshots) + "/stop.png"), result, {}, true);
+  Panel panel = panel_of(result, title);
+  // The last snapshot may be just that.
+  if (panels_.empty() || panels_.back().image.pixels != panel.image.pixels) panels_.push_back(std::move(panel));
   write_overviews(log);
 }
 

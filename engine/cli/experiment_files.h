@@ -33,12 +33,13 @@ struct ExperimentOptions {
   std::string title;               // of the plots: the original's name
   std::string note;                // below it: quality, network, energy
   std::vector<int64_t> snapshots;  // iterations
-  int quality = 0;                 // of the compressed JPEG
+  int quality = 0;                 // of the JPEG
+  std::string result;              // what was done behind the fit: "the JPEG's cells, 6 passes"; empty for nothing
 };
 
 class ExperimentFiles : public FitObserver {
  public:
-  // original and compressed: of the same size and channels.
+  // original and compressed: of the same size and channels. `compressed` must outlive the object.
   ExperimentFiles(ExperimentFolder folder, ExperimentOptions options, Image original, const Image& compressed);
 
   void on_step(const RestoreStep& step, const RunLog& log) override;
@@ -50,13 +51,14 @@ class ExperimentFiles : public FitObserver {
 
  private:
   void add_snapshot(const std::string& file, const Image& image, const std::string& title);
+  [[nodiscard]] Panel panel_of(const Image& image, const std::string& title) const;
   void write_overviews(const RunLog& log) const;
 
   ExperimentFolder folder_;
   ExperimentOptions options_;
   Image original_;
-  Panel compressed_;
-  double compressed_psnr_;
+  const Image& compressed_;
+  RunEnds ends_;
   bool begun_ = false;
   std::vector<Panel> panels_;
 };

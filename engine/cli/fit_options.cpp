@@ -130,7 +130,8 @@ void add_fit_options(Command& command, FitArguments& a, const FitHelp& help) {
        {.names = "-o,--output",
         .takes = "FILE",
         .target = &a.output,
-        .help = "The PNG to write, or the JPEG where it ends in .jpg (default: INPUT with " + help.suffix + ")",
+        .help = "The PNG to write, or the JPEG where it ends in .jpg, the JPEG XL where in .jxl (default: INPUT with " +
+                help.suffix + ")",
         .heading = kFilesHeading,
         .common = true},
        {.names = "--model",
@@ -203,7 +204,7 @@ void add_fit_options(Command& command, FitArguments& a, const FitHelp& help) {
         .methods = {kFit}},
        {.names = "--bit-depth",
         .target = &a.bit_depth,
-        .help = "Of the PNG: 8 or 16 (default: as the input)",
+        .help = "Of a PNG or a JPEG XL: 8 or 16 (default: as the input)",
         .checks = {one_of({8, 16})}},
        {.names = "--quality",
         .target = &a.quality,

@@ -20,11 +20,11 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-std::string step_text(const RestoreStep& step, const std::string& stopping) {
-  std::string text = fmt::format("PSNR: input {:.2f}", step.psnr_degraded_average);
-  if (step.psnr_original_average) text += fmt::format(", original {:.2f}", *step.psnr_original_average);
-  text += fmt::format(" dB  loss {:.3e}", step.loss);
-  return stopping.empty() ? text : text + "  " + stopping;
+// What matters most comes first.
+std::vector<std::string> step_fields(const RestoreStep& step, const std::string& input, const std::string& stopping) {
+  std::string psnr = fmt::format("PSNR: {} {:.2f}", input, step.psnr_degraded_average);
+  if (step.psnr_original_average) psnr += fmt::format(", original {:.2f}", *step.psnr_original_average);
+  return {psnr + " dB", stopping, fmt::format("loss {:.3e}", step.loss)};
 }
 
 Json step_values(const RestoreStep& step, const std::string& stopping) {
@@ -105,7 +105,7 @@ void FitSession::show(Progress& progress, const RestoreStep& step) {
                  .total = total,
                  .seconds = step.seconds,
                  .may_stop_early = request_.options.stopping.kind != StoppingKind::none,
-                 .text = step_text(step, stopping),
+                 .fields = step_fields(step, request_.what.jpeg != nullptr ? "JPEG" : "input", stopping),
                  .values = step_values(step, stopping)});
 }
 
@@ -136,7 +136,7 @@ Restoration::OnTrial FitSession::trial_watch(Progress& progress, const Interrupt
                        .total = most,
                        .seconds = seconds,
                        .may_stop_early = true,
-                       .text = "learning rates are tried"});
+                       .fields = {"learning rates are tried"}});
       }
     }
     return interrupt.signal() == 0;

@@ -1,5 +1,6 @@
 #include "engine/cli/input_files.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,11 +21,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A file, and the place of its result below the output folder, still with its own ending.
-struct Found {
-  fs::path path, place;
-  std::optional<ImageHeader> header = {};
-};
+FoundFile found_file(const fs::path& path, fs::path place, const std::optional<ImageHeader>& header) {
+  return {.path = path.string(), .place = place.replace_extension().generic_string(), .header = header};
+}
 
 fs::path place_of_listed(const fs::path& path) {
   const fs::path normal = path.lexically_normal();
@@ -52,14 +51,14 @@ bool is_taken(const fs::path& path, const std::optional<ImageHeader>& header, co
   try {
     const std::string ending = path.extension().string();
     return !ending.empty() && (format_to_write(path.string()) == ImageFormat::jpeg ||
-                               (rule.format != ImageFormat::jpeg && ending == ".png"));
+                               (rule.format != ImageFormat::jpeg && (ending == ".png" || ending == ".jxl")));
   } catch (const Error&) {
     return false;
   }
 }
 
-// The images below a folder, by name, files before links to them. Throws Error, with the folder that can't be read.
-void add_folder(const fs::path& folder, const fs::path& top, const InputRule& rule, std::vector<Found>& found) {
+// The images below a folder, by name, files before links to them.
+void add_folder(const fs::path& folder, const fs::path& top, const InputRule& rule, FoundFiles& found) {
   std::vector<fs::path> files, folders;
   std::error_code error;
   for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
@@ -67,7 +66,11 @@ void add_folder(const fs::path& folder, const fs::path& top, const InputRule& ru
     if (at->is_directory(ignored) && !at->is_symlink(ignored)) folders.push_back(at->path());
     if (at->is_regular_file(ignored)) files.push_back(at->path());
   }
-  if (error) fail("{}: cannot read the folder: {}", folder.string(), error.message());
+  if (error) {
+    const std::string message = fmt::format("{}: cannot read the folder: {}", folder.string(), error.message());
+    if (folder == top) throw Error(message);
+    found.unreadable.push_back({.path = folder.string(), .message = message});
+  }
   const auto is_link = [](const fs::path& path) {
     std::error_code ignored;
     return fs::is_symlink(path, ignored);
@@ -77,10 +80,9 @@ void add_folder(const fs::path& folder, const fs::path& top, const InputRule& ru
   std::stable_partition(files.begin(), files.end(), [&](const fs::path& path) { return !is_link(path); });
   const std::string own = fs::path(rule.suffix).stem().string();  // ".restored"
   for (const fs::path& file : files) {
-    if (file.stem().string().ends_with(own)) continue;
+    if (!own.empty() && file.stem().string().ends_with(own)) continue;
     const std::optional<ImageHeader> header = find_image_header(file.string());
-    if (!is_taken(file, header, rule)) continue;
-    found.push_back({.path = file, .place = file.lexically_relative(top), .header = header});
+    if (is_taken(file, header, rule)) found.files.push_back(found_file(file, file.lexically_relative(top), header));
   }
   for (const fs::path& below : folders) add_folder(below, top, rule, found);
 }
@@ -94,7 +96,7 @@ ImageHeader header_of_named(const std::string& path) {
   if (!fs::is_regular_file(path, error)) fail("{}: is no regular file, and of several inputs each must be one", path);
   if (const std::optional<ImageHeader> header = find_image_header(path)) return *header;
   read_image(path);  // says what it is
-  fail("{}: is neither a JPEG nor a PNG file", path);
+  fail("{}: is neither a JPEG nor a PNG file, nor a JPEG XL", path);
 }
 
 // Whether hourglass has made the file, as its metadata says.
@@ -131,14 +133,32 @@ bool InputArguments::one_file() const {
          (is_stream(inputs[0]) || !fs::is_directory(inputs[0], ignored));
 }
 
-std::vector<InputFile> find_input_files(const InputArguments& arguments, const InputRule& rule) {
-  std::vector<Found> found;
+void add_input_options(Command& command, InputArguments& a, const std::string& heading) {
+  command.add({{.names = "-r,--recursive",
+                .target = &a.recursive,
+                .help = "Take the images in folders, and in those below",
+                .heading = heading,
+                .common = true},
+               {.names = "--files-from",
+                .takes = "FILE",
+                .target = &a.files_from,
+                .help = "A list of inputs, one a line; -: from standard input",
+                .heading = heading},
+               {.names = "-0,--null",
+                .target = &a.null_separated,
+                .help = "The names in the list end with a zero byte, as 'find -print0' writes them",
+                .heading = heading}});
+}
+
+FoundFiles find_images(const InputArguments& arguments, const InputRule& rule) {
+  if (arguments.null_separated && arguments.files_from.empty()) fail("-0: belongs to --files-from");
+  FoundFiles found;
   for (const std::string& input : arguments.inputs) {
     if (is_stream(input))
       fail("-: standard input is one file, and others are named beside it: save it as a file first");
     std::error_code error;
     if (!fs::is_directory(input, error)) {
-      found.push_back({.path = input, .place = fs::path(input).filename(), .header = header_of_named(input)});
+      found.files.push_back(found_file(input, fs::path(input).filename(), header_of_named(input)));
     } else if (arguments.recursive) {
       add_folder(input, input, rule, found);
     } else {
@@ -147,30 +167,36 @@ std::vector<InputFile> find_input_files(const InputArguments& arguments, const I
   }
   if (!arguments.files_from.empty()) {
     for (const std::string& name : read_list(arguments)) {
-      found.push_back({.path = name, .place = place_of_listed(name), .header = header_of_named(name)});
+      found.files.push_back(found_file(name, place_of_listed(name), header_of_named(name)));
     }
   }
-  if (found.empty()) {
-    fail("there is no {} to work on in what was named", rule.format == ImageFormat::jpeg ? "JPEG" : "JPEG or PNG");
+  return found;
+}
+
+InputFiles find_input_files(const InputArguments& arguments, const InputRule& rule) {
+  FoundFiles found = find_images(arguments, rule);
+  if (found.files.empty() && found.unreadable.empty()) {
+    fail("there is no {} to work on in what was named",
+         rule.format == ImageFormat::jpeg ? "JPEG" : "JPEG, PNG or JPEG XL");
   }
 
   std::vector<InputFile> files;
   std::map<std::string, std::string> by_input, by_output;  // canonical path -> as named
-  for (const Found& one : found) {
-    const std::string path = one.path.string();
-    if (!by_input.emplace(canonical_path(path), path).second) continue;
-    fs::path output = arguments.output_dir.empty() ? one.path : arguments.output_dir / one.place;
+  for (const FoundFile& one : found.files) {
+    if (!by_input.emplace(canonical_path(one.path), one.path).second) continue;
+    fs::path output = one.path;
     output.replace_extension(rule.suffix);
-    const auto [other, is_new] = by_output.emplace(canonical_path(output.string()), path);
+    // The place has no ending any more, and what looks like one in it is none.
+    if (!arguments.output_dir.empty()) output = fs::path(arguments.output_dir) / (one.place + rule.suffix);
+    const auto [other, is_new] = by_output.emplace(canonical_path(output.string()), one.path);
     if (!is_new) {
-      fail("{} and {}: would both be written to {}: rename one, or give them in two runs", other->second, path,
+      fail("{} and {}: would both be written to {}: rename one, or give them in two runs", other->second, one.path,
            output.string());
     }
     const std::optional<ImageHeader>& header = one.header;
-    fs::path place = one.place;
-    files.push_back({.path = path,
+    files.push_back({.path = one.path,
                      .output = output.string(),
-                     .place = place.replace_extension().generic_string(),
+                     .place = one.place,
                      .format = header ? std::optional(header->format) : std::nullopt,
                      .pixels = header ? header->width * header->height : 0});
   }
@@ -186,7 +212,7 @@ std::vector<InputFile> find_input_files(const InputArguments& arguments, const I
   std::sort(files.begin(), files.end(), [](const InputFile& a, const InputFile& b) {
     return a.pixels != b.pixels ? a.pixels > b.pixels : a.path < b.path;
   });
-  return part_of(std::move(files), arguments.shard);
+  return {.files = part_of(std::move(files), arguments.shard), .unreadable = std::move(found.unreadable)};
 }
 
 }  // namespace hourglass::cli

@@ -1,4 +1,8 @@
 // Which files a command works on, out of files, folders and lists, and where the result of each goes.
+//
+// A folder gives the images in it, told by their first bytes; links to folders are not followed. A file's place is its
+// path relative to its folder; of a file in a list the name, folders and all, as far as these are relative and do not
+// lead upwards; of a file on the command line the name alone.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/image/decoded_image.h"
+#include "engine/cli/command_line.h"
+#include "engine/image/read_image.h"
 
 namespace hourglass::cli {
 
@@ -36,12 +41,39 @@ struct InputRule {
   std::optional<ImageFormat> format;  // of the files that it takes from folders; none: any
 };
 
-// The files in the order in which they are to be done, large ones first. A folder gives the images in it, told by their
-// first bytes, but no results, told by the suffix of their names; links to folders are not followed. Their results keep
-// the place relative to the folder; those of a list keep the names' folders, as far as these are relative and do not
-// lead upwards. A file that is named twice is done once. Throws Error for a folder without `recursive`, a list or
-// a folder that can't be read, no file at all, a file of the list or the command line that is no image, and where two
-// results would have one name, or one the name of an input that is no earlier result.
-std::vector<InputFile> find_input_files(const InputArguments& arguments, const InputRule& rule);
+// An image that was found.
+struct FoundFile {
+  std::string path;
+  std::string place;                       // with '/', and without an ending
+  std::optional<ImageHeader> header = {};  // none where it can't be read
+};
+
+// Below a folder that was named; what else is in that goes on.
+struct UnreadableFolder {
+  std::string path, message;
+};
+
+struct FoundFiles {
+  std::vector<FoundFile> files;
+  std::vector<UnreadableFolder> unreadable;
+};
+
+// Lets a command take folders and lists: -r, --files-from and -0, under the heading.
+void add_input_options(Command& command, InputArguments& arguments, const std::string& heading);
+
+// As they are named, those of a folder by name. Results of an earlier run in folders, told by the suffix of their
+// names, are passed over. Throws Error for a folder without `recursive`, a list or a named folder that can't be read,
+// and a file of the list or the command line that is no image.
+FoundFiles find_images(const InputArguments& arguments, const InputRule& rule);
+
+struct InputFiles {
+  std::vector<InputFile> files;
+  std::vector<UnreadableFolder> unreadable;
+};
+
+// The files in the order in which they are to be done, large ones first. A file that is named twice is done once.
+// Throws the Errors of find_images(), and one for no file at all, and where two results would have one name, or one the
+// name of an input that is no earlier result.
+InputFiles find_input_files(const InputArguments& arguments, const InputRule& rule);
 
 }  // namespace hourglass::cli

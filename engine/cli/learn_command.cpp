@@ -181,7 +181,7 @@ ExitCode run(Arguments& a, ParsedCommand& line) {
       progress.show({.done = done,
                      .total = options.iterations,
                      .seconds = seconds(),
-                     .text = fmt::format("error {:.4f} of the table's noise", rms),
+                     .fields = {fmt::format("error {:.4f} of the table's noise", rms)},
                      .values = {{"error", rms}}});
     }
     if (checkpoint.due(seconds(), 0)) put_away();

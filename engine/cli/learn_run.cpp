@@ -93,7 +93,7 @@ LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress&
                                    .example = !request.report.empty()},
                                   show);
   if (!learned.reason.empty()) progress.say(fmt::format("{}: nothing is learned: {}", request.input, learned.reason));
-  if (learned.weight > 0) outcome.result.finished = source.finish(learned.image);
+  if (learned.weight > 0) outcome.result.finished = source.finish(std::move(learned.image));
   outcome.result.iterations = learned.iterations;
   outcome.result.seconds = seconds_since(start);
   outcome.result.interrupted = ended;

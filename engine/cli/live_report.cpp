@@ -18,8 +18,9 @@ constexpr double kLargestShare = 0.05;  // of the time that pages may cost
 constexpr int64_t kThumbnail = 400;     // pixels of a snapshot's longer side
 constexpr const char* kSavedSnapshots = "report/snapshots";
 
-// 10, 30, 100, 300, ...: a network learns most at the beginning.
-bool is_milestone(int64_t iteration) {
+// Where nothing else is asked for 10, 30, 100, 300, ...: a network learns most at the beginning.
+bool is_milestone(int64_t iteration, const std::vector<int64_t>& asked) {
+  if (!asked.empty()) return std::find(asked.begin(), asked.end(), iteration) != asked.end();
   for (int64_t power = 10; power <= iteration; power *= 10) {
     if (iteration == power || iteration == 3 * power) return true;
   }
@@ -40,8 +41,9 @@ Image LiveReport::image_of(std::span<const float> pixels) const {
 }
 
 void LiveReport::add_snapshot(const RestoreStep& step, const Image& average) {
-  const std::string quality = step.psnr_original_average ? decibels(*step.psnr_original_average) + " to the original"
-                                                         : decibels(step.psnr_degraded_average) + " to the input";
+  const std::string quality = step.psnr_original_average
+                                  ? decibels(*step.psnr_original_average) + " to the original"
+                                  : decibels(step.psnr_degraded_average) + " to " + report_.ends().input;
   snapshots_.push_back({.picture = report_.picture_of(thumbnail(average, kThumbnail)),
                         .title = "iteration " + grouped(step.iteration),
                         .caption = quality});
@@ -51,9 +53,14 @@ std::string LiveReport::by_network() const {
   return "by the network " + std::filesystem::path(request_.model).filename().string();
 }
 
-void LiveReport::add_course(ReportPage& page, const RunLog& log) const {
-  page.plots.push_back({.figure = trend_figure(log, {}, {}),
+void LiveReport::add_course(ReportPage& page, const RunLog& log, const RunEnds& ends) const {
+  page.plots.push_back({.figure = trend_figure(log, {}, {}, ends),
                         .alternative = "The loss and the PSNR of the network's average over the iterations."});
+  if (Figure path = path_figure(log, {}, {}, ends); !path.charts.empty()) {
+    page.plots.push_back({.figure = std::move(path),
+                          .alternative = "The way through image space: the distance to " + ends.input +
+                                         " against the distance to the original."});
+  }
   page.snapshots = snapshots_;
 }
 
@@ -87,7 +94,8 @@ void LiveReport::load(const Archive& checkpoint) {
 }
 
 void LiveReport::on_step(const RestoreStep& step, const RunLog& log) {
-  const bool milestone = step.run == 0 && is_milestone(step.iteration), due = step.seconds >= next_write_;
+  const bool milestone = step.run == 0 && is_milestone(step.iteration, request_.what.snapshots),
+             due = step.seconds >= next_write_;
   if (!milestone && !due) return;
   const auto start = std::chrono::steady_clock::now();
   const Image average = image_of(step.average);
@@ -96,13 +104,14 @@ void LiveReport::on_step(const RestoreStep& step, const RunLog& log) {
   const int64_t total = step.iterations * request_.options.runs;
   const double left = step.seconds / static_cast<double>(step.total) * static_cast<double>(total - step.total);
   ReportPage now = report_.page(average, by_network());
-  add_course(now, log);
+  const RunEnds ends = report_.ends();
+  add_course(now, log, ends);
   now.progressing = Progressing{.done = step.total,
                                 .total = total,
-                                .left = "at most about " + duration_text(left) + " left",
+                                .left = "about " + duration_text(left) + " left at most",
                                 .every_seconds = every_seconds_,
                                 .written_at = static_cast<int64_t>(std::time(nullptr))};
-  now.facts = {{"PSNR to the input", decibels(step.psnr_degraded_average)}, {"time", duration_text(step.seconds)}};
+  now.facts = {{"PSNR to " + ends.input, decibels(step.psnr_degraded_average)}, {"time", duration_text(step.seconds)}};
   if (step.psnr_original_average) {
     now.facts.insert(now.facts.begin(), {"PSNR to the original", decibels(*step.psnr_original_average)});
   }
@@ -115,7 +124,18 @@ void LiveReport::on_step(const RestoreStep& step, const RunLog& log) {
 void LiveReport::on_result(const Outcome& outcome, const RunLog& log) {
   ReportPage last = report_.result_page(
       outcome, outcome.method == kFilter ? "by the filter: the network had not come far enough" : by_network());
-  if (!log.runs.empty()) add_course(last, log);
+  if (!log.runs.empty()) {
+    RunEnds ends = report_.ends();
+    ends.ended = true;
+    const Image& image = outcome.result.finished.image;
+    if (request_.original) add_result(ends, request_.what.task.baseline(), *request_.original, image);
+    add_course(last, log, ends);
+    if (outcome.method != kFilter) {
+      last.snapshots.push_back({.picture = report_.picture_of(thumbnail(image, kThumbnail)),
+                                .title = "the result",
+                                .caption = request_.original ? decibels(*ends.result_psnr) + " to the original" : ""});
+    }
+  }
   last.op_seconds = outcome.result.op_seconds;
   report_.write(last);
 }

@@ -24,7 +24,7 @@ class LiveReport : public FitObserver {
  private:
   void add_snapshot(const RestoreStep& step, const Image& average);
   // Puts in what only a fit has.
-  void add_course(ReportPage& page, const RunLog& log) const;
+  void add_course(ReportPage& page, const RunLog& log, const RunEnds& ends) const;
   [[nodiscard]] std::string by_network() const;
   [[nodiscard]] Image image_of(std::span<const float> pixels) const;
 

@@ -14,6 +14,7 @@ namespace hourglass::cli {
 namespace {
 
 constexpr double kMegapixel = 1e6;
+constexpr double kLogInterval = 10;  // seconds between lines where there is no terminal
 
 // What no terminal takes for a command: names of files may hold anything.
 std::string printable(std::string text) {
@@ -32,6 +33,15 @@ void ManyProgress::clear() {
   if (lines_ == 0) return;
   print_to(stderr, lines_ > 1 ? fmt::format("\r\x1b[{}A\x1b[J", lines_ - 1) : "\r\x1b[J");
   lines_ = 0;
+}
+
+void ManyProgress::look(std::size_t seen, std::size_t files, double seconds) {
+  if (seen == files) return clear();
+  if (quiet_ || seconds - looked_ < (terminal_ ? kTerminalInterval : kLogInterval)) return;
+  looked_ = seconds;
+  clear();
+  print_to(stderr, fmt::format("looking for what is done: {}/{} files{}", seen, files, terminal_ ? "" : "\n"));
+  if (terminal_) lines_ = 1;
 }
 
 void ManyProgress::show(const ManyState& state) {

@@ -26,6 +26,9 @@ class ManyProgress {
   ManyProgress(const ManyProgress&) = delete;
   ManyProgress& operator=(const ManyProgress&) = delete;
 
+  // So many of the files have been looked at for what is done already; all of them leave nothing of that on a terminal.
+  // Shows nothing where it is quick.
+  void look(std::size_t seen, std::size_t files, double seconds);
   void show(const ManyState& state);
   // A file has ended, as `text` says.
   void file(const ManyState& state, const std::string& text);
@@ -40,6 +43,7 @@ class ManyProgress {
   bool quiet_, terminal_;
   std::size_t lines_ = 0;  // that are on the terminal and will be rewritten
   double shown_ = -1;      // seconds
+  double looked_ = 0;      // seconds, of look()
   TimeLeft left_;
 };
 

@@ -10,6 +10,7 @@
 #include "engine/cli/output.h"
 #include "engine/image/file.h"
 #include "engine/image/jpeg.h"
+#include "engine/image/jxl.h"
 #include "engine/image/metrics.h"
 #include "engine/image/read_image.h"
 #include "engine/report/run_log.h"
@@ -43,6 +44,10 @@ void encode_result(const RunRequest& request, Outcome& outcome) {
   try {
     if (request.format == ImageFormat::png) {
       outcome.encoded = encode_png(finished.image, {.bit_depth = request.bit_depth, .metadata = &metadata});
+      return;
+    }
+    if (request.format == ImageFormat::jxl) {
+      outcome.encoded = encode_jxl(finished.image, {.bit_depth = request.bit_depth, .metadata = &metadata});
       return;
     }
     outcome.encoded = encode_jpeg(
@@ -97,12 +102,16 @@ std::string work_text(const Outcome& outcome) {
   return outcome.method == kFilter ? text + "; the result is the filter's" : text;
 }
 
+constexpr const char* kFurtherAway =
+    "the result is further from the original than the input was: either there was hardly anything to restore, or the "
+    "network had too few iterations";
+
 void say(Progress& progress, const RunRequest& request, const Outcome& outcome, const Quality& quality) {
   const RestoreResult& result = outcome.result;
   if (const auto& cells = result.finished.cells) {
-    const std::string step = request.format == ImageFormat::png
-                                 ? fmt::format("rounding to {} bits", request.bit_depth)
-                                 : fmt::format("it became a JPEG of quality {}", request.quality);
+    const std::string step = request.format == ImageFormat::jpeg
+                                 ? fmt::format("it became a JPEG of quality {}", request.quality)
+                                 : fmt::format("rounding to {} bits", request.bit_depth);
     progress.say(fmt::format("{:.3f} % of the JPEG's coefficients come out as in the file ({:.3f} % before {})",
                              100 * cells->rounded, 100 * cells->exact, step));
   }
@@ -110,6 +119,7 @@ void say(Progress& progress, const RunRequest& request, const Outcome& outcome, 
   if (quality.before) {
     progress.say(fmt::format("PSNR to the original: {:.2f} dB before, {:.2f} dB after ({:+.2f} dB)", *quality.before,
                              *quality.after, *quality.after - *quality.before));
+    if (*quality.after < *quality.before) progress.say(kFurtherAway);
   }
   progress.say(fmt::format("{}: {} in {} ({})", request.output, request.what.verb, duration_text(result.seconds),
                            work_text(outcome)));
@@ -162,9 +172,8 @@ void write_result(const RunRequest& request, Outcome& outcome, bool overwrite) {
     if (request.final_only) throw;
     std::string instead;
     try {
-      instead = (fs::temp_directory_path() /
-                 fmt::format("hourglass-{}{}", ::getpid(), request.format == ImageFormat::png ? ".png" : ".jpg"))
-                    .string();
+      instead =
+          (fs::temp_directory_path() / fmt::format("hourglass-{}{}", ::getpid(), ending_of(request.format))).string();
       write_encoded(request, outcome, instead, false);
     } catch (const std::exception&) {
       throw error;  // what is wrong in the first place

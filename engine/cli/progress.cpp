@@ -2,16 +2,37 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <sstream>
 
 #include "engine/cli/json.h"
 #include "engine/cli/output.h"
+#include "engine/cli/prose.h"
 #include "engine/cli/terminal.h"
 
 namespace hourglass::cli {
 namespace {
 
-constexpr double kPlainInterval = 1.0;  // seconds between lines in a log, and between objects
+constexpr double kObjectInterval = 1.0;  // seconds between objects
+
+// Seconds between lines in a log: a short run shows that it goes on, a long one does not fill the log.
+double plain_interval(double seconds) {
+  constexpr double kLeast = 1, kMost = 10, kShare = 0.05;
+  return std::clamp(kShare * seconds, kLeast, kMost);
+}
+
+// As many of the fields as there is room for, two blanks between them; the first in any case.
+std::string joined_within(const std::vector<std::string>& fields, std::size_t room) {
+  std::string line;
+  for (const std::string& field : fields) {
+    if (field.empty()) continue;
+    const std::string longer = line.empty() ? field : line + "  " + field;
+    if (!line.empty() && columns_of(longer) > room) break;
+    line = longer;
+  }
+  return line;
+}
 
 std::string rate_text(double rate) {
   return rate >= 1 || rate <= 0 ? fmt::format("{:.1f} it/s", rate) : fmt::format("{:.1f} s/it", 1 / rate);
@@ -47,10 +68,10 @@ bool Progress::due(int64_t done, int64_t total, double seconds) {
   const auto passed = [&](double shown, double interval) {
     return done >= total || shown < 0 || seconds - shown >= interval;
   };
-  line_due_ = !options_.quiet && passed(line_shown_, terminal_ ? kTerminalInterval : kPlainInterval);
+  line_due_ = !options_.quiet && passed(line_shown_, terminal_ ? kTerminalInterval : plain_interval(seconds));
   // Not the first iteration: what is over within a second needs no reports on the way.
   if (json_shown_ < 0) json_shown_ = seconds;
-  json_due_ = options_.json != nullptr && done < total && seconds - json_shown_ >= kPlainInterval;
+  json_due_ = options_.json != nullptr && done < total && seconds - json_shown_ >= kObjectInterval;
   return line_due_ || json_due_;
 }
 
@@ -92,28 +113,41 @@ void Progress::show_line(const ProgressPoint& point) {
   const double share = static_cast<double>(point.done) / static_cast<double>(point.total);
   const double rate = point.seconds > 0 ? static_cast<double>(point.done) / point.seconds : 0;
   const auto range = left_.until(point.total);
-  const std::string left =
-      point.done >= point.total ? "done" : (range ? time_left_text(*range, point.may_stop_early) : "? left");
-  // What matters most comes first: a narrow terminal cuts the end off.
-  std::string line = point.is_share
-                         ? fmt::format("{} {:.0f} %  {}", stage_, 100 * share, left)
-                         : fmt::format("{}/{}  {}  {}  {}", point.done, point.total, left, rate_text(rate), point.text);
+  const bool all_done = point.done >= point.total;
+  const std::string left = all_done ? "done" : (range ? time_left_text(*range, point.may_stop_early) : "");
+  std::vector<std::string> fields{
+      point.is_share ? fmt::format("{} {:.0f} %", stage_, 100 * share) : fmt::format("{}/{}", point.done, point.total),
+      left};
+  fields.insert(fields.end(), point.fields.begin(), point.fields.end());
+  if (!point.is_share) fields.push_back(rate_text(rate));
   if (terminal_) {
     // A line that wraps could not be rewritten.
+    constexpr std::size_t kBar = 13;
     const std::size_t room = terminal_columns() - 1;
-    const std::string with_bar = fmt::format("{} {}", bar(share), line);
-    if (with_bar.size() <= room) line = with_bar;
-    print_to(stderr, "\r\x1b[K" + line.substr(0, room));
+    const bool has_bar = room >= 4 * kBar;
+    const std::string line = joined_within(fields, has_bar ? room - kBar : room);
+    print_to(stderr, "\r\x1b[K" + (has_bar ? bar(share, kBar - 3) + " " + line : line.substr(0, room)));
     line_open_ = true;
   } else {
-    print_to(stderr, line + "\n");
+    print_to(stderr, joined_within(fields, std::string::npos) + "\n");
   }
 }
 
 void Progress::say(const std::string& text) {
   if (options_.quiet) return;
   finish();
-  print_to(stderr, text + "\n");
+  if (!terminal_) {
+    print_to(stderr, text + "\n");
+    return;
+  }
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    // A table keeps its columns.
+    const bool is_prose = line.find("   ") == std::string::npos;
+    const std::vector<std::string> pieces =
+        is_prose && !line.empty() ? wrapped(line, terminal_columns()) : std::vector<std::string>{line};
+    for (const std::string& piece : pieces) print_to(stderr, piece + "\n");
+  }
 }
 
 void Progress::finish() {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <string>
+#include <vector>
 
 #include "engine/cli/json.h"
 #include "engine/cli/time_left.h"
@@ -18,12 +19,12 @@ struct ProgressOptions {
 
 // A moment of the work, as it is shown: an iteration, or a share that is done.
 struct ProgressPoint {
-  int64_t done = 0, total = 0;  // equal when all is done
-  double seconds = 0;           // so far
-  bool may_stop_early = false;  // total is an upper bound
-  std::string text = {};        // for people
-  Json values = {};             // for programs, an object
-  bool is_share = false;        // done and total count no iterations: only their quotient says something
+  int64_t done = 0, total = 0;           // equal when all is done
+  double seconds = 0;                    // so far
+  bool may_stop_early = false;           // total is an upper bound
+  std::vector<std::string> fields = {};  // for people, what matters most first: a narrow terminal leaves out the last
+  Json values = {};                      // for programs, an object
+  bool is_share = false;                 // done and total count no iterations: only their quotient says something
 };
 
 class Progress {
@@ -38,13 +39,13 @@ class Progress {
   void begin(const std::string& stage);
   // Notes the time, and says whether show() would show anything: it skips what comes faster than eyes or logs can use.
   bool due(int64_t done, int64_t total, double seconds);
-  // Shows the time left, the rate and the text, behind a bar where the terminal has room.
+  // Shows the time left, the fields and the rate, on a terminal behind a bar.
   void show(const ProgressPoint& point);
   // due() and show() of work that has nothing more to say.
   void show(int64_t done, int64_t total, double seconds);
   // The same of work that is done in no iterations: `share` goes from 0 to 1.
   void show_share(double share, double seconds);
-  // A message between the progress lines.
+  // A message between the progress lines, on a terminal in lines of whole words.
   void say(const std::string& text);
   // Leaves the last line as it stands.
   void finish();

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <filesystem>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "engine/cli/run_report.h"
@@ -25,6 +26,11 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kSide = 144;  // pixels of a thumbnail
 constexpr const char* kTitle = "Restored photographs";
+
+// All pictures of a file are some 17 KB of an index, the whole result 6, a small one 2: so much for each, and an index
+// of ten thousand files stays one that browsers open.
+constexpr std::size_t kFilesWithAll = 1000, kFilesWithWhole = 3000, kFilesWithSmall = 12000;
+constexpr int64_t kSmallSide = 48;
 
 // The corner of the square of kSide pixels in which two images differ most, of those that begin at multiples of a
 // quarter of it.
@@ -55,6 +61,38 @@ Json picture_json(const Image& image) {
   return {{"width", image.width}, {"height", image.height}, {"uri", "data:image/jpeg;base64," + to_base64(bytes)}};
 }
 
+// RFC 4648, section 4. What is none of its letters ends it.
+std::vector<uint8_t> from_base64(std::string_view text) {
+  constexpr std::string_view kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::vector<uint8_t> bytes;
+  uint32_t bits = 0;
+  int count = 0;
+  for (const char c : text) {
+    const std::size_t value = kLetters.find(c);
+    if (value == std::string_view::npos) break;
+    bits = bits << 6 | static_cast<uint32_t>(value);
+    count += 6;
+    if (count < 8) continue;
+    count -= 8;
+    bytes.push_back(static_cast<uint8_t>(bits >> count));
+  }
+  return bytes;
+}
+
+// A thumbnail of a thumbnail.
+std::optional<Thumbnail> smaller(const std::optional<Thumbnail>& picture) {
+  if (!picture) return {};
+  try {
+    const std::string_view uri = picture->uri;
+    const Image image = thumbnail(decode_jpeg(from_base64(uri.substr(uri.find(',') + 1))).image, kSmallSide);
+    constexpr int kSmallQuality = 70;
+    const std::vector<uint8_t> bytes = encode_jpeg(image, {.quality = kSmallQuality, .optimize = true});
+    return Thumbnail{.width = image.width, .height = image.height, .uri = "data:image/jpeg;base64," + to_base64(bytes)};
+  } catch (const Error&) {
+    return {};
+  }
+}
+
 std::optional<Thumbnail> thumbnail_of(const Json& summary, const char* name) {
   const Json* picture = summary.find(name);
   if (picture == nullptr || picture->find("uri") == nullptr) return {};
@@ -71,7 +109,8 @@ std::optional<Json> summary_in(const std::string& path) {
   return summary ? Json::parse(*summary) : std::nullopt;
 }
 
-IndexEntry entry_of(const std::string& folder, const ReportedFile& file) {
+// Of an index of so many files.
+IndexEntry entry_of(const std::string& folder, const ReportedFile& file, std::size_t files) {
   IndexEntry entry;
   entry.name = file.name;
   entry.failure = file.failure;
@@ -87,7 +126,9 @@ IndexEntry entry_of(const std::string& folder, const ReportedFile& file) {
   entry.height = static_cast<int64_t>(number("height").value_or(0));
   entry.change_255 = number("change_rms_255");
   entry.seconds = number("seconds");
-  entry.whole = thumbnail_of(*summary, "whole");
+  if (files <= kFilesWithSmall) entry.whole = thumbnail_of(*summary, "whole");
+  if (files > kFilesWithWhole) entry.whole = smaller(entry.whole);
+  if (files > kFilesWithAll) return entry;
   entry.before = thumbnail_of(*summary, "before");
   entry.after = thumbnail_of(*summary, "after");
   return entry;
@@ -115,7 +156,11 @@ bool is_report(const std::string& path) { return summary_in(path).has_value(); }
 
 void write_report_index(const std::string& folder, const std::vector<ReportedFile>& files) {
   IndexPage index{.title = kTitle, .entries = {}, .footer = fmt::format("Written {} UTC by hourglass.", now_in_utc())};
-  for (const ReportedFile& file : files) index.entries.push_back(entry_of(folder, file));
+  for (const ReportedFile& file : files) index.entries.push_back(entry_of(folder, file, files.size()));
+  if (files.size() > kFilesWithAll) {
+    index.footer += fmt::format(" Of more than {} files it shows {}.", kFilesWithAll,
+                                files.size() > kFilesWithSmall ? "no pictures" : "the results alone");
+  }
   std::sort(index.entries.begin(), index.entries.end(), [](const IndexEntry& a, const IndexEntry& b) {
     return std::pair(a.failure.empty(), a.name) < std::pair(b.failure.empty(), b.name);
   });

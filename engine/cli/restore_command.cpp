@@ -234,11 +234,7 @@ Command restore_command() {
                                        .rule = {.suffix = kSuffix, .format = folder_format(*arguments)},
                                        .verb = "restored",
                                        .settled = [&](ImageFormat format) { return settled(*arguments, line, format); },
-                                       .run_one =
-                                           [&] {
-                                             const FitCall call = take_up(line, arguments->fit);
-                                             return run(*arguments, line, call);
-                                           }});
+                                       .run_one = [&](const FitCall& call) { return run(*arguments, line, call); }});
   };
   return command;
 }

@@ -5,11 +5,13 @@
 //   report.write(report.result_page(outcome));
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "engine/cli/outcome.h"
 #include "engine/cli/run_request.h"
 #include "engine/report/html_report.h"
+#include "engine/report/run_log.h"
 
 namespace hourglass::cli {
 
@@ -33,14 +35,19 @@ class RunReport {
   // What is there is of the run's first part.
   void adopt() { written_ = true; }
 
-  // In the colours that the input means.
+  // Upright, in the colours that the input means; a large one as a JPEG.
   [[nodiscard]] Picture picture_of(const Image& image) const;
+  // What the plots show beside the iterations, before the run's end.
+  [[nodiscard]] RunEnds ends() const;
 
  private:
+  [[nodiscard]] Image seen(const Image& image) const;
+  void add_command(ReportPage& page) const;
+
   const RunRequest& request_;
   Table settings_;
-  std::string command_;
   Picture before_;
+  std::optional<Picture> original_;
   bool written_ = false;
 };
 

@@ -10,6 +10,8 @@
 #include "engine/cli/version.h"
 #include "engine/image/digest.h"
 #include "engine/image/file.h"
+#include "engine/image/jxl.h"
+#include "engine/image/lost_in_jpeg.h"
 #include "engine/image/orientation.h"
 #include "engine/image/read_image.h"
 #include "graph/error.h"
@@ -69,6 +71,14 @@ Image load_reference(RunRequest& request, const Image& sought) {
   return sought.channels == 1 ? to_gray(image) : gray_to_rgb(image);
 }
 
+// What of the metadata has no place in the output, in words.
+std::vector<std::string> lost_in(ImageFormat format, const Metadata& metadata, int channels) {
+  if (format == ImageFormat::jxl) return lost_in_jxl(metadata, channels);
+  if (format == ImageFormat::jpeg) return lost_in_jpeg(metadata);
+  const std::string lost = lost_in_png(metadata, channels);
+  return lost.empty() ? std::vector<std::string>() : std::vector{lost};
+}
+
 std::string input_line(const std::string& sha256) { return "input sha256 " + sha256 + "\n"; }
 
 // Of the files that the settings name, a line each.
@@ -93,7 +103,7 @@ std::string versions() {
 std::string kind_of(const TaskRun& what) {
   if (!what.kind.empty()) return what.kind;
   const DecodedImage& input = what.input;
-  if (input.format == ImageFormat::png) return "PNG";
+  if (input.format != ImageFormat::jpeg) return name_of(input.format);
   return input.image.channels == 1 ? "gray JPEG" : "colour JPEG";
 }
 
@@ -130,22 +140,17 @@ RunRequest resolve_run(const FitArguments& arguments, const FitCall& call, const
   request.format = format_to_write(request.output);
   if (request.format == ImageFormat::jpeg) {
     if (arguments.bit_depth == 16)
-      fail("{}: a JPEG holds 8 bits: leave out --bit-depth, or name a PNG", request.output);
+      fail("{}: a JPEG holds 8 bits: leave out --bit-depth, or name a PNG or a JPEG XL", request.output);
     request.bit_depth = 8;
   } else if (arguments.quality) {
-    fail("--quality: belongs to a JPEG, and {} is a PNG", request.output);
+    fail("--quality: belongs to a JPEG, and {} is a {}", request.output, name_of(request.format));
   }
   check_files(request, arguments);
   if (what.reference != nullptr) request.original = *what.reference;
   if (!request.reference.empty()) request.original = load_reference(request, what.task.baseline());
-  std::string lost;
-  if (request.format == ImageFormat::png) {
-    lost = lost_in_png(what.input.metadata, what.task.baseline().channels);
-  } else if (what.input.metadata.exif.size() > kMaxJpegExif) {
-    lost =
-        fmt::format("its EXIF block of {} bytes is too long for a JPEG and left out", what.input.metadata.exif.size());
+  for (const std::string& lost : lost_in(request.format, what.input.metadata, what.task.baseline().channels)) {
+    request.file_notes.push_back("warning: " + request.input + ": " + lost);
   }
-  if (!lost.empty()) request.file_notes.push_back("warning: " + request.input + ": " + lost);
   return request;
 }
 

@@ -44,6 +44,7 @@ struct TaskRun {
   std::vector<NamedFile> inputs = {};        // files of the command's own options, such as a mask
   std::string method = kFit;                 // kFilter and kLearn want a JPEG
   LearnArguments learn = {};                 // of kLearn
+  std::vector<int64_t> snapshots = {};       // iterations that the report shows; empty: some on the way
   bool filter_first = false;                 // a fit's output holds the filter's result until the fit has a better one
 };
 
@@ -56,7 +57,7 @@ struct RunRequest {
   std::string input, output, reference, report;  // files; empty: not wanted
   std::optional<Image> original;                 // in the size and the channels of the result
   ImageFormat format = ImageFormat::png;         // of the output, by its ending
-  int bit_depth = 8;                             // of a PNG
+  int bit_depth = 8;                             // of a PNG or a JPEG XL
   int quality = 0;                               // of a JPEG
   int threads = 0;                               // 0: all CPUs
   bool force = false, quiet = false, json = false, final_only = false, keep_times = false;  // as FitArguments has them

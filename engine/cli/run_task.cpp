@@ -129,6 +129,23 @@ std::optional<Outcome> first_result(const FitRequest& request, const FitSession&
   return outcome;
 }
 
+// Of a fit that a rule has ended before its last iteration.
+std::string why_stopped(const FitRequest& request, const RestoreResult& result) {
+  const std::string input = request.what.jpeg != nullptr ? "the JPEG" : "the input";
+  std::string reason;
+  switch (request.options.stopping.kind) {
+    case StoppingKind::wmv:
+    case StoppingKind::emv: reason = "its iterates had come to rest"; break;
+    case StoppingKind::fixed: reason = "so --stop-at says"; break;
+    case StoppingKind::energy: reason = "its loss had come down to --stop-at"; break;
+    case StoppingKind::automatic:
+    case StoppingKind::discrepancy:
+    case StoppingKind::none: reason = "it agreed with " + input + " as well as the original would"; break;
+  }
+  return fmt::format("the fit ended after {} of at most {} iterations: {} ('hourglass help stopping')",
+                     result.iterations, request.options.iterations * request.options.runs, reason);
+}
+
 ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& what, const AdaptiveWaiting& waiting) {
   ResolvedFit resolved = resolve(arguments, call, what);
   const FitRequest& request = resolved.request;
@@ -160,6 +177,7 @@ ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& 
   if (leaves_nothing(request, outcome)) return exit_code_of(interrupt.signal());
   progress.finish();
   if (outcome.method == kFit) write_result(request, outcome, replaced);
+  if (outcome.result.stopped_early) progress.say(why_stopped(request, outcome.result));
   session.close(progress);
   for (FitObserver* observer : observers) observer->on_result(outcome, session.log());
   if (request.verbose > 0) {

@@ -35,11 +35,10 @@ std::size_t terminal_rows() {
   return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 ? size.ws_row : kUsual;
 }
 
-std::string bar(double share) {
-  constexpr int kWidth = 20;
-  const int full = static_cast<int>(share * kWidth);
+std::string bar(double share, int columns) {
+  const int full = static_cast<int>(share * columns);
   std::string text = "[";
-  for (int i = 0; i < kWidth; ++i) text += i < full ? '=' : (i == full ? '>' : ' ');
+  for (int i = 0; i < columns; ++i) text += i < full ? '=' : (i == full ? '>' : ' ');
   return text + "]";
 }
 

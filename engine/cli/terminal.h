@@ -16,7 +16,7 @@ std::size_t terminal_columns();
 std::size_t help_columns();
 // And rows; 24 where it does not say.
 std::size_t terminal_rows();
-// "[=====>    ]"; share: 0 to 1.
-std::string bar(double share);
+// "[=====>    ]", so many columns between the brackets; share: 0 to 1.
+std::string bar(double share, int columns = 20);
 
 }  // namespace hourglass::cli

@@ -90,10 +90,7 @@ Command upscale_command() {
                                        .fit = arguments->fit,
                                        .rule = {.suffix = kSuffix, .format = {}},
                                        .verb = "upscaled",
-                                       .run_one = [&] {
-                                         const FitCall call = take_up(line, arguments->fit);
-                                         return run(*arguments, call);
-                                       }});
+                                       .run_one = [&](const FitCall& call) { return run(*arguments, call); }});
   };
   return command;
 }

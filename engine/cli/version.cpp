@@ -13,6 +13,7 @@
 #include "engine/cli/commit.h"  // generated
 #include "engine/cli/json.h"
 #include "engine/image/jpeg.h"
+#include "engine/image/jxl.h"
 #include "engine/image/png.h"
 
 namespace hourglass::cli {
@@ -49,6 +50,7 @@ std::vector<Library> libraries() {
       {"Protocol Buffers", HOURGLASS_PROTOBUF_VERSION, "BSD-3-Clause", "https://protobuf.dev"},
       {"libjpeg-turbo", libjpeg_version(), "IJG AND BSD-3-Clause AND Zlib", "https://libjpeg-turbo.org"},
       {"libpng", libpng_version(), "libpng-2.0", "http://www.libpng.org/pub/png/libpng.html"},
+      {"libjxl", libjxl_version(), "BSD-3-Clause", "https://github.com/libjxl/libjxl"},
       {"zlib", zlibVersion(), "Zlib", "https://zlib.net"},
       {"libmd", HOURGLASS_LIBMD_VERSION, "BSD-2-Clause AND BSD-3-Clause AND ISC AND Beerware",
        "https://www.hadrons.org/software/libmd"},
@@ -58,6 +60,9 @@ std::vector<Library> libraries() {
       {"CLI11", HOURGLASS_CLI11_VERSION, "BSD-3-Clause", "https://github.com/CLIUtils/CLI11"},
       {"JSON for Modern C++", HOURGLASS_JSON_VERSION, "MIT", "https://json.nlohmann.me"},
       {"Eigen", HOURGLASS_EIGEN_VERSION, "MPL-2.0", "https://eigen.tuxfamily.org"}};
+#ifdef HOURGLASS_HWLOC_VERSION
+  all.push_back({"hwloc", HOURGLASS_HWLOC_VERSION, "BSD-3-Clause", "https://www.open-mpi.org/projects/hwloc"});
+#endif
 #ifdef __clang__
   all.push_back({"LLVM OpenMP", __clang_version__, "Apache-2.0 WITH LLVM-exception", "https://openmp.llvm.org"});
 #else
@@ -79,9 +84,10 @@ std::string version_text() {
       "oneDNN {}\n"
       "ONNX {}\n"
       "libjpeg-turbo {}\n"
-      "libpng {}",
+      "libpng {}\n"
+      "libjxl {}",
       release_version(), kCommit.empty() ? "" : fmt::format(" ({})", kCommit), onednn_version(), HOURGLASS_ONNX_VERSION,
-      libjpeg_version(), libpng_version());
+      libjpeg_version(), libpng_version(), libjxl_version());
 }
 
 std::string version_json() {

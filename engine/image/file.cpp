@@ -27,6 +27,13 @@ constexpr std::size_t kReadChunk = std::size_t{1} << 20;
 
 std::string reason(int code) { return std::system_category().message(code); }
 
+// Of what was to be written: what can't be done, and errno.
+[[noreturn]] void fail_to_write(const std::string& name, const char* what, int code) {
+  const std::string message = fmt::format("{}: {}: {}", name, what, reason(code));
+  if (code == ENOSPC || code == EDQUOT) throw NoSpace(message);
+  throw Error(message);
+}
+
 // A file descriptor that closes itself.
 class Descriptor {
  public:
@@ -149,7 +156,7 @@ fs::path named_beside(const Target& target, const std::string& path, const Make&
     if (make(temporary)) return temporary;
     error = errno;
   }
-  fail("{}: cannot create the file: {}", path, reason(error));
+  fail_to_write(path, "cannot create the file", error);
 }
 
 // A new file in the target's folder, with the permissions that any new file gets. It has no name until it is whole, so
@@ -208,7 +215,7 @@ void publish(TemporaryFile& temporary, const Target& target, const std::string& 
     if (errno == EEXIST || ::access(target.path.c_str(), F_OK) == 0) fail_exists(path);
   }
   if (::rename(temporary.path().c_str(), target.path.c_str()) != 0)
-    fail("{}: cannot name the finished file: {}", path, reason(errno));
+    fail_to_write(path, "cannot name the finished file", errno);
   temporary.keep();
 }
 
@@ -283,7 +290,7 @@ void write_to(int descriptor, const std::string& name, std::span<const uint8_t> 
   while (!bytes.empty()) {
     const ssize_t count = ::write(descriptor, bytes.data(), bytes.size());
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail("{}: cannot write: {}", name, reason(errno));
+    if (count < 0) fail_to_write(name, "cannot write", errno);
     bytes = bytes.subspan(static_cast<std::size_t>(count));
   }
 }
@@ -320,11 +327,11 @@ void write_file_atomically(const std::string& path, const std::function<void(con
   Descriptor file(fd);
   keep_mode(target, fd);
   write_all_to(fd, path);
-  if (::fsync(fd) != 0) fail("{}: cannot write: {}", path, reason(errno));
+  if (::fsync(fd) != 0) fail_to_write(path, "cannot write", errno);
   // Where nothing is to be replaced, there is no moment with another name.
   if (unnamed && !target.exists && give_name(fd, target.path)) return sync_folder(target.path);
   if (unnamed) temporary.set_path(name_beside(target, path, fd));
-  if (const int error = file.close()) fail("{}: cannot write: {}", path, reason(error));
+  if (const int error = file.close()) fail_to_write(path, "cannot write", error);
   publish(temporary, target, path, overwrite);
   sync_folder(target.path);
 }

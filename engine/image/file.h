@@ -10,7 +10,15 @@
 #include <string_view>
 #include <vector>
 
+#include "graph/error.h"
+
 namespace hourglass {
+
+// A full disk, or a quota that is used up: what else is to be written there will fail too.
+class NoSpace : public Error {
+ public:
+  using Error::Error;
+};
 
 // A text's bytes, where they lie.
 inline std::span<const uint8_t> bytes_of(std::string_view text) {
@@ -42,7 +50,7 @@ std::vector<uint8_t> read_beginning(const std::string& path, std::size_t most);
 // Writes a temporary file beside `path` and renames it, so that `path` is at all times absent, the old file or the
 // whole new one, also after a power failure; whatever goes wrong, the temporary file is removed. An existing file is
 // replaced only with `overwrite`, and its mode is kept. Devices, pipes and streams are written to directly; a symbolic
-// link's target is replaced, not the link.
+// link's target is replaced, not the link. Throws Error, and NoSpace where that is the reason.
 void write_file_atomically(const std::string& path, std::span<const uint8_t> bytes, bool overwrite);
 // The same of what is too large to be held at once: `produce` gives its bytes to `write`, piece by piece.
 using WriteBytes = std::function<void(std::span<const uint8_t>)>;

@@ -11,6 +11,9 @@
 #include <string_view>
 #include <utility>
 
+#include "engine/image/jpeg.h"
+#include "engine/image/lost_in_jpeg.h"
+
 namespace hourglass::detail {
 namespace {
 
@@ -21,7 +24,6 @@ constexpr auto kXmp = "http://ns.adobe.com/xap/1.0/\0"sv;
 constexpr auto kExtendedXmp = "http://ns.adobe.com/xmp/extension/\0"sv;
 constexpr auto kPhotoshop = "Photoshop 3.0\0"sv;
 constexpr const char* kCommentKeyword = "Comment";
-constexpr const char* kIptcKeyword = "Raw profile type iptc";
 constexpr double kMetresPerInch = 0.0254, kMetresPerCentimetre = 0.01;
 
 struct Free {
@@ -175,28 +177,39 @@ std::vector<uint8_t> bytes_of_profile(const std::string& text) {
 
 }  // namespace
 
+namespace {
+
+// A text as it stands in a JPEG: the mark that each of its segments begins with, and what follows it.
+struct MarkedText {
+  int marker = JPEG_COM;
+  std::string_view mark = {};
+  std::string content;
+  bool goes_on = false;  // where it is longer than a segment
+};
+
+MarkedText marked(const std::string& keyword, const std::string& text) {
+  if (keyword == kXmpKeyword) return {.marker = JPEG_APP0 + 1, .mark = kXmp, .content = text};
+  if (keyword == kIptcKeyword) {
+    const std::vector<uint8_t> bytes = bytes_of_profile(text);
+    return {.marker = JPEG_APP0 + 13, .mark = kPhotoshop, .content = {bytes.begin(), bytes.end()}, .goes_on = true};
+  }
+  return {.content = keyword == kCommentKeyword ? text : keyword + "\n" + text};
+}
+
+std::size_t room_of(const MarkedText& text) { return kMaxSegment - text.mark.size(); }
+
+}  // namespace
+
 std::vector<JpegSegment> text_segments(const Metadata& metadata) {
   std::vector<JpegSegment> segments;
   for (const auto& [keyword, text] : metadata.text) {
-    JpegSegment segment{.marker = JPEG_COM, .content = {}};
-    const auto add = [&](const auto& bytes) {
-      segment.content.insert(segment.content.end(), bytes.begin(), bytes.end());
-    };
-    if (keyword == kXmpKeyword) {
-      segment.marker = JPEG_APP0 + 1;
-      add(kXmp);
-      add(text);
-    } else if (keyword == kIptcKeyword) {
-      const std::vector<uint8_t> bytes = bytes_of_profile(text);
-      if (bytes.empty()) continue;
-      segment.marker = JPEG_APP0 + 13;
-      add(kPhotoshop);
-      add(bytes);
-    } else {
-      if (keyword != kCommentKeyword) add(keyword + "\n");
-      add(text);
+    const MarkedText whole = marked(keyword, text);
+    const std::size_t room = room_of(whole);
+    if (whole.content.size() > room && !whole.goes_on) continue;
+    for (std::size_t at = 0; at < whole.content.size(); at += room) {
+      const std::string part = std::string(whole.mark) + whole.content.substr(at, room);
+      segments.push_back({.marker = whole.marker, .content = {part.begin(), part.end()}});
     }
-    if (segment.content.size() <= kMaxSegment) segments.push_back(std::move(segment));
   }
   return segments;
 }
@@ -224,3 +237,26 @@ Metadata read_metadata(JpegReader& reader, std::vector<std::string>& warnings) {
 }
 
 }  // namespace hourglass::detail
+
+namespace hourglass {
+
+std::vector<std::string> lost_in_jpeg(const Metadata& metadata) {
+  std::vector<std::string> lost;
+  if (metadata.exif.size() > kMaxJpegExif) {
+    lost.push_back(fmt::format("its EXIF block of {} bytes is too long for a JPEG and left out", metadata.exif.size()));
+  }
+  for (const auto& [keyword, text] : metadata.text) {
+    const detail::MarkedText whole = detail::marked(keyword, text);
+    const std::string name = keyword == kXmpKeyword            ? "XMP"
+                             : keyword == kIptcKeyword ? "IPTC"
+                                                               : fmt::format("text '{}'", keyword);
+    if (whole.content.empty() && !text.empty()) {
+      lost.push_back(fmt::format("its {} is damaged and left out", name));
+    } else if (whole.content.size() > detail::room_of(whole) && !whole.goes_on) {
+      lost.push_back(fmt::format("its {} of {} bytes is too long for a JPEG and left out", name, text.size()));
+    }
+  }
+  return lost;
+}
+
+}  // namespace hourglass

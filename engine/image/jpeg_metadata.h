@@ -25,7 +25,8 @@ struct JpegSegment {
 };
 inline constexpr std::size_t kMaxSegment = 65533;
 
-// Of the texts that a JPEG has a place for; what is longer than a segment is left out.
+// Of the texts that a JPEG has a place for; what is longer than a segment is left out, but for Photoshop's block, which
+// goes on in the next ones.
 std::vector<JpegSegment> text_segments(const Metadata& metadata);
 
 // What is damaged is left out and named in `warnings`.

@@ -1,7 +1,8 @@
 // What a photograph's file says beside its pixels, carried unchanged from the input to the output.
 //
 // The orientation stays a tag: the pixels are never rotated, so that a JPEG's coefficients keep their meaning.
-// On the way: JPEG APP1/APP2/JFIF density <-> PNG eXIf/iCCP/pHYs, and XMP, IPTC and comments -> PNG texts.
+// On the way: JPEG APP1/APP2/JFIF density <-> PNG eXIf/iCCP/pHYs, and XMP, IPTC and comments -> PNG texts; of a JPEG
+// XL, boxes (jxl.h).
 #pragma once
 
 #include <cstdint>
@@ -28,6 +29,9 @@ struct Metadata {
 
 // Of the text that holds XMP (Adobe, XMP Specification Part 3).
 inline constexpr const char* kXmpKeyword = "XML:com.adobe.xmp";
+
+// Of the text that holds IPTC, in hexadecimal, as ImageMagick writes it.
+inline constexpr const char* kIptcKeyword = "Raw profile type iptc";
 
 // Of the text that says how hourglass made an image.
 inline constexpr const char* kRecordKeyword = "hourglass";

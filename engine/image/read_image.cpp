@@ -10,6 +10,7 @@
 #include "engine/image/digest.h"
 #include "engine/image/file.h"
 #include "engine/image/jpeg.h"
+#include "engine/image/jxl.h"
 #include "graph/error.h"
 
 namespace hourglass {
@@ -24,6 +25,8 @@ struct Signature {
 using std::string_view_literals::operator""sv;
 
 constexpr auto kJpeg = "\xff\xd8\xff"sv;
+constexpr auto kJxlContainer = "\0\0\0\x0cJXL \r\n\x87\n"sv;
+constexpr auto kJxlCodestream = "\xff\x0a"sv;
 constexpr auto kPng = "\x89PNG\r\n\x1a\n"sv;
 constexpr Signature kOthers[] = {
     {8, "WEBP"sv, "WebP"},
@@ -34,8 +37,6 @@ constexpr Signature kOthers[] = {
     {4, "ftypavif"sv, "AVIF"},
     {4, "ftyphei"sv, "HEIF"},
     {4, "ftypmif1"sv, "HEIF"},
-    {0, "\0\0\0\x0cJXL "sv, "JPEG XL"},
-    {0, "\xff\x0a"sv, "JPEG XL"},
     {0, "\0\0\0\x0cjP  "sv, "JPEG 2000"},
     {0, "%PDF"sv, "PDF"},
     {0, "P5"sv, "PGM"},
@@ -80,8 +81,8 @@ void find_jpeg_size(std::ifstream& file, ImageHeader& header) {
 }
 
 constexpr std::string_view kJpegEndings[] = {".jpg", ".jpeg", ".jpe", ".jfif"};
-constexpr std::string_view kOtherEndings[] = {".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif",
-                                              ".jxl",  ".jp2", ".pdf", ".pgm", ".ppm",  ".pnm",  ".tga"};
+constexpr std::string_view kOtherEndings[] = {".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic",
+                                              ".heif", ".jp2", ".pdf", ".pgm", ".ppm",  ".pnm",  ".tga"};
 
 std::string ending_of(const std::string& path) {
   std::string ending = std::filesystem::path(path).extension().string();
@@ -108,10 +109,11 @@ auto within(const std::string& path, const Function& function) {
 ImageFormat image_format(std::span<const uint8_t> bytes) {
   if (has(bytes, 0, kJpeg)) return ImageFormat::jpeg;
   if (has(bytes, 0, kPng)) return ImageFormat::png;
+  if (has(bytes, 0, kJxlContainer) || has(bytes, 0, kJxlCodestream)) return ImageFormat::jxl;
   for (const Signature& other : kOthers)
     if (has(bytes, other.offset, other.bytes))
-      fail("is a {} file, and only JPEG and PNG can be read; convert it first", other.name);
-  fail("is neither a JPEG nor a PNG file");
+      fail("is a {} file, and only JPEG, PNG and JPEG XL can be read; convert it first", other.name);
+  fail("is neither a JPEG nor a PNG file, nor a JPEG XL");
 }
 
 std::optional<ImageHeader> find_image_header(const std::string& path) {
@@ -124,6 +126,9 @@ std::optional<ImageHeader> find_image_header(const std::string& path) {
     find_jpeg_size(file, header);
   } else if (has(b, 0, kPng)) {
     header = {.format = ImageFormat::png, .width = big_endian(&b[16], 4), .height = big_endian(&b[20], 4)};
+  } else if (has(b, 0, kJxlContainer) || has(b, 0, kJxlCodestream)) {
+    const JxlSize size = read_jxl_size(read_beginning(path, kMetadataWithin));
+    header = {.format = ImageFormat::jxl, .width = size.width, .height = size.height};
   } else {
     return {};
   }
@@ -133,10 +138,31 @@ std::optional<ImageHeader> find_image_header(const std::string& path) {
   return header;
 }
 
+namespace {
+
+Metadata read_metadata(std::span<const uint8_t> bytes) {
+  switch (image_format(bytes)) {
+    case ImageFormat::jpeg: return read_jpeg_metadata(bytes);
+    case ImageFormat::png: return read_png_metadata(bytes);
+    case ImageFormat::jxl: return read_jxl_metadata(bytes);
+  }
+  return {};
+}
+
+DecodedImage decode(std::span<const uint8_t> bytes, std::size_t memory_limit) {
+  switch (image_format(bytes)) {
+    case ImageFormat::jpeg: return decode_jpeg(bytes, memory_limit);
+    case ImageFormat::png: return decode_png(bytes, memory_limit);
+    case ImageFormat::jxl: return decode_jxl(bytes, memory_limit);
+  }
+  return {};
+}
+
+}  // namespace
+
 std::optional<std::string> find_text(std::span<const uint8_t> bytes, std::string_view keyword) {
   try {
-    const bool is_jpeg = image_format(bytes) == ImageFormat::jpeg;
-    for (auto& [name, text] : (is_jpeg ? read_jpeg_metadata(bytes) : read_png_metadata(bytes)).text) {
+    for (auto& [name, text] : read_metadata(bytes).text) {
       if (name == keyword) return std::move(text);
     }
   } catch (const Error&) {  // it is no image, then
@@ -146,8 +172,7 @@ std::optional<std::string> find_text(std::span<const uint8_t> bytes, std::string
 
 DecodedImage decode_image(std::span<const uint8_t> bytes, const std::string& path, std::size_t memory_limit) {
   return within(path, [&] {
-    DecodedImage decoded =
-        image_format(bytes) == ImageFormat::jpeg ? decode_jpeg(bytes, memory_limit) : decode_png(bytes, memory_limit);
+    DecodedImage decoded = decode(bytes, memory_limit);
     decoded.sha256 = sha256_hex(bytes);
     return decoded;
   });
@@ -155,26 +180,34 @@ DecodedImage decode_image(std::span<const uint8_t> bytes, const std::string& pat
 
 DecodedImage read_image(const std::string& path) { return decode_image(read_file(path), path); }
 
+std::string ending_of(ImageFormat format) {
+  return format == ImageFormat::jpeg ? ".jpg" : format == ImageFormat::jxl ? ".jxl" : ".png";
+}
+
+std::string name_of(ImageFormat format) {
+  return format == ImageFormat::jpeg ? "JPEG" : format == ImageFormat::jxl ? "JPEG XL" : "PNG";
+}
+
 ImageFormat format_to_write(const std::string& path) {
   const std::string ending = ending_of(path);
   if (is_in(kJpegEndings, ending)) return ImageFormat::jpeg;
+  if (ending == ending_of(ImageFormat::jxl)) return ImageFormat::jxl;
   if (is_in(kOtherEndings, ending)) {
-    const std::filesystem::path file(path);
-    fail("{}: what is written is a PNG or a JPEG: name it {} or {}", path,
-         std::filesystem::path(file).replace_extension(".png").string(),
-         std::filesystem::path(file).replace_extension(".jpg").string());
+    const auto named = [&](const char* other) { return std::filesystem::path(path).replace_extension(other).string(); };
+    fail("{}: what is written is a PNG, a JPEG or a JPEG XL: name it {}, {} or {}", path, named(".png"), named(".jpg"),
+         named(".jxl"));
   }
   return ImageFormat::png;
 }
 
 void check_ending(const std::string& path, ImageFormat written) {
   const std::string ending = ending_of(path);
-  const bool png = written == ImageFormat::png;
-  if (!is_in(kOtherEndings, ending) && ending != ".png" && !is_in(kJpegEndings, ending)) return;
-  if (png ? ending == ".png" : is_in(kJpegEndings, ending)) return;
+  const bool is_known =
+      is_in(kOtherEndings, ending) || is_in(kJpegEndings, ending) || ending == ".png" || ending == ".jxl";
+  if (!is_known || (!is_in(kOtherEndings, ending) && format_to_write(path) == written)) return;
   std::filesystem::path better = path;
-  fail("{}: what is written is a {}: name it {}", path, png ? "PNG" : "JPEG",
-       better.replace_extension(png ? ".png" : ".jpg").string());
+  fail("{}: what is written is a {}: name it {}", path, name_of(written),
+       better.replace_extension(ending_of(written)).string());
 }
 
 void write_png(const std::string& path, const Image& image, const PngOptions& options, bool overwrite) {

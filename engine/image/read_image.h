@@ -15,7 +15,7 @@
 
 namespace hourglass {
 
-// Throws Error for anything but JPEG and PNG, and names the formats that it knows.
+// Throws Error for anything but JPEG, PNG and JPEG XL, and names the formats that it knows.
 ImageFormat image_format(std::span<const uint8_t> bytes);
 // `path` is put before the errors.
 DecodedImage decode_image(std::span<const uint8_t> bytes, const std::string& path, std::size_t memory_limit = 0);
@@ -26,7 +26,7 @@ struct ImageHeader {
   int64_t width = 0, height = 0;  // 0 where they say no size that makes sense
 };
 
-// Reads no more than it needs. Nothing for what is no JPEG and no PNG, or can't be read.
+// Reads no more than it needs. Nothing for what is no image of these formats, or can't be read.
 std::optional<ImageHeader> find_image_header(const std::string& path);
 
 // So much of a file is enough for find_text().
@@ -39,8 +39,12 @@ std::optional<std::string> find_text(std::span<const uint8_t> bytes, std::string
 // The errors of read_file and decode_image, with the path.
 DecodedImage read_image(const std::string& path);
 
-// The format of an image that is to be written to the path, by its ending: a JPEG for that of one, else a PNG. Throws
-// Error for the ending of a format that is not written.
+// ".jpg", and "JPEG".
+std::string ending_of(ImageFormat format);
+std::string name_of(ImageFormat format);
+
+// The format of an image that is to be written to the path, by its ending: a JPEG or a JPEG XL for that of one, else
+// a PNG. Throws Error for the ending of a format that is not written.
 ImageFormat format_to_write(const std::string& path);
 // Throws Error where the path ends as files of another format do. Call it before long work.
 void check_ending(const std::string& path, ImageFormat written);

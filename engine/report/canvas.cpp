@@ -2,6 +2,7 @@
 
 #include <cairo-svg.h>
 #include <cairo.h>
+#include <fmt/format.h>
 #include <fontconfig/fontconfig.h>
 
 #include <cmath>
@@ -16,6 +17,7 @@ namespace hourglass {
 
 struct Canvas::Handle {
   cairo_t* cairo;
+  std::string* texts = nullptr;  // elements of an SVG, which stand on top of what cairo has drawn
 };
 
 namespace {
@@ -44,7 +46,8 @@ void check(cairo_status_t status, const Extent& extent) {
   }
 }
 
-void draw(const Surface& surface, const Extent& extent, double scale, const Drawing& drawing) {
+void draw(const Surface& surface, const Extent& extent, double scale, const Drawing& drawing,
+          std::string* texts = nullptr) {
   static const FontCaches caches;
   check(cairo_surface_status(surface.get()), extent);
   const std::unique_ptr<cairo_t, Destroy> cairo(cairo_create(surface.get()));
@@ -56,7 +59,7 @@ void draw(const Surface& surface, const Extent& extent, double scale, const Draw
   cairo_font_options_set_antialias(options, CAIRO_ANTIALIAS_GRAY);
   cairo_set_font_options(cairo.get(), options);
   cairo_font_options_destroy(options);
-  Canvas::Handle handle{cairo.get()};
+  Canvas::Handle handle{.cairo = cairo.get(), .texts = texts};
   Canvas canvas(&handle);
   drawing(canvas);
   check(cairo_status(cairo.get()), extent);
@@ -76,6 +79,19 @@ void use(cairo_t* cairo, const Font& font) {
   cairo_select_font_face(cairo, "sans-serif", CAIRO_FONT_SLANT_NORMAL,
                          font.bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
   cairo_set_font_size(cairo, font.size);
+}
+
+// Widths are measured in the first of these that is installed: mostly what "sans-serif" stands for.
+constexpr const char* kSvgFonts = "DejaVu Sans, Verdana, system-ui, sans-serif";
+
+std::string svg_text(const Point& at, const std::string& text, const Font& font, const Color& color, Align align) {
+  const char* anchor = align == Align::start ? "start" : align == Align::middle ? "middle" : "end";
+  const auto part = [](double value) { return std::lround(255 * value); };
+  return fmt::format(
+      "<text x=\"{:.2f}\" y=\"{:.2f}\" font-family=\"{}\" font-size=\"{}\"{} text-anchor=\"{}\" "
+      "fill=\"#{:02x}{:02x}{:02x}\" fill-opacity=\"{}\">{}</text>\n",
+      at.x, at.y, kSvgFonts, font.size, font.bold ? " font-weight=\"bold\"" : "", anchor, part(color.red),
+      part(color.green), part(color.blue), color.alpha, escape_html(text));
 }
 
 void stroke_path(cairo_t* cairo, const Stroke& stroke) {
@@ -140,6 +156,10 @@ void Canvas::dot(const Point& centre, double radius, const Color& color, const S
 }
 
 void Canvas::text(const Point& at, std::string_view text, const Font& font, const Color& color, Align align) {
+  if (handle_->texts != nullptr) {
+    *handle_->texts += svg_text(at, to_utf8(text), font, color, align);
+    return;
+  }
   const double share = align == Align::start ? 0 : align == Align::middle ? 0.5 : 1;
   const double width = share > 0 ? text_width(text, font) : 0;
   use(handle_->cairo, font);
@@ -187,14 +207,14 @@ void Canvas::clipped(const Box& box, const std::function<void()>& draw) {
 }
 
 std::string draw_svg(const Extent& extent, const Drawing& drawing) {
-  std::string text;
+  std::string text, texts;
   const Surface surface(cairo_svg_surface_create_for_stream(append, &text, extent.width, extent.height));
   check(cairo_surface_status(surface.get()), extent);
   cairo_svg_surface_set_document_unit(surface.get(), CAIRO_SVG_UNIT_PX);
-  draw(surface, extent, 1, drawing);
+  draw(surface, extent, 1, drawing, &texts);
   cairo_surface_finish(surface.get());
   check(cairo_surface_status(surface.get()), extent);
-  return text;
+  return text.insert(text.rfind("</svg>"), texts);
 }
 
 Image draw_image(const Extent& extent, double scale, const Drawing& drawing) {

@@ -25,6 +25,7 @@ struct Axis {
   ScaleKind scale = ScaleKind::linear;
   std::optional<double> low = {}, high = {};  // default: the data's
   std::vector<double> ticks = {};             // exactly these; default: nice numbers
+  bool grid = false;                          // of an x axis: lines at its ticks; the y axis always has them
 };
 
 struct Series {
@@ -36,13 +37,15 @@ struct Series {
   Line line = Line::solid;
   bool dots = false;              // at each point
   bool small = false;             // the dots: what is many, or beside the point
+  bool arrow = false;             // half-way along the line, in its direction
   std::optional<int> color = {};  // into Theme::series; default: in the order of the series
 };
 
-// A point that has a name.
+// A point that has a name, with a line to it where that stands apart.
 struct Mark {
   double x = 0, y = 0;
   std::string label = {};
+  bool small = false;  // a step on the way
 };
 
 // A line across the chart at a value of x or y.

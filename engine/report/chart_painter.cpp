@@ -16,8 +16,10 @@ constexpr double kBottom = 46;                  // tick labels and the x axis' l
 constexpr double kTickGap = 7, kNameGap = 9;    // between an axis and its numbers, a line and its name
 constexpr double kDot = 3.2, kSmallDot = 1.8, kMarkDot = 5, kLine = 2;  // radii and width
 constexpr double kSmallRing = 0.4;
-constexpr double kSpread = 5;   // half the bars that end a spread
-constexpr double kSwatch = 20;  // a legend's piece of line
+constexpr double kSmallMark = 2.8;
+constexpr double kSampleStep = 4;  // between the points of a line that labels keep off
+constexpr double kSpread = 5;      // half the bars that end a spread
+constexpr double kSwatch = 20;     // a legend's piece of line
 
 std::string label_of(const Axis& axis) {
   if (axis.unit.empty()) return axis.label;
@@ -149,9 +151,8 @@ void ChartPainter::paint(double left_margin, double right_margin) {
   plot_ = {box_.x + left_margin, top, box_.width - left_margin - right_margin, box_.bottom() - kBottom - top};
   for (const Series& series : chart_.series) {
     lines_.push_back(runs(series));
-    constexpr double kStep = 4;
     for (const std::vector<Point>& run : lines_.back()) {
-      const std::vector<Point> more = sampled(run, kStep);
+      const std::vector<Point> more = sampled(run, kSampleStep);
       points_.insert(points_.end(), more.begin(), more.end());
     }
   }
@@ -161,6 +162,7 @@ void ChartPainter::paint(double left_margin, double right_margin) {
   paint_series();
   if (chart_.names == Names::at_ends) paint_names();
   paint_marks();
+  paint_rule_names();
 }
 
 void ChartPainter::paint_texts() {
@@ -201,6 +203,7 @@ void ChartPainter::paint_axes() {
   for (const Tick& tick : x_.ticks()) {
     const double x = plot_.x + x_.position(tick.value) * plot_.width;
     const double length = tick.label.empty() ? 3 : 5;
+    if (chart_.x.grid && !tick.label.empty()) canvas_.line({x, plot_.y}, {x, plot_.bottom()}, {theme_.grid, 1});
     canvas_.line({x, plot_.bottom()}, {x, plot_.bottom() + length}, {theme_.muted, 1});
     canvas_.text({x, plot_.bottom() + 6 + kText.size}, tick.label, kText, theme_.muted, Align::middle);
   }
@@ -208,23 +211,36 @@ void ChartPainter::paint_axes() {
 
 void ChartPainter::paint_rules() {
   for (const Rule& rule : chart_.rules) {
-    const Stroke stroke{theme_.muted, 1, Line::dashed};
+    const bool upright = rule.of == Rule::Of::x;
+    const double x = plot_.x + x_.position(rule.value) * plot_.width;
+    const double y = plot_.bottom() - y_.position(rule.value) * plot_.height;
+    const Point from = upright ? Point{x, plot_.y} : Point{plot_.x, y};
+    const Point to = upright ? Point{x, plot_.bottom()} : Point{plot_.right(), y};
+    canvas_.line(from, to, {theme_.muted, 1, Line::dashed});
+    // The names of marks keep off the rules as they do off the lines.
+    const std::vector<Point> along = sampled({from, to}, kSampleStep);
+    points_.insert(points_.end(), along.begin(), along.end());
+  }
+}
+
+// They have a whole line to stand at, so they come after the marks' names.
+void ChartPainter::paint_rule_names() {
+  for (const Rule& rule : chart_.rules) {
+    if (rule.label.empty()) continue;
     const double width = canvas_.text_width(rule.label, kText);
     std::vector<Box> places;  // along the line, on both of its sides
     if (rule.of == Rule::Of::x) {
       const double x = plot_.x + x_.position(rule.value) * plot_.width;
-      canvas_.line({x, plot_.y}, {x, plot_.bottom()}, stroke);
       for (double y = plot_.y + 1; y < plot_.bottom() - kText.size; y += kText.size) {
         for (const double left : {x + 5, x - 5 - width}) places.push_back({left, y, width, kText.size});
       }
     } else {
       const double y = plot_.bottom() - y_.position(rule.value) * plot_.height;
-      canvas_.line({plot_.x, y}, {plot_.right(), y}, stroke);
       for (double x = plot_.right() - width; x > plot_.x; x -= kText.size) {
         for (const double top : {y - kText.size - 3, y + 3}) places.push_back({x, top, width, kText.size});
       }
     }
-    if (rule.label.empty() || places.empty()) continue;
+    if (places.empty()) continue;
     const Box label = best_place(places, plot_, taken_, points_);
     canvas_.text({label.x, label.bottom() - 2}, rule.label, kText, theme_.muted);
     taken_.push_back(label);
@@ -245,6 +261,25 @@ void ChartPainter::paint_spread(std::size_t index) {
   }
 }
 
+// Two strokes at the point half-way along the longest piece, turned back from where the line goes there.
+void ChartPainter::paint_arrow(std::size_t index) {
+  constexpr double kStep = 2, kLength = 9, kSpreadAngle = 0.45;  // radians to either side
+  std::vector<Point> longest;
+  for (const std::vector<Point>& run : lines_[index]) {
+    std::vector<Point> points = sampled(run, kStep);
+    if (points.size() > longest.size()) longest = std::move(points);
+  }
+  constexpr std::size_t kLookBack = 6;  // points, so that a wiggle does not turn it
+  const std::size_t middle = longest.size() / 2;
+  if (middle < kLookBack) return;
+  const Point &tip = longest[middle], &before = longest[middle - kLookBack];
+  const double back = std::atan2(before.y - tip.y, before.x - tip.x);
+  for (const double turn : {-kSpreadAngle, kSpreadAngle}) {
+    const Point end{tip.x + kLength * std::cos(back + turn), tip.y + kLength * std::sin(back + turn)};
+    canvas_.line(tip, end, {color(index), kLine});
+  }
+}
+
 void ChartPainter::paint_series() {
   canvas_.clipped({plot_.x, plot_.y - 1, plot_.width, plot_.height + 2}, [&] {
     for (std::size_t i = 0; i < lines_.size(); ++i) {
@@ -252,6 +287,7 @@ void ChartPainter::paint_series() {
         canvas_.polyline(run, {color(i), kLine, chart_.series[i].line});
       }
       paint_spread(i);
+      if (chart_.series[i].arrow) paint_arrow(i);
     }
   });
   for (std::size_t i = 0; i < lines_.size(); ++i) {
@@ -282,18 +318,25 @@ void ChartPainter::paint_names() {
 }
 
 void ChartPainter::paint_marks() {
+  const auto seen = [&](const Mark& mark) { return shown(mark.x, chart_.x.scale) && shown(mark.y, chart_.y.scale); };
   for (const Mark& mark : chart_.marks) {
-    if (!shown(mark.x, chart_.x.scale) || !shown(mark.y, chart_.y.scale)) continue;
+    if (!seen(mark)) continue;
     const Point point = at(mark.x, mark.y);
-    canvas_.dot(point, kMarkDot, theme_.ink, {theme_.paper, 1.5});
-    taken_.push_back({point.x - kMarkDot, point.y - kMarkDot, 2 * kMarkDot, 2 * kMarkDot});
+    const double radius = mark.small ? kSmallMark : kMarkDot;
+    canvas_.dot(point, radius, theme_.ink, {theme_.paper, mark.small ? 1 : 1.5});
+    taken_.push_back({point.x - radius, point.y - radius, 2 * radius, 2 * radius});
   }
   for (const Mark& mark : chart_.marks) {
-    if (!shown(mark.x, chart_.x.scale) || !shown(mark.y, chart_.y.scale)) continue;
-    const Extent size{canvas_.text_width(mark.label, kName), kName.size};
-    const Box box = place_label(at(mark.x, mark.y), size, plot_, taken_, points_);
+    if (!seen(mark)) continue;
+    const Font& font = mark.small ? kText : kName;
+    const Point point = at(mark.x, mark.y);
+    const Extent size{canvas_.text_width(mark.label, font), font.size};
+    const Box box = place_label(point, size, plot_, taken_, points_);
     taken_.push_back(box);
-    canvas_.text({box.x, box.bottom() - 2}, mark.label, kName, theme_.ink);
+    const Point near{std::clamp(point.x, box.x, box.right()), std::clamp(point.y, box.y, box.bottom())};
+    constexpr double kApart = 14;  // further than that, eyes want a line
+    if (std::hypot(near.x - point.x, near.y - point.y) > kApart) canvas_.line(point, near, {theme_.muted, 1});
+    canvas_.text({box.x, box.bottom() - 2}, mark.label, font, mark.small ? theme_.muted : theme_.ink);
   }
 }
 

@@ -33,8 +33,10 @@ class ChartPainter {
   void paint_legend(double baseline);
   void paint_axes();
   void paint_rules();
+  void paint_rule_names();
   void paint_spread(std::size_t index);
   void paint_series();
+  void paint_arrow(std::size_t index);
   void paint_names();
   void paint_marks();
 

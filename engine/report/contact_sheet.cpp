@@ -37,7 +37,8 @@ int columns_for(int panels) {
 
 }  // namespace
 
-Image contact_sheet(std::span<const Panel> panels, const std::string& title, const Theme& theme) {
+Image contact_sheet(std::span<const Panel> panels, const std::string& title, const std::string& note,
+                    const Theme& theme) {
   if (panels.empty()) fail("a contact sheet needs pictures");
   Extent cell{kNarrowest, 0};
   for (const Panel& panel : panels) {
@@ -47,12 +48,14 @@ Image contact_sheet(std::span<const Panel> panels, const std::string& title, con
   }
   const int columns = columns_for(static_cast<int>(panels.size()));
   const int rows = (static_cast<int>(panels.size()) + columns - 1) / columns;
-  const double top = kPadding + (title.empty() ? 0 : kSheetTitle.size + 14);
+  constexpr double kNoteRow = 18;
+  const double top = kPadding + (title.empty() ? 0 : kSheetTitle.size + 14) + (note.empty() ? 0 : kNoteRow);
   const Extent sheet{2 * kPadding + columns * cell.width + (columns - 1) * kGap,
                      top + rows * (cell.height + kCaption) + kPadding / 2};
   return draw_image(sheet, kPixelsPerUnit, [&](Canvas& canvas) {
     canvas.fill({0, 0, sheet.width, sheet.height}, theme.paper);
     canvas.text({kPadding, kPadding + kSheetTitle.size - 2}, title, kSheetTitle, theme.ink);
+    canvas.text({kPadding, kPadding + kSheetTitle.size + kNoteRow - 4}, note, kDetail, theme.muted);
     for (std::size_t i = 0; i < panels.size(); ++i) {
       const auto row = static_cast<double>(static_cast<int>(i) / columns);
       const auto column = static_cast<double>(static_cast<int>(i) % columns);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cctype>
 #include <numeric>
 
 #include "engine/image/file.h"
@@ -61,8 +62,31 @@ std::string data_uri(const Figure& figure, const Theme& theme) {
   return data_uri("image/svg+xml", bytes_of(to_svg(figure, theme)));
 }
 
+// RFC 3986: what is not unreserved, but for the slashes, as %XX.
+std::string file_uri(const std::string& path) {
+  std::string uri = "file://";
+  for (const char c : path) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool plain = std::isalnum(byte) != 0 || std::string_view("-._~/").find(c) != std::string_view::npos;
+    uri += plain && byte < 0x80 ? std::string(1, c) : fmt::format("%{:02X}", byte);
+  }
+  return uri;
+}
+
+void add_result_link(Page& page, const std::string& path) {
+  if (path.empty()) return;
+  const std::string name = escape_html(path);
+  if (path.starts_with('/')) {
+    page.raw("<p class=\"result\">The result: <a href=\"{}\">{}</a></p>\n", file_uri(path), name);
+  } else {
+    page.raw("<p class=\"result\">The result: {}</p>\n", name);
+  }
+}
+
 void add_opening(Page& page, const ReportPage& report) {
   page.raw("<header>\n<h1>{}</h1>\n<p class=\"lead\">{}</p>\n", escape_html(report.title), escape_html(report.lead));
+  for (const std::string& remark : report.remarks) page.raw("<p class=\"lead\">{}</p>\n", escape_html(remark));
+  add_result_link(page, report.result);
   if (const auto& progressing = report.progressing) {
     page.raw(
         "<p class=\"state\" data-written=\"{}\" data-every=\"{:.0f}\"><progress max=\"{}\" value=\"{}\" "
@@ -77,33 +101,57 @@ void add_opening(Page& page, const ReportPage& report) {
     }
     page.verbatim("</dl>\n");
   }
+  for (const auto& [question, answer] : report.explanations) {
+    page.raw("<details class=\"note\"><summary>{}</summary><p>{}</p></details>\n", escape_html(question),
+             escape_html(answer));
+  }
   page.verbatim("</header>\n");
+}
+
+// One of the images of the comparison. All lie on top of each other.
+void add_layer(Page& page, const char* name, const std::string& title, const Picture& picture) {
+  page.raw("<img class=\"{}\" alt=\"The image: {}\" draggable=\"false\" src=\"", name, title);
+  page.verbatim(data_uri(picture));
+  page.verbatim("\">\n");
+}
+
+void add_comparison_bar(Page& page, const ReportPage& report) {
+  page.verbatim(
+      "<div class=\"bar\"><label for=\"share\">Divider</label>"
+      "<input id=\"share\" type=\"range\" min=\"0\" max=\"100\" value=\"50\">");
+  if (report.original) {
+    page.verbatim("<button type=\"button\" id=\"against\" aria-pressed=\"false\">Against the original</button>");
+  }
+  page.verbatim(
+      "<button type=\"button\" id=\"blink\" aria-keyshortcuts=\"b\">Blink</button>"
+      "<span class=\"zoom\" role=\"group\" aria-label=\"Zoom\">");
+  for (const auto& [zoom, name] : {std::pair{"fit", "Fit"}, {"1", "1:1"}, {"2", "2×"}, {"4", "4×"}, {"8", "8×"}}) {
+    page.raw("<button type=\"button\" data-zoom=\"{}\" aria-pressed=\"{}\">{}</button>", zoom,
+             zoom == std::string_view("fit"), name);
+  }
+  page.verbatim("</span></div>\n");
 }
 
 void add_comparison(Page& page, const ReportPage& report) {
   if (!report.before || !report.after) return;
   const std::string before = escape_html(report.before_name), after = escape_html(report.after_name);
   page.raw("<section aria-labelledby=\"compare\">\n<h2 id=\"compare\">{} | {}</h2>\n", before, after);
-  page.verbatim(
-      "<div class=\"bar\"><label for=\"share\">Divider</label>"
-      "<input id=\"share\" type=\"range\" min=\"0\" max=\"100\" value=\"50\">"
-      "<span class=\"zoom\" role=\"group\" aria-label=\"Zoom\">");
-  for (const auto& [zoom, name] : {std::pair{"fit", "Fit"}, {"1", "1:1"}, {"2", "2×"}, {"4", "4×"}, {"8", "8×"}}) {
-    page.raw("<button type=\"button\" data-zoom=\"{}\" aria-pressed=\"{}\">{}</button>", zoom,
-             zoom == std::string_view("fit"), name);
-  }
+  add_comparison_bar(page, report);
   page.raw(
-      "</span></div>\n<div class=\"compare\">\n<div class=\"view\" tabindex=\"0\" aria-label=\"{0} on the left of the "
-      "divider, {1} on its right\">\n<div class=\"stage\" data-width=\"{2}\" data-height=\"{3}\">\n",
+      "<div class=\"compare\">\n<div class=\"view\" role=\"group\" tabindex=\"0\" aria-label=\"{0} on the left of "
+      "the divider, {1} on its right\">\n<div class=\"stage\" data-width=\"{2}\" data-height=\"{3}\">\n",
       before, after, report.before->width, report.before->height);
-  page.raw("<img class=\"before\" alt=\"The image: {}\" draggable=\"false\" src=\"", before);
-  page.verbatim(data_uri(*report.before));
-  page.raw("\">\n<img class=\"after\" alt=\"The image: {}\" draggable=\"false\" src=\"", after);
-  page.verbatim(data_uri(*report.after));
+  add_layer(page, "before", before, *report.before);
+  if (report.original) add_layer(page, "original", "Original", *report.original);
+  add_layer(page, "after", after, *report.after);
   page.raw(
-      "\">\n</div>\n</div>\n<div class=\"divider\"></div>\n<span class=\"tag left\">{}</span>"
-      "<span class=\"tag right\">{}</span>\n</div>\n</section>\n",
+      "</div>\n</div>\n<div class=\"divider\"></div>\n<span class=\"tag left\">{}</span>"
+      "<span class=\"tag right\">{}</span>\n</div>\n",
       before, after);
+  page.verbatim(
+      "<p class=\"note\">Drag the divider; <kbd>b</kbd> blinks between the two, <kbd>+</kbd>, <kbd>-</kbd> and "
+      "<kbd>0</kbd> zoom, as Ctrl with the wheel or two fingers do; drag an enlarged picture to move it.");
+  page.raw(" {}</p>\n</section>\n", escape_html(report.comparison_note));
 }
 
 void add_pictures(Page& page, const std::vector<CaptionedPicture>& pictures, const std::string& heading,
@@ -135,13 +183,27 @@ void add_plots(Page& page, const std::vector<PlotInReport>& plots) {
   page.verbatim("</section>\n");
 }
 
-void add_table(Page& page, const std::string& heading, const Table& table) {
-  if (table.empty()) return;
-  page.raw("<section>\n<h2>{}</h2>\n<table>\n", heading);
+void add_rows(Page& page, const Table& table) {
+  page.verbatim("<table>\n");
   for (const auto& [name, value] : table) {
     page.raw("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", escape_html(name), escape_html(value));
   }
-  page.verbatim("</table>\n</section>\n");
+  page.verbatim("</table>\n");
+}
+
+void add_folded(Page& page, const std::string& heading, const Table& table) {
+  if (table.empty()) return;
+  page.raw("<details>\n<summary>{}</summary>\n", heading);
+  add_rows(page, table);
+  page.verbatim("</details>\n");
+}
+
+void add_settings(Page& page, const ReportPage& report) {
+  if (report.changed.empty() && report.settings.empty()) return;
+  page.verbatim("<section>\n<h2>Settings</h2>\n");
+  if (!report.changed.empty()) add_rows(page, report.changed);
+  add_folded(page, report.changed.empty() ? "All as they come" : "The others, as they come", report.settings);
+  page.verbatim("</section>\n");
 }
 
 void add_timings(Page& page, const ReportPage& report) {
@@ -149,26 +211,25 @@ void add_timings(Page& page, const ReportPage& report) {
   const double total = std::accumulate(report.op_seconds.begin(), report.op_seconds.end(), 0.0,
                                        [](double sum, const auto& entry) { return sum + entry.second; });
   page.raw(
-      "<section>\n<h2>Where an iteration goes</h2>\n<p class=\"note\">One forward and backward pass, {:.1f} ms, by "
-      "operation.</p>\n<table>\n",
+      "<details>\n<summary>Where an iteration goes</summary>\n<p class=\"note\">One forward and backward pass, {:.1f} "
+      "ms, by operation.</p>\n<div class=\"scroll\"><table class=\"times\">\n",
       total * 1e3);
   for (const auto& [op, seconds] : report.op_seconds) {
     const double percent = total > 0 ? 100 * seconds / total : 0;
     page.raw(
         "<tr><th scope=\"row\">{}</th><td class=\"number\">{:.2f} ms</td><td class=\"number\">{:.1f} %</td>"
-        "<td style=\"width:55%\"><span class=\"share\" style=\"width:{:.1f}%\"></span></td></tr>\n",
+        "<td class=\"shares\"><span class=\"share\" style=\"width:{:.1f}%\"></span></td></tr>\n",
         escape_html(op), seconds * 1e3, percent, percent);
   }
-  page.verbatim("</table>\n</section>\n");
+  page.verbatim("</table></div>\n</details>\n");
 }
 
 void add_command(Page& page, const ReportPage& report) {
   if (report.command.empty()) return;
   page.raw(
-      "<section>\n<h2>Once more</h2>\n<p class=\"note\">The same command on the same machine gives the same "
-      "bytes.</p>\n"
+      "<section>\n<h2>Once more</h2>\n<p class=\"note\">{}</p>\n"
       "<pre id=\"command\">{}</pre>\n<button type=\"button\" id=\"copy\">Copy</button>\n</section>\n",
-      escape_html(report.command));
+      escape_html(report.command_note), escape_html(report.command));
 }
 
 }  // namespace
@@ -198,10 +259,8 @@ std::string to_html(const ReportPage& report) {
       "original. Here is a piece that is half as large as in the photograph.",
       "grid small");
   add_pictures(page, report.snapshots, "On the way", "The network's average as it came into being.", "grid small");
-  page.verbatim("<div class=\"columns\">\n");
-  add_table(page, "Settings", report.settings);
-  add_table(page, "Machine", report.machine);
-  page.verbatim("</div>\n");
+  add_settings(page, report);
+  add_folded(page, "Machine", report.machine);
   add_timings(page, report);
   add_command(page, report);
   detail::add_end(page, report.footer, "report.js");

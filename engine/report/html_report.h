@@ -48,15 +48,21 @@ using Table = std::vector<std::pair<std::string, std::string>>;
 struct ReportPage {
   std::string title = {};                          // the input's name
   std::string lead = {};                           // what was done, in a sentence
+  std::vector<std::string> remarks = {};           // what came of it, for somebody who knows no decibel
+  std::string result = {};                         // the path of the result's file; a link where it is absolute
   std::optional<Progressing> progressing = {};     // absent when the run has ended
   Table facts = {};                                // the numbers that matter
+  Table explanations = {};                         // of the words in them: a question, and the answer behind it
   std::optional<Picture> before = {}, after = {};  // of the same size
+  std::optional<Picture> original = {};            // of that size too, to be seen in the place of `before`
   std::string before_name = "before", after_name = "after";
   std::vector<CaptionedPicture> maps = {}, snapshots = {}, lesson = {};
   std::vector<PlotInReport> plots = {};
-  Table settings = {}, machine = {};
+  std::string comparison_note = {};                             // of how the two are shown
+  Table changed = {}, settings = {}, machine = {};              // settings: those that were asked for, and the others
   std::vector<std::pair<std::string, double>> op_seconds = {};  // of one iteration, slowest first
-  std::string command = {};                                     // repeats the run
+  std::string command = {};                                     // repeats the run, as a shell reads it
+  std::string command_note = {};
   std::string footer = {};
   std::string summary = {};  // JSON for programs, of what an index shows of the run; not shown here
 };

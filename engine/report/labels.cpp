@@ -59,7 +59,7 @@ Box best_place(const std::vector<Box>& places, const Box& area, const std::vecto
 Box place_label(const Point& beside, const Extent& label, const Box& area, const std::vector<Box>& taken,
                 const std::vector<Point>& points) {
   std::vector<Box> places;
-  for (const double gap : {9.0, 22.0}) {
+  for (const double gap : {9.0, 22.0, 38.0, 60.0}) {
     const double right = beside.x + gap, left = beside.x - gap - label.width, x = beside.x - label.width / 2;
     const double above = beside.y - gap - label.height, below = beside.y + gap, y = beside.y - label.height / 2;
     for (const Point& corner : {Point{right, y}, Point{right, above}, Point{right, below}, Point{left, y},

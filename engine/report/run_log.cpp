@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/image/metrics.h"
 #include "graph/error.h"
 
 namespace hourglass {
@@ -63,27 +64,64 @@ std::optional<int64_t> RunCourse::best() const {
   return std::max_element(original.begin(), original.end()) - original.begin() + 1;
 }
 
-Figure trend_figure(const RunLog& log, const std::string& title, const std::string& note) {
+void add_result(RunEnds& ends, const Image& input, const Image& original, const Image& result) {
+  ends.ended = true;
+  ends.result_psnr = psnr(result, original);
+  ends.result_to_input = psnr(result, input);
+}
+
+namespace {
+
+// Whether the finished result is a point of its own: the average as it was kept lies where the line ends.
+bool is_apart(const RunLog& log, const RunEnds& ends) {
+  if (!ends.result_psnr || log.runs.empty() || log.runs.front().original.empty()) return false;
+  const RunCourse& run = log.runs.front();
+  constexpr double kSame = 0.005;  // dB
+  const double kept = run.original[index_of(std::max<int64_t>(run.kept, 1))];
+  return log.runs.size() > 1 || std::abs(*ends.result_psnr - kept) > kSame;
+}
+
+Chart loss_chart(const Axis& iterations) {
+  return {
+      .title = "Loss",
+      .x = iterations,
+      .y = {.label = "mean of squares", .unit = "intensities from 0 to 1, logarithmic scale", .scale = ScaleKind::log},
+      .height = 260};
+}
+
+}  // namespace
+
+Figure trend_figure(const RunLog& log, const std::string& title, const std::string& note, const RunEnds& ends) {
   Figure figure{.title = title, .note = note};
   const Axis iterations{.label = "iteration", .low = 0};
-  Chart loss{.title = "Loss",
-             .x = iterations,
-             .y = {.label = "energy", .unit = "1 = white", .scale = ScaleKind::log},
-             .height = 260};
+  Chart loss = loss_chart(iterations);
   Chart psnr{
-      .title = "PSNR of the network's average", .x = iterations, .y = {.label = "PSNR", .unit = "dB"}, .series = {}};
+      .title = "PSNR of the outputs' average", .x = iterations, .y = {.label = "PSNR", .unit = "dB"}, .series = {}};
   // One name for the lines of all runs.
-  const auto name = [&](const RunCourse& run, const char* text) { return &run == &log.runs.front() ? text : ""; };
+  const auto name = [&](const RunCourse& run, const std::string& text) {
+    return &run == &log.runs.front() ? text : std::string();
+  };
   constexpr int kLossColor = 3;
   for (const RunCourse& run : log.runs) {
     loss.series.push_back({.x = run.iteration, .y = run.loss, .color = kLossColor});
-    psnr.series.push_back({.name = name(run, "to the input"), .x = run.iteration, .y = run.degraded, .color = 0});
-    if (run.original.empty()) continue;
-    psnr.series.push_back({.name = name(run, "to the original"), .x = run.iteration, .y = run.original, .color = 1});
+    // Dashed and on top, it shows where the two are the same.
+    if (!run.original.empty()) {
+      psnr.series.push_back({.name = name(run, "to the original"), .x = run.iteration, .y = run.original, .color = 1});
+    }
+    psnr.series.push_back({.name = name(run, "to " + ends.input),
+                           .x = run.iteration,
+                           .y = run.degraded,
+                           .line = run.original.empty() ? Line::solid : Line::dashed,
+                           .color = 0});
+  }
+  if (ends.input_psnr) {
+    psnr.rules.push_back({.of = Rule::Of::y,
+                          .value = *ends.input_psnr,
+                          .label = fmt::format("{} to the original: {:.2f} dB", ends.input, *ends.input_psnr)});
   }
   if (log.runs.size() == 1) {
     const RunCourse& run = log.runs.front();
-    if (run.kept > 0) {
+    if (run.kept > 0 && ends.ended) {
       const Rule stop{.of = Rule::Of::x, .value = static_cast<double>(run.kept), .label = "stop"};
       loss.rules.push_back(stop);
       psnr.rules.push_back(stop);
@@ -91,47 +129,96 @@ Figure trend_figure(const RunLog& log, const std::string& title, const std::stri
     if (const std::optional<int64_t> best = run.best()) {
       const double value = run.original[index_of(*best)];
       psnr.marks.push_back(
-          {.x = static_cast<double>(*best), .y = value, .label = fmt::format("best {:.2f} dB", value)});
+          {.x = static_cast<double>(*best), .y = value, .label = fmt::format("best average {:.2f} dB", value)});
     }
+  }
+  if (is_apart(log, ends)) {
+    psnr.marks.push_back({.x = log.runs.front().iteration.back(),
+                          .y = *ends.result_psnr,
+                          .label = fmt::format("{} {:.2f} dB", ends.result, *ends.result_psnr)});
   }
   figure.charts = {std::move(loss), std::move(psnr)};
   return figure;
 }
 
-Figure path_figure(const RunLog& log, const std::string& title, const std::string& note, double degraded_psnr) {
+namespace {
+
+// The run's way in the plane of the two distances, in grey levels.
+struct Way {
+  std::vector<double> to_input, to_original;
+  int64_t stop = 0, best = 0;  // iterations
+  bool ended = false;
+
+  [[nodiscard]] Mark mark(int64_t iteration, const std::string& label, bool small = false) const {
+    return {.x = to_input[index_of(iteration)], .y = to_original[index_of(iteration)], .label = label, .small = small};
+  }
+};
+
+Way way_of(const RunCourse& run, bool ended) {
+  Way way{.to_input = {}, .to_original = {}, .best = *run.best(), .ended = ended};
+  for (std::size_t i = 0; i < run.original.size(); ++i) {
+    way.to_input.push_back(rms_255(run.degraded[i]));
+    way.to_original.push_back(rms_255(run.original[i]));
+  }
+  const auto last = static_cast<int64_t>(run.original.size());
+  way.stop = ended && run.kept > 0 ? run.kept : last;
+  return way;
+}
+
+// The way from iteration `first` on, counting from 1, with what is marked on it.
+Chart way_chart(const Way& way, int64_t first, const RunEnds& ends, bool apart, ScaleKind scale) {
+  const std::string suffix = scale == ScaleKind::log ? ", logarithmic scale" : "";
+  Chart chart{.x = {.label = "distance to " + ends.input, .unit = "rms, grey levels" + suffix, .scale = scale},
+              .y = {.label = "distance to the original", .unit = "rms, grey levels" + suffix, .scale = scale},
+              .height = 380};
+  chart.x.grid = true;
+  const auto from = [&](const std::vector<double>& values) {
+    return std::vector<double>(values.begin() + static_cast<std::ptrdiff_t>(index_of(first)), values.end());
+  };
+  chart.series.push_back({.x = from(way.to_input), .y = from(way.to_original), .arrow = true});
+  if (ends.input_psnr) {
+    chart.rules.push_back({.of = Rule::Of::y,
+                           .value = rms_255(*ends.input_psnr),
+                           .label = fmt::format("{} itself: {:.2f} dB", ends.input, *ends.input_psnr)});
+  }
+  if (first == 1 && way.stop > 1) chart.marks.push_back(way.mark(1, "iteration 1"));
+  const std::string stop = way.ended ? "stop" : "now";
+  if (way.best == way.stop) {
+    chart.marks.push_back(way.mark(way.stop, fmt::format("{} and best, {}", stop, way.stop)));
+  } else {
+    chart.marks.push_back(way.mark(way.stop, fmt::format("{}, {}", stop, way.stop)));
+    if (way.best > first) chart.marks.push_back(way.mark(way.best, fmt::format("best, {}", way.best)));
+  }
+  if (apart && ends.result_to_input) {
+    const double x = rms_255(*ends.result_to_input), y = rms_255(*ends.result_psnr);
+    const Mark end = way.mark(way.stop, {});
+    chart.series.push_back({.x = {end.x, x}, .y = {end.y, y}, .line = Line::dashed, .color = 1});
+    chart.series.back().arrow = true;
+    chart.marks.push_back({.x = x, .y = y, .label = fmt::format("{} {:.2f} dB", ends.result, *ends.result_psnr)});
+  }
+  for (int64_t power = 10; power < way.stop; power *= 10) {
+    if (power > first && power != way.best) chart.marks.push_back(way.mark(power, fmt::format("{}", power), true));
+  }
+  return chart;
+}
+
+}  // namespace
+
+Figure path_figure(const RunLog& log, const std::string& title, const std::string& note, const RunEnds& ends) {
   Figure figure{.title = title, .note = note};
   if (log.runs.empty() || log.runs.front().original.empty()) return figure;
-  const RunCourse& run = log.runs.front();
-  std::vector<double> x, y;
-  for (std::size_t i = 0; i < run.original.size(); ++i) {
-    x.push_back(rms_255(run.degraded[i]));
-    y.push_back(rms_255(run.original[i]));
-  }
-  const auto last = static_cast<int64_t>(x.size());
-  const int64_t stop = run.kept > 0 ? run.kept : last, best = *run.best();
-  const auto mark = [&](int64_t iteration, const std::string& label) {
-    return Mark{.x = x[index_of(iteration)], .y = y[index_of(iteration)], .label = label};
-  };
-  const Rule degraded{.of = Rule::Of::y, .value = rms_255(degraded_psnr), .label = "the degraded image itself"};
-  const Axis to_degraded{.label = "distance to the degraded image", .unit = "rms, grey levels"};
-  const Axis to_original{.label = "distance to the original", .unit = "rms, grey levels"};
+  const Way way = way_of(log.runs.front(), ends.ended);
+  const bool apart = is_apart(log, ends);
+  figure.charts.push_back(way_chart(way, 1, ends, apart, ScaleKind::log));
+  figure.charts.back().title = "The whole way, from noise";
 
-  Chart whole{.title = "From noise", .x = to_degraded, .y = to_original, .rules = {degraded}, .height = 380};
-  whole.x.scale = whole.y.scale = ScaleKind::log;
-  whole.series.push_back({.x = x, .y = y});
-  whole.marks = {mark(1, "start"), mark(stop, best == stop ? "stop, best" : "stop")};
-  if (best != stop) whole.marks.push_back(mark(best, "best"));
-  figure.charts.push_back(whole);
-
-  // All that comes after it is first about as near to the original as it ever gets.
+  // All that comes after the way is first about as near to the original as it ever gets.
   constexpr double kNear = 1.3;
-  const auto near = std::find_if(y.begin(), y.end(), [&](double d) { return d <= kNear * y[index_of(best)]; });
-  const auto first = near - y.begin();
-  Chart close{.title = "Near the original", .x = to_degraded, .y = to_original, .rules = {degraded}, .height = 380};
-  close.series.push_back({.x = {x.begin() + first, x.end()}, .y = {y.begin() + first, y.end()}});
-  if (stop > first) close.marks.push_back(mark(stop, fmt::format("stop: iteration {}", stop)));
-  if (best != stop) close.marks.push_back(mark(best, fmt::format("best: iteration {}", best)));
-  figure.charts.push_back(std::move(close));
+  const double near = kNear * way.to_original[index_of(way.best)];
+  const auto first = std::find_if(way.to_original.begin(), way.to_original.end(), [&](double d) { return d <= near; }) -
+                     way.to_original.begin() + 1;
+  figure.charts.push_back(way_chart(way, first, ends, apart, ScaleKind::linear));
+  figure.charts.back().title = fmt::format("From iteration {} on, enlarged", first);
   return figure;
 }
 

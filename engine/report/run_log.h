@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
+#include "engine/image/image.h"
 #include "engine/report/chart.h"
 #include "engine/restore/restore.h"
 #include "engine/train/archive.h"
@@ -31,14 +33,28 @@ struct RunLog {
   void load(const Archive& archive);
 };
 
-// The loss, and the PSNR to the degraded image and the original, over the iterations, a line for each run. Stop and
-// best are marked where there is one run.
-Figure trend_figure(const RunLog& log, const std::string& title, const std::string& note);
+// What a run is about, and what it has come to: the lines and points of its plots beside the iterations.
+struct RunEnds {
+  std::string input = "the JPEG";              // what the input is called
+  std::optional<double> input_psnr = {};       // of the input to the original, dB; where that is known
+  bool ended = false;                          // otherwise the iteration that is kept is still the last one
+  std::string result = "restored";             // what the finished result is called
+  std::optional<double> result_psnr = {};      // of it to the original
+  std::optional<double> result_to_input = {};  // its PSNR to the input
+};
 
-// The first run's way through image space: the distance to the degraded image against that to the original, with the
-// start, the stop and the best point marked, and a line at the degraded image's own distance to the original.
-// degraded_psnr: of the degraded image to the original.
-Figure path_figure(const RunLog& log, const std::string& title, const std::string& note, double degraded_psnr);
+// The run has ended with this result; all images are of the same size.
+void add_result(RunEnds& ends, const Image& input, const Image& original, const Image& result);
+
+// The loss, and the PSNR to the input and the original, over the iterations, a line for each run, and a line at the
+// input's own PSNR. Stop and best are marked where there is one run, and the finished result where it is another image
+// than the last average.
+Figure trend_figure(const RunLog& log, const std::string& title, const std::string& note, const RunEnds& ends);
+
+// The first run's way through image space: the distance to the input against that to the original, with powers of ten
+// of the iterations, the start, the stop, the best point and the finished result marked, and a line at the input's own
+// distance to the original. Without charts where the original is not known.
+Figure path_figure(const RunLog& log, const std::string& title, const std::string& note, const RunEnds& ends);
 
 // The root mean square difference, in grey levels, that a PSNR stands for.
 double rms_255(double psnr);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "engine/restore/jpeg_part.h"
 #include "ops/simd/restoration_loops.h"
 
 namespace hourglass {
@@ -107,37 +108,15 @@ struct Strip {
 };
 
 int64_t strips_of(const JpegCoefficients& file) {
-  const int64_t unit = 8 * file.max_v_sampling;
+  const int64_t unit = mcu_height(file);
   return (file.height + unit - 1) / unit;
 }
 
 Strip strip_of(const JpegCoefficients& file, int64_t index) {
-  const int64_t unit = 8 * file.max_v_sampling;
-  Strip strip{.first = index * unit, .height = std::min(unit, file.height - index * unit), .file = {}};
-  strip.file = {.width = file.width,
-                .height = strip.height,
-                .color = file.color,
-                .max_h_sampling = file.max_h_sampling,
-                .max_v_sampling = file.max_v_sampling,
-                .components = {},
-                .warnings = {}};
-  for (const JpegComponent& whole : file.components) {
-    const int64_t begin = index * whole.v_sampling;
-    const int64_t end = std::min(begin + whole.v_sampling, whole.height_in_blocks);
-    JpegComponent part{.h_sampling = whole.h_sampling,
-                       .v_sampling = whole.v_sampling,
-                       .width = whole.width,
-                       .height = std::min(whole.height - begin * 8, int64_t{8} * whole.v_sampling),
-                       .width_in_blocks = whole.width_in_blocks,
-                       .height_in_blocks = end - begin,
-                       .blocks_w = whole.blocks_w,
-                       .blocks_h = end - begin,
-                       .quantization = whole.quantization,
-                       .coefficients = {}};
-    part.coefficients.assign(whole.block(begin, 0), whole.block(begin, 0) + (end - begin) * whole.blocks_w * 64);
-    strip.file.components.push_back(std::move(part));
-  }
-  return strip;
+  const int64_t unit = mcu_height(file), first = index * unit, height = std::min(unit, file.height - first);
+  return {.first = first,
+          .height = height,
+          .file = part_of(file, {.x = 0, .y = first, .width = file.width, .height = height})};
 }
 
 // Rows [first, first + height) of the image.
@@ -280,13 +259,12 @@ void to_posterior_mean(std::vector<Plane>& planes, const JpegModel& model, doubl
   }
 }
 
-Image to_consistent(const Image& image, const JpegModel& model, int levels) {
-  Image result = image;
+Image to_consistent(Image image, const JpegModel& model, int levels) {
   for_each_strip(image, model, [&](const Image& rows, const JpegModel& part, const Strip& strip) {
     CellCheck check;
-    put_rows(move_into_cells(rows, part, levels, check), strip.first, result);
+    put_rows(move_into_cells(rows, part, levels, check), strip.first, image);
   });
-  return result;
+  return image;
 }
 
 CellCheck check_consistent(const Image& image, const JpegModel& model, int levels) {

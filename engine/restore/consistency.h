@@ -42,7 +42,7 @@ CellCheck check_cells(const Image& image, const JpegModel& model);
 // Alternates the cells with [0, 1] and, for levels > 0, with rounding to that many steps (255 or 65535), and returns
 // the iterate for which most coefficients come out as in the file, for each row of MCUs by itself. Its values lie in
 // [0, 1], on the grid of levels.
-Image to_consistent(const Image& image, const JpegModel& model, int levels);
+Image to_consistent(Image image, const JpegModel& model, int levels);
 // check_cells() of that, without the image.
 CellCheck check_consistent(const Image& image, const JpegModel& model, int levels);
 

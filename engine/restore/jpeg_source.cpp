@@ -11,12 +11,12 @@
 namespace hourglass {
 namespace {
 
-// from + weight (to - from)
-Image blended(const Image& from, const Image& to, double weight) {
-  Image result = from;
+// to = from + weight (to - from)
+void blend_in(const Image& from, double weight, Image& to) {
   const auto w = static_cast<float>(weight);
-  for (std::size_t i = 0; i < result.pixels.size(); ++i) result.pixels[i] += w * (to.pixels[i] - from.pixels[i]);
-  return result;
+  for (std::size_t i = 0; i < to.pixels.size(); ++i) {
+    to.pixels[i] = from.pixels[i] + w * (to.pixels[i] - from.pixels[i]);
+  }
 }
 
 // The picture with the part in its place, from y and x on. A gray part is luma; in a picture in colour it takes the
@@ -39,13 +39,11 @@ Image with_part(Image picture, const Image& part, int64_t y, int64_t x) {
 
 }  // namespace
 
-Finished finish_in_cells(const Image& restored, const Image& decoded, const JpegModel& model,
-                         const CellsOptions& options) {
-  const Image softened = options.strength == 1 ? Image() : blended(decoded, restored, options.strength);
-  const Image& image = options.strength == 1 ? restored : softened;
+Finished finish_in_cells(Image restored, const Image& decoded, const JpegModel& model, const CellsOptions& options) {
+  if (options.strength != 1) blend_in(decoded, options.strength, restored);
   CellShares shares;
-  shares.exact = check_consistent(image, model, 0).share();
-  Finished finished{.image = to_consistent(image, model, options.levels), .cells = {}};
+  shares.exact = check_consistent(restored, model, 0).share();
+  Finished finished{.image = to_consistent(std::move(restored), model, options.levels), .cells = {}};
   shares.rounded = check_cells(finished.image, model).share();
   finished.cells = shares;
   return finished;
@@ -71,18 +69,18 @@ Image JpegSource::filter(const Advance& advance) {
   };
   if (is_part()) {
     const JpegModel model(file_);
-    const Image filtered = filter_jpeg(picture_, picture_, model, {}, part(0, around));
-    surroundings_ = finish_in_cells(filtered, picture_, model, {.levels = options_.levels}).image;
+    Image filtered = filter_jpeg(picture_, picture_, model, {}, part(0, around));
+    surroundings_ = finish_in_cells(std::move(filtered), picture_, model, {.levels = options_.levels}).image;
     if (ended) return decoded();
   }
   return filter_jpeg(decoded(), decoded(), model_, {}, part(around, 1));
 }
 
-Finished JpegSource::finish(const Image& restored) const {
-  if (!is_part()) return finish_in_cells(restored, decoded(), model_, options_);
-  const Image part = finish_in_cells(restored, decoded(), model_, {.levels = options_.levels}).image;
+Finished JpegSource::finish(Image restored) const {
+  if (!is_part()) return finish_in_cells(std::move(restored), decoded(), model_, options_);
+  const Image part = finish_in_cells(std::move(restored), decoded(), model_, {.levels = options_.levels}).image;
   Image picture = with_part(surroundings_, part, first_->y, first_->x);
-  if (options_.strength != 1) picture = blended(picture_, picture, options_.strength);
+  if (options_.strength != 1) blend_in(picture_, options_.strength, picture);
   clamp(picture);
   const auto steps = static_cast<float>(options_.levels);
   for (float& value : picture.pixels) value = std::round(value * steps) / steps;

@@ -28,8 +28,7 @@ struct CellsOptions {
 
 // What the filter leaves (or a fit, or a lesson) as a result: decoded + strength (restored - decoded), moved into the
 // file's cells, on the grid of the levels. A blend of two pictures that lie in the cells lies in them too.
-Finished finish_in_cells(const Image& restored, const Image& decoded, const JpegModel& model,
-                         const CellsOptions& options);
+Finished finish_in_cells(Image restored, const Image& decoded, const JpegModel& model, const CellsOptions& options);
 
 // Bytes that a source of a picture that was compressed twice holds besides filter_memory() or learn_memory(): the first
 // file and its pixels, and what they are set into.
@@ -52,7 +51,7 @@ class JpegSource {
   [[nodiscard]] const Image& decoded() const { return first_ == nullptr ? picture_ : first_decoded_; }
   // Of what has been restored from decoded(), the picture. To be called after filter(). A picture that was compressed
   // twice lies in no cells of the file, and none are counted.
-  [[nodiscard]] Finished finish(const Image& restored) const;
+  [[nodiscard]] Finished finish(Image restored) const;
 
  private:
   const JpegCoefficients& file_;

@@ -208,25 +208,44 @@ void scatter(const float* from, float scale, float* to, int64_t stride) {
   }
 }
 
-// Weighted sums of patches over rows [first, first + height) of the image.
-struct Sums {
-  int64_t first = 0;
-  std::vector<Plane> values;  // one per component
-  Plane weights;              // of the patch whose upper left corner this is
+// Columns of a plane whose rows don't compete for the same lines of a cache: an odd number of lines of 64 bytes, where
+// widths as 2048 or 4096 have all rows of a patch in one set.
+int64_t spread(int64_t width) { return ((width + 15) / 16 | 1) * 16; }
 
-  Sums(std::size_t planes, int64_t width, int64_t first_, int64_t height)
-      : first(first_), values(planes, Plane(width, height)), weights(width, height) {}
+// Rows [first, first + rows) of several planes.
+class Window {
+ public:
+  Window(std::size_t planes, int64_t width, int64_t most_rows)
+      : width_(width), planes_(planes, Plane(spread(width), most_rows)) {}
 
-  void add(const Sums& part) {
-    const auto offset = (part.first - first) * weights.width;
-    const auto onto = [&](const Plane& from, Plane& to) {
-      for (std::size_t i = 0; i < from.samples.size(); ++i) {
-        to.samples[static_cast<std::size_t>(offset) + i] += from.samples[i];
-      }
-    };
-    for (std::size_t p = 0; p < values.size(); ++p) onto(part.values[p], values[p]);
-    onto(part.weights, weights);
+  void copy(std::span<const Plane> from, int64_t first, int64_t rows) {
+    move_to(first, rows);
+    for (std::size_t p = 0; p < planes_.size(); ++p) {
+      for (int64_t y = 0; y < rows; ++y) std::copy_n(from[p].row(first + y), width_, planes_[p].row(y));
+    }
   }
+  void clear(int64_t first, int64_t rows) {
+    move_to(first, rows);
+    for (Plane& plane : planes_) std::fill_n(plane.samples.begin(), rows * plane.width, 0.0F);
+  }
+  void add_to(std::vector<Plane>& sums) const {
+    for (std::size_t p = 0; p < planes_.size(); ++p) {
+      for (int64_t y = 0; y < rows_; ++y) {
+        const float* from = planes_[p].row(y);
+        float* to = sums[p].row(first_ + y);
+        for (int64_t x = 0; x < width_; ++x) to[x] += from[x];
+      }
+    }
+  }
+
+  [[nodiscard]] int64_t stride() const { return planes_.empty() ? 0 : planes_[0].width; }
+  // Of the image's row y.
+  [[nodiscard]] float* at(std::size_t plane, int64_t y, int64_t x) { return planes_[plane].row(y - first_) + x; }
+
+ private:
+  void move_to(int64_t first, int64_t rows) { first_ = first, rows_ = rows; }
+  int64_t width_, first_ = 0, rows_ = 0;
+  std::vector<Plane> planes_;
 };
 
 // out[i] = sum of the kPatchSide values before and at i, where there are so many.
@@ -257,7 +276,7 @@ PatchGroups find_groups(const Plane& guide, const PatchGrid& grid, const std::fu
     fail("nonlocal Bayes needs {0}x{0} pixels, not {1}x{2}", kPatchSide, guide.width, guide.height);
   }
   // Whole vectors are compared, to the right of the last patch too.
-  Plane plane(guide.width + kPatchSide + kMostLanes, guide.height);
+  Plane plane(spread(guide.width + kPatchSide + kMostLanes), guide.height);
   for (int64_t y = 0; y < guide.height; ++y) std::copy_n(guide.row(y), guide.width, plane.row(y));
   PatchGroups result{.width = guide.width,
                      .height = guide.height,
@@ -299,49 +318,67 @@ bool guided_bayes(std::vector<Plane>& planes, std::span<const Plane> guide, cons
     if (!(sigma > 0)) fail("nonlocal Bayes needs noise above 0, not {}", sigma);
   }
   const int64_t width = groups.width, height = groups.height;
-  Sums totals(planes.size(), width, 0, height);
+  // Weighted sums of patches, and of the weights, each where the patch's upper left corner is.
+  std::vector<Plane> totals(planes.size(), Plane(width, height)), weights(1, Plane(width, height));
   // A band of references reaches kRadius rows beyond itself, so it has sums of its own; they are added in order.
   const auto rows = static_cast<int64_t>(groups.ys.size());
   const int64_t bands = (rows + kRowsPerBand - 1) / kRowsPerBand;
+  struct Band {
+    std::size_t begin, end;    // rows of references
+    int64_t first, most_rows;  // of the image
+  };
+  const auto band_at = [&](int64_t index) {
+    const auto begin = static_cast<std::size_t>(index * kRowsPerBand);
+    const auto end = static_cast<std::size_t>(std::min(rows, (index + 1) * kRowsPerBand));
+    const int64_t first = std::max<int64_t>(0, groups.ys[begin] - kRadius);
+    return Band{.begin = begin,
+                .end = end,
+                .first = first,
+                .most_rows = std::min(height, groups.ys[end - 1] + kRadius + kPatchSide) - first};
+  };
+  int64_t most_rows = 0;
+  for (int64_t index = 0; index < bands; ++index) most_rows = std::max(most_rows, band_at(index).most_rows);
   std::atomic<bool> ended = false;
 #pragma omp parallel
   {
     Workspace work(loops, planes.size(), groups.members);
+    Window noisy(planes.size(), width, most_rows), clean(guide.size(), width, most_rows);
+    Window sums(planes.size(), width, most_rows), sums_of_weights(1, width, most_rows);
+    const int64_t stride = noisy.stride();
 #pragma omp for ordered schedule(dynamic, 1)
-    for (int64_t band = 0; band < bands; ++band) {
-      const auto begin = static_cast<std::size_t>(band * kRowsPerBand);
-      const auto end = static_cast<std::size_t>(std::min(rows, (band + 1) * kRowsPerBand));
-      const int64_t first = std::max<int64_t>(0, groups.ys[begin] - kRadius);
-      const int64_t last = std::min(height, groups.ys[end - 1] + kRadius + kPatchSide);
-      Sums sums(planes.size(), width, first, last - first);
-      for (std::size_t r = begin; r < end && !ended; ++r) {
+    for (int64_t index = 0; index < bands; ++index) {
+      const Band band = band_at(index);
+      noisy.copy(planes, band.first, band.most_rows);
+      clean.copy(guide, band.first, band.most_rows);
+      sums.clear(band.first, band.most_rows);
+      sums_of_weights.clear(band.first, band.most_rows);
+      for (std::size_t r = band.begin; r < band.end && !ended; ++r) {
         for (std::size_t c = 0; c < groups.xs.size(); ++c) {
           const std::span<const PatchGroups::Offset> group = groups.group(r, c);
           const int64_t y = groups.ys[r], x = groups.xs[c];
           for (int64_t k = 0; k < groups.members; ++k) {
             const PatchGroups::Offset offset = group[static_cast<std::size_t>(k)];
-            const int64_t at = (y + offset.y) * width + x + offset.x;
             for (std::size_t p = 0; p < planes.size(); ++p) {
               const auto scale = static_cast<float>(1 / sigmas[p]);
-              gather(planes[p].samples.data() + at, width, scale, work.patch(k, p));
-              if (!guide.empty()) gather(guide[p].samples.data() + at, width, scale, work.guide(k, p));
+              gather(noisy.at(p, y + offset.y, x + offset.x), stride, scale, work.patch(k, p));
+              if (!guide.empty()) gather(clean.at(p, y + offset.y, x + offset.x), stride, scale, work.guide(k, p));
             }
           }
           const float weight = guide.empty() ? work.clean() : work.clean_guided();
           for (int64_t k = 0; k < groups.members; ++k) {
             const PatchGroups::Offset offset = group[static_cast<std::size_t>(k)];
-            const int64_t at = (y - first + offset.y) * width + x + offset.x;
             for (std::size_t p = 0; p < planes.size(); ++p) {
-              scatter(work.patch(k, p), weight * static_cast<float>(sigmas[p]), sums.values[p].samples.data() + at,
-                      width);
+              scatter(work.patch(k, p), weight * static_cast<float>(sigmas[p]), sums.at(p, y + offset.y, x + offset.x),
+                      stride);
             }
-            sums.weights.samples[static_cast<std::size_t>(at)] += weight;
+            *sums_of_weights.at(0, y + offset.y, x + offset.x) += weight;
           }
         }
       }
 #pragma omp ordered
       {
-        totals.add(sums);
+        sums.add_to(totals);
+        sums_of_weights.add_to(weights);
         if (stop && stop()) ended = true;
       }
     }
@@ -353,17 +390,17 @@ bool guided_bayes(std::vector<Plane>& planes, std::span<const Plane> guide, cons
     std::vector<float> row(static_cast<std::size_t>(width));
 #pragma omp for schedule(static)
     for (int64_t y = 0; y < height; ++y) {
-      sum_behind(totals.weights.row(y), width, row.data());
-      std::copy(row.begin(), row.end(), totals.weights.row(y));
+      sum_behind(weights[0].row(y), width, row.data());
+      std::copy(row.begin(), row.end(), weights[0].row(y));
     }
 #pragma omp for schedule(static)
     for (int64_t y = 0; y < height; ++y) {
       std::fill(row.begin(), row.end(), 0.0F);
       for (int64_t k = std::max<int64_t>(0, y - kPatchSide + 1); k <= y; ++k) {
-        add_row(totals.weights.row(k), width, row.data());
+        add_row(weights[0].row(k), width, row.data());
       }
       for (std::size_t p = 0; p < planes.size(); ++p) {
-        divide_row(totals.values[p].row(y), row.data(), width, planes[p].row(y));
+        divide_row(totals[p].row(y), row.data(), width, planes[p].row(y));
       }
     }
   }

@@ -105,7 +105,7 @@ TEST_CASE("arguments that make no command are refused with a reason and the help
   CHECK(example.refusal({"try"}) == "INPUT is required\nTry 'program try --help'.");
   CHECK(example.refusal({"fly"}) == "there is no command or option 'fly'\nTry 'program --help'.");
   CHECK(example.refusal({"try", "in", "--noise=-1"}).starts_with("--noise: expected a number above 0, got -1\n"));
-  CHECK(example.refusal({"try", "in", "--threads", "9"}).starts_with("--threads: Value 9 not in range 1 to 8\n"));
+  CHECK(example.refusal({"try", "in", "--threads", "9"}).starts_with("--threads: 9 is not between 1 and 8\n"));
   CHECK(example.refusal({"try", "in", "--name", "x"}).starts_with("--name: x not in {small,large}\n"));
   CHECK(example.refusal({"try", "in", "--drop", "x"}).starts_with("Could not convert: --drop = x\n"));
   // A choice wants exactly one, and what goes with the one does not go with the other.

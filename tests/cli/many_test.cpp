@@ -1,5 +1,6 @@
 // Several files in one run, end to end.
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <signal.h>  // kill is POSIX
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,9 +16,12 @@
 #include <thread>
 
 #include "engine/cli/child_process.h"
+#include "engine/cli/report_index.h"
 #include "engine/image/file.h"
 #include "engine/image/jpeg.h"
 #include "engine/image/png.h"
+#include "engine/image/read_image.h"
+#include "engine/runtime/affinity.h"
 #include "tests/cli/run.h"
 #include "tests/temporary_folder.h"
 
@@ -390,6 +394,177 @@ TEST_CASE("results may be JPEGs, which are kept and passed over like PNGs") {
   CHECK(filter({folder / "photos", "-r"}).err.find("3 files: 3 restored (") != std::string::npos);
 }
 
+TEST_CASE("a folder below that can't be read is named, and the rest is done") {
+  const TemporaryFolder folder;
+  const std::string photos = folder / "photos", results = folder / "results";
+  fill(photos);
+  // Whoever the tests run as: so deep that its path is too long for the system.
+  const int top = ::open(photos.c_str(), O_RDONLY | O_DIRECTORY);
+  const std::string name(250, 'd');
+  int at = top;
+  for (int depth = 0; depth < 20; ++depth) {
+    REQUIRE(::mkdirat(at, name.c_str(), 0777) == 0);
+    const int next = ::openat(at, name.c_str(), O_RDONLY | O_DIRECTORY);
+    ::close(at);
+    at = next;
+  }
+  ::close(at);
+  const Run result = filter({photos, "-r", "--output-dir", results, "--manifest", folder / "log"});
+  CAPTURE(result.err);
+  CHECK(result.exit_code == 3);
+  CHECK(result.err.find(name + ": cannot read the folder: File name too long") != std::string::npos);
+  CHECK(result.err.find("3 files: 3 restored, 1 folder unreadable (") != std::string::npos);
+  CHECK(content(results).size() == 3);
+  const std::vector<nlohmann::json> objects = objects_of(text_of(folder / "log"));
+  REQUIRE(objects.size() == 4);
+  CHECK(objects[0]["status"] == "failed");
+  CHECK(objects[0]["error"].get<std::string>().find("cannot read the folder") != std::string::npos);
+}
+
+TEST_CASE("a full disk ends the run with one error, and the same command goes on") {
+  const TemporaryFolder folder;
+  const std::string photos = folder / "photos", results = folder / "results";
+  for (int i = 0; i < 4; ++i) save_jpeg(photos + "/" + std::to_string(i) + ".jpg", 64 - 8 * i);
+  fs::create_directories(results);
+  fs::create_symlink("/dev/full", results + "/1.restored.png");
+  const auto command = [&] {
+    return filter({photos, "-r", "--output-dir", results, "--jobs", "1", "--force", "--manifest", folder / "log"});
+  };
+  const Run full = command();
+  CAPTURE(full.err);
+  CHECK(full.exit_code == 1);
+  const std::string reason = "No space left on device";
+  CHECK(full.err.find("hourglass: " + results + "/1.restored.png: cannot write: " + reason) != std::string::npos);
+  CHECK(full.err.find(reason) == full.err.rfind(reason));
+  CHECK(full.err.find("4 files: 1 restored, 3 not done (") != std::string::npos);
+  CHECK(full.err.find("the same command goes on") != std::string::npos);
+  CHECK(!fs::exists(results + "/2.restored.png"));
+  CHECK(objects_of(text_of(folder / "log")).size() == 1);
+  fs::remove(results + "/1.restored.png");
+  const Run on = command();
+  CHECK(on.exit_code == 0);
+  CHECK(on.err.find("4 files: 3 restored, 1 kept as it was (") != std::string::npos);
+}
+
+TEST_CASE("two runs of one command at once do each file once, and both end well") {
+  const TemporaryFolder folder;
+  const std::string photos = folder / "photos", results = folder / "results";
+  for (uint32_t i = 0; i < 4; ++i) save_jpeg(photos + "/" + std::to_string(i) + ".jpg", 96, i);
+  const auto command = [&](const std::string& log) {
+    return run({"restore", photos, "-r", "--output-dir", results, "--lessons", "8", "--threads", "1", "--jobs", "1",
+                "--manifest", log});
+  };
+  Run other;
+  std::thread second([&] { other = command(folder / "2"); });
+  const Run first = command(folder / "1");
+  second.join();
+  CAPTURE(first.err);
+  CAPTURE(other.err);
+  CHECK(first.exit_code == 0);
+  CHECK(other.exit_code == 0);
+  CHECK(content(results).size() == 4);
+  Names done;
+  for (const char* log : {"1", "2"}) {
+    std::set<std::string> told;
+    for (const nlohmann::json& object : objects_of(text_of(folder / log))) {
+      CHECK(object["status"] != "failed");
+      CHECK(told.insert(object["input"]).second);
+      if (object["status"] == "done") done.push_back(object["input"]);
+    }
+    CHECK(told.size() == 4);
+  }
+  std::sort(done.begin(), done.end());
+  CHECK(done == Names{photos + "/0.jpg", photos + "/1.jpg", photos + "/2.jpg", photos + "/3.jpg"});
+}
+
+TEST_CASE("the manifests of all shards are put together, and so is the index of their pages") {
+  const TemporaryFolder folder;
+  const std::string photos = folder / "photos", results = folder / "results", pages = folder / "pages";
+  fill(photos);
+  std::ofstream(photos + "/cut.jpg", std::ios::binary) << text_of(photos + "/b.jpg").substr(0, 300);
+  for (const char* shard : {"1/2", "2/2"}) {
+    filter({photos, "-r", "--output-dir", results, "--shard", shard, "--manifest",
+            folder / (std::string("log") + shard[0]), "--report", pages});
+  }
+  CHECK(!fs::exists(pages + "/index.html"));
+  const Run report = run({"report", folder / "log1", folder / "log2", "-o", folder / "all", "--index", pages});
+  CAPTURE(report.err);
+  CHECK(report.exit_code == 3);
+  CHECK(report.out == "4 files: 3 done, 1 failed\n");
+  CHECK(report.err.find("failed: " + photos + "/cut.jpg: ") != std::string::npos);
+  CHECK(objects_of(text_of(folder / "all")).size() == 4);
+  const std::string index = text_of(pages + "/index.html");
+  for (const char* part : {"href=\"a.html\"", "href=\"b.html\"", "href=\"below/c.html\"", "of which 1 failed"}) {
+    CAPTURE(part);
+    CHECK(index.find(part) != std::string::npos);
+  }
+  check_fails(run({"report", folder / "log1", "-o", folder / "all"}), 1, "all: exists already");
+  check_fails(run({"report", photos + "/notes.txt"}), 1, "is no manifest");
+  check_fails(run({"report", folder / "log1", "--index", photos + "/a.jpg"}), 1, "is no folder of --report");
+
+  // Done again with success, and told of what is there although the line was lost.
+  fs::remove(photos + "/cut.jpg");
+  save_jpeg(photos + "/cut.jpg", 24, 4);
+  fs::remove(folder / "log1");
+  CHECK(filter({photos, "-r", "--output-dir", results, "--manifest", folder / "log1", "--report", pages}).exit_code ==
+        0);
+  std::map<std::string, int> count;
+  for (const nlohmann::json& object : objects_of(text_of(folder / "log1"))) ++count[object["status"]];
+  CHECK(count == std::map<std::string, int>{{"done", 1}, {"kept", 3}});
+  CHECK(filter({photos, "-r", "--output-dir", results, "--manifest", folder / "log1", "--report", pages}).exit_code ==
+        0);
+  CHECK(objects_of(text_of(folder / "log1")).size() == 4);
+  const Run again = run({"report", folder / "log2", folder / "log1", "--json"});
+  CHECK(again.exit_code == 0);
+  CHECK(nlohmann::json::parse(again.out) == nlohmann::json{{"files", 4}, {"done", 4}, {"failed", 0}});
+  std::ofstream(folder / "log2", std::ios::app) << R"({"status":"do)";
+  CHECK(run({"report", folder / "log2"}).err.find("1 line left out") != std::string::npos);
+}
+
+TEST_CASE("an index of thousands has smaller pictures, so that its size is bounded") {
+  const TemporaryFolder folder;
+  const std::string pages = folder / "pages";
+  save_jpeg(folder / "photos/a.jpg", 200);
+  REQUIRE(filter({folder / "photos", "-r", "--report", pages}).exit_code == 0);
+  const auto index_of = [&](std::size_t files) {
+    const cli::ReportedFile file{.name = "a.jpg", .page = "a.html", .failure = {}};
+    cli::write_report_index(pages, std::vector<cli::ReportedFile>(files, file));
+    return text_of(pages + "/index.html");
+  };
+  const auto pictures = [](const std::string& html) {
+    std::size_t count = 0;
+    for (std::size_t at = 0; (at = html.find("<img ", at)) != std::string::npos; ++at) ++count;
+    return count;
+  };
+  const std::string few = index_of(2), many = index_of(1001), thousands = index_of(3001);
+  CHECK(pictures(few) == 6);
+  CHECK(pictures(many) == 1001);
+  CHECK(pictures(thousands) == 3001);
+  CHECK(many.size() / 1001 < few.size() / 2);
+  CHECK(thousands.size() / 3001 < 2500);  // bytes for each
+  CHECK(many.find("the results alone") != std::string::npos);
+  CHECK(few.find("the results alone") == std::string::npos);
+}
+
+TEST_CASE("results may be JPEG XLs, lossless and with the record, and earlier ones are no inputs") {
+  const TemporaryFolder folder;
+  fill(folder / "photos");
+  for (const char* said : {"3 files: 3 restored (", "3 files: 0 restored, 3 kept as they were ("}) {
+    const Run result = filter({folder / "photos", "-r", "--format", "jxl"});
+    CAPTURE(result.err);
+    CHECK(result.exit_code == 0);
+    CHECK(result.err.find(said) != std::string::npos);
+  }
+  const std::string jxl = folder / "photos/below/c.restored.jxl", png = folder / "photos/below/c.restored.png";
+  REQUIRE(fs::exists(jxl));
+  CHECK(filter({folder / "photos", "-r", "--format", "jxl", "--bit-depth", "16"}).exit_code == 3);
+  check_fails(filter({folder / "photos", "-r", "--format", "jxl", "--quality", "90"}), 1, "--quality: belongs to");
+  CHECK(filter({folder / "photos", "-r"}).err.find("3 files: 3 restored (") != std::string::npos);
+  CHECK(read_image(jxl).image.pixels == read_image(png).image.pixels);
+  CHECK(filter({folder / "photos/a.jpg", folder / "photos/a.restored.jxl", "--format", "jxl"})
+            .err.find("1 kept as it was") != std::string::npos);
+}
+
 TEST_CASE("what a single run has left before its end is done again, and counts of threads make no difference unasked") {
   const TemporaryFolder folder;
   const std::string photos = folder / "photos", input = photos + "/a.jpg", output = photos + "/a.restored.png";
@@ -456,6 +631,51 @@ TEST_CASE("a process that others have ended is begun once more, alone, and told 
   CHECK(killed == 2);
   CHECK(result.exit_code == 0);
   CHECK(result.err.find("2 files: 2 restored") != std::string::npos);
+}
+
+TEST_CASE("files at once that are bound to CPUs have some of their own each") {
+  const CpuSet usable = affinity_cpus();
+  if (usable.size() < 2) {
+    MESSAGE("two files at once can't have a CPU each here");
+    return;
+  }
+  const TemporaryFolder folder;
+  const std::string photos = folder / "photos";
+  for (uint32_t i = 0; i < 4; ++i) save_jpeg(photos + "/" + std::to_string(i) + ".jpg", 16, i);
+  const Names command{"restore", photos,   "-r",    "--method",  "fit", "--iterations",
+                      "200",     "--bind", "cores", "--threads", "1"};
+  const auto allowed = [](const std::string& process) {
+    std::ifstream status("/proc/" + process + "/status");
+    for (std::string line; std::getline(status, line);) {
+      if (line.starts_with("Cpus_allowed_list:")) return line.substr(line.find_last_of("\t ") + 1);
+    }
+    return std::string();
+  };
+  std::map<std::string, std::string> cpus;  // of each process, once it is bound to one alone
+  std::set<std::string> together;           // of two at the same time
+  bool shared = false;
+  Names two = command;
+  two.insert(two.end(), {"--jobs", "2"});
+  const Run result = run_and_signal_when(two, SIGCONT, [&] {
+    std::set<std::string> now;
+    for (const std::string& child : children_of_children()) {
+      const std::string list = allowed(child);
+      if (list.empty() || list.find_first_not_of("0123456789") != std::string::npos) continue;
+      cpus[child] = list;
+      shared = !now.insert(list).second || shared;
+    }
+    if (now.size() > together.size()) together = now;
+    return together.size() == 2 && cpus.size() > 2;  // and the third has taken the place of one that has ended
+  });
+  CAPTURE(result.err);
+  CHECK(result.exit_code == 0);
+  CHECK(cpus.size() > 2);
+  CHECK(together.size() == 2);
+  CHECK_FALSE(shared);
+  Names many = command;
+  many.insert(many.end(), {"--output-dir", folder / "more", "--jobs", std::to_string(usable.size() + 1)});
+  for (uint32_t i = 4; i < usable.size() + 1; ++i) save_jpeg(photos + "/" + std::to_string(i) + ".jpg", 16, i);
+  check_fails(run(many), 1, "CPUs of their own, and there are " + std::to_string(usable.size()));
 }
 
 TEST_CASE("the time of the input is kept where that is asked for") {

@@ -44,6 +44,9 @@ TEST_CASE("all libraries, with versions and licences, and the same list as a bil
       CHECK(one.at("home").get<std::string>().starts_with("http"));
     }
   }
+  // What only some builds have is listed where they have it.
+  const bool has_hwloc = run({"bench", "machine"}).out.find("built without hwloc") == std::string::npos;
+  CHECK((run({"--version", "--json"}).out.find("\"hwloc\"") != std::string::npos) == has_hwloc);
   const TemporaryFolder folder;
   REQUIRE(run({"help", "--write", folder.string()}).exit_code == 0);
   std::ifstream file(folder / "doc/hourglass/hourglass.cdx.json");
@@ -71,7 +74,7 @@ TEST_CASE("an empty argument is refused, wherever it stands") {
 TEST_CASE("versions of the program and its libraries") {
   const Run version = run({"--version"});
   CHECK(version.exit_code == 0);
-  for (const std::string name : {"hourglass ", "oneDNN ", "ONNX ", "libjpeg-turbo ", "libpng "}) {
+  for (const std::string name : {"hourglass ", "oneDNN ", "ONNX ", "libjpeg-turbo ", "libpng ", "libjxl "}) {
     const auto at = version.out.find(name);
     REQUIRE(at != std::string::npos);
     const char first = version.out.at(at + name.size());

@@ -46,10 +46,56 @@ addEventListener('load', async () => {
   result.cut75 = cut() / stage.clientWidth;
   result.slider75 = Number(slider.value);
   result.focusable = [slider, view].every((element) => { element.focus(); return document.activeElement === element; });
+  const key = (name) => document.dispatchEvent(new KeyboardEvent('keydown', {key: name}));
+  // What lies at a point of the view, in pixels of the image.
+  const seenAt = (x, y) => [x + view.scrollLeft - stage.offsetLeft, y + view.scrollTop - stage.offsetTop]
+      .map((value) => value / stage.clientWidth * after.naturalWidth);
+  const apart = (a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]);
   const fit = stage.clientWidth;
+  const middle = () => seenAt(view.clientWidth / 2, view.clientHeight / 2);
+  const middleBefore = middle();
   document.querySelector('[data-zoom="8"]').click();
   await pause();
   result.zoomed = stage.clientWidth;
+  result.middleMoved = apart(middle(), middleBefore);
+  // The wheel with Ctrl, as a touch pad's pinch, keeps what is under the pointer.
+  const at = {x: 0.3 * view.clientWidth, y: 0.4 * view.clientHeight}, under = seenAt(at.x, at.y);
+  const corner = view.getBoundingClientRect();
+  view.dispatchEvent(new WheelEvent('wheel', {deltaY: -100, ctrlKey: true, cancelable: true,
+                                              clientX: corner.left + at.x, clientY: corner.top + at.y}));
+  await pause();
+  result.wheelled = stage.clientWidth / result.zoomed;
+  result.underMoved = apart(seenAt(at.x, at.y), under);
+  // Enlarged, dragging moves the image, but for the divider's surroundings.
+  const scrolled = view.scrollLeft;
+  view.setPointerCapture = () => {};
+  const pointer = (kind, x) => view.dispatchEvent(new PointerEvent(kind, {
+    clientX: corner.left + x, clientY: corner.top + 20, pointerId: 1, bubbles: true}));
+  pointer('pointerdown', 200);
+  pointer('pointermove', 160);
+  pointer('pointerup', 160);
+  await pause();
+  result.panned = view.scrollLeft - scrolled;
+  result.panCut = Number(slider.value);
+  document.querySelector('[data-zoom="8"]').click();
+  await pause();
+  // Blinking shows one of the two alone.
+  const widthOf = (name) => getComputedStyle(document.querySelector(name)).display;
+  key('b');
+  await pause();
+  result.blinkBefore = widthOf('.stage .after');
+  key('b');
+  await pause();
+  result.blinkAfter = getComputedStyle(after).clipPath + ' ' + widthOf('.stage .after');
+  key('Escape');
+  await pause();
+  result.blinkEnded = getComputedStyle(after).clipPath;
+  document.getElementById('against').click();
+  await pause();
+  result.against = getComputedStyle(document.querySelector('.original')).visibility +
+      document.querySelector('.tag.left').textContent;
+  document.getElementById('against').click();
+  result.role = view.getAttribute('role');
   result.natural = after.naturalWidth;
   view.scrollTo(100, 0);
   view.dispatchEvent(new Event('scroll'));  // its own waits for a frame, and nothing is drawn here
@@ -62,7 +108,10 @@ addEventListener('load', async () => {
   result.paper = getComputedStyle(document.body).backgroundColor;
   const plot = document.querySelector('picture');
   result.plotIsDark = plot.querySelector('img').currentSrc === plot.querySelector('source').srcset;
+  document.querySelectorAll('details').forEach((one) => { one.open = true; });
+  await pause();
   result.overflow = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+  result.width = innerWidth;
   result.requests = performance.getEntriesByType('resource').filter((entry) => !entry.name.startsWith('data:')).length;
   result.problems = problems;
   const out = document.createElement('pre');
@@ -82,9 +131,9 @@ def make_report(program, image, folder):
     return report.read_text(encoding="utf-8")
 
 
-def open_page(chromium, page, folder, dark):
+def open_page(chromium, page, folder, dark, width=1200):
     """(what the page found out about itself, what the console said)"""
-    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--window-size=1200,900",
+    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--window-size={width},900",
                f"--user-data-dir={folder / 'profile'}", "--no-first-run", "--disable-background-networking",
                "--virtual-time-budget=10000", f"--blink-settings=preferredColorScheme={0 if dark else 1}"]
     done = subprocess.run([chromium, *options, "--dump-dom", page.as_uri()], capture_output=True, text=True,
@@ -138,10 +187,28 @@ def check(result, console, dark):
         "back to fit": near(result["again"], 0, 1),
         "the colour scheme": result["dark"] == dark and result["plotIsDark"] == dark,
         "paper": result["paper"] == ("rgb(22, 25, 29)" if dark else "rgb(255, 255, 255)"),
+        "zoom keeps the middle": result["middleMoved"] < 2,
+        "the wheel with Ctrl enlarges": result["wheelled"] > 1.3,
+        "the wheel keeps what it points at": result["underMoved"] < 1,
+        "an enlarged image is dragged": near(result["panned"], 40, 2) and near(result["panCut"], 75, 1),
+        "b shows what was before": result["blinkBefore"] == "none",
+        "b again what came after": result["blinkAfter"] == "none block",
+        "Escape shows both": result["blinkEnded"].startswith("inset("),
+        "against the original": result["against"] == "visibleOriginal",
+        "the view is a group": result["role"] == "group",
         "no sideways scrolling": result["overflow"] <= 0,
         "no requests": result["requests"] == 0,
     }
     return [name for name, holds in expected.items() if not holds]
+
+
+def fits_a_telephone(chromium, folder):
+    """Whether the page that use_page() has left needs no sideways scrolling on a narrow screen."""
+    result, _ = open_page(chromium, folder / "watched.html", folder, dark=False, width=400)
+    if result["width"] > 520 or result["overflow"] > 0:
+        print(f"narrow: wrong: {result['overflow']} pixels too wide for {result['width']}")
+        return False
+    return True
 
 
 def main():
@@ -151,7 +218,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         text = make_report(sys.argv[1], sys.argv[2], folder)
-        failed = not use_page(chromium, text, USE, folder, check)
+        failed = not use_page(chromium, text, USE, folder, check) or not fits_a_telephone(chromium, folder)
     print("failed" if failed else "the report works in light and dark")
     sys.exit(failed)
 

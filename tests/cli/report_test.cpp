@@ -2,6 +2,8 @@
 #include <doctest/doctest.h>
 #include <signal.h>  // SIGKILL
 
+#include <filesystem>
+
 #include "engine/image/file.h"
 #include "engine/image/jpeg.h"
 #include "engine/image/read_image.h"
@@ -35,12 +37,19 @@ TEST_CASE("a finished run's report holds its parts, and no longer refreshes itse
   CHECK_CONTAINS(html, "<h1>a &lt;b&gt;&amp;&#39;c.jpg</h1>");
   CHECK(html.find("a <b>") == std::string::npos);
   CHECK_CONTAINS(html, "PSNR to the original");
-  CHECK_CONTAINS(html, "The JPEG&#39;s cells.");
+  // All coefficients come out as in the file: a sentence, and no map of where they don't.
+  CHECK_CONTAINS(html, "the result gives the very numbers that stand in the file");
+  CHECK(html.find("The JPEG&#39;s cells.") == std::string::npos);
+  CHECK_CONTAINS(html, "The result: <a href=\"file:///");
+  CHECK_CONTAINS(html, "<b>the result</b>");
+  CHECK_CONTAINS(html, "What are these decibels?");
   CHECK_CONTAINS(html, "<b>iteration 10</b>");
   CHECK_CONTAINS(html, "ConvGradWeights");
   CHECK_CONTAINS(html, "<th scope=\"row\">iterations</th><td>12</td>");
   CHECK_CONTAINS(html, "hourglass restore &#39;");
   CHECK_CONTAINS(html, "--iterations 12");
+  CHECK_CONTAINS(html, "cd " + std::filesystem::current_path().string() + " &amp;&amp;\n");
+  CHECK_CONTAINS(html, " --force");
   CHECK(html.find("data-written=") == std::string::npos);
   // The result is in it, byte by byte as far as pixels go.
   CHECK(read_image(folder / "out.png").image.width == 32);
@@ -62,8 +71,20 @@ TEST_CASE("a run that goes on has a live report; killed, it leaves a whole one")
   CHECK(result.exit_code == 128 + SIGKILL);
   const std::string html = text_of(report);
   CHECK_CONTAINS(html, "data-written=\"");
-  CHECK_CONTAINS(html, " of 10000000, at most about ");
+  CHECK_CONTAINS(html, " of 10000000, about ");
   CHECK(html.ends_with("</html>\n"));
+}
+
+TEST_CASE("a report shows a photograph upright, as viewers do") {
+  const TemporaryFolder folder;
+  const std::string input = folder / "in.jpg", report = folder / "report.html";
+  Metadata metadata;
+  metadata.exif = make_exif(true, 6);
+  write_file_atomically(input, encode_jpeg(make_picture(48, 24, 3), {.quality = 10, .metadata = &metadata}), false);
+  REQUIRE(run({"restore", input, "--fast", "--threads", "1", "--report", report}).exit_code == 0);
+  CHECK_CONTAINS(text_of(report), "data-width=\"24\" data-height=\"48\"");
+  // The file itself keeps its pixels as they lay.
+  CHECK(read_image(folder / "in.restored.png").image.width == 48);
 }
 
 TEST_CASE("a report that can't be rewritten is no reason to end a run") {

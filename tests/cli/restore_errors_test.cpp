@@ -135,7 +135,7 @@ TEST_CASE_FIXTURE(Fixture, "restore refuses images that it can't read") {
 
 TEST_CASE_FIXTURE(Fixture, "restore refuses outputs that are called what they are not, and dangling links") {
   fails({input, "-o", folder / "clean.webp"}, 1,
-        {"clean.webp: what is written is a PNG or a JPEG: name it " + folder / "clean.png"});
+        {"clean.webp: what is written is a PNG, a JPEG or a JPEG XL: name it " + folder / "clean.png"});
   fails({input, "-o", folder / "clean.v2.TIFF"}, 1, {"name it " + folder / "clean.v2.png"});
   std::filesystem::create_symlink("nowhere.png", folder / "link.png");
   for (const bool force : {false, true}) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "engine/cli/commands.h"
+#include "engine/image/jxl.h"
 #include "engine/image/npy.h"
 #include "engine/image/png.h"
 #include "engine/restore/restoration.h"
@@ -83,6 +84,17 @@ void add_pngs(const Folder& folder) {
                                                     .palette = {0, 1, 2, 9, 8, 7, 50, 60, 70, 1, 1, 1},
                                                     .palette_alpha = {255, 255}}));
   folder.put("opaque", test::encode_raw_png(1, 1, {{1, 2, 3, 255}}, {.color_type = 6, .bit_depth = 8}));
+}
+
+void add_jxls(const Folder& folder) {
+  const Image gray = test::make_picture(7, 5, 1), color = test::make_picture(5, 4, 3);
+  Metadata metadata;
+  metadata.exif = test::make_exif(true, 6);
+  metadata.text = {{"Comment", "seen"}, {kXmpKeyword, "<x:xmpmeta/>"}};
+  for (const int depth : {8, 16}) {
+    folder.put("gray_" + std::to_string(depth), encode_jxl(gray, {.bit_depth = depth}));
+    folder.put("color_" + std::to_string(depth), encode_jxl(color, {.bit_depth = depth, .metadata = &metadata}));
+  }
 }
 
 void add_arrays(const Folder& folder) {
@@ -198,6 +210,7 @@ int main(int argc, char** argv) {
   add_jpegs({root / "jpeg"});
   add_jpegs({root / "restore"});
   add_pngs({root / "png"});
+  add_jxls({root / "jxl"});
   add_arrays({root / "npy"});
   add_checkpoints({root / "checkpoint"});
   add_degradations({root / "degradation"});

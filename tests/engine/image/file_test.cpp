@@ -198,7 +198,7 @@ TEST_CASE("the format is told by the content, not by the name") {
     CHECK_CONTAINS(text, message);
     CHECK_CONTAINS(text, folder / "other");
   };
-  refuses("GIF89a....", "is a GIF file, and only JPEG and PNG can be read");
+  refuses("GIF89a....", "is a GIF file, and only JPEG, PNG and JPEG XL can be read");
   refuses("RIFF\x10\x20\x30\x40WEBPVP8 ", "WebP");
   refuses("hello", "neither a JPEG nor a PNG");
   refuses("\xff", "neither a JPEG nor a PNG");

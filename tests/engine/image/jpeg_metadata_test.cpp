@@ -1,6 +1,10 @@
 // What a JPEG says beside its pixels, as far as our own encoder does not write it.
+#include <fmt/format.h>
+
 #include <string>
 
+#include "engine/image/jpeg.h"
+#include "engine/image/lost_in_jpeg.h"
 #include "engine/image/png.h"
 #include "tests/engine/image/fixtures.h"
 
@@ -120,6 +124,34 @@ TEST_CASE("of Photoshop's block stays whose the photograph is") {
     CHECK_CONTAINS(decoded.warnings.at(0), "Photoshop block (IPTC) is damaged");
     CHECK_CONTAINS(text_of(decoded.metadata, "Raw profile type iptc"), "      18\n");
   }
+}
+
+TEST_CASE("IPTC that is longer than a segment comes through a JPEG whole; what can't is named") {
+  Metadata metadata;
+  const std::size_t size = 150000;
+  std::string iptc = fmt::format("\niptc\n{:8}", size);
+  for (std::size_t i = 0; i < size; ++i) {
+    // One resource (8BIM, 0x0404, no name, its length) of numbers that don't repeat at a segment's length.
+    const std::string head = "8BIM\x04\x04\0\0\0\x02\x49\xe4"s;
+    const unsigned byte = i < head.size() ? static_cast<unsigned char>(head[i]) : i * i % 251;
+    iptc += fmt::format("{}{:02x}", i % 36 == 0 ? "\n" : "", byte);
+  }
+  metadata.text = {{"Raw profile type iptc", iptc + "\n"}, {"Comment", "short"}};
+  CHECK(lost_in_jpeg(metadata).empty());
+  const DecodedImage decoded = decode_jpeg(encode_jpeg(make_picture(16, 16, 3), {.metadata = &metadata}));
+  CHECK(decoded.warnings.empty());
+  CHECK(decoded.metadata.text == metadata.text);
+
+  metadata.text = {{kXmpKeyword, std::string(70000, 'x')}, {"Comment", std::string(65534, 'c')}, {"Comment", "kept"}};
+  metadata.exif.assign(kMaxJpegExif + 1, 0);
+  const std::vector<std::string> lost = lost_in_jpeg(metadata);
+  REQUIRE(lost.size() == 3);
+  CHECK_CONTAINS(lost[0], "EXIF block of 65528 bytes is too long");
+  CHECK_CONTAINS(lost[1], "its XMP of 70000 bytes is too long for a JPEG and left out");
+  CHECK_CONTAINS(lost[2], "its text 'Comment' of 65534 bytes");
+  metadata.exif.clear();
+  const DecodedImage rest = decode_jpeg(encode_jpeg(make_picture(16, 16, 3), {.metadata = &metadata}));
+  CHECK(rest.metadata.text == std::vector<std::pair<std::string, std::string>>{{"Comment", "kept"}});
 }
 
 TEST_CASE("UTF-8") {

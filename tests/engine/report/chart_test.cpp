@@ -69,6 +69,10 @@ TEST_CASE("a figure is a well-formed SVG of its size") {
   CHECK(elements["path"] > 5);
   CHECK_CONTAINS(svg, "viewBox=\"0 0 800 ");
 
+  // Its words can be found and read aloud.
+  CHECK(elements["text"] > 5);
+  CHECK_CONTAINS(svg, ">wave</text>");
+
   // Two charts below each other.
   Figure two = wave(200);
   two.charts.push_back(two.charts[0]);
@@ -78,7 +82,7 @@ TEST_CASE("a figure is a well-formed SVG of its size") {
 }
 
 TEST_CASE("a long series does not make a long file") {
-  CHECK(to_svg(wave(100000)).size() < 200000);
+  CHECK(to_svg(wave(100000)).size() < 100000);
   elements_of(to_svg(wave(100000)));
 }
 
@@ -119,6 +123,24 @@ TEST_CASE("a point's spread is drawn, and moves the axis") {
         doctest::Approx(static_cast<double>(with_spread)).epsilon(0.15));
   series.low.pop_back();
   CHECK_CONTAINS(error_of([&] { to_svg(figure); }), "2 values of y, and 1 and 2 for their spread");
+}
+
+TEST_CASE("an arrow, a grid across and a small mark are drawn") {
+  Figure figure = wave(700);
+  figure.charts[0].marks.clear();
+  const int64_t line = count(to_image(figure), kLight.series[0]);
+  figure.charts[0].series[0].arrow = true;
+  CHECK(count(to_image(figure), kLight.series[0]) > line + 40);
+  const int64_t grid = count(to_image(figure), kLight.grid);
+  figure.charts[0].x.grid = true;
+  CHECK(count(to_image(figure), kLight.grid) > grid + 500);
+  figure.charts[0].names = Names::legend;
+  const int64_t ink = count(to_image(figure), kLight.ink);
+  figure.charts[0].marks = {{.x = 350, .y = 3, .label = {}, .small = true}};
+  const int64_t small = count(to_image(figure), kLight.ink);
+  figure.charts[0].marks[0].small = false;
+  CHECK(small > ink);
+  CHECK(count(to_image(figure), kLight.ink) > small + 50);
 }
 
 TEST_CASE("what can't be shown interrupts the line and moves no axis") {
@@ -177,7 +199,7 @@ TEST_CASE("an SVG with both themes: each drawn once, with identifiers of its own
   CHECK(both.at("svg") == 1);
   CHECK(both.at("style") == 1);
   CHECK(both.at("path") == 2 * light.at("path"));
-  CHECK(both.at("use") == 2 * light.at("use"));
+  CHECK(both.at("text") == 2 * light.at("text"));
   CHECK_CONTAINS(svg, "<title>A &lt;wave&gt; &amp; more</title>");
   CHECK_CONTAINS(svg, "<desc>Its height</desc>");
   CHECK_CONTAINS(svg, "<g class=\"on-dark\" display=\"none\">");

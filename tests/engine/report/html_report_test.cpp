@@ -16,8 +16,10 @@ ReportPage page_with(const std::string& text) {
   const Picture picture{.bytes = encode_png(make_picture(8, 8, 3)), .width = 8, .height = 8};
   ReportPage page;
   page.title = page.lead = page.before_name = page.after_name = page.command = page.footer = text;
-  page.facts = page.settings = page.machine = {{text, text}};
-  page.before = page.after = picture;
+  page.result = page.comparison_note = page.command_note = text;
+  page.remarks = {text};
+  page.facts = page.explanations = page.changed = page.settings = page.machine = {{text, text}};
+  page.before = page.after = page.original = picture;
   page.maps = page.snapshots = {{.picture = picture, .title = text, .caption = text}};
   page.plots = {{.figure = {.title = text}, .alternative = text}};
   page.op_seconds = {{text, 0.25}, {"Conv", 0.75}};
@@ -46,6 +48,23 @@ TEST_CASE("the page needs nothing from elsewhere") {
   CHECK_CONTAINS(html, "default-src 'none'");
   CHECK(count(html, "<img") == count(html, " alt=\""));
   CHECK(count(html, "data:image/svg+xml;base64,") == 2);  // on light paper and on dark
+}
+
+TEST_CASE("the result is a link where its place is known") {
+  ReportPage page = page_with("text");
+  CHECK(to_html(page).find("<a ") == std::string::npos);
+  page.result = "/my photos/a\"b#c?%.png";
+  CHECK_CONTAINS(to_html(page), "<a href=\"file:///my%20photos/a%22b%23c%3F%25.png\">/my photos/a&quot;b#c?%.png</a>");
+}
+
+TEST_CASE("what was asked for stands open, the other settings are folded away") {
+  ReportPage page;
+  page.changed = {{"iterations", "12"}};
+  page.settings = {{"seed", "0"}};
+  const std::string html = to_html(page);
+  const std::size_t changed = html.find("iterations"), folded = html.find("<details>"), other = html.find("seed");
+  CHECK(changed < folded);
+  CHECK(folded < other);
 }
 
 TEST_CASE("a page refreshes itself as long as its run goes on") {

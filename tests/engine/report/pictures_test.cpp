@@ -2,8 +2,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/image/jpeg.h"
+#include "engine/image/png.h"
 #include "engine/report/contact_sheet.h"
 #include "engine/report/maps.h"
+#include "engine/report/page_picture.h"
 #include "engine/restore/consistency.h"
 #include "tests/engine/image/fixtures.h"
 
@@ -14,7 +17,7 @@ TEST_CASE("a contact sheet shows its pictures pixel by pixel, the last one last"
   for (int i = 0; i < 5; ++i) {
     panels.push_back({.image = make_picture(400, 360, i % 2 == 0 ? 3 : 1, i + 1), .title = "picture", .detail = "dB"});
   }
-  const Image sheet = contact_sheet(panels, "Sheet");
+  const Image sheet = contact_sheet(panels, "Sheet", {});
   // Three columns of 200 units at two pixels each, their gaps and the borders; two rows.
   const int64_t left = 32, step = 400 + 28;
   CHECK(sheet.width == 2 * left + 2 * step + 400);
@@ -26,8 +29,9 @@ TEST_CASE("a contact sheet shows its pictures pixel by pixel, the last one last"
       REQUIRE(std::abs(sheet.at(0, top + row, x + column) - expected) < 0.003F);
     }
   }
-  CHECK(contact_sheet(std::span(panels).first(1), "").width == 2 * left + 400);
-  CHECK_CONTAINS(error_of([] { contact_sheet({}, ""); }), "needs pictures");
+  CHECK(contact_sheet(std::span(panels).first(1), "", "").width == 2 * left + 400);
+  CHECK(contact_sheet(panels, "Sheet", "a note").height > sheet.height);
+  CHECK_CONTAINS(error_of([] { contact_sheet({}, "", ""); }), "needs pictures");
 }
 
 TEST_CASE("thumbnails are smaller, never larger, and keep their shape") {
@@ -38,6 +42,29 @@ TEST_CASE("thumbnails are smaller, never larger, and keep their shape") {
   const Image same = make_picture(30, 20, 3);
   CHECK(thumbnail(same, 150).pixels == same.pixels);
   CHECK(thumbnail(make_picture(900, 1, 3), 100).height == 1);
+}
+
+TEST_CASE("a page holds photographs exactly, and large ones as JPEGs, so that it stays small") {
+  const Image small = make_picture(60, 40, 3);
+  const Picture exact = page_picture(small);
+  CHECK(exact.mime == "image/png");
+  CHECK(largest_difference(decode_png(exact.bytes).image, small) < 0.003);
+  CHECK(page_picture_note(small.plane_size()).empty());
+
+  const Image large = make_picture(2500, 1700, 1);
+  const Picture lossy = page_picture(large);
+  CHECK(lossy.mime == "image/jpeg");
+  CHECK(decode_jpeg(lossy.bytes).image.width == 2500);
+  CHECK(lossy.bytes.size() < encode_png(large).size() * 3 / 4);
+  CHECK_CONTAINS(page_picture_note(large.plane_size()), "as JPEGs of quality 95: ");
+
+  // Larger still, it is shown in its size and holds less.
+  const Picture huge = page_picture(make_picture(6150, 4000, 1));
+  CHECK(huge.width == 6150);
+  const Image held = decode_jpeg(huge.bytes).image;
+  CHECK(held.plane_size() <= 24'000'000);
+  CHECK(static_cast<double>(held.width) == doctest::Approx(1.5375 * static_cast<double>(held.height)).epsilon(0.01));
+  CHECK_CONTAINS(page_picture_note(24'600'000), "made smaller");
 }
 
 TEST_CASE("the difference: red where brighter, blue where darker") {

@@ -39,20 +39,42 @@ TEST_CASE("the distance behind a PSNR") {
   CHECK(rms_255(INFINITY) == 0);
 }
 
-TEST_CASE("the trend shows loss and PSNRs, and marks the stop and the best") {
-  const Figure figure = trend_figure(log_of_ten(true), "title", "note");
+TEST_CASE("the trend shows loss and PSNRs, the input's own, the stop, the best and the result") {
+  const RunEnds going{.input_psnr = 24};
+  const Figure figure = trend_figure(log_of_ten(true), "title", "note", going);
   REQUIRE(figure.charts.size() == 2);
   CHECK(figure.charts[0].y.scale == ScaleKind::log);
   CHECK(figure.charts[0].series[0].y == log_of_ten(true).runs[0].loss);
-  CHECK(figure.charts[1].series.size() == 2);
-  REQUIRE(figure.charts[1].marks.size() == 1);
-  CHECK(figure.charts[1].marks[0].x == 7);
-  CHECK(figure.charts[1].marks[0].label == "best 25.00 dB");
-  for (const Chart& chart : figure.charts) CHECK(chart.rules.at(0).value == 8);
-  const Figure blind = trend_figure(log_of_ten(false), "", "");
+  const Chart& chart = figure.charts[1];
+  REQUIRE(chart.series.size() == 2);
+  CHECK(chart.series[0].name == "to the original");
+  CHECK(chart.series[1].name == "to the JPEG");
+  // Where one lies on the other both are seen.
+  CHECK(chart.series[0].line == Line::solid);
+  CHECK(chart.series[1].line == Line::dashed);
+  REQUIRE(chart.marks.size() == 1);
+  CHECK(chart.marks[0].x == 7);
+  CHECK(chart.marks[0].label == "best average 25.00 dB");
+  // A run that goes on has no stop yet.
+  REQUIRE(chart.rules.size() == 1);
+  CHECK(chart.rules[0].value == 24);
+  CHECK(chart.rules[0].label == "the JPEG to the original: 24.00 dB");
+  CHECK(figure.charts[0].rules.empty());
+
+  RunEnds ended{.input_psnr = 24, .ended = true, .result = "filtered", .result_psnr = 27, .result_to_input = 29};
+  const Figure last = trend_figure(log_of_ten(true), "title", "note", ended);
+  for (const Chart& one : last.charts) CHECK(one.rules.back().value == 8);
+  REQUIRE(last.charts[1].marks.size() == 2);
+  CHECK(last.charts[1].marks[1].label == "filtered 27.00 dB");
+  CHECK(last.charts[1].marks[1].x == 10);
+  // The result of a fit that nothing comes behind is a point of the line.
+  ended.result_psnr = 24.9;
+  CHECK(trend_figure(log_of_ten(true), "", "", ended).charts[1].marks.size() == 1);
+  const Figure blind = trend_figure(log_of_ten(false), "", "", {});
   CHECK(blind.charts[1].series.size() == 1);
+  CHECK(blind.charts[1].series[0].line == Line::solid);
   CHECK(blind.charts[1].marks.empty());
-  CHECK(!to_svg(trend_figure({}, "", "")).empty());
+  CHECK(!to_svg(trend_figure({}, "", "", {})).empty());
 }
 
 TEST_CASE("runs side by side are lines of their own, and survive a checkpoint") {
@@ -74,31 +96,42 @@ TEST_CASE("runs side by side are lines of their own, and survive a checkpoint") 
   again.load(archive);
   REQUIRE(again.runs.size() == 2);
   CHECK(again.runs[1].loss == std::vector<double>{1.0 / 2, 1.0 / 3, 1.0 / 4, 1.0 / 5});
-  const Figure figure = trend_figure(again, "", "");
+  const Figure figure = trend_figure(again, "", "", {});
   CHECK(figure.charts[0].series.size() == 2);
   REQUIRE(figure.charts[1].series.size() == 4);
-  CHECK(figure.charts[1].series[0].name == "to the input");
+  CHECK(figure.charts[1].series[0].name == "to the original");
   CHECK(figure.charts[1].series[2].name.empty());
   CHECK(figure.charts[1].series[2].color == figure.charts[1].series[0].color);
   CHECK(figure.charts[1].rules.empty());
   CHECK(figure.charts[1].marks.empty());
-  CHECK(path_figure(again, "", "", 20).charts[0].series[0].x.size() == 4);
+  CHECK(path_figure(again, "", "", {}).charts[0].series[0].x.size() == 4);
 }
 
-TEST_CASE("the path goes from the start past the best point to the stop") {
-  const Figure figure = path_figure(log_of_ten(true), "", "", 24);
+TEST_CASE("the path goes from the start past the best point to the stop and the result") {
+  const RunEnds ends{.input_psnr = 24, .ended = true, .result_psnr = 27, .result_to_input = 29};
+  const Figure figure = path_figure(log_of_ten(true), "", "", ends);
   REQUIRE(figure.charts.size() == 2);
   const Chart& whole = figure.charts[0];
+  REQUIRE(whole.series.size() == 2);
   CHECK(whole.series[0].x.size() == 10);
-  REQUIRE(whole.marks.size() == 3);
+  CHECK(whole.series[0].arrow);
+  REQUIRE(whole.marks.size() == 4);
   CHECK(whole.marks[0].x == doctest::Approx(rms_255(21)));
-  CHECK(whole.marks[1].label == "stop");
+  CHECK(whole.marks[1].label == "stop, 8");
   CHECK(whole.marks[1].y == doctest::Approx(rms_255(24.9)));
+  CHECK(whole.marks[2].label == "best, 7");
   CHECK(whole.marks[2].y == doctest::Approx(rms_255(25)));
+  CHECK(whole.marks[3].label == "restored 27.00 dB");
+  CHECK(whole.marks[3].x == doctest::Approx(rms_255(29)));
+  // The last piece leads from the stop to the result.
+  CHECK(whole.series[1].y == std::vector<double>{whole.marks[1].y, whole.marks[3].y});
   CHECK(whole.rules.at(0).value == doctest::Approx(rms_255(24)));
+  CHECK_CONTAINS(whole.x.label, "the JPEG");
+  CHECK_CONTAINS(whole.x.unit, "logarithmic");
   CHECK(figure.charts[1].series[0].x.size() < 10);
-  CHECK(figure.charts[1].marks.back().label == "best: iteration 7");
-  CHECK(path_figure(log_of_ten(false), "", "", 24).charts.empty());
+  CHECK_CONTAINS(figure.charts[1].title, "enlarged");
+  CHECK(path_figure(log_of_ten(true), "", "", {}).charts[0].marks[1].label == "now, 10");
+  CHECK(path_figure(log_of_ten(false), "", "", {}).charts.empty());
 }
 
 }  // namespace hourglass::test

@@ -12,6 +12,8 @@
 #include "engine/image/metrics.h"
 #include "engine/image/read_image.h"
 #include "engine/restore/consistency.h"
+#include "engine/restore/jpeg_part.h"
+#include "engine/restore/jpeg_pipeline.h"
 
 namespace hourglass::test {
 namespace {
@@ -112,6 +114,91 @@ TEST_CASE("images of any size come back in their size") {
     CHECK(filtered.width == side);
     CHECK(filtered.height == 3 * side);
     CHECK(std::all_of(filtered.pixels.begin(), filtered.pixels.end(), [](float x) { return std::isfinite(x); }));
+  }
+}
+
+TEST_CASE("tile by tile a picture becomes what it becomes as a whole, without seams") {
+  for (const bool gray : {true, false}) {
+    CAPTURE(gray);
+    const Sample sample(150, 133, gray, 20);
+    const Image whole = sample.filtered(), tiles = sample.filtered({.tile = 64});
+    CHECK(whole.pixels != tiles.pixels);
+    CHECK(std::abs(sample.gain(whole) - sample.gain(tiles)) < 0.06);
+    CHECK(check_cells(tiles, JpegModel(sample.file)).share() > (gray ? 0.99 : 0.98));
+    // Where tiles meet (64 divides neither side: at 48 and 96, at 40 and 88 in gray), neighbouring rows and columns
+    // differ from those of the whole by no more than elsewhere.
+    const std::vector<int64_t> columns = {48, 96},
+                               rows = gray ? std::vector<int64_t>{40, 88} : std::vector<int64_t>{32, 80};
+    double at_seams = 0, elsewhere = 0;
+    int64_t count_at_seams = 0, count_elsewhere = 0;
+    for (int c = 0; c < whole.channels; ++c) {
+      for (int64_t y = 1; y < whole.height; ++y) {
+        for (int64_t x = 1; x < whole.width; ++x) {
+          const auto difference = [&](int64_t v, int64_t u) { return tiles.at(c, v, u) - whole.at(c, v, u); };
+          const auto is_seam = [](const std::vector<int64_t>& places, int64_t at) {
+            return std::find(places.begin(), places.end(), at) != places.end();
+          };
+          const double across = 255 * std::max(std::abs(difference(y, x) - difference(y - 1, x)),
+                                               std::abs(difference(y, x) - difference(y, x - 1)));
+          const bool seam = is_seam(columns, x) || is_seam(rows, y);
+          (seam ? at_seams : elsewhere) += across;
+          ++(seam ? count_at_seams : count_elsewhere);
+        }
+      }
+    }
+    CHECK(at_seams / static_cast<double>(count_at_seams) < 1.5 * elsewhere / static_cast<double>(count_elsewhere));
+  }
+}
+
+TEST_CASE("tile by tile, the filter tells how far it is, and leaves what it did not come to as it was") {
+  const Sample sample(150, 133, false, 20);
+  std::vector<double> told;
+  const Image all = sample.filtered({.tile = 64}, [&](double done) {
+    told.push_back(done);
+    return true;
+  });
+  CHECK(std::is_sorted(told.begin(), told.end()));
+  CHECK(told.front() == 0);
+  CHECK(told.back() == 1);
+  // Nine tiles: after a half, the lower right one is still to come, and the upper left one is done.
+  const Image half = sample.filtered({.tile = 64}, [](double done) { return done < 0.5; });
+  CHECK(half.at(1, 130, 140) == sample.decoded.at(1, 130, 140));
+  CHECK(half.at(1, 10, 10) == all.at(1, 10, 10));
+  CHECK(half.at(1, 10, 10) != sample.decoded.at(1, 10, 10));
+  const Image none = sample.filtered({.tile = 64}, [](double) { return false; });
+  CHECK(none.pixels == sample.decoded.pixels);
+}
+
+TEST_CASE("a part of a JPEG holds the coefficients of its rectangle") {
+  for (const Subsampling subsampling : {Subsampling::s420, Subsampling::s422, Subsampling::s444}) {
+    const Sample sample(150, 133, false, 30);
+    const std::vector<uint8_t> bytes = encode_jpeg(sample.original, {.quality = 30, .subsampling = subsampling});
+    const JpegCoefficients file = read_jpeg_coefficients(bytes);
+    // Inside, and up to the ends.
+    for (const Rectangle at : {Rectangle{.x = 32, .y = 16, .width = 64, .height = 48},
+                               Rectangle{.x = 48, .y = 64, .width = 102, .height = 69}}) {
+      const JpegCoefficients part = part_of(file, at);
+      CHECK(part.width == at.width);
+      CHECK(part.height == at.height);
+      // All pixels but those whose chroma is interpolated from beyond the rectangle.
+      const Image pixels = JpegModel(part).to_image(decode(JpegModel(part)));
+      const Image expected = JpegModel(file).to_image(decode(JpegModel(file)));
+      for (int c = 0; c < 3; ++c) {
+        for (int64_t y = 2; y + 2 < at.height; ++y) {
+          for (int64_t x = 2; x + 2 < at.width; ++x) {
+            REQUIRE(pixels.at(c, y, x) == doctest::Approx(expected.at(c, at.y + y, at.x + x)).epsilon(1e-5));
+          }
+        }
+      }
+      // As the file itself says of all of its samples.
+      const JpegCoefficients whole = part_of(file, {.x = 0, .y = 0, .width = file.width, .height = file.height});
+      for (std::size_t i = 0; i < file.components.size(); ++i) {
+        CHECK(whole.components[i].width == file.components[i].width);
+        CHECK(whole.components[i].height == file.components[i].height);
+        CHECK(whole.components[i].width_in_blocks == file.components[i].width_in_blocks);
+        CHECK(whole.components[i].height_in_blocks == file.components[i].height_in_blocks);
+      }
+    }
   }
 }
 

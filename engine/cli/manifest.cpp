@@ -1,0 +1,104 @@
+#include "engine/cli/manifest.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <map>
+#include <optional>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "engine/image/file.h"
+#include "graph/error.h"
+
+namespace hourglass::cli {
+namespace {
+
+std::string text_of(const Json& object, const char* name) {
+  const Json* member = object.find(name);
+  return member == nullptr ? std::string() : member->text_or({});
+}
+
+bool is_result(const Json& object) {
+  const std::string status = text_of(object, "status");
+  return status == kDone || status == kKept;
+}
+
+ManifestLines parse_lines(std::string_view text) {
+  ManifestLines lines;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    const std::string_view line = text.substr(at, end - at);
+    at = end + 1;
+    if (line.empty()) continue;
+    std::optional<Json> object = Json::parse(line);
+    if (object && !text_of(*object, "status").empty() && !text_of(*object, "input").empty()) {
+      lines.objects.push_back(*std::move(object));
+    } else {
+      ++lines.broken;
+    }
+  }
+  return lines;
+}
+
+}  // namespace
+
+Manifest::Manifest(const std::string& path) : path_(path) {
+  if (path.empty()) return;
+  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) fail_to_write();
+  const off_t size = ::lseek(descriptor_, 0, SEEK_END);
+  if (size <= 0) return;
+  const std::vector<uint8_t> bytes = read_file(path);
+  for (const Json& object : parse_lines({reinterpret_cast<const char*>(bytes.data()), bytes.size()}).objects) {
+    if (is_result(object)) results_.insert(text_of(object, "output"));
+  }
+  if (bytes.back() != '\n') add_text("\n");  // what a power cut has left of a line ends here
+}
+
+Manifest::~Manifest() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void Manifest::add(const Json& object) {
+  add_text(object.text() + "\n");
+  if (is_result(object)) results_.insert(text_of(object, "output"));
+}
+
+void Manifest::add_text(const std::string& text) {
+  if (descriptor_ < 0) return;
+  write_to(descriptor_, "--manifest " + path_, bytes_of(text));
+  if (::fsync(descriptor_) != 0 && errno != EINVAL) fail_to_write();  // pipes and devices can't
+}
+
+void Manifest::fail_to_write() const {
+  fail("--manifest {}: cannot write: {}", path_, std::system_category().message(errno));
+}
+
+ManifestLines read_manifest(const std::string& path) {
+  const std::vector<uint8_t> bytes = read_file(path);
+  ManifestLines lines = parse_lines({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  if (lines.objects.empty()) fail("{}: is no manifest: no line of it is an object with input and status", path);
+  return lines;
+}
+
+std::vector<Json> merge_manifests(const std::vector<Json>& objects) {
+  std::vector<Json> merged;
+  std::map<std::string, std::size_t> place_of;  // by input
+  for (const Json& object : objects) {
+    const auto [place, is_new] = place_of.emplace(text_of(object, "input"), merged.size());
+    if (is_new) {
+      merged.push_back(object);
+      continue;
+    }
+    Json& known = merged[place->second];
+    const std::string before = text_of(known, "status"), now = text_of(object, "status");
+    // What a line of "done" has measured, one of "kept" does not know.
+    if (now == kDone || (now == kKept && before != kDone) || (now == kFailed && before == kFailed)) known = object;
+  }
+  return merged;
+}
+
+}  // namespace hourglass::cli

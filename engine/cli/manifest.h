@@ -1,0 +1,54 @@
+// The record of a run of several files: a JSON object on a line of its own for each file that ends, added at once, so
+// that whatever ends the run leaves what was done before it. Runs that share the files out (--shard), or that come one
+// after the other, may each have a manifest, or one together.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engine/cli/json.h"
+
+namespace hourglass::cli {
+
+// "status" of an object.
+inline constexpr const char* kDone = "done";      // by this run
+inline constexpr const char* kKept = "kept";      // by an earlier one, of which no manifest tells here
+inline constexpr const char* kFailed = "failed";  // "error" says why
+
+class Manifest {
+ public:
+  // An empty path: none. Throws Error where it can't be written.
+  explicit Manifest(const std::string& path);
+  ~Manifest();
+  Manifest(const Manifest&) = delete;
+  Manifest& operator=(const Manifest&) = delete;
+
+  // Is on disk afterwards.
+  void add(const Json& object);
+  // Whether it tells of a result in that place, done or kept.
+  [[nodiscard]] bool tells_of(const std::string& output) const { return results_.contains(output); }
+
+ private:
+  void add_text(const std::string& text);
+  [[noreturn]] void fail_to_write() const;
+
+  std::string path_;
+  int descriptor_ = -1;
+  std::set<std::string> results_;
+};
+
+// The objects of a manifest; lines that a break has cut off are left out, and counted. Throws Error where there is no
+// such file, and where no line of it is a manifest's.
+struct ManifestLines {
+  std::vector<Json> objects;
+  int64_t broken = 0;
+};
+ManifestLines read_manifest(const std::string& path);
+
+// What became of each input, in the order of their first lines: a result counts more than a failure, and of two lines
+// that say alike the last.
+std::vector<Json> merge_manifests(const std::vector<Json>& objects);
+
+}  // namespace hourglass::cli

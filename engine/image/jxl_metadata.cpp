@@ -1,0 +1,157 @@
+#include "engine/image/jxl_metadata.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+namespace hourglass::detail {
+namespace {
+
+using Bytes = std::span<const uint8_t>;
+
+constexpr std::string_view kNamespace = "urn:hourglass:1";
+constexpr std::string_view kPacketBegin =
+    R"(<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">)"
+    R"(<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" )"
+    R"(xmlns:hourglass="urn:hourglass:1"><hourglass:texts><rdf:Bag>)";
+constexpr std::string_view kPacketEnd =
+    R"(</rdf:Bag></hourglass:texts></rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>)";
+constexpr std::string_view kItemBegin = R"(<rdf:li rdf:parseType="Resource"><hourglass:keyword>)";
+constexpr std::string_view kBetween = "</hourglass:keyword><hourglass:text>";
+constexpr std::string_view kItemEnd = "</hourglass:text></rdf:li>";
+
+constexpr std::size_t kExifOffset = 4;  // bytes before the TIFF structure that say where it begins
+
+// XML 1.0, 2.2: no other control characters; and a reader makes a line feed of a carriage return.
+std::string escaped(std::string_view text) {
+  std::string result;
+  for (const char c : text) {
+    if (c == '&') {
+      result += "&amp;";
+    } else if (c == '<') {
+      result += "&lt;";
+    } else if (c == '>') {
+      result += "&gt;";
+    } else if (c == '\r') {
+      result += "&#13;";
+    } else if (static_cast<unsigned char>(c) >= ' ' || c == '\n' || c == '\t') {
+      result += c;
+    } else {
+      result += "\xef\xbf\xbd";  // U+FFFD
+    }
+  }
+  return result;
+}
+
+std::string unescaped(std::string_view text) {
+  constexpr std::pair<std::string_view, char> kNames[] = {
+      {"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&#13;", '\r'}};
+  std::string result;
+  while (!text.empty()) {
+    const auto* const known = std::find_if(std::begin(kNames), std::end(kNames),
+                                           [&](const auto& one) { return text.starts_with(one.first); });
+    const bool is_name = known != std::end(kNames);
+    result += is_name ? known->second : text.front();
+    text.remove_prefix(is_name ? known->first.size() : 1);
+  }
+  return result;
+}
+
+std::string_view text_in(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+
+std::size_t big_endian(Bytes bytes) {
+  std::size_t value = 0;
+  for (const uint8_t byte : bytes) value = value << 8 | byte;
+  return value;
+}
+
+struct FoundBox {
+  std::string_view type;
+  Bytes content;
+};
+
+// Takes the first box off the bytes; nothing where it is not whole.
+std::optional<FoundBox> take_box(Bytes& bytes) {
+  std::size_t head = 8;
+  if (bytes.size() < head) return {};
+  std::size_t size = big_endian(bytes.first(4));
+  if (size == 1) {
+    head = 16;
+    if (bytes.size() < head) return {};
+    size = big_endian(bytes.subspan(8, 8));
+  } else if (size == 0) {
+    size = bytes.size();  // to the end of the file
+  }
+  if (size < head || size > bytes.size()) return {};
+  const FoundBox box{.type = text_in(bytes.subspan(4, 4)), .content = bytes.subspan(head, size - head)};
+  bytes = bytes.subspan(size);
+  return box;
+}
+
+void read_texts(std::string_view xml, Metadata& metadata) {
+  while (true) {
+    const std::size_t begin = xml.find(kItemBegin);
+    if (begin == std::string_view::npos) return;
+    xml.remove_prefix(begin + kItemBegin.size());
+    const std::size_t between = xml.find(kBetween), end = xml.find(kItemEnd);
+    if (end == std::string_view::npos || between > end) return;
+    const std::size_t text = between + kBetween.size();
+    metadata.text.emplace_back(unescaped(xml.substr(0, between)), unescaped(xml.substr(text, end - text)));
+    xml.remove_prefix(end + kItemEnd.size());
+  }
+}
+
+void read_xml(Bytes content, Metadata& metadata) {
+  const std::string_view xml = text_in(content);
+  const bool has_xmp = std::any_of(metadata.text.begin(), metadata.text.end(),
+                                   [](const auto& entry) { return entry.first == kXmpKeyword; });
+  if (!is_utf8(xml) || xml.find('\0') != std::string_view::npos) return;
+  if (xml.find(kNamespace) != std::string_view::npos) {
+    read_texts(xml, metadata);
+  } else if (!has_xmp) {
+    metadata.text.emplace_back(kXmpKeyword, xml);
+  }
+}
+
+}  // namespace
+
+std::vector<JxlBox> metadata_boxes(const Metadata& metadata) {
+  std::vector<JxlBox> boxes;
+  const auto add_xml = [&](std::string_view xml) {
+    boxes.push_back({.type = "xml ", .content = std::vector<uint8_t>(xml.begin(), xml.end())});
+  };
+  if (!metadata.exif.empty()) {
+    JxlBox& exif = boxes.emplace_back(JxlBox{.type = "Exif", .content = std::vector<uint8_t>(kExifOffset)});
+    exif.content.insert(exif.content.end(), metadata.exif.begin(), metadata.exif.end());
+  }
+  std::string texts;
+  for (const auto& [keyword, text] : metadata.text) {
+    if (keyword == kXmpKeyword) {
+      add_xml(text);  // the first XMP is what readers take
+    } else if (keyword != kIptcKeyword) {
+      texts += fmt::format("{}{}{}{}{}", kItemBegin, escaped(keyword), kBetween, escaped(text), kItemEnd);
+    }
+  }
+  if (!texts.empty()) add_xml(fmt::format("{}{}{}", kPacketBegin, texts, kPacketEnd));
+  return boxes;
+}
+
+Metadata read_metadata_boxes(Bytes bytes) {
+  Metadata metadata;
+  while (const std::optional<FoundBox> box = take_box(bytes)) {
+    if (box->type == "xml ") read_xml(box->content, metadata);
+    if (box->type != "Exif" || box->content.size() < kExifOffset) continue;
+    const std::size_t offset = big_endian(box->content.first(kExifOffset));
+    if (offset > box->content.size() - kExifOffset) continue;
+    const Bytes tiff = box->content.subspan(kExifOffset + offset);
+    std::vector<uint8_t> exif(tiff.begin(), tiff.end());
+    if (is_exif(exif)) metadata.exif = std::move(exif);
+  }
+  return metadata;
+}
+
+}  // namespace hourglass::detail

@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""Runs a fit in terminals of several widths: a progress line never fills its row, ends with a whole field, has a bar
+where there is room, and messages break between words.
+
+usage: terminal_test.py HOURGLASS
+"""
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from picture import write_png  # noqa: E402
+
+# A field of the progress, as it may stand last.
+FIELDS = re.compile(r"^(\d+/\d+|\w+ \d+ %|done|.* left|PSNR: JPEG [\d.]+, original [\d.]+ dB|[\d.]+ times the input's own error"
+                    r"|loss [\d.e+-]+|[\d.]+ (it/s|s/it))$")
+
+
+def in_terminal(command, columns):
+    """What the command writes to a terminal that is so wide."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environment = {**os.environ, "TERM": "xterm"}
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    written = b""
+    while True:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not piece:
+            break
+        written += piece
+    os.close(ours)
+    if process.wait():
+        sys.exit(f"exit code {process.returncode}:\n{written.decode(errors='replace')}")
+    return written.decode().replace("\r\n", "\n")
+
+
+def check(text, columns, folder):
+    """What is wrong, as texts."""
+    wrong = []
+    shown = [piece for line in text.split("\n") for piece in line.split("\r\x1b[K")[1:]]
+    if len(shown) < 2:
+        wrong.append(f"no progress: {text!r}")
+    for line in shown:
+        if len(line) >= columns:
+            wrong.append(f"fills the row: {line!r}")
+        if not FIELDS.match(line.split("  ")[-1].split("] ")[-1]):
+            wrong.append(f"ends within a field: {line!r}")
+        if line.startswith("[") != (columns >= 60):
+            wrong.append(f"a bar, or none: {line!r}")
+    # A path is a word that nobody can break better.
+    messages = [line for line in text.split("\n") if line and "\r" not in line and str(folder) not in line]
+    words = set(re.findall(r"[\w%.']+", text.replace("\n", " ")))
+    for line in messages:
+        if len(line) > columns:
+            wrong.append(f"longer than the row: {line!r}")
+    for word in ("coefficients", "rounding", "differs", "original"):
+        if word not in words:
+            wrong.append(f"'{word}' is broken")
+    return wrong
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    program, failed = sys.argv[1], False
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_png(folder / "a.png", 48, 40, channels=3)
+        subprocess.run([program, "degrade", folder / "a.png", "-o", folder / "a.jpg", "--quality", "10"], check=True,
+                       capture_output=True)
+        for columns in (40, 60, 80, 120):
+            text = in_terminal([program, "restore", folder / "a.jpg", "-o", folder / f"{columns}.png", "--iterations", "12",
+                                "--reference", folder / "a.png", "--threads", "1"], columns)
+            for line in check(text, columns, folder):
+                failed = True
+                print(f"{columns} columns: {line}")
+    print("failed" if failed else "progress and messages fit their terminals")
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,239 @@
+#include "engine/image/jxl.h"
+
+#include <jxl/encode.h>
+
+#include <algorithm>
+#include <functional>
+#include <random>
+
+#include "engine/image/file.h"
+#include "engine/image/orientation.h"
+#include "engine/image/read_image.h"
+#include "tests/engine/image/fixtures.h"
+#include "tests/temporary_folder.h"
+
+namespace hourglass::test {
+namespace {
+
+// What others may write: a lossless file of one kind of sample, with what `change` makes of its header.
+struct Foreign {
+  uint32_t channels = 3;  // with alpha
+  std::function<void(JxlBasicInfo&)> change = {};
+  bool wide_gamut = false;  // Display P3
+  uint8_t alpha = 255;
+};
+
+Bytes encode_foreign(uint32_t width, uint32_t height, const Foreign& options) {
+  JxlEncoder* encoder = JxlEncoderCreate(nullptr);
+  JxlBasicInfo info;
+  JxlEncoderInitBasicInfo(&info);
+  info.xsize = width, info.ysize = height;
+  info.uses_original_profile = JXL_TRUE;
+  const bool has_alpha = options.channels % 2 == 0;
+  info.num_color_channels = has_alpha ? options.channels - 1 : options.channels;
+  info.num_extra_channels = has_alpha ? 1 : 0;
+  info.alpha_bits = has_alpha ? 8 : 0;
+  if (options.change) options.change(info);
+  REQUIRE(JxlEncoderSetBasicInfo(encoder, &info) == JXL_ENC_SUCCESS);
+  JxlColorEncoding colours;
+  JxlColorEncodingSetToSRGB(&colours, info.num_color_channels == 1 ? JXL_TRUE : JXL_FALSE);
+  if (options.wide_gamut) colours.primaries = JXL_PRIMARIES_P3;
+  REQUIRE(JxlEncoderSetColorEncoding(encoder, &colours) == JXL_ENC_SUCCESS);
+  Bytes samples(std::size_t{width} * height * options.channels);
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    const bool is_alpha = has_alpha && i % options.channels == options.channels - 1;
+    samples[i] = is_alpha ? options.alpha : static_cast<uint8_t>(7 * i);
+  }
+  JxlEncoderFrameSettings* settings = JxlEncoderFrameSettingsCreate(encoder, nullptr);
+  JxlEncoderSetFrameLossless(settings, JXL_TRUE);
+  const JxlPixelFormat format{options.channels, JXL_TYPE_UINT8, JXL_NATIVE_ENDIAN, 0};
+  REQUIRE(JxlEncoderAddImageFrame(settings, &format, samples.data(), samples.size()) == JXL_ENC_SUCCESS);
+  JxlEncoderCloseInput(encoder);
+  Bytes bytes(1 << 16);
+  uint8_t* next = bytes.data();
+  std::size_t room = bytes.size();
+  REQUIRE(JxlEncoderProcessOutput(encoder, &next, &room) == JXL_ENC_SUCCESS);
+  bytes.resize(bytes.size() - room);
+  JxlEncoderDestroy(encoder);
+  return bytes;
+}
+
+// The last place.
+std::size_t place_of(const Bytes& bytes, std::string_view text) {
+  const auto at = std::find_end(bytes.begin(), bytes.end(), text.begin(), text.end());
+  REQUIRE(at != bytes.end());
+  return static_cast<std::size_t>(at - bytes.begin());
+}
+
+Metadata make_metadata() {
+  Metadata metadata;
+  metadata.exif = make_exif(true, 6);
+  metadata.text = {{kXmpKeyword, "<x:xmpmeta xmlns:x=\"adobe:ns:meta/\"><!-- the photograph's --></x:xmpmeta>"},
+                   {kRecordKeyword, "hourglass restore INPUT --model 'a <b> & c'\ninput sha256 0123\n"},
+                   {"Comment", "gr\xc3\xbc\xc3\x9f\r\n</hourglass:text></rdf:li> &amp;"}};
+  return metadata;
+}
+
+}  // namespace
+
+TEST_CASE("JPEG XL: 8 and 16 bits, gray and RGB, come back code by code") {
+  for (const auto& [width, height] : {std::pair{8, 8}, {9, 13}, {300, 31}, {1, 1}})
+    for (const int channels : {1, 3})
+      for (const int depth : {8, 16}) {
+        CAPTURE(width);
+        CAPTURE(channels);
+        CAPTURE(depth);
+        Image image = make_picture(width, height, channels);
+        image.pixels.front() = -0.5F;
+        image.pixels.back() = 1.5F;
+        const Bytes bytes = encode_jxl(image, {.bit_depth = depth});
+        CHECK(image_format(bytes) == ImageFormat::jxl);
+        CHECK(read_jxl_size(bytes).width == width);
+        CHECK(read_jxl_size(bytes).height == height);
+        const DecodedImage decoded = decode_jxl(bytes);
+        CHECK(decoded.format == ImageFormat::jxl);
+        CHECK(decoded.bit_depth == depth);
+        CHECK(decoded.warnings.empty());
+        REQUIRE(decoded.image.pixels.size() == image.pixels.size());
+        CHECK(std::equal(image.pixels.begin(), image.pixels.end(), decoded.image.pixels.begin(), [&](float a, float b) {
+          return depth == 8 ? to_byte(a) == to_byte(b) : to_word(a) == to_word(b);
+        }));
+        CHECK(encode_jxl(decoded.image, {.bit_depth = depth}) == bytes);
+      }
+}
+
+TEST_CASE("JPEG XL: EXIF, XMP and texts come back, from what stands before the pixels alone") {
+  const Image image = make_picture(40, 24, 3);
+  const Metadata metadata = make_metadata();
+  const Bytes bytes = encode_jxl(image, {.metadata = &metadata});
+  const DecodedImage decoded = decode_jxl(bytes);
+  CHECK(decoded.metadata.exif == metadata.exif);
+  CHECK(decoded.metadata.text == metadata.text);
+  CHECK(decoded.metadata.icc_profile.empty());
+  // As it is stored: the orientation stays a tag, in the codestream too.
+  CHECK(decoded.image.width == 40);
+  CHECK(decoded.warnings.empty());
+  const Metadata first = read_jxl_metadata({bytes.data(), place_of(bytes, "jxlp")});
+  CHECK(first.text == metadata.text);
+  CHECK(find_text(bytes, kRecordKeyword) == metadata.text[1].second);
+  CHECK(lost_in_jxl(metadata, 3).empty());
+}
+
+TEST_CASE("JPEG XL: an orientation that EXIF does not say is carried out, one that it says otherwise is told of") {
+  const Image image = make_picture(12, 8, 3);
+  Metadata metadata;
+  metadata.exif = make_exif(false, 6);
+  Bytes bytes = encode_jxl(image, {.metadata = &metadata});
+  const std::size_t exif = place_of(bytes, "Exif");
+  // No such box any more.
+  std::copy_n("free", 4, bytes.begin() + static_cast<std::ptrdiff_t>(exif));
+  const DecodedImage turned = decode_jxl(bytes);
+  CHECK(turned.image.width == 8);
+  CHECK(turned.image.height == 12);
+  CHECK(turned.metadata.exif.empty());
+  CHECK(largest_difference(turned.image, upright(image, 6)) < 0.51 / 255);
+
+  std::copy_n("Exif", 4, bytes.begin() + static_cast<std::ptrdiff_t>(exif));
+  const Bytes other = make_exif(false, 3);
+  std::copy(other.begin(), other.end(), bytes.begin() + static_cast<std::ptrdiff_t>(exif) + 8);
+  const DecodedImage contradicted = decode_jxl(bytes);
+  CHECK(contradicted.image.width == 8);
+  CHECK(contradicted.metadata.exif.empty());
+  REQUIRE(contradicted.warnings.size() == 1);
+  CHECK_CONTAINS(contradicted.warnings[0], "another orientation");
+}
+
+TEST_CASE("JPEG XL: a colour profile comes back, or is said to be left out") {
+  const DecodedImage wide = decode_jxl(encode_foreign(16, 16, {.wide_gamut = true}));
+  REQUIRE(!wide.metadata.icc_profile.empty());
+  CHECK(lost_in_jxl(wide.metadata, 3).empty());
+  const DecodedImage again = decode_jxl(encode_jxl(wide.image, {.metadata = &wide.metadata}));
+  CHECK(again.metadata.icc_profile == wide.metadata.icc_profile);
+  CHECK(again.image.pixels == wide.image.pixels);
+
+  Metadata bad = wide.metadata;
+  bad.icc_profile.resize(200);
+  REQUIRE(lost_in_jxl(bad, 3).size() == 1);
+  CHECK_CONTAINS(lost_in_jxl(bad, 3)[0], "the colour profile is left out");
+  CHECK(decode_jxl(encode_jxl(wide.image, {.metadata = &bad})).metadata.icc_profile.empty());
+  // Whole, and for gray images.
+  CHECK(lost_in_jxl(wide.metadata, 1).size() == 1);
+  // Well-formed as far as its header goes, and without a single tag.
+  Bytes hollow(wide.metadata.icc_profile.begin(), wide.metadata.icc_profile.begin() + 132);
+  hollow[0] = hollow[1] = hollow[2] = 0, hollow[3] = 132;
+  std::fill(hollow.begin() + 128, hollow.end(), uint8_t{0});
+  bad.icc_profile = hollow;
+  const bool is_lost = !lost_in_jxl(bad, 3).empty();
+  CHECK(decode_jxl(encode_jxl(wide.image, {.metadata = &bad})).metadata.icc_profile == (is_lost ? Bytes() : hollow));
+
+  Metadata iptc;
+  iptc.text = {{kIptcKeyword, "\niptc\n       1\n00\n"}};
+  REQUIRE(lost_in_jxl(iptc, 3).size() == 1);
+  CHECK_CONTAINS(lost_in_jxl(iptc, 3)[0], "IPTC");
+  CHECK(decode_jxl(encode_jxl(wide.image, {.metadata = &iptc})).metadata.text.empty());
+}
+
+TEST_CASE("JPEG XL: what is no photograph is refused, opaque alpha is not") {
+  CHECK(decode_jxl(encode_foreign(8, 8, {.channels = 4})).image.channels == 3);
+  CHECK(decode_jxl(encode_foreign(8, 8, {.channels = 2})).image.channels == 1);
+  const auto refuses = [](const Foreign& options, const char* part) {
+    const Bytes bytes = encode_foreign(8, 8, options);
+    CHECK_CONTAINS(error_of([&] { decode_jxl(bytes); }), part);
+  };
+  refuses({.channels = 4, .alpha = 254}, "transparent");
+  refuses({.change =
+               [](JxlBasicInfo& info) {
+                 info.have_animation = JXL_TRUE;
+                 info.animation.tps_numerator = info.animation.tps_denominator = 1;
+               }},
+          "animation");
+  const Bytes bytes = encode_foreign(64, 64, {});
+  CHECK_CONTAINS(error_of([&] { decode_jxl(bytes, 1000); }), "the limit is 1000 bytes");
+  CHECK(decode_jxl(bytes, 64 * 64 * 3 * sizeof(float)).image.width == 64);
+}
+
+TEST_CASE("JPEG XL: cut off anywhere it is refused, and changed anywhere nothing worse happens") {
+  const Metadata metadata = make_metadata();
+  const Bytes bytes = encode_jxl(make_picture(33, 21, 3), {.metadata = &metadata});
+  for (std::size_t size = 0; size < bytes.size(); size += 1 + size / 40) {
+    CAPTURE(size);
+    CHECK_THROWS_AS(decode_jxl({bytes.data(), size}), Error);
+    read_jxl_metadata({bytes.data(), size});
+    CHECK(read_jxl_size({bytes.data(), size}).width >= 0);
+  }
+  std::mt19937 random(1);
+  int read = 0;
+  for (int i = 0; i < 300; ++i) {
+    Bytes changed = bytes;
+    changed[random() % changed.size()] ^= static_cast<uint8_t>(1U << random() % 8);
+    try {
+      read += decode_jxl(changed, std::size_t{1} << 24).image.pixels.empty() ? 0 : 1;
+    } catch (const Error&) {
+    }
+  }
+  CHECK(read > 0);    // in a text, say
+  CHECK(read < 300);  // in the codestream
+}
+
+TEST_CASE("JPEG XL: a file is known by its beginning, whatever its name, and its ending says what is written") {
+  const TemporaryFolder folder;
+  write_file_atomically(folder / "a.png", encode_jxl(make_picture(30, 20, 1)), false);
+  const auto header = find_image_header(folder / "a.png");
+  REQUIRE(header);
+  CHECK(header->format == ImageFormat::jxl);
+  CHECK(header->width == 30);
+  CHECK(header->height == 20);
+  CHECK(read_image(folder / "a.png").image.height == 20);
+  const Bytes bare = encode_foreign(10, 4, {});  // without a container
+  CHECK(bare[0] == 0xff);
+  write_file_atomically(folder / "b.jxl", bare, false);
+  REQUIRE(find_image_header(folder / "b.jxl"));
+  CHECK(find_image_header(folder / "b.jxl")->width == 10);
+  CHECK(format_to_write("x.jxl") == ImageFormat::jxl);
+  CHECK(format_to_write("x.JXL") == ImageFormat::jxl);
+  CHECK_CONTAINS(error_of([] { check_ending("x.jxl", ImageFormat::png); }), "what is written is a PNG: name it x.png");
+  CHECK_CONTAINS(error_of([] { check_ending("x.png", ImageFormat::jxl); }), "a JPEG XL: name it x.jxl");
+  check_ending("x.jxl", ImageFormat::jxl);
+}
+
+}  // namespace hourglass::test
