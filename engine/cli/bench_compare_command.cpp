@@ -1,8 +1,10 @@
+#include <cstdio>
 #include <memory>
 
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
 #include "engine/cli/output.h"
+#include "engine/cli/prose.h"
 #include "engine/image/file.h"
 #include "engine/measure/comparison.h"
 #include "graph/error.h"
@@ -70,10 +72,92 @@ void check_same(const Arguments& a, const Saved& before, const Saved& now) {
   }
 }
 
-std::string cpu_of(const Saved& saved) {
-  const Json* machine = saved.json.find("machine");
-  const Json* cpu = machine == nullptr ? nullptr : machine->find("cpu");
-  return cpu == nullptr ? "" : cpu->text_or("");
+// A member by its path, as "machine topology cores", in words; empty where it is not there.
+std::string word_of(const Json& json, std::string_view path) {
+  const std::size_t end = path.find(' ');
+  const Json* member = json.find(path.substr(0, end));
+  if (member == nullptr) return {};
+  if (end != std::string_view::npos) return word_of(*member, path.substr(end + 1));
+  return member->text_or(member->text());
+}
+
+struct Difference {
+  std::string what, before, now;
+};
+
+// What speeds depend on besides the program.
+std::vector<Difference> differences(const Saved& before, const Saved& now) {
+  std::vector<Difference> list;
+  for (const auto& [what, path] : {std::pair{"CPU", "machine cpu"},
+                                   {"host", "machine host"},
+                                   {"cores", "machine topology usable_cores"},
+                                   {"hardware threads", "machine topology usable_hardware_threads"},
+                                   {"quota", "machine cpus_quota"},
+                                   {"governor", "machine governor"},
+                                   {"boost", "machine boost"},
+                                   {"instructions", "machine isa"},
+                                   {"oneDNN", "machine onednn"},
+                                   {"OpenMP", "machine openmp"},
+                                   {"binding", "bind chosen"}}) {
+    const std::string x = word_of(before.json, path), y = word_of(now.json, path);
+    if (x != y) list.push_back({.what = what, .before = x, .now = y});
+  }
+  return list;
+}
+
+void print_table(const Comparison& comparison) {
+  fmt::print("{:>8} {:>8}  {:>22}  {:14} {}\n", "before", "now, ms", "times as fast", "", "point");
+  const auto milliseconds = [](double seconds) {
+    constexpr double kMilli = 1e3, kThousand = 1000;
+    const double ms = kMilli * seconds;
+    return fmt::format("{:.{}f}", ms, ms < kThousand ? 2 : 0);
+  };
+  for (const PointComparison& point : comparison.points) {
+    const Interval& speed = point.speed;
+    const std::string times = speed.known()
+                                  ? fmt::format("{:.3f} ({:.3f} to {:.3f})", speed.value, speed.low, speed.high)
+                                  : fmt::format("{:.3f} (?)", speed.value);
+    fmt::print("{:>8} {:>8}  {:>22}  {:14} {}\n", milliseconds(point.seconds_before), milliseconds(point.seconds_now),
+               times, name_of(point.verdict), point.name);
+  }
+}
+
+// The exit code; throws Error where a point of the first can't be judged, and no other one is slower.
+ExitCode judge(const Arguments& a, const Comparison& comparison) {
+  if (comparison.any(Verdict::slower)) return ExitCode::slower;
+  if (comparison.any(Verdict::unknown)) {
+    fail("with fewer than {} rounds nothing can be told: measure again without --rounds, or with more --time-limit",
+         kLeastForInterval);
+  }
+  if (!comparison.gone.empty()) {
+    fail("{} has no '{}', and so nothing is told of what {} measured there: give both the same --threads", a.now,
+         comparison.gone.front(), a.before);
+  }
+  return ExitCode::ok;
+}
+
+Json to_json(const Interval& x) {
+  return {{"value", x.value}, {"low", x.known() ? Json(x.low) : Json()}, {"high", x.high}};
+}
+
+Json to_json(const Comparison& comparison, const std::optional<Interval>& loop, const std::vector<Difference>& others) {
+  Json json;
+  json["points"] = Json::array();
+  for (const PointComparison& point : comparison.points) {
+    json["points"].push_back(Json{{"name", point.name},
+                                  {"seconds_before", point.seconds_before},
+                                  {"seconds_now", point.seconds_now},
+                                  {"speed", to_json(point.speed)},
+                                  {"verdict", name_of(point.verdict)}});
+  }
+  json["gone"] = comparison.gone;
+  json["added"] = comparison.added;
+  if (loop) json["reference_speed"] = to_json(*loop);
+  json["differences"] = Json::array();
+  for (const Difference& other : others) {
+    json["differences"].push_back(Json{{"what", other.what}, {"before", other.before}, {"now", other.now}});
+  }
+  return json;
 }
 
 ExitCode run(const Arguments& a) {
@@ -85,42 +169,35 @@ ExitCode run(const Arguments& a) {
   if (!before.reference.empty() && !now.reference.empty()) {
     loop = compare(before.reference, now.reference, 0).points[0].speed;
   }
-  const ExitCode code = comparison.any(Verdict::slower) ? ExitCode::slower : ExitCode::ok;
+  const std::vector<Difference> others = differences(before, now);
   if (a.json) {
-    Json json;
-    json["points"] = Json::array();
-    for (const PointComparison& point : comparison.points) {
-      json["points"].push_back(
-          Json{{"name", point.name},
-               {"seconds_before", point.seconds_before},
-               {"seconds_now", point.seconds_now},
-               {"speed", Json{{"value", point.speed.value}, {"low", point.speed.low}, {"high", point.speed.high}}},
-               {"verdict", name_of(point.verdict)}});
-    }
-    json["missing"] = comparison.missing;
-    if (loop) json["reference_speed"] = Json{{"value", loop->value}, {"low", loop->low}, {"high", loop->high}};
-    fmt::print("{}\n", json.text());
-    return code;
+    fmt::print("{}\n", to_json(comparison, loop, others).text());
+    return judge(a, comparison);
   }
-  fmt::print("{:>12}  {:>10}  {:>22}  {:13}  {}\n", "ms before", "ms now", "times as fast", "", "point");
-  constexpr double kMilli = 1e3;
-  for (const PointComparison& point : comparison.points) {
-    fmt::print("{:12.2f}  {:10.2f}  {:>22}  {:13}  {}\n", kMilli * point.seconds_before, kMilli * point.seconds_now,
-               fmt::format("{:.3f} ({:.3f} to {:.3f})", point.speed.value, point.speed.low, point.speed.high),
-               name_of(point.verdict), point.name);
-  }
-  for (const std::string& name : comparison.missing) fmt::print("only in one of them: {}\n", name);
+  print_table(comparison);
+  for (const std::string& name : comparison.gone) fmt::print("{} alone has {}\n", a.before, name);
+  for (const std::string& name : comparison.added) fmt::print("{} alone has {}\n", a.now, name);
+  std::string text;
   if (loop) {
-    fmt::print("\nThe loop that always does the same was {:.3f} ({:.3f} to {:.3f}) times as fast: {}.\n", loop->value,
-               loop->low, loop->high, loop->holds(1) ? "the machine was the same" : "the machine itself differed");
+    text =
+        fmt::format("The loop that always does the same was {:.3f} ({:.3f} to {:.3f}) times as fast: {}.", loop->value,
+                    loop->low, loop->high, loop->holds(1) ? "the machine was the same" : "the machine itself differed");
   }
-  if (cpu_of(before) != cpu_of(now)) fmt::print("Other machines: {}, and {}.\n", cpu_of(before), cpu_of(now));
-  return code;
+  for (const Difference& other : others) {
+    text +=
+        fmt::format("{}Another {}: '{}', and now '{}'.", text.empty() ? "" : " ", other.what, other.before, other.now);
+  }
+  constexpr std::size_t kColumns = 80;
+  if (!text.empty()) fmt::print("\n");
+  for (const std::string& line : wrapped(text, kColumns)) fmt::print("{}\n", line);
+  std::fflush(stdout);
+  return judge(a, comparison);
 }
 
 constexpr const char* kFooter =
     R"(A point is faster or slower when it differs by more than --tolerance, and when its interval, 95 % for all points
-together, leaves out 1. The exit code is 4 when a point is slower, so that a script can refuse a change. The intervals
+together, leaves out 1. The exit code is 4 when a point is slower, so that a script can refuse a change, and 1 when one
+can't be judged: it has fewer than five rounds in one of the files, or NOW lacks it. The intervals
 know what varied within each of the two measurements; that another day differs, the loop beside them may tell.
 
 Examples:

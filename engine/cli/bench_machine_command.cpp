@@ -2,6 +2,7 @@
 
 #include "engine/cli/commands.h"
 #include "engine/cli/output.h"
+#include "engine/cli/prose.h"
 #include "engine/measure/machine.h"
 #include "engine/runtime/placement.h"
 
@@ -15,7 +16,8 @@ struct Arguments {
 constexpr std::size_t kColumns = 80;
 
 constexpr const char* kLegend =
-    "Each bracket is a core with its hardware threads' numbers; a dot is one that this process may not use.\n";
+    "Each bracket is a core with its hardware threads' numbers; a dot is one that\n"
+    "this process may not use.\n";
 
 ExitCode run(const Arguments& a) {
   if (!a.synthetic.empty()) {
@@ -23,7 +25,7 @@ ExitCode run(const Arguments& a) {
     return ExitCode::ok;
   }
   const Machine machine = this_machine();
-  fmt::print("{}\n\n{}", describe(machine), picture(machine.topology, kColumns));
+  fmt::print("{}\n{}", wrapped_lines(describe(machine), kColumns), picture(machine.topology, kColumns));
   if (machine.topology.from_hwloc) fmt::print("\n{}", kLegend);
   const std::vector<Landmark> marks = landmarks(machine.topology);
   if (!marks.empty()) fmt::print("\nThreads that have a core each:\n");

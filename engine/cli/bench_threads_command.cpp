@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <chrono>
+#include <cmath>
 #include <ctime>
 #include <memory>
 #include <set>
@@ -19,12 +19,45 @@
 namespace hourglass::cli {
 
 Json to_json(const Interval& interval) {
-  return {{"value", interval.value}, {"low", interval.low}, {"high", interval.high}};
+  return {{"value", interval.value}, {"low", interval.known() ? Json(interval.low) : Json()}, {"high", interval.high}};
 }
 
 std::string text_of(const Interval& interval, int digits) {
+  constexpr double kHundred = 100, kThousand = 1000;
+  if (interval.value >= kThousand) {
+    digits = 0;
+  } else if (interval.value >= kHundred) {
+    digits = std::min(digits, 1);
+  }
+  if (!interval.known()) return fmt::format("{:.{}f} (?)", interval.value, digits);
   return fmt::format("{:.{}f} ({:.{}f} to {:.{}f})", interval.value, digits, interval.low, digits, interval.high,
                      digits);
+}
+
+std::string csv_of(const Interval& interval, int digits) {
+  if (!interval.known()) return fmt::format("{:.{}f},,", interval.value, digits);
+  return fmt::format("{:.{}f},{:.{}f},{:.{}f}", interval.value, digits, interval.low, digits, interval.high, digits);
+}
+
+std::string interval_note(int rounds) {
+  if (rounds == 1) return "One round: how sure it is, nobody knows (?)";
+  if (rounds < kLeastForInterval) {
+    return fmt::format("Medians over rounds, and from the least to the most: {} rounds are too few for 95 % intervals",
+                       rounds);
+  }
+  return "Medians over rounds, with 95 % intervals";
+}
+
+std::string restore_command(const ThreadsArguments& a, const Recommended& what) {
+  std::string text = fmt::format("hourglass restore {} --method fit --model {}", what.input, quoted(a.network.model));
+  if (!a.network.model_output.empty()) text += " --model-output " + quoted(a.network.model_output);
+  text += fmt::format(" --precision {}", precision_name(a.network));
+  if (what.jobs > 0) text += fmt::format(" --jobs {}", what.jobs);
+  text += fmt::format(" --threads {}", what.threads);
+  if (what.bind != Bind::none) text += fmt::format(" --bind {}", name_of(what.bind));
+  const std::optional<uint64_t> limit = what.memory_limit ? what.memory_limit : a.network.memory_limit;
+  if (limit) text += fmt::format(" --memory-limit {}", *limit);
+  return text;
 }
 
 std::optional<Bind> bind_of(const ThreadsArguments& a) {
@@ -34,15 +67,22 @@ std::optional<Bind> bind_of(const ThreadsArguments& a) {
 
 std::string how_it_ended(const RoundOptions& options, Ended ended, int rounds, double seconds, double precision) {
   std::string text = fmt::format("{} in {:.0f} s: ", counted(rounds, "round"), seconds);
+  if (!std::isfinite(precision)) {
+    return text + (ended == Ended::as_asked
+                       ? "one, as asked for, says nothing of how sure it is (--rounds)."
+                       : "the time allows no second one, and one says nothing of how sure it is (--time-limit).");
+  }
   if (ended == Ended::as_asked) return text + fmt::format("as many as asked for, known to {:.1f} %.", 100 * precision);
   if (ended == Ended::precise) return text + fmt::format("known to {:.1f} %, as was the goal.", 100 * precision);
-  return text + fmt::format("the time was over, with {:.1f} % known of {:.1f} % (--time-limit, --precision-goal).",
-                            100 * precision, 100 * options.precision_goal);
+  return text +
+         fmt::format("there is no time for another, with {:.1f} % known of {:.1f} % (--time-limit, --precision-goal).",
+                     100 * precision, 100 * options.precision_goal);
 }
 
 namespace {
 
 constexpr int kSchemaVersion = 1;
+constexpr std::size_t kColumns = 80;
 
 std::string today() {
   const std::time_t now = std::time(nullptr);
@@ -101,18 +141,18 @@ Json head(const ThreadsArguments& a, const Machine& machine) {
             {"round_seconds", a.round_seconds}}}};
 }
 
-// Lines that begin with a blank are a table's, and as wide as that is.
-void print_wrapped(const std::string& text) {
-  constexpr std::size_t kColumns = 80;
+}  // namespace
+
+std::string csv_head(const ThreadsArguments& a, const Machine& machine) {
+  std::string text = fmt::format("hourglass bench threads --mode {}: {} {} {}, {}\n{}\n{}", a.mode, a.network.model,
+                                 a.network.size, precision_name(a.network), today(), describe(machine), version_text());
+  std::string comments;
   std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) {
-    if (line.empty() || line.starts_with(' ')) {
-      fmt::print("{}\n", line);
-    } else {
-      for (const std::string& piece : wrapped(line, kColumns)) fmt::print("{}\n", piece);
-    }
-  }
+  for (std::string line; std::getline(stream, line);) comments += "# " + line + "\n";
+  return comments;
 }
+
+namespace {
 
 ThreadsReport measure(const ThreadsArguments& a, const Machine& machine, Progress& progress) {
   if (a.mode == "throughput") return run_throughput(a, machine, progress);
@@ -161,7 +201,7 @@ ExitCode run(const ThreadsArguments& given) {
   json.update(report.json);
   json["recommended"] = report.recommended;
   if (!a.save.empty()) write_file_atomically(a.save, bytes_of(json.text(1) + "\n"), a.force);
-  if (!a.csv.empty()) write_file_atomically(a.csv, bytes_of(report.csv), a.force);
+  if (!a.csv.empty()) write_file_atomically(a.csv, bytes_of(csv_head(a, machine) + report.csv), a.force);
   if (!a.plot.empty()) {
     report.figure.title = title;
     report.figure.note = fmt::format("{}, {}, {}", machine.cpu, counted(machine.available, "CPU"), today());
@@ -171,10 +211,11 @@ ExitCode run(const ThreadsArguments& given) {
     fmt::print("{}\n", json.text());
     return ExitCode::ok;
   }
-  print_wrapped(describe(machine));
+  fmt::print("{}", wrapped_lines(describe(machine), kColumns));
   fmt::print("{}, --mode {}\n\n", title, a.mode);
-  print_wrapped(report.text);
-  fmt::print("\nTo use it:\n  {}\n", report.recommended);
+  fmt::print("{}", wrapped_lines(report.text, kColumns));
+  fmt::print("\nTo use it:\n");
+  for (const std::string& line : wrapped_command(report.recommended, kColumns - 2)) fmt::print("  {}\n", line);
   return ExitCode::ok;
 }
 
@@ -207,7 +248,7 @@ Command bench_threads_command() {
                {.names = "--time-limit",
                 .takes = "SECONDS",
                 .target = &a.rounds.time_limit,
-                .help = "End after so long, with the round in hand",
+                .help = "End within so long, all in all; one round is measured at least",
                 .checks = {range(0.0, 360000.0)}},
                {.names = "--rounds",
                 .target = &a.rounds.rounds,

@@ -26,6 +26,7 @@
 #include "engine/image/file.h"
 #include "engine/runtime/cpus.h"
 #include "engine/runtime/memory.h"
+#include "engine/runtime/placement.h"
 #include "graph/error.h"
 
 namespace hourglass::cli {
@@ -42,10 +43,27 @@ int threads_for(const ManyRun& run, std::size_t files) {
   return run.fit.threads > 0 ? run.fit.threads : std::max(1, available_cpus() / count);
 }
 
-FileWorkers workers_for(const ManyArguments& arguments, const ManyRun& run) {
+// Bound to CPUs, files at once would be bound to the same ones: each gets some of its own, and binds its threads there.
+std::vector<CpuSet> shares_for(const ManyRun& run, int jobs) {
+  if (jobs == 1 || run.fit.bind == name_of(Bind::none)) return {};
+  const Topology topology = read_topology();
+  std::vector<CpuSet> shares = split_cpus(topology, jobs, run.fit.threads);
+  if (shares.empty()) {
+    fail(
+        "--bind {}: {} files at once on {} each need {} CPUs of their own, and there are {}: fewer --jobs or "
+        "--threads, or no --bind",
+        run.fit.bind, jobs, counted(run.fit.threads, "thread"), int64_t{jobs} * run.fit.threads,
+        topology.usable().size());
+  }
+  return shares;
+}
+
+FileWorkers workers_for(const ManyArguments& arguments, const ManyRun& run, std::size_t files) {
   const std::size_t memory =
       run.fit.memory_limit ? static_cast<std::size_t>(*run.fit.memory_limit) : available_memory();
-  return {arguments.jobs.value_or(std::max(1, available_cpus() / run.fit.threads)), memory};
+  const auto most = static_cast<int>(std::clamp<std::size_t>(files, 1, 1U << 20));
+  const int jobs = std::min(most, arguments.jobs.value_or(std::max(1, available_cpus() / run.fit.threads)));
+  return {jobs, memory, shares_for(run, jobs)};
 }
 
 class FileByFile {
@@ -58,7 +76,7 @@ class FileByFile {
         earlier_(run.line, run.fit, run.settled),
         reports_(run.fit.report, found.files, run.fit.force),
         writes_index_(arguments.files.shard.empty()),
-        workers_(workers_for(arguments, run)) {
+        workers_(workers_for(arguments, run, found.files.size())) {
     state_.files = files_.size();
     for (const UnreadableFolder& folder : found.unreadable) {
       ++unreadable_;

@@ -40,13 +40,25 @@ bool FileWorkers::has_room(int64_t pixels) const {
   return needed <= memory_;
 }
 
+std::size_t FileWorkers::free_slot() const {
+  std::size_t slot = 0;
+  const auto taken = [&](const Worker& worker) { return worker.slot == slot; };
+  while (std::any_of(workers_.begin(), workers_.end(), taken)) ++slot;
+  return slot;
+}
+
 bool FileWorkers::begin(std::size_t file, int64_t pixels, const std::function<ExitCode()>& work) {
   try {
-    auto process = std::make_unique<ChildProcess>(work);
+    const std::size_t slot = free_slot();
+    auto process = std::make_unique<ChildProcess>([&] {
+      if (!shares_.empty()) keep_to(mask_of(shares_[slot]));
+      return work();
+    });
     workers_.push_back({.file = file,
                         .pixels = pixels,
                         .process = std::move(process),
                         .start = Clock::now(),
+                        .slot = slot,
                         .memory = memory_of(pixels)});
     return true;
   } catch (const Error&) {

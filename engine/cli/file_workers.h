@@ -9,10 +9,12 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/cli/child_process.h"
 #include "engine/cli/json.h"
+#include "engine/runtime/affinity.h"
 
 namespace hourglass::cli {
 
@@ -33,8 +35,10 @@ struct FileUnderWay {
 
 class FileWorkers {
  public:
-  // memory: bytes that all together may hold; 0: nobody knows.
-  FileWorkers(int jobs, std::size_t memory) : jobs_(jobs), memory_(memory) {}
+  // memory: bytes that all together may hold; 0: nobody knows. shares: the CPUs that each of as many files at once is
+  // kept to; empty: wherever the system puts them.
+  FileWorkers(int jobs, std::size_t memory, std::vector<CpuSet> shares)
+      : jobs_(jobs), memory_(memory), shares_(std::move(shares)) {}
 
   [[nodiscard]] bool empty() const { return workers_.empty(); }
   // Whether a file of so many pixels may begin.
@@ -56,6 +60,7 @@ class FileWorkers {
     int64_t pixels = 0;
     std::unique_ptr<ChildProcess> process;
     Clock::time_point start;
+    std::size_t slot = 0;    // of those at once, counted from 0: which share is its own
     std::size_t memory = 0;  // bytes that it was thought to need as it began
     std::string stage = {};
     Json result = {};
@@ -63,6 +68,7 @@ class FileWorkers {
     bool no_space = false;
   };
 
+  [[nodiscard]] std::size_t free_slot() const;
   [[nodiscard]] std::size_t memory_of(int64_t pixels) const;
   void learn_memory_of(int64_t pixels, std::size_t peak);
   static void hear(Worker& worker, const std::string& line);
@@ -70,6 +76,7 @@ class FileWorkers {
 
   int jobs_;
   std::size_t memory_;
+  std::vector<CpuSet> shares_;
   double more_per_pixel_ = 0;  // bytes that files have taken beyond what was thought
   std::vector<Worker> workers_;
 };

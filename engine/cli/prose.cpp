@@ -131,6 +131,19 @@ std::vector<std::string> wrapped(std::string_view text, std::size_t width) {
   return lines;
 }
 
+std::string wrapped_lines(std::string_view text, std::size_t width) {
+  std::string all;
+  std::istringstream stream{std::string(text)};
+  for (std::string line; std::getline(stream, line);) {
+    if (line.empty() || line.starts_with(' ')) {
+      all += line + "\n";
+    } else {
+      for (const std::string& piece : wrapped(line, width)) all += piece + "\n";
+    }
+  }
+  return all;
+}
+
 std::vector<std::string> wrapped_command(std::string_view command, std::size_t width) {
   if (columns_of(command) <= width) return {std::string(command)};
   constexpr std::size_t kContinuation = 4, kBackslash = 2;

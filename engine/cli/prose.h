@@ -40,6 +40,9 @@ std::size_t columns_of(std::string_view text);
 // Lines of at most `width` columns. A word that is longer is broken, behind one of |,/= where it has any.
 std::vector<std::string> wrapped(std::string_view text, std::size_t width);
 
+// Each line of the text in lines of at most `width` columns. Those that begin with a blank are a table's, and stay.
+std::string wrapped_lines(std::string_view text, std::size_t width);
+
 // A command of a shell, as one can paste it: a line that goes on ends with a backslash, and none between an option and
 // what follows it.
 std::vector<std::string> wrapped_command(std::string_view command, std::size_t width);

@@ -10,11 +10,8 @@
 #include "engine/cli/version.h"
 #include "engine/image/digest.h"
 #include "engine/image/file.h"
-<<<<<<< HEAD
 #include "engine/image/jxl.h"
-=======
 #include "engine/image/lost_in_jpeg.h"
->>>>>>> users
 #include "engine/image/orientation.h"
 #include "engine/image/read_image.h"
 #include "graph/error.h"
@@ -76,12 +73,8 @@ Image load_reference(RunRequest& request, const Image& sought) {
 // What of the metadata has no place in the output, in words.
 std::vector<std::string> lost_in(ImageFormat format, const Metadata& metadata, int channels) {
   if (format == ImageFormat::jxl) return lost_in_jxl(metadata, channels);
-  std::string lost;
-  if (format == ImageFormat::png) {
-    lost = lost_in_png(metadata, channels);
-  } else if (metadata.exif.size() > kMaxJpegExif) {
-    lost = fmt::format("its EXIF block of {} bytes is too long for a JPEG and left out", metadata.exif.size());
-  }
+  if (format == ImageFormat::jpeg) return lost_in_jpeg(metadata);
+  const std::string lost = lost_in_png(metadata, channels);
   return lost.empty() ? std::vector<std::string>() : std::vector{lost};
 }
 
@@ -154,19 +147,9 @@ RunRequest resolve_run(const FitArguments& arguments, const FitCall& call, const
   check_files(request, arguments);
   if (what.reference != nullptr) request.original = *what.reference;
   if (!request.reference.empty()) request.original = load_reference(request, what.task.baseline());
-<<<<<<< HEAD
   for (const std::string& lost : lost_in(request.format, what.input.metadata, what.task.baseline().channels)) {
     request.file_notes.push_back("warning: " + request.input + ": " + lost);
   }
-=======
-  std::vector<std::string> lost;
-  if (request.format == ImageFormat::jpeg) {
-    lost = lost_in_jpeg(what.input.metadata);
-  } else if (std::string text = lost_in_png(what.input.metadata, what.task.baseline().channels); !text.empty()) {
-    lost.push_back(std::move(text));
-  }
-  for (const std::string& text : lost) request.file_notes.push_back("warning: " + request.input + ": " + text);
->>>>>>> users
   return request;
 }
 

@@ -30,8 +30,9 @@ Series measured(const std::vector<FigurePoint>& points, double unit) {
   for (const FigurePoint& point : points) {
     series.x.push_back(point.count);
     series.y.push_back(point.rate.value / unit);
-    series.low.push_back(point.rate.low / unit);
-    series.high.push_back(point.rate.high / unit);
+    // What is not known has no bar.
+    series.low.push_back((point.rate.known() ? point.rate.low : point.rate.value) / unit);
+    series.high.push_back((point.rate.known() ? point.rate.high : point.rate.value) / unit);
   }
   return series;
 }
@@ -91,18 +92,27 @@ Series ceiling(const std::vector<FigurePoint>& points, const std::string& name, 
 std::string law_title(const LawChoice& laws) {
   const FittedLaw* fitted = laws.preferred();
   if (fitted == nullptr) return "Speed-up: no law describes what was seen";
-  return fmt::format("Speed-up, with {:.1f} % ({:.1f} to {:.1f}) of the work serial", 100 * fitted->serial.value,
-                     100 * fitted->serial.low, 100 * fitted->serial.high);
+  const Interval& serial = fitted->serial;
+  const std::string ends =
+      serial.known() ? fmt::format(" ({:.1f} to {:.1f})", 100 * serial.low, 100 * serial.high) : std::string();
+  return fmt::format("Speed-up, with {:.1f} %{} of the work serial", 100 * serial.value, ends);
+}
+
+// What the bars are, in a title.
+std::string how_sure(const std::vector<FigurePoint>& points) {
+  const std::size_t rounds = points.front().rounds.size();
+  if (rounds == 1) return ": one round";
+  return rounds < kLeastForInterval ? fmt::format(": {} rounds, from the least to the most", rounds)
+                                    : ": medians, 95 % intervals, rounds in grey";
 }
 
 }  // namespace
 
 FigurePoint figure_point(const ScalingPoint& point, double work) {
+  const Interval& seconds = point.seconds;
   FigurePoint figure{
-      .count = point.threads,
-      .rate = {.value = work / point.seconds.value, .low = work / point.seconds.high, .high = work / point.seconds.low},
-      .rounds = {},
-      .ceiling = point.ceiling};
+      .count = point.threads, .rate = unknown_interval(work / seconds.value), .rounds = {}, .ceiling = point.ceiling};
+  if (seconds.known()) figure.rate.low = work / seconds.high, figure.rate.high = work / seconds.low;
   for (const double seconds : point.rounds) figure.rounds.push_back(work / seconds);
   return figure;
 }
@@ -110,7 +120,7 @@ FigurePoint figure_point(const ScalingPoint& point, double work) {
 Figure strong_scaling_figure(const std::vector<FigurePoint>& points, const std::optional<LawChoice>& laws) {
   const int most = points.back().count;
   Figure figure;
-  figure.charts.push_back({.title = "Iterations per second: medians, 95 % intervals, single rounds in grey",
+  figure.charts.push_back({.title = fmt::format("Iterations per second{}", how_sure(points)),
                            .x = counts("threads", most),
                            .y = {.label = "iterations", .unit = "1/s", .low = 0},
                            .series = {single_rounds(points, 1), ideal(points.front(), most, 1), measured(points, 1)}});
@@ -136,7 +146,7 @@ Figure weak_scaling_figure(const std::vector<FigurePoint>& points) {
   Figure figure;
   constexpr double kMega = 1e6;
   figure.charts.push_back(
-      {.title = "An image that grows with the threads",
+      {.title = fmt::format("An image that grows with the threads{}", how_sure(points)),
        .x = counts("threads", most),
        .y = {.label = "pixels, millions", .unit = "1/s", .low = 0},
        .series = {single_rounds(points, kMega), ideal(points.front(), most, kMega), measured(points, kMega)}});
@@ -145,7 +155,7 @@ Figure weak_scaling_figure(const std::vector<FigurePoint>& points) {
 
 Figure throughput_figure(const std::vector<FigurePoint>& points) {
   Figure figure;
-  figure.charts.push_back({.title = "The CPUs divided among fits side by side",
+  figure.charts.push_back({.title = fmt::format("The CPUs divided among fits side by side{}", how_sure(points)),
                            .x = counts("fits at the same time", points.back().count),
                            .y = {.label = "images", .unit = "1/h", .low = 0},
                            .series = {single_rounds(points, 1), measured(points, 1)}});

@@ -47,11 +47,30 @@ std::optional<Bind> bind_of(const ThreadsArguments& a);
 // "photo.jpg": what a recommended command restores.
 inline constexpr const char* kPhoto = "photo.jpg";
 
-Json to_json(const Interval& interval);
-// "1.93 (1.90 to 1.95)".
-std::string text_of(const Interval& interval, int digits = 2);
+// The restoration that does what was measured: "hourglass restore photo.jpg --method fit --model small ...". `input` is
+// what it restores, as a shell reads it.
+struct Recommended {
+  std::string input = kPhoto;
+  int threads = 1;
+  Bind bind = Bind::none;
+  int jobs = 0;                               // 0: of one file
+  std::optional<uint64_t> memory_limit = {};  // bytes; none: what was asked for
+};
+std::string restore_command(const ThreadsArguments& a, const Recommended& what);
 
-// "rounds: 5 whole ones in 60 s; the time was over (--time-limit) ..." in a sentence.
+// Comments for the beginning of a CSV file: what was measured, on what and when.
+std::string csv_head(const ThreadsArguments& a, const Machine& machine);
+// Cells of value, low and high, of which the last two are empty where they are not known.
+std::string csv_of(const Interval& interval, int digits);
+
+// null for ends that are not known.
+Json to_json(const Interval& interval);
+// "1.93 (1.90 to 1.95)", "1.93 (?)"; the fewer digits behind the point the more there are before it, none from 1000 on.
+std::string text_of(const Interval& interval, int digits = 2);
+// "Medians over rounds, with 95 % intervals", or what else so many rounds allow.
+std::string interval_note(int rounds);
+
+// "5 rounds in 60 s: the time was over ..." in a sentence. `precision` is infinite where it is not known.
 std::string how_it_ended(const RoundOptions& options, Ended ended, int rounds, double seconds, double precision);
 
 }  // namespace hourglass::cli

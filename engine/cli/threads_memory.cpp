@@ -101,8 +101,7 @@ ThreadsReport run_memory(const ThreadsArguments& a, const Machine& machine, Prog
                              ends ? "more than " : "", largest->megapixels());
   report.json["largest_width"] = largest->size.width;
   report.json["largest_height"] = largest->size.height;
-  report.recommended = fmt::format("hourglass restore {} --method fit --model {} --threads {} --memory-limit {}M",
-                                   kPhoto, a.network.model, threads, limit >> 20);
+  report.recommended = restore_command(a, {.threads = threads, .memory_limit = limit});
   return report;
 }
 

@@ -41,13 +41,13 @@ std::string table_of(const ScalingRun& run, const std::vector<ImageSize>& sizes,
     text += fmt::format("{:8}  {:>26}  {:>20}  {:>3.0f}%  {:>13}\n", point.threads, cli::text_of(ms),
                         cli::text_of(point.speed_up), 100 * point.efficiency.value, last);
   }
-  text += "\nMedians over rounds, with 95 % intervals";
+  text += "\n" + interval_note(run.rounds);
   if (!run.grows) text += "; what the machine itself does beside them";
   text += ".\n";
   for (const Landmark& mark : landmarks) {
     const bool measured = std::any_of(run.points.begin(), run.points.end(),
                                       [&](const ScalingPoint& point) { return point.threads == mark.threads; });
-    if (measured) text += fmt::format("{} are {}.\n", counted(mark.threads, "thread"), mark.text);
+    if (measured) text += fmt::format("{}: as many as {}.\n", counted(mark.threads, "thread"), mark.text);
   }
   for (const ScalingPoint& point : run.points) {
     if (point.far_out.empty()) continue;
@@ -65,12 +65,18 @@ std::string ops_table(const ScalingRun& run) {
   std::vector<std::pair<double, std::string>> order;
   for (const auto& [op, at] : most.ops) order.emplace_back(at.activity.seconds, op);
   std::sort(order.rbegin(), order.rend());
-  std::string text = fmt::format("\n{:>15} {:>8} {:>7} {:>6} {:>6} {:>6} {:>5}\n", "ms on 1 thread",
-                                 fmt::format("on {}", most.threads), "speed", "alone", "waits", "slower", "roof");
-  if (one.threads != 1) text = fmt::format("\n{:>15}", fmt::format("ms on {}", one.threads)) + text.substr(16);
+  // The longest name of an op has 31 letters, and a line 80.
+  std::string text = fmt::format("\n{:>7} {:>7} {:>6} {:>5} {:>5} {:>5} {:>5}  op, in ms on so many threads\n",
+                                 fmt::format("on {}", one.threads), fmt::format("on {}", most.threads), "speed",
+                                 "alone", "waits", "slows", "roof");
   constexpr double kWorthALine = 0.01;
   const auto share = [&](double x, const Activity& op) {
     return run.regions_seen ? fmt::format("{:.0f} %", 100 * x / op.seconds) : std::string("-");
+  };
+  const auto milliseconds = [](const Activity& op) {
+    constexpr double kThousand = 1000;
+    const double ms = kMilli * op.seconds;
+    return fmt::format("{:.{}f}", ms, ms < kThousand ? 2 : 0);
   };
   for (const auto& [seconds, op] : order) {
     const auto first = one.ops.find(op);
@@ -78,14 +84,13 @@ std::string ops_table(const ScalingRun& run) {
     const Activity &alone = first->second.activity, &together = most.ops.at(op).activity;
     const double ratio = static_cast<double>(most.threads) / one.threads;
     const double slower = together.busy + together.serial() / ratio - alone.seconds / ratio;
-    text +=
-        fmt::format("{:15.2f} {:8.2f} {:>7} {:>6} {:>6} {:>6} {:>5}  {}\n", kMilli * alone.seconds,
-                    kMilli * together.seconds, fmt::format("{:.2f}x", alone.seconds / together.seconds),
-                    share(together.serial(), together), share(together.waiting(), together), share(slower, together),
-                    fmt::format("{:.0f} %", 100 * share_of_roofline(most.ops.at(op), most.ceiling)), op);
+    text += fmt::format("{:>7} {:>7} {:>6} {:>5} {:>5} {:>5} {:>5}  {}\n", milliseconds(alone), milliseconds(together),
+                        fmt::format("{:.2f}x", alone.seconds / together.seconds), share(together.serial(), together),
+                        share(together.waiting(), together), share(slower, together),
+                        fmt::format("{:.0f} %", 100 * share_of_roofline(most.ops.at(op), most.ceiling)), op);
   }
   return text + fmt::format(
-                    "alone: one thread works and the others wait; waits: at barriers; slower: the work of a thread "
+                    "alone: one thread works and the others wait; waits: at barriers; slows: the work of a thread "
                     "takes longer side by side; all as shares of the op's time on {}. roof: its share of the "
                     "machine's multiplications or memory, whichever binds it more; over 100 % where operands stay in "
                     "the caches, or where a kernel needs fewer multiplications than are counted (Winograd's).\n",
@@ -152,14 +157,13 @@ std::string csv_of(const ScalingRun& run, const std::vector<ImageSize>& sizes) {
   std::string text =
       "threads,width,height,seconds,seconds_low,seconds_high,iterations,far_out,speed_up,speed_up_low,speed_up_high,"
       "efficiency,serial_seconds,waiting_seconds,busy_seconds,ceiling_gflops,ceiling_gbytes,memory_bytes\n";
+  constexpr int kMicro = 6, kTenThousandths = 4;
   for (std::size_t i = 0; i < run.points.size(); ++i) {
     const ScalingPoint& p = run.points[i];
-    text += fmt::format(
-        "{},{},{},{:.6f},{:.6f},{:.6f},{},{},{:.4f},{:.4f},{:.4f},{:.4f},{:.6f},{:.6f},{:.6f},{:.1f},"
-        "{:.2f},{}\n",
-        p.threads, sizes[i].width, sizes[i].height, p.seconds.value, p.seconds.low, p.seconds.high, p.iterations,
-        p.far_out.size(), p.speed_up.value, p.speed_up.low, p.speed_up.high, p.efficiency.value, p.whole.serial(),
-        p.whole.waiting(), p.whole.busy, p.ceiling.gflops, p.ceiling.gbytes, p.memory_bytes);
+    text += fmt::format("{},{},{},{},{},{},{},{:.4f},{:.6f},{:.6f},{:.6f},{:.1f},{:.2f},{}\n", p.threads,
+                        sizes[i].width, sizes[i].height, cli::csv_of(p.seconds, kMicro), p.iterations, p.far_out.size(),
+                        cli::csv_of(p.speed_up, kTenThousandths), p.efficiency.value, p.whole.serial(),
+                        p.whole.waiting(), p.whole.busy, p.ceiling.gflops, p.ceiling.gbytes, p.memory_bytes);
   }
   return text;
 }
@@ -230,10 +234,7 @@ ThreadsReport run_strong_or_weak(const ThreadsArguments& a, const Machine& machi
   report.csv = csv_of(run, sizes);
   report.figure = figure_of(run, sizes);
   const int threads = grows ? options.threads.back() : enough_threads(run).threads;
-  const std::string bind = run.bind.bind == Bind::none || threads == 1
-                               ? std::string()
-                               : fmt::format(" --method fit --bind {}", name_of(run.bind.bind));
-  report.recommended = fmt::format("hourglass restore {} --threads {}{}", kPhoto, threads, bind);
+  report.recommended = restore_command(a, {.threads = threads, .bind = run.bind.bind});
 
   report.json["rounds"] = run.rounds;
   report.json["precision"] = precision;
@@ -247,11 +248,13 @@ ThreadsReport run_strong_or_weak(const ThreadsArguments& a, const Machine& machi
   const Drift drift = drift_of(run.reference);
   report.json["conditions"] = Json{{"others_cpus", run.load.others},
                                    {"stolen_cpus", run.load.stolen},
+                                   {"throttled_share", run.load.throttled},
                                    {"preemptions_per_second", run.load.preemptions},
                                    {"load_average", run.load.load_average},
                                    {"reference_seconds", run.reference},
                                    {"slower_at_end", drift.slower_at_end},
-                                   {"slow_share", drift.slow_share}};
+                                   {"slow_share", drift.slow_share},
+                                   {"disturbed", what_disturbed(run.load, run.reference)}};
   report.json["points"] = Json::array();
   for (std::size_t i = 0; i < run.points.size(); ++i) {
     report.json["points"].push_back(to_json(run.points[i], sizes[i], grows));

@@ -6,6 +6,7 @@
 #include "engine/cli/scaling_figure.h"
 #include "engine/cli/threads_arguments.h"
 #include "engine/measure/ceilings.h"
+#include "engine/measure/explain.h"
 #include "engine/measure/load.h"
 #include "engine/measure/side_by_side.h"
 #include "graph/error.h"
@@ -23,7 +24,10 @@ struct Point {
   std::size_t memory_bytes = 0;
 };
 
-Interval reciprocal(const Interval& x) { return {.value = 1 / x.value, .low = 1 / x.high, .high = 1 / x.low}; }
+Interval reciprocal(const Interval& x) {
+  return x.known() ? Interval{.value = 1 / x.value, .low = 1 / x.high, .high = 1 / x.low}
+                   : unknown_interval(1 / x.value);
+}
 
 Interval scaled(const Interval& x, double factor) {
   return {.value = factor * x.value, .low = factor * x.low, .high = factor * x.high};
@@ -31,6 +35,19 @@ Interval scaled(const Interval& x, double factor) {
 
 std::string name_of(const Split& split) {
   return fmt::format("{} x {}", split.instances, counted(split.threads, "thread"));
+}
+
+// How many images an hour, in words.
+std::string verdict(const std::vector<Point>& points, const Point& best) {
+  if (points.size() == 1) return "There is nothing to divide.\n";
+  if (best.split.instances > 1) {
+    return fmt::format("Most images per hour: {} at a time on {} each, {} times as many as one at a time.\n",
+                       best.split.instances, counted(best.split.threads, "thread"), text_of(best.over_one));
+  }
+  const bool seems_faster =
+      std::any_of(points.begin(), points.end(), [&](const Point& point) { return point.rate.value > best.rate.value; });
+  return seems_faster ? "No division is surely faster than one at a time on all of them.\n"
+                      : "Most images per hour: one at a time on all of them.\n";
 }
 
 // The fastest that is surely faster than one at a time; that one where none is.
@@ -47,10 +64,10 @@ const Point& best_of(const std::vector<Point>& points) {
 ThreadsReport run_throughput(const ThreadsArguments& a, const Machine& machine, Progress& progress) {
   if (a.threads.size() > 1) fail("--mode throughput divides one number of CPUs: give --threads one number");
   const int cpus = a.threads.empty() ? machine.available : a.threads[0];
-  const std::optional<Bind> bind = bind_of(a);
   std::vector<Point> points;
-  for (Split& split : even_splits(machine.topology, cpus)) {
-    if (bind == Bind::none) split.places.clear();
+  // Side by side, programs have CPUs of their own unless that is not wanted.
+  const Bind bind = bind_of(a).value_or(Bind::cores);
+  for (Split& split : even_splits(machine.topology, cpus, bind)) {
     points.push_back({.split = std::move(split), .rounds = {}, .rate = {}, .over_one = {}});
   }
   const FitMaker make = [&](int n, const std::vector<CpuSet>& places) {
@@ -91,7 +108,8 @@ ThreadsReport run_throughput(const ThreadsArguments& a, const Machine& machine, 
     const Interval seconds = median_interval(point.rounds);
     precision = std::max(precision, seconds.relative_width());
     point.rate = reciprocal(seconds);
-    point.over_one = ratio_interval(points[0].rounds, point.rounds, Pairing::same_rounds);
+    point.over_one = i == 0 ? Interval{.value = 1, .low = 1, .high = 1}
+                            : ratio_interval(points[0].rounds, point.rounds, Pairing::same_rounds);
     const Interval hourly = scaled(point.rate, images);
     FigurePoint dot{.count = point.split.instances, .rate = hourly, .rounds = {}};
     for (const double x : point.rounds) dot.rounds.push_back(images / x);
@@ -99,9 +117,10 @@ ThreadsReport run_throughput(const ThreadsArguments& a, const Machine& machine, 
     report.text += fmt::format("{:10}  {:7}  {:>20}  {:>25}  {:>8}\n", point.split.instances, point.split.threads,
                                text_of(point.rate), text_of(hourly, 1),
                                fmt::format("{:.0f} MiB", static_cast<double>(point.memory_bytes) / (1 << 20)));
-    report.csv += fmt::format("{},{},{:.4f},{:.4f},{:.4f},{:.3f},{:.4f},{:.4f},{:.4f},{}\n", point.split.instances,
-                              point.split.threads, point.rate.value, point.rate.low, point.rate.high, hourly.value,
-                              point.over_one.value, point.over_one.low, point.over_one.high, point.memory_bytes);
+    constexpr int kDigits = 4;
+    report.csv +=
+        fmt::format("{},{},{},{:.3f},{},{}\n", point.split.instances, point.split.threads, csv_of(point.rate, kDigits),
+                    hourly.value, csv_of(point.over_one, kDigits), point.memory_bytes);
     std::vector<std::string> places;
     for (const CpuSet& cpu_set : point.split.places) places.push_back(cpu_list(cpu_set));
     report.json["points"].push_back(Json{{"name", name_of(point.split)},
@@ -116,36 +135,33 @@ ThreadsReport run_throughput(const ThreadsArguments& a, const Machine& machine, 
                                          {"memory_bytes", point.memory_bytes}});
   }
   const Point& best = best_of(points);
-  report.text += fmt::format("\n{} divided; an image is {} iterations. Medians over rounds, with 95 % intervals.\n",
-                             counted(cpus, "CPU"), a.image_iterations);
+  report.text += fmt::format("\n{} divided; an image is {} iterations. {}.\n", counted(cpus, "CPU"), a.image_iterations,
+                             interval_note(rounds.count()));
   report.text += how_it_ended(a.rounds, rounds.ended, rounds.count(), rounds.seconds, precision) + "\n\n";
-  if (best.split.instances == 1) {
-    report.text += "Most images per hour: one at a time on all of them.\n";
-  } else {
-    report.text += fmt::format(
-        "Most images per hour: {} at a time on {} each, {} as many as one at a time.\n", best.split.instances,
-        counted(best.split.threads, "thread"),
-        fmt::format("{:.2f}x ({:.2f} to {:.2f})", best.over_one.value, best.over_one.low, best.over_one.high));
+  report.text += verdict(points, best);
+  if (!best.split.places.empty()) {
+    report.text += fmt::format("Each is kept to CPUs of its own, as --jobs with --bind does (--bind {}).\n",
+                               hourglass::name_of(bind));
   }
-  if (best.split.instances > 1 && !best.split.places.empty()) {
-    report.text +=
-        "Here each was kept to CPUs of its own; files side by side go where the system puts them, which is "
-        "the same on an idle machine (--bind none measures it).\n";
-  }
-  const std::string disturbed = describe(load, cpus);
-  if (!disturbed.empty()) report.text += fmt::format("\nThe machine was not idle: {}.\n", disturbed);
+  const std::string disturbed = what_disturbed(load, rounds.reference);
+  if (!disturbed.empty()) report.text += "\n" + disturbed + "\n";
   report.figure = throughput_figure(dots);
   // A folder's photographs: what is there already is skipped, and names may hold anything.
-  report.recommended =
-      fmt::format("hourglass restore -r photos/ --jobs {} --threads {}", best.split.instances, best.split.threads);
+  const bool is_bound = !best.split.thread_places.empty();
+  report.recommended = restore_command(a, {.input = "-r photos/",
+                                           .threads = best.split.threads,
+                                           .bind = is_bound ? bind : Bind::none,
+                                           .jobs = best.split.instances});
   report.json["rounds"] = rounds.count();
   report.json["precision"] = precision;
   report.json["seconds"] = rounds.seconds;
   report.json["conditions"] = Json{{"others_cpus", load.others},
                                    {"stolen_cpus", load.stolen},
+                                   {"throttled_share", load.throttled},
                                    {"preemptions_per_second", load.preemptions},
                                    {"load_average", load.load_average},
-                                   {"reference_seconds", rounds.reference}};
+                                   {"reference_seconds", rounds.reference},
+                                   {"disturbed", disturbed}};
   return report;
 }
 

@@ -60,6 +60,9 @@ std::vector<Library> libraries() {
       {"CLI11", HOURGLASS_CLI11_VERSION, "BSD-3-Clause", "https://github.com/CLIUtils/CLI11"},
       {"JSON for Modern C++", HOURGLASS_JSON_VERSION, "MIT", "https://json.nlohmann.me"},
       {"Eigen", HOURGLASS_EIGEN_VERSION, "MPL-2.0", "https://eigen.tuxfamily.org"}};
+#ifdef HOURGLASS_HWLOC_VERSION
+  all.push_back({"hwloc", HOURGLASS_HWLOC_VERSION, "BSD-3-Clause", "https://www.open-mpi.org/projects/hwloc"});
+#endif
 #ifdef __clang__
   all.push_back({"LLVM OpenMP", __clang_version__, "Apache-2.0 WITH LLVM-exception", "https://openmp.llvm.org"});
 #else

@@ -1,6 +1,7 @@
 // What this machine can do at best with so many threads, by loops of our own that do nothing else.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -14,8 +15,16 @@ struct Ceiling {
   double gbytes = 0;  // of memory in a[i] = b[i] + s c[i], 1e9 bytes a second
 };
 
+// When a thread began its share of a piece of work, and when it was done; seconds since some moment.
+struct ThreadSpan {
+  double begin = 0, end = 0;
+};
+// From the first thread's beginning to the last one's end. What came before, waking them, is no part of the work.
+double seconds_of(const std::vector<ThreadSpan>& spans);
+
 // On the threads of a team of that size, begun by the calling thread, kept to `places` where there are any: the best of
-// several tries, each of `seconds` at least. The arrays hold `array_bytes` each, first touched by those who use them.
+// several tries, for `seconds` at least. The arrays hold `array_bytes` each, first touched by those who use them; fewer
+// where a pass would take more than a fiftieth of a second.
 //
 // Bandwidth counts as STREAM does (J. D. McCalpin, IEEE TCCA Newsletter, December 1995): b and c read and a written, 12
 // bytes an element; that most CPUs read a before they write it is not counted. Arrays should hold four times what the

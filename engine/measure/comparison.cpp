@@ -22,12 +22,12 @@ Comparison compare(const std::vector<NamedRounds>& before, const std::vector<Nam
   for (const NamedRounds& point : before) {
     const NamedRounds* other = find(now, point.name);
     if (other == nullptr)
-      comparison.missing.push_back(point.name);
+      comparison.gone.push_back(point.name);
     else
       pairs.emplace_back(&point, other);
   }
   for (const NamedRounds& point : now) {
-    if (find(before, point.name) == nullptr) comparison.missing.push_back(point.name);
+    if (find(before, point.name) == nullptr) comparison.added.push_back(point.name);
   }
   for (const auto& [first, second] : pairs) {
     PointComparison point{.name = first->name,
@@ -37,6 +37,7 @@ Comparison compare(const std::vector<NamedRounds>& before, const std::vector<Nam
                                                   kConfidenceTail / static_cast<double>(pairs.size()))};
     if (point.speed.low > 1 && point.speed.value > 1 + tolerance) point.verdict = Verdict::faster;
     if (point.speed.high < 1 && point.speed.value < 1 - tolerance) point.verdict = Verdict::slower;
+    if (std::min(first->rounds.size(), second->rounds.size()) < kLeastForInterval) point.verdict = Verdict::unknown;
     comparison.points.push_back(std::move(point));
   }
   return comparison;
@@ -46,6 +47,7 @@ std::string_view name_of(Verdict verdict) {
   switch (verdict) {
     case Verdict::faster: return "faster";
     case Verdict::slower: return "slower";
+    case Verdict::unknown: return "too few rounds";
     case Verdict::no_difference: break;
   }
   return "no difference";

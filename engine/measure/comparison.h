@@ -15,7 +15,12 @@ struct NamedRounds {
   std::vector<double> rounds;
 };
 
-enum class Verdict : uint8_t { faster, slower, no_difference };
+enum class Verdict : uint8_t {
+  faster,
+  slower,
+  no_difference,
+  unknown  // fewer rounds than kLeastForInterval: chance alone has all rounds of one before those of the other
+};
 
 struct PointComparison {
   std::string name;
@@ -25,8 +30,8 @@ struct PointComparison {
 };
 
 struct Comparison {
-  std::vector<PointComparison> points;  // in the order of `before`
-  std::vector<std::string> missing;     // points of only one of the two
+  std::vector<PointComparison> points;   // in the order of `before`
+  std::vector<std::string> gone, added;  // points of only `before`, of only `now`
   [[nodiscard]] bool any(Verdict verdict) const;
 };
 

@@ -8,9 +8,20 @@
 namespace hourglass {
 namespace {
 
+constexpr double kWorthIt = 1.01;  // a speed that is worth more threads
+
 std::string threads_text(int threads) { return fmt::format("{} thread{}", threads, threads == 1 ? "" : "s"); }
 
-std::string times(const Interval& x) { return fmt::format("{:.2f}x ({:.2f} to {:.2f})", x.value, x.low, x.high); }
+std::string times(const Interval& x) {
+  return x.known() ? fmt::format("{:.2f}x ({:.2f} to {:.2f})", x.value, x.low, x.high)
+                   : fmt::format("{:.2f}x (?)", x.value);
+}
+
+// " (1.2 to 3.4)" in percent.
+std::string percent_ends(const Interval& x, int digits) {
+  return x.known() ? fmt::format(" ({:.{}f} to {:.{}f})", 100 * x.low, digits, 100 * x.high, digits)
+                   : std::string(" (?)");
+}
 
 // "ConvGradWeights 2.1 %, FusedConv 0.9 %": the ops with most of a loss, as shares of all CPU time.
 template <class Part>
@@ -29,6 +40,11 @@ std::string worst_ops(const ScalingPoint& point, const Part& part) {
 
 std::string how_it_scales(const ScalingRun& run, const Topology& topology) {
   const ScalingPoint& most = run.points.back();
+  if (run.points.size() == 1) {
+    return fmt::format(
+        "{}: {:.2f} ms an iteration. How that scales, a second number of threads would tell (--threads).",
+        threads_text(most.threads), 1e3 * most.seconds.value);
+  }
   if (run.grows) {
     return fmt::format(
         "With an image that grows with them, {} do {} the pixels of {}: each keeps {:.0f} % of its pace.",
@@ -41,6 +57,14 @@ std::string how_it_scales(const ScalingRun& run, const Topology& topology) {
     const ScalingPoint& worst = *std::min_element(
         run.points.begin(), run.points.end(),
         [](const ScalingPoint& a, const ScalingPoint& b) { return a.speed_up.value < b.speed_up.value; });
+    if (!most.speed_up.known()) {
+      return fmt::format("{} do {}: one round does not tell whether that is faster than {}.",
+                         threads_text(most.threads), times(most.speed_up), first);
+    }
+    if (std::any_of(run.points.begin(), run.points.end(),
+                    [](const ScalingPoint& point) { return point.speed_up.value > kWorthIt; })) {
+      return fmt::format("More threads than {} are not surely faster here.", first);
+    }
     if (worst.speed_up.high >= 1) return fmt::format("More threads than {} are no faster here.", first);
     return fmt::format("It does not scale here: {} are {} as fast as {}.", threads_text(worst.threads),
                        times(worst.speed_up), first);
@@ -52,7 +76,7 @@ std::string how_it_scales(const ScalingRun& run, const Topology& topology) {
   }
   for (const Landmark& mark : landmarks(topology)) {
     if (mark.threads == enough.threads && enough.threads < most.threads) {
-      text += fmt::format(" That is where {} are in use.", mark.text);
+      text += fmt::format(" That is as many as {}.", mark.text);
     }
   }
   return text;
@@ -71,7 +95,7 @@ std::string where_time_goes(const ScalingRun& run) {
       worst_ops(most, [&](const Activity& op) { return idle * op.serial(); }), 100 * losses.waiting,
       worst_ops(most, [](const Activity& op) { return op.waiting(); }), 100 * losses.slower,
       losses.slower < 0 ? "less time" : "longer",
-      describe(run.load, most.threads).empty() ? "" : "; all of that counts time in which others had the CPUs");
+      describe(run.load).empty() ? "" : "; all of that counts time in which others had the CPUs");
 }
 
 std::string what_ceilings_say(const ScalingRun& run) {
@@ -96,43 +120,20 @@ std::string what_laws_say(const ScalingRun& run) {
   if (fitted == nullptr) return fmt::format("No law is drawn through that: {}.", laws.reason);
   const Law& law = fitted->law;
   const bool universal = laws.verdict == LawVerdict::universal;
-  std::string text = fmt::format("{}: {:.1f} % of the work is serial ({:.1f} to {:.1f})",
-                                 universal ? "Universal Scalability Law" : "Amdahl's law", 100 * law.serial,
-                                 100 * fitted->serial.low, 100 * fitted->serial.high);
+  std::string text =
+      fmt::format("{}: {:.1f} % of the work is serial{}", universal ? "Universal Scalability Law" : "Amdahl's law",
+                  100 * law.serial, percent_ends(fitted->serial, 1));
   if (universal) {
-    text += fmt::format(", and each thread costs each other one {:.3f} % ({:.3f} to {:.3f})", 100 * law.coherence,
-                        100 * fitted->coherence.low, 100 * fitted->coherence.high);
+    text += fmt::format(", and each thread costs each other one {:.3f} %{}", 100 * law.coherence,
+                        percent_ends(fitted->coherence, 3));
   }
   text += fmt::format(". It has {:.1f}x on {} and {:.1f}x on {}", law.speed_up(2.0 * most), threads_text(2 * most),
                       law.speed_up(4.0 * most), threads_text(4 * most));
   if (std::isfinite(law.limit())) {
     text += universal ? fmt::format(", and most, {:.1f}x, on {:.0f}", law.limit(), law.best_threads())
-                      : fmt::format(", and never more than {:.0f}x", law.limit());
+                      : fmt::format(", and never more than {:.3g}x", law.limit());
   }
   return text + fmt::format("; {}.", laws.reason);
-}
-
-std::string what_disturbed(const ScalingRun& run, int cpus) {
-  std::string text = describe(run.load, cpus);
-  if (!text.empty()) {
-    text = fmt::format(
-        "The machine was not idle: {}. Measure again when it is, or read these figures as a busy "
-        "machine's.",
-        text);
-  }
-  const Drift drift = drift_of(run.reference);
-  constexpr double kVisible = 0.05;
-  const auto add = [&](const std::string& sentence) { text += (text.empty() ? "" : " ") + sentence; };
-  if (std::abs(drift.slower_at_end) > kVisible) {
-    add(fmt::format("A loop that always does the same became {:.0f} % {} from beginning to end: {}.",
-                    100 * std::abs(drift.slower_at_end), drift.slower_at_end > 0 ? "slower" : "faster",
-                    drift.slower_at_end > 0 ? "the CPU got warm, or company" : "the machine got quieter"));
-  }
-  if (drift.slow_share > kVisible) {
-    add(fmt::format("It took over 10 % longer than usual in {:.0f} % of the looks, up to {:.0f} % longer.",
-                    100 * drift.slow_share, 100 * drift.slowest));
-  }
-  return text;
 }
 
 }  // namespace
@@ -150,7 +151,6 @@ const ScalingPoint& enough_threads(const ScalingRun& run) {
   const ScalingPoint* enough = &run.points.front();
   for (const ScalingPoint& point : run.points) {
     const Interval ratio = ratio_interval(enough->rounds, point.rounds, Pairing::same_rounds);
-    constexpr double kWorthIt = 1.01;
     if (ratio.low > 1 && ratio.value > kWorthIt) enough = &point;
   }
   return *enough;
@@ -162,12 +162,35 @@ double share_of_roofline(const OpPoint& op, const Ceiling& ceiling) {
   return ideal / op.activity.seconds;
 }
 
+std::string what_disturbed(const Load& load, const std::vector<double>& reference) {
+  std::string text = describe(load);
+  if (!text.empty()) {
+    text = fmt::format(
+        "The machine was not idle: {}. Measure again when it is, or read these figures as a busy "
+        "machine's.",
+        text);
+  }
+  const Drift drift = drift_of(reference);
+  constexpr double kVisible = 0.05;
+  const auto add = [&](const std::string& sentence) { text += (text.empty() ? "" : " ") + sentence; };
+  if (std::abs(drift.slower_at_end) > kVisible) {
+    add(fmt::format("A loop that always does the same became {:.0f} % {} from beginning to end: {}.",
+                    100 * std::abs(drift.slower_at_end), drift.slower_at_end > 0 ? "slower" : "faster",
+                    drift.slower_at_end > 0 ? "the CPU got warm, or company" : "the machine got quieter"));
+  }
+  if (drift.slow_share > kVisible) {
+    add(fmt::format("{} took over 10 % longer than usual in {:.0f} % of the looks, up to {:.0f} % longer.",
+                    std::abs(drift.slower_at_end) > kVisible ? "It" : "A loop that always does the same",
+                    100 * drift.slow_share, 100 * drift.slowest));
+  }
+  return text;
+}
+
 std::vector<std::string> explain(const ScalingRun& run, const Topology& topology) {
   std::vector<std::string> sentences;
-  const int cpus = static_cast<int>(topology.usable().size());
   for (std::string& sentence :
-       std::vector<std::string>{what_disturbed(run, cpus), how_it_scales(run, topology), where_time_goes(run),
-                                what_ceilings_say(run), what_laws_say(run)}) {
+       std::vector<std::string>{what_disturbed(run.load, run.reference), how_it_scales(run, topology),
+                                where_time_goes(run), what_ceilings_say(run), what_laws_say(run)}) {
     if (!sentence.empty()) sentences.push_back(std::move(sentence));
   }
   return sentences;

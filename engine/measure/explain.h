@@ -25,6 +25,10 @@ const ScalingPoint& enough_threads(const ScalingRun& run);
 // its operands stay in the caches, or where it needs fewer multiplications than are counted (Winograd's).
 double share_of_roofline(const OpPoint& op, const Ceiling& ceiling);
 
+// What made figures a disturbed machine's: other programs, the hypervisor, a quota, and what the reference loop says of
+// the machine's speed (Rounds). Empty where nothing did.
+std::string what_disturbed(const Load& load, const std::vector<double>& reference);
+
 // Sentences, in this order: what disturbed the measurement, how it scales, where the time of the most threads goes and
 // in which ops, what the ceilings and the laws say.
 std::vector<std::string> explain(const ScalingRun& run, const Topology& topology);

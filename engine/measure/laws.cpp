@@ -100,13 +100,13 @@ Law fit_terms(LawKind kind, const std::vector<Measured>& points) {
 
 std::vector<Measured> measured(const std::vector<LawPoint>& points) {
   std::vector<Measured> list;
-  constexpr double kTwoSigma = 1.96, kLeast = 0.005;
+  constexpr double kTwoSigma = 1.96, kLeast = 0.005, kUnknown = 0.05;
   for (const LawPoint& point : points) {
     const Interval seconds = median_interval(point.rounds);
     const double half = (seconds.high - seconds.low) / 2 / kTwoSigma;
     list.push_back({.threads = static_cast<double>(point.threads),
                     .seconds = seconds.value,
-                    .sigma = std::max(half, kLeast * seconds.value)});
+                    .sigma = seconds.known() ? std::max(half, kLeast * seconds.value) : kUnknown * seconds.value});
   }
   return list;
 }
@@ -137,6 +137,11 @@ FittedLaw fit_law(LawKind kind, const std::vector<LawPoint>& points) {
     const double distance = point.seconds - fitted.law.seconds(point.threads);
     fitted.misfit = std::max(fitted.misfit, std::abs(distance) / point.seconds);
     fitted.chi_squared += distance * distance / (point.sigma * point.sigma);
+  }
+  if (points.front().rounds.size() == 1) {
+    fitted.serial = unknown_interval(fitted.law.serial);
+    fitted.coherence = unknown_interval(fitted.law.coherence);
+    return fitted;
   }
   std::vector<double> coherences;
   const std::vector<double> serials =
@@ -173,12 +178,19 @@ LawChoice choose_law(const std::vector<LawPoint>& points) {
         fmt::format("no number of threads was faster than {}, which no law of scaling describes", first.threads);
     return choice;
   }
+  constexpr double kVisible = 0.05;
   if (degrees < 1) {
-    choice.reason = "two numbers of threads always lie on Amdahl's law: a third would test it";
+    if (choice.amdahl.misfit > kVisible && choice.amdahl.chi_squared > unlikely(1)) {
+      choice.verdict = LawVerdict::none;
+      choice.reason = fmt::format("{} threads are over {:g} times as fast as {}, which no law of scaling describes",
+                                  best.threads, static_cast<double>(best.threads) / first.threads, first.threads);
+    } else {
+      choice.reason = "two numbers of threads lie on Amdahl's law whatever they are: a third would test it";
+    }
     return choice;
   }
   choice.universal = fit_law(LawKind::universal, points);
-  constexpr double kOnceInTwenty = 3.84, kVisible = 0.05;
+  constexpr double kOnceInTwenty = 3.84;
   const bool better = choice.amdahl.chi_squared - choice.universal->chi_squared > kOnceInTwenty;
   const FittedLaw& law = better ? *choice.universal : choice.amdahl;
   const int left = better ? degrees - 1 : degrees;

@@ -42,17 +42,17 @@ enum class LawKind : uint8_t { amdahl, universal };
 
 struct FittedLaw {
   Law law;
-  Interval serial, coherence;  // by bootstrap over the rounds
+  Interval serial, coherence;  // by bootstrap over the rounds; unknown of one round
   double misfit = 0;           // the largest distance of a point from the law, as a share of the point's time
   double chi_squared = 0;      // distances in units of the points' own uncertainty, squared and summed
 };
 
 // Least squares of distances in units of each point's uncertainty (half its interval, or half a percent where that is
-// less), no term below 0. Throws Error for fewer than two different numbers of threads.
+// less; 5 % of one round), no term below 0. Throws Error for fewer than two different numbers of threads.
 FittedLaw fit_law(LawKind kind, const std::vector<LawPoint>& points);
 
 enum class LawVerdict : uint8_t {
-  too_few,    // two points lie on Amdahl's law whatever they are: it can't be tested
+  too_few,    // two points that lie on Amdahl's law, as nearly any two do: it can't be tested
   amdahl,     // describes them, and the other no better
   universal,  // describes them better than chance would have it
   none        // neither describes them, or no number of threads is faster than one

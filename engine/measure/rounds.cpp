@@ -23,30 +23,31 @@ Rounds measure_in_rounds(const std::vector<Visit>& visits, const RoundOptions& o
   const double start = tools.clock();
   RoundProgress progress;
   for (int round = 0; round < options.rounds.value_or(kMostRounds); ++round) {
+    const double before = rounds.seconds;
     for (std::size_t i = 0; i < visits.size(); ++i) {
       rounds.reference.push_back(tools.reference());
       rounds.samples[i].push_back(visits[i]());
       rounds.seconds = tools.clock() - start;
       const auto total = static_cast<double>(visits.size());
       progress.share = options.rounds ? (round + static_cast<double>(i + 1) / total) / *options.rounds
-                                      : std::min(1.0, rounds.seconds / options.time_limit);
+                       : rounds.seconds < options.time_limit ? rounds.seconds / options.time_limit
+                                                             : 1;
       on_visit(progress);
     }
     progress.rounds = round + 1;
-    if (options.rounds || progress.rounds < kLeastRounds) {
-      // At the least rounds there is an interval; a machine so slow that they don't fit still says something.
-      if (!options.rounds && progress.rounds >= 2 && rounds.seconds > options.time_limit) {
-        rounds.ended = Ended::out_of_time;
+    if (options.rounds) continue;
+    rounds.ended = Ended::out_of_time;
+    if (progress.rounds >= kLeastForInterval) {
+      progress.precision = 0;
+      for (std::size_t i = 0; i < visits.size(); ++i) {
+        progress.precision = std::max(progress.precision, median_interval(rounds.medians(i)).relative_width());
+      }
+      if (progress.precision <= options.precision_goal) {
+        rounds.ended = Ended::precise;
         break;
       }
-      continue;
     }
-    progress.precision = 0;
-    for (std::size_t i = 0; i < visits.size(); ++i) {
-      progress.precision = std::max(progress.precision, median_interval(rounds.medians(i)).relative_width());
-    }
-    rounds.ended = progress.precision <= options.precision_goal ? Ended::precise : Ended::out_of_time;
-    if (rounds.ended == Ended::precise || rounds.seconds > options.time_limit) break;
+    if (rounds.seconds + (rounds.seconds - before) > options.time_limit) break;
   }
   rounds.reference.push_back(tools.reference());
   return rounds;

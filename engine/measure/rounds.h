@@ -16,9 +16,9 @@ namespace hourglass {
 struct RoundOptions {
   std::optional<int> rounds = {};  // exactly so many; none: until the goal or the time limit is reached
   double precision_goal = 0.01;    // half the interval's width, as a share of the median, for every point
-  double time_limit = 120;         // seconds; the round in hand ends
+  double time_limit = 120;         // seconds; a round that would take longer, as the one before says, isn't begun
 };
-inline constexpr int kLeastRounds = 5, kMostRounds = 1000;
+inline constexpr int kMostRounds = 1000;
 
 // Looks at one point: warms up, and returns the samples of this round, one at least.
 using Visit = std::function<std::vector<double>()>;
@@ -50,9 +50,10 @@ struct Rounds {
 struct RoundProgress {
   int rounds = 0;        // whole ones
   double share = 0;      // of the time limit, or of the rounds that were asked for
-  double precision = 0;  // 0 until kLeastRounds
+  double precision = 0;  // 0 until kLeastForInterval
 };
 
+// One round at least.
 Rounds measure_in_rounds(const std::vector<Visit>& visits, const RoundOptions& options, const RoundTools& tools,
                          const std::function<void(const RoundProgress&)>& on_visit);
 

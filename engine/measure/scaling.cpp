@@ -99,6 +99,14 @@ ScalingPoint point_of(const FitPoint& fit, const Rounds& rounds, std::size_t i) 
   return point;
 }
 
+// Where others get in the way: the CPUs that so many threads are bound to, or all that they may run on.
+CpuSet cpus_used(const Topology& topology, Bind bind, int threads) {
+  std::set<int> cpus;
+  for (const CpuSet& place : place_threads(topology, bind, threads)) cpus.insert(place.begin(), place.end());
+  if (!cpus.empty()) return {cpus.begin(), cpus.end()};
+  return affinity_cpus();
+}
+
 }  // namespace
 
 Bind fastest_bind(const std::map<Bind, Interval>& tried) {
@@ -124,9 +132,14 @@ ScalingRun measure_scaling(const FitMaker& make, const Topology& topology, const
   ScalingRun run;
   run.regions_seen = RegionClock::counts();
   run.grows = !options.work.empty();
-  const LoadCounters before = read_load();
+  const double start = now();
+  const double load_average = read_load().load_average;
   run.bind = choose_bind(make, topology, options, progress);
   std::vector<Ceiling> ceilings;
+  const CpuSet cpus = cpus_used(topology, run.bind.bind, options.threads.back());
+  LoadCounters before = read_load("", cpus);
+  before.load_average = load_average;  // which would count this program's threads too by now
+  const double bound = now();
   measure_ceilings(topology, options, run.bind.bind, ceilings, progress);
   HeldMemory held{.most = options.memory};
   Points fits;
@@ -138,11 +151,15 @@ ScalingRun measure_scaling(const FitMaker& make, const Topology& topology, const
                                                      .round_seconds = options.round_seconds},
                                    held));
   }
-  const Rounds rounds = visit_all(fits, options.rounds, "rounds", progress);
+  // All of it within the limit: the rounds get what is left, and the ceilings once more at the end.
+  RoundOptions left = options.rounds;
+  const double ceilings_took = now() - bound;
+  left.time_limit = std::max(0.0, left.time_limit - (now() - start) - ceilings_took);
+  const Rounds rounds = visit_all(fits, left, "rounds", progress);
   measure_ceilings(topology, options, run.bind.bind, ceilings, progress);
-  run.load = load_between(before, read_load());
+  run.load = load_between(before, read_load("", cpus));
   run.ended = rounds.ended;
-  run.seconds = rounds.seconds;
+  run.seconds = now() - start;
   run.rounds = rounds.count();
   run.reference = rounds.reference;
   std::vector<LawPoint> law_points;
@@ -150,8 +167,9 @@ ScalingRun measure_scaling(const FitMaker& make, const Topology& topology, const
     ScalingPoint point = point_of(*fits[i], rounds, i);
     point.ceiling = ceilings[i];
     point.work = run.grows ? options.work[i] / options.work[0] : 1;
-    const std::vector<double>& first = i == 0 ? point.rounds : run.points[0].rounds;
-    point.speed_up = scaled(ratio_interval(first, point.rounds, Pairing::same_rounds), point.work);
+    point.speed_up = i == 0
+                         ? Interval{.value = 1, .low = 1, .high = 1}
+                         : scaled(ratio_interval(run.points[0].rounds, point.rounds, Pairing::same_rounds), point.work);
     point.efficiency =
         scaled(point.speed_up, static_cast<double>(options.threads[0]) / static_cast<double>(point.threads));
     law_points.push_back({.threads = point.threads, .rounds = point.rounds});

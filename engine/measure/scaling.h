@@ -45,7 +45,7 @@ struct ScalingPoint {
   Ceiling ceiling;
 };
 
-// Threads that were kept to CPUs, and how that was decided.
+// How threads were bound to CPUs, and how that was decided.
 struct BindChoice {
   Bind bind = Bind::none;
   // Seconds of an iteration with the most threads over those without a binding, by binding; empty where none was tried.
@@ -56,7 +56,7 @@ struct ScalingRun {
   std::vector<ScalingPoint> points;  // ascending threads
   BindChoice bind;
   Ended ended = Ended::as_asked;
-  double seconds = 0;
+  double seconds = 0;  // all in all
   int rounds = 0;
   std::vector<double> reference;  // see Rounds
   Load load;
@@ -69,7 +69,7 @@ struct ScalingOptions {
   std::vector<int> threads;       // ascending, without repetition
   std::vector<double> work = {};  // of each; empty: the same image at all
   std::optional<Bind> bind = {};  // none: what measures best
-  RoundOptions rounds = {};
+  RoundOptions rounds = {};       // whose limit holds for all of it: bindings, ceilings and rounds
   double round_seconds = 0.5;
   std::size_t memory = 0;       // bytes that plans may be kept in from round to round
   std::size_t array_bytes = 0;  // for measure_ceiling()

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #include "engine/measure/rounds.h"
@@ -20,12 +21,21 @@ double since(Clock::time_point start) { return std::chrono::duration<double>(Clo
 
 }  // namespace
 
-std::vector<Split> even_splits(const Topology& topology, int cpus) {
+std::vector<Split> even_splits(const Topology& topology, int cpus, Bind bind) {
   std::vector<Split> splits;
   for (int n = cpus; n >= 1; --n) {
     if (cpus % n != 0) continue;
     Split split{.instances = cpus / n, .threads = n};
-    if (split.instances > 1) split.places = split_cpus(topology, split.instances, n);
+    if (bind != Bind::none) {
+      if (split.instances == 1) {
+        split.thread_places = {place_threads(topology, bind, n)};
+      } else {
+        split.places = split_cpus(topology, split.instances, n);
+      }
+    }
+    for (const CpuSet& place : split.places) {
+      split.thread_places.push_back(place_threads(topology.within(place), bind, n));
+    }
     splits.push_back(std::move(split));
   }
   return splits;
@@ -40,7 +50,7 @@ SplitTiming time_split(const FitMaker& make, const Split& split, double seconds)
     std::unique_ptr<Fit> fit;
     try {
       if (!split.places.empty()) keep_to(mask_of(split.places[instance]));
-      fit = make(split.threads, {});
+      fit = make(split.threads, split.thread_places.empty() ? std::vector<CpuSet>() : split.thread_places[instance]);
       fit->step();
     } catch (...) {
       const std::lock_guard lock(mutex);
@@ -71,7 +81,18 @@ SplitTiming time_split(const FitMaker& make, const Split& split, double seconds)
   };
   {
     std::vector<std::jthread> side_by_side;
-    for (int i = 0; i < split.instances; ++i) side_by_side.emplace_back(work, static_cast<std::size_t>(i));
+    for (int i = 0; i < split.instances; ++i) {
+      try {
+        side_by_side.emplace_back(work, static_cast<std::size_t>(i));
+      } catch (const std::system_error&) {
+        // Those that have begun wait for all: without the rest, they see the error and end.
+        {
+          const std::lock_guard lock(mutex);
+          error = std::current_exception();
+        }
+        for (; i < split.instances; ++i) ready.arrive_and_drop();
+      }
+    }
   }
   if (error) std::rethrow_exception(error);
   return timing;

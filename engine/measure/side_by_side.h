@@ -13,12 +13,14 @@ namespace hourglass {
 
 struct Split {
   int instances = 1, threads = 1;   // threads of each
-  std::vector<CpuSet> places = {};  // of each instance, whose threads share them; none: wherever the system puts them
+  std::vector<CpuSet> places = {};  // of each instance; none: wherever the system puts them
+  // Of each instance's threads, within its CPUs; none: anywhere there.
+  std::vector<std::vector<CpuSet>> thread_places = {};
 };
 
-// Every way to divide so many CPUs evenly, the fewest instances first, on CPUs of their own where the process has as
-// many.
-std::vector<Split> even_splits(const Topology& topology, int cpus);
+// Every way to divide so many CPUs evenly, the fewest instances first. Unless `bind` is none, several are kept to CPUs
+// of their own where the process has as many, and each binds its threads there so, as restore --jobs --bind does.
+std::vector<Split> even_splits(const Topology& topology, int cpus, Bind bind);
 
 struct SplitTiming {
   double iterations_per_second = 0;  // of all together

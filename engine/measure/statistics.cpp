@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "engine/train/random.h"
 #include "graph/error.h"
@@ -49,6 +50,10 @@ std::vector<double> bootstrap(int rounds, const std::function<double(std::span<c
   return resampled;
 }
 
+Interval unknown_interval(double value) {
+  return {.value = value, .low = 0, .high = std::numeric_limits<double>::infinity()};
+}
+
 Interval percentile_interval(double value, std::vector<double> resampled, double tail) {
   std::sort(resampled.begin(), resampled.end());
   return {.value = value, .low = quantile(resampled, tail), .high = quantile(resampled, 1 - tail)};
@@ -56,8 +61,8 @@ Interval percentile_interval(double value, std::vector<double> resampled, double
 
 Interval median_interval(const std::vector<double>& rounds) {
   const double median = median_of(rounds);
-  constexpr std::size_t kLeast = 5;
-  if (rounds.size() < kLeast) {
+  if (rounds.size() == 1) return unknown_interval(median);
+  if (rounds.size() < kLeastForInterval) {
     const auto [low, high] = std::minmax_element(rounds.begin(), rounds.end());
     return {.value = median, .low = *low, .high = *high};
   }
@@ -68,8 +73,11 @@ Interval median_interval(const std::vector<double>& rounds) {
 Interval ratio_interval(const std::vector<double>& numerator, const std::vector<double>& denominator, Pairing pairing,
                         double tail) {
   const double ratio = median_of(numerator) / median_of(denominator);
+  if (pairing == Pairing::same_rounds && numerator.size() != denominator.size()) {
+    fail("rounds to be drawn together are not equally many");
+  }
+  if (numerator.size() == 1 || denominator.size() == 1) return unknown_interval(ratio);
   if (pairing == Pairing::same_rounds) {
-    if (numerator.size() != denominator.size()) fail("rounds to be drawn together are not equally many");
     return percentile_interval(ratio,
                                bootstrap(static_cast<int>(numerator.size()),
                                          [&](std::span<const int> drawn) {

@@ -1,6 +1,7 @@
 // What a set of timings says: its middle, its spread, how sure the middle is, and what lies far off.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -17,13 +18,15 @@ struct Spread {
 Spread spread_of(std::vector<double> values);
 double median_of(std::vector<double> values);
 
-// A value and where it would lie in 95 of 100 repetitions of the measurement.
+// A value above 0 and where it would lie in 95 of 100 repetitions of the measurement. One round says nothing of that:
+// then it may lie anywhere, between 0 and infinity.
 struct Interval {
   double value = 0;
   double low = 0, high = 0;
 
+  [[nodiscard]] bool known() const { return std::isfinite(high); }
   [[nodiscard]] bool holds(double x) const { return low <= x && x <= high; }
-  // Half the interval's width, as a share of the value.
+  // Half the interval's width, as a share of the value; infinite where it is not known.
   [[nodiscard]] double relative_width() const { return value != 0 ? (high - low) / (2 * value) : 0; }
 };
 
@@ -31,14 +34,17 @@ struct Interval {
 // measured in rounds is drawn again from them, round by round with replacement, kResamples times. Timings within a
 // round share what the machine was doing then, and say little more than their median does; so rounds are what is drawn.
 //
-// From fewer than five rounds no interval follows; then it spans all that was seen. Even of five it is that in effect,
-// and holds the truth in 94 of 100 cases.
+// From fewer than kLeastForInterval rounds no such interval follows; then it spans all that was seen, which holds the
+// truth in 50 of 100 cases for two rounds, 75 for three and 88 for four. Even of five it is that in effect, and holds
+// it in 94. Of one round it is unknown.
+inline constexpr int kLeastForInterval = 5;
 inline constexpr int kResamples = 1000;
 inline constexpr double kConfidenceTail = 0.025;  // the share beyond each end of an interval
 
 // statistic(rounds) for each resample: indices of rounds, `rounds` of them, drawn from `seed` (train/random.h).
 std::vector<double> bootstrap(int rounds, const std::function<double(std::span<const int> drawn)>& statistic,
                               uint64_t seed = 0);
+Interval unknown_interval(double value);
 // All of them but `tail` at each end, around a value that was computed from the rounds as they are.
 Interval percentile_interval(double value, std::vector<double> resampled, double tail = kConfidenceTail);
 

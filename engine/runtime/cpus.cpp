@@ -7,10 +7,10 @@
 #include <string>
 #include <thread>
 
+#include "engine/runtime/affinity.h"
 #include "engine/runtime/cgroups.h"
 
 #if defined(__linux__)
-#include <sched.h>
 #include <unistd.h>
 #endif
 
@@ -60,9 +60,8 @@ CpuLimits cpu_limits() {
   limits.affinity = limits.online;
 #if defined(__linux__)
   if (const long online = sysconf(_SC_NPROCESSORS_ONLN); online > 0) limits.online = static_cast<int>(online);
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) limits.affinity = std::max(1, CPU_COUNT(&set));
 #endif
+  if (const CpuSet allowed = affinity_cpus(); !allowed.empty()) limits.affinity = static_cast<int>(allowed.size());
   limits.quota = cgroup_cpus();
   return limits;
 }

@@ -8,10 +8,6 @@
 
 #include "graph/error.h"
 
-#if defined(__linux__)
-#include <sched.h>
-#endif
-
 namespace hourglass {
 namespace {
 
@@ -187,37 +183,5 @@ std::string cpu_list(const CpuSet& cpus) {
   }
   return text;
 }
-
-CpuMask mask_of(const CpuSet& cpus) noexcept {
-  CpuMask mask{};
-  constexpr std::size_t kBits = 64;
-  for (const int cpu : cpus) {
-    const auto at = static_cast<std::size_t>(cpu);
-    if (at < kBits * mask.size()) mask[at / kBits] |= uint64_t{1} << at % kBits;
-  }
-  return mask;
-}
-
-#if defined(__linux__)
-
-CpuMask mask_of_this_thread() noexcept {
-  CpuMask mask{};
-  static_assert(sizeof mask >= sizeof(cpu_set_t));
-  if (sched_getaffinity(0, sizeof mask, reinterpret_cast<cpu_set_t*>(mask.data())) != 0) return {};
-  return mask;
-}
-
-void keep_to(const CpuMask& cpus) noexcept {
-  thread_local CpuMask kept{};
-  if (cpus == CpuMask{} || cpus == kept) return;
-  if (sched_setaffinity(0, sizeof cpus, reinterpret_cast<const cpu_set_t*>(cpus.data())) == 0) kept = cpus;
-}
-
-#else
-
-CpuMask mask_of_this_thread() noexcept { return {}; }
-void keep_to(const CpuMask&) noexcept {}
-
-#endif
 
 }  // namespace hourglass

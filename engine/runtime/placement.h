@@ -4,18 +4,15 @@
 //   FitOptions options{.threads = 8, .places = places};
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "engine/runtime/affinity.h"
 #include "engine/runtime/topology.h"
 
 namespace hourglass {
-
-using CpuSet = std::vector<int>;  // the system's numbers, ascending
 
 // In all of them but none, every core gets a thread before any gets a second one.
 enum class Bind : uint8_t {
@@ -53,14 +50,5 @@ std::vector<Landmark> landmarks(const Topology& topology);
 
 // "0-3,8" of {0, 1, 2, 3, 8}, as taskset and numactl read it.
 std::string cpu_list(const CpuSet& cpus);
-
-// CPUs 0 to 1023 as bits. All bits 0: not known.
-using CpuMask = std::array<uint64_t, 16>;
-CpuMask mask_of(const CpuSet& cpus) noexcept;
-CpuMask mask_of_this_thread() noexcept;
-
-// Keeps the calling thread to these CPUs; asks the system only where that is no news. Without effect where they are
-// none, or where the system refuses.
-void keep_to(const CpuMask& cpus) noexcept;
 
 }  // namespace hourglass

@@ -30,20 +30,23 @@ void restore_denormals() {}
 
 }  // namespace
 
-Team::Team(int threads, const std::vector<CpuSet>& places) noexcept
-    : places_(!places.empty()), before_(places_ ? mask_of_this_thread() : CpuMask{}) {
+Team::Team(int threads, const std::vector<CpuSet>& places) noexcept {
   omp_set_num_threads(threads);
 #pragma omp parallel
   {
     flush_denormals();
-    if (places_) keep_to(mask_of(places[static_cast<std::size_t>(omp_get_thread_num()) % places.size()]));
+    // The pool's threads may be bound to the places of an earlier team.
+    if (places.empty())
+      unbind_thread();
+    else
+      bind_thread(mask_of(places[static_cast<std::size_t>(omp_get_thread_num()) % places.size()]));
   }
 }
 
 Team::~Team() {
 #pragma omp parallel
   restore_denormals();
-  if (places_) keep_to(before_);
+  unbind_thread();
 }
 
 }  // namespace hourglass

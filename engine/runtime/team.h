@@ -4,8 +4,6 @@
 //   for (const Step& step : steps_) step.kernel->run();
 #pragma once
 
-#include <array>
-#include <cstdint>
 #include <vector>
 
 #include "engine/runtime/placement.h"
@@ -24,10 +22,6 @@ class Team {
   ~Team();
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
-
- private:
-  bool places_ = false;
-  CpuMask before_{};  // of the calling thread
 };
 
 }  // namespace hourglass

@@ -7,9 +7,6 @@
 
 #include "graph/error.h"
 
-#if defined(__linux__)
-#include <sched.h>
-#endif
 #if defined(HOURGLASS_WITH_HWLOC)
 #include <hwloc.h>
 #endif
@@ -48,6 +45,7 @@ Loaded load(const std::string& synthetic) {
 }
 
 int index_above(hwloc_topology_t topology, hwloc_obj_t object, hwloc_obj_type_t type) {
+  if (object->type == type) return static_cast<int>(object->logical_index);
   const hwloc_obj_t above = hwloc_get_ancestor_obj_by_type(topology, type, object);
   return above == nullptr ? 0 : static_cast<int>(above->logical_index);
 }
@@ -87,11 +85,13 @@ Topology by_hwloc(const std::string& synthetic) {
   const hwloc_topology_t topology = loaded.get();
   Topology machine;
   machine.from_hwloc = true;
-  std::vector<int> seen(static_cast<std::size_t>(std::max(1, hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_CORE))), 0);
+  // Some virtual machines and kernels don't tell of cores.
+  const hwloc_obj_type_t core = hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_CORE) > 0 ? HWLOC_OBJ_CORE : HWLOC_OBJ_PU;
+  std::vector<int> seen(static_cast<std::size_t>(std::max(1, hwloc_get_nbobjs_by_type(topology, core))), 0);
   hwloc_obj_t cpu = nullptr;
   while ((cpu = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_PU, cpu)) != nullptr) {
     HardwareThread thread{.cpu = static_cast<int>(cpu->os_index),
-                          .core = index_above(topology, cpu, HWLOC_OBJ_CORE),
+                          .core = index_above(topology, cpu, core),
                           .package = index_above(topology, cpu, HWLOC_OBJ_PACKAGE),
                           .node = node_of(topology, cpu->os_index)};
     thread.sibling = seen[static_cast<std::size_t>(thread.core)]++;
@@ -101,7 +101,7 @@ Topology by_hwloc(const std::string& synthetic) {
   const auto count = [&](hwloc_obj_type_t type) { return std::max(1, hwloc_get_nbobjs_by_type(topology, type)); };
   machine.packages = count(HWLOC_OBJ_PACKAGE);
   machine.nodes = count(HWLOC_OBJ_NUMANODE);
-  machine.cores = count(HWLOC_OBJ_CORE);
+  machine.cores = count(core);
   hwloc_obj_t node = nullptr;
   while ((node = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_NUMANODE, node)) != nullptr) {
     machine.node_bytes.push_back(static_cast<int64_t>(node->attr->numanode.local_memory));
@@ -126,22 +126,18 @@ int Topology::usable_cores() const {
   return static_cast<int>(some.size());
 }
 
-int64_t Topology::last_cache_bytes() const { return caches.empty() ? 0 : caches.back().bytes * last_caches; }
-
-std::vector<int> affinity_cpus() {
-  std::vector<int> cpus;
-#if defined(__linux__)
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return cpus;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
-  }
-#endif
-  return cpus;
+Topology Topology::within(const CpuSet& cpus) const {
+  const std::set<int> some(cpus.begin(), cpus.end());
+  Topology topology = *this;
+  for (HardwareThread& cpu : topology.threads) cpu.usable = some.contains(cpu.cpu);
+  if (topology.usable().empty()) fail("none of the CPUs that the process may use is one of the machine's");
+  return topology;
 }
 
+int64_t Topology::last_cache_bytes() const { return caches.empty() ? 0 : caches.back().bytes * last_caches; }
+
 Topology read_topology(const TopologySource& source) {
-  std::optional<std::vector<int>> usable = source.usable;
+  std::optional<CpuSet> usable = source.usable;
   if (!usable && source.synthetic.empty()) {
     usable = affinity_cpus();
     if (usable->empty()) usable.reset();
@@ -150,18 +146,13 @@ Topology read_topology(const TopologySource& source) {
   Topology topology = by_hwloc(source.synthetic);
 #else
   if (!source.synthetic.empty()) fail("built without hwloc, which a machine in its notation needs");
-  std::vector<int> all = usable.value_or(std::vector<int>());
+  CpuSet all = usable.value_or(CpuSet());
   for (int cpu = 0; all.empty() && cpu < std::max(1, static_cast<int>(std::thread::hardware_concurrency())); ++cpu) {
     all.push_back(cpu);
   }
   Topology topology = without_hwloc(all);
 #endif
-  if (usable) {
-    const std::set<int> some(usable->begin(), usable->end());
-    for (HardwareThread& cpu : topology.threads) cpu.usable = some.contains(cpu.cpu);
-  }
-  if (topology.usable().empty()) fail("none of the CPUs that the process may use is one of the machine's");
-  return topology;
+  return usable ? topology.within(*usable) : topology;
 }
 
 }  // namespace hourglass

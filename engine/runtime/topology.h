@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/runtime/affinity.h"
+
 namespace hourglass {
 
 // What the system calls a CPU. Two that share a core are SMT siblings.
@@ -38,19 +40,18 @@ struct Topology {
 
   [[nodiscard]] std::vector<HardwareThread> usable() const;
   [[nodiscard]] int usable_cores() const;
+  // As a process sees it that is kept to these CPUs. Throws Error where none of them is one of the machine's.
+  [[nodiscard]] Topology within(const CpuSet& cpus) const;
   // Of the last-level caches together; 0 where nobody knows.
   [[nodiscard]] int64_t last_cache_bytes() const;
 };
-
-// Numbers of CPUs that the calling thread may run on, ascending; empty where the system does not say.
-std::vector<int> affinity_cpus();
 
 struct TopologySource {
   // A machine in hwloc's synthetic notation, as "pack:2 numa:1 core:32 pu:2"; empty: this one. Without hwloc, throws
   // Error.
   std::string synthetic = {};
-  // CPUs that the process may use; none given: affinity_cpus(), or all of a synthetic machine.
-  std::optional<std::vector<int>> usable = {};
+  // CPUs that the process may use; none given: affinity_cpus() (affinity.h), or all of a synthetic machine.
+  std::optional<CpuSet> usable = {};
 };
 
 // Throws Error for a notation that hwloc does not understand.

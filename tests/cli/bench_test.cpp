@@ -7,6 +7,8 @@
 #include <set>
 #include <sstream>
 
+#include "engine/image/file.h"
+#include "engine/image/jpeg.h"
 #include "tests/cli/run.h"
 #include "tests/temporary_folder.h"
 
@@ -94,6 +96,8 @@ TEST_CASE("bench threads: strong scaling as JSON and CSV") {
   std::ifstream file(csv);
   std::string line;
   std::getline(file, line);
+  CHECK_CONTAINS(line, "# hourglass bench threads --mode strong: small 32x32 f32, ");
+  while (line.starts_with("# ")) std::getline(file, line);
   CHECK(line.starts_with("threads,width,height,seconds,seconds_low,seconds_high,iterations,far_out,speed_up,"));
   std::getline(file, line);
   CHECK(line.starts_with("1,32,32,"));
@@ -139,7 +143,8 @@ TEST_CASE("bench threads: what it was measured on, and plots") {
   CAPTURE(strong.err);
   REQUIRE(strong.exit_code == 0);
   for (const char* part : {"(affinity ", "cgroup quota ", "oneDNN ", " using ", "omp", "clock: governor ", " to ",
-                           "GFLOP/s", "To use it:\n  hourglass restore photo.jpg --threads "}) {
+                           "GFLOP/s", "To use it:\n  hourglass restore photo.jpg --method fit --model small",
+                           "2 rounds are too few for 95 % intervals"}) {
     CHECK_CONTAINS(strong.out, part);
   }
   // The program has told libgomp to spin briefly, unless told otherwise itself.
@@ -159,9 +164,98 @@ TEST_CASE("bench threads: what it was measured on, and plots") {
                                          "--csv", folder / "splits.csv"}));
   CHECK(splits.exit_code == 0);
   CHECK_CONTAINS(splits.out, "2 CPUs divided");
-  CHECK_CONTAINS(splits.out, "To use it:\n  hourglass restore -r photos/ --jobs ");
+  CHECK_CONTAINS(splits.out, "To use it:\n  hourglass restore -r photos/ --method fit ");
   CHECK_CONTAINS(bench({"iteration", "--threads", "1", "--iterations", "1"}).out, " on 1 thread: ");
   CHECK(svg_paths(folder / "splits.svg") > 10);
+}
+
+TEST_CASE("bench threads: what it recommends is what it measured") {
+  const auto recommended = [](const Names& arguments) {
+    const Run result = run(with({"bench", "threads", "--rounds", "1", "--round-seconds", "0", "-q", "--json", "--size",
+                                 "32x32", "--precision", "f32"},
+                                arguments));
+    CAPTURE(result.err);
+    REQUIRE(result.exit_code == 0);
+    return nlohmann::json::parse(result.out)["recommended"].get<std::string>();
+  };
+  CHECK(recommended({"--threads", "1", "--bind", "cores", "--memory-limit", "64M"}) ==
+        "hourglass restore photo.jpg --method fit --model small --precision f32 --threads 1 --bind cores "
+        "--memory-limit 67108864");
+  CHECK(recommended({"--threads", "2", "--bind", "none"}) ==
+        "hourglass restore photo.jpg --method fit --model small --precision f32 --threads 2");
+  CHECK(recommended({"--threads", "1", "--mode", "throughput", "--bind", "threads"}) ==
+        "hourglass restore -r photos/ --method fit --model small --precision f32 --jobs 1 --threads 1 --bind threads");
+  CHECK(recommended({"--threads", "2", "--mode", "memory", "--memory-limit", "64M"}) ==
+        "hourglass restore photo.jpg --method fit --model small --precision f32 --threads 2 --memory-limit 67108864");
+  // It is a command that runs.
+  const TemporaryFolder folder;
+  write_file_atomically(folder / "photo.jpg", encode_jpeg(make_picture(16, 16, 3, 1), {.quality = 10}), true);
+  std::istringstream words(recommended({"--threads", "1", "--bind", "cores"}));
+  Names command;
+  for (std::string word; words >> word;) command.push_back(word == "photo.jpg" ? folder / word : word);
+  command.erase(command.begin());
+  CHECK(run(with(command, {"--iterations", "2"})).exit_code == 0);
+}
+
+TEST_CASE("bench threads: one round is sure of nothing, and says so") {
+  const TemporaryFolder folder;
+  const std::string csv = folder / "one.csv", plot = folder / "one.svg", saved = folder / "one.json";
+  const Names once{"threads", "--rounds", "1", "--round-seconds", "0", "--bind", "none", "-q", "--threads", "1,2"};
+  const Run result = bench(with(once, {"--csv", csv, "--plot", plot, "--save", saved}));
+  CAPTURE(result.err);
+  REQUIRE(result.exit_code == 0);
+  CHECK_CONTAINS(result.out, " (?)");
+  CHECK_CONTAINS(result.out, "One round: how sure it is, nobody knows");
+  CHECK_CONTAINS(result.out, "one, as asked for, says nothing of how sure it is");
+  for (const std::string& text : {result.out, text_of(csv), text_of(plot)}) {
+    CHECK(text.find("inf") == std::string::npos);
+    CHECK(text.find("nan") == std::string::npos);
+  }
+  CHECK(svg_paths(plot) > 20);
+  const auto json = nlohmann::json::parse(text_of(saved));
+  for (const char* end : {"low", "high"}) {
+    CHECK(json["points"][0]["seconds"][end].is_null());
+    CHECK(json["points"][1]["speed_up"][end].is_null());
+    CHECK(json["points"][0]["speed_up"][end] == 1);
+  }
+  CHECK(json["precision"].is_null());
+  // And is compared with nothing.
+  const Run compared = run({"bench", "compare", saved, saved});
+  CHECK(compared.exit_code == 1);
+  CHECK_CONTAINS(compared.out, "too few rounds");
+  CHECK_CONTAINS(compared.err, "with fewer than 5 rounds nothing can be told");
+  const Run divided = bench({"threads", "--rounds", "1", "--round-seconds", "0", "-q", "--mode", "throughput",
+                             "--threads", "2", "--csv", folder / "splits.csv"});
+  REQUIRE(divided.exit_code == 0);
+  CHECK(divided.out.find("Most images per hour: 2 at a time") == std::string::npos);
+  CHECK((divided.out + text_of(folder / "splits.csv")).find("inf") == std::string::npos);
+}
+
+TEST_CASE("bench threads: one number of threads tells nothing of more") {
+  const Run result = bench(with(kShort, {"--threads", "1"}));
+  REQUIRE(result.exit_code == 0);
+  CHECK_CONTAINS(result.out, "a second number of threads would tell");
+  CHECK(result.out.find("no faster") == std::string::npos);
+}
+
+TEST_CASE("bench: no line of a report is wider than a terminal") {
+  for (const Names& arguments :
+       {with(kShort, {"--threads", "1,2,3"}), with(kShort, {"--mode", "weak", "--threads", "1,2"}),
+        with(kShort, {"--mode", "throughput", "--threads", "2"}), Names{"threads", "--mode", "memory", "-q"}}) {
+    const Run result = bench(arguments);
+    CAPTURE(result.err);
+    REQUIRE(result.exit_code == 0);
+    std::istringstream lines(result.out);
+    for (std::string line; std::getline(lines, line);) {
+      CAPTURE(line);
+      CHECK(line.size() <= 80);
+    }
+  }
+  std::istringstream lines(run({"bench", "machine"}).out);
+  for (std::string line; std::getline(lines, line);) {
+    CAPTURE(line);
+    CHECK(line.size() <= 80);
+  }
 }
 
 TEST_CASE("bench threads: the image grows with the threads") {
@@ -234,9 +328,34 @@ TEST_CASE("bench compare: two measurements, in words, as JSON and as an exit cod
   const auto verdicts = nlohmann::json::parse(faster.out);
   CHECK(verdicts["points"][1]["verdict"] == "faster");
   CHECK(verdicts["points"][1]["speed"]["value"].get<double>() == doctest::Approx(1.25).epsilon(0.01));
-  write(1.1);
+  auto slower = write(1.1);
   CHECK(run({"bench", "compare", saved, other}).exit_code == 4);
   CHECK(run({"bench", "compare", saved, other, "--tolerance", "20%"}).exit_code == 0);
+
+  // Another machine, and a point that one of the two lacks.
+  slower["machine"]["cpu"] = "Another CPU";
+  slower["machine"]["topology"]["usable_cores"] = 99;
+  slower["bind"]["chosen"] = "spread";
+  slower["points"].erase(1);
+  std::ofstream(other) << slower;
+  const Run elsewhere = run({"bench", "compare", saved, other, "--tolerance", "20%"});
+  CHECK(elsewhere.exit_code == 1);
+  CHECK_CONTAINS(elsewhere.out, "now 'Another CPU'.");
+  CHECK_CONTAINS(elsewhere.out, "now '99'.");
+  CHECK_CONTAINS(elsewhere.out, "Another binding: 'none', and now 'spread'.");
+  CHECK_CONTAINS(elsewhere.out, "saved.json alone has 2 threads");
+  CHECK_CONTAINS(elsewhere.err, "has no '2 threads'");
+  std::istringstream lines(elsewhere.out);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find(".json alone has") == std::string::npos) CHECK(line.size() <= 80);
+  }
+  CHECK(run({"bench", "compare", saved, other}).exit_code == 4);  // the other point is slower all the same
+  const Run added = run({"bench", "compare", other, saved, "--json"});
+  CHECK(added.exit_code == 0);
+  const auto more = nlohmann::json::parse(added.out);
+  CHECK(more["added"] == nlohmann::json{"2 threads"});
+  CHECK(more["gone"].empty());
+  CHECK(more["differences"].size() == 3);
 
   check_fails(run({"bench", "compare", saved, folder / "none.json"}), 1, "none.json");
   std::ofstream(other) << "{}";

@@ -21,6 +21,7 @@
 #include "engine/image/jpeg.h"
 #include "engine/image/png.h"
 #include "engine/image/read_image.h"
+#include "engine/runtime/affinity.h"
 #include "tests/cli/run.h"
 #include "tests/temporary_folder.h"
 
@@ -630,6 +631,51 @@ TEST_CASE("a process that others have ended is begun once more, alone, and told 
   CHECK(killed == 2);
   CHECK(result.exit_code == 0);
   CHECK(result.err.find("2 files: 2 restored") != std::string::npos);
+}
+
+TEST_CASE("files at once that are bound to CPUs have some of their own each") {
+  const CpuSet usable = affinity_cpus();
+  if (usable.size() < 2) {
+    MESSAGE("two files at once can't have a CPU each here");
+    return;
+  }
+  const TemporaryFolder folder;
+  const std::string photos = folder / "photos";
+  for (uint32_t i = 0; i < 4; ++i) save_jpeg(photos + "/" + std::to_string(i) + ".jpg", 16, i);
+  const Names command{"restore", photos,   "-r",    "--method",  "fit", "--iterations",
+                      "200",     "--bind", "cores", "--threads", "1"};
+  const auto allowed = [](const std::string& process) {
+    std::ifstream status("/proc/" + process + "/status");
+    for (std::string line; std::getline(status, line);) {
+      if (line.starts_with("Cpus_allowed_list:")) return line.substr(line.find_last_of("\t ") + 1);
+    }
+    return std::string();
+  };
+  std::map<std::string, std::string> cpus;  // of each process, once it is bound to one alone
+  std::set<std::string> together;           // of two at the same time
+  bool shared = false;
+  Names two = command;
+  two.insert(two.end(), {"--jobs", "2"});
+  const Run result = run_and_signal_when(two, SIGCONT, [&] {
+    std::set<std::string> now;
+    for (const std::string& child : children_of_children()) {
+      const std::string list = allowed(child);
+      if (list.empty() || list.find_first_not_of("0123456789") != std::string::npos) continue;
+      cpus[child] = list;
+      shared = !now.insert(list).second || shared;
+    }
+    if (now.size() > together.size()) together = now;
+    return together.size() == 2 && cpus.size() > 2;  // and the third has taken the place of one that has ended
+  });
+  CAPTURE(result.err);
+  CHECK(result.exit_code == 0);
+  CHECK(cpus.size() > 2);
+  CHECK(together.size() == 2);
+  CHECK_FALSE(shared);
+  Names many = command;
+  many.insert(many.end(), {"--output-dir", folder / "more", "--jobs", std::to_string(usable.size() + 1)});
+  for (uint32_t i = 4; i < usable.size() + 1; ++i) save_jpeg(photos + "/" + std::to_string(i) + ".jpg", 16, i);
+  check_fails(run(many), 1, "CPUs of their own, and there are " + std::to_string(usable.size()));
 }
 
 TEST_CASE("the time of the input is kept where that is asked for") {

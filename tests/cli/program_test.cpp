@@ -44,6 +44,9 @@ TEST_CASE("all libraries, with versions and licences, and the same list as a bil
       CHECK(one.at("home").get<std::string>().starts_with("http"));
     }
   }
+  // What only some builds have is listed where they have it.
+  const bool has_hwloc = run({"bench", "machine"}).out.find("built without hwloc") == std::string::npos;
+  CHECK((run({"--version", "--json"}).out.find("\"hwloc\"") != std::string::npos) == has_hwloc);
   const TemporaryFolder folder;
   REQUIRE(run({"help", "--write", folder.string()}).exit_code == 0);
   std::ifstream file(folder / "doc/hourglass/hourglass.cdx.json");

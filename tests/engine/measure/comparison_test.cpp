@@ -57,7 +57,28 @@ TEST_CASE("comparison: points of one of the two are named") {
                                         {rounds_of("b", 1, 0, 1), rounds_of("c", 1, 0, 1)}, 0);
   REQUIRE(comparison.points.size() == 1);
   CHECK(comparison.points[0].name == "b");
-  CHECK(comparison.missing == std::vector<std::string>{"a", "c"});
+  CHECK(comparison.gone == std::vector<std::string>{"a"});
+  CHECK(comparison.added == std::vector<std::string>{"c"});
+}
+
+TEST_CASE("comparison: a round or two say nothing of a difference") {
+  const auto of = [](std::vector<double> rounds) { return std::vector<NamedRounds>{{"a", std::move(rounds)}}; };
+  CHECK(compare(of({1}), of({2}), 0.02).points[0].verdict == Verdict::unknown);
+  CHECK(compare(of({1, 1.01, 1.02, 1.03}), of({2, 2.01, 2.02, 2.03}), 0.02).points[0].verdict == Verdict::unknown);
+  CHECK(compare(of({1, 1, 1, 1, 1}), of({2}), 0.02).points[0].verdict == Verdict::unknown);
+  CHECK(compare(of({1, 1, 1, 1, 1.1}), of({2, 2, 2, 2, 2.1}), 0.02).points[0].verdict == Verdict::slower);
+  // Where nothing differs, two rounds of each lie apart once in three times.
+  int differ = 0;
+  for (uint64_t trial = 0; trial < 100; ++trial) {
+    const auto two = [](uint64_t seed) {
+      NamedRounds point = rounds_of("a", 1, 0.05, seed);
+      point.rounds.resize(2);
+      return std::vector<NamedRounds>{point};
+    };
+    const Comparison comparison = compare(two(2 * trial), two(2 * trial + 1), 0);
+    differ += comparison.any(Verdict::slower) || comparison.any(Verdict::faster) ? 1 : 0;
+  }
+  CHECK(differ == 0);
 }
 
 }  // namespace hourglass::test

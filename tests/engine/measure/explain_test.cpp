@@ -32,6 +32,7 @@ ScalingRun run_of(const std::vector<At>& list, double noise = 0.002) {
     point.ceiling = {.threads = at.threads, .gflops = 50.0 * at.threads, .gbytes = 10};
     const std::vector<double>& first = run.points.empty() ? point.rounds : run.points[0].rounds;
     point.speed_up = ratio_interval(first, point.rounds, Pairing::same_rounds);
+    run.rounds = static_cast<int>(point.rounds.size());
     point.efficiency = point.speed_up;
     point.efficiency.value /= at.threads;
     points.push_back({.threads = at.threads, .rounds = point.rounds});
@@ -87,14 +88,14 @@ TEST_CASE("explain: where more threads gain nothing") {
 
 TEST_CASE("explain: two threads eleven times as slow are no law's, and not 100 % serial") {
   ScalingRun run = run_of({{1, 0.06}, {2, 0.66}});
-  run.load = {.others = 3, .load_average = 7.3};
+  run.load = {.cpus = 2, .others = 3, .load_average = 7.3};
   const std::string text = text_of(run);
   CAPTURE(text);
   CHECK(enough_threads(run).threads == 1);
   CHECK(has(text, "It does not scale here: 2 threads are 0.09x"));
   CHECK(has(text, "No law is drawn through that"));
   CHECK_FALSE(has(text, "serial ("));
-  CHECK(has(text, "The machine was not idle: other programs used 3.0 of"));
+  CHECK(has(text, "The machine was not idle: other programs used 3.0 of 2 CPUs"));
   CHECK(has(text, "load average at the start 7.3"));
 }
 
@@ -102,6 +103,11 @@ TEST_CASE("explain: a machine that became slower on the way is told of") {
   ScalingRun run = run_of({{1, 1.0}, {2, 0.52}});
   for (std::size_t i = 0; i < run.reference.size(); ++i) run.reference[i] *= 1 + 0.03 * static_cast<double>(i);
   CHECK(has(text_of(run), "slower from beginning to end"));
+  std::vector<double> looks(40, 0.005);
+  for (const std::size_t i : {5, 14, 33}) looks[i] = 0.01;
+  CHECK(what_disturbed({}, looks) ==
+        "A loop that always does the same took over 10 % longer than usual in 8 % of the looks, up to 100 % longer.");
+  CHECK(what_disturbed({}, std::vector<double>(40, 0.005)).empty());
 }
 
 TEST_CASE("explain: two points lie on a law, which nothing tests") {
@@ -109,6 +115,45 @@ TEST_CASE("explain: two points lie on a law, which nothing tests") {
   CAPTURE(text);
   CHECK(has(text, "Amdahl's law: 5.0 % of the work is serial ("));
   CHECK(has(text, "a third would test it"));
+}
+
+TEST_CASE("explain: one number of threads tells nothing of more of them") {
+  const ScalingRun run = run_of({{2, 0.5}}, 0);
+  const std::string text = text_of(run);
+  CAPTURE(text);
+  CHECK(has(text, "2 threads: 500.00 ms an iteration. How that scales, a second number of threads would tell"));
+  CHECK_FALSE(has(text, "no faster"));
+  CHECK_FALSE(has(text, "scales up to"));
+  CHECK_FALSE(has(text, "Amdahl"));
+}
+
+TEST_CASE("explain: one round is sure of nothing") {
+  ScalingRun run = run_of({{1, 1.0}, {2, 0.6}, {4, 0.35}});
+  std::vector<LawPoint> points;
+  for (ScalingPoint& point : run.points) {
+    point.rounds.resize(1);
+    point.seconds = median_interval(point.rounds);
+    if (point.threads > 1) point.speed_up = ratio_interval(run.points[0].rounds, point.rounds, Pairing::same_rounds);
+    points.push_back({.threads = point.threads, .rounds = point.rounds});
+  }
+  run.laws = choose_law(points);
+  const std::string text = text_of(run);
+  CAPTURE(text);
+  CHECK(enough_threads(run).threads == 1);
+  CHECK(has(text, "x (?): one round does not tell whether that is faster than 1 thread"));
+  CHECK(has(text, "of the work is serial (?)"));
+  CHECK_FALSE(has(text, "no faster"));
+  CHECK_FALSE(has(text, "inf"));
+}
+
+TEST_CASE("explain: what may be faster, and is not surely so, is not said to be none") {
+  ScalingRun run = run_of({{1, 1.0}, {2, 0.9}}, 0);
+  ScalingPoint& two = run.points[1];
+  two.rounds = {0.6, 1.2, 0.8, 1.3, 0.9, 1.4, 0.7, 1.1, 0.85};
+  two.speed_up = ratio_interval(run.points[0].rounds, two.rounds, Pairing::same_rounds);
+  const std::string text = text_of(run);
+  CAPTURE(text);
+  CHECK(has(text, "More threads than 1 thread are not surely faster here."));
 }
 
 TEST_CASE("a binding is chosen only where it is surely faster") {

@@ -100,6 +100,34 @@ TEST_CASE("laws: two points test no law, and what no law describes has none") {
   CHECK(step.verdict == LawVerdict::none);
 }
 
+TEST_CASE("laws: more than twice as fast on two threads is no law's, and a little more is within what is seen") {
+  const LawChoice faster = choose_law(exact({{1, 1.0}, {2, 0.4}}));
+  CHECK(faster.verdict == LawVerdict::none);
+  CHECK(faster.preferred() == nullptr);
+  CHECK(faster.reason.find("2 threads are over 2 times as fast as 1") != std::string::npos);
+  CHECK(choose_law(exact({{2, 1.0}, {3, 0.5}})).reason.find("3 threads are over 1.5 times as fast as 2") !=
+        std::string::npos);
+  const LawChoice nearly = choose_law(exact({{1, 1.0}, {2, 0.495}}));
+  CHECK(nearly.verdict == LawVerdict::too_few);
+  CHECK(nearly.preferred()->law.serial == 0);
+  // Caches that come with the cores: super-linear in the middle.
+  CHECK(choose_law(exact({{1, 1.0}, {2, 0.5}, {4, 0.15}, {8, 0.14}})).verdict == LawVerdict::none);
+}
+
+TEST_CASE("laws: one round has a law, and nobody knows how sure it is") {
+  const auto one_round = [](double sixteen) {
+    return std::vector<LawPoint>{{1, {1.0}}, {2, {0.53}}, {4, {0.29}}, {16, {sixteen}}};
+  };
+  const LawChoice choice = choose_law(one_round(0.12));
+  REQUIRE(choice.preferred() != nullptr);
+  CHECK(choice.preferred()->law.serial == doctest::Approx(0.06).epsilon(0.1));
+  CHECK_FALSE(choice.preferred()->serial.known());
+  CHECK_FALSE(choice.universal->coherence.known());
+  CHECK(std::isfinite(choice.amdahl.chi_squared));
+  CHECK(choice.verdict == LawVerdict::amdahl);
+  CHECK(choose_law(one_round(0.7)).verdict != LawVerdict::amdahl);
+}
+
 TEST_CASE("laws: no part of the work is less than nothing") {
   const FittedLaw faster = fit_law(LawKind::amdahl, exact({{1, 1.0}, {2, 0.4}}));  // more than twice as fast
   CHECK(faster.law.serial == 0);

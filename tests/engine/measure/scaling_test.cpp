@@ -116,14 +116,45 @@ TEST_CASE("fits side by side add up, and an error in one of them comes out") {
 TEST_CASE("every even division of the CPUs, each program on CPUs of its own") {
   Topology flat;
   for (int i = 0; i < 6; ++i) flat.threads.push_back({.cpu = i, .core = i});
-  const std::vector<Split> splits = even_splits(flat, 6);
+  const std::vector<Split> splits = even_splits(flat, 6, Bind::cores);
   REQUIRE(splits.size() == 4);
   CHECK(splits[0].instances == 1);
   CHECK(splits[0].places.empty());
   CHECK(splits[1].instances == 2);
   CHECK(splits[1].places == std::vector<CpuSet>{{0, 1, 2}, {3, 4, 5}});
   CHECK(splits[3].instances == 6);
-  CHECK(even_splits(flat, 12)[1].places == std::vector<CpuSet>{});  // more than there are
+  const std::vector<Split> many = even_splits(flat, 12, Bind::cores);  // more than there are
+  CHECK(many[1].places.empty());
+  CHECK(many[1].thread_places.empty());
+  for (const Split& split : even_splits(flat, 6, Bind::none)) {
+    CHECK(split.places.empty());
+    CHECK(split.thread_places.empty());
+  }
+}
+
+TEST_CASE("programs side by side bind their threads within CPUs that are theirs alone") {
+  if (!read_topology().from_hwloc) {
+    MESSAGE("built without hwloc: synthetic machines can't be made");
+    return;
+  }
+  const Topology machine = read_topology({.synthetic = "pack:2 numa:4 l3:1 core:8 pu:2"});  // 64 cores on 8 nodes
+  for (const Bind bind : {Bind::cores, Bind::threads, Bind::spread, Bind::nodes}) {
+    CAPTURE(name_of(bind));
+    for (const Split& split : even_splits(machine, 64, bind)) {
+      CAPTURE(split.instances);
+      REQUIRE(split.thread_places.size() == static_cast<std::size_t>(split.instances));
+      std::set<int> taken;
+      std::size_t cpus = 0;
+      for (std::size_t i = 0; i < split.thread_places.size(); ++i) {
+        CHECK(split.thread_places[i].size() == static_cast<std::size_t>(split.threads));
+        std::set<int> own;
+        for (const CpuSet& place : split.thread_places[i]) own.insert(place.begin(), place.end());
+        taken.insert(own.begin(), own.end());
+        cpus += own.size();
+      }
+      CHECK(taken.size() == cpus);  // nobody shares
+    }
+  }
 }
 
 TEST_CASE("runs are divided among the threads as is fastest, and as the memory allows") {

@@ -69,6 +69,21 @@ TEST_CASE("bootstrap: from fewer than five rounds an interval spans all of them"
   CHECK(Interval{.value = 2, .low = 1, .high = 3}.relative_width() == doctest::Approx(0.5));
 }
 
+TEST_CASE("bootstrap: one round says nothing of how sure it is") {
+  for (const Interval& one :
+       {median_interval({3}), ratio_interval({3}, {1}, Pairing::same_rounds),
+        ratio_interval({3}, {1, 1}, Pairing::independent), ratio_interval({3, 3}, {1}, Pairing::independent)}) {
+    CHECK(one.value == 3);
+    CHECK_FALSE(one.known());
+    CHECK(one.low == 0);
+    CHECK(one.holds(1));
+    CHECK(one.holds(1e9));
+    CHECK(one.relative_width() > 1e9);
+  }
+  CHECK(median_interval({3, 3}).known());
+  CHECK(ratio_interval({3, 4}, {1, 1}, Pairing::same_rounds).known());
+}
+
 TEST_CASE("ratios: what hits both in the same rounds cancels") {
   // A machine that is up to three times slower in some rounds; the second thing takes half as long in each.
   std::vector<double> slow, fast;

@@ -6,6 +6,7 @@
 
 #include <numeric>
 #include <set>
+#include <thread>
 
 #include "engine/runtime/placement.h"
 #include "engine/runtime/team.h"
@@ -251,7 +252,73 @@ TEST_CASE("placement: a team's threads are kept to their places, and the calling
     free += mask_of_this_thread() == mask_of(all[0]) ? 1 : 0;
     CHECK(free == 2);
   }
-  CHECK(mask_of({0, 64, 5000}) == CpuMask{1, 1});
+}
+
+TEST_CASE("placement: a team without places is bound to nothing, whatever the team before it was bound to") {
+  const CpuMask before = mask_of_this_thread();
+  if (before == CpuMask{}) {
+    MESSAGE("this system does not say where threads may run");
+    return;
+  }
+  const auto free_threads = [&before] {
+    int free = 0;
+#pragma omp parallel reduction(+ : free)
+    free += mask_of_this_thread() == before ? 1 : 0;
+    return free;
+  };
+  const CpuSet first{affinity_cpus()[0]};
+  for (int again = 0; again < 2; ++again) {
+    { const Team bound(3, {first, first, first}); }
+    const Team team(3);
+    CHECK(free_threads() == 3);
+  }
+  CHECK(mask_of_this_thread() == before);
+}
+
+TEST_CASE("placement: a thread that is kept to CPUs is back there when its team ends") {
+  const CpuMask before = mask_of_this_thread();
+  if (before == CpuMask{}) {
+    MESSAGE("this system does not say where threads may run");
+    return;
+  }
+  const CpuMask one = mask_of({affinity_cpus().back()});
+  CpuMask behind{}, without{};
+  std::jthread([&] {
+    keep_to(one);
+    { const Team team(2, {affinity_cpus(), affinity_cpus()}); }
+    behind = mask_of_this_thread();
+    const Team team(2);
+    without = mask_of_this_thread();
+  }).join();
+  CHECK(behind == one);
+  CHECK(without == one);
+  CHECK(mask_of_this_thread() == before);
+}
+
+TEST_CASE("placement: masks hold the CPUs of the largest machines, beyond cpu_set_t's 1024") {
+  const CpuSet cpus{0, 63, 64, 1023, 1024, 1500, 5000, 8191};
+  CHECK(cpus_of(mask_of(cpus)) == cpus);
+  CHECK(cpus_of(mask_of({8192, -1})).empty());
+  CHECK(mask_of({1500}) != CpuMask{});
+  CHECK(cpus_of(mask_of_this_thread()) == affinity_cpus());
+  const auto large = machine("pack:8 numa:2 core:64 pu:2");  // 2048 hardware threads
+  if (!large) return;
+  std::set<int> all;
+  for (const CpuSet& place : place_threads(*large, Bind::threads, 2048)) {
+    const CpuSet back = cpus_of(mask_of(place));
+    CHECK(back == place);
+    all.insert(back.begin(), back.end());
+  }
+  CHECK(all.size() == 2048);
+}
+
+TEST_CASE("topology: a machine whose cores are not told of has one for each CPU") {
+  const auto topology = machine("numa:2 pu:3");
+  if (!topology) return;
+  CHECK(topology->cores == 6);
+  CHECK(topology->usable_cores() == 6);
+  CHECK(cores_of(*topology, place_threads(*topology, Bind::cores, 6)).size() == 6);
+  for (const HardwareThread& cpu : topology->threads) CHECK(cpu.sibling == 0);
 }
 
 TEST_CASE("placement: names, and the list of CPUs is taskset's") {
