@@ -28,6 +28,8 @@ struct JxlSize {
 };
 JxlSize read_jxl_size(std::span<const uint8_t> bytes);
 
+inline constexpr int64_t kMaxJxlSide = 1 << 18;  // pixels of an image that is written
+
 struct JxlOptions {
   int bit_depth = 8;  // 8 or 16
   const Metadata* metadata = nullptr;
