@@ -37,7 +37,8 @@ With --json: {"psnr": .., "psnr_y": .., "psnr_b": .., "ssim": ..}. Where the ima
 Of two folders (-r), files of the same place are compared, whatever their endings: photos/a/b.jpg belongs to
 originals/a/b.png, and so does photos/a/b.restored.png. One without the other counts as failed. Several images may also be
 named, or listed (--files-from): each is compared with REFERENCE, or, where that is a folder, with the file of the same
-place in it. The mean comes last. Exit code 3: some could not be compared.
+place in it. The mean comes last, and so does the table; not where the run is interrupted. Exit code 3: some could not be
+compared.
 
 Where the images' EXIF orientations differ, they are compared as they are to be seen.
 A gray image is compared with an RGB one as if it were three equal planes. 16-bit values are compared as they are.
@@ -113,6 +114,7 @@ class Table {
 
 ExitCode run(const Options& options) {
   const PairArguments& pairs = options.pairs;
+  if (options.force && options.csv.empty()) fail("--force: belongs to --csv");
   if (!options.csv.empty()) check_writable(options.csv, options.force);
   Table table;
   Comparison latest{};
@@ -130,6 +132,8 @@ ExitCode run(const Options& options) {
               },
               .took = [&](const ImagePair& pair,
                           const Judgement* judgement) { table.add(pair, judgement != nullptr ? &latest : nullptr); }});
+  // Nobody takes some of the images for all of them.
+  if (code != ExitCode::ok && code != ExitCode::some_failed) return code;
   if (!one && !pairs.json && table.count() > 0) print_to(stdout, fmt::format("mean: {}\n", line_of(table.mean())));
   if (!options.csv.empty()) write_file_atomically(options.csv, bytes_of(table.csv()), options.force);
   return code;

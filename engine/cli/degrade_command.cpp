@@ -212,14 +212,16 @@ Command degrade_command() {
                   .help = "Make an image worse: compressed, noisy, with holes, small, or as you say",
                   .footer = kFooter};
   const std::string how = "How";
-  command.add(
-      {{.names = "IMAGE", .target = &options->input, .help = "The image to degrade (JPEG or PNG)", .required = true},
-       {.names = "-o,--output",
-        .takes = "FILE",
-        .target = &options->output,
-        .help = "The JPEG to write; a PNG for noise, holes and small images",
-        .required = true,
-        .common = true}});
+  command.add({{.names = "IMAGE",
+                .target = &options->input,
+                .help = "The image to degrade (JPEG, PNG or JPEG XL)",
+                .required = true},
+               {.names = "-o,--output",
+                .takes = "FILE",
+                .target = &options->output,
+                .help = "The JPEG to write; a PNG for noise, holes and small images",
+                .required = true,
+                .common = true}});
   add_compress_options(command, how, options->compress);
   command.add(
       {{.names = "--noise",

@@ -78,8 +78,9 @@ Command denoise_command() {
                         "out, it is filter unless an option of a fit is given",
                 .checks = {one_of({kFilter, kFit})},
                 .common = true}});
-  add_fit_options(command, arguments->fit,
-                  {.input = "The photograph (PNG or JPEG)", .suffix = kSuffix, .input_noise_default = "0.033 (1/30)"});
+  add_fit_options(
+      command, arguments->fit,
+      {.input = "The photograph (JPEG, PNG or JPEG XL)", .suffix = kSuffix, .input_noise_default = "0.033 (1/30)"});
   command.add({{.names = "--sigma",
                 .target = &arguments->sigma,
                 .help = "Standard deviation of the noise in grey levels (0 to 255) (default: as estimated from the "

@@ -143,7 +143,7 @@ Command experiment_command() {
   Command command{
       .name = "experiment", .help = "Compress an image, restore it, and show how that went", .footer = kFooter};
   add_fit_options(command, a.fit,
-                  {.input = "The original (PNG or JPEG)", .suffix = {}, .input_noise_default = "0.033"});
+                  {.input = "The original (JPEG, PNG or JPEG XL)", .suffix = {}, .input_noise_default = "0.033"});
   command.option("output").required = true;
   command.option("output").takes = "FOLDER";
   command.option("output").help = "The folder to write to; created where it is missing";

@@ -6,6 +6,7 @@
 
 #include "engine/cli/outcome.h"
 #include "engine/cli/same_file.h"
+#include "engine/image/file.h"
 #include "engine/image/metrics.h"
 #include "engine/image/read_image.h"
 #include "graph/error.h"
@@ -30,8 +31,7 @@ void ExperimentFolder::prepare(bool overwrite) const {
     fail("{}: holds an experiment that was not finished. --resume {} goes on with it, --force begins anew",
          path.string(), checkpoint);
   }
-  fs::create_directories(path / kSnapshots, error);
-  if (error) fail("{}: cannot create the folder: {}", path.string(), error.message());
+  make_folders((path / kSnapshots).string());
   fs::remove(file(kCheckpoint));
   for (const fs::directory_entry& entry : fs::directory_iterator(path / kSnapshots)) {
     const std::string name = entry.path().filename().string();

@@ -9,7 +9,6 @@
 #include <filesystem>
 #include <optional>
 #include <set>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -34,8 +33,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // The number of threads decides about the last bits of a result, so that of jobs has no say in it.
 int threads_for(const ManyRun& run, std::size_t files) {
@@ -98,8 +95,8 @@ class FileByFile {
       workers_.ask_to_end();
     }
     progress_.finish();
-    if (writes_index_) reports_.write_index(files_, failures_);
     tell_end(interrupt.signal() != 0);
+    if (writes_index_ && full_.empty()) reports_.write_index(files_, failures_);
     if (interrupt.signal() != 0) return exit_code_of(interrupt.signal());
     if (!full_.empty()) return ExitCode::error;
     return state_.failed + unreadable_ > 0 ? ExitCode::some_failed : ExitCode::ok;
@@ -143,11 +140,14 @@ class FileByFile {
   void begin(std::size_t i) {
     waiting_.pop_front();
     const InputFile& file = files_[i];
-    std::error_code error;
-    const fs::path folder = fs::path(file.output).parent_path();
-    if (!folder.empty()) fs::create_directories(folder, error);
-    if (error == std::errc::no_space_on_device) return disk_is_full(folder.string(), error.message());
-    if (error) return failed(i, fmt::format("{}: cannot be made: {}", folder.string(), error.message()));
+    try {
+      make_folders(fs::path(file.output).parent_path().string());
+      if (reports_.is_wanted()) make_folders(fs::path(reports_.path_of(file)).parent_path().string());
+    } catch (const NoSpace& error) {
+      return disk_is_full(error.what());
+    } catch (const Error& error) {
+      return failed(i, error.what());
+    }
     if (!workers_.begin(i, file.pixels, [this, i] { return run_in_child(i); })) waiting_.push_front(i);
   }
 
@@ -159,12 +159,7 @@ class FileByFile {
     fit.output = file.output;
     fit.json = fit.quiet = fit.final_only = true;
     fit.verbose = 0;
-    if (reports_.is_wanted()) {
-      const fs::path page = reports_.path_of(file);
-      fs::create_directories(page.parent_path());
-      fit.report = page.string();
-      fit.force = true;  // the output has been looked at, and an earlier page is replaced
-    }
+    if (reports_.is_wanted()) fit.report = reports_.path_of(file);
     if (replaced_.contains(i)) fit.force = true;
     const std::string checkpoint = file.output + ".ckpt";
     if (!anew && fs::is_regular_file(checkpoint)) {
@@ -193,7 +188,7 @@ class FileByFile {
     if (code == 0 && ended.result.find("output") != nullptr) {
       succeeded(file, ended);
     } else if (ended.no_space) {
-      disk_is_full(file.output, ended.error);
+      disk_is_full(ended.error.starts_with(file.output) ? ended.error : file.output + ": " + ended.error);
     } else if (was_done_elsewhere(file)) {
       pixels_ended_ += static_cast<double>(file.pixels);
       keep(file);
@@ -236,7 +231,7 @@ class FileByFile {
     if (manifest_.tells_of(file.output)) return;
     Json object{{"status", kKept}};
     object.update(with_page(file, Json{{"input", file.path}, {"output", file.output}}));
-    manifest_.add(object);
+    add_to_manifest(object);
   }
 
   // What leads from the manifest to the page.
@@ -266,9 +261,9 @@ class FileByFile {
   }
 
   // The first file that finds it so speaks for all.
-  void disk_is_full(const std::string& path, const std::string& error) {
+  void disk_is_full(const std::string& error) {
     if (!full_.empty()) return;
-    full_ = error.starts_with(path) ? error : path + ": " + error;
+    full_ = error;
     waiting_.clear();
     progress_.error(full_);
   }
@@ -277,8 +272,17 @@ class FileByFile {
   void record(const char* status, const Json& values) {
     Json object{{"status", status}};
     object.update(values);
-    manifest_.add(object);
+    add_to_manifest(object);
     if (run_.fit.json) print_to(stdout, object.text() + "\n");
+  }
+
+  // The result stays, told of or not.
+  void add_to_manifest(const Json& object) {
+    try {
+      manifest_.add(object);
+    } catch (const NoSpace& error) {
+      disk_is_full(error.what());
+    }
   }
 
   void update() {

@@ -16,10 +16,6 @@ namespace {
 // At first as learning in colour does; what takes more shows it by its first file.
 std::size_t usual_memory(int64_t pixels) { return learn_memory(pixels, 3, LearnOptions().iterations); }
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 }  // namespace
 
 std::size_t FileWorkers::memory_of(int64_t pixels) const {

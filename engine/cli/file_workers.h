@@ -18,6 +18,10 @@
 
 namespace hourglass::cli {
 
+inline double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
 struct EndedFile {
   std::size_t file = 0;
   ChildProcess::End end = {};

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <exception>
 #include <filesystem>
 #include <map>
+#include <new>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -46,8 +48,11 @@ class Firsts {
         {.inputs = {folder_}, .recursive = arguments.images.recursive, .files_from = {}, .output_dir = {}, .shard = {}},
         {.suffix = {}, .format = arguments.first_format});
     unreadable_ = std::move(found.unreadable);
+    std::set<std::string> places;
+    for (const FoundFile& file : found.files) places.insert(file.place);
     for (const FoundFile& file : found.files) {
-      if (without_mark(file.place) != file.place) continue;  // a result beside its input
+      const std::string unmarked = without_mark(file.place);
+      if (unmarked != file.place && places.contains(unmarked)) continue;  // a result beside its input
       const auto [other, is_new] = by_place_.emplace(file.place, file.path);
       if (!is_new) fail("{} and {}: which of them is meant by {} can't be told", other->second, file.path, file.place);
       files_.insert(canonical_path(file.path));
@@ -93,6 +98,14 @@ Json object_of(const char* status, const ImagePair& pair, const Json& values) {
   if (!pair.image.empty()) object["image"] = pair.image;
   object.update(values);
   return object;
+}
+
+// Standard input is read to its end once.
+void check_streams(const PairArguments& arguments) {
+  const std::vector<std::string>& images = arguments.images.inputs;
+  const bool is_read_again = !arguments.one_pair() || images[0] == arguments.first;
+  if (is_stream(arguments.first) && is_read_again)
+    fail("{}: can be read once, and would be read again: save it as a file first", arguments.first);
 }
 
 }  // namespace
@@ -141,6 +154,8 @@ ExitCode judge_pairs(const PairArguments& arguments, const PairWork& work) {
   if (arguments.images.inputs.empty() && arguments.images.files_from.empty()) {
     throw UsageError(fmt::format("IMAGE is required\nTry 'hourglass {} --help'.", work.command));
   }
+  check_input_options(arguments.images);
+  check_streams(arguments);
   const auto took = [&](const ImagePair& pair, const Judgement* judgement) {
     if (work.took) work.took(pair, judgement);
   };
@@ -161,6 +176,10 @@ ExitCode judge_pairs(const PairArguments& arguments, const PairWork& work) {
       if (pair.failure.empty()) judgement = work.judge(pair.first, pair.image);
     } catch (const Error& error) {
       pair.failure = error.what();
+    } catch (const std::bad_alloc&) {
+      pair.failure = pair.image + ": out of memory";
+    } catch (const std::exception& error) {
+      pair.failure = fmt::format("{}: unexpected: {}", pair.image, error.what());
     }
     took(pair, judgement ? &*judgement : nullptr);
     if (judgement) {

@@ -70,9 +70,10 @@ Command inpaint_command() {
   const auto arguments = std::make_shared<Arguments>();
   arguments->fit = paper_settings();
   Command command{.name = "inpaint", .help = "Fill in the missing parts of a photograph", .footer = kFooter};
-  add_fit_options(
-      command, arguments->fit,
-      {.input = "The photograph (PNG or JPEG)", .suffix = kSuffix, .input_noise_default = "0.03; 0 for large holes"});
+  add_fit_options(command, arguments->fit,
+                  {.input = "The photograph (JPEG, PNG or JPEG XL)",
+                   .suffix = kSuffix,
+                   .input_noise_default = "0.03; 0 for large holes"});
   command.add({{.names = "--mask",
                 .takes = "FILE",
                 .target = &arguments->mask,

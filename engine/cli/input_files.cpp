@@ -150,8 +150,11 @@ void add_input_options(Command& command, InputArguments& a, const std::string& h
                 .heading = heading}});
 }
 
-FoundFiles find_images(const InputArguments& arguments, const InputRule& rule) {
+void check_input_options(const InputArguments& arguments) {
   if (arguments.null_separated && arguments.files_from.empty()) fail("-0: belongs to --files-from");
+}
+
+FoundFiles find_images(const InputArguments& arguments, const InputRule& rule) {
   FoundFiles found;
   for (const std::string& input : arguments.inputs) {
     if (is_stream(input))

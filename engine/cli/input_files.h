@@ -61,6 +61,9 @@ struct FoundFiles {
 // Lets a command take folders and lists: -r, --files-from and -0, under the heading.
 void add_input_options(Command& command, InputArguments& arguments, const std::string& heading);
 
+// Throws Error for an option that goes with another one alone.
+void check_input_options(const InputArguments& arguments);
+
 // As they are named, those of a folder by name. Results of an earlier run in folders, told by the suffix of their
 // names, are passed over. Throws Error for a folder without `recursive`, a list or a named folder that can't be read,
 // and a file of the list or the command line that is no image.

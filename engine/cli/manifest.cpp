@@ -3,11 +3,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
 #include "engine/image/file.h"
@@ -15,11 +16,6 @@
 
 namespace hourglass::cli {
 namespace {
-
-std::string text_of(const Json& object, const char* name) {
-  const Json* member = object.find(name);
-  return member == nullptr ? std::string() : member->text_or({});
-}
 
 bool is_result(const Json& object) {
   const std::string status = text_of(object, "status");
@@ -48,7 +44,7 @@ ManifestLines parse_lines(std::string_view text) {
 Manifest::Manifest(const std::string& path) : path_(path) {
   if (path.empty()) return;
   descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) fail_to_write();
+  if (descriptor_ < 0) fail_to_write(name(), "cannot open", errno);
   const off_t size = ::lseek(descriptor_, 0, SEEK_END);
   if (size <= 0) return;
   const std::vector<uint8_t> bytes = read_file(path);
@@ -69,13 +65,16 @@ void Manifest::add(const Json& object) {
 
 void Manifest::add_text(const std::string& text) {
   if (descriptor_ < 0) return;
-  write_to(descriptor_, "--manifest " + path_, bytes_of(text));
-  if (::fsync(descriptor_) != 0 && errno != EINVAL) fail_to_write();  // pipes and devices can't
+  write_to(descriptor_, name(), bytes_of(text));
+  if (::fsync(descriptor_) != 0 && errno != EINVAL) fail_to_write(name(), "cannot write", errno);  // pipes can't
 }
 
-void Manifest::fail_to_write() const {
-  fail("--manifest {}: cannot write: {}", path_, std::system_category().message(errno));
+std::string text_of(const Json& object, const char* name) {
+  const Json* member = object.find(name);
+  return member == nullptr ? std::string() : member->text_or({});
 }
+
+bool is_of_folder(const Json& object) { return text_of(object, "output").empty(); }
 
 ManifestLines read_manifest(const std::string& path) {
   const std::vector<uint8_t> bytes = read_file(path);
@@ -86,9 +85,20 @@ ManifestLines read_manifest(const std::string& path) {
 
 std::vector<Json> merge_manifests(const std::vector<Json>& objects) {
   std::vector<Json> merged;
-  std::map<std::string, std::size_t> place_of;  // by input
+  std::map<std::pair<std::string, std::string>, std::size_t> place_of;  // by input and output
   for (const Json& object : objects) {
-    const auto [place, is_new] = place_of.emplace(text_of(object, "input"), merged.size());
+    const std::string input = text_of(object, "input"), output = text_of(object, "output");
+    if (!is_of_folder(object)) {
+      namespace fs = std::filesystem;
+      for (fs::path path = input; path.has_relative_path() && path.parent_path() != path;) {
+        path = path.parent_path();
+        const auto unreadable = place_of.find({path.string(), ""});
+        if (unreadable == place_of.end()) continue;
+        merged[unreadable->second] = Json();
+        place_of.erase(unreadable);
+      }
+    }
+    const auto [place, is_new] = place_of.emplace(std::pair(input, output), merged.size());
     if (is_new) {
       merged.push_back(object);
       continue;
@@ -98,6 +108,7 @@ std::vector<Json> merge_manifests(const std::vector<Json>& objects) {
     // What a line of "done" has measured, one of "kept" does not know.
     if (now == kDone || (now == kKept && before != kDone) || (now == kFailed && before == kFailed)) known = object;
   }
+  std::erase_if(merged, [](const Json& object) { return text_of(object, "status").empty(); });
   return merged;
 }
 

@@ -25,14 +25,14 @@ class Manifest {
   Manifest(const Manifest&) = delete;
   Manifest& operator=(const Manifest&) = delete;
 
-  // Is on disk afterwards.
+  // Is on disk afterwards. Throws Error, and NoSpace where that is the reason.
   void add(const Json& object);
   // Whether it tells of a result in that place, done or kept.
   [[nodiscard]] bool tells_of(const std::string& output) const { return results_.contains(output); }
 
  private:
   void add_text(const std::string& text);
-  [[noreturn]] void fail_to_write() const;
+  [[nodiscard]] std::string name() const { return "--manifest " + path_; }
 
   std::string path_;
   int descriptor_ = -1;
@@ -47,8 +47,14 @@ struct ManifestLines {
 };
 ManifestLines read_manifest(const std::string& path);
 
-// What became of each input, in the order of their first lines: a result counts more than a failure, and of two lines
-// that say alike the last.
+// Where the object has such a text, that; else an empty one.
+std::string text_of(const Json& object, const char* name);
+// Whether it tells of a folder that could not be read, which has no output.
+bool is_of_folder(const Json& object);
+
+// What became of each input and output, in the order of their first lines: a result counts more than a failure, and of
+// two lines that say alike the last. A folder that could not be read is left out where a later line tells of a file in
+// it.
 std::vector<Json> merge_manifests(const std::vector<Json>& objects);
 
 }  // namespace hourglass::cli

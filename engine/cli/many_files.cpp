@@ -29,7 +29,7 @@ void check_inputs(const ManyArguments& arguments, const ManyRun& run) {
   if (files.inputs.empty() && files.files_from.empty()) {
     throw UsageError(fmt::format("INPUT is required\nTry 'hourglass {} --help'.", run.line.name));
   }
-  if (files.null_separated && files.files_from.empty()) fail("-0: belongs to --files-from");
+  check_input_options(files);
 }
 
 }  // namespace
@@ -81,10 +81,14 @@ ExitCode run_files(const ManyArguments& arguments, const ManyRun& run) {
       fail("--{}: belongs to several inputs, a folder or --output-dir", arguments.jobs ? "jobs" : "manifest");
     }
     run.fit.input = arguments.files.inputs[0];
-    if (run.line.given("output") && arguments.format != "png") {
+    if (run.line.given("output") && run.line.given("format")) {
       fail("--format {}: -o says it by its ending: leave out one of the two", arguments.format);
     }
-    if (arguments.format != "png" && !is_stream(run.fit.input)) {
+    if (arguments.format != "png" && is_stream(run.fit.input)) {
+      fail("--format {}: what is made of standard input goes to standard output as a PNG: name a file by -o",
+           arguments.format);
+    }
+    if (arguments.format != "png") {
       run.fit.output = fs::path(run.fit.input).replace_extension(rule_of(arguments, run).suffix).string();
     }
     return run.run();

@@ -35,23 +35,27 @@ Examples:
   hourglass restore -r photos --output-dir restored --shard 2/2 --manifest 2.jsonl --report pages      on another
   hourglass report 1.jsonl 2.jsonl -o all.jsonl --index pages                                          at the end)";
 
-std::string text_of(const Json& object, const char* name) {
-  const Json* member = object.find(name);
-  return member == nullptr ? std::string() : member->text_or({});
+void check_index(const std::string& folder, bool replace) {
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(folder, ignored)) fail("--index {}: is no folder of --report", folder);
+  const std::string index = (std::filesystem::path(folder) / "index.html").string();
+  if (!replace && std::filesystem::exists(index, ignored) && !is_report(index))
+    fail("{}: exists already, and is no index of reports; --force replaces it", index);
 }
 
 void write_index(const std::string& folder, const std::vector<Json>& files) {
-  std::error_code ignored;
-  if (!std::filesystem::is_directory(folder, ignored)) fail("--index {}: is no folder of --report", folder);
   std::vector<ReportedFile> pages;
   for (const Json& file : files) {
+    if (is_of_folder(file)) continue;
     pages.push_back({.name = text_of(file, "input"), .page = text_of(file, "page"), .failure = text_of(file, "error")});
   }
   write_report_index(folder, pages);
 }
 
 ExitCode run(const Options& options) {
+  if (options.force && options.output.empty() && options.index.empty()) fail("--force: belongs to -o or --index");
   if (!options.output.empty()) check_writable(options.output, options.force);
+  if (!options.index.empty()) check_index(options.index, options.force);
   std::vector<Json> objects;
   for (const std::string& path : options.manifests) {
     ManifestLines lines = read_manifest(path);
@@ -61,23 +65,27 @@ ExitCode run(const Options& options) {
     objects.insert(objects.end(), lines.objects.begin(), lines.objects.end());
   }
   const std::vector<Json> files = merge_manifests(objects);
-  int64_t failed = 0;
+  int64_t failed = 0, folders = 0;
   std::string text;
   for (const Json& file : files) {
     text += file.text() + "\n";
     if (text_of(file, "status") != kFailed) continue;
-    ++failed;
+    ++(is_of_folder(file) ? folders : failed);
     if (!options.json) print_to(stderr, fmt::format("failed: {}\n", text_of(file, "error")));
   }
   if (!options.output.empty()) write_file_atomically(options.output, bytes_of(text), options.force);
   if (!options.index.empty()) write_index(options.index, files);
-  const auto count = static_cast<int64_t>(files.size());
+  const int64_t count = static_cast<int64_t>(files.size()) - folders;
   if (options.json) {
-    print_to(stdout, Json{{"files", count}, {"done", count - failed}, {"failed", failed}}.text() + "\n");
+    const Json object{{"files", count}, {"done", count - failed}, {"failed", failed}, {"unreadable_folders", folders}};
+    print_to(stdout, object.text() + "\n");
   } else {
-    print_to(stdout, fmt::format("{}: {} done, {} failed\n", counted(count, "file"), count - failed, failed));
+    const std::string unreadable =
+        folders > 0 ? fmt::format(", {} unreadable", counted(folders, "folder")) : std::string();
+    print_to(stdout,
+             fmt::format("{}: {} done, {} failed{}\n", counted(count, "file"), count - failed, failed, unreadable));
   }
-  return failed > 0 ? ExitCode::some_failed : ExitCode::ok;
+  return failed + folders > 0 ? ExitCode::some_failed : ExitCode::ok;
 }
 
 }  // namespace
@@ -98,8 +106,12 @@ Command report_command() {
                 .takes = "FOLDER",
                 .target = &options->index,
                 .help = "The folder of --report in which to write the index of all pages"},
-               {.names = "--json", .target = &options->json, .help = "One JSON object: files, done, failed"},
-               {.names = "--force", .target = &options->force, .help = "Replace the file of -o that is there"}});
+               {.names = "--json",
+                .target = &options->json,
+                .help = "One JSON object: files, done, failed, unreadable_folders"},
+               {.names = "--force",
+                .target = &options->force,
+                .help = "Replace the file of -o that is there, and what stands in the index's place"}});
   command.run = [options](ParsedCommand&) { return run(*options); };
   return command;
 }

@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "engine/cli/report_index.h"
+#include "engine/image/file.h"
 #include "graph/error.h"
 
 namespace hourglass::cli {
@@ -32,9 +33,7 @@ ReportFolder::ReportFolder(std::string folder, const std::vector<InputFile>& fil
     if (!replace && fs::exists(path, ignored) && !is_report(path))
       fail("{}: exists already; --force replaces it", path);
   }
-  std::error_code error;
-  fs::create_directories(folder_, error);
-  if (error) fail("--report {}: cannot be made: {}", folder_, error.message());
+  make_folders(folder_);
 }
 
 std::string ReportFolder::path_of(const InputFile& file) const { return (fs::path(folder_) / page_of(file)).string(); }

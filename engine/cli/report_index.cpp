@@ -158,8 +158,9 @@ void write_report_index(const std::string& folder, const std::vector<ReportedFil
   IndexPage index{.title = kTitle, .entries = {}, .footer = fmt::format("Written {} UTC by hourglass.", now_in_utc())};
   for (const ReportedFile& file : files) index.entries.push_back(entry_of(folder, file, files.size()));
   if (files.size() > kFilesWithAll) {
-    index.footer += fmt::format(" Of more than {} files it shows {}.", kFilesWithAll,
-                                files.size() > kFilesWithSmall ? "no pictures" : "the results alone");
+    const bool shows_none = files.size() > kFilesWithSmall;
+    index.footer += fmt::format(" Of more than {} files it shows {}.", shows_none ? kFilesWithSmall : kFilesWithAll,
+                                shows_none ? "no pictures" : "the results alone");
   }
   std::sort(index.entries.begin(), index.entries.end(), [](const IndexEntry& a, const IndexEntry& b) {
     return std::pair(a.failure.empty(), a.name) < std::pair(b.failure.empty(), b.name);

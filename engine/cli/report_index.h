@@ -20,7 +20,7 @@ struct ReportedFile {
 // Whether the file is a page with a summary.
 bool is_report(const std::string& path);
 // Writes FOLDER/index.html, in the place of an earlier one; of more than a thousand files with fewer and smaller
-// pictures. Throws Error where it can't, or where it is none of ours.
+// pictures. Throws Error where it can't.
 void write_report_index(const std::string& folder, const std::vector<ReportedFile>& files);
 
 }  // namespace hourglass::cli

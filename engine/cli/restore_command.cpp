@@ -189,7 +189,7 @@ Command restore_command() {
                 .help = fmt::format("Short for --method learn --lessons {}", kBestLessons),
                 .common = true}});
   add_fit_options(command, arguments->fit,
-                  {.input = "The JPEG (or PNG, then without cells) to restore",
+                  {.input = "The JPEG (or PNG or JPEG XL, then without cells) to restore",
                    .suffix = kSuffix,
                    .input_noise_default = "0 for small, 0.033 otherwise"});
   add_jpeg_options(command, arguments->jpeg);

@@ -207,7 +207,7 @@ ReportPage RunReport::result_page(const Outcome& outcome, const std::string& by)
 }
 
 void RunReport::write(const ReportPage& page) {
-  write_file_atomically(request_.report, bytes_of(to_html(page)), written_ || request_.force);
+  write_file_atomically(request_.report, bytes_of(to_html(page)), written_ || request_.may_replace(request_.report));
   written_ = true;
 }
 

@@ -108,6 +108,8 @@ std::string kind_of(const TaskRun& what) {
 }
 
 bool RunRequest::may_replace(const std::string& path) const {
+  // Of one of several files, what stands in the page's place is one (report_folder.h).
+  if (final_only && !report.empty() && path == report) return true;
   return force || (call.resumed && !path.empty() && written_by(*call.resumed, path));
 }
 
@@ -145,10 +147,15 @@ RunRequest resolve_run(const FitArguments& arguments, const FitCall& call, const
   } else if (arguments.quality) {
     fail("--quality: belongs to a JPEG, and {} is a {}", request.output, name_of(request.format));
   }
+  const Image& baseline = what.task.baseline();
+  if (request.format == ImageFormat::jxl && std::max(baseline.width, baseline.height) > kMaxJxlSide) {
+    fail("{}: a JPEG XL of {}x{} cannot be written, {} pixels are the most of a side: name a PNG", request.output,
+         baseline.width, baseline.height, kMaxJxlSide);
+  }
   check_files(request, arguments);
   if (what.reference != nullptr) request.original = *what.reference;
   if (!request.reference.empty()) request.original = load_reference(request, what.task.baseline());
-  for (const std::string& lost : lost_in(request.format, what.input.metadata, what.task.baseline().channels)) {
+  for (const std::string& lost : lost_in(request.format, what.input.metadata, baseline.channels)) {
     request.file_notes.push_back("warning: " + request.input + ": " + lost);
   }
   return request;

@@ -73,7 +73,9 @@ ExitCode end_of(Progress& progress, const Outcome& outcome, int signal, const st
 ExitCode filter(const FitArguments& arguments, const FitCall& call, const TaskRun& what) {
   const Image& image = what.input.image;
   const auto memory = what.jpeg != nullptr ? filter_memory : noise_filter_memory;
-  check_memory(arguments, what, memory(image.plane_size(), image.channels) + more_memory(what), "give it more");
+  check_memory(arguments, what,
+               memory(image.width, image.height, image.channels, threads_of(arguments.threads)) + more_memory(what),
+               "give it more");
   const RunRequest request = resolve_run(arguments, call, what);
   Progress progress(progress_options(request));
   say_input(progress, request);
@@ -93,8 +95,9 @@ ExitCode filter(const FitArguments& arguments, const FitCall& call, const TaskRu
 ExitCode learn(const FitArguments& arguments, const FitCall& call, const TaskRun& what) {
   const Image& image = what.input.image;
   const bool learns = std::min(image.width, image.height) >= kLeastSideToLearn;
-  const std::size_t needed = learns ? learn_memory(image.plane_size(), image.channels, what.learn.lessons)
-                                    : filter_memory(image.plane_size(), image.channels);
+  const std::size_t needed =
+      learns ? learn_memory(image.plane_size(), image.channels, what.learn.lessons)
+             : filter_memory(image.width, image.height, image.channels, threads_of(arguments.threads));
   check_memory(arguments, what, needed + more_memory(what), learns ? "--method filter needs less" : "give it more");
   const RunRequest request = resolve_run(arguments, call, what);
   Progress progress(progress_options(request));

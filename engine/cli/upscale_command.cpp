@@ -72,9 +72,10 @@ Command upscale_command() {
   const auto arguments = std::make_shared<Arguments>();
   arguments->fit = paper_settings();
   Command command{.name = "upscale", .help = "Make a photograph 2, 4 or 8 times as wide and high", .footer = kFooter};
-  add_fit_options(
-      command, arguments->fit,
-      {.input = "The photograph (PNG or JPEG)", .suffix = kSuffix, .input_noise_default = "0.03; 0.05 for factor 8"});
+  add_fit_options(command, arguments->fit,
+                  {.input = "The photograph (JPEG, PNG or JPEG XL)",
+                   .suffix = kSuffix,
+                   .input_noise_default = "0.03; 0.05 for factor 8"});
   command.add({{.names = "--factor",
                 .target = &arguments->task.factor,
                 .help = "2, 4 or 8",

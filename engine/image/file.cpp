@@ -27,13 +27,6 @@ constexpr std::size_t kReadChunk = std::size_t{1} << 20;
 
 std::string reason(int code) { return std::system_category().message(code); }
 
-// Of what was to be written: what can't be done, and errno.
-[[noreturn]] void fail_to_write(const std::string& name, const char* what, int code) {
-  const std::string message = fmt::format("{}: {}: {}", name, what, reason(code));
-  if (code == ENOSPC || code == EDQUOT) throw NoSpace(message);
-  throw Error(message);
-}
-
 // A file descriptor that closes itself.
 class Descriptor {
  public:
@@ -220,6 +213,18 @@ void publish(TemporaryFile& temporary, const Target& target, const std::string& 
 }
 
 }  // namespace
+
+void fail_to_write(const std::string& name, const char* what, int code) {
+  const std::string message = fmt::format("{}: {}: {}", name, what, reason(code));
+  if (code == ENOSPC || code == EDQUOT) throw NoSpace(message);
+  throw Error(message);
+}
+
+void make_folders(const std::string& path) {
+  std::error_code error;
+  if (!path.empty()) fs::create_directories(path, error);
+  if (error) fail_to_write(path, "cannot make the folder", error.value());
+}
 
 bool is_stream(const std::string& path) { return path == "-" || descriptor_of(path); }
 

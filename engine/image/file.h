@@ -60,6 +60,13 @@ void write_file_atomically(const std::string& path, const std::function<void(con
 // Writes all of the bytes to a descriptor, however often it takes less than it is given. Throws Error, with the name.
 void write_to(int descriptor, const std::string& name, std::span<const uint8_t> bytes);
 
+// Throws the Error of what can't be written, or NoSpace: its name, what can't be done, and errno.
+[[noreturn]] void fail_to_write(const std::string& name, const char* what, int code);
+
+// Makes a folder, and those that it lies in, where they are not there; an empty path is the present one. Throws Error,
+// and NoSpace where that is the reason.
+void make_folders(const std::string& path);
+
 // Throws the Error that write_file_atomically would, as far as that can be known before there is anything to write: a
 // temporary file is made and removed. Call it before long work.
 void check_writable(const std::string& path, bool overwrite);

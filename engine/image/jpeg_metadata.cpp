@@ -78,21 +78,6 @@ void read_xmp(jpeg_saved_marker_ptr segment, Metadata& metadata, std::vector<std
   if (extended) warnings.emplace_back("its XMP is longer than a segment, and what goes beyond is left out");
 }
 
-// ISO 8859-1, what comments that are no UTF-8 mostly are.
-std::string utf8_of_latin1(const std::string& text) {
-  std::string result;
-  for (const char c : text) {
-    const auto code = static_cast<unsigned char>(c);
-    if (code < 0x80) {
-      result += c;
-    } else {
-      result += static_cast<char>(0xc0 | code >> 6);
-      result += static_cast<char>(0x80 | (code & 0x3f));
-    }
-  }
-  return result;
-}
-
 void read_comments(jpeg_saved_marker_ptr segment, Metadata& metadata) {
   for (; segment != nullptr; segment = segment->next) {
     if (segment->marker != JPEG_COM) continue;
@@ -103,7 +88,7 @@ void read_comments(jpeg_saved_marker_ptr segment, Metadata& metadata) {
     if (text.starts_with(record_mark) && is_utf8(text)) {
       metadata.text.emplace_back(kRecordKeyword, text.substr(record_mark.size()));
     } else if (!text.empty()) {
-      metadata.text.emplace_back(kCommentKeyword, is_utf8(text) ? text : utf8_of_latin1(text));
+      metadata.text.emplace_back(kCommentKeyword, as_utf8(std::move(text)));
     }
   }
 }
@@ -247,9 +232,9 @@ std::vector<std::string> lost_in_jpeg(const Metadata& metadata) {
   }
   for (const auto& [keyword, text] : metadata.text) {
     const detail::MarkedText whole = detail::marked(keyword, text);
-    const std::string name = keyword == kXmpKeyword            ? "XMP"
+    const std::string name = keyword == kXmpKeyword    ? "XMP"
                              : keyword == kIptcKeyword ? "IPTC"
-                                                               : fmt::format("text '{}'", keyword);
+                                                       : fmt::format("text '{}'", keyword);
     if (whole.content.empty() && !text.empty()) {
       lost.push_back(fmt::format("its {} is damaged and left out", name));
     } else if (whole.content.size() > detail::room_of(whole) && !whole.goes_on) {

@@ -15,11 +15,11 @@
 
 namespace hourglass {
 
-// Refused from the header where the pixels would not fit into memory_limit bytes (0: no limit). Samples of more than 8
-// bits are read as 16.
+// Refused from the header where the pixels, as libjxl holds them and as they are returned, would not fit into
+// memory_limit bytes (0: those of the machine). Samples of more than 8 bits are read as 16.
 DecodedImage decode_jxl(std::span<const uint8_t> bytes, std::size_t memory_limit = 0);
 
-// EXIF, XMP and texts, of the boxes that are whole in the bytes; those that are compressed are passed over.
+// EXIF, XMP and texts, of the boxes that are whole in the bytes.
 Metadata read_jxl_metadata(std::span<const uint8_t> bytes);
 
 // Of the beginning of a file.
@@ -27,6 +27,8 @@ struct JxlSize {
   int64_t width = 0, height = 0;  // as it is stored; 0 where it can't be told
 };
 JxlSize read_jxl_size(std::span<const uint8_t> bytes);
+
+inline constexpr int64_t kMaxJxlSide = 1 << 18;  // pixels of an image that is written
 
 struct JxlOptions {
   int bit_depth = 8;  // 8 or 16

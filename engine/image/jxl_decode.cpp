@@ -1,11 +1,14 @@
 #include <jxl/decode.h>
 #include <jxl/version.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <memory>
+#include <limits>
 #include <optional>
 
 #include "engine/image/jxl.h"
+#include "engine/image/jxl_decoder.h"
 #include "engine/image/jxl_metadata.h"
 #include "engine/image/jxl_threads.h"
 #include "graph/error.h"
@@ -13,28 +16,43 @@
 namespace hourglass {
 namespace {
 
-struct Destroy {
-  void operator()(JxlDecoder* decoder) const { JxlDecoderDestroy(decoder); }
-};
-using Decoder = std::unique_ptr<JxlDecoder, Destroy>;
-
-Decoder start(std::span<const uint8_t> bytes, int events) {
-  Decoder decoder(JxlDecoderCreate(nullptr));
-  if (decoder == nullptr || JxlDecoderSubscribeEvents(decoder.get(), events) != JXL_DEC_SUCCESS ||
-      JxlDecoderSetInput(decoder.get(), bytes.data(), bytes.size()) != JXL_DEC_SUCCESS)
-    fail("libjxl cannot start");
-  return decoder;
-}
+using Decoder = detail::JxlDecoderPointer;
+using detail::start_jxl_decoder;
 
 // As the file has it, before it is turned upright. Nothing where the bytes do not reach so far.
 std::optional<JxlBasicInfo> find_info(std::span<const uint8_t> bytes) {
-  const Decoder decoder = start(bytes, JXL_DEC_BASIC_INFO);
+  const Decoder decoder = start_jxl_decoder(bytes, JXL_DEC_BASIC_INFO);
   JxlDecoderSetKeepOrientation(decoder.get(), JXL_TRUE);
   JxlBasicInfo info;
   if (JxlDecoderProcessInput(decoder.get()) != JXL_DEC_BASIC_INFO ||
       JxlDecoderGetBasicInfo(decoder.get(), &info) != JXL_DEC_SUCCESS)
     return {};
   return info;
+}
+
+// No more than the machine has and the process may take.
+std::size_t most_memory() {
+  const int64_t pages = ::sysconf(_SC_PHYS_PAGES), page = ::sysconf(_SC_PAGESIZE);
+  std::size_t most = pages > 0 && page > 0 ? static_cast<std::size_t>(pages) * static_cast<std::size_t>(page)
+                                           : std::numeric_limits<std::size_t>::max();
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
+    most = std::min(most, static_cast<std::size_t>(limit.rlim_cur));
+  }
+  return most;
+}
+
+// libjxl 0.7 ends the process where it gets no memory, so it is asked for none that can't be had: it holds a plane of
+// floats and often a second one for each channel of the file, whether that is read or not, beside what it writes to.
+void refuse_what_does_not_fit(const JxlBasicInfo& info, std::size_t memory_limit) {
+  constexpr uint32_t kMostExtra = 8;  // alpha, depth, and what else a camera may add
+  if (info.num_extra_channels > kMostExtra)
+    fail("has {} channels beside its colours, and no more than {} can be read", info.num_extra_channels, kMostExtra);
+  const auto channels = static_cast<int>(info.num_color_channels), extra = static_cast<int>(info.num_extra_channels);
+  const int written = (channels + (info.alpha_bits > 0 ? 1 : 0)) * (info.bits_per_sample > 8 ? 2 : 1);  // bytes
+  constexpr int kFloat = sizeof(float);
+  const int planes = 2 * (channels + extra) + (written + kFloat - 1) / kFloat;
+  check_memory(info.xsize, info.ysize, planes, memory_limit > 0 ? memory_limit : most_memory());
 }
 
 void refuse_what_is_no_photograph(const JxlBasicInfo& info, std::size_t memory_limit) {
@@ -44,7 +62,7 @@ void refuse_what_is_no_photograph(const JxlBasicInfo& info, std::size_t memory_l
   if (info.have_animation != JXL_FALSE) fail("is an animation, and only stills can be read");
   if (info.num_color_channels != 1 && info.num_color_channels != 3)
     fail("has {} colour channels, and only gray and RGB can be read", info.num_color_channels);
-  check_memory(width, height, static_cast<int>(info.num_color_channels), memory_limit);
+  refuse_what_does_not_fit(info, memory_limit);
 }
 
 // What the pixels mean, where that is no sRGB.
@@ -131,13 +149,14 @@ DecodedImage decode_jxl(std::span<const uint8_t> bytes, std::size_t memory_limit
 
   DecodedImage decoded;
   decoded.format = ImageFormat::jxl;
-  decoded.metadata = read_jxl_metadata(bytes);
-  const bool as_stored = exif_orientation(decoded.metadata.exif) == static_cast<int>(info->orientation);
-  if (!as_stored && !decoded.metadata.exif.empty()) {
+  decoded.metadata = detail::read_metadata_boxes(bytes, decoded.warnings);
+  const int stated = exif_orientation(decoded.metadata.exif);
+  const bool as_stored = stated == static_cast<int>(info->orientation);
+  if (!as_stored && stated != 1) {
     decoded.metadata.exif.clear();
     decoded.warnings.emplace_back("its EXIF block states another orientation than the picture, and is left out");
   }
-  const Decoder decoder = start(bytes, JXL_DEC_BASIC_INFO | JXL_DEC_COLOR_ENCODING | JXL_DEC_FULL_IMAGE);
+  const Decoder decoder = start_jxl_decoder(bytes, JXL_DEC_BASIC_INFO | JXL_DEC_COLOR_ENCODING | JXL_DEC_FULL_IMAGE);
   JxlDecoderCloseInput(decoder.get());
   JxlDecoderSetKeepOrientation(decoder.get(), as_stored ? JXL_TRUE : JXL_FALSE);
   JxlDecoderSetParallelRunner(decoder.get(), detail::run_jxl_in_parallel, nullptr);
@@ -172,7 +191,10 @@ DecodedImage decode_jxl(std::span<const uint8_t> bytes, std::size_t memory_limit
   return decoded;
 }
 
-Metadata read_jxl_metadata(std::span<const uint8_t> bytes) { return detail::read_metadata_boxes(bytes); }
+Metadata read_jxl_metadata(std::span<const uint8_t> bytes) {
+  std::vector<std::string> ignored;
+  return detail::read_metadata_boxes(bytes, ignored);
+}
 
 JxlSize read_jxl_size(std::span<const uint8_t> bytes) {
   const std::optional<JxlBasicInfo> info = find_info(bytes);

@@ -1,12 +1,16 @@
 #include "engine/image/jxl_metadata.h"
 
 #include <fmt/format.h>
+#include <jxl/decode.h>
 
 #include <algorithm>
-#include <charconv>
+#include <array>
 #include <optional>
 #include <string_view>
 #include <utility>
+
+#include "engine/image/big_endian.h"
+#include "engine/image/jxl_decoder.h"
 
 namespace hourglass::detail {
 namespace {
@@ -24,6 +28,7 @@ constexpr std::string_view kItemBegin = R"(<rdf:li rdf:parseType="Resource"><hou
 constexpr std::string_view kBetween = "</hourglass:keyword><hourglass:text>";
 constexpr std::string_view kItemEnd = "</hourglass:text></rdf:li>";
 
+constexpr std::string_view kExifType = "Exif", kXmlType = "xml ", kCompressed = "brob";  // of boxes
 constexpr std::size_t kExifOffset = 4;  // bytes before the TIFF structure that say where it begins
 
 // XML 1.0, 2.2: no other control characters; and a reader makes a line feed of a carriage return.
@@ -63,15 +68,10 @@ std::string unescaped(std::string_view text) {
 
 std::string_view text_in(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
-std::size_t big_endian(Bytes bytes) {
-  std::size_t value = 0;
-  for (const uint8_t byte : bytes) value = value << 8 | byte;
-  return value;
-}
-
 struct FoundBox {
   std::string_view type;
   Bytes content;
+  Bytes whole;  // with its head
 };
 
 // Takes the first box off the bytes; nothing where it is not whole.
@@ -87,9 +87,52 @@ std::optional<FoundBox> take_box(Bytes& bytes) {
     size = bytes.size();  // to the end of the file
   }
   if (size < head || size > bytes.size()) return {};
-  const FoundBox box{.type = text_in(bytes.subspan(4, 4)), .content = bytes.subspan(head, size - head)};
+  const FoundBox box{
+      .type = text_in(bytes.subspan(4, 4)), .content = bytes.subspan(head, size - head), .whole = bytes.first(size)};
   bytes = bytes.subspan(size);
   return box;
+}
+
+// What libjxl makes of a box with compressed content ("brob"), alone in a container: the box that was compressed.
+// Nothing where it is damaged, or of more bytes than any metadata has.
+std::optional<std::vector<uint8_t>> decompressed(Bytes brob) {
+  constexpr std::string_view kBefore(
+      "\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x14"
+      "ftypjxl \0\0\0\0jxl ",
+      32);
+  constexpr std::string_view kBehind(
+      "\0\0\0\x08"
+      "free",
+      8);  // whose beginning tells that the one before it has ended
+  constexpr std::size_t kFirst = std::size_t{1} << 16, kMost = std::size_t{1} << 24;
+  std::vector<uint8_t> file(kBefore.begin(), kBefore.end());
+  file.insert(file.end(), brob.begin(), brob.end());
+  file.insert(file.end(), kBehind.begin(), kBehind.end());
+  const JxlDecoderPointer decoder = start_jxl_decoder(file, JXL_DEC_BOX);
+  JxlDecoderCloseInput(decoder.get());
+  if (JxlDecoderSetDecompressBoxes(decoder.get(), JXL_TRUE) != JXL_DEC_SUCCESS) return {};
+  std::vector<uint8_t> content;
+  bool is_open = false;  // the box, whose content is being written
+  while (true) {
+    const JxlDecoderStatus status = JxlDecoderProcessInput(decoder.get());
+    if (status != JXL_DEC_BOX && status != JXL_DEC_BOX_NEED_MORE_OUTPUT) return {};
+    std::size_t used = 0;
+    if (status == JXL_DEC_BOX) {
+      JxlBoxType type{};
+      if (JxlDecoderGetBoxType(decoder.get(), type, JXL_FALSE) != JXL_DEC_SUCCESS) return {};
+      if (is_open) break;
+      is_open = std::string_view(type, sizeof type) == kCompressed;
+      if (!is_open) continue;
+    } else {
+      used = content.size() - JxlDecoderReleaseBoxBuffer(decoder.get());
+    }
+    if (content.size() >= kMost) return {};
+    content.resize(std::max(kFirst, 2 * content.size()));
+    if (JxlDecoderSetBoxBuffer(decoder.get(), content.data() + used, content.size() - used) != JXL_DEC_SUCCESS)
+      return {};
+  }
+  content.resize(content.size() - JxlDecoderReleaseBoxBuffer(decoder.get()));
+  return content;
 }
 
 void read_texts(std::string_view xml, Metadata& metadata) {
@@ -100,7 +143,12 @@ void read_texts(std::string_view xml, Metadata& metadata) {
     const std::size_t between = xml.find(kBetween), end = xml.find(kItemEnd);
     if (end == std::string_view::npos || between > end) return;
     const std::size_t text = between + kBetween.size();
-    metadata.text.emplace_back(unescaped(xml.substr(0, between)), unescaped(xml.substr(text, end - text)));
+    std::string keyword = unescaped(xml.substr(0, between));
+    // PNG, 11.3.4.2.
+    constexpr std::size_t kLongest = 79;
+    if (!keyword.empty() && keyword.size() <= kLongest) {
+      metadata.text.emplace_back(std::move(keyword), unescaped(xml.substr(text, end - text)));
+    }
     xml.remove_prefix(end + kItemEnd.size());
   }
 }
@@ -117,15 +165,30 @@ void read_xml(Bytes content, Metadata& metadata) {
   }
 }
 
+void read_exif(Bytes content, Metadata& metadata) {
+  if (content.size() < kExifOffset) return;
+  const std::size_t offset = big_endian(content.first(kExifOffset));
+  if (offset > content.size() - kExifOffset) return;
+  const Bytes tiff = content.subspan(kExifOffset + offset);
+  std::vector<uint8_t> exif(tiff.begin(), tiff.end());
+  if (is_exif(exif)) metadata.exif = std::move(exif);
+}
+
+void read_box(std::string_view type, Bytes content, Metadata& metadata) {
+  if (type == kXmlType) read_xml(content, metadata);
+  if (type == kExifType) read_exif(content, metadata);
+}
+
 }  // namespace
 
 std::vector<JxlBox> metadata_boxes(const Metadata& metadata) {
   std::vector<JxlBox> boxes;
   const auto add_xml = [&](std::string_view xml) {
-    boxes.push_back({.type = "xml ", .content = std::vector<uint8_t>(xml.begin(), xml.end())});
+    boxes.push_back({.type = std::string(kXmlType), .content = std::vector<uint8_t>(xml.begin(), xml.end())});
   };
   if (!metadata.exif.empty()) {
-    JxlBox& exif = boxes.emplace_back(JxlBox{.type = "Exif", .content = std::vector<uint8_t>(kExifOffset)});
+    JxlBox& exif =
+        boxes.emplace_back(JxlBox{.type = std::string(kExifType), .content = std::vector<uint8_t>(kExifOffset)});
     exif.content.insert(exif.content.end(), metadata.exif.begin(), metadata.exif.end());
   }
   std::string texts;
@@ -133,23 +196,30 @@ std::vector<JxlBox> metadata_boxes(const Metadata& metadata) {
     if (keyword == kXmpKeyword) {
       add_xml(text);  // the first XMP is what readers take
     } else if (keyword != kIptcKeyword) {
-      texts += fmt::format("{}{}{}{}{}", kItemBegin, escaped(keyword), kBetween, escaped(text), kItemEnd);
+      texts +=
+          fmt::format("{}{}{}{}{}", kItemBegin, escaped(as_utf8(keyword)), kBetween, escaped(as_utf8(text)), kItemEnd);
     }
   }
   if (!texts.empty()) add_xml(fmt::format("{}{}{}", kPacketBegin, texts, kPacketEnd));
   return boxes;
 }
 
-Metadata read_metadata_boxes(Bytes bytes) {
+Metadata read_metadata_boxes(Bytes bytes, std::vector<std::string>& warnings) {
   Metadata metadata;
   while (const std::optional<FoundBox> box = take_box(bytes)) {
-    if (box->type == "xml ") read_xml(box->content, metadata);
-    if (box->type != "Exif" || box->content.size() < kExifOffset) continue;
-    const std::size_t offset = big_endian(box->content.first(kExifOffset));
-    if (offset > box->content.size() - kExifOffset) continue;
-    const Bytes tiff = box->content.subspan(kExifOffset + offset);
-    std::vector<uint8_t> exif(tiff.begin(), tiff.end());
-    if (is_exif(exif)) metadata.exif = std::move(exif);
+    if (box->type != kCompressed) {
+      read_box(box->type, box->content, metadata);
+      continue;
+    }
+    // The content is another box's type, and its content compressed (ISO/IEC 18181-2, 9.9).
+    const std::string_view type = text_in(box->content.first(std::min<std::size_t>(4, box->content.size())));
+    if (type != kExifType && type != kXmlType) continue;
+    if (const std::optional<std::vector<uint8_t>> content = decompressed(box->whole)) {
+      read_box(type, *content, metadata);
+    } else {
+      warnings.push_back(fmt::format("its compressed {} is damaged or too long, and is left out",
+                                     type == kExifType ? "EXIF block" : "XMP"));
+    }
   }
   return metadata;
 }

@@ -19,7 +19,7 @@ struct JxlBox {
 // Those that carry EXIF, XMP and texts; IPTC has no place in them.
 std::vector<JxlBox> metadata_boxes(const Metadata& metadata);
 // What such boxes say, as far as whole boxes follow one another: the beginning of a file is enough for those before the
-// pixels. (libjxl writes the picture's header before them, and the pixels behind.)
-Metadata read_metadata_boxes(std::span<const uint8_t> bytes);
+// pixels. (libjxl writes the picture's header before them, and the pixels behind.) The warnings say what is damaged.
+Metadata read_metadata_boxes(std::span<const uint8_t> bytes, std::vector<std::string>& warnings);
 
 }  // namespace hourglass::detail

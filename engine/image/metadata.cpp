@@ -68,6 +68,21 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
+std::string as_utf8(std::string text) {
+  if (is_utf8(text)) return text;
+  std::string result;
+  for (const char c : text) {
+    const auto code = static_cast<unsigned char>(c);
+    if (code < 0x80) {
+      result += c;
+    } else {
+      result += static_cast<char>(0xc0 | code >> 6);
+      result += static_cast<char>(0x80 | (code & 0x3f));
+    }
+  }
+  return result;
+}
+
 // libpng 1.6.39 checks this itself and drops the profile, 1.6.48 gives up on the whole file.  ICC.1:2022, 7.2 and 7.3.
 std::string icc_complaint(const std::vector<uint8_t>& profile, int channels) {
   constexpr std::size_t kHeaderBytes = 128, kTagBytes = 12, kSpaceAt = 16;

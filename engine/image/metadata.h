@@ -40,6 +40,9 @@ inline constexpr const char* kRecordKeyword = "hourglass";
 bool is_exif(const std::vector<uint8_t>& exif);
 // Whether the bytes are well-formed UTF-8.
 bool is_utf8(std::string_view text);
+// The text as it is where it is UTF-8, else taken for ISO 8859-1, which texts without a name of their encoding mostly
+// are.
+std::string as_utf8(std::string text);
 // Why an ICC profile means nothing for an image of that many channels; empty when it does.
 std::string icc_complaint(const std::vector<uint8_t>& profile, int channels);
 

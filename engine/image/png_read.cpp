@@ -176,7 +176,7 @@ class Reader {
       metadata.density = PixelDensity{.x = static_cast<double>(density_x),
                                       .y = static_cast<double>(density_y),
                                       .per_metre = unit == PNG_RESOLUTION_METER};
-    for (int i = 0; i < text_count; ++i) metadata.text.emplace_back(texts[i].key, texts[i].text);
+    for (int i = 0; i < text_count; ++i) metadata.text.emplace_back(texts[i].key, as_utf8(texts[i].text));
   }
 
   std::span<const uint8_t> bytes_;

@@ -7,6 +7,7 @@
 #include <iterator>
 #include <string_view>
 
+#include "engine/image/big_endian.h"
 #include "engine/image/digest.h"
 #include "engine/image/file.h"
 #include "engine/image/jpeg.h"
@@ -49,11 +50,8 @@ bool has(std::span<const uint8_t> bytes, std::size_t offset, std::string_view si
                     [](char a, uint8_t b) { return static_cast<uint8_t>(a) == b; });
 }
 
-// Of `count` bytes, the high one first.
-int64_t big_endian(const uint8_t* at, int count) {
-  int64_t value = 0;
-  for (int i = 0; i < count; ++i) value = value << 8 | at[i];
-  return value;
+int64_t big_endian(const uint8_t* at, std::size_t count) {
+  return static_cast<int64_t>(detail::big_endian({at, count}));
 }
 
 using Buffer = std::array<uint8_t, 32>;
@@ -77,6 +75,17 @@ void find_jpeg_size(std::ifstream& file, ImageHeader& header) {
       return;
     }
     at += is_fill ? 1 : is_alone ? 2 : 2 + big_endian(&b[2], 2);
+  }
+}
+
+// Mostly the first bytes say it; where metadata stands before the pixels, further ones.
+void find_jxl_size(const std::string& path, ImageHeader& header) {
+  constexpr std::size_t kMostly = std::size_t{1} << 16;
+  for (const std::size_t most : {kMostly, kMetadataWithin}) {
+    const std::vector<uint8_t> bytes = read_beginning(path, most);
+    const JxlSize size = read_jxl_size(bytes);
+    header.width = size.width, header.height = size.height;
+    if (size.width > 0 || bytes.size() < most) return;
   }
 }
 
@@ -120,15 +129,17 @@ std::optional<ImageHeader> find_image_header(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   constexpr std::size_t kPngHeader = 24;  // the signature and the first half of IHDR
   Buffer b{};
-  if (!read_at(file, 0, kPngHeader, b)) return {};
+  const bool is_short = !read_at(file, 0, kPngHeader, b);
+  // The pixels of a small JPEG XL of one colour take fewer.
+  if (is_short && !has(b, 0, kJxlCodestream)) return {};
   ImageHeader header;
   if (has(b, 0, kJpeg)) {
     find_jpeg_size(file, header);
   } else if (has(b, 0, kPng)) {
     header = {.format = ImageFormat::png, .width = big_endian(&b[16], 4), .height = big_endian(&b[20], 4)};
   } else if (has(b, 0, kJxlContainer) || has(b, 0, kJxlCodestream)) {
-    const JxlSize size = read_jxl_size(read_beginning(path, kMetadataWithin));
-    header = {.format = ImageFormat::jxl, .width = size.width, .height = size.height};
+    header.format = ImageFormat::jxl;
+    find_jxl_size(path, header);
   } else {
     return {};
   }

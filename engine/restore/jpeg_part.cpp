@@ -8,13 +8,15 @@ namespace {
 // One direction of a component: the blocks [begin, end), and how many samples of the picture they hold.
 struct Blocks {
   int64_t begin, end, samples;
-  // first, length: of the rectangle; mcu: pixels. sampling, samples_, blocks: the component's.
-  Blocks(int64_t first, int64_t length, int64_t mcu, int sampling, int64_t samples_, int64_t blocks)
-      : begin(first / mcu * sampling),
-        end(std::min(begin + (length + mcu - 1) / mcu * sampling, blocks)),
-        samples(std::min(samples_ - begin * 8, (length + mcu - 1) / mcu * sampling * 8)) {}
   [[nodiscard]] int64_t count() const { return end - begin; }
 };
+
+// first, length: of the rectangle, in pixels. sampling, samples, blocks: of the component.
+Blocks blocks_of(int64_t first, int64_t length, int64_t mcu, int sampling, int64_t samples, int64_t blocks) {
+  const int64_t begin = first / mcu * sampling, wanted = (length + mcu - 1) / mcu * sampling;
+  return {
+      .begin = begin, .end = std::min(begin + wanted, blocks), .samples = std::min(samples - begin * 8, wanted * 8)};
+}
 
 }  // namespace
 
@@ -27,10 +29,10 @@ JpegCoefficients part_of(const JpegCoefficients& file, const Rectangle& rectangl
                         .components = {},
                         .warnings = {}};
   for (const JpegComponent& whole : file.components) {
-    const Blocks rows(rectangle.y, rectangle.height, mcu_height(file), whole.v_sampling, whole.height,
-                      whole.height_in_blocks);
-    const Blocks columns(rectangle.x, rectangle.width, mcu_width(file), whole.h_sampling, whole.width,
-                         whole.width_in_blocks);
+    const Blocks rows = blocks_of(rectangle.y, rectangle.height, mcu_height(file), whole.v_sampling, whole.height,
+                                  whole.height_in_blocks);
+    const Blocks columns =
+        blocks_of(rectangle.x, rectangle.width, mcu_width(file), whole.h_sampling, whole.width, whole.width_in_blocks);
     JpegComponent component{.h_sampling = whole.h_sampling,
                             .v_sampling = whole.v_sampling,
                             .width = columns.samples,

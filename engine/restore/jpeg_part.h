@@ -10,8 +10,6 @@ namespace hourglass {
 // In pixels.
 struct Rectangle {
   int64_t x = 0, y = 0, width = 0, height = 0;
-  [[nodiscard]] int64_t right() const { return x + width; }
-  [[nodiscard]] int64_t bottom() const { return y + height; }
 };
 
 // The least number of pixels, in each direction, after which all components begin a new block: the sides of an MCU.

@@ -1,5 +1,6 @@
 #include "engine/restore/nonlocal_bayes.h"
 
+#include <omp.h>
 #include <Eigen/Core>
 
 #include <algorithm>
@@ -324,8 +325,8 @@ bool guided_bayes(std::vector<Plane>& planes, std::span<const Plane> guide, cons
   const auto rows = static_cast<int64_t>(groups.ys.size());
   const int64_t bands = (rows + kRowsPerBand - 1) / kRowsPerBand;
   struct Band {
-    std::size_t begin, end;    // rows of references
-    int64_t first, most_rows;  // of the image
+    std::size_t begin, end;  // rows of references
+    int64_t first, height;   // rows of the image
   };
   const auto band_at = [&](int64_t index) {
     const auto begin = static_cast<std::size_t>(index * kRowsPerBand);
@@ -334,12 +335,12 @@ bool guided_bayes(std::vector<Plane>& planes, std::span<const Plane> guide, cons
     return Band{.begin = begin,
                 .end = end,
                 .first = first,
-                .most_rows = std::min(height, groups.ys[end - 1] + kRadius + kPatchSide) - first};
+                .height = std::min(height, groups.ys[end - 1] + kRadius + kPatchSide) - first};
   };
   int64_t most_rows = 0;
-  for (int64_t index = 0; index < bands; ++index) most_rows = std::max(most_rows, band_at(index).most_rows);
+  for (int64_t index = 0; index < bands; ++index) most_rows = std::max(most_rows, band_at(index).height);
   std::atomic<bool> ended = false;
-#pragma omp parallel
+#pragma omp parallel num_threads(static_cast <int>(std::min <int64_t>(bands, omp_get_max_threads())))
   {
     Workspace work(loops, planes.size(), groups.members);
     Window noisy(planes.size(), width, most_rows), clean(guide.size(), width, most_rows);
@@ -348,10 +349,10 @@ bool guided_bayes(std::vector<Plane>& planes, std::span<const Plane> guide, cons
 #pragma omp for ordered schedule(dynamic, 1)
     for (int64_t index = 0; index < bands; ++index) {
       const Band band = band_at(index);
-      noisy.copy(planes, band.first, band.most_rows);
-      clean.copy(guide, band.first, band.most_rows);
-      sums.clear(band.first, band.most_rows);
-      sums_of_weights.clear(band.first, band.most_rows);
+      noisy.copy(planes, band.first, band.height);
+      clean.copy(guide, band.first, band.height);
+      sums.clear(band.first, band.height);
+      sums_of_weights.clear(band.first, band.height);
       for (std::size_t r = band.begin; r < band.end && !ended; ++r) {
         for (std::size_t c = 0; c < groups.xs.size(); ++c) {
           const std::span<const PatchGroups::Offset> group = groups.group(r, c);

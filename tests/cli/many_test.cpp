@@ -516,9 +516,109 @@ TEST_CASE("the manifests of all shards are put together, and so is the index of 
   CHECK(objects_of(text_of(folder / "log1")).size() == 4);
   const Run again = run({"report", folder / "log2", folder / "log1", "--json"});
   CHECK(again.exit_code == 0);
-  CHECK(nlohmann::json::parse(again.out) == nlohmann::json{{"files", 4}, {"done", 4}, {"failed", 0}});
+  CHECK(nlohmann::json::parse(again.out) ==
+        nlohmann::json{{"files", 4}, {"done", 4}, {"failed", 0}, {"unreadable_folders", 0}});
   std::ofstream(folder / "log2", std::ios::app) << R"({"status":"do)";
   CHECK(run({"report", folder / "log2"}).err.find("1 line left out") != std::string::npos);
+}
+
+TEST_CASE("manifests of several commands are told apart, and a folder that was read in the end is none that failed") {
+  const TemporaryFolder folder;
+  const auto write = [&](const char* name, const std::string& lines) { std::ofstream(folder / name) << lines; };
+  const auto counts = [&](const Names& manifests) {
+    Names arguments{"report"};
+    for (const std::string& name : manifests) arguments.push_back(folder / name);
+    return run(arguments);
+  };
+  write("restored", R"({"status":"done","input":"p/a.jpg","output":"r/a.png"})"
+                    "\n"
+                    R"({"status":"failed","input":"p/b.jpg","output":"r/b.png","error":"bad"})"
+                    "\n");
+  write("enlarged", R"({"status":"failed","input":"p/a.jpg","output":"u/a.png","error":"bad"})"
+                    "\n"
+                    R"({"status":"done","input":"p/b.jpg","output":"r/b.png"})"
+                    "\n");
+  CHECK(counts({"restored", "enlarged"}).out == "3 files: 2 done, 1 failed\n");
+  const std::string unreadable = R"({"status":"failed","input":"p/below","error":"p/below: cannot read"})"
+                                 "\n";
+  write("unreadable", unreadable + R"({"status":"done","input":"p/belowish/c.jpg","output":"r/c.png"})"
+                                   "\n");
+  const Run before = counts({"unreadable"});
+  CHECK(before.exit_code == 3);
+  CHECK(before.out == "1 file: 1 done, 0 failed, 1 folder unreadable\n");
+  write("readable", R"({"status":"done","input":"p/below/x/d.jpg","output":"r/d.png"})"
+                    "\n");
+  const Run after = counts({"unreadable", "readable"});
+  CHECK(after.exit_code == 0);
+  CHECK(after.out == "2 files: 2 done, 0 failed\n");
+  CHECK(counts({"readable", "unreadable"}).exit_code == 3);
+}
+
+TEST_CASE("an index takes no other file's place unasked, and nothing is written where it can't be") {
+  const TemporaryFolder folder;
+  const std::string manifest = folder / "log", pages = folder / "pages", index = pages + "/index.html";
+  std::ofstream(manifest) << R"({"status":"done","input":"a.jpg","output":"a.png"})"
+                          << "\n";
+  fs::create_directories(pages);
+  std::ofstream(index) << "mine";
+  check_fails(run({"report", manifest, "-o", folder / "all", "--index", pages}), 1, "index.html: exists already");
+  CHECK(text_of(index) == "mine");
+  CHECK(!fs::exists(folder / "all"));
+  CHECK(run({"report", manifest, "-o", folder / "all", "--index", pages, "--force"}).exit_code == 0);
+  CHECK(text_of(index) != "mine");
+  CHECK(run({"report", manifest, "--index", pages}).exit_code == 0);  // in the place of an earlier one
+  check_fails(run({"report", manifest, "-o", folder / "more", "--index", folder / "none"}), 1, "is no folder");
+  CHECK(!fs::exists(folder / "more"));
+  check_fails(run({"report", manifest, "--force"}), 1, "--force: belongs to -o or --index");
+}
+
+TEST_CASE("with reports, only pages are replaced unasked") {
+  const TemporaryFolder folder;
+  const std::string photos = folder / "photos", results = folder / "results", pages = folder / "pages";
+  save_jpeg(photos + "/a.jpg", 200, 1);
+  save_jpeg(photos + "/b.jpg", 160, 2);
+  const Names command{"restore", photos,      "-r", "--output-dir", results, "--report", pages, "--lessons",
+                      "20",      "--threads", "1",  "--jobs",       "1"};
+  // Somebody puts a file in a result's place while another one is made.
+  const std::string second = results + "/b.restored.png";
+  const Run result = run_and_signal_when(command, SIGCONT, [&] {
+    if (!fs::exists(results)) return false;
+    std::ofstream(second) << "mine";
+    return true;
+  });
+  CAPTURE(result.err);
+  CHECK(result.exit_code == 3);
+  CHECK(text_of(second) == "mine");
+  CHECK(result.err.find("b.restored.png: exists already") != std::string::npos);
+  fs::remove(second);
+  fs::remove(results + "/a.restored.png");
+  CHECK(run(command).exit_code == 0);  // in the place of an earlier page
+}
+
+TEST_CASE("a full disk below the manifest ends the run with words, and what is done stays") {
+  const TemporaryFolder folder;
+  const std::string photos = folder / "photos", results = folder / "results";
+  fill(photos);
+  const Run full = filter({photos, "-r", "--output-dir", results, "--jobs", "1", "--manifest", "/dev/full"});
+  CAPTURE(full.err);
+  CHECK(full.exit_code == 1);
+  CHECK(full.err.find("--manifest /dev/full: cannot write: No space left on device") != std::string::npos);
+  CHECK(full.err.find("3 files: 1 restored, 2 not done (") != std::string::npos);
+  CHECK(full.err.find("the same command goes on") != std::string::npos);
+  CHECK(content(results).size() == 1);
+}
+
+TEST_CASE("a format that can't be written is refused, not passed over") {
+  const TemporaryFolder folder;
+  const std::string photo = folder / "a.jpg";
+  save_jpeg(photo, 16);
+  check_fails(run({"restore", "-", "--fast", "--format", "jxl"}, photo), 1, "--format jxl: what is made of standard");
+  check_fails(filter({photo, "-o", folder / "x.jpg", "--format", "png"}), 1, "--format png: -o says it");
+  check_fails(filter({photo, "-0"}), 1, "-0: belongs to --files-from");
+  // Four times its side is more than a JPEG XL's.
+  write_png(folder / "long.png", make_picture(65537, 8, 1), {}, true);
+  check_fails(run({"upscale", folder / "long.png", "-o", folder / "x.jxl", "--factor", "4", "--iterations", "1"}), 1,
+              "a JPEG XL of 262148x32 cannot be written");
 }
 
 TEST_CASE("an index of thousands has smaller pictures, so that its size is bounded") {

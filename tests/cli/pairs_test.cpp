@@ -1,11 +1,16 @@
 // compare and verify of many images: which belong together, what is printed, and what of them fails.
+#include <signal.h>  // SIGTERM is POSIX
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <new>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <stdexcept>
 
+#include "engine/cli/image_pairs.h"
 #include "engine/image/file.h"
 #include "engine/image/jpeg.h"
 #include "engine/image/read_image.h"
@@ -144,6 +149,75 @@ TEST_CASE("compare: several images with one original, and a list") {
   check_fails(run({"compare", folder / "originals", folder / "x"}), 1, "is a folder: -r takes the images in it");
   fs::create_directories(folder / "empty");
   check_fails(run({"compare", "-r", original, folder / "empty"}), 1, "there is no image to work on");
+}
+
+TEST_CASE("compare: two folders of results, and results beside their inputs") {
+  const TemporaryFolder folder;
+  save_pair(folder / "a/x.restored.png", folder / "b/x.restored.jpg", 1);
+  const Run two = run({"compare", "-r", folder / "a", folder / "b"});
+  CAPTURE(two.err);
+  CHECK(two.exit_code == 0);
+  CHECK_CONTAINS(two.err, "1 image: 1 compared\n");
+  save_pair(folder / "a/x.png", folder / "ignored.jpg", 1);
+  const Run beside = run({"compare", "-r", folder / "a", folder / "b", "--json"});
+  CHECK(by_image(beside.out)[folder / "b/x.restored.jpg"]["reference"] == folder / "a/x.png");
+}
+
+TEST_CASE("compare: standard input is read once, and options that do nothing are refused") {
+  const TemporaryFolder folder;
+  const std::string a = folder / "a.png", b = folder / "b.jpg";
+  save_pair(a, b, 1);
+  CHECK(run({"compare", "-", b}, a).exit_code == 0);
+  check_fails(run({"compare", "-", b, a}, a), 1, "-: can be read once");
+  check_fails(run({"compare", "-", "-"}, a), 1, "-: can be read once");
+  check_fails(run({"compare", a, b, "-0"}), 1, "-0: belongs to --files-from");
+  check_fails(run({"compare", a, b, "--force"}), 1, "--force: belongs to --csv");
+}
+
+TEST_CASE("compare: a run that is interrupted leaves no table of a part") {
+  const TemporaryFolder folder;
+  const std::string original = folder / "o.png", image = folder / "i.jpg", cut = folder / "cut.jpg";
+  save_pair(original, image, 1);
+  std::vector<uint8_t> bytes = read_file(image);
+  bytes.resize(bytes.size() / 2);
+  write_file_atomically(cut, bytes, true);
+  std::ofstream list(folder / "list");
+  list << cut << '\n';
+  for (int i = 0; i < 20000; ++i) list << image << '\n';
+  list.close();
+  const Run result = run_and_signal({"compare", original, "--files-from", folder / "list", "--csv", folder / "t.csv"},
+                                    SIGTERM, "truncated");
+  CAPTURE(result.err);
+  CHECK(result.exit_code == 143);
+  CHECK_CONTAINS(result.err, " not done");
+  CHECK(!fs::exists(folder / "t.csv"));
+  CHECK(result.out.find("mean: ") == std::string::npos);
+}
+
+TEST_CASE("pairs: whatever a pair throws, the rest goes on") {
+  const TemporaryFolder folder;
+  const std::string original = folder / "o.png";
+  std::vector<std::string> images;
+  for (uint32_t i = 0; i < 3; ++i) {
+    images.push_back(folder / (std::to_string(i) + ".jpg"));
+    save_pair(original, images.back(), i);
+  }
+  cli::PairArguments arguments;
+  arguments.first = original;
+  arguments.images.inputs = images;
+  std::vector<std::string> failures;
+  const cli::ExitCode code = cli::judge_pairs(
+      arguments,
+      {.command = "compare",
+       .verb = "compared",
+       .judge = [&](const std::string&, const std::string& image) -> cli::Judgement {
+         if (image == images[0]) throw std::bad_alloc();
+         if (image == images[1]) throw std::length_error("too long");
+         return {.line = "good", .values = {}};
+       },
+       .took = [&](const cli::ImagePair& pair, const cli::Judgement*) { failures.push_back(pair.failure); }});
+  CHECK(code == cli::ExitCode::some_failed);
+  CHECK(failures == Names{images[0] + ": out of memory", images[1] + ": unexpected: too long", ""});
 }
 
 TEST_CASE("verify: photographs with what was restored of them, beside them or in a folder of their own") {

@@ -213,6 +213,10 @@ def restore_on(cluster, program, script, photos, alone, with_its_processes):
     # Where they run on they may end, and say so to the controller, before it takes the node for lost.
     if with_its_processes and sum(restarts for _, restarts, *_ in tasks.values()) == 0:
         wrong.append(f"no task was begun again: {tasks}")
+    for task, (_, restarts, *_) in tasks.items():
+        own = results / f"manifest-{task}-of-{PARTS}-restart-{restarts}.jsonl"
+        if restarts > 0 and not own.exists():
+            wrong.append(f"task {task} was begun again and has no manifest of its own, {own.name}")
     wait_until("the cut off node's processes have ended", lambda: not processes_of(cluster.folder, "node2"))
 
     found = {path.name: path.read_bytes() for path in results.glob("*.png")}

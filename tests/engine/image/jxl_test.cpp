@@ -3,6 +3,7 @@
 #include <jxl/encode.h>
 
 #include <algorithm>
+#include <fstream>
 #include <functional>
 #include <random>
 
@@ -15,12 +16,19 @@
 namespace hourglass::test {
 namespace {
 
+constexpr std::string_view kJxlContainerHead(
+    "\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x14"
+    "ftypjxl \0\0\0\0jxl ",
+    32);
+
 // What others may write: a lossless file of one kind of sample, with what `change` makes of its header.
 struct Foreign {
   uint32_t channels = 3;  // with alpha
   std::function<void(JxlBasicInfo&)> change = {};
   bool wide_gamut = false;  // Display P3
   uint8_t alpha = 255;
+  std::vector<std::pair<std::string, Bytes>> boxes = {};  // type and content, which is compressed
+  bool is_flat = false;                                   // of one colour
 };
 
 Bytes encode_foreign(uint32_t width, uint32_t height, const Foreign& options) {
@@ -39,10 +47,14 @@ Bytes encode_foreign(uint32_t width, uint32_t height, const Foreign& options) {
   JxlColorEncodingSetToSRGB(&colours, info.num_color_channels == 1 ? JXL_TRUE : JXL_FALSE);
   if (options.wide_gamut) colours.primaries = JXL_PRIMARIES_P3;
   REQUIRE(JxlEncoderSetColorEncoding(encoder, &colours) == JXL_ENC_SUCCESS);
+  if (!options.boxes.empty()) REQUIRE(JxlEncoderUseBoxes(encoder) == JXL_ENC_SUCCESS);
+  for (const auto& [type, content] : options.boxes) {
+    REQUIRE(JxlEncoderAddBox(encoder, type.c_str(), content.data(), content.size(), JXL_TRUE) == JXL_ENC_SUCCESS);
+  }
   Bytes samples(std::size_t{width} * height * options.channels);
   for (std::size_t i = 0; i < samples.size(); ++i) {
     const bool is_alpha = has_alpha && i % options.channels == options.channels - 1;
-    samples[i] = is_alpha ? options.alpha : static_cast<uint8_t>(7 * i);
+    samples[i] = is_alpha ? options.alpha : static_cast<uint8_t>(options.is_flat ? 0 : 7 * i);
   }
   JxlEncoderFrameSettings* settings = JxlEncoderFrameSettingsCreate(encoder, nullptr);
   JxlEncoderSetFrameLossless(settings, JXL_TRUE);
@@ -55,6 +67,26 @@ Bytes encode_foreign(uint32_t width, uint32_t height, const Foreign& options) {
   REQUIRE(JxlEncoderProcessOutput(encoder, &next, &room) == JXL_ENC_SUCCESS);
   bytes.resize(bytes.size() - room);
   JxlEncoderDestroy(encoder);
+  return bytes;
+}
+
+// A bare codestream's header (ISO/IEC 18181-1, annex D): of an image in sRGB with so many alpha channels, and no
+// pixels.
+Bytes header_alone(uint32_t side, uint32_t extra_channels) {
+  Bytes bytes{0xff, 0x0a};
+  std::size_t bit = 16;
+  const auto put = [&](uint32_t value, int count) {
+    for (int i = 0; i < count; ++i, ++bit) {
+      if (bit % 8 == 0) bytes.push_back(0);
+      bytes.back() |= static_cast<uint8_t>((value >> i & 1) << bit % 8);
+    }
+  };
+  put(0, 1), put(3, 2), put(side - 1, 30), put(1, 3);  // the size: no small one, a height of 30 bits, square
+  put(0, 1), put(0, 1);                                // not all as usual; no further fields
+  put(0, 1), put(0, 2), put(1, 1);                     // integers of 8 bits
+  put(3, 2), put(extra_channels - 1, 12);
+  for (uint32_t i = 0; i < extra_channels; ++i) put(1, 1);  // as usual
+  put(1, 1), put(1, 1), put(0, 2), put(1, 1);               // XYB, sRGB, no extensions, the usual transform
   return bytes;
 }
 
@@ -143,6 +175,62 @@ TEST_CASE("JPEG XL: an orientation that EXIF does not say is carried out, one th
   CHECK_CONTAINS(contradicted.warnings[0], "another orientation");
 }
 
+TEST_CASE("JPEG XL: EXIF stays where the picture lies as it says, and that is upright") {
+  Metadata metadata;
+  metadata.exif = make_exif(true, 6);
+  Bytes bytes = encode_jxl(make_picture(12, 8, 3), {.metadata = &metadata});
+  const Bytes upright_exif = make_exif(true, 1);
+  std::copy(upright_exif.begin(), upright_exif.end(),
+            bytes.begin() + static_cast<std::ptrdiff_t>(place_of(bytes, "Exif")) + 8);
+  const DecodedImage decoded = decode_jxl(bytes);
+  CHECK(decoded.image.width == 8);  // which the codestream alone states is turned
+  CHECK(decoded.metadata.exif == upright_exif);
+  CHECK(decoded.warnings.empty());
+}
+
+TEST_CASE("JPEG XL: compressed boxes of metadata are read, and told of where they are damaged") {
+  Foreign foreign{.channels = 3};
+  foreign.boxes = {{"Exif", Bytes(4)}, {"xml ", Bytes(100000, 'x')}, {"jumb", Bytes(50)}};
+  const Bytes exif = make_exif(true, 1);
+  foreign.boxes[0].second.insert(foreign.boxes[0].second.end(), exif.begin(), exif.end());
+  Bytes bytes = encode_foreign(16, 8, foreign);
+  const std::size_t brob = place_of(bytes, "brobxml ");
+  CHECK(place_of(bytes, "brobExif") < brob);
+  for (const Metadata& metadata : {decode_jxl(bytes).metadata, read_jxl_metadata(bytes)}) {
+    CHECK(metadata.exif == exif);
+    REQUIRE(metadata.text.size() == 1);
+    CHECK(metadata.text[0].first == kXmpKeyword);
+    CHECK(metadata.text[0].second == std::string(100000, 'x'));
+  }
+  CHECK(decode_jxl(bytes).warnings.empty());
+  std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(brob) + 8, 6, uint8_t{0xff});
+  const DecodedImage damaged = decode_jxl(bytes);
+  CHECK(damaged.metadata.exif == exif);
+  CHECK(damaged.metadata.text.empty());
+  REQUIRE(damaged.warnings.size() == 1);
+  CHECK_CONTAINS(damaged.warnings[0], "its compressed XMP is damaged");
+}
+
+TEST_CASE("JPEG XL: a header that asks for more memory than there is, is refused") {
+  for (const uint32_t extra : {9U, 4096U}) {
+    CHECK_CONTAINS(error_of([&] { decode_jxl(header_alone(8, extra)); }), "channels beside its colours");
+  }
+  CHECK(read_jxl_size(header_alone(16000, 8)).width == 16000);
+  // Its colours alone would fit: 768 MB.
+  CHECK_CONTAINS(error_of([&] { decode_jxl(header_alone(8000, 8), std::size_t{1} << 30); }), "the limit is 1024 MiB");
+  CHECK_CONTAINS(error_of([&] { decode_jxl(header_alone(8, 8), std::size_t{1} << 30); }), "truncated or damaged");
+}
+
+TEST_CASE("JPEG XL: texts of other files are read as a PNG can hold them, and written as XML can") {
+  const Image image = make_picture(8, 8, 1);
+  Metadata metadata;
+  metadata.text = {{std::string(79, 'k'), "a"}, {std::string(80, 'k'), "b"}, {"", "c"}, {"gr\xfc\xdf", "\xe9t\xe9"}};
+  const Metadata read = decode_jxl(encode_jxl(image, {.metadata = &metadata})).metadata;
+  REQUIRE(read.text.size() == 2);
+  CHECK(read.text[0] == metadata.text[0]);
+  CHECK(read.text[1] == std::pair<std::string, std::string>("gr\xc3\xbc\xc3\x9f", "\xc3\xa9t\xc3\xa9"));
+}
+
 TEST_CASE("JPEG XL: a colour profile comes back, or is said to be left out") {
   const DecodedImage wide = decode_jxl(encode_foreign(16, 16, {.wide_gamut = true}));
   REQUIRE(!wide.metadata.icc_profile.empty());
@@ -189,7 +277,10 @@ TEST_CASE("JPEG XL: what is no photograph is refused, opaque alpha is not") {
           "animation");
   const Bytes bytes = encode_foreign(64, 64, {});
   CHECK_CONTAINS(error_of([&] { decode_jxl(bytes, 1000); }), "the limit is 1000 bytes");
-  CHECK(decode_jxl(bytes, 64 * 64 * 3 * sizeof(float)).image.width == 64);
+  // Two planes of floats for each channel, and three bytes of each pixel.
+  constexpr std::size_t kNeeded = std::size_t{64} * 64 * (2 * 3 + 1) * sizeof(float);
+  CHECK(decode_jxl(bytes, kNeeded).image.width == 64);
+  CHECK_CONTAINS(error_of([&] { decode_jxl(bytes, kNeeded - 1); }), "the limit is");
 }
 
 TEST_CASE("JPEG XL: cut off anywhere it is refused, and changed anywhere nothing worse happens") {
@@ -229,6 +320,23 @@ TEST_CASE("JPEG XL: a file is known by its beginning, whatever its name, and its
   write_file_atomically(folder / "b.jxl", bare, false);
   REQUIRE(find_image_header(folder / "b.jxl"));
   CHECK(find_image_header(folder / "b.jxl")->width == 10);
+  const Bytes tiny = encode_foreign(8, 8, {.channels = 1, .is_flat = true});
+  REQUIRE(tiny.size() < 24);
+  write_file_atomically(folder / "tiny.jxl", tiny, false);
+  REQUIRE(find_image_header(folder / "tiny.jxl"));
+  CHECK(find_image_header(folder / "tiny.jxl")->width == 8);
+  std::ofstream(folder / "cut.png") << "\x89PNG\r\n\x1a\n";
+  CHECK(!find_image_header(folder / "cut.png"));
+  // Much metadata before the picture's header, as others write it.
+  Bytes behind(kJxlContainerHead.begin(), kJxlContainerHead.end());
+  behind.insert(behind.end(), {0, 2, 0, 8, 'f', 'r', 'e', 'e'});
+  behind.resize(behind.size() + (2 << 16));
+  const auto size = static_cast<uint8_t>(tiny.size() + 8);
+  behind.insert(behind.end(), {0, 0, 0, size, 'j', 'x', 'l', 'c'});
+  behind.insert(behind.end(), tiny.begin(), tiny.end());
+  write_file_atomically(folder / "late.jxl", behind, false);
+  REQUIRE(find_image_header(folder / "late.jxl"));
+  CHECK(find_image_header(folder / "late.jxl")->width == 8);
   CHECK(format_to_write("x.jxl") == ImageFormat::jxl);
   CHECK(format_to_write("x.JXL") == ImageFormat::jxl);
   CHECK_CONTAINS(error_of([] { check_ending("x.jxl", ImageFormat::png); }), "what is written is a PNG: name it x.png");

@@ -115,6 +115,21 @@ TEST_CASE("an alpha channel must be opaque") {
   CHECK_CONTAINS(error_of([&] { decode_png(encode_raw_png(2, 1, {{0, 1}}, palette)); }), "transparent at (1, 0)");
 }
 
+TEST_CASE("texts of a PNG are taken for ISO 8859-1 where they are no UTF-8") {
+  Bytes bytes = encode_png(make_picture(4, 4, 1));
+  // A chunk behind IHDR: length, name, content, CRC.
+  Bytes chunk{'t', 'E', 'X', 't', 'C', 'o', 'm', 'm', 'e', 'n', 't', 0, 'g', 'r', 0xfc, 0xdf};
+  uint32_t crc = 0xffffffff;
+  for (const uint8_t byte : chunk) {
+    crc ^= byte;
+    for (int i = 0; i < 8; ++i) crc = crc >> 1 ^ (crc & 1) * 0xedb88320;
+  }
+  for (int i = 3; i >= 0; --i) chunk.push_back(static_cast<uint8_t>(~crc >> 8 * i));
+  chunk.insert(chunk.begin(), {0, 0, 0, 12});
+  bytes.insert(bytes.begin() + 33, chunk.begin(), chunk.end());
+  CHECK(find_text(bytes, "Comment") == "gr\xc3\xbc\xc3\x9f");
+}
+
 TEST_CASE("metadata and text survive, from a JPEG too") {
   Metadata metadata;
   metadata.exif = {'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0};

@@ -14,6 +14,8 @@
 #include "engine/restore/consistency.h"
 #include "engine/restore/jpeg_part.h"
 #include "engine/restore/jpeg_pipeline.h"
+#include "engine/restore/tiles.h"
+#include "graph/error.h"
 
 namespace hourglass::test {
 namespace {
@@ -169,34 +171,68 @@ TEST_CASE("tile by tile, the filter tells how far it is, and leaves what it did 
   CHECK(none.pixels == sample.decoded.pixels);
 }
 
+TEST_CASE("threads change no bit of what is filtered tile by tile") {
+  const Sample sample(90, 77, false, 20);
+  const int threads = omp_get_max_threads();
+  omp_set_num_threads(1);
+  const Image one = sample.filtered({.tile = 64});
+  omp_set_num_threads(3);
+  const Image three = sample.filtered({.tile = 64});
+  omp_set_num_threads(threads);
+  CHECK(one.pixels == three.pixels);
+}
+
+TEST_CASE("tiles cover a length, begin with an MCU, and count for all of it together") {
+  for (const int64_t mcu : {8, 16, 24, 32}) {
+    for (const int64_t side : {64, 100, 2048}) {
+      for (const int64_t length : {int64_t{8}, int64_t{65}, int64_t{70}, int64_t{150}, side, side + 1, int64_t{5003}}) {
+        CAPTURE(mcu);
+        CAPTURE(side);
+        CAPTURE(length);
+        const std::vector<TileSpan> spans = tile_spans(length, {.side = side, .unit = mcu, .margin = 48, .ramp = 16});
+        std::vector<float> sums(static_cast<std::size_t>(length));
+        for (const TileSpan& span : spans) {
+          REQUIRE(span.first >= 0);
+          REQUIRE(span.last <= length);
+          CHECK(span.first % mcu == 0);
+          CHECK((span.last == length || span.last % mcu == 0));
+          CHECK((span.from == 0 || span.from - span.first >= 48));
+          for (int64_t at = span.first; at < span.last; ++at) sums[static_cast<std::size_t>(at)] += span.weight(at);
+        }
+        CHECK(std::all_of(sums.begin(), sums.end(), [](float sum) { return sum == 1; }));
+      }
+    }
+  }
+  CHECK_THROWS_AS(tile_spans(100, {.side = 32, .unit = 8, .margin = 48, .ramp = 16}), Error);
+}
+
 TEST_CASE("a part of a JPEG holds the coefficients of its rectangle") {
-  for (const Subsampling subsampling : {Subsampling::s420, Subsampling::s422, Subsampling::s444}) {
-    const Sample sample(150, 133, false, 30);
+  const Sample sample(150, 133, false, 30);
+  for (const Subsampling subsampling : {Subsampling::s420, Subsampling::s422, Subsampling::s440, Subsampling::s444}) {
     const std::vector<uint8_t> bytes = encode_jpeg(sample.original, {.quality = 30, .subsampling = subsampling});
     const JpegCoefficients file = read_jpeg_coefficients(bytes);
+    const Image expected = JpegModel(file).to_image(decode(JpegModel(file)));
     // Inside, and up to the ends.
     for (const Rectangle at : {Rectangle{.x = 32, .y = 16, .width = 64, .height = 48},
                                Rectangle{.x = 48, .y = 64, .width = 102, .height = 69}}) {
       const JpegCoefficients part = part_of(file, at);
       CHECK(part.width == at.width);
       CHECK(part.height == at.height);
+      for (const JpegComponent& component : part.components) {
+        const int64_t h = file.max_h_sampling / component.h_sampling, v = file.max_v_sampling / component.v_sampling;
+        CHECK(component.width == (at.width + h - 1) / h);
+        CHECK(component.height == (at.height + v - 1) / v);
+        CHECK(component.width_in_blocks == (component.width + 7) / 8);
+        CHECK(component.height_in_blocks == (component.height + 7) / 8);
+      }
       // All pixels but those whose chroma is interpolated from beyond the rectangle.
       const Image pixels = JpegModel(part).to_image(decode(JpegModel(part)));
-      const Image expected = JpegModel(file).to_image(decode(JpegModel(file)));
       for (int c = 0; c < 3; ++c) {
         for (int64_t y = 2; y + 2 < at.height; ++y) {
           for (int64_t x = 2; x + 2 < at.width; ++x) {
             REQUIRE(pixels.at(c, y, x) == doctest::Approx(expected.at(c, at.y + y, at.x + x)).epsilon(1e-5));
           }
         }
-      }
-      // As the file itself says of all of its samples.
-      const JpegCoefficients whole = part_of(file, {.x = 0, .y = 0, .width = file.width, .height = file.height});
-      for (std::size_t i = 0; i < file.components.size(); ++i) {
-        CHECK(whole.components[i].width == file.components[i].width);
-        CHECK(whole.components[i].height == file.components[i].height);
-        CHECK(whole.components[i].width_in_blocks == file.components[i].width_in_blocks);
-        CHECK(whole.components[i].height_in_blocks == file.components[i].height_in_blocks);
       }
     }
   }
