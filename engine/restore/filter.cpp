@@ -135,9 +135,9 @@ Image crop(const Image& image, const Rectangle& at) { return crop(image, at.x, a
 double sampled_noise(const Image& start, const Image& decoded, const JpegModel& model, const Tiles& tiles, int passes,
                      double first, const Advance& advance) {
   const JpegCoefficients& whole = model.file();
-  // The first pixel and the length of what is looked at, in whole MCUs.
+  // The first pixel and the length of what is looked at, in whole MCUs or up to the tile's end.
   const auto middle = [](const TileSpan& span, int64_t mcu) {
-    const int64_t length = std::min(kSample, span.to - span.from) / mcu * mcu;
+    const int64_t length = std::min(kSample / mcu * mcu, span.to - span.from);
     return std::pair((span.from + (span.to - span.from - length) / 2) / mcu * mcu, length);
   };
   double squares = 0;

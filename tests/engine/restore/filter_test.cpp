@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/image/jpeg.h"
@@ -169,6 +170,15 @@ TEST_CASE("tile by tile, the filter tells how far it is, and leaves what it did 
   CHECK(half.at(1, 10, 10) != sample.decoded.at(1, 10, 10));
   const Image none = sample.filtered({.tile = 64}, [](double) { return false; });
   CHECK(none.pixels == sample.decoded.pixels);
+}
+
+TEST_CASE("strips lower or narrower than an MCU are filtered tile by tile too") {
+  for (const auto& [width, height] : {std::pair<int64_t, int64_t>{150, 9}, {9, 130}, {66, 8}}) {
+    const Sample sample(width, height, false, 30);
+    CAPTURE(width);
+    CAPTURE(height);
+    CHECK(sample.gain(sample.filtered({.tile = 64})) > 0);
+  }
 }
 
 TEST_CASE("threads change no bit of what is filtered tile by tile") {
