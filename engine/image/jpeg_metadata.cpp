@@ -160,10 +160,6 @@ std::vector<uint8_t> bytes_of_profile(const std::string& text) {
   return bytes.size() == size ? bytes : std::vector<uint8_t>();
 }
 
-}  // namespace
-
-namespace {
-
 // A text as it stands in a JPEG: the mark that each of its segments begins with, and what follows it.
 struct MarkedText {
   int marker = JPEG_COM;

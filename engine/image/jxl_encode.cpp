@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "engine/image/encodable.h"
 #include "engine/image/jxl.h"
 #include "engine/image/jxl_metadata.h"
 #include "engine/image/jxl_threads.h"
@@ -131,11 +132,7 @@ std::vector<std::string> lost_in_jxl(const Metadata& metadata, int channels) {
 }
 
 std::vector<uint8_t> encode_jxl(const Image& image, const JxlOptions& options) {
-  if (image.width < 1 || image.height < 1 || image.width > kMaxJxlSide || image.height > kMaxJxlSide)
-    fail("JPEG XL: an image of {}x{} cannot be written", image.width, image.height);
-  if (image.channels != 1 && image.channels != 3) fail("JPEG XL: expected 1 or 3 channels, got {}", image.channels);
-  if (options.bit_depth != 8 && options.bit_depth != 16)
-    fail("JPEG XL: expected a bit depth of 8 or 16, got {}", options.bit_depth);
+  detail::check_encodable("JPEG XL", image, options.bit_depth, kMaxJxlSide, kMaxJxlSide);
   const Encoder encoder(JxlEncoderCreate(nullptr));
   if (encoder == nullptr) fail("libjxl cannot start");
   check(JxlEncoderSetParallelRunner(encoder.get(), detail::run_jxl_in_parallel, nullptr), "threads");

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string_view>
 
+#include "engine/image/encodable.h"
 #include "engine/image/png.h"
 #include "engine/image/png_session.h"
 #include "graph/error.h"
@@ -131,11 +132,7 @@ std::string lost_in_png(const Metadata& metadata, int channels) {
 }
 
 std::vector<uint8_t> encode_png(const Image& image, const PngOptions& options) {
-  if (image.width < 1 || image.height < 1 || image.width > PNG_USER_WIDTH_MAX || image.height > PNG_USER_HEIGHT_MAX)
-    fail("PNG: an image of {}x{} cannot be written", image.width, image.height);
-  if (image.channels != 1 && image.channels != 3) fail("PNG: expected 1 or 3 channels, got {}", image.channels);
-  if (options.bit_depth != 8 && options.bit_depth != 16)
-    fail("PNG: expected a bit depth of 8 or 16, got {}", options.bit_depth);
+  detail::check_encodable("PNG", image, options.bit_depth, PNG_USER_WIDTH_MAX, PNG_USER_HEIGHT_MAX);
   return Writer().encode(image, options);
 }
 

@@ -25,7 +25,7 @@ inline constexpr int64_t kLeastToFilter = 8;
 Image filter_noise(const Image& noisy, double sigma, const Advance& advance = {});
 
 // Bytes that the program holds at most while it filters such a picture, with a margin of a tenth (154 MB in colour and
-// 73 in gray for 1.6 megapixels and two threads): for each pixel and, of 79 rows, for each thread.
+// 73 in gray for 1.6 megapixels): for each pixel and, of 79 rows, for each thread.
 constexpr std::size_t noise_filter_memory(int64_t width, int64_t height, int channels, int threads) {
   const bool gray = channels == 1;
   const int64_t bytes = 20'000'000 + width * height * (gray ? 38 : 96) + threads * width * 79 * (gray ? 16 : 40);

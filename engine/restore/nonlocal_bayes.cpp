@@ -340,7 +340,8 @@ bool guided_bayes(std::vector<Plane>& planes, std::span<const Plane> guide, cons
   int64_t most_rows = 0;
   for (int64_t index = 0; index < bands; ++index) most_rows = std::max(most_rows, band_at(index).height);
   std::atomic<bool> ended = false;
-#pragma omp parallel num_threads(static_cast <int>(std::min <int64_t>(bands, omp_get_max_threads())))
+  const auto threads = static_cast<int>(std::min<int64_t>(bands, omp_get_max_threads()));
+#pragma omp parallel num_threads(threads)
   {
     Workspace work(loops, planes.size(), groups.members);
     Window noisy(planes.size(), width, most_rows), clean(guide.size(), width, most_rows);
