@@ -48,12 +48,8 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 // The network that is asked for: a file's, with its weights, or a new one.
-NetworkFactory network_of(const Arguments& a) {
-  if (!a.start.empty()) {
-    return [file = OnnxFile::read(a.start)](int64_t height, int64_t width) {
-      return file.bind(op_table(), {.height = height, .width = width}).graph;
-    };
-  }
+NetworkFactory starting_network(const Arguments& a) {
+  if (!a.start.empty()) return network_of(OnnxFile::read(a.start), op_table());
   const int64_t planes = a.color ? 3 : 1;
   const ResidualUnetOptions options{.channels = a.channels,
                                     .convolutions = a.convolutions,
@@ -109,7 +105,7 @@ std::string measure(const Arguments& a, const std::string& key, const std::strin
   const Image filtered =
       filtered_image(a, fmt::format("{}-{}-q{}-{}", name, a.color ? "color" : "gray", quality, a.crop), decoded, model);
   auto start = std::chrono::steady_clock::now();
-  Lesson lesson(model, filtered, network_of(a), op_table(), a.lesson);
+  Lesson lesson(model, filtered, starting_network(a), op_table(), a.lesson);
   while (!lesson.done()) lesson.step();
   const double learning = seconds_since(start);
   start = std::chrono::steady_clock::now();

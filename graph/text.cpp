@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+
 namespace hourglass {
 namespace {
 
@@ -27,9 +30,14 @@ std::string join(std::span<const int64_t> parts, std::string_view between) {
   return join_parts(parts, between, [](int64_t part) { return std::to_string(part); });
 }
 
+// Rounded up: who is given as much as it says has enough.
 std::string size_text(std::size_t bytes) {
   constexpr std::size_t kMiB = 1 << 20;
-  return bytes < kMiB ? fmt::format("{} bytes", bytes) : fmt::format("{:.4g} MiB", static_cast<double>(bytes) / kMiB);
+  if (bytes < kMiB) return fmt::format("{} bytes", bytes);
+  const double size = static_cast<double>(bytes) / kMiB;
+  constexpr double kDigits = 4;
+  const double unit = std::pow(10.0, std::max(0.0, kDigits - 1 - std::floor(std::log10(size))));
+  return fmt::format("{:.15g} MiB", std::ceil(size * unit) / unit);
 }
 
 }  // namespace hourglass

@@ -34,6 +34,7 @@ class Einsum {
 
   ValueId run() {
     read_equation();
+    for (Term& term : terms_) term = diagonal(std::move(term));
     Term result = terms_[0];
     for (std::size_t i = 0; i < terms_.size(); ++i) {
       Letters read_later = dst_;
@@ -90,7 +91,8 @@ class Einsum {
       for (std::size_t d = 0; d < letters.size(); ++d) {
         int64_t& extent = extents_.try_emplace(letters[d], 1).first->second;
         const int64_t found = src.dims()[d];
-        if (extent != found && extent != 1 && found != 1) {
+        const bool is_again = letters.find(letters[d]) < d;
+        if (extent != found && (is_again || (extent != 1 && found != 1))) {
           fail("equation '{}' does not fit: '{}' has extent {} here and {} before", equation, given[i], found, extent);
         }
         extent = extent == 1 ? found : extent;
@@ -102,6 +104,9 @@ class Einsum {
       if (const auto dots = dst_.find("..."); dots != Letters::npos) dst_.replace(dots, 3, digits(unnamed));
       check_letters(dst_, dst_);
       for (const char letter : dst_) {
+        if (std::count(dst_.begin(), dst_.end(), letter) > 1) {
+          fail("the result of '{}' has '{}' twice: a matrix of a diagonal is not supported", equation, letter);
+        }
         if (!extents_.contains(letter)) fail("'{}' of the result of '{}' is in no operand", letter, equation);
       }
     } else {
@@ -121,10 +126,35 @@ class Einsum {
     for (const char letter : letters) {
       const bool is_letter = (letter >= '0' && letter <= '9') || std::isalpha(static_cast<unsigned char>(letter)) != 0;
       if (!is_letter) fail("'{}' has '{}', expected letters and '...'", given, letter);
-      if (std::count(letters.begin(), letters.end(), letter) > 1) {
-        fail("'{}' has '{}' twice: a diagonal is not supported", given, letter);
-      }
     }
+  }
+
+  // The term with each of its letters once: the diagonal of dimensions that have the same.
+  [[nodiscard]] Term diagonal(Term term) const {
+    const auto twice = std::find_if(term.letters.begin(), term.letters.end(), [&](char letter) {
+      return std::count(term.letters.begin(), term.letters.end(), letter) > 1;
+    });
+    if (twice == term.letters.end()) return term;
+    const char letter = *twice;
+    const auto first = static_cast<int64_t>(term.letters.find(letter));
+    const auto second = static_cast<int64_t>(term.letters.find(letter, static_cast<std::size_t>(first) + 1));
+    // Both behind the others and as one dimension, of which every (n + 1)st element is on the diagonal.
+    const Shape src = shape(term);
+    const int64_t n = src.dims()[static_cast<std::size_t>(first)];
+    Letters others;
+    Dims perm, dims;
+    for (int64_t d = 0; d < src.rank(); ++d) {
+      if (d == first || d == second) continue;
+      others += term.letters[static_cast<std::size_t>(d)];
+      perm.push_back(d);
+      dims.push_back(src.dims()[static_cast<std::size_t>(d)]);
+    }
+    perm.insert(perm.end(), {first, second});
+    dims.push_back(n * n);
+    const ValueId matrices = ctx_.reshape(ctx_.add("Transpose", {term.value}, {{"perm", perm}}), dims);
+    const ValueId chosen = ctx_.add(
+        "Slice", {matrices}, {{"starts", Dims{0}}, {"ends", Dims{n * n}}, {"axes", Dims{-1}}, {"steps", Dims{n + 1}}});
+    return diagonal({chosen, others + letter});
   }
 
   // The term without the letters that are not kept.

@@ -5,6 +5,7 @@
 #include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
 #include "ops/loops/parallel.h"
+#include "ops/transposed.h"
 
 namespace hourglass::ops {
 namespace {
@@ -43,18 +44,8 @@ void infer(InferContext& ctx) {
   ctx.outputs.push_back({ctx.inputs[0]->dtype, gathered_shape(ctx.attrs, ctx.shape(0))});
 }
 
-void infer_grad(InferContext& ctx) {
-  const Shape src(ctx.attrs.ints("shape"));
-  const Shape expected = gathered_shape(ctx.attrs, src);
-  if (ctx.shape(0) != expected) fail("diff_dst is {}, expected {}", ctx.shape(0), expected);
-  ctx.outputs.push_back({ctx.inputs[0]->dtype, src});
-}
-
-void vjp(VjpContext& ctx) {
-  Attrs attrs = ctx.node.attrs;
-  attrs.set("shape", ctx.in_shape(0).dims());
-  ctx.set_grad(0, ctx.b.add("GatherGrad", {ctx.grad_out()}, std::move(attrs), ctx.node.name + "/grad"));
-}
+void infer_grad(InferContext& ctx) { infer_transposed(ctx, gathered_shape); }
+void vjp(VjpContext& ctx) { vjp_transposed(ctx, "GatherGrad"); }
 
 // visit(offset in src, offset in dst) for every element.
 template <typename Visit>

@@ -1,5 +1,5 @@
-// GridSample: an image seen at positions that a constant grid names.                          ONNX GridSample-20 (from
-// 16)
+// GridSample: an image seen at positions that a constant grid names; GridSampleComputed (grid_sample_computed.cpp) is
+// its form for a grid that depends on the network's input.                          ONNX GridSample-20 (from 16)
 //   src [N,C,H,W], grid [N,OH,OW,2] of (x, y), dst [N,C,OH,OW]: dst[n,c,oh,ow] = src[n,c] at that position, where -1
 //   and 1 are the image's borders: the centres of the outermost pixels (align_corners) or their outer edges. mode:
 //   linear (bilinear), nearest, or cubic (bicubic; a = -0.75). padding_mode: what stands outside the image: zeros, its
@@ -8,126 +8,45 @@
 // are made as the kernel is planned. The gradient's are those of its transpose.
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "graph/error.h"
+#include "ops/geometry/grid_sampling.h"
 #include "ops/loops/clones.h"
 #include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
 #include "ops/loops/parallel.h"
+#include "ops/transposed.h"
 
 namespace hourglass::ops {
 namespace {
 
-enum class Mode : uint8_t { nearest, linear, cubic };
-enum class Outside : uint8_t { zeros, border, reflection };
-
 struct Sampling {
-  Mode mode;
-  Outside outside;
-  bool align_corners;
+  GridSampling how;
   const HostTensor& grid;
 };
 
 Sampling sampling_of(const Attrs& attrs, const Shape& src) {
-  const std::string &mode = attrs.string("mode"), &outside = attrs.string("padding_mode");
   const HostTensor& grid = attrs.tensor("grid");
   if (src.rank() != 4 || grid.shape.rank() != 4 || grid.shape[0] != src[0] || grid.shape[3] != 2) {
     fail("src is {} and grid is {}, expected [N,C,H,W] and [N,OH,OW,2]", src, grid.shape);
   }
   if (src.elements() == 0) fail("src is {}, it has no elements", src);
-  if (outside != "zeros" && outside != "border" && outside != "reflection") {
-    fail("padding_mode is '{}', expected zeros, border or reflection", outside);
+  for (const double position : grid.values) {
+    if (!std::isfinite(position)) fail("the grid has a position of {}", position);
   }
-  const bool linear = mode == "linear" || mode == "bilinear", cubic = mode == "cubic" || mode == "bicubic";
-  if (!linear && !cubic && mode != "nearest") fail("mode is '{}', expected linear, nearest or cubic", mode);
-  return {.mode = linear  ? Mode::linear
-                  : cubic ? Mode::cubic
-                          : Mode::nearest,
-          .outside = outside == "zeros"    ? Outside::zeros
-                     : outside == "border" ? Outside::border
-                                           : Outside::reflection,
-          .align_corners = attrs.integer("align_corners") != 0,
-          .grid = grid};
-}
-
-// In pixels; the first one's centre is at 0.
-double in_pixels(double position, int64_t extent, bool align_corners) {
-  const auto size = static_cast<double>(extent);
-  return align_corners ? (position + 1) / 2 * (size - 1) : ((position + 1) * size - 1) / 2;
-}
-
-// Mirrored into the image: at the outermost pixels' centres (align_corners) or at their outer edges.
-double reflected(double x, int64_t extent, bool align_corners) {
-  const double low = align_corners ? 0 : -0.5, span = static_cast<double>(extent) - (align_corners ? 1 : 0);
-  if (span <= 0) return 0;
-  const double away = std::fabs(x - low), rest = std::fmod(away, span);
-  return low + (std::fmod(std::floor(away / span), 2) == 0 ? rest : span - rest);
-}
-
-constexpr int kMostTaps = 4;
-
-// Along one axis: the pixels, -1 for zeros, and their weights.
-struct Taps {
-  int count = 0;
-  int64_t pixel[kMostTaps];
-  double weight[kMostTaps];
-
-  void add(int64_t at, double factor) {
-    pixel[count] = at;
-    weight[count++] = factor;
-  }
-};
-
-int64_t inside(double x, int64_t extent, const Sampling& s) {
-  if (s.outside == Outside::reflection) x = reflected(x, extent, s.align_corners);
-  if (s.outside == Outside::zeros && (x < 0 || x > static_cast<double>(extent - 1))) return -1;
-  return std::llround(std::clamp(x, 0.0, static_cast<double>(extent - 1)));
-}
-
-Taps taps_of(double position, int64_t extent, const Sampling& s) {
-  double x = in_pixels(position, extent, s.align_corners);
-  if (!std::isfinite(x)) fail("the grid has a position of {}", position);
-  // Far outside is as outside as any place there.
-  constexpr double kFar = 1e9;
-  x = std::clamp(x, -kFar, kFar);
-  // Whole positions of cubic's taps are brought inside each for itself, others' position as such.
-  if (s.mode != Mode::cubic && s.outside != Outside::zeros) {
-    if (s.outside == Outside::reflection) x = reflected(x, extent, s.align_corners);
-    x = std::clamp(x, 0.0, static_cast<double>(extent - 1));
-  }
-  Taps taps;
-  if (s.mode == Mode::nearest) {
-    taps.add(inside(std::nearbyint(x), extent, s), 1);
-    return taps;
-  }
-  const double first = std::floor(x), t = x - first;
-  if (s.mode == Mode::linear) {
-    taps.add(inside(first, extent, s), 1 - t);
-    taps.add(inside(first + 1, extent, s), t);
-    return taps;
-  }
-  constexpr double a = -0.75;
-  const auto near = [](double d) { return ((a + 2) * d - (a + 3)) * d * d + 1; };       // |d| <= 1
-  const auto far = [](double d) { return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a; };  // 1 < |d| < 2
-  const double weights[] = {far(1 + t), near(t), near(1 - t), far(2 - t)};
-  for (int k = 0; k < 4; ++k) taps.add(inside(first + k - 1, extent, s), weights[k]);
-  return taps;
+  return {.how = grid_sampling_of(attrs), .grid = grid};
 }
 
 // visit(image, pixel of dst, pixel of src, weight) for every tap that sees the image.
 template <typename Visit>
 void for_each_tap(const Sampling& s, const Shape& src, const Visit& visit) {
-  const int64_t pixels = s.grid.shape[1] * s.grid.shape[2], h = src[2], w = src[3];
+  const int64_t pixels = s.grid.shape[1] * s.grid.shape[2];
   for (int64_t i = 0; i < src[0] * pixels; ++i) {
-    const auto at = static_cast<std::size_t>(2 * i);
-    const Taps x = taps_of(s.grid.values[at], w, s), y = taps_of(s.grid.values[at + 1], h, s);
-    for (int ky = 0; ky < y.count; ++ky) {
-      for (int kx = 0; kx < x.count; ++kx) {
-        const double weight = y.weight[ky] * x.weight[kx];
-        if (y.pixel[ky] < 0 || x.pixel[kx] < 0 || weight == 0) continue;
-        visit(i / pixels, i % pixels, y.pixel[ky] * w + x.pixel[kx], weight);
-      }
-    }
+    const double* at = s.grid.values.data() + 2 * i;
+    for_each_grid_tap(s.how, at[0], at[1], src[2], src[3], [&](int64_t from, double weight, double, double) {
+      if (weight != 0) visit(i / pixels, i % pixels, from, weight);
+    });
   }
 }
 
@@ -138,17 +57,8 @@ Shape sampled_shape(const Attrs& attrs, const Shape& src) {
 
 void infer(InferContext& ctx) { ctx.outputs.push_back({ctx.inputs[0]->dtype, sampled_shape(ctx.attrs, ctx.shape(0))}); }
 
-void infer_grad(InferContext& ctx) {
-  const Shape src(ctx.attrs.ints("shape")), expected = sampled_shape(ctx.attrs, src);
-  if (ctx.shape(0) != expected) fail("diff_dst is {}, expected {}", ctx.shape(0), expected);
-  ctx.outputs.push_back({ctx.inputs[0]->dtype, src});
-}
-
-void vjp(VjpContext& ctx) {
-  Attrs attrs = ctx.node.attrs;
-  attrs.set("shape", ctx.in_shape(0).dims());
-  ctx.set_grad(0, ctx.b.add("GridSampleGrad", {ctx.grad_out()}, std::move(attrs), ctx.node.name + "/grad"));
-}
+void infer_grad(InferContext& ctx) { infer_transposed(ctx, sampled_shape); }
+void vjp(VjpContext& ctx) { vjp_transposed(ctx, "GridSampleGrad"); }
 
 // visit(offset in src, offset in dst, weight) for every product.
 template <typename Visit>
@@ -245,6 +155,27 @@ KernelPlan plan_map(PlanContext& ctx, Rows rows) {
 KernelPlan plan_forward(PlanContext& ctx) { return plan_map(ctx, rows_of(ctx.node.attrs, ctx.in(0).shape, false)); }
 KernelPlan plan_backward(PlanContext& ctx) { return plan_map(ctx, rows_of(ctx.node.attrs, ctx.out().shape, true)); }
 
+// Whether a value changes with what the network is given.
+bool depends_on_input(const Graph& graph, ValueId wanted) {
+  std::vector<ValueId> open{wanted};
+  std::set<int32_t> seen;
+  while (!open.empty()) {
+    const ValueId id = open.back();
+    open.pop_back();
+    if (!id.valid() || !seen.insert(id.index).second) continue;
+    const Value& value = graph.value(id);
+    if (value.kind == ValueKind::input) return true;
+    if (value.kind != ValueKind::computed) continue;
+    const std::vector<ValueId>& read = graph.nodes[static_cast<std::size_t>(value.producer)].inputs;
+    open.insert(open.end(), read.begin(), read.end());
+  }
+  return false;
+}
+
+void normalize(NormalizeContext& ctx) {
+  if (ctx.inputs.size() > 1 && depends_on_input(ctx.graph, ctx.inputs[1])) ctx.op = "GridSampleComputed";
+}
+
 std::vector<AttrSpec> attrs_and(std::vector<AttrSpec> more) {
   std::vector<AttrSpec> attrs = {AttrSpec::required("grid", AttrKind::tensor),
                                  {"mode", std::string("linear")},
@@ -262,6 +193,7 @@ std::span<const OpDef> grid_sample_ops() {
        .since = 16,
        .attrs = attrs_and({}),
        .const_inputs = {{1, "grid"}},
+       .normalize = normalize,
        .infer = infer,
        .vjp = vjp,
        .plan = plan_forward,

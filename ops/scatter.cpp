@@ -4,10 +4,14 @@
 //   GatherND-12{batch_dims}: dst [indices' dims but the last, slice]: the slices. diff_src: GatherNDGrad.
 //   ScatterND-16{reduction}: dst = data with its slices replaced by those of updates, or, reduction = add, with updates
 //   added. Where a place is named twice, the last of those that replace it stays. diff_updates = GatherND of diff_dst;
-//   diff_data = diff_dst, without the slices that are replaced: ScatterNDKept.
+//   diff_data = diff_dst, without the slices that are replaced: ScatterNDKept. reduction = mul, min or max is a
+//   composition: the slices are gathered, joined with the updates by Mul, Min or Max, and put back, in as many rounds
+//   as the indices name one place.
 // Internal: GatherNDGrad: a tensor of zeros to which each slice of diff_dst is added.
 //           ScatterNDKept: src with zeros in those slices.
 #include <algorithm>
+#include <map>
+#include <memory>
 #include <numeric>
 
 #include "graph/error.h"
@@ -15,6 +19,7 @@
 #include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
 #include "ops/loops/parallel.h"
+#include "ops/transposed.h"
 
 namespace hourglass::ops {
 namespace {
@@ -65,7 +70,9 @@ Slices slices_of(const Attrs& attrs, const Shape& src) {
 
 bool adds(const Attrs& attrs) {
   const std::string& reduction = attrs.string("reduction");
-  if (reduction != "none" && reduction != "add") fail("reduction is '{}', expected none or add", reduction);
+  if (reduction != "none" && reduction != "add") {
+    fail("reduction is '{}', expected none, add, mul, min or max", reduction);
+  }
   return reduction == "add";
 }
 
@@ -111,15 +118,13 @@ void require_listed(const Slices& slices, const Shape& given, std::string_view n
   if (given != expected) fail("{} is {}, expected {}", name, given, expected);
 }
 
+Shape listed_shape(const Attrs& attrs, const Shape& src) { return Shape(slices_of(attrs, src).listed); }
+
 void infer_gather(InferContext& ctx) {
-  ctx.outputs.push_back({ctx.inputs[0]->dtype, Shape(slices_of(ctx.attrs, ctx.shape(0)).listed)});
+  ctx.outputs.push_back({ctx.inputs[0]->dtype, listed_shape(ctx.attrs, ctx.shape(0))});
 }
 
-void infer_gather_grad(InferContext& ctx) {
-  const Shape src(ctx.attrs.ints("shape"));
-  require_listed(slices_of(ctx.attrs, src), ctx.shape(0), "diff_dst");
-  ctx.outputs.push_back({ctx.inputs[0]->dtype, src});
-}
+void infer_gather_grad(InferContext& ctx) { infer_transposed(ctx, listed_shape); }
 
 void infer_scatter(InferContext& ctx) {
   adds(ctx.attrs);
@@ -137,11 +142,7 @@ void infer_kept(InferContext& ctx) {
 
 // --- gradients ---
 
-void vjp_gather(VjpContext& ctx) {
-  Attrs attrs = ctx.node.attrs;
-  attrs.set("shape", ctx.in_shape(0).dims());
-  ctx.set_grad(0, ctx.b.add("GatherNDGrad", {ctx.grad_out()}, std::move(attrs), ctx.node.name + "/grad"));
-}
+void vjp_gather(VjpContext& ctx) { vjp_transposed(ctx, "GatherNDGrad"); }
 
 void vjp_scatter(VjpContext& ctx) {
   const bool adding = adds(ctx.node.attrs);
@@ -156,6 +157,55 @@ void vjp_scatter(VjpContext& ctx) {
     fail("a place is named twice: which of the updates stays, and has a gradient, ONNX does not say");
   }
   ctx.set_grad(1, ctx.b.add("GatherND", {ctx.grad_out()}, indices, ctx.node.name + "/grad_updates"));
+}
+
+// --- reductions that are compositions ---
+
+// Rows of the indices, so that those of one round name different places, and each place's in their order.
+std::vector<Dims> rounds_of(const Slices& slices) {
+  std::map<int64_t, std::size_t> times;
+  std::vector<Dims> rounds;
+  for (std::size_t row = 0; row < slices.places.size(); ++row) {
+    const std::size_t round = times[slices.places[row]]++;
+    if (round == rounds.size()) rounds.emplace_back();
+    rounds[round].push_back(static_cast<int64_t>(row));
+  }
+  return rounds;
+}
+
+std::vector<ValueId> lower_reduction(LowerContext& ctx) {
+  const std::string& reduction = ctx.node.attrs.string("reduction");
+  const std::string_view op = reduction == "mul" ? "Mul" : reduction == "min" ? "Min" : reduction == "max" ? "Max" : "";
+  if (op.empty()) return {};
+  const HostTensor& indices = ctx.node.attrs.tensor("indices");
+  const Shape data = ctx.shape(ctx.node.inputs[0]);
+  const Slices slices = slices_of(ctx.node.attrs, data);
+  require_listed(slices, ctx.shape(ctx.node.inputs[1]), "updates");
+  const std::vector<Dims> rounds = rounds_of(slices);
+  constexpr std::size_t kMostRounds = 64;
+  if (rounds.size() > kMostRounds) {
+    fail("a place is named {} times, with reduction = {} up to {} are supported", rounds.size(), reduction,
+         kMostRounds);
+  }
+  const int64_t depth = indices.shape[-1];
+  Dims listed(data.dims().begin() + depth, data.dims().end());
+  listed.insert(listed.begin(), static_cast<int64_t>(slices.places.size()));
+  const ValueId updates = ctx.reshape(ctx.node.inputs[1], listed);
+  ValueId dst = ctx.node.inputs[0];
+  for (const Dims& rows : rounds) {
+    HostTensor places(DType::i64, Shape{static_cast<int64_t>(rows.size()), depth});
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      std::copy_n(indices.values.begin() + rows[i] * depth, depth,
+                  places.values.begin() + static_cast<int64_t>(i) * depth);
+    }
+    const Attrs at{{"indices", std::make_shared<const HostTensor>(std::move(places))}};
+    const ValueId chosen =
+        rounds.size() == 1
+            ? updates
+            : ctx.add("Gather", {updates}, {{"indices", std::make_shared<const HostTensor>(HostTensor::ints(rows))}});
+    dst = ctx.add("ScatterND", {dst, ctx.add(op, {ctx.add("GatherND", {dst}, at), chosen})}, at);
+  }
+  return {dst};
 }
 
 // --- references ---
@@ -338,6 +388,7 @@ std::span<const OpDef> scatter_ops() {
        .max_inputs = 2,
        .attrs = {AttrSpec::required("indices", AttrKind::tensor), {"reduction", std::string("none")}},
        .const_inputs = {{1, "indices"}},
+       .lower = lower_reduction,
        .infer = infer_scatter,
        .vjp = vjp_scatter,
        .plan = plan_scatter,

@@ -9,6 +9,7 @@
 #include "ops/loops/element_walk.h"
 #include "ops/loops/strided_loop.h"
 #include "ops/memory/view.h"
+#include "ops/transposed.h"
 
 namespace hourglass::ops {
 namespace {
@@ -52,22 +53,11 @@ Range range_of(const Attrs& attrs, const Shape& shape) {
   return range;
 }
 
-void infer(InferContext& ctx) {
-  ctx.outputs.push_back({ctx.inputs[0]->dtype, Shape(range_of(ctx.attrs, ctx.shape(0)).extent)});
-}
+Shape sliced_shape(const Attrs& attrs, const Shape& src) { return Shape(range_of(attrs, src).extent); }
 
-void infer_grad(InferContext& ctx) {
-  const Shape shape(ctx.attrs.ints("shape"));
-  const Shape slice(range_of(ctx.attrs, shape).extent);
-  if (slice != ctx.shape(0)) fail("diff_dst is {}, the slice of {} has shape {}", ctx.shape(0), shape, slice);
-  ctx.outputs.push_back({ctx.inputs[0]->dtype, shape});
-}
-
-void vjp(VjpContext& ctx) {
-  Attrs attrs = ctx.node.attrs;
-  attrs.set("shape", ctx.in_shape(0).dims());
-  ctx.set_grad(0, ctx.b.add("SliceGrad", {ctx.grad_out()}, std::move(attrs), ctx.node.name + "/grad"));
-}
+void infer(InferContext& ctx) { ctx.outputs.push_back({ctx.inputs[0]->dtype, sliced_shape(ctx.attrs, ctx.shape(0))}); }
+void infer_grad(InferContext& ctx) { infer_transposed(ctx, sliced_shape); }
+void vjp(VjpContext& ctx) { vjp_transposed(ctx, "SliceGrad"); }
 
 // Operand 0 is the sliced tensor, operand 1 the slice.
 StridedLoop<2> nest_of(const Range& range, const Shape& shape) {

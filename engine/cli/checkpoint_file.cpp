@@ -1,10 +1,8 @@
 #include "engine/cli/checkpoint_file.h"
 
 #include <filesystem>
-#include <limits>
 #include <sstream>
 #include <system_error>
-#include <utility>
 
 #include "engine/cli/same_file.h"
 #include "engine/image/file.h"
@@ -17,10 +15,11 @@ bool CheckpointFile::due(double seconds, double expected) const {
   return options_.on_request || exists_ || expected >= kLongRun;
 }
 
-void CheckpointFile::write(Archive archive, double seconds) {
+void CheckpointFile::write(const Archive& archive, double seconds) {
   // Also after a failure: a full disk is not tried again in every iteration.
   written_at_ = seconds;
-  write_file_atomically(options_.path, std::move(archive).encode(), /*overwrite=*/true);
+  write_file_atomically(
+      options_.path, [&](const WriteBytes& write) { archive.write(write); }, /*overwrite=*/true);
   exists_ = true;
 }
 
@@ -39,9 +38,9 @@ bool written_by(const Archive& checkpoint, const std::string& path) {
 }
 
 Archive read_checkpoint(const std::string& path) {
-  const std::vector<uint8_t> bytes = read_file(path, std::numeric_limits<std::size_t>::max());
+  const ReadableFile file = open_file(path);
   try {
-    return Archive::decode(bytes);
+    return Archive::open(file.size, file.read);
   } catch (const Error& error) {
     throw error.within(path);
   }

@@ -28,7 +28,7 @@ class CheckpointFile {
   // After `seconds` of a run that will last about `expected`.
   [[nodiscard]] bool due(double seconds, double expected) const;
   // Replaces the file, which is whole at all times. Throws Error.
-  void write(Archive archive, double seconds);
+  void write(const Archive& archive, double seconds);
   // The file, if this run or the one that it goes on with has written it.
   void remove() const;
   void adopt() { exists_ = true; }
@@ -45,7 +45,8 @@ class CheckpointFile {
 // Whether the run in the checkpoint has written this file, or would have.
 bool written_by(const Archive& checkpoint, const std::string& path);
 
-// Throws Error, with the path, when it is no whole checkpoint of this version.
+// The file is held open for what is deferred in it, until Archive::close(). Throws Error, with the path, when it is no
+// whole checkpoint of this version.
 Archive read_checkpoint(const std::string& path);
 
 }  // namespace hourglass::cli

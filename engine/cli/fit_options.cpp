@@ -41,6 +41,13 @@ void add_file_options(Command& command, FitArguments& a) {
         .help = "The fitted network as an ONNX file for this size, with the weights of the last iteration and its "
                 "input: any ONNX runtime makes its image of it, and --model goes on from it",
         .methods = {kFit}},
+       {.names = "--network-input",
+        .takes = "FILE",
+        .target = &a.save_input,
+        .help = "The fitted network's input as a NumPy array (.npy) of f32, [1,C,H,W]: for a runtime that wants it "
+                "given, or a "
+                "look at it in NumPy",
+        .methods = {kFit}},
        {.names = "--report",
         .takes = "FILE|FOLDER",
         .target = &a.report,
@@ -107,7 +114,7 @@ FitCall take_up(ParsedCommand& line, const FitArguments& arguments) {
   FitCall call{.line = line, .resumed_from = arguments.resume, .resumed = {}};
   if (arguments.resume.empty()) return call;
   try {
-    call.resumed = read_checkpoint(arguments.resume);
+    call.resumed = std::make_unique<Archive>(read_checkpoint(arguments.resume));
     Settings::parse(call.resumed->text("settings")).apply_to(line);
   } catch (const Error& error) {
     // Reading names the file by itself.

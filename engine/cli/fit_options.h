@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -25,7 +26,7 @@ inline constexpr double kUsualRate = 0.01;
 
 struct FitArguments {
   std::string input, output, model = "small", model_output, weights = "file", freeze, reference, history, save_network,
-                             report, profile, precision = "auto", schedule = "cosine", optimize = "net",
+                             save_input, report, profile, precision = "auto", schedule = "cosine", optimize = "net",
                              network_input = "noise", distribution = "uniform";
   int64_t iterations = 1000;
   int runs = 1, threads = 0;            // 0: all
@@ -69,8 +70,8 @@ void put_methods_apart(Command& command);
 // How a fitting command was called.
 struct FitCall {
   const ParsedCommand& line;
-  std::string resumed_from;        // --resume's file
-  std::optional<Archive> resumed;  // what is in it
+  std::string resumed_from;          // --resume's file
+  std::unique_ptr<Archive> resumed;  // what is in it; once it has been taken up, without what is deferred
 };
 
 // Reads what --resume names. The settings that the command line leaves open become those of the checkpoint: in the

@@ -46,8 +46,9 @@ RestoreOptions options_of(const FitArguments& arguments, const RunRequest& reque
   FitOptions& fit = options.fit;
   fit.seed = arguments.seed;
   fit.threads = request.threads;
-  fit.adam.learning_rate = set_rate(arguments).value_or(kUsualRate);
-  options.find_rate = !set_rate(arguments);
+  const std::optional<double> rate = set_rate(arguments);
+  fit.adam.learning_rate = rate.value_or(kUsualRate);
+  options.find_rate = !rate;
   fit.optimize_network = arguments.optimize != "input";
   fit.optimize_input = arguments.optimize != "net";
   fit.input = arguments.network_input == "meshgrid" ? InputKind::meshgrid
@@ -110,6 +111,7 @@ void choose_at_once(FitRequest& request, const FitArguments& arguments, const Ne
   const ShareMaker make = [&](int at_once, int) {
     RestoreOptions divided = options;
     divided.at_once = at_once;
+    check_memory(problem, op_table(), divided);
     return std::make_unique<Fit>(problem, op_table(), share_of(divided, 0));
   };
   options.at_once = best_split(make, options.runs, threads, kSeconds);
@@ -134,11 +136,12 @@ ResolvedFit resolve(const FitArguments& arguments, const FitCall& call, const Ta
   request.history = arguments.history;
   request.profile = arguments.profile;
   request.save_network = arguments.save_network;
-  if (!request.save_network.empty() && arguments.runs > 1) {
+  request.save_input = arguments.save_input;
+  if (request.saves_network() && arguments.runs > 1) {
     fail(
-        "--save-network: each of the {} runs fits a network of its own, and the result is the mean of their images: "
-        "leave out --runs",
-        arguments.runs);
+        "{}: each of the {} runs fits a network of its own, and the result is the mean of their images: leave out "
+        "--runs",
+        request.save_network.empty() ? "--network-input" : "--save-network", arguments.runs);
   }
   request.checkpoint = {.path = checkpoint_path(arguments, request),
                         .on_request = !arguments.checkpoint.empty(),

@@ -19,12 +19,14 @@
 namespace hourglass::cli {
 
 struct FitRequest : RunRequest {
-  std::string model, history = {}, profile = {}, save_network = {};  // files; empty: not wanted
+  std::string model, history = {}, profile = {}, save_network = {}, save_input = {};  // files; empty: not wanted
   CheckpointOptions checkpoint = {};
   RestoreOptions options = {};
   std::string stop = {};                // the rule, as it was asked for
   std::vector<std::string> notes = {};  // what the importer has to say of the network
   std::string at_once_note = {};        // how `at_once` was chosen, where a timing did
+
+  [[nodiscard]] bool saves_network() const { return !save_network.empty() || !save_input.empty(); }
 };
 
 struct ResolvedFit {

@@ -1,5 +1,6 @@
 #include "engine/cli/fit_session.h"
 
+#include <chrono>
 #include <utility>
 
 #include "engine/cli/command_text.h"
@@ -7,6 +8,8 @@
 #include "engine/cli/same_file.h"
 #include "engine/cli/settings.h"
 #include "engine/image/file.h"
+#include "engine/image/npy.h"
+#include "engine/train/first_rate.h"
 #include "graph/error.h"
 #include "graph/onnx_export.h"
 #include "graph/text.h"
@@ -14,6 +17,8 @@
 
 namespace hourglass::cli {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 // What matters most comes first.
 std::vector<std::string> step_fields(const RestoreStep& step, const std::string& input, const std::string& stopping) {
@@ -48,7 +53,7 @@ FitSession::FitSession(const FitRequest& request, Network network, std::vector<F
   if (request.call.resumed) {
     const std::string& from = request.call.resumed_from;
     try {
-      const Archive& archive = *request.call.resumed;
+      Archive& archive = *request.call.resumed;
       if (archive.text("input_sha256") != request.what.input.sha256) {
         fail("was begun with another input than {}", request.input);
       }
@@ -56,6 +61,7 @@ FitSession::FitSession(const FitRequest& request, Network network, std::vector<F
       rows = archive.text("history");
       log_.load(archive.part("log"));
       for (FitObserver* observer : observers_) observer->load(archive);
+      archive.close();
     } catch (const Error& error) {
       throw error.within(from);
     }
@@ -76,13 +82,13 @@ void FitSession::put_away(Progress& progress) {
   archive.put("log", log);
   for (const FitObserver* observer : observers_) observer->save(archive);
   std::string outputs;
-  for (const std::string& path :
-       {request_.output, request_.history, request_.save_network, request_.report, request_.profile}) {
+  for (const std::string& path : {request_.output, request_.history, request_.save_network, request_.save_input,
+                                  request_.report, request_.profile}) {
     if (!path.empty()) outputs += canonical_path(path) + "\n";
   }
   archive.put("outputs", outputs);
   try {
-    checkpoint_.write(std::move(archive), restoration_.seconds());
+    checkpoint_.write(archive, restoration_.seconds());
     put_away_ = true;
   } catch (const Error& error) {
     // No reason to end the run.
@@ -116,16 +122,42 @@ void FitSession::after(const RestoreStep& step, Progress& progress) {
   if (!step.note.empty()) progress.say("note: " + step.note);
 }
 
+// The first lane's trial as a stage of its own. The others' go on beside it, and end with it where a signal comes.
+Restoration::OnTrial FitSession::trial_watch(Progress& progress, const InterruptGuard& interrupt, bool& shown) {
+  const int first = restoration_.runs_ended();
+  return [&progress, &interrupt, &shown, first, start = Clock::now()](int run, int64_t iterations) {
+    if (run == first) {
+      if (!shown) progress.begin("trial");
+      shown = true;
+      const int64_t most = most_trial_iterations();
+      const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+      if (progress.due(iterations, most, seconds)) {
+        progress.show({.done = iterations,
+                       .total = most,
+                       .seconds = seconds,
+                       .may_stop_early = true,
+                       .fields = {"learning rates are tried"}});
+      }
+    }
+    return interrupt.signal() == 0;
+  };
+}
+
 void FitSession::run(Progress& progress, const InterruptGuard& interrupt) {
   progress.begin("fit");
   bool plan_shown = request_.verbose == 0;
   while (!restoration_.done() && interrupt.signal() == 0) {
-    const std::vector<RestoreStep> round = restoration_.round(profile_->parts());
+    bool trial_shown = false;
+    const std::vector<RestoreStep> round =
+        restoration_.round(profile_->parts(), trial_watch(progress, interrupt, trial_shown));
+    if (trial_shown) progress.begin("fit");
+    if (round.empty()) break;  // a signal ended a trial
     const Plan& plan = restoration_.first().fit().plan();
     if (!plan_shown) progress.say(plan_text(plan, request_.verbose > 1));
     plan_shown = true;
     for (const RestoreStep& step : round) after(step, progress);
     learning_rate_ = restoration_.first().first_rate();
+    rate_was_found_ = restoration_.first().rate_was_found();
     profile_->on_step(round.front(), plan, progress);
     const RestoreStep& last = round.back();
     const double left = static_cast<double>(restoration_.iterations_left()) / static_cast<double>(last.total);
@@ -149,7 +181,7 @@ Outcome FitSession::finish(Progress& progress, const InterruptGuard& interrupt) 
   const int obeyed = interrupt.signal();
   const double begin = restoration_.seconds();
   progress.begin("finish");
-  if (!request_.save_network.empty()) weights_ = fitted_weights(restoration_.first().fit());
+  if (request_.saves_network()) weights_ = fitted_weights(restoration_.first().fit());
   RestoreResult result = restoration_.finish([&](double done) {
     progress.show_share(done, restoration_.seconds() - begin);
     return interrupt.signal() == obeyed;
@@ -178,7 +210,7 @@ Json FitSession::details(const RestoreResult& result) const {
 
 std::string FitSession::record() const {
   if (!request_.options.find_rate) return record_;
-  return record_ + fmt::format("learning rate found {:.3g}\n", learning_rate_);
+  return record_ + fmt::format("learning rate {}{:.3g}\n", rate_was_found_ ? "found " : "", learning_rate_);
 }
 
 // How the network came about, whatever the image is.
@@ -188,11 +220,16 @@ std::string FitSession::description_of(const RestoreResult& result) const {
 }
 
 void FitSession::save_network(const Outcome& outcome, Progress& progress) {
-  const std::string& path = request_.save_network;
-  if (path.empty() || !begun()) return;
+  if (!request_.saves_network() || !begun()) return;
   if (!weights_) weights_ = fitted_weights(restoration_.first().fit());
   const FittedNetwork fitted =
       fitted_network(restoration_.network(), *weights_, op_table(), threads_of(request_.options));
+  weights_.reset();
+  if (const std::string& path = request_.save_input; !path.empty()) {
+    write_file_atomically(path, encode_npy(network_input(fitted.graph)), request_.may_replace(path));
+  }
+  const std::string& path = request_.save_network;
+  if (path.empty()) return;
   std::vector<std::string> own_ops;
   const std::string bytes =
       export_onnx(fitted.graph, {.description = description_of(outcome.result), .own_ops = &own_ops});
@@ -232,7 +269,7 @@ std::string FitSession::resume_command() const {
     if (needed && one.name != "output") command += " --" + one.name + " " + quoted(one.value);
   }
   if (!request_.reference.empty()) command += " --reference " + quoted(request_.reference);
-  for (const char* name : {"history", "save-network", "report", "profile"}) {
+  for (const char* name : {"history", "save-network", "network-input", "report", "profile"}) {
     if (line.given(name)) command += fmt::format(" --{} {}", name, quoted(line.find(name)->value));
   }
   return command;

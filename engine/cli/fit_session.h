@@ -37,7 +37,7 @@ class FitSession {
   Outcome leave(Outcome filtered) const;
   // Once the outcome is safe: completes the history and the profile. Throws Error.
   void close(Progress& progress);
-  // Writes the network where the request wants it. Throws Error.
+  // Writes the network and its input where the request wants them. Throws Error.
   void save_network(const Outcome& outcome, Progress& progress);
   // Removes the checkpoint of a run that has ended.
   void end(const Outcome& outcome);
@@ -50,10 +50,11 @@ class FitSession {
   [[nodiscard]] std::string resume_command() const;
 
  private:
+  [[nodiscard]] Restoration::OnTrial trial_watch(Progress& progress, const InterruptGuard& interrupt, bool& shown);
   void after(const RestoreStep& step, Progress& progress);
   void show(Progress& progress, const RestoreStep& step);
   void put_away(Progress& progress);
-  // What repeats the fit, with the learning rate that was found, where one was.
+  // What repeats the fit, with the learning rate that it had where none was given.
   [[nodiscard]] std::string record() const;
   [[nodiscard]] std::string description_of(const RestoreResult& result) const;
   [[nodiscard]] Json details(const RestoreResult& result) const;
@@ -65,6 +66,7 @@ class FitSession {
   std::vector<FitObserver*> observers_;
   RunLog log_;
   double learning_rate_ = 0;              // that the latest run began with
+  bool rate_was_found_ = false;           // by a trial
   bool put_away_ = false;                 // the last checkpoint could be written
   bool ended_ = false;                    // nothing is left to go on with
   std::optional<FittedWeights> weights_;  // to be saved, once the fit is gone

@@ -66,14 +66,14 @@ constexpr std::string_view kMemory =
 
   restore --method filter  79 bytes for each pixel in colour, 36 in gray, and beyond 4.9 megapixels 31 and 11
   restore --method learn   118 bytes for each pixel in colour, 40 in gray, and 100 to 210 MB
-  a fit                    what 'hourglass model info NET --size WIDTHxHEIGHT' says, and besides that some 47 MiB, 130
-                           bytes for each pixel and 60 for each weight
+  a fit                    what 'hourglass model info NET --size WIDTHxHEIGHT' says; of that, some 47 MiB, 130 bytes
+                           for each pixel and 22 for each weight (with bf16 24) belong to any network
 
 A fit is planned before it begins, in one block of memory. It needs less with a smaller
 network (--model) and with --precision bf16, which is chosen by itself where the CPU has it. Of --runs that go on side by
 side (--at-once), each has a block of its own.
 
---memory-limit 4G refuses what would need more, before the work begins; what a fit holds besides counts too. Of several
+--memory-limit 4G refuses what would need more, before the work begins; what 'model info' says is enough. Of several
 files, no more are done at once than fit into the limit, or into what the machine has free where there is none. A number
 without a unit is of bytes; K, M, G and T are powers of 1024.)";
 

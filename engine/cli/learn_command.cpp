@@ -61,12 +61,8 @@ Examples:
   hourglass learn -o camera.onnx --table-from photo.jpg --iterations 5000 --start leaves.onnx
   hourglass learn -o leaves.onnx --resume leaves.onnx.ckpt)";
 
-NetworkFactory network_of(const Arguments& a, int planes) {
-  if (!a.start.empty()) {
-    return [file = OnnxFile::read(a.start)](int64_t height, int64_t width) {
-      return std::move(file.bind(op_table(), {.height = height, .width = width}).graph);
-    };
-  }
+NetworkFactory starting_network(const Arguments& a, int planes) {
+  if (!a.start.empty()) return network_of(OnnxFile::read(a.start), op_table());
   const ResidualUnetOptions options{.channels = a.channels,
                                     .convolutions = a.convolutions,
                                     .input_depth = map_input_depth(planes),
@@ -122,7 +118,7 @@ ExitCode run(Arguments& a, ParsedCommand& line) {
     fail("{}: was begun with other files than those of --start and --table-from", a.resume);
   }
   const int planes = a.gray ? 1 : 3;
-  const NetworkFactory make = network_of(a, planes);
+  const NetworkFactory make = starting_network(a, planes);
   const std::vector<JpegCoefficients> files = files_of(a, planes);
   PretrainingOptions options = a.pretraining;
   options.mosaic.seed = a.seed;
@@ -150,7 +146,10 @@ ExitCode run(Arguments& a, ParsedCommand& line) {
     progress.finish();
     return exit_code_of(interrupt.signal());
   }
-  if (resumed) pretraining.load(*resumed);
+  if (resumed) {
+    pretraining.load(*resumed);
+    resumed->close();
+  }
 
   CheckpointFile checkpoint({.path = a.output + ".ckpt", .on_request = true, .every_seconds = a.checkpoint_every});
   if (resumed && same_file(checkpoint.path(), a.resume)) checkpoint.adopt();
@@ -159,7 +158,7 @@ ExitCode run(Arguments& a, ParsedCommand& line) {
     pretraining.save(archive);
     archive.put("settings", settings.text());
     archive.put("digests", digests);
-    checkpoint.write(std::move(archive), seconds());
+    checkpoint.write(archive, seconds());
   };
   progress.begin("learn");
   start = Clock::now();

@@ -27,13 +27,10 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-NetworkFactory network_of(const std::string& start) {
+OnnxFile file_of(const std::string& start) {
   const std::string name = start + ".onnx";
   const std::string_view built_in = embedded_file(name);
-  const OnnxFile file = built_in.empty() ? OnnxFile::read(start) : OnnxFile::parse(built_in, name);
-  return [file](int64_t height, int64_t width) {
-    return std::move(file.bind(op_table(), {.height = height, .width = width}).graph);
-  };
+  return built_in.empty() ? OnnxFile::read(start) : OnnxFile::parse(built_in, name);
 }
 
 }  // namespace
@@ -47,7 +44,7 @@ LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress&
                    const InterruptGuard& interrupt) {
   const LearnArguments& learn = request.what.learn;
   // Errors of the network come before the work.
-  const NetworkFactory network = network_of(learn.start);
+  const NetworkFactory network = network_of(file_of(learn.start), op_table());
   try {
     make_lesson_problem(network, op_table(), MosaicOptions{}.side);
   } catch (const Error& error) {

@@ -15,7 +15,8 @@ namespace {
 namespace fs = std::filesystem;
 
 // What options are about one file alone.
-constexpr const char* kOfOneFile[] = {"reference", "history", "save-network", "profile", "checkpoint", "resume"};
+constexpr const char* kOfOneFile[] = {"reference", "history",    "save-network", "network-input",
+                                      "profile",   "checkpoint", "resume"};
 
 InputRule rule_of(const ManyArguments& arguments, const ManyRun& run) {
   InputRule rule = run.rule;

@@ -215,7 +215,7 @@ std::string_view verdict_of(const NodeCheck& node) {
 
 ModelCheck check_model(const OnnxFile& file, const CheckOptions& options) {
   ModelCheck check;
-  const NetworkFactory make = network_of(file, options.output, check.notes);
+  const NetworkFactory make = network_of(file, op_table(), options.output, &check.notes);
   ImageSize size{.width = options.width, .height = options.height};
   FixedSides fixed;
   std::optional<Network> network;

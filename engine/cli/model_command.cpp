@@ -16,10 +16,11 @@
 #include "engine/restore/energy.h"
 #include "engine/restore/learned_map.h"
 #include "engine/restore/network.h"
-#include "engine/train/fit.h"
+#include "engine/restore/restoration.h"
 #include "graph/error.h"
 #include "graph/onnx_export.h"
 #include "graph/onnx_import.h"
+#include "graph/text.h"
 #include "models/builtin.h"
 #include "models/cost.h"
 #include "ops/table.h"
@@ -292,8 +293,8 @@ struct InfoOptions {
 };
 
 constexpr const char* kInfoFooter =
-    R"(GFLOP are those of the convolutions, two per multiply-add; 'training' is forward and backward. The memory is what
-fitting would plan, energy and optimizer included; the program itself and the decoded image come on top.
+    R"(GFLOP are those of the convolutions, two per multiply-add; 'training' is forward and backward. The memory is what one
+fit to an image of this size holds in all, and what --memory-limit must allow; a --report takes 30 MiB more.
 
 Examples:
   hourglass model info small
@@ -307,14 +308,15 @@ struct Info {
   std::size_t peak_bytes = 0;
 };
 
-// What fitting it would hold, with plain MSE to a gray or colour image; other energies need little more.
-std::size_t peak_bytes_of(const Network& network, const InfoOptions& options, Precision precision) {
+// What fitting it holds, with plain MSE to a gray or colour image, as --memory-limit counts it.
+std::size_t peak_bytes_of(const Network& network, const InfoOptions& options, ImageSize size, Precision precision) {
   const Shape& shape = network.graph.shape(network.image);
   const Problem problem = mse_problem(network, op_table(), Image(shape[3], shape[2], static_cast<int>(shape[1])));
-  FitOptions fit;
-  fit.threads = options.threads;
-  fit.precision = precision;
-  return Fit::planned_bytes(problem, op_table(), fit);
+  RestoreOptions fit;
+  fit.fit.threads = options.threads;
+  fit.fit.precision = precision;
+  fit.fit.memory_besides = memory_besides_fits(size.width * size.height);
+  return needed_bytes(problem, op_table(), fit);
 }
 
 Info inspect(const InfoOptions& options) {
@@ -325,7 +327,7 @@ Info inspect(const InfoOptions& options) {
   for (const std::string& note : *chosen.notes) warn(fmt::format("{}: {}", options.model, note));
   info.cost = cost_of(info.network.graph);
   info.precision = choose_precision(options.precision);
-  info.peak_bytes = peak_bytes_of(info.network, options, info.precision);
+  info.peak_bytes = peak_bytes_of(info.network, options, info.size, info.precision);
   return info;
 }
 
@@ -351,8 +353,7 @@ void print_text(const Info& info) {
   fmt::print("parameters   {}\n", cost.parameters);
   fmt::print("arithmetic   {:.3f} GFLOP forward, {:.3f} forward and backward\n", cost.forward_flops / 1e9,
              cost.training_flops / 1e9);
-  fmt::print("peak memory  {:.1f} MiB, fitting in {}\n", static_cast<double>(info.peak_bytes) / (1 << 20),
-             name_of(info.precision));
+  fmt::print("peak memory  {}, fitting in {}\n", size_text(info.peak_bytes), name_of(info.precision));
 }
 
 void print_json(const Info& info) {

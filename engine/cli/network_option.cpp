@@ -36,18 +36,9 @@ ChosenNetwork choose_network(const std::string& model, const std::string& output
   }
   chosen.fixed = fixed_sides(file);
   // The notes live as long as what fills them.
-  chosen.make = [make = network_of(file, output, *chosen.notes), notes = chosen.notes](int64_t height, int64_t width) {
-    return make(height, width);
-  };
+  chosen.make = [make = network_of(file, op_table(), output, chosen.notes.get()), notes = chosen.notes](
+                    int64_t height, int64_t width) { return make(height, width); };
   return chosen;
-}
-
-NetworkFactory network_of(const OnnxFile& file, const std::string& output, std::vector<std::string>& notes) {
-  return [file, output, &notes](int64_t height, int64_t width) {
-    ImportedModel imported = file.bind(op_table(), {.height = height, .width = width, .output = output});
-    notes = imported.notes;
-    return std::move(imported.graph);
-  };
 }
 
 FixedSides fixed_sides(const OnnxFile& file) {

@@ -30,8 +30,6 @@ struct BuiltinChannels {
 // output names. Throws Error when it is neither.
 ChosenNetwork choose_network(const std::string& model, const std::string& output, const BuiltinChannels& channels);
 
-// What makes the network of a file; what the importer has to say goes to `notes`, for the size made last.
-NetworkFactory network_of(const OnnxFile& file, const std::string& output, std::vector<std::string>& notes);
 // Throws Error as image_input() does.
 FixedSides fixed_sides(const OnnxFile& file);
 

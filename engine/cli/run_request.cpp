@@ -32,6 +32,7 @@ void check_files(const RunRequest& request, const FitArguments& arguments) {
   const std::vector<NamedFile> outputs{{"--output", request.output},
                                        {"--history", arguments.history},
                                        {"--save-network", arguments.save_network},
+                                       {"--network-input", arguments.save_input},
                                        {"--report", request.report},
                                        {"--profile", arguments.profile}};
   std::vector<NamedFile> inputs{{"input", request.what.original}, {"input", request.input}};

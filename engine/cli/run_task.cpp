@@ -170,6 +170,11 @@ ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& 
     fail("{}; {} holds the filter's result", error.what(), request.output);
   }
   const bool replaced = first && session.is_ahead();
+  if (!first && !session.begun()) {
+    progress.finish();
+    progress.say("stopped before the first iteration: nothing is written");
+    return exit_code_of(interrupt.signal());
+  }
   if (request.final_only && interrupt.signal() != 0) return exit_code_of(interrupt.signal());
   Outcome outcome = first && !replaced ? session.leave(std::move(*first)) : session.finish(progress, interrupt);
   if (leaves_nothing(request, outcome)) return exit_code_of(interrupt.signal());

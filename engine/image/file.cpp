@@ -10,6 +10,8 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <limits>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <system_error>
@@ -230,14 +232,46 @@ std::string output_name(const std::string& path) {
   return descriptor_of(path) == STDOUT_FILENO ? std::string("-") : path;
 }
 
-std::vector<uint8_t> read_file(const std::string& path, std::size_t max_bytes) {
-  const bool standard = path == "-";
-  const std::string name = standard ? "standard input" : path;
-  const Descriptor file(standard ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0) {
-    if (errno == ENOENT) fail("{}: no such file", name);
-    fail("{}: cannot open: {}", name, reason(errno));
+namespace {
+
+int open_to_read(const std::string& path, const std::string& name) {
+  const int fd = path == "-" ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd >= 0) return fd;
+  if (errno == ENOENT) fail("{}: no such file", name);
+  fail("{}: cannot open: {}", name, reason(errno));
+}
+
+void read_at(int fd, const std::string& path, uint64_t at, std::span<uint8_t> into) {
+  while (!into.empty()) {
+    const ssize_t count = ::pread(fd, into.data(), into.size(), static_cast<off_t>(at));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail("{}: cannot read: {}", path, reason(errno));
+    if (count == 0) fail("{}: became shorter while it was read", path);
+    at += static_cast<uint64_t>(count);
+    into = into.subspan(static_cast<std::size_t>(count));
   }
+}
+
+}  // namespace
+
+ReadableFile open_file(const std::string& path) {
+  const auto file = std::make_shared<const Descriptor>(open_to_read(path, path));
+  struct stat status {};
+  if (::fstat(file->get(), &status) == 0 && S_ISREG(status.st_mode)) {
+    return {.size = static_cast<uint64_t>(status.st_size),
+            .read = [file, path](uint64_t at, std::span<uint8_t> into) { read_at(file->get(), path, at, into); }};
+  }
+  const auto bytes =
+      std::make_shared<const std::vector<uint8_t>>(read_file(path, std::numeric_limits<std::size_t>::max()));
+  return {.size = bytes->size(), .read = [bytes, path](uint64_t at, std::span<uint8_t> into) {
+            if (at + into.size() > bytes->size()) fail("{}: has no {} bytes at {}", path, into.size(), at);
+            std::copy_n(bytes->begin() + static_cast<std::ptrdiff_t>(at), into.size(), into.begin());
+          }};
+}
+
+std::vector<uint8_t> read_file(const std::string& path, std::size_t max_bytes) {
+  const std::string name = path == "-" ? "standard input" : path;
+  const Descriptor file(open_to_read(path, name));
   struct stat status {};
   if (::fstat(file.get(), &status) == 0 && S_ISDIR(status.st_mode)) fail("{}: is a folder, not a file", name);
   std::vector<uint8_t> bytes;
@@ -275,20 +309,29 @@ std::vector<uint8_t> read_beginning(const std::string& path, std::size_t most) {
 }
 
 void write_file_atomically(const std::string& path, std::span<const uint8_t> bytes, bool overwrite) {
-  if (path == "-") return write_to(STDOUT_FILENO, "standard output", bytes);
+  write_file_atomically(
+      path, [&](const WriteBytes& write) { write(bytes); }, overwrite);
+}
+
+void write_file_atomically(const std::string& path, const std::function<void(const WriteBytes& write)>& produce,
+                           bool overwrite) {
+  const auto write_all_to = [&](int descriptor, const std::string& name) {
+    produce([&](std::span<const uint8_t> bytes) { write_to(descriptor, name, bytes); });
+  };
+  if (path == "-") return write_all_to(STDOUT_FILENO, "standard output");
   const Target target = look_at(path, overwrite);
-  if (target.stream) return write_to(*target.stream, path, bytes);
+  if (target.stream) return write_all_to(*target.stream, path);
   if (target.special) {
     const Descriptor file(::open(target.path.c_str(), O_WRONLY | O_CLOEXEC));
     if (file.get() < 0) fail("{}: cannot open: {}", path, reason(errno));
-    return write_to(file.get(), path, bytes);
+    return write_all_to(file.get(), path);
   }
   int fd = open_unnamed(target);
   const bool unnamed = fd >= 0;
   TemporaryFile temporary(unnamed ? fs::path() : create_beside(target, path, fd));
   Descriptor file(fd);
   keep_mode(target, fd);
-  write_to(fd, path, bytes);
+  write_all_to(fd, path);
   if (::fsync(fd) != 0) fail_to_write(path, "cannot write", errno);
   // Where nothing is to be replaced, there is no moment with another name.
   if (unnamed && !target.exists && give_name(fd, target.path)) return sync_folder(target.path);

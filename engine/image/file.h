@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,6 +35,15 @@ std::string output_name(const std::string& path);
 // Throws Error when the file is missing, a folder, empty, unreadable or larger than max_bytes.
 std::vector<uint8_t> read_file(const std::string& path, std::size_t max_bytes = kMaxFileBytes);
 
+// A file that is read here and there, as long as there is a copy of read(). Bytes that are not there, or can't be read,
+// throw Error. A pipe is read as a whole at once.
+struct ReadableFile {
+  uint64_t size = 0;
+  std::function<void(uint64_t at, std::span<uint8_t> into)> read;
+};
+// Throws Error as read_file() does.
+ReadableFile open_file(const std::string& path);
+
 // The first bytes of a file, at most so many; fewer where it has no more, none where it can't be read.
 std::vector<uint8_t> read_beginning(const std::string& path, std::size_t most);
 
@@ -42,6 +52,10 @@ std::vector<uint8_t> read_beginning(const std::string& path, std::size_t most);
 // replaced only with `overwrite`, and its mode is kept. Devices, pipes and streams are written to directly; a symbolic
 // link's target is replaced, not the link. Throws Error, and NoSpace where that is the reason.
 void write_file_atomically(const std::string& path, std::span<const uint8_t> bytes, bool overwrite);
+// The same of what is too large to be held at once: `produce` gives its bytes to `write`, piece by piece.
+using WriteBytes = std::function<void(std::span<const uint8_t>)>;
+void write_file_atomically(const std::string& path, const std::function<void(const WriteBytes& write)>& produce,
+                           bool overwrite);
 
 // Writes all of the bytes to a descriptor, however often it takes less than it is given. Throws Error, with the name.
 void write_to(int descriptor, const std::string& name, std::span<const uint8_t> bytes);

@@ -27,39 +27,45 @@ std::unique_ptr<StoppingRule> rule_of(const Task& task, StoppingOptions options)
 
 }  // namespace
 
-FitOptions fit_options_of(const Problem& problem, const RestoreOptions& options, int index) {
-  FitOptions result = share_of(options, index);
-  int64_t state = problem.graph.shape(problem.image).elements();
-  for (const ValueId id : problem.graph.parameters()) state += 3 * problem.graph.shape(id).elements();  // and moments
-  constexpr int64_t kStates = 5;
-  result.memory_besides += static_cast<std::size_t>(kStates * state) * sizeof(float);
-  return result;
-}
-
-FitRun::FitRun(const Task& task, const Problem& problem, const OpTable& table, const RestoreOptions& options, int index)
+FitRun::FitRun(const Task& task, Problem problem, const OpTable& table, const RestoreOptions& options, int index)
     : task_(task),
       options_(options),
       index_(index),
-      fit_(problem, table, fit_options_of(problem, options, index)),
-      guard_(fit_, is_unknown(problem, options)),
-      rule_(rule_of(task, options.stopping)),
       fitted_before_(is_fitted(problem)),
       finds_rate_(is_unknown(problem, options)),
+      fit_(std::move(problem), table, share_of(options, index)),
+      rule_(rule_of(task, options.stopping)),
       first_rate_(options.fit.adam.learning_rate) {}
 
-void FitRun::choose_rate() {
+std::size_t FitRun::bytes_besides(const Problem& problem, const RestoreOptions& options) {
+  const Graph& graph = problem.graph;
+  std::vector<ValueId> trained;
+  if (options.fit.optimize_network) trained = graph.parameters();
+  if (options.fit.optimize_input) trained.push_back(problem.input);
+  int64_t all = 0;
+  for (const ValueId id : trained) all += graph.shape(id).elements();
+  const int64_t image = graph.shape(problem.image).elements();
+  constexpr int64_t kAverages = 4;  // the rule's, and copies of that and of the fit's
+  return CollapseGuard::bytes(all, image) + static_cast<std::size_t>(kAverages * image) * sizeof(float);
+}
+
+bool FitRun::find_rate(const std::function<bool(int64_t)>& on_iteration) {
+  if (!finds_rate_ || rate_known_) return true;
   const double highest = first_rate_;
-  const FirstRate found = find_first_rate(fit_, highest);
-  first_rate_ = found.rate;
+  const std::optional<FirstRate> found = find_first_rate(fit_, highest, on_iteration);
+  if (!found) return false;
+  rate_known_ = true;
+  first_rate_ = found->rate;
   if (first_rate_ < highest) {
     rate_note_ =
         fmt::format("learning rate {:.3g}: a higher one makes this network worse, as {} iterations of trial say",
-                    first_rate_, found.iterations);
+                    first_rate_, found->iterations);
   }
+  return true;
 }
 
 double FitRun::rate() const {
-  double rate = first_rate_ * guard_.rate_factor();
+  double rate = first_rate_ * guard_->rate_factor();
   if (first_rate_ < options_.fit.adam.learning_rate) rate = warmed_up(rate, iteration_);
   if (options_.schedule == Schedule::constant) return rate;
   const double done = static_cast<double>(iteration_ - 1) / static_cast<double>(options_.iterations);
@@ -67,7 +73,7 @@ double FitRun::rate() const {
 }
 
 RestoreStep FitRun::step(std::vector<TimedPart>* parts) {
-  if (finds_rate_ && iteration_ == 0) choose_rate();
+  if (!guard_) guard_.emplace(fit_, finds_rate_);
   ++iteration_;
   fit_.set_learning_rate(rate());
   RestoreStep step;
@@ -82,7 +88,7 @@ RestoreStep FitRun::step(std::vector<TimedPart>* parts) {
     step.psnr_original = pixel_psnr(fit_.image(), *options_.original);
     step.psnr_original_average = pixel_psnr(fit_.average().data(), *options_.original);
   }
-  const CollapseGuard::Verdict health = guard_.observe(fit_, step.loss, step.psnr_degraded);
+  const CollapseGuard::Verdict health = guard_->observe(fit_, step.loss, step.psnr_degraded);
   if (health == CollapseGuard::Verdict::well) {
     const StoppingVerdict verdict = rule_->observe({.iteration = iteration_,
                                                     .loss = step.loss,
@@ -118,27 +124,27 @@ void FitRun::react_to_collapse(CollapseGuard::Verdict verdict, RestoreStep& step
 // What was well and then came apart has been taken back; what never was has nothing to show.
 void FitRun::check_end(double loss) const {
   const auto is_finite = [](float value) { return std::isfinite(value); };
+  const Plan& plan = fit_.plan();
   constexpr const char* kHelp =
       "try a lower --learning-rate; where that does not help, a gradient of the network itself is no finite number: "
       "look "
       "for a division by 0, or a root or a logarithm of it";
-  if (!std::isfinite(loss) && !guard_.has_been_well()) {
+  if (!std::isfinite(loss) && !guard_->has_been_well()) {
     fail("the fit diverged: at its end, in iteration {}, the loss is {}; {}", iteration_,
          std::isnan(loss) ? "no number" : "infinite", kHelp);
   }
   // Too short a fit tells nothing, and one that began at its end has nothing to win.
   constexpr int64_t kTells = 50;
   constexpr double kWorse = 2;
-  if (!fitted_before_ && iteration_ >= kTells && guard_.recent_loss() > kWorse * guard_.first_loss()) {
+  if (!fitted_before_ && iteration_ >= kTells && guard_->recent_loss() > kWorse * guard_->first_loss()) {
     fail(
         "the fit ended worse than it began: the loss was {:.3g} and is {:.3g}; try a lower --learning-rate than {:.3g}",
-        guard_.first_loss(), guard_.recent_loss(), first_rate_);
+        guard_->first_loss(), guard_->recent_loss(), first_rate_);
   }
-  for (std::size_t i = 0; const std::vector<float>& values : fit_.weights()) {
-    const std::string& name = fit_.plan().graph().value(fit_.parameters()[i++]).name;
-    if (!std::all_of(values.begin(), values.end(), is_finite)) {
+  for (const ValueId id : fit_.parameters()) {
+    if (!std::all_of(plan.data(id), plan.data(id) + plan.padded_elements(id), is_finite)) {
       fail("the fit diverged: at its end, after iteration {}, '{}' holds numbers that are not finite; {}", iteration_,
-           name, kHelp);
+           plan.graph().value(id).name, kHelp);
     }
   }
   if (!std::all_of(best().begin(), best().end(), is_finite)) {
@@ -148,23 +154,26 @@ void FitRun::check_end(double loss) const {
 
 void FitRun::save(Archive& archive) {
   archive.put("iteration", iteration_);
+  if (!begun()) return;
   archive.put("stopped", int64_t{stopped_});
   archive.put("best", best_);
   archive.put("first_rate", first_rate_);
   fit_.save(archive);
   rule_->save(archive);
-  guard_.save(archive);
+  guard_->save(archive);
 }
 
 void FitRun::load(const Archive& archive) {
-  iteration_ = archive.integer("iteration", 1, options_.iterations);
+  iteration_ = archive.integer("iteration", 0, options_.iterations);
+  if (!begun()) return;
   stopped_ = archive.integer("stopped") != 0;
-  const std::vector<float>& best = archive.floats("best");
-  best_ = best.empty() ? best : archive.floats("best", fit_.average().size());
+  best_ = archive.floats("best");
+  if (!best_.empty()) best_ = archive.floats("best", fit_.average().size());
+  rate_known_ = true;
   first_rate_ = archive.number("first_rate");
   fit_.load(archive);
   rule_->load(archive);
-  guard_.load(archive);
+  guard_.emplace(fit_, finds_rate_).load(archive, fit_);
 }
 
 }  // namespace hourglass

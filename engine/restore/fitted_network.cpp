@@ -23,20 +23,6 @@ std::shared_ptr<const HostTensor> tensor_of(const std::vector<float>& values, co
                                             std::vector<double>(values.begin(), values.end()));
 }
 
-void give_values(Graph& graph, const FittedWeights& weights) {
-  const std::vector<ValueId> parameters = graph.parameters();
-  if (parameters.size() != weights.parameters.size()) {
-    fail("{} sets of weights were given for a network with {}", weights.parameters.size(), parameters.size());
-  }
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    Value& value = graph.value(parameters[i]);
-    value.data = tensor_of(weights.parameters[i], value);
-    value.init = {};
-  }
-  Value& input = graph.value(graph.inputs.at(0));
-  input.data = tensor_of(weights.input, input);
-}
-
 std::vector<float> read_output(const Plan& plan, ValueId id) {
   const float* values = plan.output(id);
   return {values, values + plan.graph().shape(id).elements()};
@@ -63,10 +49,29 @@ void use_statistics(GraphBuilder& builder, const OpTable& table, Node& node, con
 
 }  // namespace
 
+void give_values(Graph& graph, const std::vector<std::vector<float>>& values) {
+  const std::vector<ValueId> parameters = graph.parameters();
+  if (parameters.size() != values.size()) {
+    fail("{} sets of weights were given for a network with {}", values.size(), parameters.size());
+  }
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    Value& value = graph.value(parameters[i]);
+    value.data = tensor_of(values[i], value);
+    value.init = {};
+  }
+}
+
+Array network_input(const Graph& fitted) {
+  const Value& input = fitted.value(fitted.inputs.at(0));
+  return {.shape = input.type.shape.dims(), .values = {input.data->values.begin(), input.data->values.end()}};
+}
+
 FittedWeights fitted_weights(const Fit& fit) { return {.input = fit.input(), .parameters = fit.weights()}; }
 
 FittedNetwork fitted_network(Graph network, const FittedWeights& weights, const OpTable& table, int threads) {
-  give_values(network, weights);
+  give_values(network, weights.parameters);
+  Value& input = network.value(network.inputs.at(0));
+  input.data = tensor_of(weights.input, input);
   const ValueId image = network.outputs.at(0);
   std::vector<std::size_t> normalizations;
   for (std::size_t n = 0; n < network.nodes.size(); ++n) {

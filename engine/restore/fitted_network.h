@@ -7,6 +7,7 @@
 
 #include <vector>
 
+#include "engine/image/npy.h"
 #include "engine/train/fit.h"
 #include "graph/graph.h"
 
@@ -20,6 +21,10 @@ struct FittedWeights {
 
 FittedWeights fitted_weights(const Fit& fit);
 
+// Sets the initial values of the graph's parameters, row-major and in the order of Graph::parameters(). Throws Error
+// where they don't fit, or are no finite numbers.
+void give_values(Graph& graph, const std::vector<std::vector<float>>& parameters);
+
 struct FittedNetwork {
   // The network with these values, its input's default value being z. BatchNormalization, which takes the statistics
   // of the batch while it is fitted, takes those of z instead (its inference mode), for export: no plan can be made of
@@ -31,5 +36,8 @@ struct FittedNetwork {
 // network: as fitted, with one input and one output, the image. threads: 0 for all. Throws Error where the values don't
 // fit the network, or are no finite numbers.
 FittedNetwork fitted_network(Graph network, const FittedWeights& weights, const OpTable& table, int threads);
+
+// The value of a fitted network's input: z, of its shape [1, C, H, W].
+Array network_input(const Graph& fitted);
 
 }  // namespace hourglass

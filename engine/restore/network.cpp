@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "graph/error.h"
+#include "graph/onnx_import.h"
 
 namespace hourglass {
 namespace {
@@ -178,6 +179,15 @@ class Search {
 };
 
 }  // namespace
+
+NetworkFactory network_of(const OnnxFile& file, const OpTable& table, const std::string& output,
+                          std::vector<std::string>* notes) {
+  return [file, &table, output, notes](int64_t height, int64_t width) {
+    ImportedModel imported = file.bind(table, {.height = height, .width = width, .output = output});
+    if (notes != nullptr) *notes = std::move(imported.notes);
+    return std::move(imported.graph);
+  };
+}
 
 Network bind_network(const NetworkFactory& make, const OpTable& table, int64_t height, int64_t width,
                      const FixedSides& fixed) {

@@ -19,8 +19,16 @@
 
 namespace hourglass {
 
+class OnnxFile;
+
 // Makes the network's graph for an input of that size; throws Error when the size does not suit it.
 using NetworkFactory = std::function<Graph(int64_t height, int64_t width)>;
+
+// Of an ONNX file, with the weights that it brings, and of one of its outputs where there are several. What the
+// importer has to say of the size made last goes to *notes, where they are wanted. The table and the notes must outlive
+// it.
+NetworkFactory network_of(const OnnxFile& file, const OpTable& table, const std::string& output = {},
+                          std::vector<std::string>* notes = nullptr);
 
 // The sides of the input that a file fixes; 0: any.
 struct FixedSides {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/restore/fitted_network.h"
 #include "engine/restore/lesson.h"
 #include "graph/error.h"
 
@@ -53,15 +54,7 @@ double Pretraining::step() {
 Graph Pretraining::network() const {
   constexpr int64_t kSide = 4 * kMapMultiple;  // any: the file leaves it open
   Graph graph = make_(kSide, kSide);
-  const std::vector<std::vector<float>> weights = fit_->averaged_weights();
-  const std::vector<ValueId> parameters = graph.parameters();
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    Value& value = graph.value(parameters[i]);
-    HostTensor tensor(DType::f32, value.type.shape);
-    std::copy(weights[i].begin(), weights[i].end(), tensor.values.begin());
-    value.init = {};
-    value.data = std::make_shared<const HostTensor>(std::move(tensor));
-  }
+  give_values(graph, fit_->averaged_weights());
   return graph;
 }
 

@@ -10,6 +10,7 @@
 #include "engine/runtime/placement.h"
 #include "graph/error.h"
 #include "graph/passes.h"
+#include "graph/text.h"
 
 namespace hourglass {
 namespace {
@@ -50,6 +51,30 @@ Problem make_problem(const Task& task, Network network, const OpTable& table) {
   return {std::move(network.graph), network.input, network.image, loss};
 }
 
+std::size_t needed_bytes(const Problem& problem, const OpTable& table, const RestoreOptions& options) {
+  const FitOptions share = share_of(options, 0);
+  const auto lanes = static_cast<std::size_t>(lanes_of(options));
+  const std::size_t given = given_bytes(problem.graph, /*parameters=*/false);  // the lanes share it
+  const std::size_t of_run =
+      Fit::planned_bytes(problem, table, share) - given + FitRun::bytes_besides(problem, options);
+  // Its threads', and what is planned at the same time.
+  constexpr std::size_t kOfLane = std::size_t{16} << 20;
+  // Where other runs are to begin, the initial values stay.
+  const bool keeps_values = options.runs > lanes_of(options);
+  return lanes * of_run + (lanes - 1) * kOfLane + given_bytes(problem.graph, keeps_values) + options.fit.memory_besides;
+}
+
+void check_memory(const Problem& problem, const OpTable& table, const RestoreOptions& options) {
+  const std::size_t limit = options.fit.memory_limit;
+  if (limit == 0) return;
+  const std::size_t needed = needed_bytes(problem, table, options);
+  if (needed <= limit) return;
+  const int lanes = lanes_of(options);
+  fail("the fit needs {}{}, the limit is {}: take {}a smaller network, bf16 where the CPU has it, or a smaller image",
+       size_text(needed), lanes > 1 ? fmt::format(" for {} runs at once", lanes) : "", size_text(limit),
+       lanes > 1 ? "fewer runs at once, " : "");
+}
+
 Restoration::Restoration(const Task& task, Network network, const OpTable& table, const RestoreOptions& options)
     : task_(task), table_(table), options_(options), start_(std::chrono::steady_clock::now()) {
   const Image& sought = task.baseline();
@@ -62,8 +87,7 @@ Restoration::Restoration(const Task& task, Network network, const OpTable& table
   sum_.assign(sought.pixels.size(), 0.0F);
 
   const int lanes = lanes_of(options), threads = share_of(options, 0).threads;
-  // A fit that does not fit is refused before anything is begun.
-  if (options.fit.memory_limit > 0) Fit::planned_bytes(*problem_, table, fit_options_of(*problem_, options, 0));
+  check_memory(*problem_, table, options);  // before anything is begun
   lanes_.resize(static_cast<std::size_t>(lanes));
   if (lanes == 1) return;
   for (Lane& lane : lanes_) lane.worker = std::make_unique<Worker>();
@@ -98,23 +122,45 @@ void Restoration::in_lanes(const std::function<void(std::size_t)>& work) {
   if (error) std::rethrow_exception(error);
 }
 
-void Restoration::begin_run(Lane& lane, int index) {
-  lane.run.reset();  // its memory, before the next one's is asked for
-  lane.run = std::make_unique<FitRun>(task_, *problem_, table_, options_, index);
+void Restoration::begin_runs(const Begins& indices) {
+  std::vector<std::optional<Problem>> problems(lanes_.size());
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    if (indices[i]) problems[i] = *problem_;
+  }
+  if (begun_ == options_.runs) {
+    for (const ValueId id : problem_->graph.parameters()) problem_->graph.value(id).data.reset();
+  }
+  in_lanes([&](std::size_t i) {
+    if (!indices[i]) return;
+    lanes_[i].run.reset();  // its memory, before the next one's is asked for
+    lanes_[i].run = std::make_unique<FitRun>(task_, std::move(*problems[i]), table_, options_, *indices[i]);
+  });
 }
 
-std::vector<RestoreStep> Restoration::round(std::vector<TimedPart>* parts) {
+bool Restoration::find_rates(const OnTrial& on_trial) {
+  std::vector<char> found(lanes_.size(), 1);
+  in_lanes([&](std::size_t i) {
+    FitRun* run = lanes_[i].run.get();
+    if (run == nullptr || run->begun()) return;
+    found[i] =
+        run->find_rate([&](int64_t iterations) { return on_trial == nullptr || on_trial(run->index(), iterations); });
+  });
+  return std::all_of(found.begin(), found.end(), [](char one) { return one != 0; });
+}
+
+std::vector<RestoreStep> Restoration::round(std::vector<TimedPart>* parts, const OnTrial& on_trial) {
   if (total_ == 0) start_ = std::chrono::steady_clock::now();
   // A lane whose run has ended takes the next one, and rests when there is none.
-  std::vector<std::optional<int>> next(lanes_.size());
+  Begins next(lanes_.size());
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     const bool is_free = !lanes_[i].run || lanes_[i].run->done();
     if (is_free && begun_ < options_.runs) next[i] = begun_++;
   }
+  begin_runs(next);
+  if (!find_rates(on_trial)) return {};
   std::vector<std::optional<RestoreStep>> made(lanes_.size());
   in_lanes([&](std::size_t i) {
     Lane& lane = lanes_[i];
-    if (next[i]) begin_run(lane, *next[i]);
     if (lane.run && !lane.run->done()) made[i] = lane.run->step(i == 0 ? parts : nullptr);
   });
   std::vector<RestoreStep> steps;
@@ -138,7 +184,7 @@ Image Restoration::average() const {
   int count = ended_;
   if (count == 0) {
     for (const Lane& lane : lanes_) {
-      if (!lane.run) continue;
+      if (!lane.run || !lane.run->begun()) continue;
       for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += lane.run->best()[k];
       ++count;
     }
@@ -207,6 +253,7 @@ void Restoration::save(Archive& archive) {
 }
 
 void Restoration::load(const Archive& archive) {
+  if (begun_ > 0) fail("a run has begun already: another one can't be taken up in its place");
   if (archive.text("network_sha256") != network_sha256_) {
     fail("its network is another one: take the topology with which the run began");
   }
@@ -221,11 +268,14 @@ void Restoration::load(const Archive& archive) {
   sum_ = archive.floats("sum", sum_.size());
   total_ = archive.integer("total", 1, begun_ * options_.iterations);
   stopped_early_ = archive.integer("stopped_early") != 0;
+  Begins indices(lanes_.size());
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    const std::string index = name_of_lane(i) + "/index";
+    if (archive.has(index)) indices[i] = static_cast<int>(archive.integer(index, 0, begun_ - 1));
+  }
+  begin_runs(indices);
   in_lanes([&](std::size_t i) {
-    const Archive run = archive.part(name_of_lane(i));
-    if (!run.has("index")) return;
-    begin_run(lanes_[i], static_cast<int>(run.integer("index", 0, begun_ - 1)));
-    lanes_[i].run->load(run);
+    if (indices[i]) lanes_[i].run->load(archive.part(name_of_lane(i)));
   });
   const auto under_way =
       std::count_if(lanes_.begin(), lanes_.end(), [](const Lane& lane) { return lane.run && !lane.run->done(); });

@@ -29,6 +29,12 @@ namespace hourglass {
 // The network, bound to the task's baseline, with the task's energy behind it: what each run fits.
 Problem make_problem(const Task& task, Network network, const OpTable& table);
 
+// Bytes that a restoration with these options holds, all of its runs in hand and FitOptions::memory_besides included.
+// Plans, but allocates nothing.
+std::size_t needed_bytes(const Problem& problem, const OpTable& table, const RestoreOptions& options);
+// Throws Error where that is more than FitOptions::memory_limit, if there is one.
+void check_memory(const Problem& problem, const OpTable& table, const RestoreOptions& options);
+
 class Restoration {
  public:
   // The network is bound to the task's baseline. Task and table must outlive this. Throws Error when the network does
@@ -41,11 +47,16 @@ class Restoration {
   [[nodiscard]] bool done() const { return ended_ == options_.runs; }
   // One iteration of each run in hand, in their order. Throws Error when a fit diverges before there is anything to
   // keep. `parts`, where it is given, becomes what the first of the iterations consisted of, and when each part ran.
-  std::vector<RestoreStep> round(std::vector<TimedPart>* parts = nullptr);
+  // A run that begins with a trial of learning rates has it here: on_trial() hears, of each run, how many iterations it
+  // has taken so far, in the thread of the run's lane; where it returns false, there is no iteration, and the next
+  // round() begins with the trial again.
+  using OnTrial = std::function<bool(int run, int64_t iterations)>;
+  std::vector<RestoreStep> round(std::vector<TimedPart>* parts = nullptr, const OnTrial& on_trial = {});
   [[nodiscard]] int runs_ended() const { return ended_; }
   // How many iterations there can still be, over all runs.
   [[nodiscard]] int64_t iterations_left() const;
-  // Of the first run in hand. There is one after the first round(); a run that has ended stays until the next round.
+  // Of the first run in hand. There is one after the first round(), whose trial may have been all of it; a run that has
+  // ended stays until the next round.
   [[nodiscard]] const FitRun& first() const { return *lanes_.front().run; }
 
   // Since the first iteration began, pauses not counted.
@@ -64,9 +75,10 @@ class Restoration {
   // The same without an image, at once: for who has another.
   [[nodiscard]] RestoreResult summary() const;
 
-  // Everything that a Restoration of the same task, network and options needs to go on as if nothing had happened.
+  // Everything that a Restoration of the same task, network and options needs to go on as if nothing had happened. The
+  // archive must be written before the next round().
   void save(Archive& archive);
-  // Throws Error when the archive is of another network or another task.
+  // Before the first round(). Throws Error when the archive is of another network or another task.
   void load(const Archive& archive);
   // SHA-256 of the network as it is bound to this size, values included.
   [[nodiscard]] const std::string& network_sha256() const { return network_sha256_; }
@@ -78,7 +90,12 @@ class Restoration {
   };
   // Does work(lane's number) in each lane's own thread, all at the same time.
   void in_lanes(const std::function<void(std::size_t)>& work);
-  void begin_run(Lane& lane, int index);
+  // The runs that the lanes are to begin, and none for some; each takes a copy of the problem, and where they are the
+  // last ones, its initial values.
+  using Begins = std::vector<std::optional<int>>;
+  void begin_runs(const Begins& indices);
+  // Of the runs in hand that have just begun; false where on_trial() ended a trial.
+  bool find_rates(const OnTrial& on_trial);
   [[nodiscard]] RestoreResult finished(RestoreResult result, Image average, const Advance& advance) const;
 
   const Task& task_;

@@ -20,10 +20,7 @@ FitOptions share_of(const RestoreOptions& options, int run) {
   FitOptions share = options.fit;
   share.seed += static_cast<uint64_t>(run);
   share.threads = std::max(1, threads_of(options) / lanes);
-  share.memory_limit /= static_cast<std::size_t>(lanes);
-  constexpr std::size_t kOfLane = std::size_t{16} << 20;  // its threads', and what is planned at the same time
-  share.memory_besides =
-      (share.memory_besides + static_cast<std::size_t>(lanes - 1) * kOfLane) / static_cast<std::size_t>(lanes);
+  share.memory_limit = share.memory_besides = 0;
   return share;
 }
 

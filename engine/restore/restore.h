@@ -33,7 +33,7 @@ struct RestoreOptions {
   bool find_rate = false;
   Schedule schedule = Schedule::cosine;
   int runs = 1;       // independent fits, with seeds fit.seed, fit.seed + 1, ...; their results are averaged
-  int at_once = 1;    // so many of them side by side, dividing fit.threads and fit.memory_limit; best_split() finds it
+  int at_once = 1;    // so many of them side by side, dividing fit.threads; best_split() finds it
   int bit_depth = 8;  // of the file that the result is meant for: 8 or 16
   StoppingOptions stopping = {.kind = StoppingKind::automatic};
   std::optional<Image> original;  // known in experiments: its PSNR is reported on the way
@@ -41,7 +41,7 @@ struct RestoreOptions {
 };
 
 // Bytes that the program holds at most besides its fits, for an image of so many pixels: what
-// FitOptions::memory_besides is there for.
+// FitOptions::memory_besides is there for. needed_bytes() (restoration.h) counts it once, however many fits there are.
 constexpr std::size_t memory_besides_fits(int64_t pixels) {
   return (std::size_t{47} << 20) + static_cast<std::size_t>(pixels) * 130;
 }
@@ -52,8 +52,8 @@ int lanes_of(const RestoreOptions& options);
 int threads_of(const RestoreOptions& options);
 // So many, or all CPUs for 0.
 int threads_of(int threads);
-// What one run is fitted with, `run` counting from 0: a seed of its own, and a lane's share of the threads and the
-// memory.
+// What one run is fitted with, `run` counting from 0: a seed of its own, and a lane's share of the threads. The memory
+// has been looked at for all of them together (check_memory(), restoration.h).
 FitOptions share_of(const RestoreOptions& options, int run);
 
 // One iteration. PSNRs in dB over all channels, of the iterate and of the run's exponential average, both before the

@@ -25,6 +25,8 @@ void check_precision(Precision precision) {
 CompiledTraining compile_training(const TrainingGraph& training, const OpTable& table, const CompileOptions& options) {
   check_precision(options.precision);
   Graph graph = training.graph;
+  // Whoever trains writes the initial values; the plan keeps none.
+  for (const ValueId id : graph.parameters()) graph.value(id).data.reset();
   graph.outputs = {training.image, training.loss};
   fuse(graph, table);
   graph.outputs = {training.image};

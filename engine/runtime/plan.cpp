@@ -430,6 +430,9 @@ kernels::View Plan::view(ValueId id) const { return kernels::view_of(impl_->buff
 int64_t Plan::padded_elements(ValueId id) const {
   return static_cast<int64_t>(impl_->buffer_of(id).bytes / size_of(impl_->graph_.type(id).dtype));
 }
+bool Plan::is_row_major(ValueId id) const {
+  return same_place(impl_->buffer_of(id).desc, kernels::plain(impl_->graph_.type(id)));
+}
 void* Plan::bf16_copy(ValueId parameter) const { return impl_->bf16_copy(parameter); }
 const float* Plan::output(ValueId id) const { return reinterpret_cast<const float*>(impl_->output_buffer(id).address); }
 const Graph& Plan::graph() const { return impl_->graph_; }

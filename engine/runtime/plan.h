@@ -38,8 +38,8 @@ struct PlanOptions {
   std::vector<std::pair<ValueId, ValueId>> output_like = {};
   // Whoever runs the plan keeps what it reads of its f32 parameters in bf16, at bf16_copy(): a Cast of one is no step.
   bool given_bf16_copies = false;
-  // false: a plan on paper, which holds no memory. It answers steps(), view(), padded_elements(), arena_bytes() and
-  // persistent_bytes(); nothing may be written, read or run.
+  // false: a plan on paper, which holds no memory. It answers steps(), view(), is_row_major(), padded_elements(),
+  // arena_bytes() and persistent_bytes(); nothing may be written, read or run.
   bool allocate = true;
 };
 
@@ -70,6 +70,8 @@ class Plan {
   [[nodiscard]] float* data(ValueId id) const;
   // Elements at data(id), padding included.
   [[nodiscard]] int64_t padded_elements(ValueId id) const;
+  // Whether the elements at data(id) are all there is, in row-major order.
+  [[nodiscard]] bool is_row_major(ValueId id) const;
   // Where each element of an image stands at data(id). Throws Error for a value that does not lie as images do.
   [[nodiscard]] kernels::View view(ValueId id) const;
   // With PlanOptions::given_bf16_copies: where a parameter's values must lie in bf16 before run(), in its layout and

@@ -40,6 +40,11 @@ double sum_of_squares(const float* g, int64_t count) {
 
 }  // namespace
 
+void Adam::reserve(int64_t count) {
+  first_.reserve(static_cast<std::size_t>(count));
+  second_.reserve(static_cast<std::size_t>(count));
+}
+
 void Adam::add(float* parameters, const float* gradients, int64_t count, kernels::BFloat16* copies) {
   for (int64_t begin = 0; begin < count; begin += kChunk) {
     chunks_.push_back({parameters + begin, gradients + begin, copies == nullptr ? nullptr : copies + begin,

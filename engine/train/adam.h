@@ -29,6 +29,8 @@ class Adam {
  public:
   explicit Adam(AdamOptions options) : options_(options) {}
 
+  // Says how many parameters add() will add in all, so that the memory for their moments is asked for once.
+  void reserve(int64_t count);
   // Adds `count` parameters with their gradients and, unless it is null, the place of their copies in bf16, which are
   // written with them. The memory must outlive the optimizer.
   void add(float* parameters, const float* gradients, int64_t count, kernels::BFloat16* copies = nullptr);

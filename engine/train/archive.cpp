@@ -2,7 +2,9 @@
 
 #include <zlib.h>
 
+#include <algorithm>
 #include <cstring>
+#include <memory>
 #include <string_view>
 
 #include "graph/error.h"
@@ -12,105 +14,133 @@ namespace {
 
 // As PNG's: a byte above 127 and both line ends, so that a transfer in text mode shows.
 constexpr std::string_view kSignature = "\x89HGCKPT\r\n";
-constexpr uint32_t kVersion = 3;  // counts what a seed draws, too: that is not in a checkpoint
+constexpr uint32_t kVersion = 4;  // counts what a seed draws, too: that is not in a checkpoint
 constexpr uint32_t kByteOrder = 0x01020304;
 
 struct Header {
   uint32_t version = kVersion;
   uint32_t byte_order = kByteOrder;
   uint64_t payload_bytes = 0;
-  uint64_t crc = 0;
 };
-static_assert(sizeof(Header) == 24);
-
-uint64_t crc_of(std::span<const uint8_t> bytes) { return crc32_z(crc32_z(0, nullptr, 0), bytes.data(), bytes.size()); }
-
-class Writer {
- public:
-  explicit Writer(std::vector<uint8_t>& bytes) : bytes_(bytes) {}
-  template <typename T>
-  void value(const T& value) {
-    raw(&value, sizeof value);
-  }
-  template <typename Sequence>
-  void sequence(const Sequence& items) {
-    value(static_cast<uint64_t>(items.size()));
-    raw(items.data(), items.size() * sizeof items[0]);
-  }
-
- private:
-  void raw(const void* from, std::size_t count) {
-    if (count == 0) return;
-    const std::size_t at = bytes_.size();
-    bytes_.resize(at + count);
-    std::memcpy(bytes_.data() + at, from, count);
-  }
-  std::vector<uint8_t>& bytes_;
-};
-
-class Reader {
- public:
-  explicit Reader(std::span<const uint8_t> bytes) : bytes_(bytes) {}
-  [[nodiscard]] bool done() const { return bytes_.empty(); }
-  template <typename T>
-  void value(T& value) {
-    raw(&value, sizeof value);
-  }
-  template <typename Sequence>
-  void sequence(Sequence& items) {
-    uint64_t count = 0;
-    value(count);
-    // Before the memory is asked for.
-    if (count > bytes_.size() / sizeof items[0]) overrun();
-    items.resize(static_cast<std::size_t>(count));
-    raw(items.data(), items.size() * sizeof items[0]);
-  }
-
- private:
-  [[noreturn]] static void overrun() { fail("its contents contradict their lengths"); }
-  void raw(void* to, std::size_t count) {
-    if (count > bytes_.size()) overrun();
-    if (count > 0) std::memcpy(to, bytes_.data(), count);
-    bytes_ = bytes_.subspan(count);
-  }
-  std::span<const uint8_t> bytes_;
-};
+static_assert(sizeof(Header) == 16);
+constexpr std::size_t kStart = kSignature.size() + sizeof(Header);
+using Checksum = uint64_t;
 
 template <typename T>
-constexpr bool kIsSequence = !std::is_arithmetic_v<T>;
-
-// That a value takes behind its name and type: a sequence has its length before it.
+std::span<const uint8_t> bytes_of(const T* items, std::size_t count) {
+  return {reinterpret_cast<const uint8_t*>(items), count * sizeof(T)};
+}
 template <typename T>
-std::size_t bytes_of(const T& item) {
-  if constexpr (kIsSequence<T>) {
-    return sizeof(uint64_t) + item.size() * sizeof item[0];
-  } else {
-    return sizeof item;
-  }
-}
-template <typename... T>
-std::size_t bytes_of(const std::variant<T...>& value) {
-  return std::visit([](const auto& item) { return bytes_of(item); }, value);
+std::span<uint8_t> bytes_of(T* items, std::size_t count) {
+  return {reinterpret_cast<uint8_t*>(items), count * sizeof(T)};
 }
 
-// Reads a Variant whose alternative has the index.
-template <typename Variant, std::size_t I = 0>
-Variant read_alternative(Reader& reader, std::size_t index) {
-  if constexpr (I == std::variant_size_v<Variant>) {
-    fail("it holds a value of the unknown type {}", index);
-  } else {
-    if (index != I) return read_alternative<Variant, I + 1>(reader, index);
-    std::variant_alternative_t<I, Variant> value{};
-    if constexpr (kIsSequence<decltype(value)>) {
-      reader.sequence(value);
-    } else {
-      reader.value(value);
-    }
-    return value;
-  }
+// Visits what a value takes behind its name and type, as spans of bytes: a sequence has its length before it.
+template <typename T, typename Visit>
+void put_value(const T& value, const Visit& visit) {
+  visit(bytes_of(&value, 1));
+}
+template <typename Sequence, typename Visit>
+void put_sequence(const Sequence& items, const Visit& visit) {
+  put_value(static_cast<uint64_t>(items.size()), visit);
+  visit(bytes_of(items.data(), items.size()));
+}
+template <typename Visit>
+void put_value(const std::string& text, const Visit& visit) {
+  put_sequence(text, visit);
+}
+template <typename Visit>
+void put_value(const std::vector<double>& numbers, const Visit& visit) {
+  put_sequence(numbers, visit);
+}
+template <typename T, typename Visit>
+void put_value(const Deferred<T>& numbers, const Visit& visit) {
+  if (numbers.there != nullptr) return put_sequence(std::span(numbers.there, numbers.count), visit);
+  const std::vector<T> made = numbers.make();
+  if (made.size() != numbers.count)
+    fail("{} numbers were made of the {} that were promised", made.size(), numbers.count);
+  put_sequence(made, visit);
+}
+
+// How many bytes that are.
+template <typename T>
+uint64_t size_of_value(const T& value) {
+  uint64_t size = 0;
+  put_value(value, [&](std::span<const uint8_t> bytes) { size += bytes.size(); });
+  return size;
+}
+template <typename T>
+uint64_t size_of_value(const Deferred<T>& numbers) {
+  return sizeof(uint64_t) + numbers.count * sizeof(T);
 }
 
 }  // namespace
+
+// Walks over the payload of a block.
+class Archive::Reader {
+ public:
+  Reader(const std::shared_ptr<const ReadAt>& read, uint64_t begin, uint64_t end)
+      : read_(read), at_(begin), end_(end) {}
+  [[nodiscard]] bool done() const { return at_ == end_; }
+
+  template <typename T>
+  void value(T& item) {
+    take(bytes_of(&item, 1));
+  }
+  void value(std::string& text) { sequence(text); }
+  void value(std::vector<double>& numbers) { sequence(numbers); }
+  template <typename T>
+  void value(Deferred<T>& numbers) {
+    numbers.count = length(sizeof(T));
+    numbers.make = [read = read_, at = at_, count = numbers.count] {
+      std::vector<T> made(count);
+      (*read)(at, bytes_of(made.data(), count));
+      return made;
+    };
+    at_ += numbers.count * sizeof(T);
+  }
+  // Reads the alternative of the index.
+  template <std::size_t I = 0>
+  Value alternative(std::size_t index) {
+    if constexpr (I == std::variant_size_v<Value>) {
+      fail("it holds a value of the unknown type {}", index);
+    } else {
+      if (index != I) return alternative<I + 1>(index);
+      std::variant_alternative_t<I, Value> item{};
+      value(item);
+      return item;
+    }
+  }
+
+ private:
+  // Of a sequence, checked before memory for it is asked for.
+  std::size_t length(std::size_t bytes_each) {
+    uint64_t count = 0;
+    value(count);
+    if (count > (end_ - at_) / bytes_each) overrun();
+    return static_cast<std::size_t>(count);
+  }
+  template <typename Sequence>
+  void sequence(Sequence& items) {
+    items.resize(length(sizeof items[0]));
+    take(bytes_of(items.data(), items.size()));
+  }
+  [[noreturn]] static void overrun() { fail("its contents contradict their lengths"); }
+  void take(std::span<uint8_t> into) {
+    if (into.size() > end_ - at_) overrun();
+    if (!into.empty()) (*read_)(at_, into);
+    at_ += into.size();
+  }
+
+  std::shared_ptr<const ReadAt> read_;
+  uint64_t at_, end_;
+};
+
+void Archive::put(const std::string& name, std::vector<float> value) {
+  const std::size_t count = value.size();
+  const auto shared = std::make_shared<const std::vector<float>>(std::move(value));
+  put(name, Deferred<float>{count, [shared] { return *shared; }});
+}
 
 template <typename T>
 const T& Archive::get(const std::string& name) const {
@@ -121,6 +151,12 @@ const T& Archive::get(const std::string& name) const {
   return *value;
 }
 
+namespace {
+void check_count(const std::string& name, std::size_t count, std::size_t wanted) {
+  if (count != wanted) fail("its '{}' has {} values, {} belong there", name, count, wanted);
+}
+}  // namespace
+
 int64_t Archive::integer(const std::string& name) const { return get<int64_t>(name); }
 int64_t Archive::integer(const std::string& name, int64_t low, int64_t high) const {
   const int64_t value = integer(name);
@@ -130,21 +166,29 @@ int64_t Archive::integer(const std::string& name, int64_t low, int64_t high) con
 
 double Archive::number(const std::string& name) const { return get<double>(name); }
 const std::string& Archive::text(const std::string& name) const { return get<std::string>(name); }
-const std::vector<float>& Archive::floats(const std::string& name) const { return get<std::vector<float>>(name); }
 const std::vector<double>& Archive::numbers(const std::string& name) const { return get<std::vector<double>>(name); }
-
-template <typename T>
-const T& Archive::get(const std::string& name, std::size_t count) const {
-  const T& values = get<T>(name);
-  if (values.size() != count) fail("its '{}' has {} values, {} belong there", name, values.size(), count);
+const std::vector<double>& Archive::numbers(const std::string& name, std::size_t count) const {
+  const std::vector<double>& values = numbers(name);
+  check_count(name, values.size(), count);
   return values;
 }
 
-const std::vector<float>& Archive::floats(const std::string& name, std::size_t count) const {
-  return get<std::vector<float>>(name, count);
+template <typename T>
+std::vector<T> Archive::made(const std::string& name, std::size_t count) const {
+  const Deferred<T>& values = get<Deferred<T>>(name);
+  check_count(name, values.count, count);
+  return values.values();
 }
-const std::vector<double>& Archive::numbers(const std::string& name, std::size_t count) const {
-  return get<std::vector<double>>(name, count);
+
+std::vector<float> Archive::floats(const std::string& name) const { return get<Deferred<float>>(name).values(); }
+std::vector<float> Archive::floats(const std::string& name, std::size_t count) const {
+  return made<float>(name, count);
+}
+std::vector<uint8_t> Archive::bytes(const std::string& name, std::size_t count) const {
+  return made<uint8_t>(name, count);
+}
+std::vector<uint16_t> Archive::words(const std::string& name, std::size_t count) const {
+  return made<uint16_t>(name, count);
 }
 
 void Archive::put(const std::string& name, const Archive& part) {
@@ -160,67 +204,125 @@ Archive Archive::part(const std::string& name) const {
   return part;
 }
 
-std::vector<uint8_t> Archive::encode() const& { return Archive(*this).encode(); }
-
-std::vector<uint8_t> Archive::encode() && {
-  constexpr std::size_t kStart = kSignature.size() + sizeof(Header);
-  std::size_t size = kStart;
-  for (const auto& [name, value] : values_) size += bytes_of(name) + 1 + bytes_of(value);
-  std::vector<uint8_t> bytes;
-  bytes.reserve(size);
-  bytes.resize(kStart);
-  Writer writer(bytes);
-  for (auto& [name, value] : values_) {
-    writer.sequence(name);
-    writer.value(static_cast<uint8_t>(value.index()));
-    std::visit(
-        [&](const auto& item) {
-          if constexpr (kIsSequence<std::decay_t<decltype(item)>>) {
-            writer.sequence(item);
-          } else {
-            writer.value(item);
-          }
-        },
-        value);
-    value = int64_t{0};
+void Archive::write(const Sink& sink) const {
+  Header header;
+  for (const auto& [name, value] : values_) {
+    header.payload_bytes += size_of_value(name) + 1;
+    header.payload_bytes += std::visit([](const auto& item) { return size_of_value(item); }, value);
   }
-  const auto payload = std::span(bytes).subspan(kStart);
-  const Header header{.payload_bytes = payload.size(), .crc = crc_of(payload)};
-  std::memcpy(bytes.data(), kSignature.data(), kSignature.size());
-  std::memcpy(bytes.data() + kSignature.size(), &header, sizeof header);
+  constexpr std::size_t kPiece = 1 << 16;
+  std::vector<uint8_t> pieces(kPiece);  // small ones, put together
+  std::size_t used = 0;
+  const auto flush = [&] {
+    sink(std::span(pieces).first(used));
+    used = 0;
+  };
+  const auto add = [&](std::span<const uint8_t> bytes) {
+    if (used + bytes.size() > kPiece) flush();
+    if (bytes.size() > kPiece) return sink(bytes);
+    std::memcpy(pieces.data() + used, bytes.data(), bytes.size());
+    used += bytes.size();
+  };
+  add(bytes_of(reinterpret_cast<const uint8_t*>(kSignature.data()), kSignature.size()));
+  put_value(header, add);
+  Checksum checksum = crc32_z(0, nullptr, 0);
+  const auto add_checked = [&](std::span<const uint8_t> bytes) {
+    if (bytes.empty()) return;  // zlib would begin anew
+    checksum = crc32_z(checksum, bytes.data(), bytes.size());
+    add(bytes);
+  };
+  for (const auto& [name, value] : values_) {
+    put_value(name, add_checked);
+    put_value(static_cast<uint8_t>(value.index()), add_checked);
+    std::visit([&](const auto& item) { put_value(item, add_checked); }, value);
+  }
+  put_value(checksum, add);
+  flush();
+}
+
+std::vector<uint8_t> Archive::encode() const {
+  std::vector<uint8_t> bytes;
+  write([&](std::span<const uint8_t> piece) {
+    if (piece.empty()) return;
+    const std::size_t before = bytes.size();
+    bytes.resize(before + piece.size());
+    std::memcpy(bytes.data() + before, piece.data(), piece.size());
+  });
   return bytes;
 }
 
-Archive Archive::decode(std::span<const uint8_t> bytes) {
-  if (bytes.size() < kSignature.size() || std::memcmp(bytes.data(), kSignature.data(), kSignature.size()) != 0) {
-    fail("is no checkpoint of hourglass");
+namespace {
+
+Checksum checksum_of(const Archive::ReadAt& read, uint64_t begin, uint64_t end) {
+  constexpr std::size_t kChunk = 1 << 20;
+  std::vector<uint8_t> chunk(static_cast<std::size_t>(std::min<uint64_t>(kChunk, end - begin)));
+  Checksum checksum = crc32_z(0, nullptr, 0);
+  for (uint64_t at = begin; at < end; at += chunk.size()) {
+    chunk.resize(static_cast<std::size_t>(std::min<uint64_t>(chunk.size(), end - at)));
+    read(at, chunk);
+    checksum = crc32_z(checksum, chunk.data(), chunk.size());
   }
-  bytes = bytes.subspan(kSignature.size());
+  return checksum;
+}
+
+// Reads the header and checks the block; returns where its payload ends.
+uint64_t check_block(uint64_t size, const Archive::ReadAt& read) {
+  std::string signature(kSignature.size(), ' ');
+  if (size >= signature.size()) read(0, bytes_of(reinterpret_cast<uint8_t*>(signature.data()), signature.size()));
+  if (signature != kSignature) fail("is no checkpoint of hourglass");
+  if (size < kStart) fail("is cut off within its first bytes");
   Header header;
-  if (bytes.size() < sizeof header) fail("is cut off within its first bytes");
-  std::memcpy(&header, bytes.data(), sizeof header);
-  const auto payload = bytes.subspan(sizeof header);
+  read(kSignature.size(), bytes_of(reinterpret_cast<uint8_t*>(&header), sizeof header));
   if (header.byte_order != kByteOrder) fail("was written on a machine with another byte order");
   if (header.version != kVersion) {
     fail("is a checkpoint of version {}, this program reads version {}: finish it with the program that began it",
          header.version, kVersion);
   }
-  if (payload.size() < header.payload_bytes) {
-    fail("is cut off: {} of {} bytes are there", payload.size(), header.payload_bytes);
+  const uint64_t rest = size - kStart;
+  if (rest < sizeof(Checksum) || rest - sizeof(Checksum) < header.payload_bytes) {
+    fail("is cut off: {} of {} bytes are there", size, kStart + header.payload_bytes + sizeof(Checksum));
   }
-  if (payload.size() > header.payload_bytes || crc_of(payload) != header.crc) {
+  const uint64_t end = kStart + header.payload_bytes;
+  Checksum checksum = 0;
+  read(end, bytes_of(reinterpret_cast<uint8_t*>(&checksum), sizeof checksum));
+  if (rest - sizeof(Checksum) > header.payload_bytes || checksum_of(read, kStart, end) != checksum) {
     fail("is damaged: its checksum is wrong");
   }
+  return end;
+}
+
+}  // namespace
+
+Archive Archive::open(uint64_t size, const ReadAt& read) {
+  const uint64_t end = check_block(size, read);
   Archive archive;
-  Reader reader(payload);
+  Reader reader(std::make_shared<const ReadAt>(read), kStart, end);
   while (!reader.done()) {
     std::string name;
-    reader.sequence(name);
+    reader.value(name);
     uint8_t index = 0;
     reader.value(index);
-    archive.values_[name] = read_alternative<Value>(reader, index);
+    archive.values_[name] = reader.alternative(index);
   }
   return archive;
+}
+
+Archive Archive::decode(std::span<const uint8_t> bytes) {
+  const auto copy = std::make_shared<const std::vector<uint8_t>>(bytes.begin(), bytes.end());
+  return open(copy->size(), [copy](uint64_t at, std::span<uint8_t> into) {
+    std::memcpy(into.data(), copy->data() + at, into.size());
+  });
+}
+
+void Archive::close() {
+  std::erase_if(values_, [](const auto& entry) {
+    return std::visit(
+        []<typename T>(const T&) {
+          return std::is_same_v<T, Deferred<float>> || std::is_same_v<T, Deferred<uint8_t>> ||
+                 std::is_same_v<T, Deferred<uint16_t>>;
+        },
+        entry.second);
+  });
 }
 
 }  // namespace hourglass

@@ -27,12 +27,16 @@ void remember(std::vector<double>& values, double value) {
 
 }  // namespace
 
-CollapseGuard::CollapseGuard(Fit& fit, bool wary) : wary_(wary) {
-  fit.save(good_);
-  candidate_ = good_;
+CollapseGuard::CollapseGuard(Fit& fit, bool wary)
+    : good_(std::make_shared<const FitSnapshot>(fit.snapshot())), candidate_(good_), wary_(wary) {}
+
+std::size_t CollapseGuard::bytes(int64_t trained, int64_t image) {
+  constexpr std::size_t kSnapshots = 2;
+  return kSnapshots * (static_cast<std::size_t>(trained) * (sizeof(uint16_t) + sizeof(uint8_t)) +
+                       static_cast<std::size_t>(image) * sizeof(float));
 }
 
-bool CollapseGuard::has_been_well() const { return good_.integer("fit/iteration") > 0; }
+bool CollapseGuard::has_been_well() const { return good_->iteration > 0; }
 
 double CollapseGuard::recent_loss() const {
   return losses_.empty() ? std::numeric_limits<double>::quiet_NaN() : median(losses_);
@@ -48,10 +52,9 @@ bool CollapseGuard::collapsed(double loss, double psnr) const {
 CollapseGuard::Verdict CollapseGuard::observe(Fit& fit, double loss, double psnr) {
   if (std::isnan(first_loss_)) first_loss_ = loss;
   if (collapsed(loss, psnr)) {
-    fit.load(good_);
+    fit.restore(*good_);
     if (++falls_in_a_row_ > kMostFalls) return Verdict::hopeless;
     if (wary_ || falls_in_a_row_ > 1) rate_factor_ /= 2;
-    fit.forget_momentum();
     candidate_ = good_;
     since_candidate_ = 0;
     psnrs_.clear();
@@ -63,8 +66,7 @@ CollapseGuard::Verdict CollapseGuard::observe(Fit& fit, double loss, double psnr
   if (++since_candidate_ == kInterval) {
     since_candidate_ = 0;
     good_ = std::move(candidate_);
-    candidate_ = Archive();
-    fit.save(candidate_);
+    candidate_ = std::make_shared<const FitSnapshot>(fit.snapshot());
     // Twice the interval since the last fall, which began with both states the same.
     if (psnrs_.size() == kRecent) falls_in_a_row_ = 0;
   }
@@ -72,8 +74,11 @@ CollapseGuard::Verdict CollapseGuard::observe(Fit& fit, double loss, double psnr
 }
 
 void CollapseGuard::save(Archive& archive) const {
-  archive.put("guard/good", good_);
-  archive.put("guard/candidate", candidate_);
+  for (const auto& [name, snapshot] : {std::pair{"guard/good", good_}, std::pair{"guard/candidate", candidate_}}) {
+    Archive part;
+    snapshot->save(part);
+    archive.put(name, part);
+  }
   archive.put("guard/psnrs", psnrs_);
   archive.put("guard/losses", losses_);
   archive.put("guard/first_loss", first_loss_);
@@ -82,9 +87,10 @@ void CollapseGuard::save(Archive& archive) const {
   archive.put("guard/rate_factor", rate_factor_);
 }
 
-void CollapseGuard::load(const Archive& archive) {
-  good_ = archive.part("guard/good");
-  candidate_ = archive.part("guard/candidate");
+void CollapseGuard::load(const Archive& archive, const Fit& fit) {
+  good_ = candidate_ = nullptr;  // their memory, before the next ones' is asked for
+  good_ = std::make_shared<const FitSnapshot>(fit.load_snapshot(archive.part("guard/good")));
+  candidate_ = std::make_shared<const FitSnapshot>(fit.load_snapshot(archive.part("guard/candidate")));
   psnrs_ = archive.numbers("guard/psnrs");
   losses_ = archive.numbers("guard/losses");
   if (psnrs_.size() > kRecent || losses_.size() != psnrs_.size()) fail("its recent losses and PSNRs do not add up");

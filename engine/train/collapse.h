@@ -1,7 +1,7 @@
 // A fit that suddenly comes apart is taken back to where it was well.
 //
 // Adam at a high rate makes a fit jump now and then; mostly it recovers, sometimes it does not. The guard watches the
-// PSNR to the input and the loss, and keeps the state of some time ago.
+// PSNR to the input and the loss, and keeps the state of some time ago, as a snapshot (fit.h).
 //
 //   CollapseGuard guard(fit);
 //   fit.set_learning_rate(rate * guard.rate_factor());
@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <vector>
 
 #include "engine/train/archive.h"
@@ -29,6 +30,8 @@ class CollapseGuard {
   // The state of `fit` is the first to return to. `wary`: also takes back a fit that, over 51 iterations, is no better
   // than at its beginning, and lowers the rate each time; for networks of which nothing is known.
   explicit CollapseGuard(Fit& fit, bool wary = false);
+  // Bytes that it holds of a fit whose trained values have so many elements, and whose image so many.
+  static std::size_t bytes(int64_t trained, int64_t image);
 
   // After each step(): its loss, and the PSNR of its image to the input.
   Verdict observe(Fit& fit, double loss, double psnr);
@@ -40,15 +43,17 @@ class CollapseGuard {
   [[nodiscard]] double first_loss() const { return first_loss_; }
   [[nodiscard]] double recent_loss() const;
 
+  // Refers to the guard until the archive is written.
   void save(Archive& archive) const;
-  void load(const Archive& archive);
+  // Of the fit that it guards.
+  void load(const Archive& archive, const Fit& fit);
 
  private:
   [[nodiscard]] bool collapsed(double loss, double psnr) const;
 
   // The states of 50 to 100 iterations ago and of 0 to 50: the newer one becomes the one to return to only when the
   // fit has been well for so long after it.
-  Archive good_, candidate_;
+  std::shared_ptr<const FitSnapshot> good_, candidate_;
   std::vector<double> psnrs_, losses_;  // of the latest iterations, oldest first
   bool wary_;
   double first_loss_ = std::numeric_limits<double>::quiet_NaN();

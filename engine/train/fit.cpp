@@ -1,7 +1,11 @@
 #include "engine/train/fit.h"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
+#include <limits>
+#include <set>
+#include <span>
 
 #include "engine/runtime/team.h"
 #include "engine/train/random.h"
@@ -34,7 +38,42 @@ std::vector<float> meshgrid(const Shape& shape) {
   return values;
 }
 
+constexpr int kMantissaBits = 23;
+
+uint8_t exponent_of(float value) { return static_cast<uint8_t>(std::bit_cast<uint32_t>(value) >> kMantissaBits); }
+
+// The middle of what has the exponent.
+float with_exponent(uint8_t exponent) {
+  constexpr uint32_t kRootOfTwo = 0x3504F3;
+  if (exponent == 0) return 0;
+  if (exponent == std::numeric_limits<uint8_t>::max()) return std::numeric_limits<float>::infinity();
+  return std::bit_cast<float>(static_cast<uint32_t>(exponent) << kMantissaBits | kRootOfTwo);
+}
+
+std::vector<uint16_t> narrowed(std::span<const float> values) {
+  std::vector<uint16_t> words(values.size());
+  kernels::narrow(values.data(), static_cast<int64_t>(values.size()),
+                  reinterpret_cast<kernels::BFloat16*>(words.data()));
+  return words;
+}
+
+void widen(const std::vector<uint16_t>& words, float* values) {
+  kernels::widen(reinterpret_cast<const kernels::BFloat16*>(words.data()), static_cast<int64_t>(words.size()), values);
+}
+
+constexpr int64_t kMostIterations = int64_t{1} << 40;
+
 }  // namespace
+
+std::size_t given_bytes(const Graph& graph, bool parameters) {
+  std::set<const HostTensor*> seen;
+  std::size_t bytes = 0;
+  for (const Value& value : graph.values) {
+    if (!value.data || (value.kind == ValueKind::parameter && !parameters)) continue;
+    if (seen.insert(value.data.get()).second) bytes += value.data->values.size() * sizeof(double);
+  }
+  return bytes;
+}
 
 CompiledTraining Fit::compile(const Problem& problem, const OpTable& table, const FitOptions& options, bool allocate) {
   if (options.pairs && !problem.target.valid()) fail("pairs were given for a problem whose loss reads no target");
@@ -51,12 +90,12 @@ CompiledTraining Fit::compile(const Problem& problem, const OpTable& table, cons
        .allocate = allocate});
 }
 
-Fit::Fit(const Problem& problem, const OpTable& table, const FitOptions& options)
-    : Fit(problem, compile_within_limit(problem, table, options), options) {}
+Fit::Fit(Problem problem, const OpTable& table, const FitOptions& options)
+    : Fit(std::move(problem), compile_within_limit(problem, table, options), options) {}
 
 Fit::~Fit() = default;
 
-Fit::Fit(const Problem& problem, CompiledTraining compiled, const FitOptions& options)
+Fit::Fit(Problem&& problem, CompiledTraining compiled, const FitOptions& options)
     : options_(options),
       input_(problem.input),
       loss_(problem.loss),
@@ -67,7 +106,8 @@ Fit::Fit(const Problem& problem, CompiledTraining compiled, const FitOptions& op
       plan_(std::move(compiled.plan)),
       adam_(options.adam),
       image_shape_(problem.graph.shape(problem.image)) {
-  draw_parameters();
+  draw_parameters(problem.graph);
+  problem.graph = Graph();
   copy_parameters();
   if (options_.pairs) {
     pairs_ = std::make_unique<PairReader>(options_.pairs, plan_.graph().shape(input_).elements(),
@@ -79,6 +119,9 @@ Fit::Fit(const Problem& problem, CompiledTraining compiled, const FitOptions& op
     const auto* drawn = reinterpret_cast<const std::byte*>(plan_.data(input_));
     base_input_.assign(drawn, drawn + static_cast<std::size_t>(plan_.padded_elements(input_)) * size_of(type));
   }
+  int64_t count = 0;
+  for (const ValueId id : trained_) count += plan_.padded_elements(id);
+  adam_.reserve(count);
   for (std::size_t i = 0; i < trained_.size(); ++i) {
     const ValueId id = trained_[i];
     auto* copies = id == input_ ? nullptr : static_cast<kernels::BFloat16*>(plan_.bf16_copy(id));
@@ -102,7 +145,14 @@ std::size_t Fit::bytes_of(const Problem& problem, const CompiledTraining& compil
   const std::size_t input = static_cast<std::size_t>(compiled.plan.padded_elements(problem.input)) *
                             size_of(compiled.plan.graph().type(problem.input).dtype);
   int64_t floats = problem.graph.shape(problem.image).elements();
-  for (const ValueId id : compiled.trained) floats += 2 * compiled.plan.padded_elements(id);
+  int64_t largest_copy = 0;  // of what lies otherwise, while it is saved
+  for (const ValueId id : compiled.trained) {
+    floats += 2 * compiled.plan.padded_elements(id);
+    if (!compiled.plan.is_row_major(id)) {
+      largest_copy = std::max(largest_copy, problem.graph.shape(id).elements());
+    }
+  }
+  floats += largest_copy;
   if (options.weights_decay > 0) {
     for (const ValueId id : compiled.parameters) floats += compiled.plan.padded_elements(id);
   }
@@ -110,7 +160,7 @@ std::size_t Fit::bytes_of(const Problem& problem, const CompiledTraining& compil
   if (options.pairs) {
     floats += 2 * (problem.graph.shape(problem.input).elements() + problem.graph.shape(problem.target).elements());
   }
-  return compiled.plan.arena_bytes() + compiled.plan.persistent_bytes() + input +
+  return compiled.plan.arena_bytes() + compiled.plan.persistent_bytes() + input + given_bytes(problem.graph, false) +
          static_cast<std::size_t>(floats) * sizeof(float);
 }
 
@@ -130,10 +180,10 @@ std::vector<StepInfo> Fit::planned_steps(const Problem& problem, const OpTable& 
   return compile(problem, table, options, /*allocate=*/false).plan.steps();
 }
 
-void Fit::draw_parameters() {
+void Fit::draw_parameters(const Graph& graph) {
   uint32_t index = 0;
   for (const ValueId id : parameters_) {
-    const Value& value = plan_.graph().value(id);
+    const Value& value = graph.value(id);
     const int64_t count = value.type.shape.elements();
     const Init& init = value.init;
     switch (init.kind) {
@@ -293,17 +343,22 @@ void Fit::save(Archive& archive) {
   archive.put("fit/adam_steps", adam_.steps());
   if (options_.adam.norm_limit > 0) archive.put("fit/usual_norm", adam_.usual_norm());
   archive.put("fit/average", average_);
+  const auto put = [&](const char* name, std::size_t i, ValueId id, const float* memory) {
+    const auto count = static_cast<std::size_t>(plan_.graph().shape(id).elements());
+    Deferred<float> values{.count = count, .make = [this, id, memory] { return plan_.read_like(id, memory); }};
+    if (plan_.is_row_major(id)) values.there = memory;
+    archive.put(fmt::format("fit/{}/{}", name, i), std::move(values));
+  };
   std::size_t offset = 0;
   for (std::size_t i = 0; i < trained_.size(); ++i) {
     const ValueId id = trained_[i];
-    archive.put(fmt::format("fit/weights/{}", i), plan_.read_like(id, memory_of(id)));
-    archive.put(fmt::format("fit/first_moments/{}", i), plan_.read_like(id, adam_.first_moments().data() + offset));
-    archive.put(fmt::format("fit/second_moments/{}", i), plan_.read_like(id, adam_.second_moments().data() + offset));
+    put("weights", i, id, memory_of(id));
+    put("first_moments", i, id, adam_.first_moments().data() + offset);
+    put("second_moments", i, id, adam_.second_moments().data() + offset);
     offset += static_cast<std::size_t>(plan_.padded_elements(id));
   }
   for (std::size_t i = 0; i < averaged_weights_.size(); ++i) {
-    archive.put(fmt::format("fit/averaged_weights/{}", i),
-                plan_.read_like(parameters_[i], averaged_weights_[i].data()));
+    put("averaged_weights", i, parameters_[i], averaged_weights_[i].data());
   }
 }
 
@@ -323,12 +378,108 @@ void Fit::load(const Archive& archive) {
                      averaged_weights_[i].data());
   }
   copy_parameters();
-  constexpr int64_t kMost = int64_t{1} << 40;
-  iteration_ = archive.integer("fit/iteration", 0, kMost);
-  adam_.set_steps(archive.integer("fit/adam_steps", 0, kMost));
+  iteration_ = archive.integer("fit/iteration", 0, kMostIterations);
+  adam_.set_steps(archive.integer("fit/adam_steps", 0, kMostIterations));
   if (options_.adam.norm_limit > 0) adam_.set_usual_norm(archive.number("fit/usual_norm"));
 }
 
-void Fit::forget_momentum() { std::fill(adam_.first_moments().begin(), adam_.first_moments().end(), 0.0F); }
+template <typename Visit>
+void Fit::with_row_major(ValueId id, const float* memory, const Visit& visit) const {
+  if (plan_.is_row_major(id)) return visit(std::span(memory, static_cast<std::size_t>(plan_.padded_elements(id))));
+  const std::vector<float> values = plan_.read_like(id, memory);
+  visit(std::span<const float>(values));
+}
+
+template <typename Fill>
+void Fit::set_row_major(ValueId id, float* memory, const Fill& fill) const {
+  if (plan_.is_row_major(id)) return fill(memory);
+  std::vector<float> values(static_cast<std::size_t>(plan_.graph().shape(id).elements()));
+  fill(values.data());
+  plan_.write_like(id, values, memory);
+}
+
+FitSnapshot Fit::snapshot() {
+  FitSnapshot snapshot{.iteration = iteration_,
+                       .adam_steps = adam_.steps(),
+                       .usual_norm = adam_.usual_norm(),
+                       .average = average_,
+                       .weights = {},
+                       .second_moments = {}};
+  std::size_t offset = 0;
+  for (const ValueId id : trained_) {
+    with_row_major(id, memory_of(id), [&](auto values) { snapshot.weights.push_back(narrowed(values)); });
+    with_row_major(id, adam_.second_moments().data() + offset, [&](auto moments) {
+      std::vector<uint8_t>& exponents = snapshot.second_moments.emplace_back(moments.size());
+      std::transform(moments.begin(), moments.end(), exponents.begin(), exponent_of);
+    });
+    offset += static_cast<std::size_t>(plan_.padded_elements(id));
+  }
+  return snapshot;
+}
+
+void Fit::restore(const FitSnapshot& snapshot) {
+  std::size_t offset = 0;
+  for (std::size_t i = 0; i < trained_.size(); ++i) {
+    const ValueId id = trained_[i];
+    set_row_major(id, memory_of(id), [&](float* values) { widen(snapshot.weights[i], values); });
+    const std::vector<uint8_t>& exponents = snapshot.second_moments[i];
+    set_row_major(id, adam_.second_moments().data() + offset,
+                  [&](float* moments) { std::transform(exponents.begin(), exponents.end(), moments, with_exponent); });
+    offset += static_cast<std::size_t>(plan_.padded_elements(id));
+  }
+  std::fill(adam_.first_moments().begin(), adam_.first_moments().end(), 0.0F);
+  copy_parameters();
+  average_ = snapshot.average;
+  iteration_ = snapshot.iteration;
+  adam_.set_steps(snapshot.adam_steps);
+  adam_.set_usual_norm(snapshot.usual_norm);
+}
+
+void FitSnapshot::save(Archive& archive) const {
+  archive.put("iteration", iteration);
+  archive.put("adam_steps", adam_steps);
+  archive.put("usual_norm", usual_norm);
+  archive.put("average", average);
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    archive.put(fmt::format("weights/{}", i),
+                Deferred<uint16_t>{.count = weights[i].size(), .there = weights[i].data()});
+    archive.put(fmt::format("second_moments/{}", i),
+                Deferred<uint8_t>{.count = second_moments[i].size(), .there = second_moments[i].data()});
+  }
+}
+
+FitSnapshot Fit::load_snapshot(const Archive& archive) const {
+  FitSnapshot snapshot{.iteration = archive.integer("iteration", 0, kMostIterations),
+                       .adam_steps = archive.integer("adam_steps", 0, kMostIterations),
+                       .usual_norm = archive.number("usual_norm"),
+                       .average = archive.floats("average", average_.size()),
+                       .weights = {},
+                       .second_moments = {}};
+  for (std::size_t i = 0; i < trained_.size(); ++i) {
+    const auto count = static_cast<std::size_t>(plan_.graph().shape(trained_[i]).elements());
+    snapshot.weights.push_back(archive.words(fmt::format("weights/{}", i), count));
+    snapshot.second_moments.push_back(archive.bytes(fmt::format("second_moments/{}", i), count));
+  }
+  return snapshot;
+}
+
+std::vector<std::vector<float>> Fit::trained_values() {
+  std::vector<std::vector<float>> values;
+  for (const ValueId id : trained_) values.push_back(plan_.read_like(id, memory_of(id)));
+  return values;
+}
+
+void Fit::begin_anew(const std::vector<std::vector<float>>& trained_values) {
+  for (std::size_t i = 0; i < trained_.size(); ++i) {
+    plan_.write_like(trained_[i], trained_values[i], memory_of(trained_[i]));
+  }
+  copy_parameters();
+  std::fill(adam_.first_moments().begin(), adam_.first_moments().end(), 0.0F);
+  std::fill(adam_.second_moments().begin(), adam_.second_moments().end(), 0.0F);
+  std::fill(average_.begin(), average_.end(), 0.0F);
+  iteration_ = 0;
+  adam_.set_steps(0);
+  adam_.set_usual_norm(0);
+}
 
 }  // namespace hourglass

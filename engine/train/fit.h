@@ -74,14 +74,33 @@ struct TimedPart {
   double begin = 0, end = 0;
 };
 
+// What a fit can be taken back to, in 3 bytes a weight: its weights rounded to bf16, and Adam's second moments to
+// powers of two, which changes a step by a fifth at most. First moments are not kept.
+struct FitSnapshot {
+  int64_t iteration = 0, adam_steps = 0;
+  double usual_norm = 0;
+  std::vector<float> average;
+  std::vector<std::vector<uint16_t>> weights;        // of each trained value, row-major, as are these
+  std::vector<std::vector<uint8_t>> second_moments;  // the exponents of f32
+
+  // Refers to the snapshot until the archive is written.
+  void save(Archive& archive) const;
+};
+
+// Bytes of the values that a graph brings, as doubles: constants, z where the network's file says it, and parameters'
+// initial values if these count.
+std::size_t given_bytes(const Graph& graph, bool parameters);
+
 class Fit {
  public:
-  // Throws Error when the graph can't be differentiated or planned.
-  Fit(const Problem& problem, const OpTable& table, const FitOptions& options);
+  // The initial values that the problem's parameters bring are let go as soon as the plan has them: whoever keeps a
+  // copy of the problem keeps them too. Throws Error when the graph can't be differentiated or planned.
+  Fit(Problem problem, const OpTable& table, const FitOptions& options);
   ~Fit();
 
-  // What a Fit of this would hold: the plan's memory, Adam's moments, z and the average. Plans, but allocates none of
-  // it. Throws Error where that is more than options.memory_limit leaves it.
+  // What a Fit of this holds: the plan's memory, Adam's moments, z, the average, values that the graph brings,
+  // parameters' excepted, and what is copied as it is saved. Plans, but allocates none of it. Throws Error where that
+  // is more than options.memory_limit leaves it.
   static std::size_t planned_bytes(const Problem& problem, const OpTable& table, const FitOptions& options);
 
   // The kernels that a Fit of this would run, in order. Plans, but allocates no memory.
@@ -107,13 +126,19 @@ class Fit {
   [[nodiscard]] std::vector<std::vector<float>> averaged_weights() const;
 
   // Everything that a Fit of the same problem and options needs to go on as if nothing had happened: weights, moments,
-  // counters and the average, weights and moments row-major, under names that begin with "fit/".
+  // counters and the average, weights and moments row-major, under names that begin with "fit/". Weights and moments
+  // are deferred: the archive must be written before the next step().
   void save(Archive& archive);
   // Throws Error when the archive's values don't fit this network.
   void load(const Archive& archive);
-  // Forgets where Adam was heading (its first moments), so that a fit that was taken back does not run into the same
-  // wall again.
-  void forget_momentum();
+  // Takes the fit back. Adam forgets where it was heading, so that it does not run into the same wall again.
+  [[nodiscard]] FitSnapshot snapshot();
+  void restore(const FitSnapshot& snapshot);
+  // Throws Error when the archive's snapshot doesn't fit this network.
+  [[nodiscard]] FitSnapshot load_snapshot(const Archive& archive) const;
+  // The trained values as they are, row-major; and a fit that begins with these as if it had just been made.
+  [[nodiscard]] std::vector<std::vector<float>> trained_values();
+  void begin_anew(const std::vector<std::vector<float>>& trained_values);
 
   void set_learning_rate(double rate) { adam_.set_learning_rate(rate); }
   [[nodiscard]] Plan& plan() { return plan_; }
@@ -125,12 +150,13 @@ class Fit {
   [[nodiscard]] const std::vector<ValueId>& gradients() const { return gradients_; }
 
  private:
-  Fit(const Problem& problem, CompiledTraining compiled, const FitOptions& options);
+  Fit(Problem&& problem, CompiledTraining compiled, const FitOptions& options);
   static CompiledTraining compile(const Problem& problem, const OpTable& table, const FitOptions& options,
                                   bool allocate);
   static CompiledTraining compile_within_limit(const Problem& problem, const OpTable& table, const FitOptions& options);
   static std::size_t bytes_of(const Problem& problem, const CompiledTraining& compiled, const FitOptions& options);
-  void draw_parameters();
+  // As the problem's graph says.
+  void draw_parameters(const Graph& graph);
   // To their copies in bf16, which Adam keeps up to date from then on.
   void copy_parameters();
   [[nodiscard]] std::vector<float> draw_input() const;
@@ -139,6 +165,12 @@ class Fit {
   void blend_average() noexcept;
   void update_weights() noexcept;
   void average_weights() noexcept;
+  // visit(the row-major values, as a span) of memory that lies as the value does: where they are, or copied.
+  template <typename Visit>
+  void with_row_major(ValueId id, const float* memory, const Visit& visit) const;
+  // Sets such memory; fill(a pointer) writes the row-major values there.
+  template <typename Fill>
+  void set_row_major(ValueId id, float* memory, const Fill& fill) const;
   // Where a trained value lies, in the plan's layout: z without noise lies outside the plan.
   [[nodiscard]] float* memory_of(ValueId trained);
 

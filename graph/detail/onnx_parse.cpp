@@ -221,7 +221,10 @@ void name_nodes(std::vector<OnnxNode>& nodes) {
 }
 
 OnnxInitializers read_initializers(const onnx::GraphProto& graph, TensorReader& tensors) {
-  if (graph.sparse_initializer_size() > 0) fail("sparse initializers are not supported");
+  if (graph.sparse_initializer_size() > 0) {
+    fail("initializer '{}' is a sparse tensor: write it as a dense one, its zeros included",
+         graph.sparse_initializer(0).values().name());
+  }
   OnnxInitializers initializers;
   for (const auto& tensor : graph.initializer()) {
     try {

@@ -227,7 +227,7 @@ TEST_CASE("bench threads: one round is sure of nothing, and says so") {
   const Run divided = bench({"threads", "--rounds", "1", "--round-seconds", "0", "-q", "--mode", "throughput",
                              "--threads", "2", "--csv", folder / "splits.csv"});
   REQUIRE(divided.exit_code == 0);
-  CHECK(divided.out.find("Most images per hour: 2 at a time") == std::string::npos);
+  CHECK_FALSE(contains(divided.out, "Most images per hour: 2 at a time"));
   CHECK((divided.out + text_of(folder / "splits.csv")).find("inf") == std::string::npos);
 }
 
@@ -235,7 +235,7 @@ TEST_CASE("bench threads: one number of threads tells nothing of more") {
   const Run result = bench(with(kShort, {"--threads", "1"}));
   REQUIRE(result.exit_code == 0);
   CHECK_CONTAINS(result.out, "a second number of threads would tell");
-  CHECK(result.out.find("no faster") == std::string::npos);
+  CHECK_FALSE(contains(result.out, "no faster"));
 }
 
 TEST_CASE("bench: no line of a report is wider than a terminal") {

@@ -433,6 +433,28 @@ TEST_CASE_FIXTURE(Fixture, "a signal ends the filter with what there is") {
   CHECK(folder.names() == Names{"in.jpg", "original.png", "out.png"});
 }
 
+TEST_CASE_FIXTURE(Fixture, "a trial of learning rates is a stage of its own, which a signal ends") {
+  const std::string model = std::string(HOURGLASS_MODELS) + "/small.onnx";
+  const std::string large = folder / "large.png";
+  write_png(large, crop(read_image(data_path("chelsea.png")).image, 0, 0, 384, 256), {}, true);
+  const Run ended = run_and_signal({"denoise", large, "-o", output, "--method", "fit", "--model", model, "--iterations",
+                                    "1000", "--threads", "1", "--json"},
+                                   SIGINT, "learning rates are tried");
+  CAPTURE(ended.err);
+  CHECK(ended.exit_code == 130);
+  CHECK_CONTAINS(ended.err, "stopped before the first iteration: nothing is written");
+  CHECK(folder.names() == Names{"in.jpg", "large.png", "original.png"});
+
+  // A rate is said to be found where there was a trial.
+  for (const auto& [iterations, text] :
+       {std::pair{"100", "\nlearning rate found "}, {"99", "\nlearning rate 0.01\n"}}) {
+    const Run whole = run(command({"--method", "fit", "--model", model, "--iterations", iterations, "--force"}));
+    CAPTURE(whole.err);
+    CHECK(whole.exit_code == 0);
+    CHECK_CONTAINS(record_of(output), text);
+  }
+}
+
 TEST_CASE_FIXTURE(Fixture, "a fit that is ended early leaves the filter's result, one that came far its own") {
   const std::string checkpoint = folder / "run.ckpt";
   const auto reached = [&] {

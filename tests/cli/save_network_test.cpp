@@ -3,11 +3,14 @@
 
 #include <signal.h>  // POSIX
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "engine/image/file.h"
+#include "engine/image/npy.h"
 #include "engine/image/read_image.h"
 #include "graph/onnx_import.h"
 #include "ops/table.h"
@@ -62,10 +65,16 @@ TEST_CASE("--save-network writes what a fit goes on from, and --weights draw beg
   const TemporaryFolder folder;
   const std::string input = input_in(folder);
   const std::string saved = folder / "fitted.onnx", output = folder / "out.png";
-  const Run first = fit(input, output, {"--model", "small", "--iterations", "30", "--save-network", saved});
+  const std::string array = folder / "z.npy";
+  const Run first =
+      fit(input, output, {"--model", "small", "--iterations", "30", "--save-network", saved, "--network-input", array});
   REQUIRE_MESSAGE(first.exit_code == 0, first.err);
   const Graph graph = import_onnx(saved, op_table(), {.fixed = true}).graph;
-  CHECK(graph.value(graph.inputs[0]).data != nullptr);
+  const Value& z = graph.value(graph.inputs[0]);
+  REQUIRE(z.data != nullptr);
+  const Array given = decode_npy(read_file(array));
+  CHECK(Shape(given.shape) == z.type.shape);
+  CHECK(std::equal(given.values.begin(), given.values.end(), z.data->values.begin(), z.data->values.end()));
 
   const std::string history = folder / "again.csv";
   const std::vector<std::string> again{"--model", saved, "--iterations", "1", "--history", history};
@@ -86,7 +95,10 @@ TEST_CASE("--save-network refuses what it can't do before the fit begins") {
   const std::string saved = folder / "fitted.onnx", output = folder / "out.png";
   check_fails(run({"restore", input, "-o", output, "--method", "fit", "--runs", "2", "--save-network", saved}), 1,
               "--save-network: each of the 2 runs fits a network of its own");
+  check_fails(run({"restore", input, "-o", output, "--method", "fit", "--runs", "2", "--network-input", saved}), 1,
+              "--network-input: each of the 2 runs fits a network of its own");
   check_fails(run({"restore", input, "-o", output, "--method", "fit", "--save-network", output}), 1, "--save-network");
+  check_fails(run({"restore", input, "-o", output, "--method", "fit", "--network-input", input}), 1, "--network-input");
   check_fails(run({"restore", input, input, "--output-dir", folder / "all", "--save-network", saved}), 1,
               "--save-network");
   CHECK(!std::filesystem::exists(output));

@@ -16,15 +16,17 @@ namespace {
 using namespace hourglass;
 using fuzz::expect;
 
-// As engine/train/archive.h says: 9 bytes of signature, version, byte order, length, checksum.
-constexpr std::size_t kLengthAt = 17, kChecksumAt = 25, kPayloadAt = 33;
+// As engine/train/archive.h says: 9 bytes of signature, version, byte order, length; the payload; its checksum.
+constexpr std::size_t kLengthAt = 17, kPayloadAt = 25;
 
 std::vector<uint8_t> made_right(fuzz::Bytes bytes) {
   std::vector<uint8_t> whole(bytes.begin(), bytes.end());
-  const fuzz::Bytes payload = bytes.subspan(kPayloadAt);
-  const uint64_t length = payload.size(), checksum = crc32_z(crc32_z(0, nullptr, 0), payload.data(), payload.size());
+  uint64_t checksum = 0;
+  const uint64_t length = bytes.size() - kPayloadAt - sizeof checksum;
+  const fuzz::Bytes payload = bytes.subspan(kPayloadAt, length);
+  checksum = crc32_z(crc32_z(0, nullptr, 0), payload.data(), payload.size());
   std::memcpy(whole.data() + kLengthAt, &length, sizeof length);
-  std::memcpy(whole.data() + kChecksumAt, &checksum, sizeof checksum);
+  std::memcpy(whole.data() + kPayloadAt + length, &checksum, sizeof checksum);
   return whole;
 }
 
@@ -42,7 +44,7 @@ void take_up(const Archive& archive) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   fuzz::refusing({data, size}, [](fuzz::Bytes bytes) { Archive::decode(bytes); });
-  if (size < kPayloadAt) return 0;
+  if (size < kPayloadAt + sizeof(uint64_t)) return 0;
   return fuzz::refusing({data, size}, [](fuzz::Bytes bytes) {
     const Archive archive = Archive::decode(made_right(bytes));
     const std::vector<uint8_t> encoded = archive.encode();

@@ -139,6 +139,11 @@ TEST_CASE("names that are missing, too late, or given twice") {
   initializers.floats("w", {4, 3, 1, 1});
   CHECK_REFUSED(initializers, "two initializers are called 'w'");
 
+  ModelMaker sparse = small_model();
+  auto* const values = sparse.model.mutable_graph()->add_sparse_initializer()->mutable_values();
+  values->set_name("s");
+  CHECK_REFUSED(sparse, "initializer 's' is a sparse tensor: write it as a dense one");
+
   ModelMaker output = small_model();
   output.output("z");
   CHECK_REFUSED(output, "output 'z' is not computed by any node");

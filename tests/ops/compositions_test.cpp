@@ -1,7 +1,10 @@
 // Ops that are compositions of others, against what they are defined as, with gradients against central differences.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <memory>
 #include <random>
 
 #include "graph/autodiff.h"
@@ -185,6 +188,13 @@ TEST_CASE("Einsum is the sum of products that its equation says") {
       {"...ij,...jk->...ik", {{2, 1, 3, 4}, {5, 4, 2}}, "abij,bjk->abik"},
       {"...ij,...kj->...ik", {{2, 1, 3, 4}, {1, 5, 2, 4}}, "abij,abkj->abik"},
       {"...,...->...", {{2, 1, 3}, {4, 1}}, "abc,bc->abc"},
+      {"ii->i", {{4, 4}}},
+      {"ii", {{4, 4}}, "ii->"},
+      {"ibi->bi", {{3, 2, 3}}},
+      {"iijj->ij", {{3, 3, 2, 2}}},
+      {"iii,bi->bi", {{3, 3, 3}, {2, 3}}},
+      {"bii,bij->bj", {{2, 3, 3}, {2, 3, 4}}},
+      {"...ii->...", {{2, 3, 4, 4}}, "abii->ab"},
   };
   for (const Example& e : examples) {
     CAPTURE(std::string(e.equation));
@@ -197,7 +207,9 @@ TEST_CASE("Einsum is the sum of products that its equation says") {
 
 TEST_CASE("Einsum says what is wrong") {
   const auto contains = [](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
-  CHECK(contains(einsum_refusal("ii->i", {{3, 3}}), "diagonal"));
+  CHECK(contains(einsum_refusal("i->ii", {{3}}), "a matrix of a diagonal is not supported"));
+  CHECK(contains(einsum_refusal("ii->i", {{3, 4}}), "does not fit"));
+  CHECK(contains(einsum_refusal("ii->i", {{1, 4}}), "does not fit"));
   CHECK(contains(einsum_refusal("ij,jk->ik", {{3, 4}, {5, 2}}), "does not fit"));
   CHECK(contains(einsum_refusal("ij->i", {{3, 4}, {3, 4}}), "1 operands, 2 are given"));
   CHECK(contains(einsum_refusal("ij->k", {{3, 4}}), "in no operand"));
@@ -208,6 +220,36 @@ TEST_CASE("Einsum says what is wrong") {
   CHECK(einsum_refusal("abcdef,ghijkl->abcdefghijkl", {{1, 2, 1, 2, 1, 2}, {2, 1, 2, 1, 2, 1}}).empty());
   CHECK(contains(einsum_refusal("abcdef,ghijkl,m->abcdefghijklm", {{1, 2, 1, 2, 1, 2}, {2, 1, 2, 1, 2, 1}, {2}}),
                  "joins operands of 13 dimensions in all, up to 12 are supported"));
+}
+
+TEST_CASE("ScatterND multiplies, or takes the smallest or the largest, at each place as often as it is named") {
+  const Shape shape{4, 3, 2};
+  // Places of slices of two elements; {2, 1} is named three times, once from the back.
+  const std::vector<std::array<int64_t, 2>> places = {{2, 1}, {0, 0}, {-2, 1}, {3, 2}, {0, 0}, {2, -2}};
+  HostTensor indices(DType::i64, Shape{static_cast<int64_t>(places.size()), 2});
+  for (std::size_t i = 0; i < places.size(); ++i) std::copy_n(places[i].begin(), 2, indices.values.begin() + static_cast<std::ptrdiff_t>(2 * i));
+  const HostTensor data = drawn(shape, 1), updates = drawn({6, 2}, 2);
+  for (const bool once : {false, true}) {
+    const std::size_t count = once ? 2 : places.size();
+    HostTensor first = indices, list = updates;
+    first.shape = Shape{static_cast<int64_t>(count), 2}, list.shape = Shape{static_cast<int64_t>(count), 2};
+    first.values.resize(2 * count), list.values.resize(2 * count);
+    for (const std::string reduction : {"mul", "min", "max"}) {
+      CAPTURE(reduction);
+      HostTensor expected = data;
+      for (std::size_t i = 0; i < count; ++i) {
+        const int64_t row = (places[i][0] + 4) % 4, column = (places[i][1] + 3) % 3;
+        for (int64_t k = 0; k < 2; ++k) {
+          double& at = expected.values[static_cast<std::size_t>((row * 3 + column) * 2 + k)];
+          const double update = list.values[2 * i + static_cast<std::size_t>(k)];
+          at = reduction == "mul" ? at * update : reduction == "min" ? std::min(at, update) : std::max(at, update);
+        }
+      }
+      check_close(computed("ScatterND", {data, list},
+                           {{"indices", std::make_shared<const HostTensor>(first)}, {"reduction", reduction}}),
+                  expected);
+    }
+  }
 }
 
 TEST_CASE("convolutions of signals and of volumes") {

@@ -12,6 +12,25 @@
 
 namespace hourglass::test {
 
+namespace {
+std::string with_single_spaces(const std::string& text) {
+  std::string result;
+  for (const char c : text) {
+    const bool space = c == ' ' || c == '\n';
+    if (!space) {
+      result += c;
+    } else if (result.empty() || result.back() != ' ') {
+      result += ' ';
+    }
+  }
+  return result;
+}
+}  // namespace
+
+bool contains(const std::string& text, const std::string& part) {
+  return with_single_spaces(text).find(with_single_spaces(part)) != std::string::npos;
+}
+
 std::string data_path(const std::string& name) { return std::string(HOURGLASS_TEST_DATA "/images/") + name; }
 
 Image make_picture(int64_t width, int64_t height, int channels, uint32_t seed) {

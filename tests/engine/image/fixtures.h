@@ -72,8 +72,12 @@ std::string error_of(const Function& fn) {
   return {};
 }
 
+// Whether the text holds the part, wherever lines were wrapped: runs of spaces and line ends count as one space. What a
+// program prints is wrapped at places that depend on the figures in it.
+bool contains(const std::string& text, const std::string& part);
+
 // CHECK that the text holds the part, and show both when it does not.
 #define CHECK_CONTAINS(text, part) \
-  CHECK_MESSAGE(std::string(text).find(part) != std::string::npos, "'" << (part) << "' is not in '" << (text) << "'")
+  CHECK_MESSAGE(hourglass::test::contains(text, part), "'" << std::string(part) << "' is not in '" << (text) << "'")
 
 }  // namespace hourglass::test

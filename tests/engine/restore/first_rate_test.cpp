@@ -287,8 +287,19 @@ TEST_CASE("the trial leaves no trace: a fit at the rate that was found is the sa
   const Problem problem = make_problem(task, bound(graph), op_table());
   FitOptions options = options_of(true).fit;
   Fit tried(problem, op_table(), options), untouched(problem, op_table(), options);
-  const FirstRate found = find_first_rate(tried, kUsualRate);
-  CHECK(found.iterations > 0);
+  constexpr double kTooHigh = 30 * kUsualRate;  // so that more than one rate is tried
+  // What ends a trial leaves no trace either.
+  CHECK(!find_first_rate(tried, kTooHigh, [](int64_t iterations) { return iterations < 20; }));
+  CHECK(tried.iteration() == 0);
+  int64_t heard = 0;
+  const FirstRate found = *find_first_rate(tried, kTooHigh, [&](int64_t iterations) {
+    CHECK(iterations == heard + 1);
+    heard = iterations;
+    return true;
+  });
+  CHECK(found.iterations == heard);
+  CHECK(heard > 30);
+  CHECK(heard <= most_trial_iterations());
   CHECK(tried.iteration() == 0);
   for (int i = 1; i <= 5; ++i) {
     tried.set_learning_rate(found.rate);

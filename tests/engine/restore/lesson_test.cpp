@@ -326,7 +326,7 @@ TEST_CASE("a lesson that is taken up again goes on to the same bytes") {
   Archive archive;
   before.save(archive);
   Lesson after(model, file.filtered, small_map(1), op_table(), options);
-  after.load(archive);
+  after.load(Archive::decode(archive.encode()));
   CHECK(after.iteration() == 3);
   while (!after.done()) after.step();
   CHECK(after.fit().averaged_weights() == whole.fit().averaged_weights());

@@ -69,18 +69,15 @@ std::string error_of_load(Restoration& restoration, const Archive& archive) {
 
 }  // namespace
 
-TEST_CASE("a run's share: a seed of its own, and its part of the threads and the memory") {
+TEST_CASE("a run's share: a seed of its own, and its part of the threads") {
   RestoreOptions options = options_of(10, 3);
   options.fit.seed = 5;
   options.fit.threads = 5;
-  options.fit.memory_limit = 1000;
   CHECK(share_of(options, 0).seed == 5);
   CHECK(share_of(options, 2).seed == 7);
   CHECK(share_of(options, 2).threads == 5);
-  CHECK(share_of(options, 2).memory_limit == 1000);
   options.at_once = 2;
   CHECK(share_of(options, 1).threads == 2);
-  CHECK(share_of(options, 1).memory_limit == 500);
   options.at_once = 8;  // more than there are runs
   CHECK(lanes_of(options) == 3);
   CHECK(share_of(options, 0).threads == 1);
@@ -205,6 +202,27 @@ TEST_CASE("interrupted before any run has ended, the result is the mean of those
   CHECK(both.result().interrupted);
 }
 
+TEST_CASE("the memory that runs need: what each holds, and once what the program holds besides") {
+  const Wave task;
+  RestoreOptions options = options_of(10, 2);
+  options.fit.threads = 2;
+  const auto needed = [&](int at_once, std::size_t besides) {
+    options.at_once = at_once;
+    options.fit.memory_besides = besides;
+    return needed_bytes(make_problem(task, network(), op_table()), op_table(), options);
+  };
+  constexpr std::size_t kBesides = 1000000;
+  for (const int at_once : {1, 2}) CHECK(needed(at_once, kBesides) == needed(at_once, 0) + kBesides);
+  CHECK(needed(2, 0) > needed(1, 0) * 3 / 2);
+  for (const int at_once : {1, 2}) {
+    options.fit.memory_limit = needed(at_once, kBesides);
+    Restoration restoration(task, network(), op_table(), options);
+    restoration.round();
+    --options.fit.memory_limit;
+    CHECK_THROWS_WITH_AS(Restoration(task, network(), op_table(), options), doctest::Contains("the fit needs "), Error);
+  }
+}
+
 TEST_CASE("what goes wrong in one of the runs side by side is told") {
   const Wave task;
   RestoreOptions wild = options_of(300, 2);
@@ -301,7 +319,8 @@ TEST_CASE("a state of another network, another input or another size is refused"
   const Wave shifted(0, 1e-6);
   Restoration other_input(shifted, network(), op_table(), options);
   CHECK(error_of_load(other_input, archive).find("what it was fitted to is not what is given now") == 0);
-  CHECK(error_of_load(restoration, Archive()) == "it has no 'network_sha256'");
+  CHECK(error_of_load(other_input, Archive()) == "it has no 'network_sha256'");
+  CHECK(error_of_load(restoration, archive) == "a run has begun already: another one can't be taken up in its place");
 }
 
 TEST_CASE("a state that contradicts itself is refused, whatever is wrong in it") {
@@ -311,8 +330,9 @@ TEST_CASE("a state that contradicts itself is refused, whatever is wrong in it")
     options.stopping = {.kind = kind, .window = 10};
     Restoration restoration(task, network(), op_table(), options);
     advance(restoration, 53);
-    Archive good;
-    restoration.save(good);
+    Archive state;
+    restoration.save(state);
+    const Archive good = Archive::decode(state.encode());
     const auto refused = [&](const auto& change) {
       Archive archive = good;
       change(archive);

@@ -1,10 +1,13 @@
 // write_fitted TOPOLOGY_FOLDER FOLDER: the built-in networks, and those of the folder whose size is open, fitted for a
-// few iterations, as --save-network writes them (NAME.onnx), and the images that they make here (NAME.golden.onnx). For
-// another runtime to make the same, see tests/models/other_runtime.py.
+// few iterations, as --save-network writes them (NAME.onnx), their inputs as --network-input writes them (NAME.npy),
+// and the images that they make here (NAME.golden.onnx). For another runtime to make the same, see
+// tests/models/other_runtime.py.
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
 
+#include "engine/image/file.h"
+#include "engine/image/npy.h"
 #include "engine/restore/energy.h"
 #include "engine/restore/fitted_network.h"
 #include "engine/restore/network.h"
@@ -36,6 +39,7 @@ void write(const std::filesystem::path& folder, const std::string& name, int64_t
   const FittedNetwork fitted = fitted_network(network.graph, fitted_weights(fit), op_table(), 1);
   std::vector<std::string> own_ops;
   write_onnx(fitted.graph, folder / (name + ".onnx"), {.own_ops = &own_ops});
+  write_file_atomically(folder / (name + ".npy"), encode_npy(network_input(fitted.graph)), true);
   if (!own_ops.empty()) fail("{}: has ops that ONNX does not have, {} for one", name, own_ops[0]);
   Graph golden;
   golden.name = name;
@@ -63,10 +67,7 @@ void write_all(const std::filesystem::path& exports, const std::filesystem::path
   int found = 0;
   for (const auto& entry : std::filesystem::directory_iterator(exports)) {
     if (!entry.path().stem().string().ends_with("-open")) continue;
-    const OnnxFile file = OnnxFile::read(entry.path());
-    write(folder, entry.path().stem().string(), 75, 61, [&](int64_t height, int64_t width) {
-      return file.bind(op_table(), {.height = height, .width = width}).graph;
-    });
+    write(folder, entry.path().stem().string(), 75, 61, network_of(OnnxFile::read(entry.path()), op_table()));
     ++found;
   }
   if (found < 10) fail("{}: has {} networks of open size, expected at least 10", exports.string(), found);

@@ -92,13 +92,28 @@ TEST_CASE_FIXTURE(Fixture, "a guard that was saved goes on as if nothing had hap
   guard.save(archive);
   Fixture other;
   other.fit.load(archive);
-  other.guard.load(Archive::decode(archive.encode()));
+  other.guard.load(Archive::decode(archive.encode()), other.fit);
   for (Fixture* each : {static_cast<Fixture*>(this), &other}) {
     CHECK(each->step(0.01, 14) == Verdict::fell);
     CHECK(each->fit.iteration() == 50);
     CHECK(each->guard.rate_factor() == 0.5);
   }
   CHECK(fit.average() == other.fit.average());
+}
+
+TEST_CASE("the guard holds six bytes a weight, which is what it says") {
+  Fixture each;
+  each.calm(130);
+  const FitSnapshot snapshot = each.fit.snapshot();
+  std::size_t bytes = snapshot.average.size() * sizeof(float), weights = 0;
+  for (const auto& values : snapshot.weights) {
+    weights += values.size();
+    bytes += values.size() * sizeof values[0];
+  }
+  for (const auto& values : snapshot.second_moments) bytes += values.size() * sizeof values[0];
+  CHECK(CollapseGuard::bytes(static_cast<int64_t>(weights), static_cast<int64_t>(snapshot.average.size())) ==
+        2 * bytes);
+  CHECK(CollapseGuard::bytes(1000, 0) == 6000);
 }
 
 }  // namespace hourglass::test

@@ -61,6 +61,13 @@ Problem small_problem(int64_t height = 32, int64_t width = 48) {
   return problem;
 }
 
+// As it is now, whatever the fit does from here on.
+Archive state_of(Fit& fit) {
+  Archive archive;
+  fit.save(archive);
+  return Archive::decode(archive.encode());
+}
+
 std::vector<double> losses_of(Fit& fit, int steps) {
   std::vector<double> losses;
   for (int i = 0; i < steps; ++i) losses.push_back(fit.step());
@@ -308,22 +315,58 @@ TEST_CASE("a fit that was saved goes on in another as if nothing had happened, i
     options.policy = policy;
     Fit straight(problem, op_table(), options);
     losses_of(straight, 5);
-    Archive archive;
-    straight.save(archive);
+    const Archive archive = state_of(straight);
     const std::vector<double> expected = losses_of(straight, 5);
     // Another start, which must leave no trace but z.
     Fit resumed(problem, op_table(), options);
     losses_of(resumed, 2);
-    resumed.load(Archive::decode(archive.encode()));
+    resumed.load(archive);
     CHECK(resumed.iteration() == 5);
     CHECK(losses_of(resumed, 5) == expected);
     CHECK(resumed.average() == straight.average());
     for (const ValueId id : straight.parameters()) CHECK(resumed.plan().read(id) == straight.plan().read(id));
+  }
+}
 
-    resumed.load(archive);
-    resumed.forget_momentum();
-    CHECK(losses_of(resumed, 1)[0] == expected[0]);
-    CHECK(losses_of(resumed, 1)[0] != expected[1]);
+TEST_CASE("a fit is taken back to a snapshot, with weights of eight bits' precision, and to its beginning exactly") {
+  for (const LayoutPolicy policy : {LayoutPolicy::any, LayoutPolicy::channels_last}) {
+    CAPTURE(static_cast<int>(policy));
+    FitOptions options;
+    options.threads = 2;
+    options.policy = policy;
+    Fit fit(small_problem(), op_table(), options);
+    const std::vector<std::vector<float>> start = fit.trained_values();
+    const std::vector<double> first = losses_of(fit, 20);
+    const FitSnapshot snapshot = fit.snapshot();
+    const std::vector<std::vector<float>> then = fit.weights();
+    const std::vector<float> average = fit.average();
+    const std::vector<double> expected = losses_of(fit, 20);
+    fit.restore(snapshot);
+    CHECK(fit.iteration() == 20);
+    CHECK(fit.average() == average);
+    double worst = 0;
+    for (std::size_t i = 0; i < then.size(); ++i) {
+      const std::vector<float> now = fit.plan().read(fit.parameters()[i]);
+      for (std::size_t k = 0; k < now.size(); ++k) {
+        worst = std::max(worst, static_cast<double>(std::abs(now[k] - then[i][k]) / std::abs(then[i][k])));
+      }
+    }
+    CHECK(worst > 0);
+    CHECK(worst <= 1.0 / 256);
+    // Without momentum, so it goes another way, and not a worse one.
+    const std::vector<double> again = losses_of(fit, 20);
+    CHECK(again[0] == doctest::Approx(expected[0]).epsilon(0.02));
+    CHECK(again.back() < expected[0]);
+    // What a checkpoint has of it is the same to the bit.
+    Archive archive;
+    snapshot.save(archive);
+    const FitSnapshot loaded = fit.load_snapshot(Archive::decode(archive.encode()));
+    CHECK(loaded.weights == snapshot.weights);
+    CHECK(loaded.second_moments == snapshot.second_moments);
+    CHECK(loaded.average == snapshot.average);
+
+    fit.begin_anew(start);
+    CHECK(losses_of(fit, 20) == first);
   }
 }
 
@@ -424,8 +467,7 @@ TEST_CASE("the input can be fitted, with the weights or instead of them, in ever
         const bool weights_stay = weights_of(fit) == before;
         CHECK(weights_stay == !network);
 
-        Archive archive;
-        fit.save(archive);
+        const Archive archive = state_of(fit);
         const std::vector<double> expected = losses_of(fit, 5);
         Fit resumed(problem, op_table(), options);
         resumed.load(archive);

@@ -83,7 +83,7 @@ TEST_CASE("a fit from pairs that is taken up again goes on to the same bytes") {
   before.save(archive);
   Fit after(problem_with_target(), op_table(), options());
   for (int i = 0; i < 2; ++i) after.step();  // what it has drawn ahead must not matter
-  after.load(archive);
+  after.load(Archive::decode(archive.encode()));
   for (int i = 0; i < 5; ++i) after.step();
   CHECK(after.weights() == whole.weights());
   CHECK(after.averaged_weights() == whole.averaged_weights());
