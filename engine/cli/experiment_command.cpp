@@ -58,10 +58,10 @@ std::string finish_of(const JpegTaskOptions& task) {
   return task.refine_passes == 1 ? "cells, 1 pass" : fmt::format("cells, {} passes", task.refine_passes);
 }
 
-void say_quality(const QualityChoice& choice, std::size_t original_bytes) {
-  note(fmt::format("the JPEG has quality {}: {} of the original's {} bytes ({:.1f} %)", choice.quality,
-                   choice.bytes.size(), original_bytes,
-                   100 * static_cast<double>(choice.bytes.size()) / static_cast<double>(original_bytes)));
+std::string quality_text(const QualityChoice& choice, std::size_t original_bytes) {
+  return fmt::format("the JPEG has quality {}: {} of the original's {} bytes ({:.1f} %)", choice.quality,
+                     choice.bytes.size(), original_bytes,
+                     100 * static_cast<double>(choice.bytes.size()) / static_cast<double>(original_bytes));
 }
 
 void say_where(const ExperimentFolder& folder, const std::string& report) {
@@ -79,8 +79,6 @@ ExitCode run(const Arguments& arguments, const FitCall& call) {
   if (turn_like(original.image, original.metadata, {}))
     note(fmt::format("{}: turned upright, as its EXIF orientation says", name));
   const QualityChoice choice = compress(original.image, arguments.compress, {}, file.size());
-
-  if (!fit.quiet) say_quality(choice, file.size());
 
   const ExperimentFolder folder{fit.output};
   folder.check_original(name);
@@ -121,6 +119,7 @@ ExitCode run(const Arguments& arguments, const FitCall& call) {
                                     .original = name,
                                     .reference = &original.image,
                                     .observers = {&files},
+                                    .notes = {quality_text(choice, file.size())},
                                     .snapshots = arguments.snapshots});
     if (!fit.quiet) say_where(folder, fit.report);
     return code;

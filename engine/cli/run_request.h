@@ -41,6 +41,7 @@ struct TaskRun {
   const Image* reference = nullptr;          // the original, where it is known without --reference
   std::vector<FitObserver*> observers = {};  // of a fit, besides the report
   std::string kind = {};                     // of an input that is no image, "measurement"
+  std::vector<std::string> notes = {};       // told when the run begins
   std::vector<NamedFile> inputs = {};        // files of the command's own options, such as a mask
   std::string method = kFit;                 // kFilter and kLearn want a JPEG
   LearnArguments learn = {};                 // of kLearn

@@ -32,6 +32,7 @@ void say_input(Progress& progress, const RunRequest& request) {
   for (const std::string& message : messages_of(request)) progress.say(message);
   progress.say(
       fmt::format("{}: {} {}x{}", request.input, kind_of(request.what), input.image.width, input.image.height));
+  for (const std::string& text : request.what.notes) progress.say("note: " + text);
   if (const FirstCompression* first = request.what.first) {
     const bool shifted = first->x != 0 || first->y != 0, whole = first->file.color == request.what.jpeg->color;
     progress.say(fmt::format(

@@ -241,7 +241,7 @@ TEST_CASE("bench threads: one number of threads tells nothing of more") {
 TEST_CASE("bench: no line of a report is wider than a terminal") {
   for (const Names& arguments :
        {with(kShort, {"--threads", "1,2,3"}), with(kShort, {"--mode", "weak", "--threads", "1,2"}),
-        with(kShort, {"--mode", "throughput", "--threads", "2"}), Names{"threads", "--mode", "memory", "-q"}}) {
+        with(kShort, {"--mode", "throughput", "--threads", "2"}), Names{"threads", "--mode", "memory", "--memory-limit", "64M", "-q"}}) {
     const Run result = bench(arguments);
     CAPTURE(result.err);
     REQUIRE(result.exit_code == 0);

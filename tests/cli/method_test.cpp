@@ -434,7 +434,7 @@ TEST_CASE_FIXTURE(Fixture, "a signal ends the filter with what there is") {
 }
 
 TEST_CASE_FIXTURE(Fixture, "a trial of learning rates is a stage of its own, which a signal ends") {
-  const std::string model = std::string(HOURGLASS_MODELS) + "/small.onnx";
+  const std::string model = std::string(HOURGLASS_MODELS) + "/hourglass-small.onnx";
   const std::string large = folder / "large.png";
   write_png(large, crop(read_image(data_path("chelsea.png")).image, 0, 0, 384, 256), {}, true);
   const Run ended = run_and_signal({"denoise", large, "-o", output, "--method", "fit", "--model", model, "--iterations",
