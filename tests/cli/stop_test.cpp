@@ -6,6 +6,7 @@
 #include "engine/image/file.h"
 #include "engine/image/read_image.h"
 #include "tests/cli/run.h"
+#include "tests/engine/image/fixtures.h"
 #include "tests/temporary_folder.h"
 
 namespace hourglass::test {
@@ -44,7 +45,7 @@ TEST_CASE_FIXTURE(Fixture, "each rule ends a run") {
   CHECK(result_of(fixed).at("stopped_early") == true);
   CHECK(result_of(fixed).at("stop") == "iteration");
   CHECK(fixed.err.find("\n14/14  done  ") != std::string::npos);
-  CHECK(fixed.err.find("stops at 7\n") != std::string::npos);
+  CHECK_CONTAINS(fixed.err, "stops at 7 ");
 
   const Run none = restore(jpeg, {"--stop", "none", "--iterations", "9"});
   CHECK(result_of(none).at("iterations") == 9);
@@ -52,20 +53,20 @@ TEST_CASE_FIXTURE(Fixture, "each rule ends a run") {
 
   const Run energy = restore(png, {"--stop", "energy", "--stop-at", "0.02", "--iterations", "500"});
   CHECK(result_of(energy).at("iterations") < 500);
-  CHECK(energy.err.find("times its target") != std::string::npos);
+  CHECK_CONTAINS(energy.err, "times its target ");
 
   const Run variance = restore(png, {"--stop", "wmv", "--window", "10", "--stop-start", "15", "--patience", "5",
                                      "--iterations", "2000", "--schedule", "constant"});
   CHECK(result_of(variance).at("stop") == "wmv");
   CHECK(result_of(variance).at("iterations") < 2000);
-  CHECK(variance.err.find("of its minimum, patience 5/5\n") != std::string::npos);
+  CHECK_CONTAINS(variance.err, "of its minimum, patience 5/5 ");
 
   // The default: for a JPEG only.
   CHECK(result_of(restore(png, {"--iterations", "20"})).at("stopped_early") == false);
   const Run discrepancy = restore(jpeg, {"--iterations", "3000"});
   CHECK(result_of(discrepancy).at("stop") == "auto");
   CHECK(result_of(discrepancy).at("iterations") < 3000);
-  CHECK(discrepancy.err.find(" times the input's own error\n") != std::string::npos);
+  CHECK_CONTAINS(discrepancy.err, " times the input's own error ");
 }
 
 TEST_CASE_FIXTURE(Fixture, "rules that make no sense are refused") {
