@@ -32,6 +32,36 @@ Metadata read_jpeg_metadata(std::span<const uint8_t> bytes);
 
 enum class JpegColor : uint8_t { gray, ycbcr, rgb };
 
+// Where the encoder found a coefficient, in quantization steps.
+struct JpegCell {
+  float low = 0, high = 0;
+  [[nodiscard]] float middle() const { return (low + high) / 2; }
+  [[nodiscard]] float width() const { return high - low; }
+};
+
+// Which bits of a component's coefficients its scans have sent: all, but for a progressive file whose last scans are
+// missing. What was not sent is zero in the coefficients.
+struct JpegBits {
+  static constexpr int8_t kNothingSent = -1;
+  // How many of the lowest bits are missing, for each frequency in natural order, or kNothingSent.
+  std::array<int8_t, 64> missing{};
+
+  [[nodiscard]] bool is_complete() const { return missing == std::array<int8_t, 64>{}; }
+  // Of a coefficient that the file says is n: [n - 1/2, n + 1/2], and further where bits are missing.
+  [[nodiscard]] JpegCell cell(std::size_t frequency, int n) const {
+    const auto at = static_cast<float>(n);
+    return missing[frequency] == 0 ? JpegCell{.low = at - 0.5F, .high = at + 0.5F} : wide_cell(frequency, n);
+  }
+  // What the file would hold of n = round(c / q): n without the missing bits.
+  [[nodiscard]] int sent(std::size_t frequency, int n) const {
+    return missing[frequency] == 0 ? n : without_missing(frequency, n);
+  }
+
+ private:
+  [[nodiscard]] JpegCell wide_cell(std::size_t frequency, int n) const;
+  [[nodiscard]] int without_missing(std::size_t frequency, int n) const;
+};
+
 struct JpegComponent {
   int h_sampling = 1, v_sampling = 1;  // relative to the largest among the components
   // Samples that belong to the image: ceil(width * h_sampling / max_h), ceil(height * v_sampling / max_v).
@@ -44,6 +74,7 @@ struct JpegComponent {
   // [blocks_h][blocks_w][64], natural order. Coefficient = value * quantization, of samples minus 128 under the
   // orthonormal 8x8 DCT-II.
   std::vector<int16_t> coefficients;
+  JpegBits bits = {};
 
   [[nodiscard]] const int16_t* block(int64_t row, int64_t column) const {
     return coefficients.data() + (row * blocks_w + column) * 64;

@@ -14,7 +14,34 @@ int64_t component_size(int64_t size, int factor, int max_factor) {
   return (size * factor + max_factor - 1) / max_factor;
 }
 
+// Frequencies in the order in which a file holds them (ITU-T T.81, figure A.6): 8 v + u, vertical and horizontal.
+constexpr std::array<uint8_t, 64> kZigzag{
+    0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,  12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6,
+    7,  14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46,
+    53, 60, 61, 54, 47, 55, 62, 63};
+
+// The coefficients that no file of 8 bits exceeds: 1024 steps of 1.
+constexpr float kLargest = 1024;
+
 }  // namespace
+
+// DC coefficients lose their bits as two's complement does, towards minus infinity, the others towards zero (ITU-T
+// T.81, G.1.2.1 and G.1.2.2).
+JpegCell JpegBits::wide_cell(std::size_t frequency, int n) const {
+  const int bits = missing[frequency];
+  if (bits == kNothingSent) return {.low = -kLargest, .high = kLargest};
+  const auto more = static_cast<float>((1 << bits) - 1), at = static_cast<float>(n);
+  if (n == 0 && frequency != 0) return {.low = -more - 0.5F, .high = more + 0.5F};
+  return n > 0 || frequency == 0 ? JpegCell{.low = at - 0.5F, .high = at + more + 0.5F}
+                                 : JpegCell{.low = at - more - 0.5F, .high = at + 0.5F};
+}
+
+int JpegBits::without_missing(std::size_t frequency, int n) const {
+  const int bits = missing[frequency];
+  if (bits == kNothingSent) return 0;
+  const int unit = 1 << bits;
+  return n >= 0 ? n / unit * unit : frequency == 0 ? -((-n + unit - 1) / unit * unit) : -(-n / unit * unit);
+}
 
 JpegCoefficients read_jpeg_coefficients(std::span<const uint8_t> bytes) {
   detail::JpegReader reader(bytes);
@@ -43,6 +70,11 @@ JpegCoefficients read_jpeg_coefficients(std::span<const uint8_t> bytes) {
     component.blocks_w = round_up(component.width_in_blocks, info.h_samp_factor);
     component.blocks_h = round_up(component.height_in_blocks, info.v_samp_factor);
     std::copy_n(info.quant_table->quantval, 64, component.quantization.begin());
+    if (cinfo->progressive_mode && cinfo->coef_bits != nullptr) {
+      for (std::size_t k = 0; k < 64; ++k) {
+        component.bits.missing[kZigzag[k]] = static_cast<int8_t>(cinfo->coef_bits[c][k]);
+      }
+    }
     component.coefficients.resize(static_cast<std::size_t>(component.blocks_h * component.blocks_w * 64));
 
     int16_t* dst = component.coefficients.data();

@@ -53,8 +53,8 @@ std::vector<Block> transform(const Plane& plane) {
 }
 
 // Adds to the image's planes what takes the component's coefficients to where `target` sends them:
-// target(prediction, n, q, index) -> coefficient; index counts blocks row by row, 64 to a block, so index % 64 is the
-// frequency.
+// target(prediction, cell, q, index) -> coefficient; index counts blocks row by row, 64 to a block, so index % 64 is
+// the frequency.
 template <typename Target>
 void move_coefficients(Plane& plane, const JpegModel& model, std::size_t component, const Target& target) {
   const JpegComponent& file = model.file().components[component];
@@ -68,14 +68,14 @@ void move_coefficients(Plane& plane, const JpegModel& model, std::size_t compone
       const int16_t* n = file.block(r, c);
       const auto first = static_cast<std::size_t>(r * file.width_in_blocks + c) * 64;
       for (std::size_t f = 0; f < 64; ++f)
-        block[f] = target(block[f], n[f], file.quantization[f], first + f) - block[f];
+        block[f] = target(block[f], file.bits.cell(f, n[f]), file.quantization[f], first + f) - block[f];
       inverse_dct(block.data(), difference.row(r * 8) + c * 8, difference.width);
     }
   }
   model.add_replicated(difference, component, plane);
 }
 
-// factor * the rms over the blocks of (coefficient - n q), for each frequency.
+// factor * the rms over the blocks of (coefficient - the middle of its cell), for each frequency.
 std::array<double, 64> sigmas_of(const std::vector<Block>& blocks, const JpegComponent& file, double factor) {
   // Sums belong to rows of blocks, so that threads don't change them.
   std::vector<std::array<double, 64>> rows(static_cast<std::size_t>(file.height_in_blocks));
@@ -86,7 +86,7 @@ std::array<double, 64> sigmas_of(const std::vector<Block>& blocks, const JpegCom
       const Block& block = blocks[static_cast<std::size_t>(r * file.width_in_blocks + c)];
       const int16_t* n = file.block(r, c);
       for (std::size_t f = 0; f < 64; ++f) {
-        const double offset = block[f] - static_cast<double>(n[f]) * file.quantization[f];
+        const double offset = block[f] - static_cast<double>(file.bits.cell(f, n[f]).middle()) * file.quantization[f];
         sums[f] += offset * offset;
       }
     }
@@ -145,13 +145,14 @@ void for_each_strip(const Image& image, const JpegModel& model, const Visit& vis
 }
 
 // A coefficient clamped into its cell, `margin` grey levels inside (never beyond the cell's middle).
-float clamp_to_cell(float c, int n, int q, float margin) {
-  const float half = std::max(0.5F * static_cast<float>(q) - margin, 0.02F * static_cast<float>(q));
-  const float centre = static_cast<float>(n) * static_cast<float>(q);
+float clamp_to_cell(float c, const JpegCell& cell, int q, float margin) {
+  const float width = cell.width() * static_cast<float>(q), centre = cell.middle() * static_cast<float>(q);
+  const float half = std::max(0.5F * width - margin, 0.02F * width);
   return std::clamp(c, centre - half, centre + half);
 }
 
-// visit(component, index, coefficient / q, n) for every coefficient of the image under the file's pipeline.
+// visit(component, index, coefficient / q, n) for every coefficient of the image under the file's pipeline of which the
+// file says something.
 template <typename Visit>
 void visit_cells(const Image& image, const JpegModel& model, const Visit& visit) {
   const std::vector<Plane> planes = model.to_planes(image);
@@ -165,11 +166,17 @@ void visit_cells(const Image& image, const JpegModel& model, const Visit& visit)
         const int16_t* n = file.block(r, c);
         for (std::size_t f = 0; f < 64; ++f, ++index) {
           // A step of zero says nothing.
-          if (file.quantization[f] > 0) visit(i, index, block[f] / static_cast<float>(file.quantization[f]), n[f]);
+          const bool says = file.quantization[f] > 0 && file.bits.missing[f] != JpegBits::kNothingSent;
+          if (says) visit(i, index, block[f] / static_cast<float>(file.quantization[f]), n[f]);
         }
       }
     }
   }
+}
+
+// Whether the coefficient would stand in the file as it does.
+bool comes_out(const JpegModel& model, std::size_t component, std::size_t index, float steps, int n) {
+  return model.file().components[component].bits.sent(index % 64, static_cast<int>(std::lround(steps))) == n;
 }
 
 // to_consistent() of one strip; adds what came of it to the check.
@@ -188,8 +195,8 @@ Image move_into_cells(const Image& image, const JpegModel& model, int levels, Ce
   for (int round = 0; round < kRounds; ++round) {
     std::vector<Plane> planes = model.to_planes(current);
     for (std::size_t i = 0; i < planes.size(); ++i) {
-      move_coefficients(planes[i], model, i, [&](float c, int n, int q, std::size_t index) {
-        return clamp_to_cell(c, n, q, margins[i][index]);
+      move_coefficients(planes[i], model, i, [&](float c, const JpegCell& cell, int q, std::size_t index) {
+        return clamp_to_cell(c, cell, q, margins[i][index]);
       });
     }
     current = model.to_image(planes);
@@ -201,7 +208,7 @@ Image move_into_cells(const Image& image, const JpegModel& model, int levels, Ce
     }
     int64_t outside = 0;
     visit_cells(candidate, model, [&](std::size_t component, std::size_t index, float steps, int n) {
-      if (std::lround(steps) == n) return;
+      if (comes_out(model, component, index, steps, n)) return;
       ++outside;
       margins[component][index] *= 1.5F;
     });
@@ -238,20 +245,25 @@ void to_posterior_mean(std::vector<Plane>& planes, const JpegModel& model, doubl
     const std::array<double, 64> sigmas = sigmas_of(blocks, file, sigma_factor);
     // Below this the normal is a point for float: all that is left is the cell.
     constexpr float kLeast = 1e-3F;
-    Block steps, floats;
+    Block floats;
     for (std::size_t f = 0; f < 64; ++f) {
-      steps[f] = file.quantization[f];
-      floats[f] = std::max(static_cast<float>(sigmas[f]), kLeast * steps[f]);
+      floats[f] = std::max(static_cast<float>(sigmas[f]), kLeast * static_cast<float>(file.quantization[f]));
     }
     const kernels::RestorationLoops& loops = kernels::restoration_loops();
 #pragma omp parallel for schedule(static)
     for (int64_t r = 0; r < file.height_in_blocks; ++r) {
       for (int64_t c = 0; c < file.width_in_blocks; ++c) {
         Block& block = blocks[static_cast<std::size_t>(r * file.width_in_blocks + c)];
-        Block n, moved = block;
-        std::copy_n(file.block(r, c), 64, n.begin());
-        loops.truncated_means(moved.data(), n.data(), steps.data(), floats.data(), 64);
-        for (std::size_t f = 0; f < 64; ++f) block[f] = n[f] * steps[f] + moved[f] - block[f];
+        // A cell is [(at - 1/2) width, (at + 1/2) width].
+        Block at, widths, moved = block;
+        const int16_t* n = file.block(r, c);
+        for (std::size_t f = 0; f < 64; ++f) {
+          const JpegCell cell = file.bits.cell(f, n[f]);
+          at[f] = cell.middle() / cell.width();
+          widths[f] = cell.width() * static_cast<float>(file.quantization[f]);
+        }
+        loops.truncated_means(moved.data(), at.data(), widths.data(), floats.data(), 64);
+        for (std::size_t f = 0; f < 64; ++f) block[f] = at[f] * widths[f] + moved[f] - block[f];
         inverse_dct(block.data(), small.row(r * 8) + c * 8, small.width);
       }
     }
@@ -282,9 +294,9 @@ CellCheck check_cells(const Image& image, const JpegModel& model) {
   CellCheck total;
   for_each_strip(image, model, [&](const Image& rows, const JpegModel& part, const Strip&) {
     CellCheck check;
-    visit_cells(rows, part, [&](std::size_t, std::size_t, float steps, int n) {
+    visit_cells(rows, part, [&](std::size_t component, std::size_t index, float steps, int n) {
       ++check.coefficients;
-      check.same += std::lround(steps) == n ? 1 : 0;
+      check.same += comes_out(part, component, index, steps, n) ? 1 : 0;
     });
 #pragma omp critical(hourglass_cell_check)
     total += check;
@@ -298,7 +310,7 @@ std::vector<std::vector<int>> outside_cells(const Image& image, const JpegModel&
     outside.emplace_back(static_cast<std::size_t>(component.width_in_blocks * component.height_in_blocks));
   }
   visit_cells(image, model, [&](std::size_t component, std::size_t index, float steps, int n) {
-    outside[component][index / 64] += std::lround(steps) == n ? 0 : 1;
+    outside[component][index / 64] += comes_out(model, component, index, steps, n) ? 0 : 1;
   });
   return outside;
 }
@@ -306,9 +318,10 @@ std::vector<std::vector<int>> outside_cells(const Image& image, const JpegModel&
 double rms_cell_offset(const Image& image, const JpegModel& model) {
   double squares = 0;
   int64_t count = 0;
-  visit_cells(image, model, [&](std::size_t, std::size_t index, float steps, int n) {
+  visit_cells(image, model, [&](std::size_t component, std::size_t index, float steps, int n) {
     if (n == 0 && index % 64 != 0) return;
-    const double offset = static_cast<double>(steps) - n;
+    const JpegCell cell = model.file().components[component].bits.cell(index % 64, n);
+    const double offset = static_cast<double>((steps - cell.middle()) / cell.width());
     squares += offset * offset;
     ++count;
   });

@@ -2,7 +2,7 @@
 //
 // The network's prediction of a coefficient is read as c ~ N(prediction, sigma^2), the file adds that the original lies
 // in its cell; the best estimate is the mean of that normal truncated to the cell. sigma is estimated from the data:
-// sigma_f = kSigmaFactor * rms over the component's blocks of (prediction - n q), for each frequency f.
+// sigma_f = kSigmaFactor * rms over the component's blocks of (prediction - middle of the cell), for each frequency f.
 #pragma once
 
 #include <cstdint>
@@ -50,7 +50,7 @@ CellCheck check_consistent(const Image& image, const JpegModel& model, int level
 // blocks that belong to the image (width_in_blocks to a row).
 std::vector<std::vector<int>> outside_cells(const Image& image, const JpegModel& model);
 
-// Root mean square of (coefficient - n q) / q over the coefficients that the file did not round to zero, and all DC
+// Root mean square of (coefficient - middle) / width of its cell over the coefficients that the file did not round to zero, and all DC
 // ones: how far inside its cells an image sits. The JPEG itself is at 0.
 double rms_cell_offset(const Image& image, const JpegModel& model);
 

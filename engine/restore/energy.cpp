@@ -81,10 +81,10 @@ ValueId cell_energy(GraphBuilder& b, ValueId image, const JpegModel& model, doub
     const ValueId centre = b.constant(model.centres(i), "energy/centres");
     ValueId distance = b.add("Sub", {coefficients[i], centre}, {}, "energy/offset");
     if (half_width > 0) {
-      HostTensor half(DType::f32, Shape{1, 64, 1, 1}), minus_half = half;
-      for (std::size_t f = 0; f < 64; ++f) {
-        half.values[f] = half_width * model.file().components[i].quantization[f];
-        minus_half.values[f] = -half.values[f];
+      HostTensor half = model.widths(i), minus_half = half;
+      for (std::size_t at = 0; at < half.values.size(); ++at) {
+        half.values[at] *= half_width;
+        minus_half.values[at] = -half.values[at];
       }
       const ValueId inside =
           b.add("Max",

@@ -239,6 +239,9 @@ void find_chroma(const JpegModel& model, const Plane& luma, const Tables& tables
 std::optional<FirstCompression> find_first_compression(const JpegCoefficients& file) {
   const JpegModel model(file);
   const JpegComponent& second = file.components[0];
+  // Integers without their lowest bits look like those of larger steps.
+  const auto is_complete = [](const JpegComponent& component) { return component.bits.is_complete(); };
+  if (!std::ranges::all_of(file.components, is_complete)) return {};
   if (file.color == JpegColor::rgb || model.ratio_h(0) != 1 || model.ratio_v(0) != 1) return {};
   const Plane plane = decode_component(file.components[0]);
   std::vector<Tables> tables;  // by quality, from 1 on

@@ -217,18 +217,33 @@ std::vector<ValueId> JpegModel::coefficients(GraphBuilder& b, ValueId image) con
   return result;
 }
 
-HostTensor JpegModel::centres(std::size_t component) const {
-  const JpegComponent& c = file_->components[component];
+namespace {
+
+// value(cell) * q of every coefficient, as [1, 64, height_in_blocks, width_in_blocks].
+template <typename Value>
+HostTensor of_cells(const JpegComponent& c, const Value& value) {
   HostTensor result(DType::f32, Shape{1, 64, c.height_in_blocks, c.width_in_blocks});
   std::size_t at = 0;
   for (std::size_t f = 0; f < 64; ++f) {
     for (int64_t row = 0; row < c.height_in_blocks; ++row) {
       for (int64_t column = 0; column < c.width_in_blocks; ++column) {
-        result.values[at++] = static_cast<double>(c.block(row, column)[f]) * c.quantization[f];
+        result.values[at++] = static_cast<double>(value(c.bits.cell(f, c.block(row, column)[f]))) * c.quantization[f];
       }
     }
   }
   return result;
+}
+
+}  // namespace
+
+HostTensor JpegModel::centres(std::size_t component) const {
+  return of_cells(file_->components[component], [](const JpegCell& cell) { return cell.middle(); });
+}
+
+HostTensor JpegModel::widths(std::size_t component) const {
+  const JpegComponent& c = file_->components[component];
+  if (!c.bits.is_complete()) return of_cells(c, [](const JpegCell& cell) { return cell.width(); });
+  return {DType::f32, Shape{1, 64, 1, 1}, {c.quantization.begin(), c.quantization.end()}};
 }
 
 Plane decode_component(const JpegComponent& component) {

@@ -50,8 +50,10 @@ class JpegModel {
   // The graph fragment: image [1, C, height, width] in [0, 1] -> one [1, 64, blocks_v, blocks_h] per component; channel
   // 8 v + u is frequency (v, u). C may be 3 for a gray file: then its luma is taken.
   std::vector<ValueId> coefficients(GraphBuilder& builder, ValueId image) const;
-  // n * q in the same shape.
+  // The middles of the cells in the same shape, n * q where all bits were sent, and their widths; of a complete file as
+  // [1, 64, 1, 1].
   [[nodiscard]] HostTensor centres(std::size_t component) const;
+  [[nodiscard]] HostTensor widths(std::size_t component) const;
 
   [[nodiscard]] const JpegCoefficients& file() const { return *file_; }
 

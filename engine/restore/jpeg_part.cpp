@@ -42,7 +42,8 @@ JpegCoefficients part_of(const JpegCoefficients& file, const Rectangle& rectangl
                             .blocks_w = columns.count(),
                             .blocks_h = rows.count(),
                             .quantization = whole.quantization,
-                            .coefficients = {}};
+                            .coefficients = {},
+                            .bits = whole.bits};
     component.coefficients.reserve(static_cast<std::size_t>(rows.count() * columns.count()) * 64);
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       const int16_t* first = whole.block(row, columns.begin);

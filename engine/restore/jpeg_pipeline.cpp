@@ -29,6 +29,12 @@ Plane downsample(const Plane& plane, const JpegPipeline::Component& c) {
   return result;
 }
 
+// What a file holds of coefficient c: n = round(c / q), as far as it was sent; nothing where the step is zero.
+int integer_of(const JpegPipeline::Component& component, std::size_t frequency, float c) {
+  if (component.steps[frequency] <= 0) return 0;
+  return component.bits.sent(frequency, static_cast<int>(std::nearbyint(c / component.steps[frequency])));
+}
+
 // Visits the 8x8 blocks of a plane, each row of blocks in one thread: visit(index of the block, first sample).
 template <typename Visit>
 void for_each_block(Plane& plane, const Visit& visit) {
@@ -80,7 +86,8 @@ Plane upsample(const Plane& plane, const JpegPipeline::Component& c, int64_t hei
 
 JpegPipeline::JpegPipeline(const JpegModel& model) {
   for (std::size_t i = 0; i < model.file().components.size(); ++i) {
-    Component component{.ratio_v = model.ratio_v(i), .ratio_h = model.ratio_h(i)};
+    Component component{
+        .ratio_v = model.ratio_v(i), .ratio_h = model.ratio_h(i), .bits = model.file().components[i].bits};
     const auto& table = model.file().components[i].quantization;
     std::transform(table.begin(), table.end(), component.steps.begin(),
                    [](uint16_t q) { return static_cast<float>(q); });
@@ -96,7 +103,7 @@ std::vector<Plane> JpegPipeline::apply(const std::vector<Plane>& planes) const {
     for_each_block(small, [&](int64_t, float* samples) {
       float block[64];
       forward_dct(samples, small.width, block);
-      for (std::size_t f = 0; f < 64; ++f) block[f] = std::nearbyint(block[f] / c.steps[f]) * c.steps[f];
+      for (std::size_t f = 0; f < 64; ++f) block[f] = static_cast<float>(integer_of(c, f, block[f])) * c.steps[f];
       inverse_dct(block, samples, small.width);
     });
     result.push_back(upsample(small, c, planes[i].height, planes[i].width));
@@ -112,7 +119,7 @@ std::vector<int32_t> JpegPipeline::quantized(const Plane& plane, std::size_t com
     float block[64];
     forward_dct(samples, small.width, block);
     for (std::size_t f = 0; f < 64; ++f) {
-      result[static_cast<std::size_t>(index) * 64 + f] = static_cast<int32_t>(std::nearbyint(block[f] / c.steps[f]));
+      result[static_cast<std::size_t>(index) * 64 + f] = integer_of(c, f, block[f]);
     }
   });
   return result;
@@ -142,7 +149,8 @@ JpegCoefficients without_coefficients(const JpegCoefficients& file) {
                                  .blocks_w = c.blocks_w,
                                  .blocks_h = c.blocks_h,
                                  .quantization = c.quantization,
-                                 .coefficients = {}});
+                                 .coefficients = {},
+                                 .bits = c.bits});
   }
   return result;
 }

@@ -18,11 +18,12 @@ namespace hourglass {
 
 class JpegPipeline {
  public:
-  // One colour component: how many pixels a sample covers in each direction, and the quantization steps, [vertical
-  // frequency][horizontal frequency].
+  // One colour component: how many pixels a sample covers in each direction, the quantization steps, [vertical
+  // frequency][horizontal frequency], and the bits that are sent.
   struct Component {
     int64_t ratio_v = 1, ratio_h = 1;
     std::array<float, 64> steps{};
+    JpegBits bits{};
   };
 
   explicit JpegPipeline(std::vector<Component> components) : components_(std::move(components)) {}
@@ -32,7 +33,7 @@ class JpegPipeline {
   // J(planes). One plane of full size for each component, samples minus 128. Where the grid reaches beyond the picture,
   // the picture's border is repeated.
   [[nodiscard]] std::vector<Plane> apply(const std::vector<Plane>& planes) const;
-  // The integers n = round(c / q) that an encoder would write, block by block, row by row, 64 to a block in natural
+  // The integers n = round(c / q) that an encoder would write, without the bits that the file lacks, block by block, row by row, 64 to a block in natural
   // order. The plane of full size that belongs to the component.
   [[nodiscard]] std::vector<int32_t> quantized(const Plane& plane, std::size_t component) const;
 

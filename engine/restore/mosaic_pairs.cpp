@@ -130,7 +130,7 @@ std::string Mosaics::digest() const {
   const auto add = [&](const auto* values, std::size_t count) {
     digest.add(std::span(reinterpret_cast<const uint8_t*>(values), count * sizeof(*values)));
   };
-  constexpr int64_t kVersion = 1;  // of what the filter makes and of how samples are kept
+  constexpr int64_t kVersion = 2;  // of what the filter makes and of how samples are kept
   const std::array options{kVersion, options_.side, options_.piece, static_cast<int64_t>(options_.seed)};
   add(options.data(), options.size());
   const auto add_counts = [&](std::initializer_list<int64_t> counts) { add(counts.begin(), counts.size()); };
@@ -141,6 +141,7 @@ std::string Mosaics::digest() const {
       const std::array sampling{c.h_sampling, c.v_sampling};
       add(sampling.data(), sampling.size());
       add(c.quantization.data(), c.quantization.size());
+      add(c.bits.missing.data(), c.bits.missing.size());
     }
   }
   for (const PictureGroup& group : groups_) {

@@ -144,6 +144,19 @@ Bytes with_segment(const Bytes& jpeg, uint8_t marker, const Bytes& content) {
   return result;
 }
 
+Bytes with_first_scans(const Bytes& jpeg, int scans) {
+  std::size_t at = 2;
+  for (int left = scans; left > 0;) {
+    left -= jpeg[at + 1] == 0xda ? 1 : 0;
+    at += 2 + static_cast<std::size_t>(jpeg[at + 2] << 8 | jpeg[at + 3]);
+    // Behind a scan's header come its data, in which 0xff stands before 0 alone.
+    while (!(jpeg[at] == 0xff && jpeg[at + 1] != 0)) ++at;
+  }
+  Bytes cut(jpeg.begin(), jpeg.begin() + static_cast<std::ptrdiff_t>(at));
+  cut.insert(cut.end(), {0xff, 0xd9});
+  return cut;
+}
+
 Bytes with_segment(const Bytes& jpeg, uint8_t marker, const std::string& content) {
   return with_segment(jpeg, marker, Bytes(content.begin(), content.end()));
 }

@@ -47,6 +47,9 @@ std::vector<Plane> decode_planes(const Bytes& bytes);
 Bytes with_segment(const Bytes& jpeg, uint8_t marker, const Bytes& content);
 Bytes with_segment(const Bytes& jpeg, uint8_t marker, const std::string& content);
 
+// A JPEG of which only the first scans are left, and its end marker.
+Bytes with_first_scans(const Bytes& jpeg, int scans);
+
 // An EXIF block: a directory of two entries, the second of them the orientation.
 Bytes make_exif(bool big_endian, int orientation);
 

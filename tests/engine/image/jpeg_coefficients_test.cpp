@@ -177,4 +177,53 @@ TEST_CASE("RGB-coded, odd sampling, arithmetic coding, a scan for each component
   CHECK(component.blocks_w == 4);
 }
 
+TEST_CASE("what the missing scans of a progressive file leave open") {
+  for (const int channels : {1, 3}) {
+    const Bytes bytes = encode_jpeg(make_picture(75, 50, channels), {.quality = 90, .progressive = true});
+    const JpegCoefficients whole = read_jpeg_coefficients(bytes);
+    const int scans = channels == 1 ? 6 : 10;  // of jpeg_simple_progression()
+    CHECK(with_first_scans(bytes, scans) == bytes);
+    for (int sent = channels == 1 ? 1 : 4; sent <= scans; ++sent) {
+      const JpegCoefficients part = read_jpeg_coefficients(with_first_scans(bytes, sent));
+      CAPTURE(sent);
+      CHECK(part.warnings.empty() == (sent == scans));
+      int64_t otherwise = 0, outside = 0, lacking = 0;
+      for (std::size_t i = 0; i < whole.components.size(); ++i) {
+        const JpegComponent &a = whole.components[i], &b = part.components[i];
+        CHECK(a.bits.is_complete());
+        lacking += b.bits.is_complete() ? 0 : 1;
+        for (std::size_t k = 0; k < a.coefficients.size(); ++k) {
+          const JpegCell cell = b.bits.cell(k % 64, b.coefficients[k]);
+          const auto n = static_cast<float>(a.coefficients[k]);
+          otherwise += b.bits.sent(k % 64, a.coefficients[k]) == b.coefficients[k] ? 0 : 1;
+          outside += cell.low + 0.5F <= n && n <= cell.high - 0.5F ? 0 : 1;
+        }
+      }
+      CHECK(otherwise == 0);
+      CHECK(outside == 0);
+      CHECK((lacking == 0) == (sent == scans));
+    }
+  }
+}
+
+TEST_CASE("cells, by the bits that were sent") {
+  JpegBits bits;
+  bits.missing[1] = 2;
+  bits.missing[0] = 1;
+  bits.missing[2] = JpegBits::kNothingSent;
+  const auto is = [&](std::size_t frequency, int n, float low, float high) {
+    return bits.cell(frequency, n).low == low && bits.cell(frequency, n).high == high;
+  };
+  CHECK(is(3, -7, -7.5F, -6.5F));
+  // Towards zero: 4 to 7, -3 to 3, -7 to -4; and towards minus infinity: -4 and -3.
+  CHECK(is(1, 4, 3.5F, 7.5F));
+  CHECK(is(1, 0, -3.5F, 3.5F));
+  CHECK(is(1, -4, -7.5F, -3.5F));
+  CHECK(is(0, -4, -4.5F, -2.5F));
+  CHECK(bits.sent(1, -6) == -4);
+  CHECK(bits.sent(0, -3) == -4);
+  CHECK(bits.sent(2, 500) == 0);
+  CHECK(bits.cell(2, 0).width() > 2000);
+}
+
 }  // namespace hourglass::test

@@ -13,10 +13,12 @@
 #include "engine/image/metrics.h"
 #include "engine/image/read_image.h"
 #include "engine/restore/consistency.h"
+#include "engine/restore/first_compression.h"
 #include "engine/restore/jpeg_part.h"
 #include "engine/restore/jpeg_pipeline.h"
 #include "engine/restore/tiles.h"
 #include "graph/error.h"
+#include "tests/engine/image/fixtures.h"
 
 namespace hourglass::test {
 namespace {
@@ -61,6 +63,27 @@ TEST_CASE("the filter brings a JPEG nearer to its original, and leaves it in its
       // Blocks of 4:2:0 share samples, so that moving the one spoils the other a little.
       CHECK(check_cells(filtered, JpegModel(sample.file)).share() > (gray ? 0.99 : 0.98));
     }
+  }
+}
+
+TEST_CASE("without the last scans of a progressive file, the filter goes by what was sent") {
+  const Sample sample(144, 128, false, 50);
+  const std::vector<uint8_t> whole = encode_jpeg(sample.original, {.quality = 50, .progressive = true});
+  for (const int scans : {5, 6, 8}) {
+    const std::vector<uint8_t> bytes = with_first_scans(whole, scans);
+    const Image decoded = decode_jpeg(bytes).image;
+    const JpegCoefficients file = read_jpeg_coefficients(bytes);
+    JpegCoefficients pretended = file;
+    for (JpegComponent& component : pretended.components) component.bits = {};
+    const auto filtered = [&](const JpegCoefficients& said) { return filter_jpeg(decoded, decoded, JpegModel(said)); };
+    const Image by_sent = filtered(file);
+    CAPTURE(scans);
+    CHECK(psnr(by_sent, sample.original) > psnr(filtered(pretended), sample.original) + 0.1);
+    CHECK(psnr(by_sent, sample.original) > psnr(decoded, sample.original) + 0.3);
+    CHECK(check_cells(to_consistent(by_sent, JpegModel(file), 255), JpegModel(file)).share() == 1);
+    CHECK(check_cells(sample.original, JpegModel(file)).share() > 0.998);
+    CHECK(check_cells(sample.original, JpegModel(pretended)).share() < 0.99);
+    CHECK_FALSE(find_first_compression(file).has_value());
   }
 }
 
