@@ -47,8 +47,8 @@ inline constexpr int64_t kMostForSymmetries = 3'000'000;
 
 // Bytes that the program holds at most while it filters such a picture, learns for so many iterations with the network
 // that comes with it, and applies that, in f32, with a margin of a tenth. The lesson holds its mosaics (lesson.h), the
-// network the values of a tile (learned_map.h): in colour 69 MiB for 0.02 megapixels, 167 for 0.2, 216 for 0.33, in
-// gray 59, 142 and 180. In bf16 a tile takes half of that.
+// network the values of a tile (learned_map.h): in colour 216 MiB for 0.26 megapixels, 294 for 0.84. In bf16 a tile
+// takes half of that.
 constexpr std::size_t learn_memory(int64_t pixels, int channels, int64_t iterations) {
   constexpr int64_t kTile = 512 * 512, kIterationsPerMosaic = 8, kMostMosaics = 192;
   const bool gray = channels == 1;
