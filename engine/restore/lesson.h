@@ -69,7 +69,7 @@ std::vector<Plane> apply_map(const LearnedMap& map, const JpegModel& model, cons
 
 // Of the posterior mean behind the network (consistency.h). The network was shown the decoded pixels and has learned
 // where in the cells originals lie, so its picture is moved less than the filter's. On five photographs in colour at
-// quality 10, 0.35 and 0.7 are within 0.006 dB of it, 1 costs up to 0.05 (bench/README.md, "Lessons").
+// quality 10, 0.35 and 0.7 are within 0.009 dB of it, 1 costs up to 0.05 (bench/README.md, "Lessons").
 inline constexpr double kLearnedSigmaFactor = 0.5;
 
 // (1 - weight) filtered + weight learned, in the file's cells (to_posterior_mean with kLearnedSigmaFactor).
