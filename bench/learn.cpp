@@ -39,7 +39,7 @@ struct Arguments {
   std::vector<std::string> images;
   std::vector<int64_t> channels{24, 48, 64};
   int64_t convolutions = 2, crop = 256;
-  bool color = false;
+  bool color = false, truth = false;
   LessonOptions lesson;
 };
 
@@ -105,7 +105,7 @@ std::string measure(const Arguments& a, const std::string& key, const std::strin
   const Image filtered =
       filtered_image(a, fmt::format("{}-{}-q{}-{}", name, a.color ? "color" : "gray", quality, a.crop), decoded, model);
   auto start = std::chrono::steady_clock::now();
-  Lesson lesson(model, filtered, starting_network(a), op_table(), a.lesson);
+  Lesson lesson(model, a.truth ? original : filtered, starting_network(a), op_table(), a.lesson);
   while (!lesson.done()) lesson.step();
   const double learning = seconds_since(start);
   start = std::chrono::steady_clock::now();
@@ -116,17 +116,19 @@ std::string measure(const Arguments& a, const std::string& key, const std::strin
   const double weight = find_blend_weight(map, filtered, model);
 
   const double base = psnr_clamped(filtered, original);
-  const auto gain = [&](double w) {
-    return psnr_clamped(model.to_image(blend(planes, learned, w, model)), original) - base;
-  };
+  const auto gain_of = [&](const Image& image) { return psnr_clamped(image, original) - base; };
+  const auto blended = [&](double w) { return model.to_image(blend(planes, learned, w, model)); };
+  // Of what the program makes.
+  const auto gain = [&](double w) { return w > 0 ? gain_of(filter_blend(blended(w), model)) : 0; };
   double best = 0, best_weight = 0;
   for (int i = 1; i <= 20; ++i) {
-    const double w = i / 20.0, g = gain(w);
+    const double w = i / 20.0, g = gain_of(blended(w));
     if (g > best) {
       best = g;
       best_weight = w;
     }
   }
+  best = gain(best_weight);
   return fmt::format("{},{:.3f},{:.3f},{:+.3f},{:.2f},{:+.3f},{:+.3f},{:.2f},{:+.3f},{:.3f},{:.1f},{:.1f}\n", key,
                      psnr_clamped(decoded, original), base, gain(1), best_weight, best, gain(kFixedWeight), weight,
                      gain(weight), correlation(filtered, model.to_image(blend(planes, learned, 1, model)), original),
@@ -250,6 +252,7 @@ int main(int argc, char** argv) {
   files->add_option("--leaves", a.lesson.leaves_share, "Share of dead leaves")->capture_default_str();
   files->add_option("--factors", a.lesson.factors)->delimiter(',')->capture_default_str();
   files->add_flag("--symmetries", a.lesson.symmetries);
+  files->add_flag("--truth", a.truth, "Learn from the original, which nobody has: what could be reached");
   CLI::App* table = app.add_subcommand("table", "The CSV as Markdown");
   table->add_option("--csv", a.csv)->required();
   table->add_option("--images", a.images, "Only these")->delimiter(',');

@@ -92,6 +92,7 @@ Differentiated differentiate(const Graph& graph, const OpTable& table, ValueId l
   one.values[0] = 1;
   terms[at(loss)].push_back(builder.constant(std::move(one), "grad/" + graph.value(loss).name));
 
+  std::vector<std::string> ends;  // the nodes at which gradients end, since theirs is zero everywhere
   for (std::size_t n = graph.nodes.size(); n-- > 0;) {
     if (!needed[n]) continue;
     const Node& node = graph.nodes[n];
@@ -111,9 +112,19 @@ Differentiated differentiate(const Graph& graph, const OpTable& table, ValueId l
     } catch (const Error& error) {
       throw error.within(fmt::format("gradient of node '{}' ({})", node.name, node.op->name));
     }
+    bool passes_on = false;
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-      if (wanted[i] && ctx.grads()[i].valid()) terms[at(node.inputs[i])].push_back(ctx.grads()[i]);
+      if (!wanted[i] || !ctx.grads()[i].valid()) continue;
+      terms[at(node.inputs[i])].push_back(ctx.grads()[i]);
+      passes_on = true;
     }
+    if (!passes_on) ends.push_back(fmt::format("'{}' ({})", node.name, node.op->name));
+  }
+  const bool none_arrives =
+      std::all_of(parameters.begin(), parameters.end(), [&](ValueId id) { return terms[at(id)].empty(); });
+  if (none_arrives && !ends.empty()) {
+    fail("the network can't be trained: no gradient reaches its parameters, since it is zero everywhere in {}",
+         join(ends, ", "));
   }
 
   for (const ValueId id : parameters) {

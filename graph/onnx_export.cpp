@@ -17,7 +17,8 @@
 namespace hourglass {
 namespace {
 
-constexpr int kIrVersion = 7;  // came with opset 12, fits 14
+constexpr int kIrVersion = 7;       // came with opset 12, fits 14
+constexpr int kNewerIrVersion = 8;  // came with opset 15, fits 16
 
 void write_attribute(const std::string& name, const AttrValue& value, onnx::NodeProto& node) {
   using A = onnx::AttributeProto;
@@ -81,15 +82,19 @@ bool is_default(const OpDef& op, const std::string& name, const AttrValue& value
 
 class Exporter {
  public:
-  Exporter(const Graph& graph, const ExportOptions& options) : graph_(graph), options_(options) {}
+  Exporter(const Graph& graph, const ExportOptions& options, int opset)
+      : graph_(graph), options_(options), opset_(opset) {}
+
+  // The ops of the domain "hourglass", by name.
+  [[nodiscard]] const std::set<std::string>& own_ops() const { return own_ops_; }
 
   onnx::ModelProto run() {
-    model_.set_ir_version(kIrVersion);
+    model_.set_ir_version(opset_ == kExportOpset ? kIrVersion : kNewerIrVersion);
     model_.set_producer_name("hourglass");
     if (!options_.description.empty()) model_.set_doc_string(options_.description);
     auto* opset = model_.add_opset_import();
     opset->set_domain("");
-    opset->set_version(kExportOpset);
+    opset->set_version(opset_);
     out_ = model_.mutable_graph();
     out_->set_name(graph_.name.empty() ? "graph" : graph_.name);
 
@@ -116,7 +121,6 @@ class Exporter {
       }
     }
     for (const ValueId id : graph_.outputs) write_info(id, *out_->add_output());
-    if (options_.own_ops != nullptr) options_.own_ops->assign(own_ops_.begin(), own_ops_.end());
     if (!own_ops_.empty()) {
       auto* own = model_.add_opset_import();
       own->set_domain(std::string(kOwnDomain));
@@ -204,7 +208,7 @@ class Exporter {
   void attrs_to_inputs(const Node& node, Attrs& attrs, std::vector<std::string>& inputs) {
     std::vector<ConstInput> slots;
     for (const ConstInput& slot : node.op->const_inputs) {
-      if (slot.since <= kExportOpset && (slot.until == 0 || slot.until >= kExportOpset)) slots.push_back(slot);
+      if (slot.since <= opset_ && (slot.until == 0 || slot.until >= opset_)) slots.push_back(slot);
     }
     std::sort(slots.begin(), slots.end(), [](const ConstInput& a, const ConstInput& b) { return a.index < b.index; });
     const DType dtype = node.inputs.empty() || !node.inputs[0].valid() ? DType::f32 : graph_.type(node.inputs[0]).dtype;
@@ -222,8 +226,8 @@ class Exporter {
   }
 
   // Whether the file's opset has the op with these attributes (AveragePool's dilations came later, for one).
-  static bool known_to_onnx(const Node& node, const std::string& op, const Attrs& attrs) {
-    const onnx::OpSchema* schema = onnx::OpSchemaRegistry::Schema(op, kExportOpset, onnx::ONNX_DOMAIN);
+  [[nodiscard]] bool known_to_onnx(const Node& node, const std::string& op, const Attrs& attrs) const {
+    const onnx::OpSchema* schema = onnx::OpSchemaRegistry::Schema(op, opset_, onnx::ONNX_DOMAIN);
     if (schema == nullptr) return false;
     return std::all_of(attrs.all().begin(), attrs.all().end(), [&](const auto& attr) {
       return is_default(*node.op, attr.first, attr.second) || schema->attributes().contains(attr.first);
@@ -293,6 +297,7 @@ class Exporter {
 
   const Graph& graph_;
   const ExportOptions& options_;
+  int opset_;
   onnx::ModelProto model_;
   onnx::GraphProto* out_ = nullptr;
   std::unordered_set<std::string> names_;
@@ -304,7 +309,18 @@ class Exporter {
 }  // namespace
 
 std::string export_onnx(const Graph& graph, const ExportOptions& options) {
-  const onnx::ModelProto model = Exporter(graph, options).run();
+  onnx::ModelProto model;
+  std::set<std::string> own_ops;
+  // The older opset, unless only the newer one has all ops.
+  for (const int opset : {kExportOpset, kNewerExportOpset}) {
+    Exporter exporter(graph, options, opset);
+    onnx::ModelProto made = exporter.run();
+    if (opset != kExportOpset && !exporter.own_ops().empty()) continue;
+    model = std::move(made);
+    own_ops = exporter.own_ops();
+    if (own_ops.empty()) break;
+  }
+  if (options.own_ops != nullptr) options.own_ops->assign(own_ops.begin(), own_ops.end());
   try {
     onnx::checker::check_model(model);
   } catch (const std::exception& error) {

@@ -17,6 +17,8 @@ namespace hourglass {
 
 // Of the files that we write: the oldest in which BatchNormalization says that it trains (training_mode).
 inline constexpr int kExportOpset = 14;
+// Of those that need GridSample or ScatterND that adds.
+inline constexpr int kNewerExportOpset = 16;
 
 struct ExportOptions {
   // Leaves the image's height and width open. Sizes that an attribute holds (Resize's sizes, Slice's ends) stay what

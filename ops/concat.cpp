@@ -240,6 +240,14 @@ void normalize_split(NormalizeContext& ctx) {
   if (!ctx.attrs.has("num_outputs")) ctx.attrs.set("num_outputs", static_cast<int64_t>(ctx.outputs.size()));
 }
 
+// Always by sizes: the number of parts came with opset 18.
+bool split_to_onnx(ToOnnxContext& ctx) {
+  const Dims sizes = split_sizes(ctx.node.attrs, ctx.graph.shape(ctx.node.inputs[0]));
+  ctx.attrs.erase("num_outputs");
+  if (ctx.inputs.size() < 2) ctx.inputs.push_back(ctx.constant("split", HostTensor::ints(sizes)));
+  return true;
+}
+
 void vjp_split(VjpContext& ctx) {
   const Shape src = ctx.in_shape(0);  // a copy: adding nodes moves values
   const int64_t axis = axis_of(ctx.node.attrs, src.rank());
@@ -337,6 +345,7 @@ std::span<const OpDef> concat_ops() {
        .attrs = {{"axis", int64_t{0}}, AttrSpec::optional("split", AttrKind::ints), {"num_outputs", int64_t{0}}},
        .const_inputs = {{1, "split", 13}},
        .normalize = normalize_split,
+       .to_onnx = split_to_onnx,
        .infer = infer_split,
        .vjp = vjp_split,
        .plan = plan_split,

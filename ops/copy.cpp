@@ -54,7 +54,15 @@ KernelPlan plan_reshape(PlanContext& ctx) {
           .kernel = copy_kernel(desc)};
 }
 
+// From opset 12 on, an input says whether to drop.
+bool drops(const NormalizeContext& ctx) {
+  if (ctx.inputs.size() < 3 || !ctx.inputs[2].valid()) return false;
+  const auto& training = ctx.graph.value(ctx.inputs[2]).data;
+  return training == nullptr || training->values.empty() || training->values[0] != 0;
+}
+
 void normalize_dropout(NormalizeContext& ctx) {
+  if (ctx.fixed && drops(ctx)) fail("drops at random, and what is not trained must be known: export it for inference");
   ctx.notes.emplace_back("Dropout passes its input on: nothing is dropped");
   ctx.op = "Identity";
   ctx.attrs = {};

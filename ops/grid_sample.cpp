@@ -194,6 +194,7 @@ std::span<const OpDef> grid_sample_ops() {
        .attrs = attrs_and({}),
        .const_inputs = {{1, "grid"}},
        .normalize = normalize,
+       .to_onnx = grid_sample_to_onnx,
        .infer = infer,
        .vjp = vjp,
        .plan = plan_forward,

@@ -59,11 +59,6 @@ void vjp(VjpContext& ctx) {
                             ctx.node.name + "/grad_grid"));
 }
 
-bool to_onnx(ToOnnxContext& ctx) {
-  ctx.op = "GridSample";
-  return true;
-}
-
 // --- references ---
 
 struct Sizes {
@@ -272,7 +267,7 @@ std::span<const OpDef> grid_sample_computed_ops() {
        .min_inputs = 2,
        .max_inputs = 2,
        .attrs = attrs_and({}),
-       .to_onnx = to_onnx,
+       .to_onnx = grid_sample_to_onnx,
        .infer = infer,
        .vjp = vjp,
        .plan = plan_forward,

@@ -238,7 +238,7 @@ void FitSession::save_network(const Outcome& outcome, Progress& progress) {
                            request_.what.task.psnr_degraded(fitted.image.data())));
   if (!own_ops.empty()) {
     progress.say(fmt::format("note: {}: runs here only, since ONNX's opset {} does not have {} as the network uses it",
-                             path, kExportOpset, join(own_ops, ", ")));
+                             path, kNewerExportOpset, join(own_ops, ", ")));
   }
 }
 

@@ -65,7 +65,8 @@ constexpr std::string_view kMemory =
     R"(What a run holds grows with the pixels of the image:
 
   restore --method filter  79 bytes for each pixel in colour, 36 in gray, and beyond 4.9 megapixels 31 and 11
-  restore --method learn   118 bytes for each pixel in colour, 40 in gray, and 100 to 210 MB
+  restore --method learn   166 bytes for each pixel in colour, 56 in gray, beyond 3 megapixels 118 and 40, and besides
+                           100 to 210 MB
   a fit                    what 'hourglass model info NET --size WIDTHxHEIGHT' says; of that, some 47 MiB, 130 bytes
                            for each pixel and 22 for each weight (with bf16 24) belong to any network
 

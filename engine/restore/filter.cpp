@@ -52,8 +52,8 @@ struct Noise {
 // The passes over one picture, one after the other. Refers to the model.
 class Passes {
  public:
-  Passes(const Image& start, const JpegModel& model, int count)
-      : model_(model), count_(count), current_(model.to_planes(start)), next_(current_) {}
+  Passes(const Image& start, const JpegModel& model, int count, double sigma_factor)
+      : model_(model), count_(count), sigma_factor_(sigma_factor), current_(model.to_planes(start)), next_(current_) {}
 
   // The next pass. False where `stop` says so, which is asked now and then; the picture is then that of the pass
   // before.
@@ -72,7 +72,7 @@ class Passes {
     std::vector<double> sigmas(current_.size(), noise * kFirstNoise * std::pow(kLastNoise / kFirstNoise, fall));
     if (model_.file().color == JpegColor::ycbcr) sigmas[1] = sigmas[2] = kChromaNoise * sigmas[0];
     if (stop() || !nonlocal_bayes(next_, sigmas, groups_, stop)) return false;
-    to_posterior_mean(next_, model_, kFilterSigmaFactor);
+    to_posterior_mean(next_, model_, sigma_factor_);
     std::swap(current_, next_);
     ++done_;
     return true;
@@ -105,6 +105,7 @@ class Passes {
  private:
   const JpegModel& model_;
   int count_, done_ = 0;
+  double sigma_factor_;
   std::vector<Plane> current_, next_;
   PatchGroups groups_;
 };
@@ -132,8 +133,8 @@ struct Tiles {
 Image crop(const Image& image, const Rectangle& at) { return crop(image, at.x, at.y, at.width, at.height); }
 
 // The noise that the first of so many passes measure in the middles of all tiles together.
-double sampled_noise(const Image& start, const Image& decoded, const JpegModel& model, const Tiles& tiles, int passes,
-                     double first, const Advance& advance) {
+double sampled_noise(const Image& start, const Image& decoded, const JpegModel& model, const Tiles& tiles,
+                     const FilterOptions& options, double first, const Advance& advance) {
   const JpegCoefficients& whole = model.file();
   // The first pixel and the length of what is looked at, in whole MCUs or up to the tile's end.
   const auto middle = [](const TileSpan& span, int64_t mcu) {
@@ -148,7 +149,7 @@ double sampled_noise(const Image& start, const Image& decoded, const JpegModel& 
     const Rectangle at{.x = x, .y = y, .width = width, .height = height};
     const JpegCoefficients file = part_of(whole, at);
     const JpegModel part(file);
-    Passes filter(crop(start, at), part, passes);
+    Passes filter(crop(start, at), part, options.passes, options.sigma_factor);
     while (!ended && filter.done() < kPassesToMeasure) ended = !filter.step(first, [&] { return !advance(0); });
     squares += filter.mean_square_from(crop(decoded, at));
     return !ended;
@@ -184,7 +185,7 @@ Image filter_in_tiles(const Image& start, const Image& decoded, const JpegModel&
     return !ended;
   };
   if (noise.then <= 0 && options.passes > kPassesToMeasure) {
-    noise.then = sampled_noise(start, decoded, model, tiles, options.passes, noise.first, tell);
+    noise.then = sampled_noise(start, decoded, model, tiles, options, noise.first, tell);
   }
   Image result = start;
   tiles.for_each([&](const TileSpan& row, const TileSpan& column) {
@@ -193,7 +194,7 @@ Image filter_in_tiles(const Image& start, const Image& decoded, const JpegModel&
         .x = column.first, .y = row.first, .width = column.last - column.first, .height = row.last - row.first};
     const JpegCoefficients file = part_of(model.file(), at);
     const JpegModel part(file);
-    Passes filter(crop(start, at), part, options.passes);
+    Passes filter(crop(start, at), part, options.passes, options.sigma_factor);
     filter.run(decoded, noise, tell);
     if (filter.done() > 0) add_tile(filter.image(), start, row, column, result);
     ++done;
@@ -215,7 +216,7 @@ Image filter_jpeg(const Image& start, const Image& decoded, const JpegModel& mod
   const Advance tell = watched(advance, ended);
   Image result;
   if (std::max(start.width, start.height) <= options.tile) {
-    Passes filter(start, model, options.passes);
+    Passes filter(start, model, options.passes, options.sigma_factor);
     filter.run(decoded, noise, tell);
     result = filter.image();
   } else {

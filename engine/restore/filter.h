@@ -19,7 +19,7 @@
 namespace hourglass {
 
 inline constexpr int kFilterPasses = 14;
-// Of the posterior mean after each pass (kSigmaFactor is the one after a fit).
+// Of the posterior mean after each pass (kSigmaFactor is the one after a fit, kLearnedSigmaFactor after a lesson).
 inline constexpr double kFilterSigmaFactor = 1;
 // Chroma counts less for what is alike: its noise is assumed to be this much larger than luma's.
 inline constexpr double kChromaNoise = 2;
@@ -35,6 +35,7 @@ struct FilterOptions {
   double noise = 0;
   // The largest side of a tile, 64 or more. A picture of which neither side is longer is filtered whole.
   int64_t tile = kFilterTile;
+  double sigma_factor = kFilterSigmaFactor;
 };
 
 // start: where the passes begin, the decoded JPEG or an estimate. decoded: the JPEG's pixels. Images smaller than 8x8

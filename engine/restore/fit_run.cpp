@@ -133,9 +133,9 @@ void FitRun::check_end(double loss) const {
     fail("the fit diverged: at its end, in iteration {}, the loss is {}; {}", iteration_,
          std::isnan(loss) ? "no number" : "infinite", kHelp);
   }
-  // Too short a fit tells nothing, and one that began at its end has nothing to win.
+  // Too short a fit tells nothing, and one that began at its end has nothing to win but may sway a little.
   constexpr int64_t kTells = 50;
-  constexpr double kWorse = 2;
+  constexpr double kWorse = 1.05;
   if (!fitted_before_ && iteration_ >= kTells && guard_->recent_loss() > kWorse * guard_->first_loss()) {
     fail(
         "the fit ended worse than it began: the loss was {:.3g} and is {:.3g}; try a lower --learning-rate than {:.3g}",

@@ -42,17 +42,22 @@ struct Learned {
 // Of a picture to learn from: the least of both sides.
 inline constexpr int64_t kLeastSideToLearn = 64;
 
+// Pixels: up to here, applying the network to the picture turned in eight ways takes less time than the lesson.
+inline constexpr int64_t kMostForSymmetries = 3'000'000;
+
 // Bytes that the program holds at most while it filters such a picture, learns for so many iterations with the network
 // that comes with it, and applies that, in f32, with a margin of a tenth. The lesson holds its mosaics (lesson.h), the
-// network the values of a tile (learned_map.h): in colour 69 MiB for 0.02 megapixels, 167 for 0.2, 216 for 0.33, in
-// gray 59, 142 and 180. In bf16 a tile takes half of that.
+// network the values of a tile (learned_map.h): in colour 216 MiB for 0.26 megapixels, 294 for 0.84. In bf16 a tile
+// takes half of that.
 constexpr std::size_t learn_memory(int64_t pixels, int channels, int64_t iterations) {
   constexpr int64_t kTile = 512 * 512, kIterationsPerMosaic = 8, kMostMosaics = 192;
   const bool gray = channels == 1;
   const int64_t mosaics = std::min(iterations / kIterationsPerMosaic, kMostMosaics);
   const int64_t lesson = 66'000'000 + mosaics * 360'000;
   const int64_t applied = 40'000'000 + std::min(pixels, kTile) * (gray ? 560 : 640);
-  return static_cast<std::size_t>(std::max(lesson, applied) + pixels * (gray ? 40 : 118));
+  // Transposed copies.
+  const int64_t turned = pixels <= kMostForSymmetries ? pixels * (gray ? 16 : 48) : 0;
+  return static_cast<std::size_t>(std::max(lesson, applied) + turned + pixels * (gray ? 40 : 118));
 }
 
 // filtered: filter_jpeg()'s result. make: maps as learned_map.h wants them, of one plane or three; the values of their

@@ -98,6 +98,19 @@ std::vector<Plane> mirrored(const std::vector<Plane>& planes, bool rows, bool co
   return result;
 }
 
+std::vector<Plane> transposed(const std::vector<Plane>& planes) {
+  std::vector<Plane> result;
+  for (const Plane& plane : planes) {
+    Plane turned(plane.height, plane.width);
+    for (int64_t y = 0; y < plane.height; ++y) {
+      const float* from = plane.row(y);
+      for (int64_t x = 0; x < plane.width; ++x) turned.row(x)[y] = from[x];
+    }
+    result.push_back(std::move(turned));
+  }
+  return result;
+}
+
 int64_t map_input_depth(int64_t channels) { return 2 * channels + 10; }
 int64_t map_noise_channel(int64_t channels) { return map_input_depth(channels) - 1; }
 
@@ -200,6 +213,31 @@ LearnedMap::LearnedMap(NetworkFactory make, const OpTable& table, std::vector<st
 
 std::vector<Plane> LearnedMap::apply(const std::vector<Plane>& decoded, const std::vector<Plane>& filtered,
                                      const JpegPipeline& pipeline, const Advance& advance) const {
+  const bool transposes = options_.symmetries && std::all_of(pipeline.components().begin(), pipeline.components().end(),
+                                                             [](const auto& c) { return c.ratio_v == c.ratio_h; });
+  if (!transposes) return apply_upright(decoded, filtered, pipeline, advance);
+  bool ended = false;
+  const auto half = [&](double from) {
+    return [&advance, &ended, from](double done) {
+      ended = ended || (advance && !advance(from + done / 2));
+      return !ended;
+    };
+  };
+  std::vector<Plane> result = apply_upright(decoded, filtered, pipeline, half(0));
+  if (ended) return result;
+  const std::vector<Plane> turned =
+      transposed(apply_upright(transposed(decoded), transposed(filtered), pipeline, half(0.5)));
+  // A part of the picture in eight ways and the rest in four would leave a seam.
+  if (ended) return result;
+  for (std::size_t p = 0; p < result.size(); ++p) {
+    std::transform(result[p].samples.begin(), result[p].samples.end(), turned[p].samples.begin(),
+                   result[p].samples.begin(), [](float a, float b) { return (a + b) / 2; });
+  }
+  return result;
+}
+
+std::vector<Plane> LearnedMap::apply_upright(const std::vector<Plane>& decoded, const std::vector<Plane>& filtered,
+                                             const JpegPipeline& pipeline, const Advance& advance) const {
   const int64_t height = round_up(decoded.at(0).height, kMapMultiple);
   const int64_t width = round_up(decoded[0].width, kMapMultiple);
   const auto filled = [&](const std::vector<Plane>& planes) {

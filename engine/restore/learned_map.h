@@ -41,8 +41,9 @@ void write_map_input(const std::vector<Plane>& decoded, const std::vector<Plane>
 // at all of the picture, or nobody knows: then there are no tiles.
 int64_t reach_of(const Graph& graph);
 
-// The planes with their rows, their columns, or both in reverse order.
+// The planes with their rows, their columns, or both in reverse order; with rows and columns exchanged.
 std::vector<Plane> mirrored(const std::vector<Plane>& planes, bool rows, bool columns);
+std::vector<Plane> transposed(const std::vector<Plane>& planes);
 
 // A map's input and output.
 struct MapValues {
@@ -56,7 +57,9 @@ struct MapOptions {
   int64_t tile = 512;  // side; a larger picture is cut into tiles that overlap
   int threads = 0;     // 0: all that are available
   Precision precision = Precision::f32;
-  bool symmetries = false;  // the picture is given mirrored in four ways, and the mean taken: four times the work
+  // The picture is given turned in eight ways, and the mean taken: eight times the work. In four where chroma is
+  // coarser in one direction than in the other, which a transposed picture would have the wrong way round.
+  bool symmetries = false;
 };
 
 class LearnedMap {
@@ -74,6 +77,10 @@ class LearnedMap {
                                          const JpegPipeline& pipeline, const Advance& advance = {}) const;
 
  private:
+  // The same without transposed pictures.
+  [[nodiscard]] std::vector<Plane> apply_upright(const std::vector<Plane>& decoded, const std::vector<Plane>& filtered,
+                                                 const JpegPipeline& pipeline, const Advance& advance) const;
+
   NetworkFactory make_;
   const OpTable* table_;
   std::vector<std::vector<float>> weights_;

@@ -126,11 +126,19 @@ bool Binder::add_source(const OnnxNode& node, const std::vector<ValueId>& inputs
   }
   if (node.op == "Bernoulli") {
     if (inputs.size() != 1 || !inputs[0].valid()) fail("has {} inputs, expected one", inputs.size());
-    if (graph_.value(inputs[0]).kind != ValueKind::constant || !is_floating(graph_.type(inputs[0]).dtype)) {
+    const Value& chances = graph_.value(inputs[0]);
+    const bool known = chances.kind == ValueKind::constant ||
+                       (chances.kind == ValueKind::parameter && chances.data != nullptr);
+    if (!known || !is_floating(chances.type.dtype)) {
       fail("supported with constant chances only: those of a branch or an element to be kept");
     }
-    define(node.outputs[0], inputs[0]);  // the mean of a mask is its chance
-    note(kMeanOfMask);
+    // The mean of a mask is its chance.
+    if (chances.kind == ValueKind::constant) {
+      define(node.outputs[0], inputs[0]);
+    } else {
+      add_constant(node.outputs[0], chances.data);
+    }
+    note_mean_of_mask();
     return true;
   }
   constexpr int64_t kFloat = 1;  // onnx::TensorProto::FLOAT
@@ -188,7 +196,7 @@ bool Binder::add_mean_of_mask(const OnnxNode& node, const std::vector<ValueId>& 
   if (!mean) return false;
   add_constant(node.outputs[0], folder_.filled(graph_.shape(inputs[0]), *mean));
   if (report_ != nullptr) report_->folded = true;
-  note(kMeanOfMask);
+  note_mean_of_mask();
   return true;
 }
 
@@ -209,7 +217,7 @@ bool Binder::add_mean_of_choice(const OnnxNode& node, const std::vector<ValueId>
   if (graph_.shape(mean) != shape) mean = b.add("Expand", {mean}, {{"shape", shape.dims()}}, name + "/Expand");
   check_size(graph_.type(mean));
   name_outputs(node.outputs, {mean}, before);
-  note(kMeanOfMask);
+  note_mean_of_mask();
   return true;
 }
 
@@ -313,6 +321,11 @@ void Binder::name_outputs(const std::vector<std::string>& names, const std::vect
     if (!values[i].valid() || static_cast<std::size_t>(values[i].index) < first_new) continue;
     graph_.value(values[i]).name = unique_name(names[i]);
   }
+}
+
+void Binder::note_mean_of_mask() {
+  if (options_.fixed) fail("draws at random: what is not trained must be known, so give what is drawn as an initializer");
+  note(kMeanOfMask);
 }
 
 void Binder::note(const std::string& text) {

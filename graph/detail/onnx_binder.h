@@ -62,6 +62,8 @@ class Binder {
   // Of values that others computed for a node; those from the graph's `first_new` on are called so, too.
   void name_outputs(const std::vector<std::string>& names, const std::vector<ValueId>& values, std::size_t first_new);
   void note(const std::string& text);
+  // That a random mask counts as its mean; refused where nothing is trained.
+  void note_mean_of_mask();
 
   // ---- control flow (bind_control_flow.cpp)
 

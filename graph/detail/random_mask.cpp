@@ -8,10 +8,13 @@
 namespace hourglass {
 namespace {
 
+// Of a constant whose elements are all the same.
 std::optional<double> number_of(const Graph& graph, ValueId id) {
   const Value& value = graph.value(id);
-  if (value.kind != ValueKind::constant || value.type.shape.elements() != 1) return {};
-  return value.data->values[0];
+  if (value.kind == ValueKind::computed || value.data == nullptr || value.data->values.empty()) return {};
+  const std::vector<double>& numbers = value.data->values;
+  const bool all_same = std::all_of(numbers.begin(), numbers.end(), [&](double x) { return x == numbers[0]; });
+  return all_same ? std::optional(numbers[0]) : std::nullopt;
 }
 
 // A value is factor * base + offset, as far as constants of one element tell; base is itself where they tell nothing.
@@ -67,6 +70,10 @@ std::optional<double> chance_of(const Graph& graph, ValueId id) {
   if (value.kind != ValueKind::computed || value.type.dtype != DType::boolean) return {};
   const Node& node = graph.nodes[static_cast<std::size_t>(value.producer)];
   const std::string_view op = node.op->name;
+  if (op == "Not") {
+    const std::optional<double> chance = chance_of(graph, node.inputs[0]);
+    return chance ? std::optional(1 - *chance) : std::nullopt;
+  }
   const bool less = op == "Less" || op == "LessOrEqual";
   if (!less && op != "Greater" && op != "GreaterOrEqual") return {};
   const std::optional<double> left = number_of(graph, node.inputs[0]), right = number_of(graph, node.inputs[1]);
@@ -79,9 +86,12 @@ std::optional<double> chance_of(const Graph& graph, ValueId id) {
 
 std::optional<double> mean_of_mask(const Graph& graph, const OnnxNode& node, ValueId input) {
   constexpr int64_t kFloat = 1;  // onnx::TensorProto::FLOAT
-  if (node.op == "Floor") {
+  // Where each makes 1 of what it makes 0 of below.
+  const std::pair<const char*, double> roundings[] = {{"Floor", 1.0}, {"Round", 0.5}, {"Ceil", 0.0}};
+  for (const auto& [op, step] : roundings) {
+    if (node.op != op) continue;
     const std::optional<Range> range = uniform_range(graph, input);
-    if (range && range->low >= 0 && range->high <= 2) return 1 - range->share_below(1);
+    if (range && range->low >= step - 1 && range->high <= step + 1) return 1 - range->share_below(step);
   }
   if (node.op == "Cast" && node.attrs.integer("to") == kFloat) return chance_of(graph, input);
   return {};

@@ -10,6 +10,7 @@
 
 #include "graph/attrs.h"
 #include "graph/error.h"
+#include "graph/op.h"
 
 namespace hourglass::ops {
 
@@ -38,6 +39,13 @@ inline GridSampling grid_sampling_of(const Attrs& attrs) {
                      : outside == "border" ? Outside::border
                                            : Outside::reflection,
           .align_corners = attrs.integer("align_corners") != 0};
+}
+
+// As GridSample-16 has it: opset 20 has given two of its modes other names.
+inline bool grid_sample_to_onnx(ToOnnxContext& ctx) {
+  ctx.op = "GridSample";
+  if (ctx.attrs.string("mode") == "cubic") ctx.attrs.set("mode", std::string("bicubic"));
+  return true;
 }
 
 // Along one axis: the pixels, -1 for zeros, their weights, and how these change with the position in the grid. At a

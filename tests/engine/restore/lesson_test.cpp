@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "engine/image/file.h"
 #include "engine/image/metrics.h"
+#include "engine/restore/consistency.h"
 #include "engine/restore/dead_leaves.h"
 #include "engine/restore/filter.h"
 #include "engine/restore/learn.h"
@@ -266,7 +268,7 @@ TEST_CASE("learning tells of all its work, and an end while the network is appli
   CHECK(ended.iterations < options.iterations);
 }
 
-TEST_CASE("with its symmetries, a map treats mirror images alike") {
+TEST_CASE("with its symmetries, a map treats mirror images alike, and transposed ones where chroma allows it") {
   const NetworkFactory make = small_map(3);
   const auto weights = drawn_weights(make, 0.2F);
   const File file = compressed_leaves(96, 80, 3);
@@ -279,7 +281,66 @@ TEST_CASE("with its symmetries, a map treats mirror images alike") {
     const Plane turned =
         mirrored(map.apply(mirrored(decoded, true, false), mirrored(filtered, true, false), pipeline), true, false)[0];
     CHECK((farthest(straight.samples, turned.samples) < 1e-3) == symmetries);
+    const auto transposes = [&](const JpegPipeline& of) {
+      const Plane once = map.apply(decoded, filtered, of)[0];
+      const Plane back = transposed(map.apply(transposed(decoded), transposed(filtered), of))[0];
+      return farthest(once.samples, back.samples) < 1e-3;
+    };
+    CHECK(transposes(pipeline) == symmetries);
+    std::vector<JpegPipeline::Component> wide = pipeline.components();
+    wide[1].ratio_v = wide[2].ratio_v = 1;
+    REQUIRE(wide[1].ratio_h == 2);
+    CHECK(!transposes(JpegPipeline(wide)));
   }
+}
+
+TEST_CASE("a map with its symmetries tells of all its work, and an end in its second half leaves no seam") {
+  const NetworkFactory make = small_map(1);
+  const File file = compressed_leaves(150, 70, 1);
+  const JpegModel model(file.coefficients);
+  const std::vector<Plane> decoded = decode(model), filtered = model.to_planes(file.filtered);
+  const LearnedMap map(make, op_table(), drawn_weights(make, 0.2F), {.tile = 64, .symmetries = true});
+  std::vector<double> shares;
+  const auto apply_until = [&](double end) {
+    shares.clear();
+    return map
+        .apply(decoded, filtered, JpegPipeline(model),
+               [&](double share) {
+                 shares.push_back(share);
+                 return share < end;
+               })[0]
+        .samples;
+  };
+  const std::vector<float> whole = apply_until(2);
+  CHECK(std::is_sorted(shares.begin(), shares.end()));
+  CHECK(shares.back() == 1);
+  const std::vector<float> early = apply_until(0.6), late = apply_until(0.9);
+  CHECK(shares.back() < 1);
+  CHECK(early == late);
+  CHECK(early != whole);
+}
+
+TEST_CASE("what is in the cells already is not moved far; the filter behind the network keeps it there") {
+  const File file = compressed_leaves(96, 80, 3);
+  const JpegModel model(file.coefficients);
+  const std::vector<Plane> filtered = model.to_planes(file.filtered), original = model.to_planes(file.original);
+  const Image blended = model.to_image(blend(filtered, original, 1, model));
+  std::vector<Plane> as_the_filter = original;
+  to_posterior_mean(as_the_filter, model, kFilterSigmaFactor);
+  CHECK(psnr(blended, file.original) > psnr(model.to_image(as_the_filter), file.original) + 1);
+
+  // Noise that the cells allow is taken out.
+  std::vector<Plane> noisy = original;
+  for (std::size_t p = 0; p < noisy.size(); ++p) {
+    std::vector<float>& samples = noisy[p].samples;
+    const std::vector<float> noise =
+        draw_normal(3, Stream::degradation, static_cast<uint32_t>(p), static_cast<int64_t>(samples.size()), 0, 4);
+    std::transform(samples.begin(), samples.end(), noise.begin(), samples.begin(), std::plus<>());
+  }
+  const Image before = model.to_image(blend(filtered, noisy, 1, model)), after = filter_blend(before, model);
+  CHECK(psnr(after, file.original) > psnr(before, file.original) + 0.1);
+  CHECK(check_cells(after, model).share() > 0.999);
+  CHECK(farthest(filter_blend(before, model, [](double) { return false; }).pixels, before.pixels) < 1e-5);
 }
 
 TEST_CASE("a map says what it needs") {
