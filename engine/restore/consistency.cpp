@@ -282,9 +282,14 @@ CellCheck check_cells(const Image& image, const JpegModel& model) {
   CellCheck total;
   for_each_strip(image, model, [&](const Image& rows, const JpegModel& part, const Strip&) {
     CellCheck check;
-    visit_cells(rows, part, [&](std::size_t, std::size_t, float steps, int n) {
+    visit_cells(rows, part, [&](std::size_t component, std::size_t index, float steps, int n) {
       ++check.coefficients;
-      check.same += std::lround(steps) == n ? 1 : 0;
+      if (std::lround(steps) == n) {
+        ++check.same;
+        return;
+      }
+      const double beyond = std::abs(static_cast<double>(steps) - n) - 0.5;
+      check.farthest = std::max(check.farthest, beyond * part.file().components[component].quantization[index % 64]);
     });
 #pragma omp critical(hourglass_cell_check)
     total += check;

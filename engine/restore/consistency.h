@@ -5,6 +5,7 @@
 // sigma_f = kSigmaFactor * rms over the component's blocks of (prediction - n q), for each frequency f.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -29,15 +30,21 @@ void to_posterior_mean(std::vector<Plane>& planes, const JpegModel& model, doubl
 struct CellCheck {
   int64_t coefficients = 0;
   int64_t same = 0;
+  double farthest = 0;  // beyond its cell, of the others; in the units of coefficients, not in steps
   [[nodiscard]] double share() const {
     return coefficients == 0 ? 1 : static_cast<double>(same) / static_cast<double>(coefficients);
   }
   CellCheck& operator+=(const CellCheck& other) {
     coefficients += other.coefficients, same += other.same;
+    farthest = std::max(farthest, other.farthest);
     return *this;
   }
 };
 CellCheck check_cells(const Image& image, const JpegModel& model);
+
+// How far beyond its cell a coefficient of the original can lie, since encoders round samples to integers, before the
+// DCT and within it. KROUNDING
+inline constexpr double kEncoderRounding = 2.5;
 
 // Alternates the cells with [0, 1] and, for levels > 0, with rounding to that many steps (255 or 65535), and returns
 // the iterate for which most coefficients come out as in the file, for each row of MCUs by itself. Its values lie in

@@ -153,7 +153,10 @@ TEST_CASE("one bad file does not end the run") {
   CHECK(result.err.find("4 files: 3 restored, 1 failed (") != std::string::npos);
   CHECK(content(results).size() == 3);
   std::map<std::string, std::string> status;
-  for (const nlohmann::json& object : objects_of(result.out)) status[object["input"]] = object["status"];
+  for (const nlohmann::json& object : objects_of(result.out)) {
+    CHECK(object["event"] == "result");
+    status[object["input"]] = object["status"];
+  }
   CHECK(status == std::map<std::string, std::string>{{photos + "/a.jpg", "done"},
                                                      {photos + "/b.jpg", "done"},
                                                      {photos + "/below/c.jpeg", "done"},
