@@ -133,7 +133,7 @@ TEST_CASE("restore writes beside its input, or where it is told, and keeps what 
   const Run stream = run({"restore", "-", "--threads", "1", "--iterations", "2", "--json"}, input, piped);
   CHECK(stream.exit_code == 0);
   CHECK(read_file(piped) == read_file(output));
-  CHECK(stream.err.find("{\"input\":\"-\"") != std::string::npos);
+  CHECK(stream.err.find("{\"event\":\"result\",\"input\":\"-\"") != std::string::npos);
 }
 
 TEST_CASE("restore takes every kind of JPEG at every size") {
