@@ -155,8 +155,8 @@ KernelPlan plan_map(PlanContext& ctx, Rows rows) {
 KernelPlan plan_forward(PlanContext& ctx) { return plan_map(ctx, rows_of(ctx.node.attrs, ctx.in(0).shape, false)); }
 KernelPlan plan_backward(PlanContext& ctx) { return plan_map(ctx, rows_of(ctx.node.attrs, ctx.out().shape, true)); }
 
-// Whether a value changes with what the network is given.
-bool depends_on_input(const Graph& graph, ValueId wanted) {
+// Whether a value changes with what the network is given, or was drawn and is trained.
+bool is_computed(const Graph& graph, ValueId wanted) {
   std::vector<ValueId> open{wanted};
   std::set<int32_t> seen;
   while (!open.empty()) {
@@ -164,7 +164,7 @@ bool depends_on_input(const Graph& graph, ValueId wanted) {
     open.pop_back();
     if (!id.valid() || !seen.insert(id.index).second) continue;
     const Value& value = graph.value(id);
-    if (value.kind == ValueKind::input) return true;
+    if (value.kind == ValueKind::input || (value.kind == ValueKind::parameter && value.data == nullptr)) return true;
     if (value.kind != ValueKind::computed) continue;
     const std::vector<ValueId>& read = graph.nodes[static_cast<std::size_t>(value.producer)].inputs;
     open.insert(open.end(), read.begin(), read.end());
@@ -173,7 +173,13 @@ bool depends_on_input(const Graph& graph, ValueId wanted) {
 }
 
 void normalize(NormalizeContext& ctx) {
-  if (ctx.inputs.size() > 1 && depends_on_input(ctx.graph, ctx.inputs[1])) ctx.op = "GridSampleComputed";
+  // Opset 20's names.
+  if (ctx.attrs.has("mode")) {
+    const std::string mode = ctx.attrs.string("mode");
+    if (mode == "bilinear") ctx.attrs.set("mode", std::string("linear"));
+    if (mode == "bicubic") ctx.attrs.set("mode", std::string("cubic"));
+  }
+  if (ctx.inputs.size() > 1 && is_computed(ctx.graph, ctx.inputs[1])) ctx.op = "GridSampleComputed";
 }
 
 std::vector<AttrSpec> attrs_and(std::vector<AttrSpec> more) {

@@ -1,5 +1,7 @@
 // hourglass denoise FILE: the noise of a photograph taken out, by a filter or by a fit. What it shares with other
 // commands is in run_task.h.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <memory>
 
@@ -10,6 +12,7 @@
 #include "engine/cli/run_task.h"
 #include "engine/image/read_image.h"
 #include "engine/restore/denoise_task.h"
+#include "engine/restore/noise.h"
 #include "engine/restore/noise_filter.h"
 #include "graph/error.h"
 
@@ -46,6 +49,14 @@ constexpr const char* kFooter =
 The filter (nonlocal Bayes) goes by patches that are alike. A fit goes by a network, which learns the photograph before
 it learns the noise: fewer iterations leave detail out, more let noise in.)";
 
+// As the filter and the rule that stops a fit take it.
+std::string noise_in(const Arguments& a, const Image& image) {
+  constexpr int64_t kLeast = 3;  // pixels of a side
+  if (a.fit.verbose == 0 || (!a.sigma && std::min(image.width, image.height) < kLeast)) return {};
+  return fmt::format("noise of {:.2f} grey levels (standard deviation), {}", a.sigma.value_or(255 * estimate_noise(image)),
+                     a.sigma ? "as --sigma says" : "an estimate");
+}
+
 ExitCode run(const Arguments& a, ParsedCommand& line, const FitCall& call) {
   choose_method(line, kFilter);
   const DecodedImage input = read_image(a.fit.input);
@@ -63,6 +74,7 @@ ExitCode run(const Arguments& a, ParsedCommand& line, const FitCall& call) {
                    .suffix = kSuffix,
                    .verb = "denoised",
                    .details = {{"method", a.method}},
+                   .found = noise_in(a, input.image),
                    .method = a.method});
 }
 

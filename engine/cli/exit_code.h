@@ -11,6 +11,7 @@ enum class ExitCode : int {
   usage = 2,          // the command line is wrong
   some_failed = 3,    // of several files: a message says of each why, the others were done
   slower = 4,         // bench compare: a point is slower than it was
+  differs = 5,        // verify: the JPEG did not come from the image
   hung_up = 129,      // 128 + SIGHUP
   interrupted = 130,  // 128 + SIGINT
   terminated = 143,   // 128 + SIGTERM

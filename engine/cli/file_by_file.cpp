@@ -229,7 +229,7 @@ class FileByFile {
     ++state_.done;
     ++state_.kept;
     if (manifest_.tells_of(file.output)) return;
-    Json object{{"status", kKept}};
+    Json object{{"event", "result"}, {"status", kKept}};
     object.update(with_page(file, Json{{"input", file.path}, {"output", file.output}}));
     add_to_manifest(object);
   }
@@ -270,7 +270,7 @@ class FileByFile {
 
   // What the manifest and --json say of a file.
   void record(const char* status, const Json& values) {
-    Json object{{"status", status}};
+    Json object{{"event", "result"}, {"status", status}};
     object.update(values);
     add_to_manifest(object);
     if (run_.fit.json) print_to(stdout, object.text() + "\n");

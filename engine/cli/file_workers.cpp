@@ -98,7 +98,12 @@ void FileWorkers::hear(Worker& worker, const std::string& line) {
   if (const Json* error = object->find("error")) {
     worker.error = error->text_or({});
     worker.no_space = object->find("no_space") != nullptr;
-  } else if (object->find("event") != nullptr) {
+    return;
+  }
+  const Json* event = object->find("event");
+  if (event == nullptr || event->text_or({}) == "result") {
+    worker.result = *object;
+  } else {
     const auto number = [&](const char* name) {
       const Json* value = object->find(name);
       return value == nullptr ? 0 : value->number_or(0);
@@ -106,8 +111,6 @@ void FileWorkers::hear(Worker& worker, const std::string& line) {
     const double all = number("iterations"), share = all > 0 ? number("iteration") / all : number("share");
     const Json* stage = object->find("stage");
     worker.stage = fmt::format("{} {:.0f} %", stage == nullptr ? "" : stage->text_or({}), 100 * share);
-  } else {
-    worker.result = *object;
   }
 }
 

@@ -85,8 +85,9 @@ void add_file_options(Command& command, FitArguments& a) {
        {.names = "-q,--quiet", .target = &a.quiet, .help = "Only errors", .common = true},
        {.names = "-v,--verbose",
         .target = Counts{&a.verbose},
-        .help = "Say what the plan runs: per step the implementation and the layout, and the reorders; -vv: also "
-                "which kernels of convolutions declined, and why"},
+        .help = "Say what was decided about the run, and on the way its loss and its rate; -vv: of a fit also what the "
+                "plan runs, per step the implementation and the layout; -vvv: also which kernels of convolutions "
+                "declined, and why"},
        {.names = "--json",
         .target = &a.json,
         .help = "JSON objects on stdout, one per line: the progress once a second, at last the result"}});

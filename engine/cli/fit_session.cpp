@@ -21,10 +21,13 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // What matters most comes first.
-std::vector<std::string> step_fields(const RestoreStep& step, const std::string& input, const std::string& stopping) {
-  std::string psnr = fmt::format("PSNR: {} {:.2f}", input, step.psnr_degraded_average);
-  if (step.psnr_original_average) psnr += fmt::format(", original {:.2f}", *step.psnr_original_average);
-  return {psnr + " dB", stopping, fmt::format("loss {:.3e}", step.loss)};
+std::vector<std::string> step_fields(const RestoreStep& step, const std::string& input, const std::string& stopping,
+                                     bool verbose) {
+  std::string psnr = fmt::format("{:.2f} dB to the {}", step.psnr_degraded_average, input);
+  if (step.psnr_original_average) psnr += fmt::format(", {:.2f} to the original", *step.psnr_original_average);
+  std::vector<std::string> fields{psnr, stopping};
+  if (verbose) fields.push_back(fmt::format("loss {:.3e}", step.loss));
+  return fields;
 }
 
 Json step_values(const RestoreStep& step, const std::string& stopping) {
@@ -105,7 +108,8 @@ void FitSession::show(Progress& progress, const RestoreStep& step) {
                  .total = total,
                  .seconds = step.seconds,
                  .may_stop_early = request_.options.stopping.kind != StoppingKind::none,
-                 .fields = step_fields(step, request_.what.jpeg != nullptr ? "JPEG" : "input", stopping),
+                 .fields = step_fields(step, request_.what.jpeg != nullptr ? "JPEG" : "input", stopping,
+                                       request_.verbose > 0),
                  .values = step_values(step, stopping)});
 }
 
@@ -145,7 +149,7 @@ Restoration::OnTrial FitSession::trial_watch(Progress& progress, const Interrupt
 
 void FitSession::run(Progress& progress, const InterruptGuard& interrupt) {
   progress.begin("fit");
-  bool plan_shown = request_.verbose == 0;
+  bool plan_shown = request_.verbose < 2;
   while (!restoration_.done() && interrupt.signal() == 0) {
     bool trial_shown = false;
     const std::vector<RestoreStep> round =
@@ -153,7 +157,7 @@ void FitSession::run(Progress& progress, const InterruptGuard& interrupt) {
     if (trial_shown) progress.begin("fit");
     if (round.empty()) break;  // a signal ended a trial
     const Plan& plan = restoration_.first().fit().plan();
-    if (!plan_shown) progress.say(plan_text(plan, request_.verbose > 1));
+    if (!plan_shown) progress.say(plan_text(plan, request_.verbose > 2));
     plan_shown = true;
     for (const RestoreStep& step : round) after(step, progress);
     learning_rate_ = restoration_.first().first_rate();

@@ -64,22 +64,18 @@ CommandPath find_command(const Command& root, const std::vector<std::string>& wo
 }
 
 void write_text(const fs::path& path, const std::string& text) {
-  fs::create_directories(path.parent_path());
+  make_folders(path.parent_path().string());
   write_file_atomically(path.string(), std::vector<uint8_t>(text.begin(), text.end()), true);
 }
 
 // All manual pages and completions, in the places where they are looked for below share/, and the bill of materials.
 void write_all(const Command& root, const fs::path& share) {
-  try {
-    for (const CommandPath& path : all_commands(root)) {
-      write_text(share / "man/man1" / man_page_name(path), man_page(path));
-    }
-    for (const Topic& topic : topics()) write_text(share / "man/man7" / man_page_name(topic), man_page(topic));
-    for (const Shell& shell : shells()) write_text(share / shell.folder / shell.file, shell.script(root));
-    write_text(share / "doc/hourglass/hourglass.cdx.json", bill_of_materials());
-  } catch (const fs::filesystem_error& error) {
-    fail("{}: cannot be made: {}", error.path1().string(), error.code().message());
+  for (const CommandPath& path : all_commands(root)) {
+    write_text(share / "man/man1" / man_page_name(path), man_page(path));
   }
+  for (const Topic& topic : topics()) write_text(share / "man/man7" / man_page_name(topic), man_page(topic));
+  for (const Shell& shell : shells()) write_text(share / shell.folder / shell.file, shell.script(root));
+  write_text(share / "doc/hourglass/hourglass.cdx.json", bill_of_materials());
 }
 
 ExitCode run(const Options& options) {

@@ -164,11 +164,12 @@ ExitCode judge_pairs(const PairArguments& arguments, const PairWork& work) {
     const Judgement judgement = work.judge(pair.first, pair.image);
     took(pair, &judgement);
     print_to(stdout, (arguments.json ? judgement.values.text() : judgement.line) + "\n");
-    return ExitCode::ok;
+    return judgement.verdict;
   }
   const InterruptGuard interrupt;
   std::vector<ImagePair> pairs = find_pairs(arguments);
   int64_t done = 0, failed = 0;
+  ExitCode verdict = ExitCode::ok;
   for (ImagePair& pair : pairs) {
     if (interrupt.signal() != 0) break;
     std::optional<Judgement> judgement;
@@ -184,6 +185,7 @@ ExitCode judge_pairs(const PairArguments& arguments, const PairWork& work) {
     took(pair, judgement ? &*judgement : nullptr);
     if (judgement) {
       ++done;
+      if (judgement->verdict != ExitCode::ok) verdict = judgement->verdict;
       print_to(stdout, arguments.json ? object_of("done", pair, judgement->values).text() + "\n"
                                       : fmt::format("{}: {}\n", pair.image, judgement->line));
     } else {
@@ -198,7 +200,7 @@ ExitCode judge_pairs(const PairArguments& arguments, const PairWork& work) {
   if (left > 0) text += fmt::format(", {} not done", left);
   print_to(stderr, text + "\n");
   if (interrupt.signal() != 0) return exit_code_of(interrupt.signal());
-  return failed > 0 ? ExitCode::some_failed : ExitCode::ok;
+  return failed > 0 ? ExitCode::some_failed : verdict;
 }
 
 }  // namespace hourglass::cli

@@ -48,12 +48,13 @@ std::vector<ImagePair> find_pairs(const PairArguments& arguments);
 struct Judgement {
   std::string line;  // for people
   Json values;       // for programs
+  ExitCode verdict = ExitCode::ok;
 };
 
 // Judges two files, or all that the arguments name, one after the other: prints a line for each, or with --json an
 // object, and at the end how many there were; what fails is named, and the rest goes on. `took` gets each pair as it is
 // done, with the judgement or with the failure in it. A signal ends it early. Throws Error for two files that can't be
-// judged, and where it can't begin.
+// judged, and where it can't begin. The exit code is the worst: some failed, a judgement's verdict, ok.
 struct PairWork {
   std::string command;  // "compare"
   std::string verb;     // "compared"

@@ -38,6 +38,9 @@ std::string version(int argc, char** argv) {
 }
 
 ExitCode run(int argc, char** argv) {
+  // As with other programs; 'help' is a command of its own.
+  static std::string version_flag = "--version";
+  if (argc > 1 && argv[1] == std::string("version")) argv[1] = version_flag.data();
   try {
     std::variant<ParsedCommand, std::string> asked = parse(program(), version(argc, argv), argc, argv);
     if (auto* command = std::get_if<ParsedCommand>(&asked)) return flushed(command->run(*command));

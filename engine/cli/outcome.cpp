@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "engine/cli/output.h"
+#include "engine/cli/version.h"
 #include "engine/image/file.h"
 #include "engine/image/jpeg.h"
 #include "engine/image/jxl.h"
@@ -130,7 +131,7 @@ std::FILE* json_stream(const RunRequest& request) { return request.output == "-"
 
 void print_json(const RunRequest& request, const Outcome& outcome, const Quality& quality) {
   const RestoreResult& result = outcome.result;
-  Json json;
+  Json json{{"event", "result"}};
   json["input"] = request.input;
   json["output"] = request.output;
   json.update(request.what.details);
@@ -139,6 +140,8 @@ void print_json(const RunRequest& request, const Outcome& outcome, const Quality
   json["iterations"] = result.iterations;
   json["seconds"] = result.seconds;
   json["interrupted"] = result.interrupted;
+  json["threads"] = threads_of(request.threads);
+  json["version"] = release_version();
   if (!request.what.input.sha256.empty()) json["input_sha256"] = request.what.input.sha256;
   if (result.finished.cells) {
     json["cells_exact"] = result.finished.cells->exact;
@@ -151,6 +154,7 @@ void print_json(const RunRequest& request, const Outcome& outcome, const Quality
   if (quality.before) {
     json["psnr_degraded"] = *quality.before;
     json["psnr_restored"] = *quality.after;
+    json["psnr_gain"] = *quality.after - *quality.before;
   }
   const std::vector<std::string> warnings = messages_of(request);
   if (!warnings.empty()) json["warnings"] = warnings;
@@ -160,7 +164,7 @@ void print_json(const RunRequest& request, const Outcome& outcome, const Quality
 }  // namespace
 
 ProgressOptions progress_options(const RunRequest& request) {
-  return {.quiet = request.quiet, .json = request.json ? json_stream(request) : nullptr};
+  return {.quiet = request.quiet, .rate = request.verbose > 0, .json = request.json ? json_stream(request) : nullptr};
 }
 
 void write_result(const RunRequest& request, Outcome& outcome, bool overwrite) {

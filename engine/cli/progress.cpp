@@ -119,7 +119,7 @@ void Progress::show_line(const ProgressPoint& point) {
       point.is_share ? fmt::format("{} {:.0f} %", stage_, 100 * share) : fmt::format("{}/{}", point.done, point.total),
       left};
   fields.insert(fields.end(), point.fields.begin(), point.fields.end());
-  if (!point.is_share) fields.push_back(rate_text(rate));
+  if (options_.rate && !point.is_share) fields.push_back(rate_text(rate));
   if (terminal_) {
     // A line that wraps could not be rewritten.
     constexpr std::size_t kBar = 13;

@@ -14,6 +14,7 @@ namespace hourglass::cli {
 
 struct ProgressOptions {
   bool quiet = false;
+  bool rate = false;          // also how many iterations a second there are
   std::FILE* json = nullptr;  // where the objects go; null for none
 };
 
@@ -39,7 +40,7 @@ class Progress {
   void begin(const std::string& stage);
   // Notes the time, and says whether show() would show anything: it skips what comes faster than eyes or logs can use.
   bool due(int64_t done, int64_t total, double seconds);
-  // Shows the time left, the fields and the rate, on a terminal behind a bar.
+  // Shows the time left, the fields and, where wanted, the rate; on a terminal behind a bar.
   void show(const ProgressPoint& point);
   // due() and show() of work that has nothing more to say.
   void show(int64_t done, int64_t total, double seconds);

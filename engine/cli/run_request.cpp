@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "engine/cli/checkpoint_file.h"
+#include "engine/cli/command_text.h"
 #include "engine/cli/version.h"
 #include "engine/image/digest.h"
 #include "engine/image/file.h"
@@ -28,7 +29,19 @@ std::string default_output(const std::string& input, const std::string& suffix) 
   return path.string();
 }
 
+// Who means a folder by -o.
+void check_names_file(const RunRequest& request) {
+  std::error_code ignored;
+  const std::string& output = request.output;
+  const bool is_folder = std::filesystem::is_directory(output, ignored);
+  if (!is_folder && !output.ends_with('/')) return;
+  const bool takes_folder = request.call.line.find("output-dir") != nullptr;
+  fail("{}: {} a folder: name a file in it{}", output, is_folder ? "is" : "names",
+       takes_folder ? ", or give the folder as --output-dir " + quoted(output) : "");
+}
+
 void check_files(const RunRequest& request, const FitArguments& arguments) {
+  check_names_file(request);
   const std::vector<NamedFile> outputs{{"--output", request.output},
                                        {"--history", arguments.history},
                                        {"--save-network", arguments.save_network},

@@ -42,6 +42,7 @@ struct TaskRun {
   std::vector<FitObserver*> observers = {};  // of a fit, besides the report
   std::string kind = {};                     // of an input that is no image, "measurement"
   std::vector<std::string> notes = {};       // told when the run begins
+  std::string found = {};                    // for -v: what was measured in the input, such as its noise
   std::vector<NamedFile> inputs = {};        // files of the command's own options, such as a mask
   std::string method = kFit;                 // kFilter and kLearn want a JPEG
   LearnArguments learn = {};                 // of kLearn
@@ -62,7 +63,7 @@ struct RunRequest {
   int quality = 0;                               // of a JPEG
   int threads = 0;                               // 0: all CPUs
   bool force = false, quiet = false, json = false, final_only = false, keep_times = false;  // as FitArguments has them
-  int verbose = 0;                           // 1: the plan; 2: also the kernels that declined
+  int verbose = 0;                           // 1: what was decided; 2: also the plan; 3: also the kernels that declined
   std::vector<std::string> file_notes = {};  // what is to be said of the files
 
   // The file that the user named.

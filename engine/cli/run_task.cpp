@@ -44,6 +44,16 @@ void say_input(Progress& progress, const RunRequest& request) {
   }
 }
 
+// For -v: what was decided, by whom ever.
+void say_settled(Progress& progress, const RunRequest& request, const NamedValues& in_force) {
+  if (request.verbose == 0) return;
+  std::vector<std::string> values{"method " + request.what.method};
+  for (const auto& [name, value] : in_force) values.push_back(name + " " + value);
+  if (request.format == ImageFormat::jpeg) values.push_back(fmt::format("quality {}", request.quality));
+  progress.say(fmt::format("{}: {}", request.output, join(values, ", ")));
+  if (!request.what.found.empty()) progress.say(request.input + ": " + request.what.found);
+}
+
 // Of a picture that was compressed twice.
 std::size_t more_memory(const TaskRun& what) {
   const Image& image = what.input.image;
@@ -80,6 +90,7 @@ ExitCode filter(const FitArguments& arguments, const FitCall& call, const TaskRu
   const RunRequest request = resolve_run(arguments, call, what);
   Progress progress(progress_options(request));
   say_input(progress, request);
+  say_settled(progress, request, values_of_filter(request));
   const InterruptGuard interrupt;
   Outcome outcome = run_filter(request, progress, interrupt);
   progress.finish();
@@ -103,6 +114,7 @@ ExitCode learn(const FitArguments& arguments, const FitCall& call, const TaskRun
   const RunRequest request = resolve_run(arguments, call, what);
   Progress progress(progress_options(request));
   say_input(progress, request);
+  say_settled(progress, request, values_of_learn(request, arguments));
   const InterruptGuard interrupt;
   LearnRun run = run_learn(request, arguments, progress, interrupt);
   progress.finish();
@@ -162,6 +174,9 @@ ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& 
   const InterruptGuard interrupt;
   say_input(progress, request);
   for (const std::string& note : request.notes) progress.say("note: " + request.model + ": " + note);
+  NamedValues settled = values_in_force(request);
+  settled.emplace_back("stop", request.stop);
+  say_settled(progress, request, settled);
 
   std::optional<Outcome> first = first_result(request, session, progress, interrupt);
   try {

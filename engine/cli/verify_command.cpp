@@ -17,13 +17,14 @@ namespace {
 
 constexpr const char* kFooter =
     R"(Puts IMAGE through PHOTO's own pipeline: its colour conversion, chroma sampling and 8x8 DCT, in floating point, and its
-quantization tables. Says how many of the coefficients come out as they stand in the file. 100 % means that the file is
-what a JPEG encoder makes of IMAGE. (An encoder that works with integers can differ where a coefficient lies on the
-border between two steps.)
+quantization tables. Says yes, and how many of the coefficients come out as they stand in the file, where the file is what a
+JPEG encoder makes of IMAGE. Where not all do, it is still yes if the others lie so near the border between two steps that an
+encoder that works with integers can have rounded them to the other side.
 
 Of two folders (-r), files of the same place are verified: restored/a/b.restored.png belongs to photos/a/b.jpg. One without
 the other counts as failed. Several images may also be named, or listed (--files-from): each goes with PHOTO, or, where that
-is a folder, with the file of the same place in it. Exit code 3: some could not be verified.
+is a folder, with the file of the same place in it. Exit code 0: yes to all. 5: no to some. 3: some could
+not be verified.
 
 Examples:
   hourglass verify photo.jpg photo.restored.png
@@ -45,9 +46,20 @@ Judgement verify(const std::string& jpeg, const std::string& path) {
   }
   if (image.channels < decoded.channels) image = gray_to_rgb(image);
   const CellCheck check = check_cells(image, JpegModel(*input.jpeg));
-  return {.line = fmt::format("{} of {} coefficients ({:.3f} %) come out as in {}", check.same, check.coefficients,
-                              100 * check.share(), jpeg),
-          .values = {{"coefficients", check.coefficients}, {"same", check.same}, {"share", check.share()}}};
+  const bool agrees = check.farthest <= kEncoderRounding;
+  std::string line = fmt::format("{}: {} of {} coefficients ({:.3f} %) come out as in {}", agrees ? "yes" : "no",
+                                 check.same, check.coefficients, 100 * check.share(), jpeg);
+  if (check.same < check.coefficients) {
+    line += agrees ? ", the others miss by no more than encoders round"
+                   : fmt::format(", the farthest is {:.1f} beyond its step", check.farthest);
+  }
+  return {.line = line,
+          .values = {{"agrees", agrees},
+                     {"coefficients", check.coefficients},
+                     {"same", check.same},
+                     {"share", check.share()},
+                     {"farthest", check.farthest}},
+          .verdict = agrees ? ExitCode::ok : ExitCode::differs};
 }
 
 }  // namespace
@@ -60,7 +72,7 @@ Command verify_command() {
                    {.first_name = "PHOTO",
                     .first = "The JPEG, or with -r a folder of them",
                     .images = "The image (PNG, JPEG or JPEG XL); several, or folders with -r",
-                    .json = "One JSON object: coefficients, same, share"});
+                    .json = "One JSON object: agrees, coefficients, same, share, farthest"});
   command.run = [pairs](ParsedCommand&) {
     return judge_pairs(*pairs, {.command = "verify", .verb = "verified", .judge = verify});
   };

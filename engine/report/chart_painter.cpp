@@ -326,17 +326,26 @@ void ChartPainter::paint_marks() {
     canvas_.dot(point, radius, theme_.ink, {theme_.paper, mark.small ? 1 : 1.5});
     taken_.push_back({point.x - radius, point.y - radius, 2 * radius, 2 * radius});
   }
+  std::vector<const Mark*> marks;
+  std::vector<PointLabel> labels;
+  const auto font_of = [](const Mark& mark) { return mark.small ? kText : kName; };
   for (const Mark& mark : chart_.marks) {
     if (!seen(mark)) continue;
-    const Font& font = mark.small ? kText : kName;
-    const Point point = at(mark.x, mark.y);
-    const Extent size{canvas_.text_width(mark.label, font), font.size};
-    const Box box = place_label(point, size, plot_, taken_, points_);
+    const Font font = font_of(mark);
+    marks.push_back(&mark);
+    labels.push_back({at(mark.x, mark.y), {canvas_.text_width(mark.label, font), font.size}});
+  }
+  const std::vector<Box> boxes = place_labels(labels, plot_, taken_, points_);
+  for (std::size_t i = 0; i < marks.size(); ++i) {
+    const Mark& mark = *marks[i];
+    const Box& box = boxes[i];
     taken_.push_back(box);
-    const Point near{std::clamp(point.x, box.x, box.right()), std::clamp(point.y, box.y, box.bottom())};
-    constexpr double kApart = 14;  // further than that, eyes want a line
-    if (std::hypot(near.x - point.x, near.y - point.y) > kApart) canvas_.line(point, near, {theme_.muted, 1});
-    canvas_.text({box.x, box.bottom() - 2}, mark.label, font, mark.small ? theme_.muted : theme_.ink);
+    if (const auto line = leader(labels[i].beside, box)) {
+      canvas_.line(line->first, line->second, {theme_.muted, 1});
+      const std::vector<Point> along = sampled({line->first, line->second}, kSampleStep);
+      points_.insert(points_.end(), along.begin(), along.end());
+    }
+    canvas_.text({box.x, box.bottom() - 2}, mark.label, font_of(mark), mark.small ? theme_.muted : theme_.ink);
   }
 }
 

@@ -1,6 +1,8 @@
 // Where labels go so that they hide neither each other nor the data.
 #pragma once
 
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "engine/report/canvas.h"
@@ -16,9 +18,19 @@ std::vector<double> spread(const std::vector<double>& centres, double distance, 
 Box best_place(const std::vector<Box>& places, const Box& area, const std::vector<Box>& taken,
                const std::vector<Point>& points);
 
-// The best place for a label of this size beside the point: inside `area`, clear of `taken`, covering the fewest of
-// `points`.
-Box place_label(const Point& beside, const Extent& label, const Box& area, const std::vector<Box>& taken,
-                const std::vector<Point>& points);
+// A label of this size that belongs to a point.
+struct PointLabel {
+  Point beside;
+  Extent size;
+};
+
+// The line from a point to its label; none where they are so near that eyes need none.
+std::optional<std::pair<Point, Point>> leader(const Point& point, const Box& label);
+
+// Places for labels beside their points: inside `area`, clear of `taken` and of each other, near, covering the fewest of
+// `points`, and without leaders that cross. The first label that is placed has the choice, so each is the first once,
+// the others behind it in their order, and the best of these arrangements is taken.
+std::vector<Box> place_labels(const std::vector<PointLabel>& labels, const Box& area, const std::vector<Box>& taken,
+                              const std::vector<Point>& points);
 
 }  // namespace hourglass

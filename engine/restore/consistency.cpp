@@ -296,7 +296,14 @@ CellCheck check_cells(const Image& image, const JpegModel& model) {
     CellCheck check;
     visit_cells(rows, part, [&](std::size_t component, std::size_t index, float steps, int n) {
       ++check.coefficients;
-      check.same += comes_out(part, component, index, steps, n) ? 1 : 0;
+      if (comes_out(part, component, index, steps, n)) {
+        ++check.same;
+        return;
+      }
+      const JpegComponent& file = part.file().components[component];
+      const JpegCell cell = file.bits.cell(index % 64, n);
+      const double beyond = std::max(cell.low - steps, steps - cell.high);
+      check.farthest = std::max(check.farthest, beyond * file.quantization[index % 64]);
     });
 #pragma omp critical(hourglass_cell_check)
     total += check;

@@ -5,6 +5,7 @@
 // sigma_f = kSigmaFactor * rms over the component's blocks of (prediction - middle of the cell), for each frequency f.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -29,15 +30,23 @@ void to_posterior_mean(std::vector<Plane>& planes, const JpegModel& model, doubl
 struct CellCheck {
   int64_t coefficients = 0;
   int64_t same = 0;
+  double farthest = 0;  // beyond its cell, of the others; in the units of coefficients, not in steps
   [[nodiscard]] double share() const {
     return coefficients == 0 ? 1 : static_cast<double>(same) / static_cast<double>(coefficients);
   }
   CellCheck& operator+=(const CellCheck& other) {
     coefficients += other.coefficients, same += other.same;
+    farthest = std::max(farthest, other.farthest);
     return *this;
   }
 };
 CellCheck check_cells(const Image& image, const JpegModel& model);
+
+// How far beyond its cell a coefficient of the original may lie: an encoder rounds samples to integers, and half a grey
+// level at each of a block's 64 samples moves a coefficient by at most 64 / 2 / 8 = 4 (each vector of the DCT has length
+// 1, hence a sum of magnitudes of at most 8). libjpeg, with all of its roundings, moves those of a photograph by up to
+// 2.7 (chelsea.png, qualities 10 to 100).
+inline constexpr double kEncoderRounding = 4;
 
 // Alternates the cells with [0, 1] and, for levels > 0, with rounding to that many steps (255 or 65535), and returns
 // the iterate for which most coefficients come out as in the file, for each row of MCUs by itself. Its values lie in

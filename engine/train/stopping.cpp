@@ -125,7 +125,7 @@ class DiscrepancyTarget final : public StoppingRule {
     return {.is_best = true, .stop = latest_ <= 1};
   }
   [[nodiscard]] std::string text() const override {
-    return std::isfinite(latest_) ? fmt::format("{:.2f} times the input's own error", latest_) : std::string();
+    return std::isfinite(latest_) ? fmt::format("{:.2f} times as far from it as the original", latest_) : std::string();
   }
   void save(Archive& archive) const override { archive.put("stopping/discrepancy", latest_); }
   void load(const Archive& archive) override { latest_ = archive.number("stopping/discrepancy"); }

@@ -91,7 +91,7 @@ std::optional<double> mean_of_mask(const Graph& graph, const OnnxNode& node, Val
   for (const auto& [op, step] : roundings) {
     if (node.op != op) continue;
     const std::optional<Range> range = uniform_range(graph, input);
-    if (range && range->low >= step - 1 && range->high <= step + 1) return 1 - range->share_below(step);
+    if (range && (step > 0 ? range->low >= step - 1 : range->low > step - 1) && range->high <= step + 1) return 1 - range->share_below(step);
   }
   if (node.op == "Cast" && node.attrs.integer("to") == kFloat) return chance_of(graph, input);
   return {};

@@ -148,7 +148,6 @@ TEST_CASE("spelling: letters put in, left out, replaced and swapped") {
               "Try 'hourglass restore --help'.");
   check_fails(run({"restore", "--modle=small", "a.jpg"}), 2, "did you mean '--model'?");
   check_fails(run({"compare", "--jsn"}), 2, "did you mean '--json'?");
-  check_fails(run({"version"}), 2, "there is no command or option 'version'; did you mean '--version'?");
   check_fails(run({"restor", "a.jpg"}), 2, "there is no command or option 'restor'; did you mean 'restore'?");
   check_fails(run({"check", "net.onnx"}), 2, "did you mean 'model check'?");
   check_fails(run({"bench", "thread"}), 2,

@@ -247,8 +247,14 @@ TEST_CASE("verify: photographs with what was restored of them, beside them or in
   }
   const Run text = run({"verify", "-r", photos, results});
   CHECK(lines_of(text.out).size() == 2);
-  CHECK_CONTAINS(text.out, results + "/below/b.restored.png: 640 of 640 coefficients (100.000 %) come out as in " +
+  CHECK_CONTAINS(text.out, results + "/below/b.restored.png: yes: 640 of 640 coefficients (100.000 %) come out as in " +
                                photos + "/below/b.jpg\n");
+  // One that another photograph is put in the place of.
+  write_png(results + "/a.restored.png", make_picture(24, 16, 3, 8), {}, true);
+  const Run other = run({"verify", "-r", photos, results});
+  CHECK(other.exit_code == 5);
+  CHECK_CONTAINS(other.out, "/a.restored.png: no: ");
+  CHECK_CONTAINS(other.err, "2 images: 2 verified\n");
   fs::remove(results + "/a.restored.png");
   CHECK(run({"verify", "-r", photos, results}).exit_code == 3);
 }

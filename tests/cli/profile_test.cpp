@@ -43,7 +43,7 @@ struct Fixture {
 }  // namespace
 
 TEST_CASE_FIXTURE(Fixture, "a trace has every part of an iteration, and changes nothing") {
-  const Run result = restore("out.png", {"--profile", trace, "-v"});
+  const Run result = restore("out.png", {"--profile", trace, "-vv"});
   CAPTURE(result.err);
   REQUIRE(result.exit_code == 0);
   CHECK(Json::parse(read_file(trace)).at("otherData").at("iteration") == 3);
@@ -66,6 +66,11 @@ TEST_CASE_FIXTURE(Fixture, "a trace has every part of an iteration, and changes 
   CHECK(counts["FusedConv"] > 10);
   CHECK(counts["ConvGradWeights"] > 10);
 
+  // What was decided, and what is asked for once: the loss and the rate.
+  CHECK_CONTAINS(result.err, "out.png: method fit, model small, ");
+  CHECK_CONTAINS(result.err, "threads 1, precision ");
+  CHECK_CONTAINS(result.err, "  loss ");
+  CHECK((result.err.find("it/s") != std::string::npos || result.err.find("s/it") != std::string::npos));
   // The same plan, in words.
   CHECK_CONTAINS(result.err, "plan: op ");
   const int steps = static_cast<int>(parts.size()) - 3;
@@ -78,7 +83,14 @@ TEST_CASE_FIXTURE(Fixture, "a trace has every part of an iteration, and changes 
   CHECK_CONTAINS(result.err, " x ConvGradWeights\n");
   CHECK_CONTAINS(result.err, " ms in " + std::to_string(parts.size()) + " steps\n");
 
-  REQUIRE(restore("plain.png", {}).exit_code == 0);
+  const Run verbose = restore("verbose.png", {"-v"});
+  REQUIRE(verbose.exit_code == 0);
+  CHECK_CONTAINS(verbose.err, "verbose.png: method fit, model small, ");
+  CHECK(verbose.err.find("plan: op ") == std::string::npos);
+
+  const Run plain = restore("plain.png", {});
+  REQUIRE(plain.exit_code == 0);
+  CHECK(plain.err.find("method fit") == std::string::npos);
   CHECK(read_file(folder / "out.png") == read_file(folder / "plain.png"));
 }
 

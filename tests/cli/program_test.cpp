@@ -73,6 +73,8 @@ TEST_CASE("an empty argument is refused, wherever it stands") {
 
 TEST_CASE("versions of the program and its libraries") {
   const Run version = run({"--version"});
+  CHECK(run({"version"}).out == version.out);
+  CHECK(run({"version", "--json"}).out == run({"--version", "--json"}).out);
   CHECK(version.exit_code == 0);
   for (const std::string name : {"hourglass ", "oneDNN ", "ONNX ", "libjpeg-turbo ", "libpng ", "libjxl "}) {
     const auto at = version.out.find(name);

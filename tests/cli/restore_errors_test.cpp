@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "engine/image/file.h"
 #include "engine/image/read_image.h"
@@ -216,7 +217,16 @@ TEST_CASE_FIXTURE(Fixture, "restore refuses a reference that is not the original
 
 TEST_CASE_FIXTURE(Fixture, "restore refuses places that it can't write to, before it starts") {
   fails({input, "-o", folder / "no/out.png"}, 1, {"out.png: the folder ", "no does not exist"});
-  fails({input, "-o", folder.string()}, 1, {"is a folder"});
+  fails({input, "-o", folder.string()}, 1,
+        {"is a folder: name a file in it, or give the folder as --output-dir " + folder.string()});
+  // A program learns of it from the objects.
+  const Run told = run({"restore", input, "-o", folder.string(), "--json"});
+  CHECK(told.exit_code == 1);
+  const nlohmann::json object = nlohmann::json::parse(told.out);
+  CHECK(object.at("event") == "error");
+  CHECK(object.at("input") == input);
+  CHECK_CONTAINS(object.at("error").get<std::string>(), "is a folder");
+  fails({input, "-o", folder / "new/"}, 1, {"new/: names a folder: name a file in it, or give the folder as --output"});
   fails({input, "-o", output, "--history", folder / "no/history.csv"}, 1, {"no does not exist"});
   fails({input, "-o", output, "--history", output}, 1, {"out.png: is both"});
   if (::geteuid() != 0) {  // root may write anywhere

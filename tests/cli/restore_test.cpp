@@ -133,7 +133,7 @@ TEST_CASE("restore writes beside its input, or where it is told, and keeps what 
   const Run stream = run({"restore", "-", "--threads", "1", "--iterations", "2", "--json"}, input, piped);
   CHECK(stream.exit_code == 0);
   CHECK(read_file(piped) == read_file(output));
-  CHECK(stream.err.find("{\"input\":\"-\"") != std::string::npos);
+  CHECK(stream.err.find("{\"event\":\"result\",\"input\":\"-\"") != std::string::npos);
 }
 
 TEST_CASE("restore takes every kind of JPEG at every size") {
@@ -253,8 +253,14 @@ TEST_CASE("a reference is measured against, the history holds every iteration") 
   CHECK(json.at("interrupted") == false);
   CHECK(json.at("seconds") > 0);
   CHECK(json.at("memory_bytes") > 0);
-  CHECK(known.err.find("PSNR: JPEG ") != std::string::npos);
-  CHECK(known.err.find(", original ") != std::string::npos);
+  CHECK(json.at("event") == "result");
+  CHECK(json.at("threads") == 1);
+  CHECK(json.at("version").get<std::string>().find('.') != std::string::npos);
+  CHECK(json.at("psnr_gain").get<double>() ==
+        doctest::Approx(json.at("psnr_restored").get<double>() - json.at("psnr_degraded").get<double>()));
+  CHECK_CONTAINS(known.err, " dB to the JPEG, ");
+  CHECK_CONTAINS(known.err, " to the original\n");
+  CHECK(known.err.find("loss") == std::string::npos);
   CHECK(known.err.find("PSNR to the original: ") != std::string::npos);
 
   const std::string header =

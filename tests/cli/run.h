@@ -31,7 +31,7 @@ Run run_and_signal_when(const std::vector<std::string>& arguments, int signal, c
 // Without its line end: of --json, the result.
 std::string last_line(const std::string& text);
 
-// That it failed with the code, wrote nothing to stdout and one message to stderr, which holds the text.
+// That it failed with the code, wrote nothing to stdout, but for an error of --json, and one message to stderr, which holds the text.
 void check_fails(const Run& result, int exit_code, const std::string& text);
 
 }  // namespace hourglass::test

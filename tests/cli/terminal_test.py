@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from picture import write_png  # noqa: E402
 
 # A field of the progress, as it may stand last.
-FIELDS = re.compile(r"^(\d+/\d+|\w+ \d+ %|done|.* left|PSNR: JPEG [\d.]+, original [\d.]+ dB|[\d.]+ times the input's own error"
-                    r"|loss [\d.e+-]+|[\d.]+ (it/s|s/it))$")
+FIELDS = re.compile(r"^(\d+/\d+|\w+ \d+ %|done|.* left|[\d.]+ dB to the JPEG, [\d.]+ to the original"
+                    r"|[\d.]+ times as far from it as the original|loss [\d.e+-]+|[\d.]+ (it/s|s/it))$")
 
 
 def in_terminal(command, columns):

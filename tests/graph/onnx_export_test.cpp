@@ -66,6 +66,30 @@ TEST_CASE("equal constant inputs are written once") {
   CHECK(to_string(again(bytes).graph) == to_string(graph));
 }
 
+TEST_CASE("parts are written by their sizes, and what only a newer opset has in that") {
+  std::vector<std::string> own_ops{"none yet"};
+  Graph parts;
+  GraphBuilder b(parts, op_table());
+  const ValueId x = b.input("x", {DType::f32, Shape{1, 5, 8, 8}});
+  parts.outputs = b.add_all("Split", {x}, {{"axis", int64_t{1}}, {"num_outputs", int64_t{2}}}, "split");
+  const ImportedModel model = again(export_onnx(parts, {.own_ops = &own_ops}));
+  CHECK(own_ops.empty());
+  CHECK(model.opset == kExportOpset);
+  CHECK(model.graph.shape(model.graph.outputs.at(0)) == Shape{1, 3, 8, 8});
+  CHECK(model.graph.shape(model.graph.outputs.at(1)) == Shape{1, 2, 8, 8});
+
+  Graph warped;
+  GraphBuilder w(warped, op_table());
+  const ValueId src = w.input("src", {DType::f32, Shape{1, 2, 8, 8}});
+  const ValueId grid = w.parameter("grid", {DType::f32, Shape{1, 4, 4, 2}}, {.kind = Init::Kind::uniform, .low = -1});
+  warped.outputs = {w.add("GridSampleComputed", {src, grid}, {{"mode", "cubic"}}, "warp")};
+  const ImportedModel newer = again(export_onnx(warped, {.own_ops = &own_ops}));
+  CHECK(own_ops.empty());
+  CHECK(newer.opset == kNewerExportOpset);
+  CHECK(newer.graph.nodes.at(0).op->name == "GridSampleComputed");
+  CHECK(newer.graph.nodes[0].attrs.string("mode") == "cubic");
+}
+
 TEST_CASE("values and element types survive") {
   Graph graph;
   GraphBuilder b(graph, op_table());

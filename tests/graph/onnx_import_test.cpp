@@ -271,6 +271,10 @@ TEST_CASE("a random mask that drops a branch is replaced by its mean") {
   const auto draw = [](ModelMaker& m) {
     ModelMaker::attr(m.node("RandomUniform", {}, {"drawn"}), "shape", std::vector<int64_t>{1, 1, 1, 1});
   };
+  const auto chances = [](ModelMaker& m) {
+    auto& tensor = m.empty("chances", {1, 3, 1, 1}, Proto::FLOAT);
+    for (int i = 0; i < 3; ++i) tensor.add_float_data(0.75F);
+  };
   const std::vector<std::function<void(ModelMaker&)>> masks = {
       [&](ModelMaker& m) {  // timm's
         draw(m);
@@ -295,6 +299,32 @@ TEST_CASE("a random mask that drops a branch is replaced by its mean") {
         ModelMaker::attr(m.node("Cast", {"kept"}, {"mask"}), "to", int64_t{Proto::FLOAT});
       },
       [&](ModelMaker& m) { m.node("Bernoulli", {"keep"}, {"mask"}); },
+      [&](ModelMaker& m) {
+        chances(m);
+        m.node("Bernoulli", {"chances"}, {"mask"});
+      },
+      [&](ModelMaker& m) {  // torch.bernoulli's, of a tensor
+        chances(m);
+        draw(m);
+        m.node("Less", {"drawn", "chances"}, {"kept"});
+        ModelMaker::attr(m.node("Cast", {"kept"}, {"mask"}), "to", int64_t{Proto::FLOAT});
+      },
+      [&](ModelMaker& m) {
+        draw(m);
+        m.node("Add", {"drop", "drawn"}, {"sum"});  // from 0.25 to 1.25
+        m.node("Round", {"sum"}, {"mask"});
+      },
+      [&](ModelMaker& m) {
+        draw(m);
+        m.node("Sub", {"keep", "drawn"}, {"difference"});  // from -0.25 to 0.75
+        m.node("Ceil", {"difference"}, {"mask"});
+      },
+      [&](ModelMaker& m) {
+        draw(m);
+        m.node("Less", {"drawn", "drop"}, {"dropped"});
+        m.node("Not", {"dropped"}, {"kept"});
+        ModelMaker::attr(m.node("Cast", {"kept"}, {"mask"}), "to", int64_t{Proto::FLOAT});
+      },
       [&](ModelMaker& m) {  // chosen by
         m.node("RandomUniformLike", {"branch"}, {"drawn"});
         m.node("Less", {"drawn", "keep"}, {"kept"});
@@ -314,6 +344,10 @@ TEST_CASE("a random mask that drops a branch is replaced by its mean") {
     const HostTensor y = evaluate(model.graph, {{model.graph.inputs[0], x}}, model.graph.outputs)[0];
     CHECK(y.values[0] == doctest::Approx(1 + (0.5 * 1 + 1.5 * 2 + 2.5 * 3)));
     CHECK(y.values[2] == doctest::Approx(3 + (6.5 * 1 + 7.5 * 2 + 8.5 * 3)));
+    // What is not trained must be what its file says.
+    const OnnxFile file = OnnxFile::parse(with_mask(16, masks[i]).bytes(), "m.onnx");
+    CHECK_THROWS_WITH_AS(file.bind(op_table(), {.height = 1, .width = 1, .fixed = true}),
+                         doctest::Contains("draws at random"), Error);
   }
   // Read as it is, what is drawn is trained.
   const ImportedModel noisy = bind(with_mask(16, [](ModelMaker& m) { m.node("RandomUniformLike", {"x"}, {"mask"}); }));

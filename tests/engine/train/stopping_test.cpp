@@ -120,7 +120,7 @@ TEST_CASE("the discrepancy stops when the average reaches the input's own error"
   const Outcome outcome = run(*rule, 1, 1000, flat);
   CHECK(outcome.stopped == 100);
   CHECK(outcome.best == 100);
-  CHECK(rule->text() == "1.00 times the input's own error");
+  CHECK(rule->text() == "1.00 times as far from it as the original");
   CHECK_THROWS_AS(make_stopping_rule({.kind = StoppingKind::discrepancy}), Error);
 }
 
