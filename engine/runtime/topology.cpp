@@ -39,7 +39,8 @@ Loaded load(const std::string& synthetic) {
     fail("'{}' is no machine that hwloc understands; one is \"pack:2 core:4 pu:2\"", synthetic);
   }
   // CPUs outside a cpuset are shown too: they are part of the machine, though not ours.
-  hwloc_topology_set_flags(raw, HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED);
+  // Nor does it go from CPU to CPU to ask each, which are others' perhaps.
+  hwloc_topology_set_flags(raw, HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED | HWLOC_TOPOLOGY_FLAG_DONT_CHANGE_BINDING);
   if (hwloc_topology_load(raw) != 0) fail("hwloc can't read the machine");
   return topology;
 }
