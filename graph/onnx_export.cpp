@@ -311,11 +311,11 @@ class Exporter {
 std::string export_onnx(const Graph& graph, const ExportOptions& options) {
   onnx::ModelProto model;
   std::set<std::string> own_ops;
-  // The older opset, unless only the newer one has all ops.
+  // The older opset, unless the newer one has more of the ops.
   for (const int opset : {kExportOpset, kNewerExportOpset}) {
     Exporter exporter(graph, options, opset);
     onnx::ModelProto made = exporter.run();
-    if (opset != kExportOpset && !exporter.own_ops().empty()) continue;
+    if (opset != kExportOpset && exporter.own_ops().size() >= own_ops.size()) continue;
     model = std::move(made);
     own_ops = exporter.own_ops();
     if (own_ops.empty()) break;

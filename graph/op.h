@@ -103,8 +103,8 @@ struct ConstInput {
   int until = 0;
 };
 
-// A canonical node on its way into an ONNX file of opset kExportOpset or kNewerExportOpset (graph/onnx_export.h). The exporter has already
-// turned attributes back into inputs as const_inputs says, and drops attributes that equal their default.
+// A canonical node on its way into an ONNX file of opset kExportOpset or kNewerExportOpset (graph/onnx_export.h). The
+// exporter has already turned attributes back into inputs as const_inputs says, and drops attributes that equal their default.
 struct ToOnnxContext {
   const Graph& graph;
   const Node& node;

@@ -91,9 +91,11 @@ class Einsum {
       for (std::size_t d = 0; d < letters.size(); ++d) {
         int64_t& extent = extents_.try_emplace(letters[d], 1).first->second;
         const int64_t found = src.dims()[d];
-        const bool is_again = letters.find(letters[d]) < d;
-        if (extent != found && (is_again || (extent != 1 && found != 1))) {
-          fail("equation '{}' does not fit: '{}' has extent {} here and {} before", equation, given[i], found, extent);
+        const auto before = letters.find(letters[d]);
+        const int64_t expected = before < d ? src.dims()[before] : extent;
+        if (expected != found && (before < d || (expected != 1 && found != 1))) {
+          fail("equation '{}' does not fit: '{}' has extent {} here and {} before", equation, given[i], found,
+               expected);
         }
         extent = extent == 1 ? found : extent;
       }

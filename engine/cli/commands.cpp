@@ -27,7 +27,7 @@ Examples:
   hourglass compare photo.png photo.jpg                     how far is it from the original?
 
 'hourglass COMMAND --help' explains a command, 'hourglass help TOPIC' a topic. Inputs are JPEG, PNG or JPEG XL, told apart by their content; '-' stands for
-standard input or output. Exit codes: 0 done, 1 an error (nothing was written), 2 a wrong command line,
+standard input or output. Exit codes: 0 done, 1 an error, 2 a wrong command line,
 3 some of several files failed, 4 slower (bench compare), 5 no (verify), 129 hung up, 130 interrupted, 143 terminated.)",
           .commands = {restore_command(), denoise_command(), inpaint_command(), upscale_command(), verify_command(),
                        compare_command(), report_command(), degrade_command(), experiment_command(), learn_command(),

@@ -270,7 +270,7 @@ class FileByFile {
 
   // What the manifest and --json say of a file.
   void record(const char* status, const Json& values) {
-    Json object{{"event", "result"}, {"status", status}};
+    Json object{{"event", status == std::string_view(kFailed) ? "error" : "result"}, {"status", status}};
     object.update(values);
     add_to_manifest(object);
     if (run_.fit.json) print_to(stdout, object.text() + "\n");

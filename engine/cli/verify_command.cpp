@@ -19,7 +19,8 @@ constexpr const char* kFooter =
     R"(Puts IMAGE through PHOTO's own pipeline: its colour conversion, chroma sampling and 8x8 DCT, in floating point, and its
 quantization tables. Says yes, and how many of the coefficients come out as they stand in the file, where the file is what a
 JPEG encoder makes of IMAGE. Where not all do, it is still yes if the others lie so near the border between two steps that an
-encoder that works with integers can have rounded them to the other side.
+encoder that works with integers can have rounded them to the other side. (Where all steps are 1 or 2, at quality 98 and more,
+that says little.)
 
 Of two folders (-r), files of the same place are verified: restored/a/b.restored.png belongs to photos/a/b.jpg. One without
 the other counts as failed. Several images may also be named, or listed (--files-from): each goes with PHOTO, or, where that

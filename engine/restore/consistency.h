@@ -59,8 +59,8 @@ CellCheck check_consistent(const Image& image, const JpegModel& model, int level
 // blocks that belong to the image (width_in_blocks to a row).
 std::vector<std::vector<int>> outside_cells(const Image& image, const JpegModel& model);
 
-// Root mean square of (coefficient - middle) / width of its cell over the coefficients that the file did not round to zero, and all DC
-// ones: how far inside its cells an image sits. The JPEG itself is at 0.
+// Root mean square of (coefficient - middle) / width of its cell over the coefficients that the file did not round to
+// zero, and all DC ones: how far inside its cells an image sits. The JPEG itself is at 0.
 double rms_cell_offset(const Image& image, const JpegModel& model);
 
 // The same of originals, within 0.01: five photographs at qualities 10 and 40. A coefficient that may lie anywhere in

@@ -80,10 +80,13 @@ ValueId cell_energy(GraphBuilder& b, ValueId image, const JpegModel& model, doub
   for (std::size_t i = 0; i < coefficients.size(); ++i) {
     const ValueId centre = b.constant(model.centres(i), "energy/centres");
     ValueId distance = b.add("Sub", {coefficients[i], centre}, {}, "energy/offset");
-    if (half_width > 0) {
+    const bool is_complete = model.file().components[i].bits.is_complete();
+    if (half_width > 0 || !is_complete) {
+      // What lies beyond one step around the middle is open.
       HostTensor half = model.widths(i), minus_half = half;
       for (std::size_t at = 0; at < half.values.size(); ++at) {
-        half.values[at] *= half_width;
+        const double step = is_complete ? half.values[at] : model.step(i, at);
+        half.values[at] = half_width * step + (half.values[at] - step) / 2;
         minus_half.values[at] = -half.values[at];
       }
       const ValueId inside =

@@ -54,6 +54,11 @@ class JpegModel {
   // [1, 64, 1, 1].
   [[nodiscard]] HostTensor centres(std::size_t component) const;
   [[nodiscard]] HostTensor widths(std::size_t component) const;
+  // The quantization step of the element of those two's full shape.
+  [[nodiscard]] double step(std::size_t component, std::size_t element) const {
+    const JpegComponent& c = file_->components[component];
+    return c.quantization[element / static_cast<std::size_t>(c.height_in_blocks * c.width_in_blocks)];
+  }
 
   [[nodiscard]] const JpegCoefficients& file() const { return *file_; }
 

@@ -94,7 +94,7 @@ class Archive::Reader {
     numbers.count = length(sizeof(T));
     numbers.make = [read = read_, at = at_, count = numbers.count] {
       std::vector<T> made(count);
-      (*read)(at, bytes_of(made.data(), count));
+      if (count > 0) (*read)(at, bytes_of(made.data(), count));
       return made;
     };
     at_ += numbers.count * sizeof(T);

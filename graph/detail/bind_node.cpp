@@ -324,7 +324,9 @@ void Binder::name_outputs(const std::vector<std::string>& names, const std::vect
 }
 
 void Binder::note_mean_of_mask() {
-  if (options_.fixed) fail("draws at random: what is not trained must be known, so give what is drawn as an initializer");
+  if (options_.fixed) {
+    fail("draws at random: what is not trained must be known, so give what is drawn as an initializer");
+  }
   note(kMeanOfMask);
 }
 

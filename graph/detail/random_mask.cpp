@@ -11,7 +11,8 @@ namespace {
 // Of a constant whose elements are all the same.
 std::optional<double> number_of(const Graph& graph, ValueId id) {
   const Value& value = graph.value(id);
-  if (value.kind == ValueKind::computed || value.data == nullptr || value.data->values.empty()) return {};
+  if (value.kind != ValueKind::constant && value.kind != ValueKind::parameter) return {};
+  if (value.data == nullptr || value.data->values.empty()) return {};
   const std::vector<double>& numbers = value.data->values;
   const bool all_same = std::all_of(numbers.begin(), numbers.end(), [&](double x) { return x == numbers[0]; });
   return all_same ? std::optional(numbers[0]) : std::nullopt;
@@ -91,7 +92,8 @@ std::optional<double> mean_of_mask(const Graph& graph, const OnnxNode& node, Val
   for (const auto& [op, step] : roundings) {
     if (node.op != op) continue;
     const std::optional<Range> range = uniform_range(graph, input);
-    if (range && (step > 0 ? range->low >= step - 1 : range->low > step - 1) && range->high <= step + 1) return 1 - range->share_below(step);
+    if (!range || range->high > step + 1 || range->low < step - 1 || (step <= 0 && range->low <= step - 1)) continue;
+    return 1 - range->share_below(step);
   }
   if (node.op == "Cast" && node.attrs.integer("to") == kFloat) return chance_of(graph, input);
   return {};

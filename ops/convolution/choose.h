@@ -56,7 +56,7 @@ enum Takes : unsigned {
 };
 
 struct Candidate {
-  std::string_view name;  // unique; shown by -v and in reports, and used in HOURGLASS_SKIP and tests
+  std::string_view name;  // unique; shown by -vv and in reports, and used in HOURGLASS_SKIP and tests
   Direction direction;
   Isa f32, bf16;    // the instruction set that it needs for each element type
   bool beside_amx;  // false: where the CPU has AMX, another candidate is faster in bf16

@@ -51,7 +51,7 @@ struct Blocking {
   dnnl::memory::data_type data_type = dnnl::memory::data_type::undef;
 };
 Blocking blocking_of(const MemoryDesc& desc);
-// "f32:1x8x64x64:nChw16c"-like, for -v and reports: type, extents, and how the channels lie.
+// "f32:1x8x64x64:nChw16c"-like, for -vv and reports: type, extents, and how the channels lie.
 std::string describe(const MemoryDesc& desc);
 
 // Primitive attributes with a user-managed scratchpad, as every primitive here is made.
