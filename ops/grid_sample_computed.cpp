@@ -282,7 +282,8 @@ std::span<const OpDef> grid_sample_computed_ops() {
        .attrs = attrs_and({AttrSpec::required("shape", AttrKind::ints)}),
        .infer = infer_grad,
        .plan = plan_grad,
-       .reference = reference_grad},  // in f32 always: it sums many terms
+       .reference = reference_grad,
+       .bf16_inputs = 0b01},
       {.name = "GridSampleComputedGridGrad",
        .internal = true,
        .min_inputs = 3,

@@ -675,6 +675,10 @@ TEST_CASE("what TopK and CumSum ask for is constant, a grid may be computed") {
   sample.output("z");
   const Graph warped = bind(sample).graph;
   CHECK(warped.nodes.back().op->name == "GridSampleComputed");
+  ModelMaker::attr(sample.node("Cast", {"grid"}, {"whole"}), "to", int64_t{Proto::INT64});
+  sample.node("GridSample", {"y", "whole"}, {"other"}, "by whole numbers");
+  sample.output("other");
+  CHECK_THROWS_WITH_AS(bind(sample), doctest::Contains("grid is of type i64, expected f32"), Error);
   CHECK(warped.shape(warped.outputs.back()) == Shape{1, 4, 8, 6});
 }
 
