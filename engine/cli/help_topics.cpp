@@ -31,8 +31,7 @@ quality is lost, and in colour planes that are stored at half the size.
 
 So the file states for each coefficient of the original an interval, half a step to either side of the stored number:
 its cell. A decoder takes the middle of each, which makes blocks, ringing and banding. The original lies anywhere in the
-cells, and so does any picture that this file could have come from. (Some encoders write zero for more than half a step:
-then a few coefficients in a hundred lie outside. Where the last scans of a progressive file are missing, cells are wider.)
+cells, and so does any picture that this file could have come from.
 
 'restore' moves its result into the cells: it removes artifacts, and contradicts nothing that the file says.
 
