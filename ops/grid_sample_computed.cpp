@@ -4,7 +4,11 @@
 //   sum over c and k of diff_dst[n,c,p] src[n,c,at_k] dw_k/dgrid; 0 where the grid points outside of a border that
 //   stays, and for mode nearest.
 // Kernels: taps are computed anew for each pixel, in double precision, and shared by its channels.
+#include <algorithm>
 #include <array>
+#include <memory>
+#include <type_traits>
+#include <vector>
 
 #include "graph/error.h"
 #include "ops/geometry/grid_sampling.h"
@@ -191,29 +195,36 @@ KernelPlan plan_forward(PlanContext& ctx) {
   });
 }
 
-// Pixels of dst may see the same of src, so threads share out images and channels.
+// Pixels of dst may see the same of src, so threads share out images and channels. The sums are made in f32: where
+// diff_src is f32 in its place, else beside it.
 KernelPlan plan_grad(PlanContext& ctx) {
   const Sizes size(ctx.out().shape, ctx.in(1).shape);
   return plan_plain(ctx, ctx.out().dtype, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
-    return [size, how = grid_sampling_of(ctx.node.attrs)](const Addresses& at) {
+    constexpr bool kInPlace = std::is_same_v<T, float>;
+    const int64_t count = kInPlace ? 0 : size.images * size.channels * size.in_plane;
+    const auto beside = std::make_shared<std::vector<float>>(static_cast<std::size_t>(count));
+    return [size, beside, how = grid_sampling_of(ctx.node.attrs)](const Addresses& at) {
       const auto* diff_dst = static_cast<const T*>(at.src[0]);
       const auto* grid = static_cast<const float*>(at.src[1]);
       auto* diff_src = static_cast<T*>(at.dst[0]);
+      float* sums = beside->data();
+      if constexpr (kInPlace) sums = diff_src;
       const int64_t groups = (size.channels + kChannels - 1) / kChannels;
       kernels::parallel_for(size.images * groups, [&](int64_t i) {
         const int64_t n = i / groups, begin = i % groups * kChannels, end = std::min(begin + kChannels, size.channels);
-        T* planes = diff_src + (n * size.channels + begin) * size.in_plane;
-        std::memset(planes, 0, static_cast<std::size_t>((end - begin) * size.in_plane) * sizeof(T));
+        const int64_t first = (n * size.channels + begin) * size.in_plane, last = first + (end - begin) * size.in_plane;
+        std::fill(sums + first, sums + last, 0.0F);
         for (int64_t p = 0; p < size.out_plane; ++p) {
           const PixelTaps taps(how, size, grid + 2 * (n * size.out_plane + p));
           for (int64_t c = begin; c < end; ++c) {
             const float diff = kernels::load(diff_dst + (n * size.channels + c) * size.out_plane + p);
-            T* plane = planes + (c - begin) * size.in_plane;
-            for (const Tap& tap : taps) {
-              kernels::store(plane + tap.pixel, kernels::load(plane + tap.pixel) + tap.weight * diff);
-            }
+            float* plane = sums + (n * size.channels + c) * size.in_plane;
+            for (const Tap& tap : taps) plane[tap.pixel] += tap.weight * diff;
           }
+        }
+        if constexpr (!kInPlace) {
+          for (int64_t k = first; k < last; ++k) kernels::store(diff_src + k, sums[k]);
         }
       });
     };
