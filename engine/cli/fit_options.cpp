@@ -45,8 +45,7 @@ void add_file_options(Command& command, FitArguments& a) {
         .takes = "FILE",
         .target = &a.save_input,
         .help = "The fitted network's input as a NumPy array (.npy) of f32, [1,C,H,W]: for a runtime that wants it "
-                "given, or a "
-                "look at it in NumPy",
+                "given, or a look at it in NumPy",
         .methods = {kFit}},
        {.names = "--report",
         .takes = "FILE|FOLDER",

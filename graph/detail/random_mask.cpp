@@ -92,6 +92,7 @@ std::optional<double> mean_of_mask(const Graph& graph, const OnnxNode& node, Val
   for (const auto& [op, step] : roundings) {
     if (node.op != op) continue;
     const std::optional<Range> range = uniform_range(graph, input);
+    // Ceil makes -1 of its lowest number, which the others make 0 of.
     if (!range || range->high > step + 1 || range->low < step - 1 || (step <= 0 && range->low <= step - 1)) continue;
     return 1 - range->share_below(step);
   }
