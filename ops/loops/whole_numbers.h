@@ -14,7 +14,7 @@ namespace hourglass::kernels {
 // operand x is null.
 using WholeStep = std::function<void(int64_t* y, const int64_t* x, int64_t count)>;
 
-// Throws Error for operands of other types, and for constants that 32 bits don't hold.
+// Throws Error for operands of other types.
 KernelPlan plan_whole(PlanContext& ctx, WholeStep step);
 
 // plan_whole() of fn(a, b), or of fn(a).
@@ -35,7 +35,8 @@ WholeStep whole_step(Function fn) {
 inline int64_t whole_quotient(int64_t a, int64_t b) { return b == 0 ? 0 : a / b; }
 
 // What becomes of a number in a type of whole numbers: its fraction is cut off, and where it is out of range it counts
-// modulo that. For references; i64 are exact up to 2^53.
+// modulo that. For references, whose doubles hold an i64 exactly up to 2^53.
 double in_whole_type(double value, DType dtype);
+double in_whole_type(int64_t value, DType dtype);
 
 }  // namespace hourglass::kernels

@@ -118,15 +118,19 @@ TEST_CASE("a plan computes with whole numbers as the reference does, and gathers
     }
   }
 
-  Graph wide;
-  GraphBuilder w(wide, op_table());
-  const ValueId y = w.add("Cast", {w.input("x", {DType::f32, Shape{4}})}, {{"to", kI64}});
-  const ValueId sum = w.add("Add", {y, w.constant(HostTensor::scalar(DType::i64, 1e10), "seed")});
-  wide.outputs = {w.add("Cast", {sum}, {{"to", kF32}})};
-  CHECK_THROWS_WITH_AS(Plan(wide, {.output_like = {}}),
-                       doctest::Contains("'seed' holds 10000000000: whole numbers that are computed with while running "
-                                         "may have 32 bits"),
-                       Error);
+  for (const char* op : {"Add", "Equal", "Concat"}) {
+    CAPTURE(op);
+    Graph wide;
+    GraphBuilder w(wide, op_table());
+    const ValueId y = w.add("Cast", {w.input("x", {DType::f32, Shape{4}})}, {{"to", kI64}});
+    const ValueId seed = w.constant(HostTensor(DType::i64, Shape{4}, {1, 2, 3, 1e10}), "seed");
+    const Attrs attrs = std::string_view(op) == "Concat" ? Attrs{{"axis", int64_t{0}}} : Attrs{};
+    wide.outputs = {w.add("Cast", {w.add(op, {y, seed}, attrs)}, {{"to", kF32}})};
+    CHECK_THROWS_WITH_AS(Plan(wide, {.output_like = {}}),
+                         doctest::Contains("'seed' holds 10000000000: whole numbers that are computed with while "
+                                           "running may have 32 bits"),
+                         Error);
+  }
 }
 
 TEST_CASE("a plan on paper can tell all that can't be planned") {
