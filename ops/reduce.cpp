@@ -14,6 +14,7 @@
 #include "ops/loops/element_walk.h"
 #include "ops/loops/parallel.h"
 #include "ops/loops/strided_loop.h"
+#include "ops/loops/whole_bounds.h"
 #include "ops/loops/whole_numbers.h"
 #include "ops/memory/view.h"
 
@@ -460,6 +461,7 @@ KernelPlan plan_of(PlanContext& ctx, const Reduction& reduction, Axes axes) {
   } else if (reduction.whole.reduce_row == nullptr) {
     fail("no kernel reduces whole numbers so: insert a Cast to float");
   }
+  kernels::require_32_bits(ctx);
   const Mask mask = mask_of(axes, ctx.node.attrs, in.shape);
   const double count = static_cast<double>(in.shape.elements()) / static_cast<double>(ctx.out().shape.elements());
   const bool everything = ctx.out().shape.elements() == 1;

@@ -7,6 +7,7 @@
 #include "graph/error.h"
 #include "ops/loops/broadcast.h"
 #include "ops/loops/parallel.h"
+#include "ops/loops/whole_bounds.h"
 #include "ops/memory/onednn.h"
 
 namespace hourglass::kernels {
@@ -55,6 +56,7 @@ KernelPlan plan_whole(PlanContext& ctx, WholeStep step) {
     plan.src.push_back(plain(ctx.in(i)));
     operands.emplace_back(ctx.in(i), ctx.out().shape, dst);
   }
+  require_32_bits(ctx);
   const int64_t elements = ctx.out().shape.elements();
   const WriteRow write = writer_of(ctx.out().dtype);
   plan.kernel = loop_kernel([=, operands = std::move(operands), step = std::move(step)](const Addresses& at) {
