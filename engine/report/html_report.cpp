@@ -174,11 +174,13 @@ void add_plots(Page& page, const std::vector<PlotInReport>& plots) {
   if (plots.empty()) return;
   page.verbatim("<section>\n<h2>The run</h2>\n");
   for (const PlotInReport& plot : plots) {
-    page.verbatim("<figure class=\"plain\"><picture><source media=\"(prefers-color-scheme: dark)\" srcset=\"");
+    page.verbatim(
+        "<figure class=\"plain\"><div class=\"sideways\"><picture><source media=\"(prefers-color-scheme: dark)\" "
+        "srcset=\"");
     page.verbatim(data_uri(plot.figure, kDark));
     page.raw("\"><img alt=\"{}\" src=\"", escape_html(plot.alternative));
     page.verbatim(data_uri(plot.figure, kLight));
-    page.verbatim("\"></picture></figure>\n");
+    page.verbatim("\"></picture></div><p class=\"hint\">Move it sideways to see the rest.</p></figure>\n");
   }
   page.verbatim("</section>\n");
 }
