@@ -186,6 +186,11 @@ ParsedCommand parsed(const Declared& declared) {
     option.given = one.count() > 0;
     if (option.given && !is_flag(option.option)) option.value = value_of(one);
   }
+  for (std::size_t i = 0; i < declared.options.size(); ++i) {
+    if (!is_positional(declared.command.options[i])) continue;
+    const std::vector<std::string>& given = declared.options[i]->results();
+    result.arguments.insert(result.arguments.end(), given.begin(), given.end());
+  }
   return result;
 }
 

@@ -315,6 +315,7 @@ class FileByFile {
     }
     if (!full_.empty()) {
       progress_.error("stopped early, as there is no more space: free some, and the same command goes on");
+      if (run_.fit.json) print_to(stdout, Json{{"event", "error"}, {"error", full_}}.text() + "\n");
     }
   }
 

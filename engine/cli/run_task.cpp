@@ -188,7 +188,7 @@ ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& 
   const bool replaced = first && session.is_ahead();
   if (!first && !session.begun()) {
     progress.finish();
-    progress.say("stopped before the first iteration: nothing is written");
+    tell_nothing(progress, request);
     return exit_code_of(interrupt.signal());
   }
   if (request.final_only && interrupt.signal() != 0) return exit_code_of(interrupt.signal());

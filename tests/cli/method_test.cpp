@@ -443,6 +443,11 @@ TEST_CASE_FIXTURE(Fixture, "a trial of learning rates is a stage of its own, whi
   CAPTURE(ended.err);
   CHECK(ended.exit_code == 130);
   CHECK_CONTAINS(ended.err, "stopped before the first iteration: nothing is written");
+  const nlohmann::json told = nlohmann::json::parse(last_line(ended.out));
+  CHECK(told.at("event") == "error");
+  CHECK(told.at("interrupted") == true);
+  CHECK(told.at("input") == large);
+  CHECK_CONTAINS(told.at("error").get<std::string>(), "stopped before the first iteration");
   CHECK(folder.names() == Names{"in.jpg", "large.png", "original.png"});
 
   // A rate is said to be found where there was a trial.
@@ -517,9 +522,9 @@ TEST_CASE_FIXTURE(Fixture, "the filter has a report") {
   CAPTURE(result.err);
   REQUIRE(result.exit_code == 0);
   const std::string html = text_of(report);
-  for (const char* part :
-       {"A colour JPEG of 64x48 pixels, restored by the filter.", "class=\"after\"", "PSNR to the original", "Difference.",
-        "nothing that it says is contradicted", "<th scope=\"row\">method</th><td>filter</td>", "--method filter"}) {
+  for (const char* part : {"A colour JPEG of 64x48 pixels, restored by the filter.", "class=\"after\"",
+                           "PSNR to the original", "Difference.", "nothing that it says is contradicted",
+                           "<th scope=\"row\">method</th><td>filter</td>", "--method filter"}) {
     CHECK_CONTAINS(html, part);
   }
   for (const char* of_a_fit : {"The run", "On the way", "iteration", "<th scope=\"row\">model</th>"}) {
