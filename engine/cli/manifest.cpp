@@ -58,13 +58,21 @@ Manifest::~Manifest() {
 }
 
 void Manifest::add(const Json& object) {
+  add_found(object);
+  sync();
+}
+
+void Manifest::add_found(const Json& object) {
   add_text(object.text() + "\n");
   if (is_result(object)) results_.insert(text_of(object, "output"));
 }
 
 void Manifest::add_text(const std::string& text) {
+  if (descriptor_ >= 0) write_to(descriptor_, name(), bytes_of(text));
+}
+
+void Manifest::sync() {
   if (descriptor_ < 0) return;
-  write_to(descriptor_, name(), bytes_of(text));
   if (::fsync(descriptor_) != 0 && errno != EINVAL) fail_to_write(name(), "cannot write", errno);  // pipes can't
 }
 
