@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cctype>
 #include <numeric>
 
@@ -149,7 +150,8 @@ void add_comparison(Page& page, const ReportPage& report) {
       "<span class=\"tag right\">{}</span>\n</div>\n",
       before, after);
   page.verbatim(
-      "<p class=\"note\">Drag the divider; <kbd>b</kbd> blinks between the two, <kbd>+</kbd>, <kbd>-</kbd> and "
+      "<p class=\"note\">Drag the divider, or move it by the arrow keys; <kbd>b</kbd> blinks between the two, "
+      "<kbd>+</kbd>, <kbd>-</kbd> and "
       "<kbd>0</kbd> zoom, as Ctrl with the wheel or two fingers do; drag an enlarged picture to move it.");
   page.raw(" {}</p>\n</section>\n", escape_html(report.comparison_note));
 }
@@ -226,12 +228,26 @@ void add_timings(Page& page, const ReportPage& report) {
   page.verbatim("</table></div>\n</details>\n");
 }
 
+// Broken between options, not within their names: a browser would behind their dashes.
+std::string html_of_command(const std::string& command) {
+  std::string html;
+  std::size_t at = 0;
+  for (std::size_t name = 0; (name = command.find(" --", at)) != std::string::npos;) {
+    ++name;
+    html += escape_html(command.substr(at, name - at));
+    at = std::min(command.find_first_of(" \n", name), command.size());
+    html += "<span class=\"option\">" + escape_html(command.substr(name, at - name)) + "</span>";
+  }
+  html += escape_html(command.substr(at));
+  return html;
+}
+
 void add_command(Page& page, const ReportPage& report) {
   if (report.command.empty()) return;
   page.raw(
       "<section>\n<h2>Once more</h2>\n<p class=\"note\">{}</p>\n"
       "<pre id=\"command\">{}</pre>\n<button type=\"button\" id=\"copy\">Copy</button>\n</section>\n",
-      escape_html(report.command_note), escape_html(report.command));
+      escape_html(report.command_note), html_of_command(report.command));
 }
 
 }  // namespace
