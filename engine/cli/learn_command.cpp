@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "engine/cli/checkpoint_file.h"
+#include "engine/cli/command_text.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/exit_code.h"
 #include "engine/cli/fit_options.h"
@@ -207,7 +208,7 @@ ExitCode run(Arguments& a, ParsedCommand& line) {
                     {"interrupted", ended}};
   if (a.json) print_to(stdout, object.text() + "\n");
   if (!ended) return ExitCode::ok;
-  progress.say(fmt::format("to go on: hourglass learn -o {0} --resume {0}.ckpt", a.output));
+  progress.say_command("to go on", fmt::format("hourglass learn -o {0} --resume {0}.ckpt", cli::quoted(a.output)));
   return exit_code_of(interrupt.signal());
 }
 

@@ -68,7 +68,7 @@ class Call {
   }
 
   ExitCode report(ExitCode code, const std::string& text) const {
-    print_to(stderr, fmt::format("hourglass: {}\n", text));
+    print_message(stderr, fmt::format("hourglass: {}", text));
     if (!wants_json_) return code;
     Json object{{"event", "error"}};
     if (command_ && command_->arguments.size() == 1) object["input"] = command_->arguments[0];

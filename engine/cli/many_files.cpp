@@ -39,6 +39,9 @@ void add_many_options(Command& command, ManyArguments& a) {
   input.target = &a.files.inputs;
   input.help += "; several, or folders with -r";
   input.required = false;
+  Option& report = command.option("report");
+  report.takes = "FILE|FOLDER";
+  report.help += "; of several files a folder, with a page for each and an index";
   const std::string heading = kManyFilesHeading;
   add_input_options(command, a.files, heading);
   command.add({{.names = "--output-dir",
