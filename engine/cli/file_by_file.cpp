@@ -346,6 +346,8 @@ class FileByFile {
 
 ExitCode run_file_by_file(const ManyArguments& arguments, const ManyRun& run, const InputFiles& found) {
   run.fit.threads = threads_for(run, found.files.size());
+  // Where it may lie, as the first of all files.
+  if (!arguments.manifest.empty()) make_folders(arguments.files.output_dir);
   return FileByFile(arguments, run, found).work();
 }
 

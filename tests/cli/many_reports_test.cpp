@@ -39,6 +39,18 @@ TEST_CASE("the manifest gets a line for each file as it ends, also behind half a
   CHECK(inputs == Names{photos + "/a.jpg", photos + "/b.jpg", photos + "/below/c.jpeg"});
 }
 
+TEST_CASE("a manifest may lie in the folder of the results, which is made") {
+  const TemporaryFolder folder;
+  save_jpeg(folder / "photos/a.jpg", 16);
+  const std::string results = folder / "new/results", log = results + "/run.jsonl";
+  const Run result = filter({folder / "photos", "-r", "--output-dir", results, "--manifest", log});
+  CAPTURE(result.err);
+  CHECK(result.exit_code == 0);
+  CHECK(objects_of(text_of(log)).size() == 1);
+  check_fails(filter({folder / "photos", "-r", "--output-dir", results, "--manifest", folder / "no/run.jsonl"}), 1,
+              "no/run.jsonl: cannot open: No such file");
+}
+
 TEST_CASE("several files have a folder of reports and an index, which is made anew from what is there") {
   const TemporaryFolder folder;
   const std::string photos = folder / "photos", reports = folder / "reports";
