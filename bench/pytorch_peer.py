@@ -1,4 +1,4 @@
-"""The skip hourglass in PyTorch, as lean as PyTorch allows, for comparisons.
+"""The skip hourglass, and the residual U-Net that `--method learn` teaches, in PyTorch, as lean as it allows.
 
 Padding is inside the convolutions (padding_mode="reflect"), activations work in place, convolutions in front of a
 BatchNorm have no bias. The layers are those of models/hourglass*.onnx.
@@ -55,6 +55,37 @@ class Hourglass(nn.Module):
         return torch.sigmoid(self.head(self.body(z)))
 
 
+class ResidualUnet(nn.Module):
+    """models/leaves.onnx: corrects the first planes of its input by its output times the input's last one."""
+
+    def __init__(self, channels=(24, 48, 64), depth=16, outputs=3):
+        super().__init__()
+        self.outputs = outputs
+
+        def layer(inputs, width, kernel=3, stride=1):
+            return nn.Conv2d(inputs, width, kernel, stride, padding=(kernel - stride) // 2)
+
+        def pair(inputs, width):
+            return nn.Sequential(layer(inputs, width), nn.LeakyReLU(0.1, inplace=True),
+                                 layer(width, width), nn.LeakyReLU(0.1, inplace=True))
+
+        scales = list(enumerate(channels))
+        self.down = nn.ModuleList(layer(channels[i - 1], width, 2, 2) if i else nn.Identity() for i, width in scales)
+        self.encode = nn.ModuleList(pair(width if i else depth, width) for i, width in scales)
+        self.up = nn.ModuleList(nn.ConvTranspose2d(channels[i + 1], width, 2, 2) for i, width in scales[:-1])
+        self.decode = nn.ModuleList(pair(2 * width, width) for _, width in scales[:-1])
+        self.out = layer(channels[0], outputs)
+
+    def forward(self, z):
+        x, encoded = z, []
+        for down, encode in zip(self.down, self.encode):
+            x = encode(down(x))
+            encoded.append(x)
+        for i in reversed(range(len(self.up))):
+            x = self.decode[i](torch.cat([self.up[i](x), encoded[i]], 1))
+        return z[:, :self.outputs] + self.out(x) * z[:, -1:]
+
+
 class Peer:
     """One fit; step() is one whole iteration: noise, forward, energy, backward, Adam."""
 
@@ -63,8 +94,11 @@ class Peer:
         self.precision = precision
         self.format = torch.channels_last if channels_last else torch.contiguous_format
         outputs = 3 if target is None else target.shape[1]
-        self.net = Hourglass(**NETWORKS[network], outputs=outputs).to(memory_format=self.format)
-        depth = NETWORKS[network]["depth"]
+        if network == "leaves":
+            net, depth = ResidualUnet(outputs=outputs), 16
+        else:
+            net, depth = Hourglass(**NETWORKS[network], outputs=outputs), NETWORKS[network]["depth"]
+        self.net = net.to(memory_format=self.format)
         self.z = (torch.rand(1, depth, height, width) * 0.1).to(memory_format=self.format)
         self.noise = torch.empty_like(self.z)
         target = torch.rand(1, 3, height, width) if target is None else target
