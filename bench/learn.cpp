@@ -1,3 +1,4 @@
+#include "engine/restore/fitted_network.h"
 // What learning from the picture itself adds to the filter (engine/restore/lesson.h), in dB.
 //
 //   build/release/bench/learn files photos/ --quality 10 --start leaves.onnx --iterations 200 --csv learn.csv
@@ -39,7 +40,9 @@ struct Arguments {
   std::vector<std::string> images;
   std::vector<int64_t> channels{24, 48, 64};
   int64_t convolutions = 2, crop = 256;
-  bool color = false, truth = false;
+  int64_t lessons = 1, rounds = 1;
+  bool color = false, truth = false, carry = false, warm = false;
+  std::vector<std::vector<float>> before;  // the weights of the photograph before, where --warm wants them
   LessonOptions lesson;
 };
 
@@ -56,6 +59,59 @@ NetworkFactory starting_network(const Arguments& a) {
                                     .input_depth = map_input_depth(planes),
                                     .output_channels = planes};
   return [options](int64_t height, int64_t width) { return make_residual_unet(options, height, width); };
+}
+
+// The network with these weights.
+NetworkFactory with_weights(const NetworkFactory& make, const std::vector<std::vector<float>>& weights) {
+  return [make, weights](int64_t height, int64_t width) {
+    Graph graph = make(height, width);
+    give_values(graph, weights);
+    return graph;
+  };
+}
+
+struct Taught {
+  std::vector<Plane> planes;          // what the networks make of the photograph, the mean of their pictures
+  double weight = 0;                  // that the last lesson finds
+  double learning = 0, applying = 0;  // seconds
+};
+
+// Lessons of the last round from the picture that the round before has made, the first from the filter's.
+Taught teach(Arguments& a, const JpegModel& model, const Image& filtered, const Image& first) {
+  Taught taught;
+  Image source = first;
+  NetworkFactory make = starting_network(a);
+  if (a.warm && !a.before.empty()) make = with_weights(make, a.before);
+  const std::vector<Plane> planes = model.to_planes(filtered);
+  for (int64_t round = 0; round < a.rounds; ++round) {
+    taught.planes.clear();
+    for (int64_t k = 0; k < a.lessons; ++k) {
+      auto start = std::chrono::steady_clock::now();
+      LessonOptions options = a.lesson;
+      options.mosaic.seed += static_cast<uint64_t>(1000 * (round * a.lessons + k));
+      Lesson lesson(model, source, make, op_table(), options);
+      while (!lesson.done()) lesson.step();
+      a.before = lesson.fit().averaged_weights();
+      taught.learning += seconds_since(start);
+      start = std::chrono::steady_clock::now();
+      const LearnedMap map = lesson.map();
+      const std::vector<Plane> made = apply_map(map, model, planes);
+      taught.applying += seconds_since(start);
+      taught.weight = find_blend_weight(map, filtered, model);
+      if (taught.planes.empty()) {
+        for (const Plane& plane : made) taught.planes.emplace_back(plane.width, plane.height);
+      }
+      for (std::size_t p = 0; p < made.size(); ++p) {
+        for (std::size_t i = 0; i < made[p].samples.size(); ++i) {
+          taught.planes[p].samples[i] += made[p].samples[i] / static_cast<float>(a.lessons);
+        }
+      }
+    }
+    if (round + 1 == a.rounds) break;
+    source = filter_blend(model.to_image(blend(planes, taught.planes, 1, model)), model);
+    if (a.carry) make = with_weights(make, a.before);
+  }
+  return taught;
 }
 
 // The filter's result, from the cache where it is.
@@ -96,25 +152,18 @@ constexpr const char* kColumns =
 // The weight of `fixed`.
 constexpr double kFixedWeight = 0.8;
 
-std::string measure(const Arguments& a, const std::string& key, const std::string& name, const Image& original,
-                    int quality) {
+std::string measure(Arguments& a, const std::string& key, const std::string& name, const Image& original, int quality) {
   const std::vector<uint8_t> bytes = encode_jpeg(original, {.quality = quality});
   const JpegCoefficients file = read_jpeg_coefficients(bytes);
   const JpegModel model(file);
   const Image decoded = decode_image(bytes, key).image;
   const Image filtered =
       filtered_image(a, fmt::format("{}-{}-q{}-{}", name, a.color ? "color" : "gray", quality, a.crop), decoded, model);
-  auto start = std::chrono::steady_clock::now();
-  Lesson lesson(model, a.truth ? original : filtered, starting_network(a), op_table(), a.lesson);
-  while (!lesson.done()) lesson.step();
-  const double learning = seconds_since(start);
-  start = std::chrono::steady_clock::now();
-  const LearnedMap map = lesson.map();
-  const std::vector<Plane> planes = model.to_planes(filtered);
-  const std::vector<Plane> learned = apply_map(map, model, planes);
-  const double applying = seconds_since(start);
-  const double weight = find_blend_weight(map, filtered, model);
+  const Taught taught = teach(a, model, filtered, a.truth ? original : filtered);
+  const std::vector<Plane>& learned = taught.planes;
+  const double weight = taught.weight;
 
+  const std::vector<Plane> planes = model.to_planes(filtered);
   const double base = psnr_clamped(filtered, original);
   const auto gain_of = [&](const Image& image) { return psnr_clamped(image, original) - base; };
   const auto blended = [&](double w) { return model.to_image(blend(planes, learned, w, model)); };
@@ -132,7 +181,7 @@ std::string measure(const Arguments& a, const std::string& key, const std::strin
   return fmt::format("{},{:.3f},{:.3f},{:+.3f},{:.2f},{:+.3f},{:+.3f},{:.2f},{:+.3f},{:.3f},{:.1f},{:.1f}\n", key,
                      psnr_clamped(decoded, original), base, gain(1), best_weight, best, gain(kFixedWeight), weight,
                      gain(weight), correlation(filtered, model.to_image(blend(planes, learned, 1, model)), original),
-                     learning, applying);
+                     taught.learning, taught.applying);
 }
 
 std::string read_text(const std::string& path) {
@@ -142,7 +191,7 @@ std::string read_text(const std::string& path) {
   return text.str();
 }
 
-void measure_files(const Arguments& a) {
+void measure_files(Arguments& a) {
   const std::string known = read_text(a.csv);
   std::ofstream csv(a.csv, std::ios::app);
   if (known.empty()) csv << kColumns << std::flush;
@@ -252,6 +301,12 @@ int main(int argc, char** argv) {
   files->add_option("--leaves", a.lesson.leaves_share, "Share of dead leaves")->capture_default_str();
   files->add_option("--factors", a.lesson.factors)->delimiter(',')->capture_default_str();
   files->add_flag("--symmetries", a.lesson.symmetries);
+  files->add_option("--lessons", a.lessons, "The mean of so many networks, each with a seed of its own")
+      ->capture_default_str();
+  files->add_option("--rounds", a.rounds, "Lessons, each from the picture that the one before has made")
+      ->capture_default_str();
+  files->add_flag("--carry", a.carry, "Rounds go on from the weights of the one before");
+  files->add_flag("--warm", a.warm, "Photographs go on from the weights of the one before");
   files->add_flag("--truth", a.truth, "Learn from the original, which nobody has: what could be reached");
   CLI::App* table = app.add_subcommand("table", "The CSV as Markdown");
   table->add_option("--csv", a.csv)->required();

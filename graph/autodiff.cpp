@@ -44,7 +44,7 @@ std::vector<bool> nodes_behind(const Graph& graph, ValueId loss) {
 }  // namespace
 
 Differentiated differentiate(const Graph& graph, const OpTable& table, ValueId loss,
-                             const std::vector<ValueId>& parameters) {
+                             const std::vector<ValueId>& parameters, std::vector<Refusal>* refusals) {
   if (graph.shape(loss).elements() != 1 || graph.type(loss).dtype != DType::f32) {
     fail("the loss '{}' must be one f32 element, it is {}:{}", graph.value(loss).name, graph.type(loss).dtype,
          graph.shape(loss));
@@ -52,17 +52,16 @@ Differentiated differentiate(const Graph& graph, const OpTable& table, ValueId l
   const std::vector<bool> reached = reach_from(graph, parameters);
   const std::vector<bool> needed = nodes_behind(graph, loss);
 
-  std::vector<std::string> missing;
+  std::vector<Refusal> found;
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
     const Node& node = graph.nodes[n];
     const bool on_path =
         needed[n] && std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) { return reached[at(id)]; });
     if (on_path && node.op->vjp == nullptr) {
-      missing.push_back(fmt::format("node '{}' ({}): {}", node.name, node.op->name,
-                                    node.op->no_gradient.empty() ? "has no gradient rule" : node.op->no_gradient));
+      const std::string_view reason = node.op->no_gradient.empty() ? "has no gradient rule" : node.op->no_gradient;
+      found.push_back({node.name, std::string(node.op->name), std::string(reason)});
     }
   }
-  if (!missing.empty()) fail("the network can't be trained:\n  {}", join(missing, "\n  "));
 
   Differentiated result{.graph = graph, .loss = loss, .gradients = {}};
   Graph& out = result.graph;
@@ -106,11 +105,13 @@ Differentiated differentiate(const Graph& graph, const OpTable& table, ValueId l
     std::vector<bool> wanted;
     for (const ValueId id : node.inputs) wanted.push_back(id.valid() && reached[at(id)]);
     if (std::none_of(wanted.begin(), wanted.end(), [](bool w) { return w; })) continue;
+    if (node.op->vjp == nullptr) continue;  // found above
     VjpContext ctx(builder, node, std::move(output_grads), wanted);
     try {
       node.op->vjp(ctx);
     } catch (const Error& error) {
-      throw error.within(fmt::format("gradient of node '{}' ({})", node.name, node.op->name));
+      found.push_back({node.name, std::string(node.op->name), fmt::format("its gradient: {}", error.what())});
+      continue;
     }
     bool passes_on = false;
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
@@ -120,12 +121,19 @@ Differentiated differentiate(const Graph& graph, const OpTable& table, ValueId l
     }
     if (!passes_on) ends.push_back(fmt::format("'{}' ({})", node.name, node.op->name));
   }
+  if (!found.empty() && refusals == nullptr) {
+    std::vector<std::string> texts;
+    for (const Refusal& r : found) texts.push_back(fmt::format("node '{}' ({}): {}", r.node, r.op, r.reason));
+    fail("the network can't be trained:\n  {}", join(texts, "\n  "));
+  }
   const bool none_arrives =
       std::all_of(parameters.begin(), parameters.end(), [&](ValueId id) { return terms[at(id)].empty(); });
-  if (none_arrives && !ends.empty()) {
+  if (none_arrives && found.empty() && !ends.empty()) {
     fail("the network can't be trained: no gradient reaches its parameters, since it is zero everywhere in {}",
          join(ends, ", "));
   }
+
+  if (refusals != nullptr) refusals->insert(refusals->end(), found.begin(), found.end());
 
   for (const ValueId id : parameters) {
     ValueId grad = total(id);

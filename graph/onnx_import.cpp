@@ -1,5 +1,9 @@
 #include "graph/onnx_import.h"
 
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <set>
 #include <utility>
 
 #include "graph/detail/onnx_binder.h"
@@ -59,6 +63,36 @@ std::vector<std::string> OnnxFile::output_names() const {
   std::vector<std::string> names;
   for (const OnnxInput& output : model_->outputs) names.push_back(output.name);
   return names;
+}
+
+std::vector<int64_t> OnnxFile::likely_sides() const {
+  constexpr int64_t kLeast = 8, kMost = 4096;
+  constexpr std::size_t kMostSides = 24, kMostExtents = 8;
+  std::set<int64_t, std::greater<>> sides;
+  const auto add_side = [&](int64_t side) {
+    if (side >= kLeast && side <= kMost) sides.insert(side);
+  };
+  const auto add_extent = [&](int64_t extent) {
+    add_side(extent);
+    const auto root = static_cast<int64_t>(std::sqrt(static_cast<double>(std::max<int64_t>(extent, 0))));
+    if (root * root == extent) add_side(root);
+  };
+  const auto add_tensor = [&](const HostTensor& tensor) {
+    if (tensor.dtype == DType::i64 && tensor.values.size() <= kMostExtents) {
+      for (const double value : tensor.values) {
+        if (value <= static_cast<double>(kMost * kMost)) add_extent(static_cast<int64_t>(value));
+      }
+    }
+    if (tensor.shape.rank() < 3) return;
+    for (const int64_t extent : tensor.shape.dims()) add_extent(extent);
+  };
+  for (const auto& [name, data] : model_->initializers) add_tensor(*data);
+  for (const OnnxNode& node : model_->nodes) {
+    if (node.op == "Constant" && node.attrs.has("value")) add_tensor(node.attrs.tensor("value"));
+  }
+  std::vector<int64_t> result(sides.begin(), sides.end());
+  if (result.size() > kMostSides) result.resize(kMostSides);
+  return result;
 }
 
 ImportedModel import_onnx(const std::filesystem::path& path, const OpTable& table, const ImportOptions& options) {

@@ -91,6 +91,10 @@ struct Examination {
   std::vector<std::string> problems;  // of the model rather than of a node
   int opset = 0;                      // as the file declares it
   std::string producer;
+  // What could be bound, with all that the nodes with a problem read as outputs besides those wanted. What such a node
+  // makes is an output of no node: a parameter, where ONNX itself knows its shape, and where it does not, what reads it
+  // is missing. Nothing where not even that came about.
+  std::optional<Graph> graph;
 };
 
 struct OnnxModel;
@@ -105,6 +109,9 @@ class OnnxFile {
   [[nodiscard]] ImportedModel bind(const OpTable& table, const ImportOptions& options = {}) const;
   [[nodiscard]] ImageInput image_input() const;
   [[nodiscard]] std::vector<std::string> output_names() const;
+  // Sides of images that constants of the file may be meant for, a network that was exported for one size alone:
+  // extents of tensors and of shapes, and sides of squares of so many pixels. The largest first, and few.
+  [[nodiscard]] std::vector<int64_t> likely_sides() const;
   // Binds as far as that goes, and says of every node and of the whole what came of it: bind() stops at the first kind
   // of problem.
   [[nodiscard]] Examination examine(const OpTable& table, const ImportOptions& options = {}) const;

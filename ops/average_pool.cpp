@@ -8,6 +8,7 @@
 #include "graph/error.h"
 #include "ops/loops/clones.h"
 #include "ops/loops/element.h"
+#include "ops/loops/element_walk.h"
 #include "ops/memory/view.h"
 #include "ops/pooling.h"
 
@@ -163,6 +164,7 @@ bool onednn_agrees(const Window& window, const Attrs& attrs) {
 }
 
 KernelPlan plan_forward(PlanContext& ctx) {
+  kernels::require_float(ctx.in(0));
   const Attrs& attrs = ctx.node.attrs;
   const Window window = checked_window(attrs, ctx.in(0).shape);
   const MemoryDesc src = kernels::in_layout_of(ctx.src[0], ctx.in(0));

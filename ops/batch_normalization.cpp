@@ -17,6 +17,7 @@
 
 #include "graph/error.h"
 #include "ops/loops/element.h"
+#include "ops/loops/element_walk.h"
 #include "ops/loops/math.h"
 #include "ops/memory/onednn.h"
 #include "ops/memory/view.h"
@@ -254,6 +255,7 @@ Normalization normalization_of(PlanContext& ctx, const TensorType& type, const M
 }
 
 KernelPlan plan_forward(PlanContext& ctx) {
+  kernels::require_float(ctx.in(0));
   const TensorType& type = ctx.in(0);
   const MemoryDesc desc = layout_for(ctx.src[0], type);
   const Normalization normalization = normalization_of(ctx, type, desc);
@@ -305,6 +307,7 @@ KernelPlan plan_statistics(PlanContext& ctx) {
 }
 
 KernelPlan plan_apply(PlanContext& ctx) {
+  kernels::require_float(ctx.in(0));
   const TensorType& type = ctx.in(0);
   const MemoryDesc desc = layout_for(ctx.src[0], type);
   const Normalization normalization = normalization_of(ctx, type, desc);

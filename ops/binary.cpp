@@ -1,5 +1,6 @@
 // dst = f(a, b), element by element, a and b broadcast against each other as in numpy.
 // ONNX Add, Sub, Mul, Div, Pow, PRelu (-7 and later; earlier opsets where their `axis` means the same).
+//   Whole numbers are computed with as well: a quotient is cut off, as in C. They have no gradient.
 //   Gradients are composed of the same ops; SumTo adds them up over the dimensions along which an operand was
 //   broadcast.
 // Internal: GreaterMask(a, b) = 1, 1/2, 0 for a >, =, < b: the share of a maximum's gradient that a gets.
@@ -7,12 +8,15 @@
 //           PowSlope(x, p) = d x^p / dx = p x^(p - 1), and PowExponentSlope(x, y) = d x^p / dp = y log x with y = x^p;
 //           0 where they do not exist: at x = 0 if p < 1, and for x <= 0.
 //           GradMul(gradient, slope), 0 where either is 0.
+#include <algorithm>
+
 #include "graph/error.h"
 #include "ops/elementwise.h"
 #include "ops/loops/broadcast.h"
 #include "ops/loops/clones.h"
 #include "ops/loops/math.h"
 #include "ops/loops/strided_loop.h"
+#include "ops/loops/whole_numbers.h"
 
 namespace hourglass::ops {
 namespace {
@@ -42,11 +46,16 @@ struct Div {
   HG_INLINE static R value(R a, R b) {
     return a / b;
   }
+  static int64_t value(int64_t a, int64_t b) { return kernels::whole_quotient(a, b); }
 };
 struct Pow {
   template <class R>
   HG_INLINE static R value(R a, R b) {
     return b == 2 ? a * a : std::pow(a, b);
+  }
+  static int64_t value(int64_t a, int64_t b) {
+    constexpr double kMost = 0x1p62;
+    return static_cast<int64_t>(std::clamp(std::pow(static_cast<double>(a), static_cast<double>(b)), -kMost, kMost));
   }
 };
 struct PRelu {
@@ -135,7 +144,7 @@ void reference(ReferenceContext& ctx) {
   nest.for_each([&](const auto& at) {
     const double y = F::value(a.values[static_cast<std::size_t>(at[0])], b.values[static_cast<std::size_t>(at[1])]);
     if (whole && !std::isfinite(y)) fail("division of integers by zero");
-    dst.values[static_cast<std::size_t>(at[2])] = whole ? std::trunc(y) : y;  // integers divide as in C
+    dst.values[static_cast<std::size_t>(at[2])] = whole ? kernels::in_whole_type(y, dst.dtype) : y;  // divided as in C
   });
 }
 
@@ -232,6 +241,12 @@ void normalize_prelu(NormalizeContext& ctx) {
 }
 
 template <class F>
+KernelPlan plan(PlanContext& ctx) {
+  if (is_floating(ctx.out().dtype)) return plan_by_row(ctx);
+  return kernels::plan_whole(ctx, kernels::whole_step([](int64_t a, int64_t b) { return F::value(a, b); }));
+}
+
+template <class F>
 OpDef public_op(std::string_view name, void (*vjp)(VjpContext&)) {
   return {.name = name,
           .min_inputs = 2,
@@ -239,7 +254,7 @@ OpDef public_op(std::string_view name, void (*vjp)(VjpContext&)) {
           .normalize = kernels::normalize_broadcast,
           .infer = infer,
           .vjp = vjp,
-          .plan = plan_by_row,
+          .plan = plan<F>,
           .row = rows<F>,
           .reference = reference<F>,
           .bf16_inputs = 0b11};

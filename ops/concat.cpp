@@ -8,6 +8,7 @@
 #include "ops/loops/copy_box.h"
 #include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
+#include "ops/loops/moved_element.h"
 #include "ops/loops/parallel.h"
 #include "ops/memory/view.h"
 
@@ -166,7 +167,6 @@ void reference_concat(ReferenceContext& ctx) {
 }
 
 KernelPlan plan_concat(PlanContext& ctx) {
-  kernels::require_one_float_type(ctx);
   // The largest part sets the layout; the others are copied from whatever they have.
   std::size_t largest = 0;
   std::vector<TensorType> types;
@@ -177,7 +177,7 @@ KernelPlan plan_concat(PlanContext& ctx) {
   const Parts parts = parts_of(kernels::in_layout_of(ctx.src[largest], ctx.out()), ctx.out(), ctx.src, types,
                                axis_of(ctx.node.attrs, ctx.out().shape.rank()));
   KernelPlan plan{.src = parts.part_descs, .dst = {parts.whole_desc}, .implementation = "loop", .kernel = nullptr};
-  kernels::with_element(ctx.out().dtype == DType::bf16, [&](auto* element) {
+  kernels::with_moved_element(plan.dst[0], [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([parts](const Addresses& at) {
       auto* dst = static_cast<T*>(at.dst[0]);
@@ -293,7 +293,6 @@ void reference_split(ReferenceContext& ctx) {
 }
 
 KernelPlan plan_split(PlanContext& ctx) {
-  kernels::require_one_float_type(ctx);
   std::vector<TensorType> types;
   std::vector<MemoryDesc> descs;
   for (std::size_t i = 0; i < ctx.node.outputs.size(); ++i) {
@@ -302,7 +301,7 @@ KernelPlan plan_split(PlanContext& ctx) {
   }
   const Parts parts = parts_of(ctx.src[0], ctx.in(0), descs, types, axis_of(ctx.node.attrs, ctx.in(0).shape.rank()));
   KernelPlan plan{.src = {parts.whole_desc}, .dst = parts.part_descs, .implementation = "loop", .kernel = nullptr};
-  kernels::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
+  kernels::with_moved_element(plan.dst[0], [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([parts](const Addresses& at) {
       if (joins_channels(parts)) {

@@ -24,6 +24,7 @@
 #include "ops/fused/statistics_outputs.h"
 #include "ops/geometry/resize_taps.h"
 #include "ops/geometry/window_along.h"
+#include "ops/loops/element_walk.h"
 #include "ops/table.h"
 
 namespace hourglass::ops {
@@ -367,6 +368,7 @@ std::optional<kernels::SourceNormalization> normalization_of(const PlanContext& 
 }
 
 KernelPlan plan_forward(PlanContext& ctx) {
+  kernels::require_float(ctx.in(0));
   Convolution conv = convolution_of(ctx.node.attrs, Direction::forward, ctx.in(0), ctx.in(1), ctx.out());
   conv.has_bias = ctx.has(2);
   KernelPlan plan = kernels::plan_convolution(ctx, conv);
@@ -383,6 +385,7 @@ KernelPlan plan_fused(PlanContext& ctx) {
 }
 
 KernelPlan plan_grad_src(PlanContext& ctx) {
+  kernels::require_float(ctx.in(0));
   return kernels::plan_convolution(
       ctx, convolution_of(ctx.node.attrs, Direction::grad_src, ctx.out(), ctx.in(1), ctx.in(0)));
 }

@@ -8,7 +8,9 @@
 #include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
 #include "ops/loops/parallel.h"
+#include "ops/loops/whole_numbers.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -193,12 +195,29 @@ void normalize_cast(NormalizeContext& ctx) {
 
 void infer_cast(InferContext& ctx) { ctx.outputs.push_back({dtype_of(ctx.attrs.integer("to")), ctx.shape(0)}); }
 
-// To a floating type nothing is rounded: a double-precision run has no rounding.
+// The bounds of a type of whole numbers, as doubles have them.
+std::pair<double, double> bounds_of(DType dtype) {
+  switch (dtype) {
+    case DType::u8: return {0, 0xff};
+    case DType::i8: return {-0x80, 0x7f};
+    case DType::i32: return {-0x1p31, 0x1p31 - 1};
+    default: return {-0x1p63, 0x1p63};
+  }
+}
+
+// To a floating type nothing is rounded: a double-precision run has no rounding. A floating number that a whole type
+// does not hold becomes its nearest bound, and what is no number 0 (ONNX leaves it open); a whole one loses its higher
+// bits, as in ONNX.
 void reference_cast(ReferenceContext& ctx) {
   HostTensor& dst = ctx.outputs[0];
   dst.values = ctx.inputs[0]->values;
   if (is_floating(dst.dtype)) return;
-  for (double& value : dst.values) value = dst.dtype == DType::boolean ? value != 0 : std::trunc(value);
+  const auto [low, high] = bounds_of(dst.dtype);
+  const bool was_floating = is_floating(ctx.inputs[0]->dtype);
+  for (double& value : dst.values) {
+    if (was_floating && dst.dtype != DType::boolean) value = std::isnan(value) ? 0 : std::clamp(value, low, high);
+    value = kernels::in_whole_type(value, dst.dtype);
+  }
 }
 
 void vjp_cast(VjpContext& ctx) {
@@ -231,7 +250,7 @@ void read_row(const kernels::BFloat16* from, double* to, int64_t count) {
   for (int64_t i = 0; i < count; ++i) to[i] = static_cast<double>(kernels::load(from + i));
 }
 
-// What the type does not hold becomes its nearest bound, and what is no number 0.
+// As reference_cast(); an i64 that 32 bits don't hold becomes the nearest that they do.
 template <class T>
 HG_CLONES void write_row(const double* from, T* to, int64_t count) {
   if constexpr (std::is_integral_v<T>) {
@@ -243,6 +262,12 @@ HG_CLONES void write_row(const double* from, T* to, int64_t count) {
   } else {
     for (int64_t i = 0; i < count; ++i) kernels::store(to + i, static_cast<float>(from[i]));
   }
+}
+
+// Of whole numbers.
+template <class T>
+HG_CLONES void write_modulo_row(const double* from, T* to, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) to[i] = static_cast<T>(static_cast<int64_t>(from[i]));
 }
 
 HG_CLONES void write_truth_row(const double* from, uint8_t* to, int64_t count) {
@@ -280,8 +305,18 @@ ReadRow reader_of(DType dtype) {
   return read;
 }
 
-WriteRow writer_of(DType dtype) {
+WriteRow writer_of(DType dtype, bool from_whole) {
   WriteRow write = nullptr;
+  if (from_whole && dtype == DType::u8) {
+    return [](const double* from, void* to, int64_t first, int64_t count) {
+      write_modulo_row(from, static_cast<uint8_t*>(to) + first, count);
+    };
+  }
+  if (from_whole && dtype == DType::i8) {
+    return [](const double* from, void* to, int64_t first, int64_t count) {
+      write_modulo_row(from, static_cast<int8_t*>(to) + first, count);
+    };
+  }
   if (dtype == DType::boolean) {
     return [](const double* from, void* to, int64_t first, int64_t count) {
       write_truth_row(from, static_cast<uint8_t*>(to) + first, count);
@@ -302,7 +337,7 @@ KernelPlan plan_conversion(const PlanContext& ctx) {
   const MemoryDesc src = kernels::has_padding(given) ? kernels::plain(ctx.in(0)) : given;
   const int64_t elements = ctx.in(0).shape.elements();
   const ReadRow read = reader_of(ctx.in(0).dtype);
-  const WriteRow write = writer_of(ctx.out().dtype);
+  const WriteRow write = writer_of(ctx.out().dtype, !is_floating(ctx.in(0).dtype));
   return {.src = {src},
           .dst = {kernels::with_type(src, ctx.out())},
           .implementation = "loop",

@@ -1,9 +1,13 @@
 // Gather: dst = slices of src along `axis`, chosen by the constant `indices` (negative ones count from the back); the
 // indices' shape takes the axis' place.                           ONNX Gather.
+// GatherComputed is its form for indices that depend on the network's input: GatherElements, with the indices repeated
+// for each element of a slice.
 //   diff_src = GatherGrad: each slice of diff_dst added to where it came from, zero elsewhere.
 #include "graph/error.h"
+#include "ops/is_computed.h"
 #include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
+#include "ops/loops/moved_element.h"
 #include "ops/loops/parallel.h"
 #include "ops/transposed.h"
 
@@ -69,13 +73,12 @@ void reference_grad(ReferenceContext& ctx) {
 }
 
 KernelPlan plan_forward(PlanContext& ctx) {
-  kernels::require_one_float_type(ctx);
   const Slices s = slices_of(ctx.node.attrs, ctx.in(0).shape);
   KernelPlan plan{.src = {kernels::plain(ctx.in(0))},
                   .dst = {kernels::plain(ctx.out())},
                   .implementation = "loop",
                   .kernel = nullptr};
-  kernels::with_element(ctx.out().dtype == DType::bf16, [&](auto* element) {
+  kernels::with_moved_element(plan.dst[0], [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([s](const Addresses& at) {
       const auto* src = static_cast<const T*>(at.src[0]);
@@ -124,6 +127,27 @@ KernelPlan plan_backward(PlanContext& ctx) {
   return plan;
 }
 
+void normalize(NormalizeContext& ctx) {
+  if (ctx.inputs.size() > 1 && is_computed(ctx.graph, ctx.inputs[1])) ctx.op = "GatherComputed";
+}
+
+std::vector<ValueId> lower_computed(LowerContext& ctx) {
+  const ValueId src = ctx.node.inputs[0], indices = ctx.node.inputs[1];
+  const Shape shape = ctx.shape(src), chosen = ctx.shape(indices);
+  const auto axis = static_cast<std::size_t>(normalize_axis(ctx.node.attrs.integer("axis"), shape.rank()));
+  const Dims& dims = shape.dims();
+  int64_t outer = 1, inner = 1;
+  for (std::size_t d = 0; d < axis; ++d) outer *= dims[d];
+  for (std::size_t d = axis + 1; d < dims.size(); ++d) inner *= dims[d];
+  Dims made(dims.begin(), dims.begin() + static_cast<std::ptrdiff_t>(axis));
+  made.insert(made.end(), chosen.dims().begin(), chosen.dims().end());
+  made.insert(made.end(), dims.begin() + static_cast<std::ptrdiff_t>(axis) + 1, dims.end());
+  const ValueId repeated = ctx.add("Expand", {ctx.reshape(indices, {1, chosen.elements(), 1})},
+                                   {{"shape", Dims{outer, chosen.elements(), inner}}});
+  const ValueId slices = ctx.reshape(src, {outer, dims[axis], inner});
+  return {ctx.reshape(ctx.add("GatherElements", {slices, repeated}, {{"axis", int64_t{1}}}), made)};
+}
+
 }  // namespace
 
 std::span<const OpDef> gather_ops() {
@@ -131,12 +155,19 @@ std::span<const OpDef> gather_ops() {
       {.name = "Gather",
        .attrs = {{"axis", int64_t{0}}, AttrSpec::required("indices", AttrKind::tensor)},
        .const_inputs = {{1, "indices"}},
+       .normalize = normalize,
        .infer = infer,
        .vjp = vjp,
        .plan = plan_forward,
        .reference = reference,
        .bf16_inputs = 0b1,
        .linear = true},
+      {.name = "GatherComputed",
+       .internal = true,
+       .min_inputs = 2,
+       .max_inputs = 2,
+       .attrs = {{"axis", int64_t{0}}},
+       .lower = lower_computed},
       {.name = "GatherGrad",
        .internal = true,
        .attrs = {{"axis", int64_t{0}},

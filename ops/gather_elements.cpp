@@ -17,6 +17,7 @@
 #include "graph/error.h"
 #include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
+#include "ops/loops/moved_element.h"
 #include "ops/loops/parallel.h"
 #include "ops/loops/strided_loop.h"
 
@@ -216,12 +217,18 @@ void copy_all(const void* src, T* dst, int64_t elements) {
   });
 }
 
-// A kernel of row-major tensors; make(null pointer to the element) makes its function.
-template <typename Make>
-KernelPlan plan_plain(PlanContext& ctx, const Lines& lines, const Make& make) {
+// Of row-major tensors, without a kernel.
+KernelPlan plain_plan(PlanContext& ctx, const Lines& lines) {
   check_constant_indices(ctx, lines.extent);
   KernelPlan plan{.src = {}, .dst = {kernels::plain(ctx.out())}, .implementation = "loop", .kernel = nullptr};
   for (std::size_t i = 0; i < ctx.node.inputs.size(); ++i) plan.src.push_back(kernels::plain(ctx.in(i)));
+  return plan;
+}
+
+// make(null pointer to the element) makes the kernel's function.
+template <typename Make>
+KernelPlan plan_plain(PlanContext& ctx, const Lines& lines, const Make& make) {
+  KernelPlan plan = plain_plan(ctx, lines);
   const DType dtype = ctx.out().dtype;
   if (dtype != DType::f32 && dtype != DType::bf16) fail("kernels compute with f32 or bf16, not {}", dtype);
   kernels::with_element(dtype == DType::bf16, [&](auto* element) { plan.kernel = loop_kernel(make(element)); });
@@ -230,14 +237,16 @@ KernelPlan plan_plain(PlanContext& ctx, const Lines& lines, const Make& make) {
 
 KernelPlan plan_gather(PlanContext& ctx) {
   const Lines lines = lines_of(ctx.node.attrs, ctx.in(0).shape, ctx.in(1).shape);
-  return plan_plain(ctx, lines, [&](auto* element) {
+  KernelPlan plan = plain_plan(ctx, lines);
+  kernels::with_moved_element(plan.dst[0], [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
-    return [lines](const Addresses& at) {
+    plan.kernel = loop_kernel([lines](const Addresses& at) {
       const auto* src = static_cast<const T*>(at.src[0]);
       auto* dst = static_cast<T*>(at.dst[0]);
       for_places(lines, at.src[1], [=](int64_t place, int64_t i) { dst[i] = src[place]; });
-    };
+    });
   });
+  return plan;
 }
 
 KernelPlan plan_gather_grad(PlanContext& ctx) {

@@ -8,10 +8,10 @@
 // are made as the kernel is planned. The gradient's are those of its transpose.
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 #include "graph/error.h"
 #include "ops/geometry/grid_sampling.h"
+#include "ops/is_computed.h"
 #include "ops/loops/clones.h"
 #include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
@@ -154,23 +154,6 @@ KernelPlan plan_map(PlanContext& ctx, Rows rows) {
 
 KernelPlan plan_forward(PlanContext& ctx) { return plan_map(ctx, rows_of(ctx.node.attrs, ctx.in(0).shape, false)); }
 KernelPlan plan_backward(PlanContext& ctx) { return plan_map(ctx, rows_of(ctx.node.attrs, ctx.out().shape, true)); }
-
-// Whether a value changes with what the network is given, or was drawn and is trained.
-bool is_computed(const Graph& graph, ValueId wanted) {
-  std::vector<ValueId> open{wanted};
-  std::set<int32_t> seen;
-  while (!open.empty()) {
-    const ValueId id = open.back();
-    open.pop_back();
-    if (!id.valid() || !seen.insert(id.index).second) continue;
-    const Value& value = graph.value(id);
-    if (value.kind == ValueKind::input || (value.kind == ValueKind::parameter && value.data == nullptr)) return true;
-    if (value.kind != ValueKind::computed) continue;
-    const std::vector<ValueId>& read = graph.nodes[static_cast<std::size_t>(value.producer)].inputs;
-    open.insert(open.end(), read.begin(), read.end());
-  }
-  return false;
-}
 
 void normalize(NormalizeContext& ctx) {
   // Opset 20's names.

@@ -171,13 +171,17 @@ std::vector<ValueId> lower_vectors(LowerContext& ctx) {
   return {ctx.reshape(dst, dims)};
 }
 
-// Matrices that are transposed are ONNX's Gemm.
+// Matrices that are transposed are ONNX's Gemm, and batches of them an Einsum.
 bool to_onnx(ToOnnxContext& ctx) {
   const bool trans_a = ctx.attrs.integer("trans_a") != 0, trans_b = ctx.attrs.integer("trans_b") != 0;
   ctx.attrs.erase("trans_a");
   ctx.attrs.erase("trans_b");
   if (!trans_a && !trans_b) return true;
-  if (ctx.graph.shape(ctx.node.inputs[0]).rank() != 2 || ctx.graph.shape(ctx.node.inputs[1]).rank() != 2) return false;
+  if (ctx.graph.shape(ctx.node.inputs[0]).rank() != 2 || ctx.graph.shape(ctx.node.inputs[1]).rank() != 2) {
+    ctx.op = "Einsum";
+    ctx.attrs.set("equation", fmt::format("...{},...{}->...ij", trans_a ? "ki" : "ik", trans_b ? "jk" : "kj"));
+    return true;
+  }
   ctx.op = "Gemm";
   ctx.attrs.set("transA", int64_t{trans_a});
   ctx.attrs.set("transB", int64_t{trans_b});

@@ -16,6 +16,7 @@
 #include "graph/text.h"
 #include "ops/loops/clones.h"
 #include "ops/loops/element.h"
+#include "ops/loops/element_walk.h"
 #include "ops/memory/filled.h"
 #include "ops/memory/view.h"
 #include "ops/pooling.h"
@@ -76,6 +77,13 @@ std::vector<ValueId> lower_max_pool(LowerContext& ctx) {
   if (ctx.outputs_wanted < 2) return kernels::pool_other_ranks(ctx);
   return {ctx.add("MaxPool", ctx.node.inputs, ctx.node.attrs),
           ctx.add("MaxPoolIndices", ctx.node.inputs, ctx.node.attrs)};
+}
+
+// ONNX's has the maxima too.
+bool indices_to_onnx(ToOnnxContext& ctx) {
+  ctx.op = "MaxPool";
+  ctx.outputs.insert(ctx.outputs.begin(), ctx.outputs[0] + "/maxima");
+  return true;
 }
 
 std::vector<ValueId> lower_max_unpool(LowerContext& ctx) {
@@ -243,6 +251,7 @@ HG_CLONES void backward_row(const Pooling& p, PoolRow row, const Tap* taps, cons
 }
 
 KernelPlan plan_forward(PlanContext& ctx) {
+  kernels::require_float(ctx.in(0));
   const Window window = checked_window(ctx.node.attrs, ctx.in(0).shape);
   const MemoryDesc src = kernels::in_layout_of(ctx.src[0], ctx.in(0));
   const MemoryDesc dst = kernels::in_layout_of(src, ctx.out());
@@ -297,6 +306,7 @@ KernelPlan plan_backward(PlanContext& ctx) {
 }
 
 KernelPlan plan_indices(PlanContext& ctx) {
+  kernels::require_float(ctx.in(0));
   const Window window = checked_window(ctx.node.attrs, ctx.in(0).shape);
   const int64_t planes = ctx.in(0).shape[0] * ctx.in(0).shape[1];
   KernelPlan plan{.src = {kernels::plain(ctx.in(0))},
@@ -355,6 +365,7 @@ std::span<const OpDef> max_pool_ops() {
       {.name = "MaxPoolIndices",
        .internal = true,
        .attrs = pooling_attrs(),
+       .to_onnx = indices_to_onnx,
        .infer = infer_indices,
        .plan = plan_indices,
        .reference = reference_indices,

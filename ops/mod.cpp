@@ -1,13 +1,13 @@
 // Mod: dst = a - b q, both broadcast.                                                            ONNX Mod-13 (from 10)
 //   fmod = 0: q = floor(a / b), so that dst has the divisor's sign, as in Python; 1: q = trunc(a / b), as C's fmod.
 //   da = dy; db = -q dy = dy (dst - a) / b. What is a jump in dst has no part in it.
-//   Kernels compute with floating numbers; remainders of integers fold.
 #include <cmath>
 
 #include "graph/error.h"
 #include "ops/elementwise.h"
 #include "ops/loops/broadcast.h"
 #include "ops/loops/strided_loop.h"
+#include "ops/loops/whole_numbers.h"
 
 namespace hourglass::ops {
 namespace {
@@ -56,6 +56,18 @@ void vjp(VjpContext& ctx) {
   ctx.set_grad(1, sum_to(emit("GradMul", {ctx.grad_out(), slope}), 1));
 }
 
+int64_t whole_remainder(int64_t a, int64_t b, bool as_c) {
+  const int64_t rest = b == 0 ? 0 : a % b;
+  return !as_c && rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+}
+
+KernelPlan plan(PlanContext& ctx) {
+  if (is_floating(ctx.out().dtype)) return plan_by_row(ctx);
+  const bool as_c = ctx.node.attrs.integer("fmod") != 0;
+  return kernels::plan_whole(ctx,
+                             kernels::whole_step([as_c](int64_t a, int64_t b) { return whole_remainder(a, b, as_c); }));
+}
+
 Row rows(const Attrs& attrs, std::size_t) {
   return [as_c = attrs.integer("fmod") != 0](const RowSource* src, float* dst, int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
@@ -74,7 +86,7 @@ std::span<const OpDef> mod_ops() {
                                .attrs = {{"fmod", int64_t{0}}},
                                .infer = infer,
                                .vjp = vjp,
-                               .plan = plan_by_row,
+                               .plan = plan,
                                .row = rows,
                                .reference = reference,
                                .bf16_inputs = 0b11}};

@@ -10,6 +10,7 @@
 #include "ops/geometry/padding_mode.h"
 #include "ops/loops/clones.h"
 #include "ops/loops/element.h"
+#include "ops/loops/element_walk.h"
 #include "ops/loops/parallel.h"
 #include "ops/memory/onednn.h"
 #include "ops/memory/view.h"
@@ -291,6 +292,7 @@ KernelPlan plan(PlanContext& ctx) {
   const bool by_rows = pads_rows_and_columns_only(attrs, narrow.shape) && kernels::is_viewable(ctx.src[0]);
   const MemoryDesc given = by_rows ? kernels::in_layout_of(ctx.src[0], ctx.in(0)) : kernels::plain(ctx.in(0));
   const MemoryDesc made = kernels::in_layout_of(given, ctx.out(0));
+  kernels::require_float(narrow);
   KernelPlan result{
       .src = {given}, .dst = {made}, .implementation = by_rows ? "loop" : "loop:plain", .kernel = nullptr};
   kernels::with_element(narrow.dtype == DType::bf16, [&](auto* element) {

@@ -7,6 +7,7 @@
 // ONNX ops of the same names; shape, repeats and perm are constants. Kernels move elements of any type.
 #include "graph/error.h"
 #include "graph/text.h"
+#include "ops/loops/moved_element.h"
 #include "ops/loops/parallel.h"
 #include "ops/loops/strided_loop.h"
 #include "ops/memory/onednn.h"
@@ -30,16 +31,6 @@ void reference_by(MakeNest make_nest, ReferenceContext& ctx) {
   });
 }
 
-// fn(a null pointer to an unsigned type of the size that elements of `desc` have): they are moved, whatever they mean.
-template <typename Function>
-void with_size(const MemoryDesc& desc, const Function& fn) {
-  switch (dnnl::memory::data_type_size(kernels::blocking_of(desc).data_type)) {
-    case 1: return fn(static_cast<uint8_t*>(nullptr));
-    case 2: return fn(static_cast<uint16_t*>(nullptr));
-    default: return fn(static_cast<uint32_t*>(nullptr));
-  }
-}
-
 KernelPlan plan_by(MakeNest make_nest, PlanContext& ctx) {
   StridedLoop<2> nest = make_nest(ctx.node.attrs, ctx.in(0).shape, ctx.out().shape);
   nest.collapse();
@@ -47,7 +38,7 @@ KernelPlan plan_by(MakeNest make_nest, PlanContext& ctx) {
                     .dst = {kernels::plain(ctx.out())},
                     .implementation = "loop",
                     .kernel = nullptr};
-  with_size(result.dst[0], [&](auto* element) {
+  kernels::with_moved_element(result.dst[0], [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     result.kernel = loop_kernel([nest](const Addresses& at) {
       kernels::copy_nest(nest, static_cast<const T*>(at.src[0]), static_cast<T*>(at.dst[0]));
@@ -89,7 +80,7 @@ KernelPlan plan_expand(PlanContext& ctx) {
   const bool is_image = ctx.policy == LayoutPolicy::channels_last && ctx.out().shape.rank() == 4;
   const MemoryDesc dst = is_image ? kernels::with_tag(ctx.out(), kernels::Tag::nhwc) : kernels::plain(ctx.out());
   KernelPlan result{.src = {kernels::plain(ctx.in(0))}, .dst = {dst}, .implementation = "loop", .kernel = nullptr};
-  with_size(dst, [&](auto* element) {
+  kernels::with_moved_element(dst, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     result.kernel = loop_kernel([count = ctx.out().shape.elements()](const Addresses& at) {
       kernels::parallel_ranges(count, 4096, [&](int64_t begin, int64_t end) {

@@ -88,15 +88,21 @@ struct Prod {
   static double finish(double x, double) { return x; }
 };
 
+template <class T>
+double number(const T* x) {
+  return static_cast<double>(kernels::load(x));
+}
+double number(const int32_t* x) { return *x; }
+
 template <class K, class T>
 HG_CLONES double reduce_row(const T* x, int64_t count) {
   double result = K::kStart;
   if constexpr (std::is_base_of_v<Sum, K>) {
 #pragma omp simd reduction(+ : result)
-    for (int64_t i = 0; i < count; ++i) result += K::map(static_cast<double>(kernels::load(x + i)));
+    for (int64_t i = 0; i < count; ++i) result += K::map(number(x + i));
   } else {
     for (int64_t i = 0; i < count; ++i) {
-      result = K::combine(result, K::map(static_cast<double>(kernels::load(x + i))));
+      result = K::combine(result, K::map(number(x + i)));
     }
   }
   return result;
@@ -107,7 +113,7 @@ template <class K, class T>
 HG_CLONES void reduce_columns(const T* x, int64_t stride, int64_t count, double* acc, int64_t width) {
   for (int64_t i = 0; i < count; ++i) {
     for (int64_t j = 0; j < width; ++j) {
-      acc[j] = K::combine(acc[j], K::map(static_cast<double>(kernels::load(x + i * stride + j))));
+      acc[j] = K::combine(acc[j], K::map(number(x + i * stride + j)));
     }
   }
 }
@@ -124,6 +130,7 @@ struct Reduction {
   double (*combine)(double, double);
   double (*finish)(double, double);
   Rows f32, bf16;
+  Rows whole;  // in 32 bits; null where whole numbers are not reduced so
 };
 
 template <class K, class T>
@@ -134,6 +141,15 @@ constexpr Rows kRows = {
 };
 
 template <class K>
+constexpr Rows whole_rows() {
+  if constexpr (std::is_same_v<K, Sum> || std::is_same_v<K, Max> || std::is_same_v<K, Min> || std::is_same_v<K, Prod>) {
+    return kRows<K, int32_t>;
+  } else {
+    return {};
+  }
+}
+
+template <class K>
 constexpr Reduction kReduction = {
     .zeros_vanish = K::kZerosVanish,
     .start = K::kStart,
@@ -142,6 +158,7 @@ constexpr Reduction kReduction = {
     .finish = K::finish,
     .f32 = kRows<K, float>,
     .bf16 = kRows<K, kernels::BFloat16>,
+    .whole = whole_rows<K>(),
 };
 
 // What the axes of a node are: from its attributes, all behind the second, or those that SumTo's shape lacks.
@@ -270,7 +287,7 @@ void vjp(VjpContext& ctx) {
 // --- kernels ---
 
 const Rows& rows_of(const Reduction& reduction, DType dtype) {
-  return dtype == DType::bf16 ? reduction.bf16 : reduction.f32;
+  return dtype == DType::i32 ? reduction.whole : dtype == DType::bf16 ? reduction.bf16 : reduction.f32;
 }
 
 const void* element(const void* data, DType dtype, int64_t index) {
@@ -278,6 +295,11 @@ const void* element(const void* data, DType dtype, int64_t index) {
 }
 
 void store(void* data, DType dtype, int64_t index, double value) {
+  if (dtype == DType::i32) {
+    constexpr double kLow = std::numeric_limits<int32_t>::min(), kHigh = std::numeric_limits<int32_t>::max();
+    static_cast<int32_t*>(data)[index] = static_cast<int32_t>(std::clamp(value, kLow, kHigh));
+    return;
+  }
   kernels::with_element(dtype == DType::bf16, [&](auto* type) {
     kernels::store(static_cast<decltype(type)>(data) + index, static_cast<float>(value));
   });
@@ -400,8 +422,13 @@ void plan_plain(KernelPlan& plan, const Reduction& k, DType dtype, const Shape& 
 }
 
 KernelPlan plan_of(PlanContext& ctx, const Reduction& reduction, Axes axes) {
-  kernels::require_one_float_type(ctx);
-  const TensorType& in = ctx.in(0);
+  TensorType in = ctx.in(0);
+  if (in.dtype == DType::i64) in.dtype = DType::i32;  // as both lie in memory
+  if (in.dtype != DType::i32) {
+    kernels::require_one_float_type(ctx);
+  } else if (reduction.whole.reduce_row == nullptr) {
+    fail("no kernel reduces whole numbers so: insert a Cast to float");
+  }
   const Mask mask = mask_of(axes, ctx.node.attrs, in.shape);
   const double count = static_cast<double>(in.shape.elements()) / static_cast<double>(ctx.out().shape.elements());
   const bool everything = ctx.out().shape.elements() == 1;

@@ -14,6 +14,7 @@
 #include "ops/fused/statistics_outputs.h"
 #include "ops/geometry/resize_taps.h"
 #include "ops/loops/element.h"
+#include "ops/loops/element_walk.h"
 #include "ops/loops/parallel.h"
 #include "ops/memory/filled.h"
 #include "ops/memory/onednn.h"
@@ -228,6 +229,7 @@ std::pair<MemoryDesc, MemoryDesc> layouts_for(const PlanContext& ctx) {
 }
 
 KernelPlan plan_forward_with(const PlanContext& ctx, std::optional<double> epsilon) {
+  kernels::require_float(ctx.in(0));
   const auto [src, dst] = layouts_for(ctx);
   const Shape& shape = ctx.in(0).shape;
   const auto plan = [&](std::optional<double> with) {

@@ -7,6 +7,7 @@
 //   diff_data = diff_dst, without the slices that are replaced: ScatterNDKept. reduction = mul, min or max is a
 //   composition: the slices are gathered, joined with the updates by Mul, Min or Max, and put back, in as many rounds
 //   as the indices name one place.
+// GatherNDComputed is GatherND for indices that depend on the network's input: GatherComputed (gather.cpp).
 // Internal: GatherNDGrad: a tensor of zeros to which each slice of diff_dst is added.
 //           ScatterNDKept: src with zeros in those slices.
 #include <algorithm>
@@ -15,6 +16,7 @@
 #include <numeric>
 
 #include "graph/error.h"
+#include "ops/is_computed.h"
 #include "ops/loops/clones.h"
 #include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
@@ -358,6 +360,34 @@ KernelPlan plan_kept(PlanContext& ctx) {
   return plan;
 }
 
+void normalize_gather(NormalizeContext& ctx) {
+  if (ctx.inputs.size() > 1 && is_computed(ctx.graph, ctx.inputs[1])) ctx.op = "GatherNDComputed";
+}
+
+// The places count through all of src's first Q dimensions as if these were one.
+std::vector<ValueId> lower_gather_computed(LowerContext& ctx) {
+  const ValueId src = ctx.node.inputs[0], given = ctx.node.inputs[1];
+  const Shape shape = ctx.shape(src), listed = ctx.shape(given);
+  const DType dtype = ctx.b.graph().type(given).dtype;
+  if (ctx.node.attrs.integer("batch_dims") != 0)
+    fail("indices that are computed are supported without batch_dims only");
+  const int64_t depth = listed.rank() < 1 ? 0 : listed[-1];
+  if (depth < 1 || depth > shape.rank()) fail("indices {} do not fit {}", listed, shape);
+  const Shape counted(Dims(shape.dims().begin(), shape.dims().begin() + depth));
+  const auto whole = [&](const Dims& values) {
+    HostTensor tensor = HostTensor::ints(values);
+    tensor.dtype = dtype;
+    return ctx.b.constant(std::move(tensor), ctx.node.name + "/constant");
+  };
+  const ValueId is_negative = ctx.add("Less", {given, whole({0})});
+  const ValueId indices = ctx.add("Where", {is_negative, ctx.add("Add", {given, whole(counted.dims())}), given});
+  const ValueId places = ctx.add("ReduceSum", {ctx.add("Mul", {indices, whole(counted.strides())})},
+                                 {{"axes", Dims{-1}}, {"keepdims", int64_t{0}}});
+  Dims slices{counted.elements()};
+  slices.insert(slices.end(), shape.dims().begin() + depth, shape.dims().end());
+  return {ctx.add("GatherComputed", {ctx.reshape(src, slices), places}, {{"axis", int64_t{0}}})};
+}
+
 }  // namespace
 
 std::span<const OpDef> scatter_ops() {
@@ -366,12 +396,19 @@ std::span<const OpDef> scatter_ops() {
        .since = 11,
        .attrs = {AttrSpec::required("indices", AttrKind::tensor), {"batch_dims", int64_t{0}}},
        .const_inputs = {{1, "indices"}},
+       .normalize = normalize_gather,
        .infer = infer_gather,
        .vjp = vjp_gather,
        .plan = plan_gather,
        .reference = reference_gather,
        .bf16_inputs = 0b1,
        .linear = true},
+      {.name = "GatherNDComputed",
+       .internal = true,
+       .min_inputs = 2,
+       .max_inputs = 2,
+       .attrs = {{"batch_dims", int64_t{0}}},
+       .lower = lower_gather_computed},
       {.name = "GatherNDGrad",
        .internal = true,
        .attrs = {AttrSpec::required("indices", AttrKind::tensor),

@@ -7,6 +7,7 @@
 #include "ops/loops/copy_box.h"
 #include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
+#include "ops/loops/moved_element.h"
 #include "ops/loops/strided_loop.h"
 #include "ops/memory/view.h"
 #include "ops/transposed.h"
@@ -90,7 +91,6 @@ bool keeps_layout(const Range& range, const MemoryDesc& desc) {
 }
 
 KernelPlan plan_forward(PlanContext& ctx) {
-  kernels::require_one_float_type(ctx);
   const Range range = range_of(ctx.node.attrs, ctx.in(0).shape);
   const bool keeps = keeps_layout(range, ctx.src[0]);
   const MemoryDesc src_desc = keeps ? ctx.src[0] : kernels::plain(ctx.in(0));
@@ -98,7 +98,7 @@ KernelPlan plan_forward(PlanContext& ctx) {
   StridedLoop<2> nest = nest_of(range, ctx.in(0).shape);
   nest.collapse();
   KernelPlan plan{.src = {src_desc}, .dst = {dst_desc}, .implementation = "loop", .kernel = nullptr};
-  kernels::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
+  kernels::with_moved_element(plan.dst[0], [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     if (keeps) {
       const View s = kernels::view_of(src_desc), d = kernels::view_of(dst_desc);

@@ -6,6 +6,7 @@
 #include "graph/error.h"
 #include "ops/elementwise.h"
 #include "ops/loops/clones.h"
+#include "ops/loops/whole_numbers.h"
 #include "ops/unary_functions.h"
 
 namespace hourglass::ops {
@@ -42,7 +43,10 @@ void reference(ReferenceContext& ctx) {
   const F f(ctx.attrs);
   const auto& src = ctx.inputs[0]->values;
   auto& dst = ctx.outputs[0].values;
-  for (std::size_t i = 0; i < src.size(); ++i) dst[i] = f.value(src[i]);
+  const DType dtype = ctx.outputs[0].dtype;
+  for (std::size_t i = 0; i < src.size(); ++i) {
+    dst[i] = is_floating(dtype) ? f.value(src[i]) : kernels::in_whole_type(f.value(src[i]), dtype);
+  }
 }
 
 template <class F>
@@ -102,6 +106,15 @@ Row backward_rows(const Attrs& attrs, std::size_t) {
     };
   });
   return row;
+}
+
+// Of the functions that ONNX has of whole numbers, too.
+template <class F>
+KernelPlan plan(PlanContext& ctx) {
+  if (is_floating(ctx.out().dtype)) return plan_by_row(ctx);
+  return kernels::plan_whole(ctx, kernels::whole_step([f = F(ctx.node.attrs)](int64_t x) {
+                               return static_cast<int64_t>(f.value(static_cast<double>(x)));
+                             }));
 }
 
 using Table = std::vector<OpDef>;
@@ -212,6 +225,10 @@ Table make_table() {
     if (!op.internal) op.normalize = normalize_old;
     if (op.name == "Clip") op.const_inputs = {{1, "min", 11}, {2, "max", 11}};
     op.linear = op.name == "Neg";
+    if (op.name == "Abs") op.plan = plan<Abs>;
+    if (op.name == "Clip") op.plan = plan<Clip>;
+    if (op.name == "Neg") op.plan = plan<Neg>;
+    if (op.name == "Sign") op.plan = plan<Sign>;
   }
   return ops;
 }

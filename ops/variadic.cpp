@@ -7,6 +7,7 @@
 #include "ops/loops/clones.h"
 #include "ops/loops/math.h"
 #include "ops/loops/strided_loop.h"
+#include "ops/loops/whole_numbers.h"
 
 namespace hourglass::ops {
 namespace {
@@ -149,6 +150,15 @@ Row rows(const Attrs&, std::size_t inputs) {
 }
 
 template <class F>
+KernelPlan plan(PlanContext& ctx) {
+  if (is_floating(ctx.out().dtype)) return plan_by_row(ctx);
+  if (std::is_same_v<F, Mean>) fail("no kernel takes the mean of whole numbers: insert a Cast to float");
+  return kernels::plan_whole(ctx, ctx.node.inputs.size() == 1
+                                      ? kernels::whole_step([](int64_t a) { return a; })
+                                      : kernels::whole_step([](int64_t a, int64_t b) { return F::value(a, b); }));
+}
+
+template <class F>
 OpDef variadic(std::string_view name, void (*vjp)(VjpContext&)) {
   return {.name = name,
           .min_inputs = 1,
@@ -156,7 +166,7 @@ OpDef variadic(std::string_view name, void (*vjp)(VjpContext&)) {
           .normalize = kernels::normalize_broadcast,
           .infer = infer,
           .vjp = vjp,
-          .plan = plan_by_row,
+          .plan = plan<F>,
           .row = rows<F>,
           .reference = reference<F>,
           .bf16_inputs = ~0U};

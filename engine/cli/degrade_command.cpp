@@ -6,10 +6,12 @@
 #include <memory>
 #include <numeric>
 #include <optional>
+#include <utility>
 
 #include "engine/cli/commands.h"
 #include "engine/cli/compress_options.h"
 #include "engine/cli/json.h"
+#include "engine/cli/network_option.h"
 #include "engine/cli/output.h"
 #include "engine/cli/same_file.h"
 #include "engine/image/file.h"
@@ -30,7 +32,7 @@ namespace hourglass::cli {
 namespace {
 
 struct Options {
-  std::string input, output, mask, degradation;
+  std::string input, output, mask, degradation, degradation_output;
   CompressArguments compress;
   std::optional<double> noise, drop;
   std::optional<int> downscale;
@@ -133,7 +135,7 @@ Report make_measurement(const Options& options, const DecodedImage& decoded) {
   const OnnxFile op = OnnxFile::read(options.degradation);
   Array made;
   try {
-    made = measure(op, op_table(), decoded.image);
+    made = measure(op, op_table(), decoded.image, options.degradation_output);
   } catch (const Error& error) {
     throw error.within("--degradation " + options.degradation);
   }
@@ -227,6 +229,8 @@ Command degrade_command() {
                 .required = true,
                 .common = true}});
   add_compress_options(command, how, options->compress);
+  Option degradation_output = degradation_output_option(options->degradation_output);
+  degradation_output.only_with = {"degradation"};
   command.add(
       {{.names = "--noise",
         .target = &options->noise,
@@ -248,6 +252,7 @@ Command degrade_command() {
         .target = &options->degradation,
         .help = "An ONNX file, image in, measurement out, as 'restore' takes it; OUTPUT may then end in .npy",
         .choice = how},
+       std::move(degradation_output),
        {.names = "--seed", .target = &options->seed, .help = "Of the noise and the holes", .checks = {whole_number()}},
        {.names = "--mask",
         .takes = "FILE",

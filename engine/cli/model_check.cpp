@@ -1,6 +1,7 @@
 #include "engine/cli/model_check.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -10,7 +11,7 @@
 #include "engine/cli/network_option.h"
 #include "engine/restore/energy.h"
 #include "engine/restore/network.h"
-#include "engine/train/fit.h"
+#include "engine/runtime/compile.h"
 #include "graph/error.h"
 #include "graph/op.h"
 #include "graph/text.h"
@@ -76,25 +77,48 @@ std::string start_of(const Value& parameter) {
   return {};
 }
 
-// The steps of a fit, and which nodes have none because there is no gradient rule.
-void add_steps(const Network& network, const CheckOptions& options, ModelCheck& check) {
+// A loss that needs every part of the graph: the squares of all that it makes.
+ValueId add_loss(Graph& graph, const std::vector<ValueId>& made) {
+  GraphBuilder builder(graph, op_table());
+  std::vector<ValueId> terms;
+  for (const ValueId id : made) terms.push_back(mean_of_squares(builder, id));
+  ValueId loss = terms[0];
+  for (std::size_t i = 1; i < terms.size(); ++i) loss = builder.add("Add", {loss, terms[i]}, {}, "energy/all");
+  return loss;
+}
+
+// The steps of a fit, and why there are none for some nodes. Of a network that can't be bound as a whole: those of the
+// graph that is left of it.
+void add_steps(Graph graph, ValueId input, const CheckOptions& options, ModelCheck& check) {
+  std::vector<ValueId> made = graph.outputs;
+  std::erase_if(made, [&](ValueId id) { return graph.type(id).dtype != DType::f32; });
+  if (made.empty()) fail("its output is {}, expected float", graph.type(graph.outputs.at(0)).dtype);
+  const ValueId loss = add_loss(graph, made), image = made[0];
   std::map<std::string, NodeCheck*> by_name;
   std::set<std::string> names;
   for (NodeCheck& node : check.nodes) {
     by_name[node.report.name] = &node;
     names.insert(node.report.name);
   }
-  for (const Node& node : network.graph.nodes) {
+  for (const Node& node : graph.nodes) {
     const auto it = by_name.find(origin_of(node.name, names).node);
     if (it == by_name.end() || node.op->vjp != nullptr) continue;
     it->second->no_gradient = std::string(node.op->no_gradient);
   }
-  const Shape& shape = network.graph.shape(network.image);
-  const Problem problem = mse_problem(network, op_table(), Image(shape[3], shape[2], static_cast<int>(shape[1])));
-  FitOptions fit;
-  fit.threads = options.threads;
-  fit.precision = options.precision;
-  for (const StepInfo& step : Fit::planned_steps(problem, op_table(), fit)) {
+  std::vector<Refusal> refusals;
+  const CompiledTraining compiled = compile_training(
+      {.graph = graph, .input = input, .image = image, .loss = loss}, op_table(),
+      {.precision = options.precision, .threads = options.threads, .allocate = false, .refusals = &refusals});
+  for (const Refusal& refusal : refusals) {
+    const auto it = by_name.find(origin_of(refusal.node, names).node);
+    if (it == by_name.end()) {
+      add_once(check.problems, fmt::format("node '{}' ({}): {}", refusal.node, refusal.op, refusal.reason));
+    } else if (it->second->report.problem.empty()) {
+      it->second->report.problem = refusal.reason;
+      it->second->help = help_for(it->second->report);
+    }
+  }
+  for (const StepInfo& step : compiled.plan.steps()) {
     const Origin origin = origin_of(step.name, names);
     const auto it = by_name.find(origin.node);
     if (it == by_name.end()) continue;
@@ -151,6 +175,45 @@ std::string size_rule_of(const NetworkFactory& make, const FixedSides& fixed) {
                      least > multiple ? fmt::format(", and at least {}", least) : "");
 }
 
+// Smaller ones suit networks that nobody would use: what is halved may stay 1.
+constexpr int64_t kLeastSide = 8;
+
+// Of a network that does not suit the usual size: the largest square image that it suits, if there is one among those
+// that its constants and its smallest canvas suggest.
+std::optional<ImageSize> limited_size(const OnnxFile& file, const NetworkFactory& make) {
+  std::vector<int64_t> sides = file.likely_sides();
+  try {
+    sides.push_back(bind_network(make, op_table(), kLeastSide, kLeastSide).canvas_height);
+  } catch (const Error&) {
+    // Then its constants alone may tell.
+  }
+  std::sort(sides.begin(), sides.end(), std::greater<>());
+  for (const int64_t side : sides) {
+    try {
+      const Graph graph = make(side, side);
+      const Shape& shape = graph.shape(graph.outputs.at(0));
+      if (graph.outputs.size() == 1 && shape.rank() == 4 && shape[2] == side && shape[3] == side) {
+        return ImageSize{.width = side, .height = side};
+      }
+    } catch (const Error&) {
+      continue;
+    }
+  }
+  return {};
+}
+
+// `reason`: why the usual size does not.
+std::string limited_rule(const NetworkFactory& make, const ImageSize& size, const std::string& reason) {
+  bool any_smaller = true;
+  try {
+    for (const int64_t side : {size.height / 2, kLeastSide}) bind_network(make, op_table(), side, side);
+  } catch (const Error&) {
+    any_smaller = false;
+  }
+  return fmt::format("images {} {}x{}, and not every larger one: {}", any_smaller ? "up to" : "of", size.width,
+                     size.height, reason);
+}
+
 bool is_channels(int64_t extent) { return extent == 1 || extent == 3; }
 
 // What there is against the outputs as images, as far as their shapes are known. Open extents are 0.
@@ -184,6 +247,18 @@ Network bind_as_a_fit(const NetworkFactory& make, const ImageSize& size, const F
   return network;
 }
 
+// An output that is an image, but smaller than the input by more than a border.
+std::optional<std::string> problem_of_size(const Examination& examination) {
+  if (examination.outputs.size() != 1 || !examination.outputs[0].shape || !examination.graph) return {};
+  const Graph& graph = *examination.graph;
+  if (graph.inputs.size() != 1) return {};
+  const Shape &output = *examination.outputs[0].shape, &input = graph.shape(graph.inputs[0]);
+  if (output.rank() != 4 || input.rank() != 4 || output[2] == 0 || output[3] == 0) return {};
+  if (2 * output[2] > input[2] && 2 * output[3] > input[3]) return {};
+  return fmt::format("output '{}' is {}x{} for an input of {}x{}: it must have the input's size, or a multiple of it",
+                     examination.outputs[0].name, output[3], output[2], input[3], input[2]);
+}
+
 void add_examination(const Examination& examination, ModelCheck& check) {
   check.opset = examination.opset;
   check.producer = examination.producer;
@@ -199,6 +274,16 @@ void add_examination(const Examination& examination, ModelCheck& check) {
 bool is_refused(const ModelCheck& check) {
   return !check.problems.empty() || std::any_of(check.nodes.begin(), check.nodes.end(),
                                                 [](const NodeCheck& node) { return !node.report.problem.empty(); });
+}
+
+// Of what is left of a network with problems: only what else there is against its nodes matters.
+void add_steps_anyhow(const Examination& examination, const CheckOptions& options, ModelCheck& check) {
+  if (!examination.graph || examination.graph->inputs.empty() || examination.graph->outputs.empty()) return;
+  try {
+    add_steps(*examination.graph, examination.graph->inputs[0], options, check);
+  } catch (const Error&) {
+    // What is left alone may be no network.
+  }
 }
 
 }  // namespace
@@ -227,6 +312,17 @@ ModelCheck check_model(const OnnxFile& file, const CheckOptions& options) {
   } catch (const Error& error) {
     refusal = error.what();
   }
+  // Where no size is asked for, one that it suits will do.
+  const bool any_size = options.height == 0 && fixed.height == 0 && fixed.width == 0;
+  std::optional<ImageSize> limit;
+  if (!network && any_size && (limit = limited_size(file, make))) {
+    try {
+      network = bind_as_a_fit(make, *limit, fixed);
+      size = *limit;
+    } catch (const Error&) {
+      limit = {};
+    }
+  }
   // What can't be bound is examined for an input that its sizes are not to blame for.
   constexpr int64_t kUnit = 128, kUsual = 512;
   const auto side = [&](int axis, int64_t fixed_side, int64_t asked) {
@@ -234,15 +330,24 @@ ModelCheck check_model(const OnnxFile& file, const CheckOptions& options) {
     return fixed_side != 0 ? fixed_side : asked == 0 ? kUsual : (asked + kUnit - 1) / kUnit * kUnit;
   };
   const std::vector<std::string> notes = check.notes;
-  add_examination(file.examine(op_table(), {.height = side(2, fixed.height, size.height),
-                                            .width = side(3, fixed.width, size.width),
-                                            .output = options.output}),
-                  check);
-  // The nodes, or the model as a whole, say it better.
-  if (!network && !is_refused(check)) check.problems.push_back(refusal);
-  if (!network) return check;
+  const Examination examination = file.examine(op_table(), {.height = side(2, fixed.height, size.height),
+                                                            .width = side(3, fixed.width, size.width),
+                                                            .output = options.output});
+  add_examination(examination, check);
+  if (!network) {
+    const bool is_explained = is_refused(check);
+    add_steps_anyhow(examination, options, check);
+    // The nodes, or the model as a whole, say it better.
+    if (!is_refused(check)) check.problems.push_back(refusal);
+    if (is_explained) {
+      if (std::optional<std::string> problem = problem_of_size(examination)) {
+        check.problems.push_back(std::move(*problem));
+      }
+    }
+    return check;
+  }
   try {
-    check.size_rule = size_rule_of(make, fixed);
+    check.size_rule = limit ? limited_rule(make, *limit, refusal) : size_rule_of(make, fixed);
   } catch (const Error& error) {
     check.size_rule = fmt::format("not every height and width: {}", error.what());
   }
@@ -263,8 +368,9 @@ ModelCheck check_model(const OnnxFile& file, const CheckOptions& options) {
         "there is nothing to train in it, but if it makes a measurement of an image it can be what is undone: "
         "'hourglass restore MEASUREMENT --degradation FILE'");
   }
+  network->graph.outputs = {network->image};
   try {
-    add_steps(*network, options, check);
+    add_steps(network->graph, network->input, options, check);
   } catch (const Error& error) {
     check.problems.emplace_back(error.what());
   }

@@ -1,5 +1,6 @@
 // Can this ONNX file be trained here? All that stands in the way, a verdict for each of its nodes, and the rule for
-// sizes. What is trainable here is what `restore --method fit` takes: both go through bind_network() and Fit.
+// sizes. What is trainable here is what `restore --method fit` takes: both go through bind_network() and
+// compile_training().
 //
 //   const ModelCheck check = check_model(OnnxFile::read("net.onnx"), {.height = 512, .width = 512});
 //   check.trainable, check.problems, check.nodes[i].report.problem, check.size_rule, ...
@@ -8,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/train/fit.h"
+#include "engine/runtime/precision.h"
 #include "graph/onnx_import.h"
 
 namespace hourglass::cli {

@@ -63,6 +63,14 @@ Option model_output_option(std::string& target, std::vector<std::string> methods
           .methods = std::move(methods)};
 }
 
+Option degradation_output_option(std::string& target, std::vector<std::string> methods) {
+  return {.names = "--degradation-output",
+          .takes = "NAME",
+          .target = &target,
+          .help = "The output of --degradation that is the measurement, where there are several",
+          .methods = std::move(methods)};
+}
+
 std::string_view name_of(Precision precision) { return precision == Precision::bf16 ? "bf16" : "f32"; }
 
 Precision choose_precision(const std::string& text) {

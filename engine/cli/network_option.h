@@ -39,6 +39,9 @@ ImageSize usual_size(const NetworkFactory& make, const FixedSides& fixed);
 // Declares --model-output; `methods` as Option has them.
 Option model_output_option(std::string& target, std::vector<std::string> methods = {});
 
+// Declares --degradation-output, which belongs to --degradation.
+Option degradation_output_option(std::string& target, std::vector<std::string> methods = {});
+
 // auto is bf16 where the CPU computes it natively, f32 elsewhere.
 Precision choose_precision(const std::string& text);
 // "f32" or "bf16".

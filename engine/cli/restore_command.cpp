@@ -8,6 +8,7 @@
 #include "engine/cli/exit_code.h"
 #include "engine/cli/jpeg_options.h"
 #include "engine/cli/many_files.h"
+#include "engine/cli/network_option.h"
 #include "engine/cli/run_task.h"
 #include "engine/cli/size_option.h"
 #include "engine/image/file.h"
@@ -27,7 +28,7 @@ struct Arguments {
   LearnArguments learn;
   std::string method;  // empty: see choose_method()
   bool fast = false, best = false, once = false;
-  std::string degradation, size;  // an ONNX file; the size of the image that it degraded
+  std::string degradation, degradation_output, size;  // an ONNX file; the size of the image that it degraded
 };
 
 constexpr const char* kSuffix = ".restored.png";
@@ -80,7 +81,7 @@ ExitCode run_operator(const Arguments& arguments, ParsedCommand& line, const Fit
     measurement = {.shape = {input.image.channels, input.image.height, input.image.width},
                    .values = input.image.pixels};
   }
-  OperatorTaskOptions options;
+  OperatorTaskOptions options{.output = arguments.degradation_output};
   if (!arguments.size.empty()) {
     const ImageSize size = parse_size(arguments.size);
     options.height = size.height, options.width = size.width;
@@ -125,6 +126,7 @@ ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& cal
   FitArguments fit = arguments.fit;
   if (!arguments.degradation.empty()) return run_operator(arguments, line, call);
   if (!arguments.size.empty()) fail("--size belongs to --degradation: a photograph has its own");
+  if (!arguments.degradation_output.empty()) fail("--degradation-output belongs to --degradation");
   RestoreInput input = load_input(fit.input, fit.memory_limit.value_or(0));
   if (!input.jpeg && (arguments.method == kFilter || arguments.method == kLearn)) {
     fail("{}: is no JPEG, and --method {} goes by the cells that a JPEG states: there is only --method fit", fit.input,
@@ -210,6 +212,7 @@ Command restore_command() {
         .target = &arguments->degradation,
         .help = "An ONNX file, image in, measurement out, in the JPEG's place: FILE (PNG or .npy) is what it made",
         .methods = {kFit}},
+       degradation_output_option(arguments->degradation_output, {kFit}),
        {.names = "--size",
         .takes = "WIDTHxHEIGHT",
         .target = &arguments->size,

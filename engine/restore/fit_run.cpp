@@ -20,6 +20,10 @@ bool is_unknown(const Problem& problem, const RestoreOptions& options) {
   return options.find_rate && !is_fitted(problem) && options.iterations >= kWorthTrial;
 }
 
+// dB by which an average may lie under the image that it is to end at. A network that begins with a huge loss leaves
+// images in its average that outweigh all later ones for hundreds of iterations: then it begins anew.
+constexpr double kAverageLag = 3;
+
 std::unique_ptr<StoppingRule> rule_of(const Task& task, StoppingOptions options) {
   options.discrepancy = task.discrepancy();
   return make_stopping_rule(options);
@@ -84,6 +88,10 @@ RestoreStep FitRun::step(std::vector<TimedPart>* parts) {
   step.loss = parts != nullptr ? fit_.step_timed(*parts) : fit_.step();
   step.psnr_degraded = task_.psnr_degraded(fit_.image());
   step.psnr_degraded_average = task_.psnr_degraded(fit_.average().data());
+  if (finds_rate_ && step.psnr_degraded_average < step.psnr_degraded - kAverageLag) {
+    fit_.begin_average_anew();
+    step.psnr_degraded_average = step.psnr_degraded;
+  }
   if (options_.original) {
     step.psnr_original = pixel_psnr(fit_.image(), *options_.original);
     step.psnr_original_average = pixel_psnr(fit_.average().data(), *options_.original);

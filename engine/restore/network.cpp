@@ -121,6 +121,9 @@ class Search {
     }
     const Shape& shape = graph.shape(graph.outputs[0]);
     if (shape.rank() != 4 || shape[0] != 1) fail("the network's output must be 1xCxHxW, it is {}", shape);
+    if (const DType dtype = graph.type(graph.outputs[0]).dtype; dtype != DType::f32) {
+      fail("the network's output is {}, expected float: put a Cast to float behind it", dtype);
+    }
     const Sides output{shape[2], shape[3]};
     return {.graph = std::move(graph), .input = input, .output = output};
   }

@@ -9,6 +9,7 @@
 #include "engine/runtime/plan.h"
 #include "graph/error.h"
 #include "graph/op.h"
+#include "graph/text.h"
 
 namespace hourglass {
 namespace {
@@ -18,9 +19,13 @@ Dims without_leading_ones(const Dims& dims) {
 }
 
 // The file for one size.
-Graph fixed_operator(const OnnxFile& file, const OpTable& table, int64_t height, int64_t width) {
-  Graph graph = file.bind(table, {.height = height, .width = width, .fixed = true}).graph;
-  if (graph.outputs.size() != 1) fail("the operator has {} outputs, expected one measurement", graph.outputs.size());
+Graph fixed_operator(const OnnxFile& file, const OpTable& table, int64_t height, int64_t width,
+                     const std::string& output) {
+  Graph graph = file.bind(table, {.height = height, .width = width, .fixed = true, .output = output}).graph;
+  if (graph.outputs.size() != 1) {
+    fail("the operator has {} outputs, '{}': say by --degradation-output NAME which one is the measurement",
+         graph.outputs.size(), join(file.output_names(), "', '"));
+  }
   if (const std::vector<ValueId> drawn = graph.parameters(); !drawn.empty()) {
     fail("the operator draws '{}' at random: a degradation must be known, give it as an initializer",
          graph.value(drawn.front()).name);
@@ -107,7 +112,7 @@ std::unique_ptr<Task> make_operator_task(const OnnxFile& op, const OpTable& tabl
     };
     const int64_t height = side(input.height, options.height, 2), width = side(input.width, options.width, 1);
     try {
-      Graph graph = fixed_operator(op, table, height, width);
+      Graph graph = fixed_operator(op, table, height, width, options.output);
       const Shape& made = graph.shape(graph.outputs[0]);
       if (without_leading_ones(made.dims()) == wanted) {
         return std::make_unique<OperatorTask>(std::move(graph), measurement);
@@ -123,12 +128,12 @@ std::unique_ptr<Task> make_operator_task(const OnnxFile& op, const OpTable& tabl
   throw *reason;
 }
 
-Array measure(const OnnxFile& op, const OpTable& table, const Image& image) {
+Array measure(const OnnxFile& op, const OpTable& table, const Image& image, const std::string& output) {
   const ImageInput input = op.image_input();
   if (input.channels != image.channels) {
     fail("the operator takes an image of {} channels, this one has {}", input.channels, image.channels);
   }
-  const Graph graph = fixed_operator(op, table, image.height, image.width);
+  const Graph graph = fixed_operator(op, table, image.height, image.width, output);
   Plan plan(graph, {});
   plan.write(graph.inputs[0], image.pixels);
   plan.run();

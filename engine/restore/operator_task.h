@@ -9,6 +9,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "engine/image/npy.h"
 #include "engine/restore/task.h"
@@ -19,6 +20,7 @@ namespace hourglass {
 struct OperatorTaskOptions {
   // Of the image that is sought; 0: what the file fixes, else the measurement's size, or that times 2, 3, 4 or 8.
   int64_t height = 0, width = 0;
+  std::string output = {};  // the measurement, where the file has several outputs
 };
 
 // The measurement's shape is the operator's output's, but for leading ones. Throws Error for an operator that draws
@@ -26,7 +28,7 @@ struct OperatorTaskOptions {
 std::unique_ptr<Task> make_operator_task(const OnnxFile& op, const OpTable& table, const Array& measurement,
                                          const OperatorTaskOptions& options);
 
-// What the operator makes of an image, in the shape that it says.
-Array measure(const OnnxFile& op, const OpTable& table, const Image& image);
+// What the operator makes of an image, in the shape that it says. `output` as above.
+Array measure(const OnnxFile& op, const OpTable& table, const Image& image, const std::string& output = {});
 
 }  // namespace hourglass

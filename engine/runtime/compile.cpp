@@ -41,7 +41,7 @@ CompiledTraining compile_training(const TrainingGraph& training, const OpTable& 
   if (options.train_parameters && trained.empty()) fail("the network has no parameters to train");
   if (options.train_input) trained.push_back(training.input);
   if (trained.empty()) fail("neither the network nor its input is to be optimized: nothing could be fitted");
-  Differentiated d = differentiate(graph, table, training.loss, trained);
+  Differentiated d = differentiate(graph, table, training.loss, trained, options.refusals);
   fuse_normalized_sources(d.graph, graph.nodes.size());
   fuse_resized_gradients(d.graph, graph.nodes.size(), table);
   constexpr int64_t kWorthIt = 1 << 20;  // bytes; smaller values are few megabytes in all
@@ -54,7 +54,8 @@ CompiledTraining compile_training(const TrainingGraph& training, const OpTable& 
                            .policy = options.policy,
                            .output_like = {},
                            .given_bf16_copies = true,
-                           .allocate = options.allocate};
+                           .allocate = options.allocate,
+                           .refusals = options.refusals};
   for (std::size_t i = 0; i < trained.size(); ++i) {
     plan_options.output_like.emplace_back(d.gradients[i], trained[i]);
   }

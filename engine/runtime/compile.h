@@ -26,6 +26,8 @@ struct CompileOptions {
   std::vector<CpuSet> places = {};  // see PlanOptions
   LayoutPolicy policy = LayoutPolicy::channels_last;
   bool allocate = true;  // false: a plan on paper, see PlanOptions
+  // Of a plan on paper: where the nodes go that can't be planned or have no gradient, with what stands in the way.
+  std::vector<Refusal>* refusals = nullptr;
 };
 
 // Values are those of `plan.graph()`. Gradients lie in memory as what they are gradients of.

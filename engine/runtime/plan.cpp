@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cassert>
 #include <chrono>
+#include <limits>
 #include <map>
 
 #include "engine/runtime/arena.h"
@@ -45,7 +46,13 @@ class Plan::Impl {
     threads_ = options_.threads > 0 ? options_.threads : available_cpus();
     omp_set_num_threads(threads_);
     value_buffers_.assign(graph_.values.size(), -1);
-    for (const Node& node : graph_.nodes) plan_node(node);
+    for (const Node& node : graph_.nodes) {
+      if (options_.refusals == nullptr) {
+        plan_node(node);
+      } else {
+        try_node(node);
+      }
+    }
     for (std::size_t i = 0; i < graph_.values.size(); ++i) {
       const Value& value = graph_.values[i];
       const bool undecided = value.kind != ValueKind::computed && value_buffers_[i] < 0;
@@ -211,6 +218,30 @@ class Plan::Impl {
     return true;
   }
 
+  // What reads of a node that can't be planned goes on as if it had been.
+  void try_node(const Node& node) {
+    const bool is_blocked = std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId id) {
+      return id.valid() && graph_.value(id).kind == ValueKind::computed && value_buffers_[at(id)] < 0;
+    });
+    if (is_blocked) return;
+    const std::size_t before = steps_.size();
+    try {
+      plan_node(node);
+    } catch (const Error& error) {
+      const std::string prefix = fmt::format("node '{}' ({}): ", node.name, node.op->name);
+      std::string_view reason = error.what();
+      if (reason.starts_with(prefix)) reason.remove_prefix(prefix.size());
+      options_.refusals->push_back({node.name, std::string(node.op->name), std::string(reason)});
+      steps_.resize(before);
+      infos_.resize(before);
+      for (const ValueId id : node.outputs) {
+        const DType dtype = graph_.type(id).dtype;
+        if (dtype == DType::f64 || dtype == DType::f16) continue;  // nothing lies in memory so
+        value_buffers_[at(id)] = add_buffer(kernels::plain(graph_.type(id)), false);
+      }
+    }
+  }
+
   void plan_node(const Node& node) {
     if (is_given(node)) return;
     try {
@@ -256,6 +287,9 @@ class Plan::Impl {
 
   void plan_outputs() {
     for (const ValueId id : graph_.outputs) {
+      if (options_.refusals != nullptr && graph_.value(id).kind == ValueKind::computed && value_buffers_[at(id)] < 0) {
+        continue;
+      }
       const auto like = std::find_if(options_.output_like.begin(), options_.output_like.end(),
                                      [&](const auto& pair) { return pair.first == id; });
       const MemoryDesc wanted = like != options_.output_like.end() ? buffer_of(like->second).desc
@@ -365,6 +399,10 @@ class Plan::Impl {
       const Value& value = graph_.values[i];
       if (value.kind != ValueKind::constant || value_buffers_[i] < 0) continue;
       const ValueId id{static_cast<int32_t>(i)};
+      if (!is_floating(value.type.dtype)) {
+        load_whole_constant(id, *value.data);
+        continue;
+      }
       const std::vector<float> values(value.data->values.begin(), value.data->values.end());
       write(id, values, buffer_of(id).address);
       const auto copies = copies_.find(id);
@@ -373,6 +411,24 @@ class Plan::Impl {
         const Buffer& buffer = buffers_[static_cast<std::size_t>(copy)];
         fill(buffer.desc, buffer.address, value.type, values);
       }
+    }
+  }
+
+  // f32 does not hold all of them. What 32 bits don't hold becomes the nearest that they do.
+  void load_whole_constant(ValueId id, const HostTensor& data) const {
+    if (data.values.empty()) return;
+    std::vector<int32_t> values;
+    for (const double value : data.values) {
+      values.push_back(static_cast<int32_t>(
+          std::clamp<double>(value, std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max())));
+    }
+    const MemoryDesc given = kernels::plain({DType::i32, data.shape});
+    copy(given, values.data(), buffer_of(id).desc, buffer_of(id).address);
+    const auto copies = copies_.find(id);
+    if (copies == copies_.end()) return;
+    for (const int buffer : copies->second) {
+      const Buffer& other = buffers_[static_cast<std::size_t>(buffer)];
+      copy(given, values.data(), other.desc, other.address);
     }
   }
 

@@ -21,6 +21,7 @@
 
 #include "engine/runtime/placement.h"
 #include "engine/runtime/step_info.h"
+#include "graph/autodiff.h"
 #include "graph/graph.h"
 #include "ops/geometry/activation_view.h"
 #include "ops/layout_policy.h"
@@ -41,11 +42,14 @@ struct PlanOptions {
   // false: a plan on paper, which holds no memory. It answers steps(), view(), is_row_major(), padded_elements(),
   // arena_bytes() and persistent_bytes(); nothing may be written, read or run.
   bool allocate = true;
+  // Where the nodes go that can't be planned, of a plan on paper, with what stands in the way of each.
+  std::vector<Refusal>* refusals = nullptr;
 };
 
 class Plan {
  public:
-  // Throws Error for a node without a kernel, or when the memory can't be had.
+  // Throws Error for the first node without a kernel, unless PlanOptions::refusals takes them all, and when the memory
+  // can't be had.
   Plan(Graph graph, PlanOptions options);
   ~Plan();
   Plan(Plan&&) noexcept;

@@ -254,6 +254,8 @@ void Fit::draw_noise() noexcept {
   }
 }
 
+void Fit::begin_average_anew() { std::copy_n(image_, average_.size(), average_.begin()); }
+
 void Fit::blend_average() noexcept {
   const float decay = iteration_ == 1 ? 0.0F : static_cast<float>(options_.average_decay);
   kernels::parallel_ranges(static_cast<int64_t>(average_.size()), 1024, [&](int64_t begin, int64_t end) {

@@ -118,6 +118,8 @@ class Fit {
   // network learns from pairs).
   [[nodiscard]] const float* image() const { return image_; }
   [[nodiscard]] const std::vector<float>& average() const { return average_; }
+  // The average is then the image as of the last step().
+  void begin_average_anew();
   [[nodiscard]] const Shape& image_shape() const { return image_shape_; }
   // z without noise, row-major. Not where the network learns from pairs.
   [[nodiscard]] std::vector<float> input() const;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "graph/detail/onnx_inference.h"
 #include "graph/detail/random_mask.h"
 #include "graph/error.h"
 #include "graph/passes.h"
@@ -91,6 +92,7 @@ void Binder::add_node(const OnnxNode& file_node) {
       return;
     }
     canonicalize(file_node, node, outputs);
+    narrow_doubles(node);
     if (!add_parts(node, outputs) && !fold(node, outputs)) append(node, outputs);
   } catch (const Error& error) {
     refuse(file_node, error.what());
@@ -109,10 +111,37 @@ void Binder::refuse(const OnnxNode& node, const std::string& problem) {
 }
 
 void Binder::give_up(const OnnxNode& node) {
-  for (const std::string& name : node.outputs) define(name, kNoValue);
+  if (!stand_in(node)) {
+    for (const std::string& name : node.outputs) define(name, kNoValue);
+  }
   for (const std::string& name : node.inputs) {
     if (const ValueId* id = find(name); id != nullptr && id->valid()) read_by_failed_.push_back(*id);
   }
+}
+
+bool Binder::stand_in(const OnnxNode& node) {
+  // In a loop, every iteration would have the same to say.
+  if (report_ == nullptr || report_->blocked || scopes_.size() > 1) return false;
+  std::vector<const Value*> inputs;
+  for (const std::string& name : node.inputs) {
+    const ValueId* id = name.empty() ? nullptr : find(name);
+    if (!name.empty() && (id == nullptr || !id->valid())) return false;
+    inputs.push_back(id == nullptr ? nullptr : &graph_.value(*id));
+  }
+  const std::vector<std::optional<TensorType>> types = types_as_onnx_says(node, model_.opset, inputs);
+  for (std::size_t o = 0; o < types.size(); ++o) {
+    const std::string& name = node.outputs[o];
+    if (name.empty()) continue;
+    // Of fewer dimensions are factors and sizes, whose values would matter.
+    constexpr int kLeastRank = 3;
+    if (!types[o] || types[o]->dtype != DType::f32 || types[o]->shape.rank() < kLeastRank) {
+      define(name, kNoValue);
+      continue;
+    }
+    add_value({.name = name, .type = *types[o], .kind = ValueKind::input, .init = {}, .data = {}});
+    stand_ins_.push_back(name);
+  }
+  return true;
 }
 
 // Nodes that are no computation: constants, and numbers drawn at random, which become parameters.
@@ -127,8 +156,8 @@ bool Binder::add_source(const OnnxNode& node, const std::vector<ValueId>& inputs
   if (node.op == "Bernoulli") {
     if (inputs.size() != 1 || !inputs[0].valid()) fail("has {} inputs, expected one", inputs.size());
     const Value& chances = graph_.value(inputs[0]);
-    const bool known = chances.kind == ValueKind::constant ||
-                       (chances.kind == ValueKind::parameter && chances.data != nullptr);
+    const bool known =
+        chances.kind == ValueKind::constant || (chances.kind == ValueKind::parameter && chances.data != nullptr);
     if (!known || !is_floating(chances.type.dtype)) {
       fail("supported with constant chances only: those of a branch or an element to be kept");
     }
@@ -245,6 +274,28 @@ void Binder::canonicalize(const OnnxNode& file_node, Node& node, std::vector<std
   }
   while (!node.inputs.empty() && !node.inputs.back().valid()) node.inputs.pop_back();
   complete_attrs(*node.op, node.attrs);
+}
+
+void Binder::narrow_doubles(Node& node) {
+  const auto runs = [&](ValueId id) {
+    return id.valid() && graph_.value(id).kind != ValueKind::constant && is_floating(graph_.type(id).dtype);
+  };
+  if (node.op->by_type || std::none_of(node.inputs.begin(), node.inputs.end(), runs)) return;
+  bool narrowed = false;
+  for (ValueId& id : node.inputs) {
+    if (!id.valid() || graph_.type(id).dtype != DType::f64 || graph_.value(id).kind != ValueKind::constant) continue;
+    HostTensor same = *graph_.value(id).data;
+    same.dtype = DType::f32;
+    for (double& value : same.values) value = static_cast<float>(value);
+    id = builder().constant(std::move(same), graph_.value(id).name + "/f32");
+    narrowed = true;
+  }
+  constexpr int64_t kFloat = 1, kDouble = 11;  // onnx::TensorProto::FLOAT, DOUBLE
+  if (node.op->name == "Cast" && node.attrs.integer("to") == kDouble) {
+    node.attrs.set("to", kFloat);
+    narrowed = true;
+  }
+  if (narrowed) note("what the file computes in double precision runs in f32 here");
 }
 
 void Binder::inputs_to_attrs(Node& node) {

@@ -58,7 +58,7 @@ ImportedModel Binder::bind() {
     for (const Node* node : left) problems.push_back(fmt::format("node '{}' ({})", node->name, node->op->name));
     fail("{}:\n  {}", kOnlyForSizes, join(problems, "\n  "));
   }
-  check_numbers();
+  check_numbers(graph_);
   if (separated_ > 0) {
     note(fmt::format("initial values shared through Identity: {} trained on {} own",
                      separated_ == 1 ? "1 parameter is" : fmt::format("{} parameters are", separated_),
@@ -74,8 +74,8 @@ ImportedModel Binder::bind() {
   return std::move(result_);
 }
 
-void Binder::check_numbers() const {
-  for (const Value& value : graph_.values) {
+void Binder::check_numbers(const Graph& graph) const {
+  for (const Value& value : graph.values) {
     if (!value.data || !is_floating(value.data->dtype)) continue;
     const bool is_weight = value.kind == ValueKind::parameter || weights_.contains(value.name);
     const std::vector<double>& numbers = value.data->values;
@@ -93,7 +93,8 @@ Examination Binder::examine() {
                      .outputs = {},
                      .problems = model_.problems,
                      .opset = model_.declared_opset,
-                     .producer = model_.producer};
+                     .producer = model_.producer,
+                     .graph = {}};
   const auto attempt = [&](const auto& work) {
     try {
       work();
@@ -123,7 +124,10 @@ Examination Binder::examine() {
     for (const Node* node : shape_ops_left()) {
       if (NodeReport* report = report_of(node->name)) report->problem = kOnlyForSizes;
     }
+    cut_at_problems();
+    result.graph = std::move(graph_);
   });
+  if (result.graph) attempt([&] { check_numbers(*result.graph); });
   result.nodes = std::move(reports_);
   return result;
 }
@@ -138,6 +142,25 @@ std::vector<OutputReport> Binder::report_outputs() const {
     if (const ValueId* id = find(output.name); id != nullptr && id->valid()) report.shape = graph_.shape(*id);
   }
   return reports;
+}
+
+// What is computed from a node with a problem goes on from parameters in its outputs' places.
+void Binder::cut_at_problems() {
+  const auto cut = [&](ValueId id) {
+    graph_.value(id).kind = graph_.type(id).dtype == DType::f32 ? ValueKind::parameter : ValueKind::input;
+    graph_.value(id).init = {.kind = Init::Kind::normal, .stddev = 1};
+  };
+  for (const std::string& name : stand_ins_) {
+    if (const ValueId id = graph_.find(name); id.valid()) cut(id);
+  }
+  for (const Node* node : shape_ops_left()) {
+    for (const ValueId id : node->outputs) cut(id);
+    for (const ValueId id : node->inputs) {
+      if (id.valid() && graph_.value(id).kind == ValueKind::computed) graph_.outputs.push_back(id);
+    }
+  }
+  std::erase_if(graph_.nodes, [](const Node& node) { return node.op->plan == nullptr; });
+  graph_.find_producers();
 }
 
 // Parts of a node are called NODE/PART.
@@ -249,15 +272,19 @@ void Binder::bind_input() {
 // image.
 void Binder::bind_inputs_anyhow() {
   for (const OnnxInput& input : model_.inputs) {
+    if (!input.ranked) {
+      define(input.name, kNoValue);
+      continue;
+    }
     Dims dims = input.type.shape.dims();
-    const bool is_image = dims.size() == 4;
-    const std::size_t height = is_image && is_channels_last(model_, input) ? 1 : 2;
-    for (std::size_t i = 0; i < dims.size(); ++i) {
+    const std::size_t rank = dims.size();
+    const std::size_t height = rank == 4 && is_channels_last(model_, input) ? 1 : rank - std::min<std::size_t>(rank, 2);
+    for (std::size_t i = 0; i < rank; ++i) {
       if (dims[i] != 0) continue;
-      dims[i] = std::max<int64_t>(1, !is_image         ? 1
-                                     : i == height     ? options_.height
-                                     : i == height + 1 ? options_.width
-                                                       : 1);
+      const bool has_sides = rank >= 2;
+      dims[i] = std::max<int64_t>(1, has_sides && i == height       ? options_.height
+                                     : has_sides && i == height + 1 ? options_.width
+                                                                    : 1);
     }
     graph_.inputs.push_back(add_value({.name = input.name,
                                        .type = {input.type.dtype, Shape(std::move(dims))},

@@ -36,9 +36,10 @@ class Binder {
   void simplify();
   // Throws Error for what makes all that is computed with it no number: a weight that is not finite as f32, or a NaN.
   // Other constants may be infinite, as masks are.
-  void check_numbers() const;
+  void check_numbers(const Graph& graph) const;
   // Ops that exist to fold, and have not.
   [[nodiscard]] std::vector<const Node*> shape_ops_left() const;
+  void cut_at_problems();
   NodeReport* report_of(std::string_view name);
   [[nodiscard]] std::vector<OutputReport> report_outputs() const;
 
@@ -50,12 +51,16 @@ class Binder {
   [[nodiscard]] std::vector<std::string> reasons_of(const OnnxNode& node) const;
   void refuse(const OnnxNode& node, const std::string& problem);
   void give_up(const OnnxNode& node);
+  // Of an examination: makes what a node with a problem would make stand for itself. False for what is not known.
+  bool stand_in(const OnnxNode& node);
   bool add_source(const OnnxNode& node, const std::vector<ValueId>& inputs);
   bool add_copy(const OnnxNode& node, const std::vector<ValueId>& inputs);
   bool add_mean_of_mask(const OnnxNode& node, const std::vector<ValueId>& inputs);
   bool add_mean_of_choice(const OnnxNode& node, const std::vector<ValueId>& inputs);
   void canonicalize(const OnnxNode& file_node, Node& node, std::vector<std::string>& outputs);
   void inputs_to_attrs(Node& node);
+  // Of a node that runs: what the file computes in double precision is computed in f32.
+  void narrow_doubles(Node& node);
   bool add_parts(const Node& node, const std::vector<std::string>& outputs);
   bool fold(const Node& node, const std::vector<std::string>& outputs);
   void append(Node& node, const std::vector<std::string>& outputs);
@@ -111,6 +116,7 @@ class Binder {
   std::vector<std::pair<std::string, std::string>> drawn_like_;  // outputs and ops of Random...Like
   std::vector<std::string> errors_;
   std::vector<ValueId> read_by_failed_;  // what nodes read that could not be added
+  std::vector<std::string> stand_ins_;   // names of values
   std::vector<NodeReport> reports_;      // examine() only: one per node
   NodeReport* report_ = nullptr;         // of the node at hand
   int64_t drawn_ = 0;                    // elements

@@ -262,4 +262,37 @@ void tensor_to_onnx(const HostTensor& tensor, TensorProto& proto) {
   proto.set_raw_data(std::move(raw));
 }
 
+void write_attribute(const std::string& name, const AttrValue& value, onnx::NodeProto& node) {
+  using A = onnx::AttributeProto;
+  A& attr = *node.add_attribute();
+  attr.set_name(name);
+  std::visit(
+      [&](const auto& v) {
+        using T = std::decay_t<decltype(v)>;
+        if constexpr (std::is_same_v<T, int64_t>) {
+          attr.set_type(A::INT);
+          attr.set_i(v);
+        } else if constexpr (std::is_same_v<T, double>) {
+          attr.set_type(A::FLOAT);
+          attr.set_f(static_cast<float>(v));
+        } else if constexpr (std::is_same_v<T, std::string>) {
+          attr.set_type(A::STRING);
+          attr.set_s(v);
+        } else if constexpr (std::is_same_v<T, Dims>) {
+          attr.set_type(A::INTS);
+          for (const int64_t n : v) attr.add_ints(n);
+        } else if constexpr (std::is_same_v<T, Floats>) {
+          attr.set_type(A::FLOATS);
+          for (const double x : v) attr.add_floats(static_cast<float>(x));
+        } else if constexpr (std::is_same_v<T, Strings>) {
+          attr.set_type(A::STRINGS);
+          for (const std::string& s : v) attr.add_strings(s);
+        } else {
+          attr.set_type(A::TENSOR);
+          tensor_to_onnx(*v, *attr.mutable_t());
+        }
+      },
+      value);
+}
+
 }  // namespace hourglass

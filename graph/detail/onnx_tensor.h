@@ -1,14 +1,17 @@
-// TensorProto <-> HostTensor. Internal to graph/: the only header there that knows protobuf's types, by name only.
+// TensorProto <-> HostTensor, and attributes to theirs. Internal to graph/: the only header there that knows protobuf's
+// types, by name only.
 #pragma once
 
 #include <filesystem>
 #include <optional>
 
+#include "graph/attrs.h"
 #include "graph/tensor.h"
 
 namespace onnx {
+class NodeProto;
 class TensorProto;
-}
+}  // namespace onnx
 
 namespace hourglass {
 
@@ -29,6 +32,7 @@ std::optional<ExternalData> find_external_data(const onnx::TensorProto& proto, c
 void load_external_data(onnx::TensorProto& proto, const std::filesystem::path& folder);
 
 void tensor_to_onnx(const HostTensor& tensor, onnx::TensorProto& proto);
+void write_attribute(const std::string& name, const AttrValue& value, onnx::NodeProto& node);
 
 // onnx::TensorProto::DataType <-> DType; the former throws Error for what is not supported.
 DType dtype_from_onnx(int data_type);

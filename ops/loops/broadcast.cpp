@@ -14,9 +14,18 @@ namespace {
 
 constexpr std::size_t kMostDims = 2 * DNNL_MAX_NDIMS;  // a layout's axes, and its blocks
 
-// Writes elements [first, first + count) of the loop nest, in its order, to dst.
 template <class T>
-HG_CLONES void read_sequence(const StridedLoop<1>& nest, const T* src, int64_t first, int64_t count, float* dst) {
+auto value_at(const T* p) {
+  if constexpr (std::is_integral_v<T>) {
+    return int64_t{*p};
+  } else {
+    return load(p);
+  }
+}
+
+// Writes elements [first, first + count) of the loop nest, in its order, to dst.
+template <class T, class To>
+HG_CLONES void read_sequence(const StridedLoop<1>& nest, const T* src, int64_t first, int64_t count, To* dst) {
   const Dims &extents = nest.extents, &strides = nest.strides[0];
   const std::size_t last = extents.size() - 1;
   const int64_t step = strides[last];
@@ -29,12 +38,12 @@ HG_CLONES void read_sequence(const StridedLoop<1>& nest, const T* src, int64_t f
     // A run along the innermost dimension.
     const int64_t run = std::min(count, extents[last] - index[last]);
     if (step == 0) {
-      const float value = load(src);
+      const To value = value_at(src);
       for (int64_t i = 0; i < run; ++i) dst[i] = value;
     } else if (step == 1) {
-      for (int64_t i = 0; i < run; ++i) dst[i] = load(src + i);
+      for (int64_t i = 0; i < run; ++i) dst[i] = value_at(src + i);
     } else {
-      for (int64_t i = 0; i < run; ++i) dst[i] = load(src + i * step);
+      for (int64_t i = 0; i < run; ++i) dst[i] = value_at(src + i * step);
     }
     dst += run;
     count -= run;
@@ -81,7 +90,7 @@ void normalize_broadcast(NormalizeContext& ctx) {
 // The loop nest has the layout's dimensions from the outermost to the innermost: the axes, then the inner blocks of
 // those that are blocked.
 BroadcastOperand::BroadcastOperand(const TensorType& operand, const Shape& full, const MemoryDesc& layout)
-    : is_bf16_(operand.dtype == DType::bf16) {
+    : dtype_(operand.dtype) {
   const Blocking b = blocking_of(layout);
   const Dims strides = broadcast_strides(operand.shape, full);
   std::vector<std::size_t> axes(strides.size());
@@ -111,10 +120,23 @@ int64_t BroadcastOperand::period() const {
 }
 
 void BroadcastOperand::read(const void* operand, int64_t first, int64_t count, float* dst) const {
-  with_element(is_bf16_, [&](auto* element) {
+  with_element(dtype_ == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     read_sequence(nest_, static_cast<const T*>(operand), first, count, dst);
   });
+}
+
+void BroadcastOperand::read(const void* operand, int64_t first, int64_t count, int64_t* dst) const {
+  const auto read_as = [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    read_sequence(nest_, static_cast<const T*>(operand), first, count, dst);
+  };
+  switch (dtype_) {
+    case DType::u8:
+    case DType::boolean: return read_as(static_cast<uint8_t*>(nullptr));
+    case DType::i8: return read_as(static_cast<int8_t*>(nullptr));
+    default: return read_as(static_cast<int32_t*>(nullptr));
+  }
 }
 
 }  // namespace hourglass::kernels

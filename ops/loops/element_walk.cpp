@@ -17,6 +17,11 @@ MemoryDesc elementwise_layout(const MemoryDesc& desc, const TensorType& type) {
   return dense && (!has_padding(desc) || is_viewable(desc)) ? desc : plain(type);
 }
 
+void require_float(const TensorType& type) {
+  if (type.dtype == DType::f32 || type.dtype == DType::bf16) return;
+  fail("no kernel computes this with {} elements: insert a Cast to float", type.dtype);
+}
+
 void require_one_float_type(const PlanContext& ctx) {
   const DType expected = ctx.out().dtype;
   const auto check = [&](DType found) {

@@ -12,6 +12,9 @@ bool has_padding(const MemoryDesc& desc);
 // gaps; else row-major.
 MemoryDesc elementwise_layout(const MemoryDesc& desc, const TensorType& type);
 
+// Throws Error unless the elements are f32 or bf16.
+void require_float(const TensorType& type);
+
 // Throws Error unless every given input and every output is f32 or bf16, and all of one type.
 void require_one_float_type(const PlanContext& ctx);
 

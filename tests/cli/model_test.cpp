@@ -207,6 +207,19 @@ TEST_CASE("model check: what is wrong with the model as a whole, in its user's t
           "no canvas suits this network for an image of 512x512: the network makes 256x256");
   refused(network({1, -1, -1, 3}, 3), "input 'x' has shape 1x?x?x3: its channels are last (NHWC");
   refused(network({2, 3, -1, -1}, 3), "input 'x' is a batch of 2, expected 1");
+  // An extent that is left open is not taken for 1, nor an input that says nothing for a scalar.
+  ModelMaker open = network({1, 3, -1, -1}, 3);
+  open.model.mutable_graph()->mutable_input()->Clear();
+  open.input("x", {3, -1, -1});
+  const Run ranked = refused(open, "input 'x' has shape 3x?x?, expected an image");
+  CHECK(ranked.out.find("3x1x1") == std::string::npos);
+  open.model.mutable_graph()->mutable_input(0)->mutable_type()->mutable_tensor_type()->clear_shape();
+  const Run unranked = refused(open, "input 'x' has shape unknown, expected an image");
+  CHECK(unranked.out.find("scalar") == std::string::npos);
+  ModelMaker whole = network({1, 3, -1, -1}, 3);
+  ModelMaker::attr(whole.node("Cast", {"y"}, {"z"}), "to", int64_t{onnx::TensorProto::INT64});
+  whole.model.mutable_graph()->mutable_output(0)->set_name("z");
+  refused(whole, "the network's output is i64, expected float: put a Cast to float behind it");
   ModelMaker flat = network({1, 3, -1, -1}, 3);
   flat.ints("shape", {-1});
   flat.node("Reshape", {"y", "shape"}, {"z"});
@@ -229,6 +242,24 @@ TEST_CASE("model check: what is wrong with the model as a whole, in its user's t
     CHECK_CONTAINS(result.out, text);
   };
   accepted(network({1, 3, -1, -1}, 1), "note: it makes one channel: gray images can be fitted with it, colour can't");
+  // An island of double precision.
+  ModelMaker island = network({1, 3, -1, -1}, 3);
+  ModelMaker::attr(island.node("Cast", {"y"}, {"wide"}), "to", int64_t{onnx::TensorProto::DOUBLE});
+  island.empty("half", {}, onnx::TensorProto::DOUBLE).add_double_data(0.5);
+  island.node("Mul", {"wide", "half"}, {"scaled"});
+  ModelMaker::attr(island.node("Cast", {"scaled"}, {"z"}), "to", int64_t{onnx::TensorProto::FLOAT});
+  island.model.mutable_graph()->mutable_output(0)->set_name("z");
+  accepted(island, "note: what the file computes in double precision runs in f32 here");
+  // What a constant fixes: the sizes that it suits, and why no others.
+  ModelMaker limited = network({1, 3, -1, -1}, 3);
+  limited.floats("position", {1, 3, 224, 224});
+  limited.node("Add", {"y", "position"}, {"z"}, "positioned");
+  limited.model.mutable_graph()->mutable_output(0)->set_name("z");
+  accepted(limited,
+           "size: images of 224x224, and not every larger one: no canvas suits this network for an image of 512");
+  accepted(limited, "node 'positioned' (Add): shapes 1x3x512x512 and 1x3x224x224 do not broadcast");
+  const Run elsewhere = check(limited, {"--size", "60x50"});
+  CHECK(elsewhere.exit_code == 1);
   accepted(network({1, 3, 48, 40}, 3), "size: images up to 40x48, as the file fixes its input to 40x48");
   ModelMaker larger = network({1, 3, -1, -1}, 12);
   ModelMaker::attr(larger.node("DepthToSpace", {"y"}, {"z"}), "blocksize", int64_t{2});
@@ -262,6 +293,44 @@ TEST_CASE("model check: what is wrong with the model as a whole, in its user's t
   CHECK(run({"bench", "iteration", "--model", path, "--model-output", "y", "--size", "16x16", "--iterations", "1"})
             .exit_code == 0);
   check_fails(run({"model", "info", "small", "--model-output", "y"}), 1, "belongs to an ONNX file");
+}
+
+TEST_CASE("model check: one run tells all, also what is behind a refused node") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "net.onnx";
+  // An op that is not supported; behind it, shapes that do not fit; behind these, an op without a gradient; an element
+  // type without kernels; and an output of a third of the size.
+  ModelMaker m;
+  m.input("x", {1, 3, -1, -1});
+  m.floats("w", {4, 3, 1, 1});
+  m.floats("wrong", {4, 5, 1, 1});
+  m.floats("last", {3, 4, 1, 1});
+  m.node("Conv", {"x", "w"}, {"a"}, "first");
+  ModelMaker::attr(m.node("Hardmax", {"a"}, {"b"}, "unknown"), "axis", int64_t{1});
+  m.node("Conv", {"b", "wrong"}, {"c"}, "mismatch");
+  ModelMaker::attr(m.node("ReduceProd", {"c"}, {"d"}, "product"), "axes", std::vector<int64_t>{1});
+  m.node("Add", {"d", "b"}, {"e"}, "sum");
+  ModelMaker::attr(m.node("Cast", {"e"}, {"wide"}, "widened"), "to", int64_t{onnx::TensorProto::UINT8});
+  m.ints("shift", {0, 0, 1, 1, 0, 0, 0, 0});
+  m.node("Pad", {"wide", "shift"}, {"padded"}, "padded");
+  ModelMaker::attr(m.node("Cast", {"padded"}, {"f"}, "back"), "to", int64_t{onnx::TensorProto::FLOAT});
+  auto& last = m.node("Conv", {"f", "last"}, {"y"}, "last");
+  ModelMaker::attr(last, "strides", std::vector<int64_t>{3, 3});
+  m.output("y");
+  std::ofstream(path, std::ios::binary) << m.bytes();
+  const Run result = run({"model", "check", path, "--size", "128x128", "--threads", "1", "--precision", "f32"});
+  CHECK(result.exit_code == 1);
+  for (const char* part :
+       {"refused: node 'unknown' (Hardmax): the op is not supported",
+        "refused: node 'mismatch' (Conv): src 1x4x128x128 has 4 channels, weights 4x5x1x1 in 1 group(s) expect 5",
+        "refused: node 'product' (ReduceProd): a product is meant for shapes",
+        "refused: node 'padded' (Pad): no kernel computes this with u8 elements: insert a Cast to float",
+        "refused: output 'y' is 43x43 for an input of 128x128: it must have the input's size, or a multiple of it"}) {
+    CAPTURE(result.out);
+    CHECK_CONTAINS(result.out, part);
+  }
+  CHECK(result.out.find("'first'") == std::string::npos);
+  CHECK(result.out.find("'last'") == std::string::npos);
 }
 
 TEST_CASE("model check and restore agree") {

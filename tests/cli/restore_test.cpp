@@ -1,5 +1,6 @@
 // hourglass restore, end to end: what goes in, what comes out, what is said on the way.
 #include <doctest/doctest.h>
+#include <onnx/onnx_pb.h>
 
 #include <cmath>
 #include <fstream>
@@ -496,6 +497,32 @@ TEST_CASE("restore from a measurement that an ONNX operator made") {
   CHECK(wrong.err.find("of an image of 8x8, the operator makes 1x3x8x8; the measurement is 3x33x40") !=
         std::string::npos);
   CHECK(restore_with({measurement, "--degradation", op, "--energy", "cell"}).exit_code == 1);
+
+  // Of several outputs one is the measurement, for degrade as for restore.
+  onnx::ModelProto two;
+  const std::vector<uint8_t> bytes = read_file(op);
+  REQUIRE(two.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())));
+  const std::string blurred = two.graph().output(0).name(), both = folder / "two.onnx";
+  auto& node = *two.mutable_graph()->add_node();
+  node.set_op_type("Neg");
+  node.add_input(blurred);
+  node.add_output("negative");
+  auto& info = *two.mutable_graph()->add_output();
+  info = two.graph().output(0);
+  info.set_name("negative");
+  const std::string text = two.SerializeAsString();
+  write_file_atomically(both, std::vector<uint8_t>(text.begin(), text.end()), false);
+  const std::string asked = "has 2 outputs, '" + blurred + "', 'negative': say by --degradation-output NAME";
+  check_fails(run({"degrade", measurement, "-o", folder / "two.png", "--degradation", both}), 1, asked);
+  check_fails(restore_with({measurement, "--degradation", both}), 1, asked);
+  for (const auto& [name, file] : {std::pair(both, "two.png"), std::pair(op, "one.png")}) {
+    std::vector<std::string> arguments{"degrade", measurement, "-o", folder / file, "--degradation", name};
+    if (name == both) arguments.insert(arguments.end(), {"--degradation-output", blurred});
+    REQUIRE(run(arguments).exit_code == 0);
+  }
+  CHECK(read_image(folder / "two.png").image.pixels == read_image(folder / "one.png").image.pixels);
+  CHECK(restore_with({measurement, "--degradation", both, "--degradation-output", blurred, "--force"}).exit_code == 0);
+  check_fails(restore_with({measurement, "--degradation-output", blurred}), 1, "belongs to --degradation");
   CHECK(restore_with({measurement, "--degradation", op, "--tv", "0.1"}).exit_code == 1);
   CHECK(restore_with({measurement, "--size", "8x8"}).exit_code == 1);
 }

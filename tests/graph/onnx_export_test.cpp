@@ -90,6 +90,41 @@ TEST_CASE("parts are written by their sizes, and what only a newer opset has in 
   CHECK(newer.graph.nodes[0].attrs.string("mode") == "cubic");
 }
 
+TEST_CASE("products of transposed batches, and places of maxima, are ONNX's own ops") {
+  std::vector<std::string> own_ops;
+  for (const int64_t trans_a : {0, 1}) {
+    for (const int64_t trans_b : {0, 1}) {
+      Graph graph;
+      GraphBuilder b(graph, op_table());
+      const ValueId left = b.input("left", {DType::f32, trans_a == 0 ? Shape{1, 3, 4, 5} : Shape{1, 3, 5, 4}});
+      HostTensor right(DType::f32, trans_b == 0 ? Shape{3, 5, 6} : Shape{3, 6, 5});
+      for (std::size_t i = 0; i < right.values.size(); ++i) right.values[i] = static_cast<double>(i % 7) - 3;
+      graph.outputs = {b.add("MatMul", {left, b.constant(right)}, {{"trans_a", trans_a}, {"trans_b", trans_b}})};
+      const Graph read = again(export_onnx(graph, {.own_ops = &own_ops})).graph;
+      CHECK(own_ops.empty());
+      HostTensor given(DType::f32, graph.shape(left));
+      for (std::size_t i = 0; i < given.values.size(); ++i) given.values[i] = static_cast<double>(i % 11) - 5;
+      const HostTensor expected = evaluate(graph, {{left, given}}, graph.outputs)[0];
+      const HostTensor got = evaluate(read, {{read.inputs[0], given}}, read.outputs)[0];
+      CHECK(got.shape == Shape{1, 3, 4, 6});
+      CHECK(got.values == expected.values);
+    }
+  }
+  Graph graph;
+  GraphBuilder b(graph, op_table());
+  const ValueId x = b.input("x", {DType::f32, Shape{1, 2, 6, 6}});
+  const Attrs window{{"kernel_shape", Dims{2, 2}}, {"strides", Dims{2, 2}}};
+  const std::vector<ValueId> pooled = b.add_all("MaxPool", {x}, window, "pool");
+  const ValueId places = b.add("MaxPoolIndices", {x}, window, "places");
+  graph.outputs = {b.add("MaxUnpool", {pooled[0], places}, window, "back")};
+  const Graph read = again(export_onnx(graph, {.own_ops = &own_ops})).graph;
+  CHECK(own_ops.empty());
+  HostTensor given(DType::f32, graph.shape(x));
+  for (std::size_t i = 0; i < given.values.size(); ++i) given.values[i] = static_cast<double>(i * 37 % 71);
+  CHECK(evaluate(read, {{read.inputs[0], given}}, read.outputs)[0].values ==
+        evaluate(graph, {{x, given}}, graph.outputs)[0].values);
+}
+
 TEST_CASE("values and element types survive") {
   Graph graph;
   GraphBuilder b(graph, op_table());

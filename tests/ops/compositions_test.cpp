@@ -23,17 +23,23 @@ HostTensor drawn(const Shape& shape, unsigned seed) {
   return tensor;
 }
 
-// The op's first output for these inputs, whose gradients are compared with differences.
+// The op's first output for these inputs. The gradients of those that are no whole numbers are compared with
+// differences.
 HostTensor computed(std::string_view op, const std::vector<HostTensor>& inputs, const Attrs& attrs) {
   Graph graph;
   GraphBuilder b(graph, op_table());
-  std::vector<ValueId> ids;
+  std::vector<ValueId> all, ids;
   std::map<ValueId, HostTensor> given;
   for (const HostTensor& input : inputs) {
-    ids.push_back(b.parameter("x", {input.dtype, input.shape}, {}));
+    if (!is_floating(input.dtype)) {
+      all.push_back(b.constant(input));
+      continue;
+    }
+    all.push_back(b.parameter("x", {input.dtype, input.shape}, {}));
+    ids.push_back(all.back());
     given[ids.back()] = input;
   }
-  const ValueId dst = b.add(op, ids, attrs);
+  const ValueId dst = b.add(op, all, attrs);
   const ValueId cotangent = b.constant(drawn(graph.shape(dst), 99));
   const ValueId loss = b.add("ReduceSum", {b.add("Mul", {dst, cotangent})}, {{"keepdims", int64_t{0}}});
   const Differentiated d = differentiate(graph, op_table(), loss, ids);
@@ -163,6 +169,30 @@ HostTensor correlation(const HostTensor& src, const HostTensor& weights, const D
 
 }  // namespace
 
+TEST_CASE("gathering by computed places is gathering by constant ones") {
+  const auto places = [](const Shape& shape, Dims values) {
+    return HostTensor(DType::i64, shape, {values.begin(), values.end()});
+  };
+  const auto by_constant = [](std::string_view op, const HostTensor& src, const HostTensor& indices, Attrs attrs) {
+    attrs.set("indices", std::make_shared<const HostTensor>(indices));
+    return computed(op, {src}, attrs);
+  };
+  const HostTensor src = drawn({2, 3, 4, 5}, 1);
+  for (const int64_t axis : {0, 1, 3, -2}) {
+    CAPTURE(axis);
+    const HostTensor indices = places({2, 3}, {0, 1, -1, 1, 0, -2});
+    const Attrs attrs{{"axis", axis}};
+    check_close(computed("GatherComputed", {src, indices}, attrs), by_constant("Gather", src, indices, attrs));
+  }
+  check_close(computed("GatherComputed", {src, places({}, {1})}, {{"axis", int64_t{2}}}),
+              by_constant("Gather", src, places({}, {1}), {{"axis", int64_t{2}}}));
+  for (const HostTensor& indices : {places({4, 2}, {0, 2, 1, -1, -2, 0, 0, 2}),
+                                    places({1, 2, 4}, {1, 2, 3, -5, -1, -3, 0, 4}), places({1}, {-1})}) {
+    CAPTURE(indices.shape.to_string());
+    check_close(computed("GatherNDComputed", {src, indices}, {}), by_constant("GatherND", src, indices, {}));
+  }
+}
+
 TEST_CASE("Einsum is the sum of products that its equation says") {
   struct Example {
     const char* equation;
@@ -227,7 +257,8 @@ TEST_CASE("ScatterND multiplies, or takes the smallest or the largest, at each p
   // Places of slices of two elements; {2, 1} is named three times, once from the back.
   const std::vector<std::array<int64_t, 2>> places = {{2, 1}, {0, 0}, {-2, 1}, {3, 2}, {0, 0}, {2, -2}};
   HostTensor indices(DType::i64, Shape{static_cast<int64_t>(places.size()), 2});
-  for (std::size_t i = 0; i < places.size(); ++i) std::copy_n(places[i].begin(), 2, indices.values.begin() + static_cast<std::ptrdiff_t>(2 * i));
+  for (std::size_t i = 0; i < places.size(); ++i)
+    std::copy_n(places[i].begin(), 2, indices.values.begin() + static_cast<std::ptrdiff_t>(2 * i));
   const HostTensor data = drawn(shape, 1), updates = drawn({6, 2}, 2);
   for (const bool once : {false, true}) {
     const std::size_t count = once ? 2 : places.size();

@@ -395,6 +395,44 @@ TEST_CASE("elementwise gradients agree with the double reference at zeros and in
   CHECK(checked > 0);
 }
 
+// Elements that a kernel was not written for it must not take for floats. ReduceProd has cases of its own: many
+// numbers' product is out of range.
+TEST_CASE("kernels of whole numbers are right, or refuse") {
+  int checked = 0;
+  for (const OpDef* op : op_table().all()) {
+    if (op->plan == nullptr || op->internal || op->name == "ReduceProd") continue;
+    for (const std::string& text : cases_of(*op)) {
+      for (const DType dtype : {DType::i64, DType::i32, DType::u8, DType::boolean}) {
+        CAPTURE(op->name);
+        CAPTURE(text);
+        CAPTURE(to_string(dtype));
+        Case c = parse_case(*op, text);
+        bool changed = false;
+        for (CaseInput& input : c.inputs) {
+          if (!input.given || input.type.dtype != DType::f32) continue;
+          input.type.dtype = dtype;
+          input.low = dtype == DType::boolean ? 0 : 1;
+          input.high = dtype == DType::boolean ? 2 : 4;
+          changed = true;
+        }
+        if (!changed) continue;
+        try {
+          const std::vector<HostTensor> values = draw_inputs(c, 1);
+          evaluate_reference(*op, c.attrs, pointers(c, values));
+          KernelRun(*op, c, values, Tag::nhwc);
+        } catch (const Error&) {
+          continue;
+        } catch (const dnnl::error&) {
+          continue;
+        }
+        check_kernel(*op, c, Tag::nhwc);
+        ++checked;
+      }
+    }
+  }
+  CHECK(checked > 200);
+}
+
 // An activation that a normalisation computes too: where it is dead, whatever the gradient holds does not matter.
 TEST_CASE("a normalisation's gradient does not see what its Relu hides") {
   const OpDef& op = *op_table().find("BatchNormalizationGrad");

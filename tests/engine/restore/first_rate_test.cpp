@@ -228,6 +228,7 @@ RestoreOptions options_of(bool find_rate) {
 
 struct Course {
   double first = 0, last = 0, rate = 0;
+  double average_lag = 0;  // dB by which the average lies under the image, at the end
   std::string error, note;
 };
 
@@ -243,6 +244,7 @@ Course fit(const Graph& graph, const RestoreOptions& options) {
           course.note = step.note;
         }
         course.last = step.loss;
+        course.average_lag = step.psnr_degraded - step.psnr_degraded_average;
       }
     }
     course.rate = restoration.first().first_rate();
@@ -264,6 +266,8 @@ TEST_CASE("twenty networks without normalisation end below their first loss") {
             usual.error);
     CHECK(found.error == "");
     CHECK(found.last < found.first);
+    // What a network makes of weights that are too large does not stay in the average.
+    CHECK(found.average_lag <= 3);
     CHECK((found.note.find("learning rate") != std::string::npos) == (found.rate < kUsualRate));
   }
   CHECK(halved >= 4);

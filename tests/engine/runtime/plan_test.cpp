@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "graph/error.h"
+#include "graph/evaluate.h"
 #include "ops/memory/onednn.h"
 #include "ops/table.h"
 
@@ -80,6 +81,72 @@ TEST_CASE("denormal numbers are taken for zero while a plan runs, and only then"
 #else
   MESSAGE("skipped: only x86 has this mode");
 #endif
+}
+
+TEST_CASE("a plan computes with whole numbers as the reference does, and gathers by them") {
+  constexpr int64_t kI64 = 7, kF32 = 1, kU8 = 2;  // onnx::TensorProto's INT64, FLOAT, UINT8
+  Graph graph;
+  GraphBuilder b(graph, op_table());
+  const ValueId x = b.input("x", {DType::f32, Shape{1, 3, 5, 4}});
+  const auto number = [&](double value) { return b.constant(HostTensor::scalar(DType::i64, value)); };
+  // A quantiser, a mask of every third level, and a table that is read by the levels.
+  const ValueId level =
+      b.add("Cast", {b.add("Mul", {x, b.constant(HostTensor::scalar(DType::f32, 255))})}, {{"to", kI64}});
+  const ValueId coarse = b.add("Mul", {b.add("Div", {level, number(16)}), number(16)});
+  const ValueId third = b.add("Equal", {b.add("Mod", {level, number(3)}), number(0)});
+  const ValueId large = b.add("Add", {level, number(16'777'217)});
+  const ValueId places = b.add("Clip", {level}, {{"min", 0.0}, {"max", 6.0}});
+  HostTensor table(DType::f32, Shape{7, 2});
+  for (std::size_t i = 0; i < table.values.size(); ++i) table.values[i] = static_cast<double>(i) / 4;
+  const ValueId read = b.add("GatherComputed", {b.constant(table), places}, {{"axis", int64_t{0}}});
+  const ValueId bytes = b.add("Cast", {b.add("Cast", {level}, {{"to", kU8}})}, {{"to", kF32}});
+  graph.outputs = {b.add("Where", {third, b.add("Cast", {coarse}, {{"to", kF32}}), x}), read, bytes,
+                   b.add("Cast", {b.add("ReduceMax", {b.add("Sub", {large, number(16'777'000)})})}, {{"to", kF32}})};
+  HostTensor given(DType::f32, graph.shape(x));
+  for (std::size_t i = 0; i < given.values.size(); ++i) given.values[i] = static_cast<double>(i * 37 % 101) / 32 - 1;
+  const std::vector<HostTensor> expected = evaluate(graph, {{x, given}}, graph.outputs);
+  CHECK(graph.shape(read) == Shape{1, 3, 5, 4, 2});
+
+  Plan plan(graph, {.threads = 2, .output_like = {}});
+  plan.write(x, {given.values.begin(), given.values.end()});
+  plan.run();
+  for (std::size_t o = 0; o < expected.size(); ++o) {
+    CAPTURE(o);
+    const float* got = plan.output(graph.outputs[o]);
+    for (std::size_t i = 0; i < expected[o].values.size(); ++i) {
+      CHECK(static_cast<double>(got[i]) == static_cast<double>(static_cast<float>(expected[o].values[i])));
+    }
+  }
+
+  Graph wide;
+  GraphBuilder w(wide, op_table());
+  const ValueId y = w.add("Cast", {w.input("x", {DType::f32, Shape{4}})}, {{"to", kI64}});
+  const ValueId sum = w.add("Add", {y, w.constant(HostTensor::scalar(DType::i64, 1e10), "seed")});
+  wide.outputs = {w.add("Cast", {sum}, {{"to", kF32}})};
+  CHECK_THROWS_WITH_AS(Plan(wide, {.output_like = {}}),
+                       doctest::Contains("'seed' holds 10000000000: whole numbers that are computed with while running "
+                                         "may have 32 bits"),
+                       Error);
+}
+
+TEST_CASE("a plan on paper can tell all that can't be planned") {
+  Graph graph;
+  GraphBuilder b(graph, op_table());
+  const ValueId x = b.input("x", {DType::f32, Shape{1, 3, 4, 4}});
+  const ValueId bytes = b.add("Cast", {x}, {{"to", int64_t{2}}}, "bytes");
+  const Dims pads{0, 0, 1, 1, 0, 0, 1, 1};
+  const ValueId first = b.add("Pad", {bytes}, {{"pads", pads}}, "first");
+  const ValueId second = b.add("Pad", {first}, {{"pads", pads}}, "second");
+  graph.outputs = {b.add("Cast", {second}, {{"to", int64_t{1}}}, "back")};
+  CHECK_THROWS_WITH_AS(Plan(graph, {.allocate = false}), doctest::Contains("node 'first' (Pad): "), Error);
+  std::vector<Refusal> refusals;
+  const Plan paper(graph, {.allocate = false, .refusals = &refusals});
+  REQUIRE(refusals.size() == 2);
+  CHECK(refusals[0].node == "first");
+  CHECK(refusals[1].node == "second");
+  CHECK(refusals[1].op == "Pad");
+  CHECK(refusals[1].reason == "no kernel computes this with u8 elements: insert a Cast to float");
+  CHECK(paper.steps().size() == 2);
 }
 
 TEST_CASE("writing the wrong number of values is an error") {
