@@ -272,7 +272,7 @@ void add_learning(CLI::App& app, Arguments& a) {
   app.add_option("--side", o.mosaic.side)->capture_default_str();
   app.add_option("--piece", o.mosaic.piece)->capture_default_str();
   app.add_option("--seed", o.mosaic.seed)->capture_default_str();
-  app.add_option("--mosaics", o.mosaics, "How many are drawn and filtered; 0: one for eight iterations")
+  app.add_option("--mosaics", o.mosaics, "How many are drawn and filtered; 0: one for sixteen iterations")
       ->capture_default_str();
   app.add_option("--channels", a.channels)->delimiter(',')->capture_default_str();
   app.add_option("--convolutions", a.convolutions)->capture_default_str();

@@ -5,6 +5,7 @@
 #include "engine/cli/json.h"
 #include "engine/cli/output.h"
 #include "engine/cli/prose.h"
+#include "engine/cli/terminal.h"
 #include "engine/image/file.h"
 #include "engine/measure/comparison.h"
 #include "graph/error.h"
@@ -187,9 +188,8 @@ ExitCode run(const Arguments& a) {
     text +=
         fmt::format("{}Another {}: '{}', and now '{}'.", text.empty() ? "" : " ", other.what, other.before, other.now);
   }
-  constexpr std::size_t kColumns = 80;
   if (!text.empty()) fmt::print("\n");
-  for (const std::string& line : wrapped(text, kColumns)) fmt::print("{}\n", line);
+  for (const std::string& line : wrapped(text, report_columns())) fmt::print("{}\n", line);
   std::fflush(stdout);
   return judge(a, comparison);
 }

@@ -3,6 +3,7 @@
 #include "engine/cli/commands.h"
 #include "engine/cli/output.h"
 #include "engine/cli/prose.h"
+#include "engine/cli/terminal.h"
 #include "engine/measure/machine.h"
 #include "engine/runtime/placement.h"
 
@@ -13,20 +14,19 @@ struct Arguments {
   std::string synthetic;
 };
 
-constexpr std::size_t kColumns = 80;
-
 constexpr const char* kLegend =
-    "Each bracket is a core with its hardware threads' numbers; a dot is one that\n"
+    "Each bracket is a core with its hardware threads' numbers; a dot is one that "
     "this process may not use.\n";
 
 ExitCode run(const Arguments& a) {
   if (!a.synthetic.empty()) {
-    fmt::print("{}\n{}", picture(read_topology({.synthetic = a.synthetic}), kColumns), kLegend);
+    fmt::print("{}\n{}", picture(read_topology({.synthetic = a.synthetic}), report_columns()),
+               wrapped_lines(kLegend, report_columns()));
     return ExitCode::ok;
   }
   const Machine machine = this_machine();
-  fmt::print("{}\n{}", wrapped_lines(describe(machine), kColumns), picture(machine.topology, kColumns));
-  if (machine.topology.from_hwloc) fmt::print("\n{}", kLegend);
+  fmt::print("{}\n{}", wrapped_lines(describe(machine), report_columns()), picture(machine.topology, report_columns()));
+  if (machine.topology.from_hwloc) fmt::print("\n{}", wrapped_lines(kLegend, report_columns()));
   const std::vector<Landmark> marks = landmarks(machine.topology);
   if (!marks.empty()) fmt::print("\nThreads that have a core each:\n");
   for (const Landmark& mark : marks) fmt::print("{:6}  {}\n", mark.threads, mark.text);

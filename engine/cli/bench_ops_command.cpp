@@ -8,14 +8,13 @@
 #include "engine/cli/output.h"
 #include "engine/cli/profile.h"
 #include "engine/cli/prose.h"
+#include "engine/cli/terminal.h"
 #include "engine/image/file.h"
 #include "engine/measure/machine.h"
 #include "engine/measure/steps.h"
 
 namespace hourglass::cli {
 namespace {
-
-constexpr std::size_t kColumns = 80;
 
 struct Arguments {
   BenchNetwork network;
@@ -104,7 +103,7 @@ ExitCode run(const Arguments& a) {
     fmt::print("{}\n", json.text());
     return ExitCode::ok;
   }
-  fmt::print("{}", wrapped_lines(describe(machine), kColumns));
+  fmt::print("{}", wrapped_lines(describe(machine), report_columns()));
   fmt::print("{} {} {} on {} thread{}: medians of {} iterations; measured peak {:.0f} GFLOP/s, {:.1f} GB/s\n\n",
              a.network.model, a.network.size, precision_name(a.network), threads, threads == 1 ? "" : "s", a.iterations,
              peak.gflops, peak.gbytes);

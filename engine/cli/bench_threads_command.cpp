@@ -10,6 +10,7 @@
 #include "engine/cli/output.h"
 #include "engine/cli/prose.h"
 #include "engine/cli/same_file.h"
+#include "engine/cli/terminal.h"
 #include "engine/cli/threads_arguments.h"
 #include "engine/cli/version.h"
 #include "engine/image/file.h"
@@ -75,15 +76,15 @@ std::string how_it_ended(const RoundOptions& options, Ended ended, int rounds, d
   if (ended == Ended::as_asked) return text + fmt::format("as many as asked for, known to {:.1f} %.", 100 * precision);
   if (ended == Ended::precise) return text + fmt::format("known to {:.1f} %, as was the goal.", 100 * precision);
   return text +
-         fmt::format("there is no time for another, with {:.1f} % known of {:.1f} % (--time-limit, --precision-goal).",
-                     100 * precision, 100 * options.precision_goal);
+         fmt::format(
+             "there is no time for another (--time-limit). The medians are known to {:.1f} %; {:.1f} % was the goal "
+             "(--precision-goal).",
+             100 * precision, 100 * options.precision_goal);
 }
 
 namespace {
 
 constexpr int kSchemaVersion = 1;
-constexpr std::size_t kColumns = 80;
-
 std::string today() {
   const std::time_t now = std::time(nullptr);
   std::tm utc{};
@@ -211,11 +212,11 @@ ExitCode run(const ThreadsArguments& given) {
     fmt::print("{}\n", json.text());
     return ExitCode::ok;
   }
-  fmt::print("{}", wrapped_lines(describe(machine), kColumns));
+  fmt::print("{}", wrapped_lines(describe(machine), report_columns()));
   fmt::print("{}, --mode {}\n\n", title, a.mode);
-  fmt::print("{}", wrapped_lines(report.text, kColumns));
+  fmt::print("{}", wrapped_lines(report.text, report_columns()));
   fmt::print("\nTo use it:\n");
-  for (const std::string& line : wrapped_command(report.recommended, kColumns - 2)) fmt::print("  {}\n", line);
+  for (const std::string& line : wrapped_command(report.recommended, report_columns() - 2)) fmt::print("  {}\n", line);
   return ExitCode::ok;
 }
 

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <map>
+#include <regex>
 #include <set>
 #include <type_traits>
 
@@ -179,12 +180,30 @@ const std::string& most_telling(const std::vector<std::string>& arguments) {
   return option == arguments.end() ? arguments.front() : *option;
 }
 
+// What the parser says of arguments, in words; what it says well stays.
+std::string in_words(const std::string& said) {
+  std::smatch found;
+  if (std::regex_match(said, found, std::regex(R"(Exactly 1 option from \[(.*)\] is required( (and|but) .*)?)"))) {
+    const std::string options = std::regex_replace(found[1].str(), std::regex(","), ", ");
+    return found[2].matched ? "only one may be given of " + options : "one must be given of " + options;
+  }
+  if (std::regex_match(said, found, std::regex("(.*): 1 required (.*) missing"))) {
+    return fmt::format("{0}: its value is missing, as in '{0} {1}'", found[1].str(), found[2].str());
+  }
+  return said;
+}
+
 ParsedCommand parsed(const Declared& declared) {
   ParsedCommand result(declared.command);
   for (ParsedOption& option : result.options) {
     const CLI::Option& one = *declared.options[index_of(declared.command, option.name)];
     option.given = one.count() > 0;
     if (option.given && !is_flag(option.option)) option.value = value_of(one);
+  }
+  for (std::size_t i = 0; i < declared.options.size(); ++i) {
+    if (!is_positional(declared.command.options[i])) continue;
+    const std::vector<std::string>& given = declared.options[i]->results();
+    result.arguments.insert(result.arguments.end(), given.begin(), given.end());
   }
   return result;
 }
@@ -331,7 +350,7 @@ std::variant<ParsedCommand, std::string> parse(const Command& program, const std
     const std::vector<std::string> unknown = called(declared, path).app.remaining();
     const std::string why = !unknown.empty() ? refusal_of(path, most_telling(unknown))
                             : path.back()->commands.empty()
-                                ? error.what()
+                                ? in_words(error.what())
                                 : "a command is missing; there are " + commands_of(*path.back());
     throw UsageError(fmt::format("{}\nTry '{} --help'.", why, name_of(path)));
   }

@@ -108,6 +108,7 @@ struct ParsedCommand {
   std::string name;
   // All that are called by a name but --help, as they are declared; the choices come last.
   std::vector<ParsedOption> options;
+  std::vector<std::string> arguments = {};  // what is given by its place, as the names of files
   std::function<ExitCode(ParsedCommand&)> run;
 
   // As it is before anything is given.

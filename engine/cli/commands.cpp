@@ -17,7 +17,7 @@ std::string topic_list() {
 
 Command program() {
   return {.name = "hourglass",
-          .help = "Restores photographs from themselves, on the CPU, with the Deep Image Prior",
+          .help = "Takes the artifacts out of JPEGs by what each photograph itself holds, on the CPU",
           .footer = topic_list() +
                     R"(
 Examples:

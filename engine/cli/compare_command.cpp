@@ -134,7 +134,7 @@ ExitCode run(const Options& options) {
                           const Judgement* judgement) { table.add(pair, judgement != nullptr ? &latest : nullptr); }});
   // Nobody takes some of the images for all of them.
   if (code != ExitCode::ok && code != ExitCode::some_failed) return code;
-  if (!one && !pairs.json && table.count() > 0) print_to(stdout, fmt::format("mean: {}\n", line_of(table.mean())));
+  if (!one && !pairs.json && table.count() > 0) print_message(stdout, "mean: " + line_of(table.mean()));
   if (!options.csv.empty()) write_file_atomically(options.csv, bytes_of(table.csv()), options.force);
   return code;
 }

@@ -21,23 +21,24 @@ Check share_of_file() {
 }  // namespace
 
 void add_compress_options(Command& command, const std::string& choice, CompressArguments& a) {
-  command.add({{.names = "--quality",
-                .target = &a.quality,
-                .help = "JPEG of libjpeg's quality, 1 to 100",
-                .checks = {range(1, 100)},
-                .choice = choice},
-               {.names = "--ratio",
-                .target = &a.ratio,
-                .help = "JPEG of the largest quality whose file is at most this share of IMAGE's bytes; a quarter of a "
-                        "PNG is a nearly clean "
-                        "JPEG",
-                .checks = {share_of_file()},
-                .choice = choice},
-               {.names = "--subsampling",
-                .target = &a.subsampling,
-                .help = "The JPEG's chroma subsampling",
-                .checks = {one_of({"444", "422", "420", "440"})},
-                .only_with = {"quality", "ratio"}}});
+  command.add(
+      {{.names = "--quality",
+        .target = &a.quality,
+        .help = "JPEG of libjpeg's quality, 1 to 100",
+        .checks = {range(1, 100)},
+        .choice = choice},
+       {.names = "--ratio",
+        .target = &a.ratio,
+        .help = "JPEG of the largest quality whose file is at most this share of the image's bytes; a quarter of a "
+                "PNG is a nearly clean "
+                "JPEG",
+        .checks = {share_of_file()},
+        .choice = choice},
+       {.names = "--subsampling",
+        .target = &a.subsampling,
+        .help = "The JPEG's chroma subsampling",
+        .checks = {one_of({"444", "422", "420", "440"})},
+        .only_with = {"quality", "ratio"}}});
 }
 
 QualityChoice compress(const Image& image, const CompressArguments& arguments, JpegOptions jpeg,

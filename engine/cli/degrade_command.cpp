@@ -199,7 +199,11 @@ ExitCode run(Options& options) {
                                                        : make_jpeg(options, decoded, input.size());
   // Where the image itself goes to stdout, the report makes way.
   std::FILE* to = options.output == "-" ? stderr : stdout;
-  print_to(to, (options.json ? report.json.text() : options.output + ": " + report.text) + "\n");
+  if (options.json) {
+    print_to(to, report.json.text() + "\n");
+  } else {
+    print_message(to, options.output + ": " + report.text);
+  }
   return ExitCode::ok;
 }
 

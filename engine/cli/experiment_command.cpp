@@ -65,9 +65,10 @@ std::string quality_text(const QualityChoice& choice, std::size_t original_bytes
 }
 
 void say_where(const ExperimentFolder& folder, const std::string& report) {
-  print_to(stderr, fmt::format("{}: the JPEG, the restored image, history.csv, snapshots, contact_sheet.png, trend and "
-                               "path as .svg and .png\nto look at it all: open {} in a browser\n",
-                               folder.path.string(), report));
+  print_message(stderr,
+                fmt::format("{}: the JPEG, the restored image, history.csv, snapshots, contact_sheet.png, trend "
+                            "and path as .svg and .png\nto look at it all: open {} in a browser",
+                            folder.path.string(), report));
 }
 
 ExitCode run(const Arguments& arguments, const FitCall& call) {
@@ -146,6 +147,8 @@ Command experiment_command() {
   command.option("output").required = true;
   command.option("output").takes = "FOLDER";
   command.option("output").help = "The folder to write to; created where it is missing";
+  command.option("report").takes = "FILE";
+  command.option("report").help = "The page that shows the run (default: report.html in the folder)";
   command.option("force").help = "Write into a folder that is not empty";
   // What these name has its place in the folder.
   for (const char* name : {"reference", "history", "checkpoint", "quality", "keep-times"}) command.remove(name);

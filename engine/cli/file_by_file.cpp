@@ -7,6 +7,7 @@
 #include <chrono>
 #include <deque>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <set>
 #include <utility>
@@ -129,6 +130,7 @@ class FileByFile {
       }
     }
     progress_.look(files_.size(), files_.size(), seconds_since(start_));
+    to_manifest([&] { manifest_.sync(); });
     for (const std::size_t i : waiting_) state_.pixels += files_[i].pixels;
   }
 
@@ -231,7 +233,7 @@ class FileByFile {
     if (manifest_.tells_of(file.output)) return;
     Json object{{"event", "result"}, {"status", kKept}};
     object.update(with_page(file, Json{{"input", file.path}, {"output", file.output}}));
-    add_to_manifest(object);
+    to_manifest([&] { manifest_.add_found(object); });
   }
 
   // What leads from the manifest to the page.
@@ -272,14 +274,14 @@ class FileByFile {
   void record(const char* status, const Json& values) {
     Json object{{"event", status == std::string_view(kFailed) ? "error" : "result"}, {"status", status}};
     object.update(values);
-    add_to_manifest(object);
+    to_manifest([&] { manifest_.add(object); });
     if (run_.fit.json) print_to(stdout, object.text() + "\n");
   }
 
   // The result stays, told of or not.
-  void add_to_manifest(const Json& object) {
+  void to_manifest(const std::function<void()>& add) {
     try {
-      manifest_.add(object);
+      add();
     } catch (const NoSpace& error) {
       disk_is_full(error.what());
     }
@@ -315,6 +317,7 @@ class FileByFile {
     }
     if (!full_.empty()) {
       progress_.error("stopped early, as there is no more space: free some, and the same command goes on");
+      if (run_.fit.json) print_to(stdout, Json{{"event", "error"}, {"error", full_}}.text() + "\n");
     }
   }
 
@@ -343,6 +346,8 @@ class FileByFile {
 
 ExitCode run_file_by_file(const ManyArguments& arguments, const ManyRun& run, const InputFiles& found) {
   run.fit.threads = threads_for(run, found.files.size());
+  // Where it may lie, as the first of all files.
+  if (!arguments.manifest.empty()) make_folders(arguments.files.output_dir);
   return FileByFile(arguments, run, found).work();
 }
 

@@ -48,11 +48,9 @@ void add_file_options(Command& command, FitArguments& a) {
                 "given, or a look at it in NumPy",
         .methods = {kFit}},
        {.names = "--report",
-        .takes = "FILE|FOLDER",
+        .takes = "FILE",
         .target = &a.report,
-        .help = "A page that shows the run, as it goes on and at its end (HTML); of several files a folder, with a "
-                "page for "
-                "each and an index",
+        .help = "A page that shows the run, as it goes on and at its end (HTML)",
         .common = true},
        {.names = "--profile",
         .takes = "FILE",

@@ -163,7 +163,11 @@ ExitCode judge_pairs(const PairArguments& arguments, const PairWork& work) {
     const ImagePair pair{.first = arguments.first, .image = arguments.images.inputs[0]};
     const Judgement judgement = work.judge(pair.first, pair.image);
     took(pair, &judgement);
-    print_to(stdout, (arguments.json ? judgement.values.text() : judgement.line) + "\n");
+    if (arguments.json) {
+      print_to(stdout, judgement.values.text() + "\n");
+    } else {
+      print_message(stdout, judgement.line);
+    }
     return judgement.verdict;
   }
   const InterruptGuard interrupt;
@@ -186,11 +190,14 @@ ExitCode judge_pairs(const PairArguments& arguments, const PairWork& work) {
     if (judgement) {
       ++done;
       if (judgement->verdict != ExitCode::ok) verdict = judgement->verdict;
-      print_to(stdout, arguments.json ? object_of("done", pair, judgement->values).text() + "\n"
-                                      : fmt::format("{}: {}\n", pair.image, judgement->line));
+      if (arguments.json) {
+        print_to(stdout, object_of("done", pair, judgement->values).text() + "\n");
+      } else {
+        print_message(stdout, fmt::format("{}: {}", pair.image, judgement->line));
+      }
     } else {
       ++failed;
-      print_to(stderr, fmt::format("hourglass: {}\n", pair.failure));
+      print_message(stderr, "hourglass: " + pair.failure);
       if (arguments.json) print_to(stdout, object_of("failed", pair, Json{{"error", pair.failure}}).text() + "\n");
     }
   }
@@ -198,7 +205,7 @@ ExitCode judge_pairs(const PairArguments& arguments, const PairWork& work) {
   const int64_t left = static_cast<int64_t>(pairs.size()) - done - failed;
   if (failed > 0) text += fmt::format(", {} failed", failed);
   if (left > 0) text += fmt::format(", {} not done", left);
-  print_to(stderr, text + "\n");
+  print_message(stderr, text);
   if (interrupt.signal() != 0) return exit_code_of(interrupt.signal());
   return failed > 0 ? ExitCode::some_failed : verdict;
 }

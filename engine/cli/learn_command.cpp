@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "engine/cli/checkpoint_file.h"
+#include "engine/cli/command_text.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/exit_code.h"
 #include "engine/cli/fit_options.h"
@@ -144,6 +145,10 @@ ExitCode run(Arguments& a, ParsedCommand& line) {
   });
   if (interrupt.signal() != 0) {
     progress.finish();
+    const std::string text = "stopped before the first iteration: nothing is written";
+    progress.say(text);
+    const Json object{{"event", "error"}, {"error", text}, {"interrupted", true}};
+    if (a.json) print_to(stdout, object.text() + "\n");
     return exit_code_of(interrupt.signal());
   }
   if (resumed) {
@@ -194,11 +199,16 @@ ExitCode run(Arguments& a, ParsedCommand& line) {
   const std::string bytes = export_onnx(pretraining.network(), {.dynamic_size = true, .description = how});
   write_file_atomically(a.output, bytes_of(bytes), true);
   if (!ended) checkpoint.remove();
-  if (!a.quiet) {
-    print_to(stderr, fmt::format("{}: {} iterations, {} bytes\n", a.output, pretraining.iteration(), bytes.size()));
-  }
+  progress.say(fmt::format("{}: {} iterations, {} bytes", a.output, pretraining.iteration(), bytes.size()));
+  const Json object{{"event", "result"},
+                    {"output", a.output},
+                    {"iterations", pretraining.iteration()},
+                    {"seconds", seconds()},
+                    {"bytes", static_cast<int64_t>(bytes.size())},
+                    {"interrupted", ended}};
+  if (a.json) print_to(stdout, object.text() + "\n");
   if (!ended) return ExitCode::ok;
-  if (!a.quiet) print_to(stderr, fmt::format("to go on: hourglass learn -o {0} --resume {0}.ckpt\n", a.output));
+  progress.say_command("to go on", fmt::format("hourglass learn -o {0} --resume {0}.ckpt", cli::quoted(a.output)));
   return exit_code_of(interrupt.signal());
 }
 
@@ -299,7 +309,7 @@ Command learn_command() {
        .common = true},
       {.names = "--json",
        .target = &a.json,
-       .help = "Progress as JSON objects on stdout, one per line",
+       .help = "JSON objects on stdout, one per line: the progress once a second, at last the result",
        .heading = kFilesHeading},
   });
   command.run = [arguments](ParsedCommand& line) { return run(*arguments, line); };

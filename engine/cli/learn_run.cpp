@@ -104,7 +104,16 @@ LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress&
 }
 
 void add_lesson(const LearnRun& run, const RunReport& report, ReportPage& page) {
-  page.facts.emplace_back("the network's part", fmt::format("{:.0f} %", 100 * run.weight));
+  const double percent = 100 * run.weight;
+  page.facts.emplace_back("mixed from", percent > 0
+                                            ? fmt::format("{:.0f} % network, {:.0f} % filter", percent, 100 - percent)
+                                            : std::string("the filter alone"));
+  page.explanations.emplace_back(
+      "Mixed from what?",
+      "The filter makes one picture of the photograph, and the network, which has learned from the photograph made "
+      "smaller, another. The result is a mixture of the two. How much of the network's is good was tried: the filter's "
+      "picture was compressed as the photograph was and restored again, and the mixture that came nearest to it was "
+      "taken.");
   if (run.example) {
     const LessonExample& e = *run.example;
     const auto add = [&](const Image& image, const std::string& title, const std::string& caption) {

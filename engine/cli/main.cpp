@@ -5,22 +5,20 @@
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <optional>
 #include <string>
 #include <variant>
 
 #include "engine/cli/commands.h"
+#include "engine/cli/json.h"
 #include "engine/cli/output.h"
 #include "engine/cli/spin_count.h"
 #include "engine/cli/version.h"
+#include "engine/image/file.h"
 #include "graph/error.h"
 
 namespace hourglass::cli {
 namespace {
-
-ExitCode report(ExitCode code, std::string_view text) {
-  print_to(stderr, fmt::format("hourglass: {}\n", text));
-  return code;
-}
 
 constexpr const char* kCannotPrint = "standard output: cannot write";
 
@@ -30,26 +28,70 @@ ExitCode flushed(ExitCode code) {
   return code;
 }
 
-// Of --version, with or without --json.
-std::string version(int argc, char** argv) {
-  const bool json =
-      std::any_of(argv, argv + argc, [](const char* argument) { return argument == std::string("--json"); });
-  return json ? version_json() : version_text();
-}
-
-ExitCode run(int argc, char** argv) {
-  // As with other programs; 'help' is a command of its own.
-  static std::string version_flag = "--version";
-  if (argc > 1 && argv[1] == std::string("version")) argv[1] = version_flag.data();
-  try {
-    std::variant<ParsedCommand, std::string> asked = parse(program(), version(argc, argv), argc, argv);
-    if (auto* command = std::get_if<ParsedCommand>(&asked)) return flushed(command->run(*command));
-    print_to(stdout, std::get<std::string>(asked));
-    return flushed(ExitCode::ok);
-  } catch (const UsageError& error) {
-    return report(ExitCode::usage, error.what());
+// One call of the program. What is wrong is told once, and with --json as an object too.
+class Call {
+ public:
+  Call(int argc, char** argv) : argc_(argc), argv_(argv) {
+    // As with other programs; 'help' is a command of its own.
+    static std::string version_flag = "--version";
+    if (argc > 1 && argv[1] == std::string("version")) argv[1] = version_flag.data();
+    char** const end = std::find(argv, argv + argc, std::string("--"));
+    wants_json_ = std::find(argv, end, std::string("--json")) != end;
   }
-}
+
+  ExitCode run() {
+    try {
+      return called();
+    } catch (const UsageError& error) {
+      return report(ExitCode::usage, error.what());
+    } catch (const Error& error) {
+      return report(ExitCode::error, error.what());
+    } catch (const std::bad_alloc&) {
+      return report(ExitCode::error, "out of memory");
+    } catch (const std::exception& error) {
+      // What is printed where nothing can be written is thrown too.
+      const bool printing = std::ferror(stdout) != 0;
+      return report(ExitCode::error, printing ? kCannotPrint : fmt::format("unexpected: {}", error.what()));
+    }
+  }
+
+ private:
+  ExitCode called() {
+    std::variant<ParsedCommand, std::string> asked =
+        parse(program(), wants_json_ ? version_json() : version_text(), argc_, argv_);
+    if (const auto* text = std::get_if<std::string>(&asked)) {
+      print_to(stdout, *text);
+      return flushed(ExitCode::ok);
+    }
+    command_ = std::get<ParsedCommand>(std::move(asked));
+    return flushed(command_->run(*command_));
+  }
+
+  ExitCode report(ExitCode code, const std::string& text) const {
+    print_message(stderr, fmt::format("hourglass: {}", text));
+    if (!wants_json_) return code;
+    Json object{{"event", "error"}};
+    if (command_ && command_->arguments.size() == 1) object["input"] = command_->arguments[0];
+    object["error"] = text;
+    std::FILE* stream = image_on_stdout() ? stderr : stdout;
+    print_to(stream, object.text() + "\n");
+    std::fflush(stream);
+    return code;
+  }
+
+  // Where the image itself goes to stdout, the objects make way.
+  [[nodiscard]] bool image_on_stdout() const {
+    const ParsedOption* output = command_ ? command_->find("output") : nullptr;
+    if (output == nullptr) return false;
+    if (!output->value.empty()) return output_name(output->value) == "-";
+    return command_->arguments.size() == 1 && is_stream(command_->arguments[0]);
+  }
+
+  int argc_;
+  char** argv_;
+  bool wants_json_ = false;
+  std::optional<ParsedCommand> command_;
+};
 
 }  // namespace
 
@@ -59,17 +101,5 @@ int main(int argc, char** argv) {
   using namespace hourglass::cli;
   restore_environment();
   fill_standard_streams();
-  ExitCode code = ExitCode::error;
-  try {
-    code = run(argc, argv);
-  } catch (const hourglass::Error& error) {
-    code = report(ExitCode::error, error.what());
-  } catch (const std::bad_alloc&) {
-    code = report(ExitCode::error, "out of memory");
-  } catch (const std::exception& error) {
-    // What is printed where nothing can be written is thrown too.
-    const bool printing = std::ferror(stdout) != 0;
-    code = report(ExitCode::error, printing ? kCannotPrint : fmt::format("unexpected: {}", error.what()));
-  }
-  return static_cast<int>(code);
+  return static_cast<int>(Call(argc, argv).run());
 }

@@ -45,9 +45,8 @@ Manifest::Manifest(const std::string& path) : path_(path) {
   if (path.empty()) return;
   descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (descriptor_ < 0) fail_to_write(name(), "cannot open", errno);
-  const off_t size = ::lseek(descriptor_, 0, SEEK_END);
-  if (size <= 0) return;
-  const std::vector<uint8_t> bytes = read_file(path);
+  if (::lseek(descriptor_, 0, SEEK_END) <= 0 || ::lseek(descriptor_, 0, SEEK_SET) != 0) return;
+  const std::vector<uint8_t> bytes = read_from(descriptor_, name());
   for (const Json& object : parse_lines({reinterpret_cast<const char*>(bytes.data()), bytes.size()}).objects) {
     if (is_result(object)) results_.insert(text_of(object, "output"));
   }
@@ -59,13 +58,21 @@ Manifest::~Manifest() {
 }
 
 void Manifest::add(const Json& object) {
+  add_found(object);
+  sync();
+}
+
+void Manifest::add_found(const Json& object) {
   add_text(object.text() + "\n");
   if (is_result(object)) results_.insert(text_of(object, "output"));
 }
 
 void Manifest::add_text(const std::string& text) {
+  if (descriptor_ >= 0) write_to(descriptor_, name(), bytes_of(text));
+}
+
+void Manifest::sync() {
   if (descriptor_ < 0) return;
-  write_to(descriptor_, name(), bytes_of(text));
   if (::fsync(descriptor_) != 0 && errno != EINVAL) fail_to_write(name(), "cannot write", errno);  // pipes can't
 }
 

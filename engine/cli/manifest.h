@@ -27,6 +27,9 @@ class Manifest {
 
   // Is on disk afterwards. Throws Error, and NoSpace where that is the reason.
   void add(const Json& object);
+  // The same of what the next run would find out again: it is on disk after sync(), once for thousands of files.
+  void add_found(const Json& object);
+  void sync();
   // Whether it tells of a result in that place, done or kept.
   [[nodiscard]] bool tells_of(const std::string& output) const { return results_.contains(output); }
 

@@ -5,8 +5,6 @@
 #include <filesystem>
 
 #include "engine/cli/file_by_file.h"
-#include "engine/cli/json.h"
-#include "engine/cli/output.h"
 #include "engine/cli/settings.h"
 #include "engine/image/file.h"
 #include "graph/error.h"
@@ -34,18 +32,6 @@ void check_inputs(const ManyArguments& arguments, const ManyRun& run) {
   check_input_options(files);
 }
 
-// A program that reads the objects learns of an error from them too.
-ExitCode run_told(const ManyRun& run) {
-  try {
-    return run.run();
-  } catch (const Error& error) {
-    const bool image_on_stdout = run.fit.output == "-" || (run.fit.output.empty() && is_stream(run.fit.input));
-    const Json object{{"event", "error"}, {"input", run.fit.input}, {"error", error.what()}};
-    if (run.fit.json) print_to(image_on_stdout ? stderr : stdout, object.text() + "\n");
-    throw;
-  }
-}
-
 }  // namespace
 
 void add_many_options(Command& command, ManyArguments& a) {
@@ -53,6 +39,9 @@ void add_many_options(Command& command, ManyArguments& a) {
   input.target = &a.files.inputs;
   input.help += "; several, or folders with -r";
   input.required = false;
+  Option& report = command.option("report");
+  report.takes = "FILE|FOLDER";
+  report.help += "; of several files a folder, with a page for each and an index";
   const std::string heading = kManyFilesHeading;
   add_input_options(command, a.files, heading);
   command.add({{.names = "--output-dir",
@@ -105,7 +94,7 @@ ExitCode run_files(const ManyArguments& arguments, const ManyRun& run) {
     if (arguments.format != "png") {
       run.fit.output = fs::path(run.fit.input).replace_extension(rule_of(arguments, run).suffix).string();
     }
-    return run_told(run);
+    return run.run();
   }
   if (run.line.given("output")) {
     fail("-o names one file, and there may be several: name a folder by --output-dir, or leave it out");

@@ -51,7 +51,7 @@ void ManyProgress::show(const ManyState& state) {
   const auto range = left_.until(state.pixels);
   const double share = state.pixels > 0 ? state.pixels_done / static_cast<double>(state.pixels) : 1;
   std::string line =
-      fmt::format("{}/{} files  {}", state.done, state.files, range ? time_left_text(*range, false) : "? left");
+      fmt::format("{}/{} files{}", state.done, state.files, range ? "  " + time_left_text(*range, false) : "");
   if (state.failed > 0) line += fmt::format("  {} failed", state.failed);
   line += fmt::format("  {:.1f} of {:.1f} megapixels", state.pixels_done / kMegapixel,
                       static_cast<double>(state.pixels) / kMegapixel);
@@ -73,13 +73,13 @@ void ManyProgress::file(const ManyState& state, const std::string& text) {
 
 void ManyProgress::error(const std::string& text) {
   clear();
-  print_to(stderr, "hourglass: " + printable(text) + "\n");
+  print_message(stderr, "hourglass: " + printable(text));
 }
 
 void ManyProgress::say(const std::string& text) {
   if (quiet_) return;
   clear();
-  print_to(stderr, printable(text) + "\n");
+  print_message(stderr, printable(text));
 }
 
 void ManyProgress::finish() {

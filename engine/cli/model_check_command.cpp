@@ -79,16 +79,17 @@ void print_text(const std::string& name, const ModelCheck& check) {
                  is_buffer ? ", looks like a buffer" : "");
     }
   }
-  if (!check.frozen.empty()) fmt::print("\nnot trained: {}\n", join(check.frozen, ", "));
+  if (!check.frozen.empty()) print_message(stdout, "\nnot trained: " + join(check.frozen, ", "));
   fmt::print("\n");
-  for (const std::string& note : check.notes) fmt::print("note: {}\n", note);
-  if (!check.size_rule.empty()) fmt::print("size: {}\n", check.size_rule);
+  for (const std::string& note : check.notes) print_message(stdout, "note: " + note);
+  if (!check.size_rule.empty()) print_message(stdout, "size: " + check.size_rule);
   for (const NodeCheck& node : check.nodes) {
     if (node.report.problem.empty()) continue;
-    fmt::print("refused: node '{}' ({}): {}\n", node.report.name, node.report.op, node.report.problem);
+    print_message(stdout,
+                  fmt::format("refused: node '{}' ({}): {}", node.report.name, node.report.op, node.report.problem));
     if (!node.help.empty()) fmt::print("         what would help: {}\n", node.help);
   }
-  for (const std::string& problem : check.problems) fmt::print("refused: {}\n", problem);
+  for (const std::string& problem : check.problems) print_message(stdout, "refused: " + problem);
   fmt::print("{}\n", check.trainable ? "It can be trained here." : "It can't be trained here.");
 }
 

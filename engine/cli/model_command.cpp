@@ -335,14 +335,22 @@ std::string giga(double flops) { return flops > 0 ? fmt::format("{:.3f}", flops 
 
 void print_text(const Info& info) {
   const NetworkCost& cost = info.cost;
-  std::size_t wide = 5;
-  for (const LayerCost& layer : cost.layers) wide = std::max(wide, layer.name.size());
-  fmt::print("{:<{}}  {:<18}  {:<16}  {:>10}  {:>9}  {:>9}\n", "layer", wide, "op", "output", "parameters", "GFLOP",
-             "training");
+  std::size_t wide = 5, op_wide = 2, shape_wide = 6;
   for (const LayerCost& layer : cost.layers) {
-    fmt::print("{:<{}}  {:<18}  {:<16}  {:>10}  {:>9}  {:>9}\n", layer.name, wide, layer.op, layer.shape.to_string(),
-               layer.parameters > 0 ? std::to_string(layer.parameters) : "", giga(layer.forward_flops),
-               giga(layer.training_flops));
+    wide = std::max(wide, layer.name.size());
+    op_wide = std::max(op_wide, layer.op.size());
+    shape_wide = std::max(shape_wide, layer.shape.to_string().size());
+  }
+  const auto row = [&](const std::string& name, const std::string& op, const std::string& shape,
+                       const std::string& parameters, const std::string& forward, const std::string& training) {
+    const std::string text = fmt::format("{:<{}}  {:<{}}  {:<{}}  {:>10}  {:>7}  {:>8}", name, wide, op, op_wide, shape,
+                                         shape_wide, parameters, forward, training);
+    fmt::print("{}\n", text.substr(0, text.find_last_not_of(' ') + 1));
+  };
+  row("layer", "op", "output", "parameters", "GFLOP", "training");
+  for (const LayerCost& layer : cost.layers) {
+    row(layer.name, layer.op, layer.shape.to_string(), layer.parameters > 0 ? std::to_string(layer.parameters) : "",
+        giga(layer.forward_flops), giga(layer.training_flops));
   }
   const Graph& graph = info.network.graph;
   const auto value = [&](ValueId id) { return fmt::format("{} {}", graph.value(id).name, graph.shape(id)); };

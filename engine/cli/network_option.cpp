@@ -27,7 +27,7 @@ ChosenNetwork choose_network(const std::string& model, const std::string& output
   if (!std::filesystem::exists(model)) {
     std::vector<std::string_view> names;
     for (const Builtin& builtin : builtins()) names.push_back(builtin.name);
-    fail("--model {}: neither a file nor a built-in network; those are {}", model, join(names, ", "));
+    fail("{}: neither a file nor a built-in network; those are {}", model, join(names, ", "));
   }
   const OnnxFile file = OnnxFile::read(model);
   if (const std::vector<std::string> names = file.output_names(); names.size() > 1 && output.empty()) {

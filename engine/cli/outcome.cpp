@@ -192,4 +192,11 @@ void tell_result(Progress& progress, const RunRequest& request, const Outcome& o
   if (request.json) print_json(request, outcome, quality);
 }
 
+void tell_nothing(Progress& progress, const RunRequest& request) {
+  const std::string text = "stopped before the first iteration: nothing is written";
+  progress.say(text);
+  const Json object{{"event", "error"}, {"input", request.named_input()}, {"error", text}, {"interrupted", true}};
+  if (request.json) print_to(json_stream(request), object.text() + "\n");
+}
+
 }  // namespace hourglass::cli

@@ -5,6 +5,12 @@
 #include <signal.h>  // SIGPIPE is POSIX
 #include <unistd.h>
 
+#include <sstream>
+
+#include "engine/cli/prose.h"
+#include "engine/cli/terminal.h"
+#include "graph/text.h"
+
 namespace hourglass::cli {
 
 void print_to(std::FILE* stream, std::string_view text) {
@@ -15,9 +21,35 @@ void print_to(std::FILE* stream, std::string_view text) {
   if (before != SIG_ERR) ::signal(SIGPIPE, before);
 }
 
-void warn(std::string_view text) { print_to(stderr, fmt::format("hourglass: warning: {}\n", text)); }
+void print_message(std::FILE* stream, std::string_view text) {
+  std::string lines(text);
+  if (is_terminal(stream)) {
+    std::istringstream given{std::string(text)};
+    lines.clear();
+    for (std::string line; std::getline(given, line);) {
+      const bool is_prose = !line.empty() && line.find("   ") == std::string::npos;
+      if (!lines.empty()) lines += '\n';
+      lines += is_prose ? join(wrapped(line, terminal_columns(stream)), "\n") : line;
+    }
+  }
+  print_to(stream, lines + "\n");
+}
 
-void note(std::string_view text) { print_to(stderr, fmt::format("hourglass: note: {}\n", text)); }
+void print_command(std::FILE* stream, std::string_view before, std::string_view command) {
+  constexpr std::size_t kIndent = 2;
+  std::string text = fmt::format("{}: {}\n", before, command);
+  if (is_terminal(stream) && columns_of(text) > terminal_columns(stream)) {
+    text = fmt::format("{}:\n", before);
+    for (const std::string& line : wrapped_command(command, terminal_columns(stream) - kIndent)) {
+      text += std::string(kIndent, ' ') + line + "\n";
+    }
+  }
+  print_to(stream, text);
+}
+
+void warn(std::string_view text) { print_message(stderr, fmt::format("hourglass: warning: {}", text)); }
+
+void note(std::string_view text) { print_message(stderr, fmt::format("hourglass: note: {}", text)); }
 
 void fill_standard_streams() {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {

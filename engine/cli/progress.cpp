@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <sstream>
 
 #include "engine/cli/json.h"
 #include "engine/cli/output.h"
@@ -136,18 +135,13 @@ void Progress::show_line(const ProgressPoint& point) {
 void Progress::say(const std::string& text) {
   if (options_.quiet) return;
   finish();
-  if (!terminal_) {
-    print_to(stderr, text + "\n");
-    return;
-  }
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    // A table keeps its columns.
-    const bool is_prose = line.find("   ") == std::string::npos;
-    const std::vector<std::string> pieces =
-        is_prose && !line.empty() ? wrapped(line, terminal_columns()) : std::vector<std::string>{line};
-    for (const std::string& piece : pieces) print_to(stderr, piece + "\n");
-  }
+  print_message(stderr, text);
+}
+
+void Progress::say_command(const std::string& before, const std::string& command) {
+  if (options_.quiet) return;
+  finish();
+  print_command(stderr, before, command);
 }
 
 void Progress::finish() {

@@ -47,11 +47,34 @@ std::vector<std::string> words_of(std::string_view text) {
   return words;
 }
 
+// As a shell tells them apart: what is quoted is of one word, and stays as it is.
+std::vector<std::string> shell_words_of(std::string_view command) {
+  std::vector<std::string> words(1);
+  char quote = 0;
+  for (std::size_t i = 0; i < command.size(); ++i) {
+    const char c = command[i];
+    if (quote == 0 && c == ' ') {
+      if (!words.back().empty()) words.emplace_back();
+      continue;
+    }
+    words.back() += c;
+    if (quote == 0 && c == '\\' && i + 1 < command.size()) {
+      words.back() += command[++i];
+    } else if (c == quote) {
+      quote = 0;
+    } else if (quote == 0 && (c == '\'' || c == '"')) {
+      quote = c;
+    }
+  }
+  if (words.back().empty()) words.pop_back();
+  return words;
+}
+
 // Words, an option with what follows it.
 std::vector<std::string> arguments_of(std::string_view command) {
   std::vector<std::string> arguments;
   bool after_option = false;
-  for (const std::string& word : words_of(command)) {
+  for (const std::string& word : shell_words_of(command)) {
     const bool is_option = word.starts_with('-') && word.size() > 1;
     if (after_option && !is_option) {
       arguments.back() += " " + word;

@@ -71,7 +71,7 @@ ExitCode run(const Options& options) {
     text += file.text() + "\n";
     if (text_of(file, "status") != kFailed) continue;
     ++(is_of_folder(file) ? folders : failed);
-    if (!options.json) print_to(stderr, fmt::format("failed: {}\n", text_of(file, "error")));
+    if (!options.json) print_message(stderr, "failed: " + text_of(file, "error"));
   }
   if (!options.output.empty()) write_file_atomically(options.output, bytes_of(text), options.force);
   if (!options.index.empty()) write_index(options.index, files);

@@ -77,7 +77,7 @@ bool leaves_nothing(const RunRequest& request, const Outcome& outcome) {
 ExitCode end_of(Progress& progress, const Outcome& outcome, int signal, const std::string& resume_command) {
   if (!outcome.result.interrupted) return ExitCode::ok;
   progress.say("stopped early, as asked: the result is what had been reached");
-  if (!resume_command.empty()) progress.say("to go on: " + resume_command);
+  if (!resume_command.empty()) progress.say_command("to go on", resume_command);
   return exit_code_of(signal);
 }
 
@@ -188,7 +188,7 @@ ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& 
   const bool replaced = first && session.is_ahead();
   if (!first && !session.begun()) {
     progress.finish();
-    progress.say("stopped before the first iteration: nothing is written");
+    tell_nothing(progress, request);
     return exit_code_of(interrupt.signal());
   }
   if (request.final_only && interrupt.signal() != 0) return exit_code_of(interrupt.signal());

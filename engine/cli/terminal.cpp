@@ -9,15 +9,15 @@
 
 namespace hourglass::cli {
 
-bool is_terminal() {
+bool is_terminal(std::FILE* stream) {
   const char* kind = std::getenv("TERM");
-  return isatty(STDERR_FILENO) != 0 && kind != nullptr && std::string_view(kind) != "dumb";
+  return isatty(fileno(stream)) != 0 && kind != nullptr && std::string_view(kind) != "dumb";
 }
 
-std::size_t terminal_columns() {
+std::size_t terminal_columns(std::FILE* stream) {
   winsize size{};
   constexpr std::size_t kUsual = 80;
-  return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kUsual;
+  return ::ioctl(fileno(stream), TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kUsual;
 }
 
 std::size_t help_columns() {
@@ -27,6 +27,11 @@ std::size_t help_columns() {
   winsize size{};
   if (columns == 0 && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) columns = size.ws_col;
   return columns == 0 ? kUsual : std::clamp(columns, kNarrowest, kWidest);
+}
+
+std::size_t report_columns() {
+  constexpr std::size_t kMost = 80;
+  return std::min(help_columns(), kMost);
 }
 
 std::size_t terminal_rows() {

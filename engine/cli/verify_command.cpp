@@ -1,6 +1,7 @@
 // hourglass verify PHOTO.jpg IMAGE...: could the JPEG have come from this image?
 #include <fmt/format.h>
 
+#include <cmath>
 #include <memory>
 
 #include "engine/cli/commands.h"
@@ -17,10 +18,10 @@ namespace {
 
 constexpr const char* kFooter =
     R"(Puts IMAGE through PHOTO's own pipeline: its colour conversion, chroma sampling and 8x8 DCT, in floating point, and its
-quantization tables. Says yes, and how many of the coefficients come out as they stand in the file, where the file is what a
-JPEG encoder makes of IMAGE. Where not all do, it is still yes if the others lie so near the border between two steps that an
-encoder that works with integers can have rounded them to the other side. (Where all steps are 1 or 2, at quality 98 and more,
-that says little.)
+quantization tables, and compares what comes out with what stands in the file. Yes: the file is what a JPEG encoder can make of
+IMAGE. All coefficients come out as in the file then, or the others miss by so little that an encoder that works with integers
+can have rounded them to the other side. The one that misses most decides. (Where all steps are 1 or 2, at quality 98 and
+more, a yes says little.)
 
 Of two folders (-r), files of the same place are verified: restored/a/b.restored.png belongs to photos/a/b.jpg. One without
 the other counts as failed. Several images may also be named, or listed (--files-from): each goes with PHOTO, or, where that
@@ -31,6 +32,21 @@ Examples:
   hourglass verify photo.jpg photo.restored.png
   hourglass verify photo.jpg photo.restored.png --json
   hourglass verify -r photos restored)";
+
+std::string in_words(const CellCheck& check, const std::string& jpeg, bool agrees) {
+  const std::string verdict =
+      agrees ? "yes: " + jpeg + " can be a JPEG of this image: " : "no: " + jpeg + " is no JPEG of this image: ";
+  if (check.same == check.coefficients) {
+    return verdict + fmt::format("each of the {} coefficients in the file comes out of the image too", check.same);
+  }
+  // All but one are not 100.000 %.
+  const double percent = std::floor(1e5 * check.share()) / 1e3;
+  return verdict + fmt::format(
+                       "{} of the {} coefficients in the file ({:.3f} %) come out of the image too, {} by {} {:.2f}; "
+                       "an encoder's rounding explains up to {:g}",
+                       check.same, check.coefficients, percent, agrees ? "and the others miss" : "but one misses",
+                       agrees ? "at most" : "as much as", check.farthest, kEncoderRounding);
+}
 
 Judgement verify(const std::string& jpeg, const std::string& path) {
   const RestoreInput input = load_input(jpeg);
@@ -48,13 +64,7 @@ Judgement verify(const std::string& jpeg, const std::string& path) {
   if (image.channels < decoded.channels) image = gray_to_rgb(image);
   const CellCheck check = check_cells(image, JpegModel(*input.jpeg));
   const bool agrees = check.farthest <= kEncoderRounding;
-  std::string line = fmt::format("{}: {} of {} coefficients ({:.3f} %) come out as in {}", agrees ? "yes" : "no",
-                                 check.same, check.coefficients, 100 * check.share(), jpeg);
-  if (check.same < check.coefficients) {
-    line += agrees ? ", the others miss by no more than encoders round"
-                   : fmt::format(", the farthest is {:.1f} beyond its step", check.farthest);
-  }
-  return {.line = line,
+  return {.line = in_words(check, jpeg, agrees),
           .values = {{"agrees", agrees},
                      {"coefficients", check.coefficients},
                      {"same", check.same},

@@ -252,15 +252,16 @@ void read_at(int fd, const std::string& path, uint64_t at, std::span<uint8_t> in
   }
 }
 
-// From where the descriptor stands to the end, at most max_bytes.
-std::vector<uint8_t> read_all(int fd, const std::string& name, std::size_t max_bytes) {
+}  // namespace
+
+std::vector<uint8_t> read_from(int descriptor, const std::string& name, std::size_t max_bytes) {
   struct stat status {};
-  if (::fstat(fd, &status) == 0 && S_ISDIR(status.st_mode)) fail("{}: is a folder, not a file", name);
+  if (::fstat(descriptor, &status) == 0 && S_ISDIR(status.st_mode)) fail("{}: is a folder, not a file", name);
   std::vector<uint8_t> bytes;
   std::size_t used = 0;
   for (;;) {
     if (used == bytes.size()) bytes.resize(std::max(used + kReadChunk, used + used / 2));
-    const ssize_t count = ::read(fd, bytes.data() + used, bytes.size() - used);
+    const ssize_t count = ::read(descriptor, bytes.data() + used, bytes.size() - used);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) fail("{}: cannot read: {}", name, reason(errno));
     if (count == 0) break;
@@ -273,8 +274,6 @@ std::vector<uint8_t> read_all(int fd, const std::string& name, std::size_t max_b
   return bytes;
 }
 
-}  // namespace
-
 ReadableFile open_file(const std::string& path) {
   const auto file = std::make_shared<const Descriptor>(open_to_read(path, path));
   struct stat status {};
@@ -282,8 +281,8 @@ ReadableFile open_file(const std::string& path) {
     return {.size = static_cast<uint64_t>(status.st_size),
             .read = [file, path](uint64_t at, std::span<uint8_t> into) { read_at(file->get(), path, at, into); }};
   }
-  const auto bytes =
-      std::make_shared<const std::vector<uint8_t>>(read_all(file->get(), path, std::numeric_limits<std::size_t>::max()));
+  const auto bytes = std::make_shared<const std::vector<uint8_t>>(
+      read_from(file->get(), path, std::numeric_limits<std::size_t>::max()));
   return {.size = bytes->size(), .read = [bytes, path](uint64_t at, std::span<uint8_t> into) {
             if (at + into.size() > bytes->size()) fail("{}: has no {} bytes at {}", path, into.size(), at);
             std::copy_n(bytes->begin() + static_cast<std::ptrdiff_t>(at), into.size(), into.begin());
@@ -293,7 +292,7 @@ ReadableFile open_file(const std::string& path) {
 std::vector<uint8_t> read_file(const std::string& path, std::size_t max_bytes) {
   const std::string name = path == "-" ? "standard input" : path;
   const Descriptor file(open_to_read(path, name));
-  return read_all(file.get(), name, max_bytes);
+  return read_from(file.get(), name, max_bytes);
 }
 
 void write_to(int descriptor, const std::string& name, std::span<const uint8_t> bytes) {

@@ -35,6 +35,9 @@ std::string output_name(const std::string& path);
 // Throws Error when the file is missing, a folder, empty, unreadable or larger than max_bytes.
 std::vector<uint8_t> read_file(const std::string& path, std::size_t max_bytes = kMaxFileBytes);
 
+// The same of what is open already, from where it stands.
+std::vector<uint8_t> read_from(int descriptor, const std::string& name, std::size_t max_bytes = kMaxFileBytes);
+
 // A file that is read here and there, as long as there is a copy of read(). Bytes that are not there, or can't be read,
 // throw Error. A pipe is read as a whole at once.
 struct ReadableFile {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cctype>
 #include <numeric>
 
@@ -149,7 +150,8 @@ void add_comparison(Page& page, const ReportPage& report) {
       "<span class=\"tag right\">{}</span>\n</div>\n",
       before, after);
   page.verbatim(
-      "<p class=\"note\">Drag the divider; <kbd>b</kbd> blinks between the two, <kbd>+</kbd>, <kbd>-</kbd> and "
+      "<p class=\"note\">Drag the divider, or move it by the arrow keys; <kbd>b</kbd> blinks between the two, "
+      "<kbd>+</kbd>, <kbd>-</kbd> and "
       "<kbd>0</kbd> zoom, as Ctrl with the wheel or two fingers do; drag an enlarged picture to move it.");
   page.raw(" {}</p>\n</section>\n", escape_html(report.comparison_note));
 }
@@ -174,11 +176,13 @@ void add_plots(Page& page, const std::vector<PlotInReport>& plots) {
   if (plots.empty()) return;
   page.verbatim("<section>\n<h2>The run</h2>\n");
   for (const PlotInReport& plot : plots) {
-    page.verbatim("<figure class=\"plain\"><picture><source media=\"(prefers-color-scheme: dark)\" srcset=\"");
+    page.verbatim(
+        "<figure class=\"plain\"><div class=\"sideways\"><picture><source media=\"(prefers-color-scheme: dark)\" "
+        "srcset=\"");
     page.verbatim(data_uri(plot.figure, kDark));
     page.raw("\"><img alt=\"{}\" src=\"", escape_html(plot.alternative));
     page.verbatim(data_uri(plot.figure, kLight));
-    page.verbatim("\"></picture></figure>\n");
+    page.verbatim("\"></picture></div><p class=\"hint\">Move it sideways to see the rest.</p></figure>\n");
   }
   page.verbatim("</section>\n");
 }
@@ -224,12 +228,26 @@ void add_timings(Page& page, const ReportPage& report) {
   page.verbatim("</table></div>\n</details>\n");
 }
 
+// Broken between options, not within their names: a browser would behind their dashes.
+std::string html_of_command(const std::string& command) {
+  std::string html;
+  std::size_t at = 0;
+  for (std::size_t name = 0; (name = command.find(" --", at)) != std::string::npos;) {
+    ++name;
+    html += escape_html(command.substr(at, name - at));
+    at = std::min(command.find_first_of(" \n", name), command.size());
+    html += "<span class=\"option\">" + escape_html(command.substr(name, at - name)) + "</span>";
+  }
+  html += escape_html(command.substr(at));
+  return html;
+}
+
 void add_command(Page& page, const ReportPage& report) {
   if (report.command.empty()) return;
   page.raw(
       "<section>\n<h2>Once more</h2>\n<p class=\"note\">{}</p>\n"
       "<pre id=\"command\">{}</pre>\n<button type=\"button\" id=\"copy\">Copy</button>\n</section>\n",
-      escape_html(report.command_note), escape_html(report.command));
+      escape_html(report.command_note), html_of_command(report.command));
 }
 
 }  // namespace

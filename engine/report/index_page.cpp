@@ -36,9 +36,11 @@ void add_picture(Page& page, const IndexEntry& entry, const std::optional<Thumbn
   page.verbatim("</td>");
 }
 
-// `value` is what the column is sorted by; nothing where nobody knows.
+// `value` is what the column is sorted by; nothing where nobody knows. Small ones have two digits more.
 void add_number(Page& page, const std::optional<double>& value, int digits) {
+  constexpr double kSmall = 0.1;
   if (value) {
+    if (*value < kSmall) digits += 2;
     page.raw("<td class=\"number\" data-value=\"{0}\">{0:.{1}f}</td>", *value, digits);
   } else {
     page.verbatim("<td class=\"number\"></td>");
@@ -91,7 +93,8 @@ std::string to_html(const IndexPage& index) {
   page.verbatim(
       ". A picture leads to the file's report. Before and after show the place where most changed, pixel by pixel; the "
       "change is the root mean square in grey levels (0 to 255).</p>\n</header>\n"
-      "<div class=\"scroll\"><table class=\"index\">\n<thead><tr>");
+      "<p class=\"hint\">Move it sideways to see the rest.</p>\n<div class=\"scroll\"><table "
+      "class=\"index\">\n<thead><tr>");
   for (const Column& column : kColumns) {
     if (column.sortable) {
       page.raw("<th scope=\"col\"{}><button type=\"button\">{}</button></th>",

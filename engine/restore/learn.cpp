@@ -17,7 +17,7 @@ namespace hourglass {
 namespace {
 
 // Of the work that is told as done when the mosaics are filtered, and when the iterations are done.
-constexpr double kMosaicsShare = 0.4, kLessonShare = 0.9;
+constexpr double kMosaicsShare = 0.3, kLessonShare = 0.9;
 // And when the network has been applied; then its picture is filtered.
 constexpr double kAppliedShare = 0.97;
 
@@ -47,6 +47,16 @@ std::optional<LessonExample> make_example(const Image& filtered, const JpegModel
 }
 
 }  // namespace
+
+std::size_t learn_memory(int64_t pixels, int channels, int64_t iterations) {
+  constexpr int64_t kTile = 512 * 512;
+  const bool gray = channels == 1;
+  const int64_t lesson = 66'000'000 + mosaics_for(iterations) * 360'000;
+  const int64_t applied = 40'000'000 + std::min(pixels, kTile) * (gray ? 560 : 640);
+  // Transposed copies.
+  const int64_t turned = pixels <= kMostForSymmetries ? pixels * (gray ? 16 : 48) : 0;
+  return static_cast<std::size_t>(std::max(lesson, applied) + turned + pixels * (gray ? 40 : 118));
+}
 
 Learned learn_picture(const Image& filtered, const JpegModel& model, const NetworkFactory& make, const OpTable& table,
                       const LearnOptions& options, const Advance& advance) {

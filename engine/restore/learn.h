@@ -2,7 +2,6 @@
 // (lesson.h), what the filter leaves to be done.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -49,16 +48,7 @@ inline constexpr int64_t kMostForSymmetries = 3'000'000;
 // that comes with it, and applies that, in f32, with a margin of a tenth. The lesson holds its mosaics (lesson.h), the
 // network the values of a tile (learned_map.h): in colour 216 MiB for 0.26 megapixels, 294 for 0.84. In bf16 a tile
 // takes half of that.
-constexpr std::size_t learn_memory(int64_t pixels, int channels, int64_t iterations) {
-  constexpr int64_t kTile = 512 * 512, kIterationsPerMosaic = 8, kMostMosaics = 192;
-  const bool gray = channels == 1;
-  const int64_t mosaics = std::min(iterations / kIterationsPerMosaic, kMostMosaics);
-  const int64_t lesson = 66'000'000 + mosaics * 360'000;
-  const int64_t applied = 40'000'000 + std::min(pixels, kTile) * (gray ? 560 : 640);
-  // Transposed copies.
-  const int64_t turned = pixels <= kMostForSymmetries ? pixels * (gray ? 16 : 48) : 0;
-  return static_cast<std::size_t>(std::max(lesson, applied) + turned + pixels * (gray ? 40 : 118));
-}
+std::size_t learn_memory(int64_t pixels, int channels, int64_t iterations);
 
 // filtered: filter_jpeg()'s result. make: maps as learned_map.h wants them, of one plane or three; the values of their
 // weights are where the lesson starts. What one of one plane does not make, chroma, stays as filtered. Pictures that

@@ -41,6 +41,11 @@ std::vector<PictureGroup> groups_of(const JpegModel& model, const Image& filtere
 
 }  // namespace
 
+int64_t mosaics_for(int64_t iterations) {
+  constexpr int64_t kIterationsPerMosaic = 16, kMostMosaics = 192;
+  return std::clamp<int64_t>(iterations / kIterationsPerMosaic, 1, kMostMosaics);
+}
+
 Problem make_lesson_problem(const NetworkFactory& make, const OpTable& table, int64_t side) {
   Problem problem{.graph = make(side, side), .input = {}, .image = {}, .loss = {}};
   const MapValues values = map_values(problem.graph, side, side);
@@ -152,9 +157,7 @@ Lesson::Lesson(const JpegModel& model, const Image& filtered, NetworkFactory mak
   if (options.threads > 0) omp_set_num_threads(options.threads);  // of drawing and filtering; Fit sees to its own
   const Problem problem = make_lesson_problem(make_, table_, options.mosaic.side);
   const int64_t channels = problem.graph.shape(problem.image)[1];
-  constexpr int64_t kIterationsPerMosaic = 8, kMostMosaics = 192;
-  const int64_t usual = std::clamp<int64_t>(options.iterations / kIterationsPerMosaic, 1, kMostMosaics);
-  const int64_t count = options.mosaics > 0 ? options.mosaics : usual;
+  const int64_t count = options.mosaics > 0 ? options.mosaics : mosaics_for(options.iterations);
   // Planes that the file has not are zero in image and target.
   const auto planes = std::min<int64_t>(channels, static_cast<int64_t>(model.file().components.size()));
   scale_ *= std::sqrt(static_cast<double>(channels) / static_cast<double>(planes));

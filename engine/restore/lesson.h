@@ -42,12 +42,16 @@ struct LessonOptions {
   double smaller_share = 1, estimate_share = 0.3, leaves_share = 0;
   std::vector<double> factors{1.25, 1.5, 2, 2.5, 3};  // how many times smaller the copies are
   int64_t leaves = 64;                                // how many dead leaves pictures
-  int64_t mosaics = 0;      // how many are drawn and filtered; 0: one for eight iterations, up to 192
-  bool symmetries = false;  // MapOptions::symmetries
-  int threads = 0;          // 0: all that are available
+  int64_t mosaics = 0;                                // how many are drawn and filtered; 0: mosaics_for()
+  bool symmetries = false;                            // MapOptions::symmetries
+  int threads = 0;                                    // 0: all that are available
   Precision precision = Precision::f32;
   std::size_t memory_limit = 0;  // FitOptions::memory_limit
 };
+
+// Of so many iterations: one for sixteen, at most 192. One for eight takes a fifth longer in all and gains no more
+// (bench/README.md, "Lessons").
+int64_t mosaics_for(int64_t iterations);
 
 // Problem (fit.h) of a network that learns J(t) -> t from mosaics of side x side: the mean square of what its image and
 // the target differ by, in units of the table's noise (learned_map.h). Throws Error when the network is no map.

@@ -38,8 +38,6 @@ int svg_paths(const std::string& path) {
   return count;
 }
 
-}  // namespace
-
 // Two rounds on one and two threads, without trying bindings.
 const Names kShort{"threads", "--rounds", "2", "--round-seconds", "0", "--bind", "none", "-q"};
 
@@ -66,6 +64,8 @@ void collect_members(const nlohmann::json& json, std::set<std::string>& names) {
     }
   }
 }
+
+}  // namespace
 
 TEST_CASE("bench threads: strong scaling as JSON and CSV") {
   const TemporaryFolder folder;
@@ -241,7 +241,8 @@ TEST_CASE("bench threads: one number of threads tells nothing of more") {
 TEST_CASE("bench: no line of a report is wider than a terminal") {
   for (const Names& arguments :
        {with(kShort, {"--threads", "1,2,3"}), with(kShort, {"--mode", "weak", "--threads", "1,2"}),
-        with(kShort, {"--mode", "throughput", "--threads", "2"}), Names{"threads", "--mode", "memory", "--memory-limit", "64M", "-q"}}) {
+        with(kShort, {"--mode", "throughput", "--threads", "2"}),
+        Names{"threads", "--mode", "memory", "--memory-limit", "64M", "-q"}}) {
     const Run result = bench(arguments);
     CAPTURE(result.err);
     REQUIRE(result.exit_code == 0);

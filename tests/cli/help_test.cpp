@@ -127,6 +127,11 @@ TEST_CASE("prose: paragraphs and entries are told apart by how they are written"
   CHECK(wrapped("größer größer", 6) == Lines{"größer", "größer"});
   CHECK(wrapped_command("hourglass restore a.jpg -o b.png", 24) == Lines{"hourglass restore \\", "    a.jpg -o b.png"});
   CHECK(wrapped_command("hourglass restore a.jpg -o b.png", 30) == Lines{"hourglass restore a.jpg \\", "    -o b.png"});
+  // What is quoted is not torn.
+  CHECK(wrapped_command("hourglass restore 'an old photo.jpg' -o b.png", 24) ==
+        Lines{"hourglass restore \\", "    'an old photo.jpg' \\", "    -o b.png"});
+  CHECK(wrapped_command(R"(restore 'it'\''s one.jpg' now, or later)", 28) ==
+        Lines{R"(restore 'it'\''s one.jpg' \)", "    now, or later"});
 }
 
 TEST_CASE("spelling: letters put in, left out, replaced and swapped") {

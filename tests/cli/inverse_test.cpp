@@ -84,7 +84,7 @@ TEST_CASE_FIXTURE(Fixture, "degrade refuses what makes no sense") {
   const auto fails = [&](const std::vector<std::string>& how, int code, const std::string& text) {
     std::vector<std::string> arguments{"degrade", original, "-o", output};
     arguments.insert(arguments.end(), how.begin(), how.end());
-    CAPTURE(how.front());
+    CAPTURE(text);
     check_fails(run(arguments), code, text);
     CHECK(folder.names() == std::vector<std::string>{"photo.png"});
   };
@@ -93,7 +93,9 @@ TEST_CASE_FIXTURE(Fixture, "degrade refuses what makes no sense") {
   fails({"--drop", "1"}, 2, "--drop");
   fails({"--drop", "nan"}, 2, "--drop");
   fails({"--downscale", "3"}, 2, "--downscale");
-  fails({"--noise", "5", "--drop", "0.5"}, 2, "Exactly 1");
+  fails({"--noise", "5", "--drop", "0.5"}, 2, "only one may be given of --quality, --ratio, --noise, ");
+  fails({}, 2, "one must be given of --quality, --ratio, --noise, ");
+  fails({"--noise"}, 2, "--noise: its value is missing, as in '--noise X'");
   fails({"--noise", "5", "--progressive"}, 2, "--progressive");
   fails({"--noise", "5", "--mask", folder / "m.png"}, 2, "--mask");
   fails({"--drop", "0.5", "--mask", output}, 1, "is both");

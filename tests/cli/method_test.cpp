@@ -304,8 +304,8 @@ TEST_CASE_FIXTURE(Fixture,
   CHECK(read_image(output).image.pixels == learned.pixels);
   const std::string html = text_of(report);
   for (const char* part : {"restored by the filter and a network that has learned from the photograph itself",
-                           "The lesson", "The photograph made smaller.", "By the network after it.",
-                           "the network&#39;s part", "means of 20 iterations", "grey levels"}) {
+                           "The lesson", "The photograph made smaller.", "By the network after it.", "mixed from",
+                           " % network, ", "Mixed from what?", "means of 20 iterations", "grey levels"}) {
     CHECK_CONTAINS(html, part);
   }
   REQUIRE(restore({"--lessons", "80", "--seed", "5", "--force"}).exit_code == 0);
@@ -443,6 +443,11 @@ TEST_CASE_FIXTURE(Fixture, "a trial of learning rates is a stage of its own, whi
   CAPTURE(ended.err);
   CHECK(ended.exit_code == 130);
   CHECK_CONTAINS(ended.err, "stopped before the first iteration: nothing is written");
+  const nlohmann::json told = nlohmann::json::parse(last_line(ended.out));
+  CHECK(told.at("event") == "error");
+  CHECK(told.at("interrupted") == true);
+  CHECK(told.at("input") == large);
+  CHECK_CONTAINS(told.at("error").get<std::string>(), "stopped before the first iteration");
   CHECK(folder.names() == Names{"in.jpg", "large.png", "original.png"});
 
   // A rate is said to be found where there was a trial.
@@ -517,9 +522,9 @@ TEST_CASE_FIXTURE(Fixture, "the filter has a report") {
   CAPTURE(result.err);
   REQUIRE(result.exit_code == 0);
   const std::string html = text_of(report);
-  for (const char* part :
-       {"A colour JPEG of 64x48 pixels, restored by the filter.", "class=\"after\"", "PSNR to the original", "Difference.",
-        "nothing that it says is contradicted", "<th scope=\"row\">method</th><td>filter</td>", "--method filter"}) {
+  for (const char* part : {"A colour JPEG of 64x48 pixels, restored by the filter.", "class=\"after\"",
+                           "PSNR to the original", "Difference.", "nothing that it says is contradicted",
+                           "<th scope=\"row\">method</th><td>filter</td>", "--method</span> filter"}) {
     CHECK_CONTAINS(html, part);
   }
   for (const char* of_a_fit : {"The run", "On the way", "iteration", "<th scope=\"row\">model</th>"}) {

@@ -247,8 +247,10 @@ TEST_CASE("verify: photographs with what was restored of them, beside them or in
   }
   const Run text = run({"verify", "-r", photos, results});
   CHECK(lines_of(text.out).size() == 2);
-  CHECK_CONTAINS(text.out, results + "/below/b.restored.png: yes: 640 of 640 coefficients (100.000 %) come out as in " +
-                               photos + "/below/b.jpg\n");
+  CHECK_CONTAINS(text.out,
+                 results + "/below/b.restored.png: yes: " + photos +
+                     "/below/b.jpg can be a JPEG of this image: each of the 640 coefficients in the file comes "
+                     "out of the image too\n");
   // One that another photograph is put in the place of.
   write_png(results + "/a.restored.png", make_picture(24, 16, 3, 8), {}, true);
   const Run other = run({"verify", "-r", photos, results});

@@ -15,6 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from browser import Page
+
 # Stands before everything else in the copy of the page that is tested.
 WATCH = """<script>
 window.problems = [];
@@ -211,6 +213,52 @@ def fits_a_telephone(chromium, folder):
     return True
 
 
+def works_by_keys(chromium, folder):
+    """Whether Tab leads to all that can be used, which shows when it has the keyboard, and keys use it."""
+    moved = {}
+    with Page(chromium, folder / "report.html") as page:
+        frame = "const e = document.activeElement, c = e.closest('.compare') || e;"
+        for _ in range(40):
+            page.press("Tab")
+            name = page.value("document.activeElement.id || document.activeElement.className || "
+                              "document.activeElement.dataset.zoom || document.activeElement.tagName")
+            if name == "BODY":
+                break
+            moved[name] = page.value(f"(() => {{ {frame} const s = getComputedStyle(c);"
+                                     "return s.outlineStyle === 'solid' && parseFloat(s.outlineWidth) >= 2; })()")
+            share = page.value("document.getElementById('share').value")
+            if name in ("share", "view"):
+                page.press("ArrowLeft", 10)
+                moved[name + " moves the divider"] = page.value("document.getElementById('share').value") \
+                    == str(int(share) - 10)
+            if name == "view":
+                width = "document.querySelector('.stage').clientWidth"
+                place = "document.querySelector('.view').scrollLeft"
+                fit = page.value(width)
+                page.press("+", 5)
+                moved["+ enlarges"] = page.value(width) > 2 * fit
+                before = page.value(place)
+                page.press("ArrowRight", 3)
+                page.value("new Promise((done) => setTimeout(done, 300))")
+                moved["an enlarged picture is moved"] = page.value(place) > before
+                page.press("-", 5)
+                moved["- makes it smaller"] = page.value(width) == fit
+            if name == "8":
+                page.press("Enter")
+                moved["a button is pressed"] = page.value("document.activeElement.getAttribute('aria-pressed')") == "true"
+                page.press("0")
+        page.ask("Emulation.setDeviceMetricsOverride", width=400, height=800, deviceScaleFactor=1, mobile=False)
+        moved["a narrow plot says that there is more of it"] = page.value(
+            "(() => { const plot = document.querySelector('.sideways');"
+            "return plot.scrollWidth > plot.clientWidth && "
+            "getComputedStyle(document.querySelector('.hint')).display !== 'none'; })()")
+    wanted = {"share", "against", "blink", "fit", "1", "2", "4", "8", "view", "copy", "SUMMARY", "A"}
+    wrong = sorted(name for name, holds in moved.items() if not holds) + sorted(wanted - set(moved))
+    if wrong:
+        print(f"by keys: wrong: {', '.join(wrong)}")
+    return not wrong
+
+
 def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
@@ -218,7 +266,8 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         text = make_report(sys.argv[1], sys.argv[2], folder)
-        failed = not use_page(chromium, text, USE, folder, check) or not fits_a_telephone(chromium, folder)
+        failed = not use_page(chromium, text, USE, folder, check) or not fits_a_telephone(chromium, folder) \
+            or not works_by_keys(chromium, folder)
     print("failed" if failed else "the report works in light and dark")
     sys.exit(failed)
 

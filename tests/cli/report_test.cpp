@@ -47,9 +47,9 @@ TEST_CASE("a finished run's report holds its parts, and no longer refreshes itse
   CHECK_CONTAINS(html, "ConvGradWeights");
   CHECK_CONTAINS(html, "<th scope=\"row\">iterations</th><td>12</td>");
   CHECK_CONTAINS(html, "hourglass restore &#39;");
-  CHECK_CONTAINS(html, "--iterations 12");
+  CHECK_CONTAINS(html, "<span class=\"option\">--iterations</span> 12");
   CHECK_CONTAINS(html, "cd " + std::filesystem::current_path().string() + " &amp;&amp;\n");
-  CHECK_CONTAINS(html, " --force");
+  CHECK_CONTAINS(html, ">--force</span>");
   CHECK(html.find("data-written=") == std::string::npos);
   // The result is in it, byte by byte as far as pixels go.
   CHECK(read_image(folder / "out.png").image.width == 32);

@@ -149,7 +149,8 @@ TEST_CASE_FIXTURE(Fixture, "restore refuses outputs that are called what they ar
 
 TEST_CASE_FIXTURE(Fixture, "restore refuses networks that don't suit") {
   const std::string net = folder / "net.onnx";
-  fails({input, "--model", "huge"}, 1, {"--model huge", "small, medium, standard, unet"});
+  fails({input, "--model", "huge"}, 1,
+        {"huge: neither a file nor a built-in network", "small, medium, standard, unet"});
   save(net, "no network");
   fails({input, "--model", net}, 1, {"net.onnx: is not an ONNX model"});
   std::string half = small_model().bytes();

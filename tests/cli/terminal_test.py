@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Runs a fit in terminals of several widths: a progress line never fills its row, ends with a whole field, has a bar
-where there is room, and messages break between words.
+where there is room, and messages break between words, those of errors too; a command that goes on can be pasted.
 
 usage: terminal_test.py HOURGLASS
 """
@@ -8,6 +8,8 @@ import fcntl
 import os
 import pty
 import re
+import shlex
+import signal
 import struct
 import subprocess
 import sys
@@ -23,12 +25,12 @@ FIELDS = re.compile(r"^(\d+/\d+|\w+ \d+ %|done|.* left|[\d.]+ dB to the JPEG, [\
                     r"|[\d.]+ times as far from it as the original|loss [\d.e+-]+|[\d.]+ (it/s|s/it))$")
 
 
-def in_terminal(command, columns):
-    """What the command writes to a terminal that is so wide."""
+def in_terminal(command, columns, folder=None, code=0, end_at=None):
+    """What the command writes to a terminal that is so wide. end_at: the text at which it gets Ctrl-C's signal."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     environment = {**os.environ, "TERM": "xterm"}
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, cwd=folder)
     os.close(theirs)
     written = b""
     while True:
@@ -39,8 +41,11 @@ def in_terminal(command, columns):
         if not piece:
             break
         written += piece
+        if end_at and end_at in written:
+            process.send_signal(signal.SIGINT)
+            end_at = None
     os.close(ours)
-    if process.wait():
+    if process.wait() != code:
         sys.exit(f"exit code {process.returncode}:\n{written.decode(errors='replace')}")
     return written.decode().replace("\r\n", "\n")
 
@@ -70,10 +75,33 @@ def check(text, columns, folder):
     return wrong
 
 
+def check_messages(program, columns, folder):
+    """The same of an error, of an answer, and of a command that is told."""
+    wrong = []
+    error = in_terminal([program, "verify", "a.png", "a.jpg"], columns, folder, code=1)
+    answer = in_terminal([program, "verify", "a.jpg", "a.png"], columns, folder)
+    if " ".join(error.split()) != "hourglass: a.png: not a JPEG, so it states no coefficients to verify":
+        wrong.append(f"the error is {error!r}")
+    if "yes: a.jpg can be a JPEG of this image: " not in " ".join(answer.split()):
+        wrong.append(f"the answer is {answer!r}")
+    name = "a photograph whose name is long.png"
+    stopped = in_terminal([program, "restore", "a.jpg", "-o", name, "--method", "fit", "--iterations", "100000", "--stop",
+                           "none", "--threads", "1"], columns, folder, code=130, end_at=b"dB to the JPEG")
+    for text in error, answer, stopped[stopped.index("stopped early"):]:
+        wrong += [f"longer than the row: {line!r}" for line in text.split("\n") if len(line) > columns and name not in line]
+    command = stopped[stopped.index("to go on:") + len("to go on:"):].replace("\\\n", " ")
+    if "\n" in command.strip() or shlex.split(command) != ["hourglass", "restore", "a.jpg", "-o", name, "--resume",
+                                                          name + ".ckpt"]:
+        wrong.append(f"the command to go on is {command!r}")
+    (folder / name).unlink()
+    (folder / (name + ".ckpt")).unlink()
+    return wrong
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    program, failed = sys.argv[1], False
+    program, failed = os.path.abspath(sys.argv[1]), False
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_png(folder / "a.png", 48, 40, channels=3)
@@ -82,7 +110,7 @@ def main():
         for columns in (40, 60, 80, 120):
             text = in_terminal([program, "restore", folder / "a.jpg", "-o", folder / f"{columns}.png", "--iterations", "12",
                                 "--reference", folder / "a.png", "--threads", "1"], columns)
-            for line in check(text, columns, folder):
+            for line in check(text, columns, folder) + check_messages(program, columns, folder):
                 failed = True
                 print(f"{columns} columns: {line}")
     print("failed" if failed else "progress and messages fit their terminals")

@@ -7,19 +7,17 @@ usage: failing_writes.py PROGRAM SHIM --count N --seed N
 SHIM is the library of shim.cpp. Each run ends well or with one message that names the reason; it leaves no file half
 done under its final name, and no temporary one."""
 
-import argparse
 import errno
 import os
-import random
 import resource
 import signal
 import subprocess
 import sys
-import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import disturbance
 import scenarios
-from power_cuts import SHARES, Undisturbed, names_in, on_from
+from disturbance import names_in, on_from
 
 # What fails: the errno, and how.
 KINDS = [
@@ -73,7 +71,18 @@ def check_end(scenario, run, reasons):
     return [] if any(reason in told for reason in reasons) else [f"its message does not say why: {told}"]
 
 
-def one_failure(scenario, program, shim, expected, calls, inputs, folder, random_numbers):
+def count_calls(scenario, paths, expected, inputs, folder):
+    """How many calls of an undisturbed run can fail."""
+    program, shim = paths
+    counted, count = folder + "-counted", folder + "-count"
+    scenario.begin(counted, inputs)
+    run(scenario.command(program, counted), counted, shim, {"HG_SHIM_COUNT": count})
+    expected.calls = os.path.getsize(count)
+
+
+def one_failure(scenario, paths, expected, inputs, folder, random_numbers):
+    """The complaints, what failed, and whether the run ended with an error."""
+    program, shim = paths
     scenario.begin(folder, inputs)
     name, settings = KINDS[random_numbers.randrange(len(KINDS))]
     command = scenario.command(program, folder)
@@ -82,7 +91,7 @@ def one_failure(scenario, program, shim, expected, calls, inputs, folder, random
         disturbed = run(command, folder, shim, size=size)
         reasons, where = [os.strerror(errno.EFBIG)], f"of {size} bytes"
     else:
-        at = random_numbers.randrange(1, calls + 1)
+        at = random_numbers.randrange(1, expected.calls + 1)
         disturbed = run(command, folder, shim, {**settings, "HG_SHIM_AT": at})
         reasons, where = [os.strerror(settings["HG_SHIM_ERROR"])], f"at call {at}"
     complaints = check_end(scenario, disturbed, reasons)
@@ -103,44 +112,9 @@ def one_failure(scenario, program, shim, expected, calls, inputs, folder, random
                        if scenario.content(folder, file) != expected.files[file]]
         if names_in(folder) != expected.names:
             complaints.append(f"it leaves {names_in(folder)}, not {expected.names}")
-    return f"{name} {where}", complaints, disturbed.returncode
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("program")
-    parser.add_argument("shim")
-    parser.add_argument("--count", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
-    program, shim = os.path.abspath(arguments.program), os.path.abspath(arguments.shim)
-    random_numbers = random.Random(arguments.seed)
-    known = {scenario.name: scenario for scenario in scenarios.scenarios()}
-    turns = [name for name, share in SHARES.items() for _ in range(share)]
-    failures, refused, undisturbed = [], 0, {}
-    with tempfile.TemporaryDirectory() as folder:
-        inputs = os.path.join(folder, "inputs")
-        scenarios.make_inputs(program, inputs)
-        for i in range(arguments.count):
-            scenario = known[turns[i % len(turns)]]
-            if scenario.name not in undisturbed:
-                home = os.path.join(folder, scenario.name)
-                expected = Undisturbed(scenario, program, inputs, home)
-                count = os.path.join(folder, "count")
-                scenario.begin(home + "-counted", inputs)
-                run(scenario.command(program, home + "-counted"), home + "-counted", shim, {"HG_SHIM_COUNT": count})
-                undisturbed[scenario.name] = expected, os.path.getsize(count)
-                os.remove(count)
-            expected, calls = undisturbed[scenario.name]
-            what, complaints, code = one_failure(scenario, program, shim, expected, calls, inputs,
-                                                 os.path.join(folder, str(i)), random_numbers)
-            refused += code != 0
-            for complaint in complaints:
-                failures.append(f"failure {i + 1}, {scenario.name}, {what}: {complaint}")
-                print(failures[-1], flush=True)
-    print(f"{arguments.count} runs, {refused} of them ended with an error, {len(failures)} complaints")
-    return 1 if failures else 0
+    return complaints, f", {name} {where}", (disturbed.returncode != 0,)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(disturbance.main(__doc__.splitlines()[0], "failure", one_failure, ("of them ended with an error",), ("shim",),
+                              count_calls))

@@ -142,6 +142,14 @@
       setShare(Number(slider.value) / 100);
       remember();
     });
+    // As on the slider, where there is nothing to scroll.
+    view.addEventListener('keydown', (event) => {
+      const steps = {ArrowLeft: -0.01, ArrowRight: 0.01}[event.key];
+      if (!steps || event.ctrlKey || event.metaKey || event.altKey || view.classList.contains('enlarged')) return;
+      setShare(state.share + steps);
+      event.preventDefault();
+      remember();
+    });
     document.getElementById('blink').addEventListener('click', () => { blink(); remember(); });
     const keys = {
       'b': blink,
