@@ -245,6 +245,11 @@ KernelPlan plan_gather(PlanContext& ctx) {
                       .strides = {ctx.in(0).shape.strides(), ctx.in(1).shape.strides()}};
   nest.strides[0][static_cast<std::size_t>(normalize_axis(ctx.node.attrs.integer("axis"), ctx.in(0).shape.rank()))] = 0;
   nest.collapse();
+  constexpr int64_t kShortRow = 16;
+  if (const std::size_t last = nest.extents.size() - 1; last > 0 && nest.extents[last] < kShortRow) {
+    std::swap(nest.extents[last - 1], nest.extents[last]);
+    for (Dims& strides : nest.strides) std::swap(strides[last - 1], strides[last]);
+  }
   KernelPlan plan = plain_plan(ctx, lines);
   kernels::with_moved_element(plan.dst[0], [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
