@@ -51,6 +51,43 @@ TEST_CASE("a manifest may lie in the folder of the results, which is made") {
               "no/run.jsonl: cannot open: No such file");
 }
 
+TEST_CASE("what a run is refused for leaves no folder and no manifest behind") {
+  const TemporaryFolder folder;
+  const std::string photos = folder / "photos", results = folder / "results", log = results + "/log";
+  fill(photos);
+  const auto refused = [&](Names more, const std::string& text) {
+    Names arguments{photos, "-r", "--output-dir", results, "--manifest", log};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    check_fails(filter(arguments), 1, text);
+    CHECK(!fs::exists(results));
+  };
+  refused({"--report", photos + "/b.jpg"}, "b.jpg: is a file");
+  refused({"--report", folder / "pages", "--jobs", "2", "--threads", "4096", "--bind", "cores"}, "CPUs of their own");
+  CHECK(!fs::exists(folder / "pages"));
+}
+
+TEST_CASE("what fails again in the same words is told once in a manifest") {
+  const TemporaryFolder folder;
+  const std::string photos = folder / "photos", log = folder / "log";
+  fill(photos);
+  REQUIRE(filter({photos, "-r"}).exit_code == 0);
+  const auto lines = [&] { return objects_of(text_of(log)); };
+  for (int i = 0; i < 3; ++i) {
+    // Made with other settings, all of them.
+    const Run result = filter({photos, "-r", "--strength", "0.5", "--manifest", log, "--json"});
+    CHECK(result.exit_code == 3);
+    CHECK(objects_of(result.out).size() == 3);
+    CHECK(lines().size() == 3);
+  }
+  CHECK(lines()[0]["status"] == "failed");
+  // The same of results that are kept, which count more.
+  for (int i = 0; i < 2; ++i) {
+    CHECK(filter({photos, "-r", "--manifest", log}).exit_code == 0);
+    CHECK(lines().size() == 6);
+  }
+  CHECK(lines()[5]["status"] == "kept");
+}
+
 TEST_CASE("several files have a folder of reports and an index, which is made anew from what is there") {
   const TemporaryFolder folder;
   const std::string photos = folder / "photos", reports = folder / "reports";
