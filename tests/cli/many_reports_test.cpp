@@ -9,6 +9,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "engine/cli/json.h"
+#include "engine/cli/manifest.h"
 #include "engine/cli/report_index.h"
 #include "tests/cli/photos.h"
 #include "tests/cli/run.h"
@@ -56,9 +58,9 @@ TEST_CASE("what a run is refused for leaves no folder and no manifest behind") {
   const std::string photos = folder / "photos", results = folder / "results", log = results + "/log";
   fill(photos);
   const auto refused = [&](Names more, const std::string& text) {
-    Names arguments{photos, "-r", "--output-dir", results, "--manifest", log};
+    Names arguments{"restore", photos, "-r", "--fast", "--output-dir", results, "--manifest", log};
     arguments.insert(arguments.end(), more.begin(), more.end());
-    check_fails(filter(arguments), 1, text);
+    check_fails(run(arguments), 1, text);
     CHECK(!fs::exists(results));
   };
   refused({"--report", photos + "/b.jpg"}, "b.jpg: is a file");
@@ -86,6 +88,23 @@ TEST_CASE("what fails again in the same words is told once in a manifest") {
     CHECK(lines().size() == 6);
   }
   CHECK(lines()[5]["status"] == "kept");
+}
+
+TEST_CASE("a manifest knows what its last lines say of a folder that can't be read") {
+  const TemporaryFolder folder;
+  const auto failure = [](const char* why) {
+    return cli::Json{{"status", cli::kFailed}, {"input", "photos/below"}, {"error", why}};
+  };
+  {
+    cli::Manifest manifest(folder / "log");
+    CHECK(!manifest.tells(failure("closed")));
+    manifest.add_found(failure("closed"));
+  }
+  cli::Manifest manifest(folder / "log");
+  CHECK(manifest.tells(failure("closed")));
+  CHECK(!manifest.tells(failure("gone")));
+  manifest.add(cli::Json{{"status", cli::kDone}, {"input", "photos/below/a.jpg"}, {"output", "a.png"}});
+  CHECK(!manifest.tells(failure("closed")));  // it could be read meanwhile
 }
 
 TEST_CASE("several files have a folder of reports and an index, which is made anew from what is there") {
@@ -160,7 +179,7 @@ TEST_CASE("the manifests of all shards are put together, and so is the index of 
   const Run again = run({"report", folder / "log2", folder / "log1", "--json"});
   CHECK(again.exit_code == 0);
   CHECK(nlohmann::json::parse(again.out) ==
-        nlohmann::json{{"files", 4}, {"done", 4}, {"failed", 0}, {"unreadable_folders", 0}});
+        nlohmann::json{{"event", "result"}, {"files", 4}, {"done", 4}, {"failed", 0}, {"unreadable_folders", 0}});
   std::ofstream(folder / "log2", std::ios::app) << R"({"status":"do)";
   CHECK(run({"report", folder / "log2"}).err.find("1 line left out") != std::string::npos);
 }
