@@ -25,17 +25,21 @@ std::vector<bool> reach_from(const Graph& graph, const std::vector<ValueId>& par
   return reached;
 }
 
-// Which nodes the loss depends on.
-std::vector<bool> nodes_behind(const Graph& graph, ValueId loss) {
-  std::vector<bool> needed_value(graph.values.size(), false);
-  std::vector<bool> needed(graph.nodes.size(), false);
-  needed_value[at(loss)] = true;
+// What the loss depends on.
+struct Behind {
+  std::vector<bool> nodes, values;
+};
+
+Behind behind(const Graph& graph, ValueId loss) {
+  Behind needed{std::vector<bool>(graph.nodes.size(), false), std::vector<bool>(graph.values.size(), false)};
+  needed.values[at(loss)] = true;
   for (std::size_t n = graph.nodes.size(); n-- > 0;) {
     const Node& node = graph.nodes[n];
-    needed[n] = std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) { return needed_value[at(id)]; });
-    if (!needed[n]) continue;
+    needed.nodes[n] =
+        std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) { return needed.values[at(id)]; });
+    if (!needed.nodes[n]) continue;
     for (const ValueId id : node.inputs) {
-      if (id.valid()) needed_value[at(id)] = true;
+      if (id.valid()) needed.values[at(id)] = true;
     }
   }
   return needed;
@@ -50,13 +54,13 @@ Differentiated differentiate(const Graph& graph, const OpTable& table, ValueId l
          graph.shape(loss));
   }
   const std::vector<bool> reached = reach_from(graph, parameters);
-  const std::vector<bool> needed = nodes_behind(graph, loss);
+  const Behind needed = behind(graph, loss);
 
   std::vector<Refusal> found;
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
     const Node& node = graph.nodes[n];
-    const bool on_path =
-        needed[n] && std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) { return reached[at(id)]; });
+    const bool on_path = needed.nodes[n] && std::any_of(node.outputs.begin(), node.outputs.end(),
+                                                        [&](ValueId id) { return reached[at(id)]; });
     if (on_path && node.op->vjp == nullptr) {
       const std::string_view reason = node.op->no_gradient.empty() ? "has no gradient rule" : node.op->no_gradient;
       found.push_back({node.name, std::string(node.op->name), std::string(reason)});
@@ -93,8 +97,15 @@ Differentiated differentiate(const Graph& graph, const OpTable& table, ValueId l
 
   std::vector<std::string> ends;  // the nodes at which gradients end, since theirs is zero everywhere
   for (std::size_t n = graph.nodes.size(); n-- > 0;) {
-    if (!needed[n]) continue;
+    if (!needed.nodes[n]) continue;
     const Node& node = graph.nodes[n];
+    // Whole numbers and truth values that are made of floating ones.
+    const bool cuts = std::any_of(node.inputs.begin(), node.inputs.end(),
+                                  [&](ValueId id) { return id.valid() && reached[at(id)]; }) &&
+                      std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) {
+                        return needed.values[at(id)] && !is_floating(graph.type(id).dtype);
+                      });
+    if (cuts) ends.push_back(fmt::format("'{}' ({})", node.name, node.op->name));
     std::vector<ValueId> output_grads;
     bool any = false;
     for (const ValueId id : node.outputs) {
@@ -119,7 +130,7 @@ Differentiated differentiate(const Graph& graph, const OpTable& table, ValueId l
       terms[at(node.inputs[i])].push_back(ctx.grads()[i]);
       passes_on = true;
     }
-    if (!passes_on) ends.push_back(fmt::format("'{}' ({})", node.name, node.op->name));
+    if (!passes_on && !cuts) ends.push_back(fmt::format("'{}' ({})", node.name, node.op->name));
   }
   if (!found.empty() && refusals == nullptr) {
     std::vector<std::string> texts;
@@ -128,9 +139,9 @@ Differentiated differentiate(const Graph& graph, const OpTable& table, ValueId l
   }
   const bool none_arrives =
       std::all_of(parameters.begin(), parameters.end(), [&](ValueId id) { return terms[at(id)].empty(); });
-  if (none_arrives && found.empty() && !ends.empty()) {
-    fail("the network can't be trained: no gradient reaches its parameters, since it is zero everywhere in {}",
-         join(ends, ", "));
+  if (none_arrives && !parameters.empty() && found.empty()) {
+    fail("the network can't be trained: no gradient reaches its parameters, since {}",
+         ends.empty() ? "the loss does not depend on them" : "it is zero everywhere in " + join(ends, ", "));
   }
 
   if (refusals != nullptr) refusals->insert(refusals->end(), found.begin(), found.end());

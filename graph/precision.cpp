@@ -11,6 +11,11 @@ namespace {
 
 std::size_t at(ValueId id) { return static_cast<std::size_t>(id.index); }
 
+// Long sums of products, which bf16 is for.
+bool sums_products(const Node& node) {
+  return node.op->name == "MatMul" || node.op->name.find("Conv") != std::string_view::npos;
+}
+
 class Lowering {
  public:
   Lowering(Graph& graph, const OpTable& table) : graph_(graph), builder_(graph, table) {
@@ -63,17 +68,51 @@ class Lowering {
     // The tail: what has one input, between the last convolution and the image (Sigmoid, Clip, Slice), and sums, with
     // which a network corrects what it is given. There are few channels left, and bf16 would round the image itself to
     // steps of up to a grey level.
-    std::vector<ValueId> tail{image};
-    std::vector<bool> seen(count, false);
-    while (!tail.empty()) {
-      const int32_t n = graph_.value(tail.back()).producer;
-      tail.pop_back();
-      if (n < 0 || seen[static_cast<std::size_t>(n)]) continue;
-      seen[static_cast<std::size_t>(n)] = true;
-      const Node& node = graph_.nodes[static_cast<std::size_t>(n)];
-      if (node.inputs.size() != 1 && node.op->name != "Add" && node.op->name != "Sub") continue;
-      lowered_[static_cast<std::size_t>(n)] = false;
-      tail.insert(tail.end(), node.inputs.begin(), node.inputs.end());
+    keep_behind({image}, [](const Node& node) {
+      return node.inputs.size() == 1 || node.op->name == "Add" || node.op->name == "Sub";
+    });
+    mark_around_whole(needed);
+  }
+
+  // What is cut to whole numbers or compared, back to the last sums of products: what bf16 rounds up, a Cast no longer
+  // cuts off. And what is computed with whole numbers, of which bf16 holds those up to 256.
+  void mark_around_whole(const std::vector<bool>& needed) {
+    std::vector<bool> levels(graph_.values.size(), false);
+    std::vector<ValueId> cut;
+    for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
+      const Node& node = graph_.nodes[n];
+      const auto any = [](const std::vector<ValueId>& ids, const auto& holds) {
+        return std::any_of(ids.begin(), ids.end(), [&](ValueId id) { return id.valid() && holds(id); });
+      };
+      const auto floats = [&](ValueId id) { return is_floating(graph_.type(id).dtype); };
+      if (any(node.outputs, [&](ValueId id) { return needed[at(id)] && !floats(id); })) {
+        lowered_[n] = false;
+        cut.insert(cut.end(), node.inputs.begin(), node.inputs.end());
+      }
+      const bool reads_levels = any(node.inputs, [&](ValueId id) { return levels[at(id)]; });
+      if (reads_levels && !sums_products(node)) lowered_[n] = false;
+      const bool made_of_whole = node.inputs.size() == 1 && !floats(node.inputs[0]);
+      const bool moves_levels = reads_levels && node.op->linear && !sums_products(node);
+      for (const ValueId id : node.outputs) levels[at(id)] = floats(id) && (made_of_whole || moves_levels);
+    }
+    keep_behind(std::move(cut), [](const Node& node) { return !sums_products(node); });
+  }
+
+  // Keeps in f32 what computes these values, as far back as nodes are `kept`.
+  template <typename Kept>
+  void keep_behind(std::vector<ValueId> values, const Kept& kept) {
+    std::vector<bool> seen(graph_.nodes.size(), false);
+    while (!values.empty()) {
+      const ValueId id = values.back();
+      values.pop_back();
+      const int32_t producer = id.valid() ? graph_.value(id).producer : -1;
+      const auto n = static_cast<std::size_t>(producer);
+      if (producer < 0 || seen[n]) continue;
+      seen[n] = true;
+      const Node& node = graph_.nodes[n];
+      if (!kept(node)) continue;
+      lowered_[n] = false;
+      values.insert(values.end(), node.inputs.begin(), node.inputs.end());
     }
   }
 

@@ -5,7 +5,8 @@
 //   bf16: the activations, from the input to the network's last convolution, and copies of what they are computed with
 //   f32:  the input and the image, the parameters (Adam's master weights) and their gradients, what an op keeps in f32
 //         for itself (OpDef::bf16_inputs: biases, BatchNormalization's scale, bias and statistics), the energy, ops
-//         without bf16 arithmetic, and CumSum with the differences that are made of it
+//         without bf16 arithmetic, CumSum with the differences that are made of it, and what leads from the sums of
+//         products before it into whole numbers and truth values, and out of them
 // Where the two meet there is a Cast; one value is cast once, whoever reads it.
 #pragma once
 

@@ -133,18 +133,38 @@ void infer_prelu(InferContext& ctx) {
   }
 }
 
-template <class F>
-void reference(ReferenceContext& ctx) {
+// dst = fn(a, b), broadcast.
+template <typename Function>
+void reference_by(ReferenceContext& ctx, const Function& fn) {
   HostTensor& dst = ctx.outputs[0];
   const HostTensor &a = *ctx.inputs[0], &b = *ctx.inputs[1];
-  const bool whole = !is_floating(dst.dtype);
   const StridedLoop<3> nest{.extents = dst.shape.dims(),
                             .strides = {kernels::broadcast_strides(a.shape, dst.shape),
                                         kernels::broadcast_strides(b.shape, dst.shape), dst.shape.strides()}};
   nest.for_each([&](const auto& at) {
-    const double y = F::value(a.values[static_cast<std::size_t>(at[0])], b.values[static_cast<std::size_t>(at[1])]);
-    if (whole && !std::isfinite(y)) fail("division of integers by zero");
-    dst.values[static_cast<std::size_t>(at[2])] = whole ? kernels::in_whole_type(y, dst.dtype) : y;  // divided as in C
+    dst.values[static_cast<std::size_t>(at[2])] =
+        fn(a.values[static_cast<std::size_t>(at[0])], b.values[static_cast<std::size_t>(at[1])]);
+  });
+}
+
+template <class F>
+void reference(ReferenceContext& ctx) {
+  reference_by(ctx, [](double a, double b) { return F::value(a, b); });
+}
+
+// A quotient of whole numbers is cut off, as in C.
+template <class F>
+void reference_of_any(ReferenceContext& ctx) {
+  const DType dtype = ctx.outputs[0].dtype;
+  if (is_floating(dtype)) return reference<F>(ctx);
+  reference_by(ctx, [dtype](double a, double b) {
+    const double y = F::value(a, b);
+    if (!std::isfinite(y)) {
+      if constexpr (std::is_same_v<F, Div>) fail("division of integers by zero");
+      fail("of {} and {} it makes no whole number", a, b);
+    }
+    if (dtype == DType::i64) return kernels::in_whole_type(y, dtype);
+    return kernels::in_whole_type(F::value(static_cast<int64_t>(a), static_cast<int64_t>(b)), dtype);
   });
 }
 
@@ -256,7 +276,7 @@ OpDef public_op(std::string_view name, void (*vjp)(VjpContext&)) {
           .vjp = vjp,
           .plan = plan<F>,
           .row = rows<F>,
-          .reference = reference<F>,
+          .reference = reference_of_any<F>,
           .bf16_inputs = 0b11};
 }
 

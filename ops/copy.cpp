@@ -8,6 +8,7 @@
 #include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
 #include "ops/loops/parallel.h"
+#include "ops/loops/stored_element.h"
 #include "ops/loops/whole_numbers.h"
 
 #include <algorithm>
@@ -274,29 +275,12 @@ HG_CLONES void write_truth_row(const double* from, uint8_t* to, int64_t count) {
   for (int64_t i = 0; i < count; ++i) to[i] = from[i] != 0;
 }
 
-// fn(a null pointer to the type in which elements of `dtype` lie in memory).
-template <typename Function>
-void with_stored(DType dtype, const Function& fn) {
-  switch (dtype) {
-    case DType::f32: return fn(static_cast<float*>(nullptr));
-    case DType::bf16: return fn(static_cast<kernels::BFloat16*>(nullptr));
-    case DType::i32:
-    case DType::i64: return fn(static_cast<int32_t*>(nullptr));
-    case DType::i8: return fn(static_cast<int8_t*>(nullptr));
-    case DType::u8:
-    case DType::boolean: return fn(static_cast<uint8_t*>(nullptr));
-    case DType::f64:
-    case DType::f16: break;
-  }
-  fail("no kernel computes with {} elements", dtype);
-}
-
 using ReadRow = void (*)(const void* from, int64_t first, double* to, int64_t count);
 using WriteRow = void (*)(const double* from, void* to, int64_t first, int64_t count);
 
 ReadRow reader_of(DType dtype) {
   ReadRow read = nullptr;
-  with_stored(dtype, [&](auto* element) {
+  kernels::with_stored(dtype, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     read = [](const void* from, int64_t first, double* to, int64_t count) {
       read_row(static_cast<const T*>(from) + first, to, count);
@@ -322,7 +306,7 @@ WriteRow writer_of(DType dtype, bool from_whole) {
       write_truth_row(from, static_cast<uint8_t*>(to) + first, count);
     };
   }
-  with_stored(dtype, [&](auto* element) {
+  kernels::with_stored(dtype, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     write = [](const double* from, void* to, int64_t first, int64_t count) {
       write_row(from, static_cast<T*>(to) + first, count);

@@ -179,19 +179,21 @@ void reference_kept(ReferenceContext& ctx) {
 
 // --- kernels ---
 
+// The place that an index names, or the nearest inside.
+int64_t inside(int64_t index, int64_t extent) {
+  return std::clamp<int64_t>(index < 0 ? index + extent : index, 0, extent - 1);
+}
+
 // body(offset in src, offset in the indices) for each index, in parallel over lines, which share no element, and in
 // order along each.
 template <typename Body>
 void for_places(const Lines& lines, const void* indices, const Body& body) {
   const auto* index_of = static_cast<const int32_t*>(indices);
-  const int64_t last = lines.extent - 1;
   lines.nest.for_rows([&](const auto& offset, int64_t count) {
     for (int64_t i = 0; i < lines.count; ++i) {
       for (int64_t j = 0; j < count; ++j) {
         const int64_t at = offset[1] + i * lines.stride + j * lines.nest.step(1);
-        int64_t index = index_of[at];
-        if (index < 0) index += lines.extent;
-        index = std::clamp<int64_t>(index, 0, last);
+        const int64_t index = inside(index_of[at], lines.extent);
         body(offset[0] + index * lines.src_stride + j * lines.nest.step(0), at);
       }
     }
@@ -235,15 +237,32 @@ KernelPlan plan_plain(PlanContext& ctx, const Lines& lines, const Make& make) {
   return plan;
 }
 
+// In parallel over all indices: where slices along the first axis are chosen, there is one line for each of a slice's
+// elements, and these are few.
 KernelPlan plan_gather(PlanContext& ctx) {
   const Lines lines = lines_of(ctx.node.attrs, ctx.in(0).shape, ctx.in(1).shape);
+  StridedLoop<2> nest{.extents = ctx.in(1).shape.dims(),
+                      .strides = {ctx.in(0).shape.strides(), ctx.in(1).shape.strides()}};
+  nest.strides[0][static_cast<std::size_t>(normalize_axis(ctx.node.attrs.integer("axis"), ctx.in(0).shape.rank()))] = 0;
+  nest.collapse();
+  constexpr int64_t kShortRow = 16;
+  if (const std::size_t last = nest.extents.size() - 1; last > 0 && nest.extents[last] < kShortRow) {
+    std::swap(nest.extents[last - 1], nest.extents[last]);
+    for (Dims& strides : nest.strides) std::swap(strides[last - 1], strides[last]);
+  }
   KernelPlan plan = plain_plan(ctx, lines);
   kernels::with_moved_element(plan.dst[0], [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
-    plan.kernel = loop_kernel([lines](const Addresses& at) {
+    plan.kernel = loop_kernel([nest, extent = lines.extent, stride = lines.src_stride](const Addresses& at) {
       const auto* src = static_cast<const T*>(at.src[0]);
+      const auto* index_of = static_cast<const int32_t*>(at.src[1]);
       auto* dst = static_cast<T*>(at.dst[0]);
-      for_places(lines, at.src[1], [=](int64_t place, int64_t i) { dst[i] = src[place]; });
+      nest.for_rows([&](const auto& offset, int64_t count) {
+        for (int64_t j = 0; j < count; ++j) {
+          const int64_t i = offset[1] + j * nest.step(1);
+          dst[i] = src[offset[0] + j * nest.step(0) + inside(index_of[i], extent) * stride];
+        }
+      });
     });
   });
   return plan;

@@ -8,6 +8,7 @@
 #include "ops/loops/broadcast.h"
 #include "ops/loops/clones.h"
 #include "ops/loops/element_walk.h"
+#include "ops/loops/stored_element.h"
 #include "ops/loops/strided_loop.h"
 
 #include <cmath>
@@ -133,21 +134,6 @@ Operands<K> operands_of(const PlanContext& ctx) {
   return result;
 }
 
-// fn(a null pointer to the type in which elements of `dtype` lie in memory).
-template <typename Function>
-void with_stored(DType dtype, const Function& fn) {
-  switch (dtype) {
-    case DType::f32: return fn(static_cast<const float*>(nullptr));
-    case DType::i32:
-    case DType::i64: return fn(static_cast<const int32_t*>(nullptr));
-    case DType::i8: return fn(static_cast<const int8_t*>(nullptr));
-    case DType::u8:
-    case DType::boolean: return fn(static_cast<const uint8_t*>(nullptr));
-    default: break;
-  }
-  fail("no kernel compares {} elements", dtype);
-}
-
 // --- comparisons, and truth values of two ---
 
 void infer_compare(InferContext& ctx) {
@@ -187,8 +173,8 @@ template <class F>
 KernelPlan plan_compare(PlanContext& ctx) {
   Operands<2> operands = operands_of<2>(ctx);
   KernelPlan plan{.src = operands.src, .dst = {operands.dst}, .implementation = "loop", .kernel = nullptr};
-  with_stored(ctx.in(0).dtype, [&](auto* element) {
-    using T = std::remove_cvref_t<decltype(*element)>;
+  const auto plan_as = [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([nest = operands.nest](const Addresses& at) {
       nest.for_rows([&](const auto& offset, int64_t count) {
         compare_row<F>(static_cast<const T*>(at.src[0]) + offset[0], nest.step(0),
@@ -196,7 +182,12 @@ KernelPlan plan_compare(PlanContext& ctx) {
                        static_cast<uint8_t*>(at.dst[0]) + offset[2], count);
       });
     });
-  });
+  };
+  if (ctx.in(0).dtype == DType::f32) {
+    plan_as(static_cast<float*>(nullptr));
+  } else {
+    kernels::with_stored_whole(ctx.in(0).dtype, plan_as);
+  }
   return plan;
 }
 

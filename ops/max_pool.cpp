@@ -316,7 +316,7 @@ KernelPlan plan_indices(PlanContext& ctx) {
   kernels::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([=](const Addresses& at) {
-      const auto& [h, w] = window;
+      const kernels::WindowAxis &h = window.h, &w = window.w;
       const auto* src = static_cast<const T*>(at.src[0]);
       auto* dst = static_cast<int32_t*>(at.dst[0]);
       kernels::parallel_for(planes * h.dst, [&](int64_t row) {

@@ -57,7 +57,7 @@ void vjp(VjpContext& ctx) {
 }
 
 int64_t whole_remainder(int64_t a, int64_t b, bool as_c) {
-  const int64_t rest = b == 0 ? 0 : a % b;
+  const int64_t rest = kernels::whole_rest(a, b);
   return !as_c && rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
 }
 

@@ -14,6 +14,8 @@
 #include "ops/loops/element_walk.h"
 #include "ops/loops/parallel.h"
 #include "ops/loops/strided_loop.h"
+#include "ops/loops/whole_bounds.h"
+#include "ops/loops/whole_numbers.h"
 #include "ops/memory/view.h"
 
 #include <algorithm>
@@ -88,6 +90,18 @@ struct Prod {
   static double finish(double x, double) { return x; }
 };
 
+// Of i64, which stop at the bounds of 32 bits in the end: no product on the way may be infinite, which times 0 is no
+// number.
+struct BoundedProd : Prod {
+  static double combine(double a, double b) { return std::clamp(a * b, -0x1p62, 0x1p62); }
+};
+// Of i32 and below, modulo the range of i32.
+struct ModuloProd : Prod {
+  static double combine(double a, double b) {
+    return static_cast<int32_t>(static_cast<int64_t>(a) * static_cast<int64_t>(b));
+  }
+};
+
 template <class T>
 double number(const T* x) {
   return static_cast<double>(kernels::load(x));
@@ -142,7 +156,8 @@ constexpr Rows kRows = {
 
 template <class K>
 constexpr Rows whole_rows() {
-  if constexpr (std::is_same_v<K, Sum> || std::is_same_v<K, Max> || std::is_same_v<K, Min> || std::is_same_v<K, Prod>) {
+  if constexpr (std::is_same_v<K, Sum> || std::is_same_v<K, Max> || std::is_same_v<K, Min> ||
+                std::is_base_of_v<Prod, K>) {
     return kRows<K, int32_t>;
   } else {
     return {};
@@ -160,6 +175,23 @@ constexpr Reduction kReduction = {
     .bf16 = kRows<K, kernels::BFloat16>,
     .whole = whole_rows<K>(),
 };
+
+// A result of i32 and below counts modulo their range, as in elementwise arithmetic.
+template <class K>
+Reduction reduction_of(DType dtype) {
+  Reduction reduction = kReduction<K>;
+  const bool narrow = !is_floating(dtype) && dtype != DType::i64;
+  if constexpr (std::is_same_v<K, Prod>) {
+    if (narrow) reduction = kReduction<ModuloProd>;
+    if (dtype == DType::i64) reduction = kReduction<BoundedProd>;
+  }
+  if (dtype == DType::i32 && reduction.whole.reduce_row != nullptr) {
+    reduction.finish = [](double value, double) {
+      return std::isfinite(value) ? kernels::in_whole_type(value, DType::i32) : value;
+    };
+  }
+  return reduction;
+}
 
 // What the axes of a node are: from its attributes, all behind the second, or those that SumTo's shape lacks.
 enum class Axes : uint8_t { given, spatial, sum_to };
@@ -226,13 +258,13 @@ void reference_of(ReferenceContext& ctx, const Reduction& reduction, Axes axes) 
   const double count = static_cast<double>(src.shape.elements()) / static_cast<double>(kept.elements());
   for (double& y : dst.values) {
     y = reduction.finish(y, count);
-    if (!is_floating(dst.dtype)) y = std::trunc(y);
+    if (!is_floating(dst.dtype) && std::isfinite(y)) y = kernels::in_whole_type(y, dst.dtype);
   }
 }
 
 template <class K, Axes kAxes>
 void reference(ReferenceContext& ctx) {
-  reference_of(ctx, kReduction<K>, kAxes);
+  reference_of(ctx, reduction_of<K>(ctx.outputs[0].dtype), kAxes);
 }
 
 // --- gradients ---
@@ -429,6 +461,7 @@ KernelPlan plan_of(PlanContext& ctx, const Reduction& reduction, Axes axes) {
   } else if (reduction.whole.reduce_row == nullptr) {
     fail("no kernel reduces whole numbers so: insert a Cast to float");
   }
+  kernels::require_32_bits(ctx);
   const Mask mask = mask_of(axes, ctx.node.attrs, in.shape);
   const double count = static_cast<double>(in.shape.elements()) / static_cast<double>(ctx.out().shape.elements());
   const bool everything = ctx.out().shape.elements() == 1;
@@ -447,7 +480,7 @@ KernelPlan plan_of(PlanContext& ctx, const Reduction& reduction, Axes axes) {
 
 template <class K, Axes kAxes>
 KernelPlan plan(PlanContext& ctx) {
-  return plan_of(ctx, kReduction<K>, kAxes);
+  return plan_of(ctx, reduction_of<K>(ctx.in(0).dtype), kAxes);
 }
 
 template <class K>

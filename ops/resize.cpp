@@ -230,13 +230,13 @@ std::pair<MemoryDesc, MemoryDesc> layouts_for(const PlanContext& ctx) {
 
 KernelPlan plan_forward_with(const PlanContext& ctx, std::optional<double> epsilon) {
   kernels::require_float(ctx.in(0));
-  const auto [src, dst] = layouts_for(ctx);
+  const auto layouts = layouts_for(ctx);
   const Shape& shape = ctx.in(0).shape;
   const auto plan = [&](std::optional<double> with) {
-    return plan_map(src, dst, ctx.out(), taps_of_axis(ctx.node.attrs, shape, kH),
+    return plan_map(layouts.first, layouts.second, ctx.out(), taps_of_axis(ctx.node.attrs, shape, kH),
                     taps_of_axis(ctx.node.attrs, shape, kW), with);
   };
-  if (!epsilon || kernels::view_of(dst).is_channels_last()) return plan(epsilon);
+  if (!epsilon || kernels::view_of(layouts.second).is_channels_last()) return plan(epsilon);
   return kernels::before_statistics(ctx.out(), *epsilon, plan({}));
 }
 

@@ -364,7 +364,8 @@ void normalize_gather(NormalizeContext& ctx) {
   if (ctx.inputs.size() > 1 && is_computed(ctx.graph, ctx.inputs[1])) ctx.op = "GatherNDComputed";
 }
 
-// The places count through all of src's first Q dimensions as if these were one.
+// The places count through all of src's first Q dimensions as if these were one. In each of them the nearest inside is
+// taken for one that is outside.
 std::vector<ValueId> lower_gather_computed(LowerContext& ctx) {
   const ValueId src = ctx.node.inputs[0], given = ctx.node.inputs[1];
   const Shape shape = ctx.shape(src), listed = ctx.shape(given);
@@ -379,8 +380,11 @@ std::vector<ValueId> lower_gather_computed(LowerContext& ctx) {
     tensor.dtype = dtype;
     return ctx.b.constant(std::move(tensor), ctx.node.name + "/constant");
   };
+  Dims last = counted.dims();
+  for (int64_t& extent : last) --extent;
   const ValueId is_negative = ctx.add("Less", {given, whole({0})});
-  const ValueId indices = ctx.add("Where", {is_negative, ctx.add("Add", {given, whole(counted.dims())}), given});
+  const ValueId from_front = ctx.add("Where", {is_negative, ctx.add("Add", {given, whole(counted.dims())}), given});
+  const ValueId indices = ctx.add("Max", {ctx.add("Min", {from_front, whole(last)}), whole({0})});
   const ValueId places = ctx.add("ReduceSum", {ctx.add("Mul", {indices, whole(counted.strides())})},
                                  {{"axes", Dims{-1}}, {"keepdims", int64_t{0}}});
   Dims slices{counted.elements()};

@@ -142,6 +142,7 @@ Report make_measurement(const Options& options, const DecodedImage& decoded) {
   const Dims& shape = made.shape;
   Report report{.text = fmt::format("{}, by {}", Shape(shape), options.degradation),
                 .json = {{"degradation", options.degradation}, {"shape", shape}}};
+  if (!options.degradation_output.empty()) report.json["degradation_output"] = options.degradation_output;
   if (options.output.ends_with(".npy")) {
     write_file_atomically(options.output, encode_npy(made), options.force);
     return report;

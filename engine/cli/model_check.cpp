@@ -92,7 +92,7 @@ ValueId add_loss(Graph& graph, const std::vector<ValueId>& made) {
 void add_steps(Graph graph, ValueId input, const CheckOptions& options, ModelCheck& check) {
   std::vector<ValueId> made = graph.outputs;
   std::erase_if(made, [&](ValueId id) { return graph.type(id).dtype != DType::f32; });
-  if (made.empty()) fail("its output is {}, expected float", graph.type(graph.outputs.at(0)).dtype);
+  if (made.empty()) return;
   const ValueId loss = add_loss(graph, made), image = made[0];
   std::map<std::string, NodeCheck*> by_name;
   std::set<std::string> names;
@@ -179,7 +179,7 @@ std::string size_rule_of(const NetworkFactory& make, const FixedSides& fixed) {
 constexpr int64_t kLeastSide = 8;
 
 // Of a network that does not suit the usual size: the largest square image that it suits, if there is one among those
-// that its constants and its smallest canvas suggest.
+// that its constants and its smallest canvas suggest. Small ones are tried first, up to one that is too large.
 std::optional<ImageSize> limited_size(const OnnxFile& file, const NetworkFactory& make) {
   std::vector<int64_t> sides = file.likely_sides();
   try {
@@ -187,19 +187,21 @@ std::optional<ImageSize> limited_size(const OnnxFile& file, const NetworkFactory
   } catch (const Error&) {
     // Then its constants alone may tell.
   }
-  std::sort(sides.begin(), sides.end(), std::greater<>());
+  std::sort(sides.begin(), sides.end());
+  std::optional<ImageSize> largest;
   for (const int64_t side : sides) {
+    bool suits = false;
     try {
       const Graph graph = make(side, side);
       const Shape& shape = graph.shape(graph.outputs.at(0));
-      if (graph.outputs.size() == 1 && shape.rank() == 4 && shape[2] == side && shape[3] == side) {
-        return ImageSize{.width = side, .height = side};
-      }
+      suits = graph.outputs.size() == 1 && shape.rank() == 4 && shape[2] == side && shape[3] == side;
     } catch (const Error&) {
-      continue;
+      suits = false;
     }
+    if (suits) largest = {.width = side, .height = side};
+    if (!suits && largest) break;
   }
-  return {};
+  return largest;
 }
 
 // `reason`: why the usual size does not.
@@ -280,7 +282,16 @@ bool is_refused(const ModelCheck& check) {
 void add_steps_anyhow(const Examination& examination, const CheckOptions& options, ModelCheck& check) {
   if (!examination.graph || examination.graph->inputs.empty() || examination.graph->outputs.empty()) return;
   try {
-    add_steps(*examination.graph, examination.graph->inputs[0], options, check);
+    Graph graph = *examination.graph;
+    if (graph.parameters().empty()) {
+      // A degradation has none: a factor to train stands for them.
+      GraphBuilder builder(graph, op_table());
+      const ValueId factor = builder.parameter("factor", {DType::f32, Shape{1}}, {});
+      for (ValueId& id : graph.outputs) {
+        if (graph.type(id).dtype == DType::f32) id = builder.add("Mul", {id, factor});
+      }
+    }
+    add_steps(std::move(graph), examination.graph->inputs[0], options, check);
   } catch (const Error&) {
     // What is left alone may be no network.
   }
@@ -312,8 +323,9 @@ ModelCheck check_model(const OnnxFile& file, const CheckOptions& options) {
   } catch (const Error& error) {
     refusal = error.what();
   }
-  // Where no size is asked for, one that it suits will do.
-  const bool any_size = options.height == 0 && fixed.height == 0 && fixed.width == 0;
+  // Where no size is asked for, one that it suits will do, if it is for their size that canvases are refused.
+  const bool any_size = options.height == 0 && fixed.height == 0 && fixed.width == 0 &&
+                        refusal.find("no canvas suits this network") != std::string::npos;
   std::optional<ImageSize> limit;
   if (!network && any_size && (limit = limited_size(file, make))) {
     try {

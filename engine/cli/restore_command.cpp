@@ -94,12 +94,14 @@ ExitCode run_operator(const Arguments& arguments, ParsedCommand& line, const Fit
     throw error.within("--degradation " + arguments.degradation);
   }
   if (input.image.pixels.empty()) input.image = task->baseline();
+  Json details{{"method", kFit}, {"degradation", arguments.degradation}};
+  if (!arguments.degradation_output.empty()) details["degradation_output"] = arguments.degradation_output;
   return run_task(fit, call,
                   {.task = *task,
                    .input = input,
                    .suffix = kSuffix,
                    .verb = "restored",
-                   .details = {{"method", kFit}, {"degradation", arguments.degradation}},
+                   .details = std::move(details),
                    .kind = is_npy(bytes) ? "measurement" : "",
                    .inputs = {{"--degradation", arguments.degradation}}});
 }

@@ -20,9 +20,11 @@ bool is_unknown(const Problem& problem, const RestoreOptions& options) {
   return options.find_rate && !is_fitted(problem) && options.iterations >= kWorthTrial;
 }
 
-// dB by which an average may lie under the image that it is to end at. A network that begins with a huge loss leaves
-// images in its average that outweigh all later ones for hundreds of iterations: then it begins anew.
+// What a network makes at its beginning may be so far from an image that it outweighs all later ones in the average for
+// hundreds of iterations: where the average lies so many dB under the image that it is to end at, it begins anew. Later
+// on, an image that is that much nearer follows the noise of what is restored.
 constexpr double kAverageLag = 3;
+constexpr int64_t kBeginning = 500;
 
 std::unique_ptr<StoppingRule> rule_of(const Task& task, StoppingOptions options) {
   options.discrepancy = task.discrepancy();
@@ -88,7 +90,7 @@ RestoreStep FitRun::step(std::vector<TimedPart>* parts) {
   step.loss = parts != nullptr ? fit_.step_timed(*parts) : fit_.step();
   step.psnr_degraded = task_.psnr_degraded(fit_.image());
   step.psnr_degraded_average = task_.psnr_degraded(fit_.average().data());
-  if (finds_rate_ && step.psnr_degraded_average < step.psnr_degraded - kAverageLag) {
+  if (iteration_ <= kBeginning && step.psnr_degraded_average < step.psnr_degraded - kAverageLag) {
     fit_.begin_average_anew();
     step.psnr_degraded_average = step.psnr_degraded;
   }

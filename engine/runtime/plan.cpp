@@ -242,6 +242,18 @@ class Plan::Impl {
     }
   }
 
+  // An i64 lies in 32 bits.
+  void check_whole_constants(const Node& node) const {
+    for (const ValueId id : node.inputs) {
+      if (!id.valid() || graph_.type(id).dtype != DType::i64 || graph_.value(id).kind != ValueKind::constant) continue;
+      for (const double number : graph_.value(id).data->values) {
+        if (number >= std::numeric_limits<int32_t>::min() && number <= std::numeric_limits<int32_t>::max()) continue;
+        fail("'{}' holds {:.0f}: whole numbers that are computed with while running may have 32 bits",
+             graph_.value(id).name, number);
+      }
+    }
+  }
+
   void plan_node(const Node& node) {
     if (is_given(node)) return;
     try {
@@ -258,6 +270,7 @@ class Plan::Impl {
           src.push_back(offered(id));
         }
       }
+      check_whole_constants(node);
       PlanContext ctx(graph_, node, engine_, std::move(src), options_.policy);
       KernelPlan kernel = node.op->plan(ctx);
       Step step;
@@ -414,14 +427,11 @@ class Plan::Impl {
     }
   }
 
-  // f32 does not hold all of them. What 32 bits don't hold becomes the nearest that they do.
+  // f32 does not hold all of them.
   void load_whole_constant(ValueId id, const HostTensor& data) const {
     if (data.values.empty()) return;
     std::vector<int32_t> values;
-    for (const double value : data.values) {
-      values.push_back(static_cast<int32_t>(
-          std::clamp<double>(value, std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max())));
-    }
+    for (const double value : data.values) values.push_back(static_cast<int32_t>(value));
     const MemoryDesc given = kernels::plain({DType::i32, data.shape});
     copy(given, values.data(), buffer_of(id).desc, buffer_of(id).address);
     const auto copies = copies_.find(id);

@@ -2,6 +2,8 @@
 #include "graph/detail/onnx_binder.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <set>
 
 #include "graph/detail/onnx_inference.h"
@@ -277,16 +279,17 @@ void Binder::canonicalize(const OnnxNode& file_node, Node& node, std::vector<std
 }
 
 void Binder::narrow_doubles(Node& node) {
-  const auto runs = [&](ValueId id) {
-    return id.valid() && graph_.value(id).kind != ValueKind::constant && is_floating(graph_.type(id).dtype);
-  };
+  const auto runs = [&](ValueId id) { return id.valid() && graph_.value(id).kind != ValueKind::constant; };
   if (node.op->by_type || std::none_of(node.inputs.begin(), node.inputs.end(), runs)) return;
   bool narrowed = false;
   for (ValueId& id : node.inputs) {
     if (!id.valid() || graph_.type(id).dtype != DType::f64 || graph_.value(id).kind != ValueKind::constant) continue;
     HostTensor same = *graph_.value(id).data;
     same.dtype = DType::f32;
-    for (double& value : same.values) value = static_cast<float>(value);
+    constexpr double kMost = std::numeric_limits<float>::max();
+    for (double& value : same.values) {
+      value = static_cast<float>(std::isfinite(value) ? std::clamp(value, -kMost, kMost) : value);
+    }
     id = builder().constant(std::move(same), graph_.value(id).name + "/f32");
     narrowed = true;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "ops/convolution/bias_gradient.h"
 #include "ops/convolution/source.h"
 #include "ops/loops/parallel.h"
 #include "ops/memory/onednn.h"
@@ -128,6 +129,7 @@ struct Layout {
   // A normalised source: its coefficients, and for each thread two ring buffers with a buffer for one row: two, because
   // the pair of tiles of a weight gradient may end one column block and begin the next.
   std::optional<NormalizedSource> normalized;
+  std::optional<BiasGradient> bias;
   WrittenStatistics statistics;
   std::size_t coefficients = 0, column_blocks = 0, column_block_bytes = 0;
   [[nodiscard]] int64_t pixel_bytes() const { return in.c * element(); }
@@ -477,6 +479,7 @@ class WinogradKernel final : public ConvolutionKernel {
         }
       });
     }
+    if (l.bias) l.bias->run(at_.src[1], at_.scratch, static_cast<float*>(at_.dst[1]));
     const int64_t oc = l.out.c;
     parallel_ranges(l.in.c, 1, [&](int64_t begin, int64_t end) {
       l.transforms->transform_grad(whole.products, l.product_point, l.columns, oc, static_cast<float*>(at_.dst[0]),
@@ -577,7 +580,6 @@ void list_additions(Layout& l) {
 
 Answer plan_winograd(const PlanContext&, const Convolution& conv) {
   if (!is_3x3(conv)) return Declined{"3x3 with stride 1 only"};
-  if (conv.direction == Direction::grad_weights && conv.has_bias) return Declined{"a gradient of the bias"};
   const GemmLoops* loops = gemm_loops(conv.src.dtype);
   if (!has_enough_channels(conv, *loops)) return Declined{"on AVX2, more than 8 channels on both sides only"};
   auto layout = std::make_shared<Layout>();
@@ -628,6 +630,7 @@ Answer plan_winograd(const PlanContext&, const Convolution& conv) {
     l.products = offsets.end() + of_thread.add(bytes(sums_bytes));
     l.thread_bytes = of_thread.end();
     offsets.add(of_thread.end() * bytes(l.parts));
+    if (conv.has_bias) l.bias.emplace(l.out, l.is_bf16, offsets);
   } else {
     l.depth = l.is_bf16 ? (l.in.c + 1) / 2 : l.in.c;
     l.in_row = up(l.in.c, kLanes) * l.element() / 4;
@@ -676,6 +679,7 @@ Answer plan_winograd(const PlanContext&, const Convolution& conv) {
     case Direction::grad_weights:
       plan.src = l.normalized ? l.normalized->inputs(dst) : std::vector<MemoryDesc>{src, dst};
       plan.dst = {weights};
+      if (l.bias) plan.dst.push_back(plain({DType::f32, Shape{conv.weights.shape[0]}}));
       break;
   }
   plan.kernel = std::make_unique<WinogradKernel>(std::move(layout));

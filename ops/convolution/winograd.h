@@ -19,7 +19,7 @@
 
 namespace hourglass::kernels {
 
-// Declines other filters, strides and dilations, gradients of a bias, and on AVX2 few channels.
+// Declines other filters, strides and dilations, and on AVX2 few channels.
 Answer plan_winograd(const PlanContext& ctx, const Convolution& conv);
 
 }  // namespace hourglass::kernels

@@ -7,6 +7,7 @@
 #include "graph/error.h"
 #include "ops/loops/clones.h"
 #include "ops/loops/element.h"
+#include "ops/loops/stored_element.h"
 #include "ops/memory/onednn.h"
 
 namespace hourglass::kernels {
@@ -127,16 +128,10 @@ void BroadcastOperand::read(const void* operand, int64_t first, int64_t count, f
 }
 
 void BroadcastOperand::read(const void* operand, int64_t first, int64_t count, int64_t* dst) const {
-  const auto read_as = [&](auto* element) {
+  with_stored_whole(dtype_, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     read_sequence(nest_, static_cast<const T*>(operand), first, count, dst);
-  };
-  switch (dtype_) {
-    case DType::u8:
-    case DType::boolean: return read_as(static_cast<uint8_t*>(nullptr));
-    case DType::i8: return read_as(static_cast<int8_t*>(nullptr));
-    default: return read_as(static_cast<int32_t*>(nullptr));
-  }
+  });
 }
 
 }  // namespace hourglass::kernels

@@ -7,6 +7,7 @@
 #include "graph/error.h"
 #include "ops/loops/broadcast.h"
 #include "ops/loops/parallel.h"
+#include "ops/loops/whole_bounds.h"
 #include "ops/memory/onednn.h"
 
 namespace hourglass::kernels {
@@ -42,14 +43,6 @@ void check_operand(const PlanContext& ctx, std::size_t i) {
   if (ctx.in(i).dtype != ctx.out().dtype) {
     fail("the operands are {} and {}, expected one type: insert a Cast", ctx.out().dtype, ctx.in(i).dtype);
   }
-  const Value& value = ctx.graph.value(ctx.node.inputs[i]);
-  if (ctx.in(i).dtype != DType::i64 || value.kind != ValueKind::constant) return;
-  for (const double number : value.data->values) {
-    if (number < static_cast<double>(kLow) || number > static_cast<double>(kHigh)) {
-      fail("'{}' holds {:.0f}: whole numbers that are computed with while running may have 32 bits", value.name,
-           number);
-    }
-  }
 }
 
 }  // namespace
@@ -63,6 +56,7 @@ KernelPlan plan_whole(PlanContext& ctx, WholeStep step) {
     plan.src.push_back(plain(ctx.in(i)));
     operands.emplace_back(ctx.in(i), ctx.out().shape, dst);
   }
+  require_32_bits(ctx);
   const int64_t elements = ctx.out().shape.elements();
   const WriteRow write = writer_of(ctx.out().dtype);
   plan.kernel = loop_kernel([=, operands = std::move(operands), step = std::move(step)](const Addresses& at) {
@@ -82,19 +76,20 @@ KernelPlan plan_whole(PlanContext& ctx, WholeStep step) {
   return plan;
 }
 
-double in_whole_type(double value, DType dtype) {
-  const auto modulo = [&](double low, double range) {
-    const double rest = std::fmod(std::trunc(value) - low, range);
-    return (rest < 0 ? rest + range : rest) + low;
-  };
-  constexpr double kByte = 256, kWord = 4294967296.0;
+double in_whole_type(int64_t value, DType dtype) {
   switch (dtype) {
     case DType::boolean: return value != 0;
-    case DType::u8: return modulo(0, kByte);
-    case DType::i8: return modulo(-kByte / 2, kByte);
-    case DType::i32: return modulo(-kWord / 2, kWord);
-    default: return std::trunc(value);
+    case DType::u8: return static_cast<uint8_t>(value);
+    case DType::i8: return static_cast<int8_t>(value);
+    case DType::i32: return static_cast<int32_t>(value);
+    default: return static_cast<double>(value);
   }
+}
+
+double in_whole_type(double value, DType dtype) {
+  if (dtype == DType::i64) return std::trunc(value);
+  if (dtype == DType::boolean) return value != 0;
+  return in_whole_type(static_cast<int64_t>(std::fmod(value, 0x1p32)), dtype);
 }
 
 }  // namespace hourglass::kernels

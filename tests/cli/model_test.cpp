@@ -331,6 +331,24 @@ TEST_CASE("model check: one run tells all, also what is behind a refused node") 
   }
   CHECK(result.out.find("'first'") == std::string::npos);
   CHECK(result.out.find("'last'") == std::string::npos);
+
+  // Also of what has nothing to train, such as a degradation.
+  ModelMaker untrained;
+  untrained.input("x", {1, 3, -1, -1});
+  ModelMaker::attr(untrained.node("Cast", {"x"}, {"wide"}, "widened"), "to", int64_t{onnx::TensorProto::UINT8});
+  untrained.ints("shift", {0, 0, 1, 1, 0, 0, 0, 0});
+  untrained.node("Pad", {"wide", "shift"}, {"padded"}, "padded");
+  ModelMaker::attr(untrained.node("Cast", {"padded"}, {"f"}, "back"), "to", int64_t{onnx::TensorProto::FLOAT});
+  untrained.node("Foo", {"f"}, {"g"}, "foo");
+  untrained.node("Relu", {"f"}, {"y"});
+  untrained.output("y");
+  untrained.output("g");
+  std::ofstream(path, std::ios::binary) << untrained.bytes();
+  const Run both = run({"model", "check", path, "--size", "128x128", "--threads", "1", "--precision", "f32"});
+  CAPTURE(both.out);
+  CHECK(both.exit_code == 1);
+  CHECK_CONTAINS(both.out, "refused: node 'foo' (Foo): the op is not supported");
+  CHECK_CONTAINS(both.out, "refused: node 'padded' (Pad): no kernel computes this with u8 elements");
 }
 
 TEST_CASE("model check and restore agree") {

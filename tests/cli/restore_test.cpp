@@ -482,6 +482,7 @@ TEST_CASE("restore from a measurement that an ONNX operator made") {
   const Run result = restore_with({measurement, "--degradation", op, "--json"}, "20");
   const nlohmann::json json = json_of(result);
   CHECK(json.at("degradation") == op);
+  CHECK(!json.contains("degradation_output"));
   const Image restored = read_image(folder / "blurred.restored.png").image;
   CHECK(restored.width == 40);
   CHECK(restored.height == 33);
@@ -518,10 +519,14 @@ TEST_CASE("restore from a measurement that an ONNX operator made") {
   for (const auto& [name, file] : {std::pair(both, "two.png"), std::pair(op, "one.png")}) {
     std::vector<std::string> arguments{"degrade", measurement, "-o", folder / file, "--degradation", name};
     if (name == both) arguments.insert(arguments.end(), {"--degradation-output", blurred});
-    REQUIRE(run(arguments).exit_code == 0);
+    arguments.emplace_back("--json");
+    const nlohmann::json made = json_of(run(arguments));
+    CHECK(made.value("degradation_output", "") == (name == both ? blurred : ""));
   }
   CHECK(read_image(folder / "two.png").image.pixels == read_image(folder / "one.png").image.pixels);
-  CHECK(restore_with({measurement, "--degradation", both, "--degradation-output", blurred, "--force"}).exit_code == 0);
+  const Run chosen =
+      restore_with({measurement, "--degradation", both, "--degradation-output", blurred, "--force", "--json"});
+  CHECK(json_of(chosen).at("degradation_output") == blurred);
   check_fails(restore_with({measurement, "--degradation-output", blurred}), 1, "belongs to --degradation");
   CHECK(restore_with({measurement, "--degradation", op, "--tv", "0.1"}).exit_code == 1);
   CHECK(restore_with({measurement, "--size", "8x8"}).exit_code == 1);

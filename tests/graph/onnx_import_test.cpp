@@ -4,9 +4,11 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <limits>
 
 #include "graph/error.h"
 #include "graph/evaluate.h"
@@ -423,6 +425,38 @@ TEST_CASE("a network in double runs in f32") {
   const ImportedModel model = bind(m);
   CHECK(model.graph.type(model.graph.outputs[0]).dtype == DType::f32);
   CHECK(model.notes.size() == 2);
+}
+
+TEST_CASE("doubles that are made of whole numbers or chosen by truth values run in f32 too") {
+  ModelMaker m;
+  m.input("x", {1, 2, -1, -1});
+  for (const auto& [name, value] : {std::pair{"half", 0.5}, {"huge", 1e300}, {"least", -1e300}}) {
+    m.empty(name, {}, Proto::DOUBLE).add_double_data(value);
+  }
+  m.floats("limit", {1});
+  const auto cast = [&](const char* from, const char* to, int type) {
+    ModelMaker::attr(m.node("Cast", {from}, {to}), "to", int64_t{type});
+  };
+  cast("x", "levels", Proto::INT64);
+  cast("levels", "wide", Proto::DOUBLE);
+  m.node("Mul", {"wide", "half"}, {"scaled"});
+  m.node("Greater", {"x", "limit"}, {"bright"});
+  cast("bright", "mask", Proto::DOUBLE);
+  m.node("Where", {"bright", "huge", "least"}, {"chosen"});
+  m.node("Mul", {"mask", "chosen"}, {"marked"});
+  m.node("Add", {"scaled", "marked"}, {"sum"});
+  cast("sum", "y", Proto::FLOAT);
+  m.output("y");
+  const ImportedModel model = bind(m);
+  CHECK(model.notes == std::vector<std::string>{"what the file computes in double precision runs in f32 here"});
+  // Beyond a float is its bound.
+  int bounds = 0;
+  for (const Value& value : model.graph.values) {
+    CHECK(value.type.dtype != DType::f64);
+    if (value.data == nullptr || value.data->values.size() != 1) continue;
+    bounds += std::abs(value.data->values[0]) == std::numeric_limits<float>::max() ? 1 : 0;
+  }
+  CHECK(bounds == 2);
 }
 
 // What PyTorch writes for x[:, :, h // 2 : h // 2 + 4]: sizes computed from the image's shape.

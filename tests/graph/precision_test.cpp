@@ -87,6 +87,37 @@ TEST_CASE("long sums and their differences stay in f32") {
   }
 }
 
+TEST_CASE("what leads into whole numbers and truth values, and out of them, stays in f32") {
+  constexpr int64_t kI64 = 7, kF32 = 1;  // onnx::TensorProto's INT64, FLOAT
+  Net net;
+  GraphBuilder& b = net.b;
+  const auto number = [&](double value) { return b.constant(HostTensor::scalar(DType::f32, value)); };
+  const ValueId scaled = b.add("Mul", {net.hidden, number(255)}, {}, "scaled");
+  const ValueId levels = b.add("Cast", {scaled}, {{"to", kI64}}, "levels");
+  const ValueId shifted =
+      b.add("Reshape", {b.add("Cast", {levels}, {{"to", kF32}}, "back")}, {{"shape", Dims{1, 4, 6, 6}}}, "moved");
+  const ValueId halved = b.add("Mul", {shifted, number(0.5)}, {}, "halved");
+  const ValueId smooth = b.add("Sigmoid", {halved}, {}, "smooth");
+  const ValueId first =
+      b.add("Conv", {smooth, b.parameter("w3", {DType::f32, Shape{4, 4, 1, 1}}, kUniform)}, {}, "first");
+  const ValueId sloped = b.add("Mul", {first, number(3)}, {}, "sloped");
+  const ValueId bright = b.add("Greater", {sloped, b.add("Relu", {first}, {}, "limit")}, {}, "bright");
+  const ValueId chosen = b.add("Where", {bright, first, smooth}, {}, "chosen");
+  const ValueId w4 = b.parameter("w4", {DType::f32, Shape{2, 4, 1, 1}}, kUniform);
+  net.image = b.add("Conv", {chosen, w4}, {}, "last");
+  net.graph.outputs = {net.image};
+  lower_to_bf16(net.graph, op_table(), net.z, net.image);
+  check_order(net.graph);
+  for (const char* name : {"act", "scaled", "back", "moved", "halved", "sloped", "limit"}) {
+    CAPTURE(name);
+    CHECK(type_of(net.graph, name) == DType::f32);
+  }
+  for (const char* name : {"conv1", "smooth", "first", "chosen", "last"}) {
+    CAPTURE(name);
+    CHECK(type_of(net.graph, name) == DType::bf16);
+  }
+}
+
 TEST_CASE("activations are lowered, parameters, biases and the energy are not") {
   Net net;
   net.image = net.b.add("Sigmoid", {net.image}, {}, "sigmoid");

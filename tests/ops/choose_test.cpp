@@ -79,6 +79,10 @@ TEST_CASE("the best candidate wins, and those before it say why they declined") 
   CHECK(winner(plan_of("ConvGradWeights", "1x8x9x8 1x8x9x8 | weights_shape=[8,8,3,3] pads=[1,1,1,1]")) ==
         "narrow_3x3_grad_weights");
   CHECK(winner(plan_of("ConvGradWeights", "1x32x9x8 1x4x9x8 | weights_shape=[4,32,1,1]")) == "narrow_1x1_grad_weights");
+  for (const char* attributes : {"", " with_bias=1"}) {
+    const std::string same = std::string("1x24x9x8 1x48x9x8 | pads=[1,1,1,1] weights_shape=[48,24,3,3]") + attributes;
+    CHECK(winner(plan_of("ConvGradWeights", same.c_str())).starts_with(vectors ? "winograd_grad_weights" : "onednn_"));
+  }
 
   const KernelPlan plan = plan_of("Conv", k3x3);
   REQUIRE(!plan.declined.empty());

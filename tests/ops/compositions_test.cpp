@@ -193,6 +193,14 @@ TEST_CASE("gathering by computed places is gathering by constant ones") {
   }
 }
 
+TEST_CASE("GatherND by a computed place outside takes the nearest inside, in each dimension") {
+  const HostTensor src = drawn({3, 4, 2}, 1);
+  const HostTensor outside(DType::i64, Shape{5, 2}, {0, 7, -9, 1, 5, -9, 2, -5, -4, 4});
+  HostTensor inside(DType::i64, Shape{5, 2}, {0, 3, 0, 1, 2, 0, 2, 0, 0, 3});
+  const Attrs indices{{"indices", std::make_shared<const HostTensor>(inside)}};
+  check_close(computed("GatherNDComputed", {src, outside}, {}), computed("GatherND", {src}, indices));
+}
+
 TEST_CASE("Einsum is the sum of products that its equation says") {
   struct Example {
     const char* equation;

@@ -143,9 +143,16 @@ class KernelRun {
   HostTensor unload(void* address, const MemoryDesc& desc, const TensorType& type) {
     HostTensor tensor(type.dtype, type.shape);
     if (tensor.values.empty()) return tensor;
-    std::vector<float> plain(tensor.values.size());
-    reorder(desc, address, kernels::plain({DType::f32, type.shape}), plain.data());
-    tensor.values.assign(plain.begin(), plain.end());
+    const auto unload_as = [&](auto element, DType dtype) {
+      std::vector<decltype(element)> plain(tensor.values.size());
+      reorder(desc, address, kernels::plain({dtype, type.shape}), plain.data());
+      tensor.values.assign(plain.begin(), plain.end());
+    };
+    if (is_floating(type.dtype)) {
+      unload_as(float{}, DType::f32);
+    } else {
+      unload_as(int32_t{}, DType::i32);
+    }
     return tensor;
   }
   // The lanes that pad the channels of a blocked activation must be zero.
@@ -194,7 +201,9 @@ constexpr double kTolerance = 2e-5;
 constexpr double kToleranceBf16 = 1.0 / 256;
 constexpr int64_t kLargestForGradient = 10'000;
 
+// Of the largest element; of whole numbers any difference is one.
 double worst_difference(const HostTensor& got, const HostTensor& expected) {
+  if (!is_floating(expected.dtype)) return got.values == expected.values ? 0 : 1;
   double scale = 1, worst = 0;
   for (const double value : expected.values) scale = std::max(scale, std::abs(value));
   for (std::size_t i = 0; i < expected.values.size(); ++i) {

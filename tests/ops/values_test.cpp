@@ -19,6 +19,10 @@ HostTensor bools(std::vector<double> values) {
   const auto count = static_cast<int64_t>(values.size());
   return {DType::boolean, Shape{count}, std::move(values)};
 }
+HostTensor words(std::vector<double> values) {
+  const auto count = static_cast<int64_t>(values.size());
+  return {DType::i32, Shape{count}, std::move(values)};
+}
 HostTensor ints(const Dims& values) { return HostTensor::ints(values); }
 
 // Evaluates an op by its reference; attributes as in the case strings.
@@ -103,6 +107,12 @@ TEST_CASE("arithmetic broadcasts, and divides integers as C does") {
   check_equal(eval("Div", {ints({7, -7, 8}), ints({2, 2, 4})}), ints({3, -3, 2}));
   CHECK_THROWS_AS(eval("Div", {ints({1}), ints({0})}), Error);
   CHECK_THROWS_AS(eval("Add", {ints({1}), row({1})}), Error);
+  // Exact modulo the type's range, whatever doubles hold.
+  constexpr double kMost = 2147483647, kLeast = -2147483648.0;
+  check_equal(eval("Mul", {words({kMost, kMost, 65537}), words({kMost, 3, 65537})}), words({1, kMost - 2, 131073}));
+  check_equal(eval("Add", {words({kMost}), words({1})}), words({kLeast}));
+  CHECK_THROWS_WITH_AS(eval("Div", {words({1}), words({0})}), "division of integers by zero", Error);
+  CHECK_THROWS_WITH_AS(eval("Pow", {words({10}), words({400})}), "of 10 and 400 it makes no whole number", Error);
   CHECK_THROWS_AS(eval("Add", {row({1, 2}), row({1, 2, 3})}), Error);
   check_equal(eval("Pow", {row({3, 2}), row({2, -1})}), row({9, 0.5}));
   check_equal(eval("PRelu", {floats({2, 2}, {-1, 2, -3, 4}), row({0.5, 2})}), floats({2, 2}, {-0.5, 2, -1.5, 4}));
@@ -120,6 +130,9 @@ TEST_CASE("reductions") {
   check_equal(eval("ReduceSumSquare", {x}, "axes=[1]"), floats({2, 1}, {14, 77}));
   check_equal(eval("ReduceLogSumExp", {row({0, 0})}), row({0.6931472}), 1e-7);
   check_equal(eval("ReduceProd", {ints({2, 3, 4})}, "keepdims=0"), HostTensor::scalar(DType::i64, 24));
+  check_equal(eval("ReduceSum", {words({2147483647, 2})}), words({-2147483647}));
+  check_equal(eval("ReduceProd", {words({65537, 65537, 65537})}), words({196609}));
+  check_equal(eval("ReduceMax", {words({-5, 7})}), words({7}));
   check_equal(eval("ReduceSum", {x}, "noop_with_empty_axes=1"), x);
   check_equal(eval("GlobalAveragePool", {floats({1, 2, 2, 1}, {1, 3, 5, 9})}), floats({1, 2, 1, 1}, {2, 7}));
   check_equal(eval("GlobalMaxPool", {floats({1, 2, 2, 1}, {1, 3, 5, 9})}), floats({1, 2, 1, 1}, {3, 9}));

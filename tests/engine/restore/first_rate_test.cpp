@@ -268,6 +268,7 @@ TEST_CASE("twenty networks without normalisation end below their first loss") {
     CHECK(found.last < found.first);
     // What a network makes of weights that are too large does not stay in the average.
     CHECK(found.average_lag <= 3);
+    CHECK(usual.average_lag <= 3);
     CHECK((found.note.find("learning rate") != std::string::npos) == (found.rate < kUsualRate));
   }
   CHECK(halved >= 4);

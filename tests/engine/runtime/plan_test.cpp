@@ -118,15 +118,64 @@ TEST_CASE("a plan computes with whole numbers as the reference does, and gathers
     }
   }
 
-  Graph wide;
-  GraphBuilder w(wide, op_table());
-  const ValueId y = w.add("Cast", {w.input("x", {DType::f32, Shape{4}})}, {{"to", kI64}});
-  const ValueId sum = w.add("Add", {y, w.constant(HostTensor::scalar(DType::i64, 1e10), "seed")});
-  wide.outputs = {w.add("Cast", {sum}, {{"to", kF32}})};
-  CHECK_THROWS_WITH_AS(Plan(wide, {.output_like = {}}),
-                       doctest::Contains("'seed' holds 10000000000: whole numbers that are computed with while running "
-                                         "may have 32 bits"),
-                       Error);
+  for (const char* op : {"Add", "Equal", "Concat"}) {
+    CAPTURE(op);
+    Graph wide;
+    GraphBuilder w(wide, op_table());
+    const ValueId y = w.add("Cast", {w.input("x", {DType::f32, Shape{4}})}, {{"to", kI64}});
+    const ValueId seed = w.constant(HostTensor(DType::i64, Shape{4}, {1, 2, 3, 1e10}), "seed");
+    const Attrs attrs = std::string_view(op) == "Concat" ? Attrs{{"axis", int64_t{0}}} : Attrs{};
+    wide.outputs = {w.add("Cast", {w.add(op, {y, seed}, attrs)}, {{"to", kF32}})};
+    CHECK_THROWS_WITH_AS(Plan(wide, {.output_like = {}}),
+                         doctest::Contains("'seed' holds 10000000000: whole numbers that are computed with while "
+                                           "running may have 32 bits"),
+                         Error);
+  }
+}
+
+TEST_CASE("sums and products of a byte's levels that 32 bits don't hold are refused, others are computed") {
+  constexpr int64_t kI64 = 7, kI32 = 6, kF32 = 1;  // onnx::TensorProto's INT64, INT32, FLOAT
+  const auto planned = [&](int64_t type, const auto& compute) {
+    Graph graph;
+    GraphBuilder b(graph, op_table());
+    const ValueId level = b.add("Cast", {b.input("x", {DType::f32, Shape{1, 3, 64, 64}})}, {{"to", type}}, "level");
+    const auto number = [&](double value) {
+      return b.constant(HostTensor::scalar(type == kI64 ? DType::i64 : DType::i32, value));
+    };
+    graph.outputs = {b.add("Cast", {compute(b, level, number)}, {{"to", kF32}})};
+    return Plan(graph, {.output_like = {}});
+  };
+  const auto hash = [](GraphBuilder& b, ValueId level, const auto& number) {
+    return b.add("Mod", {b.add("Mul", {level, number(73'856'093)}, {}, "spread"), number(256)});
+  };
+  const auto refused = [&](const auto& compute, const char* text) {
+    CHECK_THROWS_WITH_AS(planned(kI64, compute), doctest::Contains(text), Error);
+  };
+  refused(hash,
+          "node 'spread' (Mul): of levels from -255 to 255 it may make 18833303715: whole numbers that are computed "
+          "with while running may have 32 bits");
+  refused(
+      [](GraphBuilder& b, ValueId level, const auto& number) {
+        return b.add("Pow", {level, number(4)});
+      },
+      "it may make 4228250625");
+  refused(
+      [](GraphBuilder& b, ValueId level, const auto& number) {
+        return b.add("Sub", {number(2'147'483'647), level});
+      },
+      "it may make 2147483902");
+  refused(
+      [](GraphBuilder& b, ValueId level, const auto& number) {
+        return b.add("ReduceSum", {b.add("Mul", {level, number(1000)})});
+      },
+      "node 'ReduceSum' (ReduceSum): of levels from -255 to 255 it may make 3133440000");
+  planned(kI32, hash);  // counts modulo its range, as in ONNX
+  planned(kI64, [](GraphBuilder& b, ValueId level, const auto& number) {
+    const ValueId cell = b.add("Mod", {b.add("Mul", {level, number(8'000'000)}), number(64)});
+    const ValueId bounded = b.add("Clip", {b.add("Mul", {cell, cell})}, {{"min", 0.0}, {"max", 100.0}});
+    const ValueId halves = b.add("Div", {b.add("Mul", {bounded, number(20'000'000)}), number(20'000)});
+    return b.add("ReduceSum", {b.add("Abs", {b.add("Where", {b.add("Less", {cell, number(3)}), halves, level})})});
+  });
 }
 
 TEST_CASE("a plan on paper can tell all that can't be planned") {
