@@ -74,7 +74,7 @@ ExitCode run(const Arguments& a) {
     json["arena_bytes"] = plan.arena_bytes();
     json["persistent_bytes"] = plan.persistent_bytes();
     json["peak_rss_bytes"] = peak_rss_bytes();
-    fmt::print("{}\n", json.text());
+    fmt::print("{}\n", result_object(json).text());
     return ExitCode::ok;
   }
   const Spread spread = spread_of(seconds);

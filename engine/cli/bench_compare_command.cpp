@@ -172,7 +172,7 @@ ExitCode run(const Arguments& a) {
   }
   const std::vector<Difference> others = differences(before, now);
   if (a.json) {
-    fmt::print("{}\n", to_json(comparison, loop, others).text());
+    fmt::print("{}\n", result_object(to_json(comparison, loop, others)).text());
     return judge(a, comparison);
   }
   print_table(comparison);

@@ -100,7 +100,7 @@ ExitCode run(const Arguments& a) {
               {"seconds", profile.seconds.median}};
     json["steps"] = Json::array();
     for (const StepProfile& step : profile.steps) json["steps"].push_back(to_json(step, peak));
-    fmt::print("{}\n", json.text());
+    fmt::print("{}\n", result_object(json).text());
     return ExitCode::ok;
   }
   fmt::print("{}", wrapped_lines(describe(machine), report_columns()));

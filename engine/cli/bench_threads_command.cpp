@@ -209,7 +209,7 @@ ExitCode run(const ThreadsArguments& given) {
     write_svg(a.plot, report.figure, a.force);
   }
   if (a.json) {
-    fmt::print("{}\n", json.text());
+    fmt::print("{}\n", result_object(json).text());
     return ExitCode::ok;
   }
   fmt::print("{}", wrapped_lines(describe(machine), report_columns()));

@@ -5,7 +5,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <map>
-#include <regex>
 #include <set>
 #include <type_traits>
 
@@ -63,11 +62,11 @@ CLI::Option* declare(CLI::App& app, const Option& option) {
   CLI::Option* declared = std::visit(
       [&]<class T>(T place) -> CLI::Option* {
         if constexpr (std::is_same_v<T, Clears>) {
-          return app.add_flag("!" + option.names, *place.flag, option.help);
+          return app.add_flag("!" + option.names, *place.flag, option.help)->disable_flag_override();
         } else if constexpr (std::is_same_v<T, Counts>) {
-          return app.add_flag(option.names, *place.times, option.help);
+          return app.add_flag(option.names, *place.times, option.help)->disable_flag_override();
         } else if constexpr (std::is_same_v<T, bool*>) {
-          return app.add_flag(option.names, *place, option.help);
+          return app.add_flag(option.names, *place, option.help)->disable_flag_override();
         } else {
           CLI::Option* one = app.add_option(option.names, *place, option.help);
           if constexpr (kIsList<std::remove_pointer_t<T>>) one->delimiter(',');
@@ -180,15 +179,27 @@ const std::string& most_telling(const std::vector<std::string>& arguments) {
   return option == arguments.end() ? arguments.front() : *option;
 }
 
-// What the parser says of arguments, in words; what it says well stays.
+// What the parser says of arguments, in words; what it says well stays. A value may be in it, of any length.
 std::string in_words(const std::string& said) {
-  std::smatch found;
-  if (std::regex_match(said, found, std::regex(R"(Exactly 1 option from \[(.*)\] is required( (and|but) .*)?)"))) {
-    const std::string options = std::regex_replace(found[1].str(), std::regex(","), ", ");
-    return found[2].matched ? "only one may be given of " + options : "one must be given of " + options;
+  constexpr std::string_view kExactly = "Exactly 1 option from [", kIsRequired = "] is required";
+  if (const std::size_t end = said.find(kIsRequired); said.starts_with(kExactly) && end != std::string::npos) {
+    std::string options;
+    for (const char c : said.substr(kExactly.size(), end - kExactly.size())) {
+      options += c;
+      if (c == ',') options += ' ';
+    }
+    return (said.ends_with(kIsRequired) ? "one must be given of " : "only one may be given of ") + options;
   }
-  if (std::regex_match(said, found, std::regex("(.*): 1 required (.*) missing"))) {
-    return fmt::format("{0}: its value is missing, as in '{0} {1}'", found[1].str(), found[2].str());
+  constexpr std::string_view kRequired = ": 1 required ", kMissing = " missing";
+  if (const std::size_t at = said.find(kRequired); at != std::string::npos && said.ends_with(kMissing)) {
+    const std::size_t type = at + kRequired.size();
+    return fmt::format("{0}: its value is missing, as in '{0} {1}'", said.substr(0, at),
+                       said.substr(type, said.size() - kMissing.size() - type));
+  }
+  constexpr std::string_view kOverride = " was given a disallowed flag override";
+  if (said.ends_with(kOverride)) {
+    const std::string name = said.substr(0, said.size() - kOverride.size());
+    return (name.size() == 1 ? "-" : "--") + name + ": takes no value";
   }
   return said;
 }

@@ -59,6 +59,8 @@ struct Option {
   // The values of the command's --method that it means something to (engine/cli/method.h); none: to all of them.
   std::vector<std::string> methods = {};
   bool common = false;  // --help lists it first, before all headings: what most people need
+  // An image to write: beside the input where it is not given, or on standard output where the input is standard input.
+  bool beside_input = false;
 
   ~Option();
 };

@@ -31,7 +31,7 @@ constexpr const char* kFooter = R"(Prints, on the 0..255 scale:
   PSNR-B  PSNR-Y that counts IMAGE's steps across the 8x8 grid as errors too (Yim and Bovik, 2011)
   SSIM    structural similarity of the luma (Wang et al., 2004: Gaussian window 11x11, sigma 1.5)
 
-With --json: {"psnr": .., "psnr_y": .., "psnr_b": .., "ssim": ..}. Where the images are identical, a PSNR is infinite:
+With --json: {"event": "result", "psnr": .., "psnr_y": .., "psnr_b": .., "ssim": ..}. Where the images are identical, a PSNR is infinite:
 "inf" in the text and the CSV, null in the JSON.
 
 Of two folders (-r), files of the same place are compared, whatever their endings: photos/a/b.jpg belongs to

@@ -200,7 +200,7 @@ ExitCode run(Options& options) {
   // Where the image itself goes to stdout, the report makes way.
   std::FILE* to = options.output == "-" ? stderr : stdout;
   if (options.json) {
-    print_to(to, report.json.text() + "\n");
+    print_to(to, result_object(report.json).text() + "\n");
   } else {
     print_message(to, options.output + ": " + report.text);
   }

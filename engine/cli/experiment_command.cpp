@@ -146,6 +146,7 @@ Command experiment_command() {
                   {.input = "The original (JPEG, PNG or JPEG XL)", .suffix = {}, .input_noise_default = "0.033"});
   command.option("output").required = true;
   command.option("output").takes = "FOLDER";
+  command.option("output").beside_input = false;
   command.option("output").help = "The folder to write to; created where it is missing";
   command.option("report").takes = "FILE";
   command.option("report").help = "The page that shows the run (default: report.html in the folder)";

@@ -69,17 +69,17 @@ class FileByFile {
   FileByFile(const ManyArguments& arguments, const ManyRun& run, const InputFiles& found)
       : run_(run),
         files_(found.files),
-        manifest_(arguments.manifest),
         progress_(run.fit.quiet),
         earlier_(run.line, run.fit, run.settled),
         reports_(run.fit.report, found.files, run.fit.force),
         writes_index_(arguments.files.shard.empty()),
-        workers_(workers_for(arguments, run, found.files.size())) {
+        workers_(workers_for(arguments, run, found.files.size())),
+        manifest_(place_of_manifest(arguments)) {
     state_.files = files_.size();
     for (const UnreadableFolder& folder : found.unreadable) {
       ++unreadable_;
       tell_failure(folder.message);
-      record(kFailed, Json{{"input", folder.path}, {"error", folder.message}});
+      record_found(Json{{"input", folder.path}, {"error", folder.message}});
     }
   }
 
@@ -104,6 +104,14 @@ class FileByFile {
   }
 
  private:
+  // Once nothing speaks against the run, it makes folders. The manifest may lie in that of the results, as the first of
+  // all files.
+  [[nodiscard]] const std::string& place_of_manifest(const ManyArguments& arguments) const {
+    reports_.make();
+    if (!arguments.manifest.empty()) make_folders(arguments.files.output_dir);
+    return arguments.manifest;
+  }
+
   [[nodiscard]] bool ends_early(const InterruptGuard& interrupt) const {
     return interrupt.signal() != 0 || !full_.empty();
   }
@@ -118,15 +126,15 @@ class FileByFile {
         if (earlier == EarlierResult::alike && reports_.is_done(file)) {
           keep(file);
         } else if (earlier == EarlierResult::other && !run_.fit.force) {
-          failed(i, fmt::format("{}: {} is there already, and was made of another input or with other settings: "
-                                "--force replaces it",
-                                file.path, file.output));
+          refused(i, fmt::format("{}: {} is there already, and was made of another input or with other settings: "
+                                 "--force replaces it",
+                                 file.path, file.output));
         } else {
           waiting_.push_back(i);
           if (earlier == EarlierResult::unfinished || earlier == EarlierResult::alike) replaced_.insert(i);
         }
       } catch (const Error& error) {
-        failed(i, error.what());
+        refused(i, error.what());
       }
     }
     progress_.look(files_.size(), files_.size(), seconds_since(start_));
@@ -230,10 +238,7 @@ class FileByFile {
   void keep(const InputFile& file) {
     ++state_.done;
     ++state_.kept;
-    if (manifest_.tells_of(file.output)) return;
-    Json object{{"event", "result"}, {"status", kKept}};
-    object.update(with_page(file, Json{{"input", file.path}, {"output", file.output}}));
-    to_manifest([&] { manifest_.add_found(object); });
+    add_found(object_of(kKept, with_page(file, Json{{"input", file.path}, {"output", file.output}})));
   }
 
   // What leads from the manifest to the page.
@@ -248,13 +253,18 @@ class FileByFile {
     for (const Json& one : warnings->elements()) progress_.say(one.text_or({}));
   }
 
-  void failed(std::size_t i, const std::string& message) {
+  // Of its work.
+  void failed(std::size_t i, const std::string& message) { record(kFailed, failure_of(i, message)); }
+  // Before it could begin, and so at the next run.
+  void refused(std::size_t i, const std::string& message) { record_found(failure_of(i, message)); }
+
+  Json failure_of(std::size_t i, const std::string& message) {
     ++state_.done;
     ++state_.failed;
     pixels_ended_ += static_cast<double>(files_[i].pixels);
     failures_.emplace_back(i, message);
     tell_failure(message);
-    record(kFailed, Json{{"input", files_[i].path}, {"output", files_[i].output}, {"error", message}});
+    return {{"input", files_[i].path}, {"output", files_[i].output}, {"error", message}};
   }
 
   void tell_failure(const std::string& message) {
@@ -270,12 +280,28 @@ class FileByFile {
     progress_.error(full_);
   }
 
-  // What the manifest and --json say of a file.
-  void record(const char* status, const Json& values) {
+  static Json object_of(const char* status, const Json& values) {
     Json object{{"event", status == std::string_view(kFailed) ? "error" : "result"}, {"status", status}};
     object.update(values);
+    return object;
+  }
+
+  // What the manifest and --json say of a file.
+  void record(const char* status, const Json& values) {
+    const Json object = object_of(status, values);
     to_manifest([&] { manifest_.add(object); });
     if (run_.fit.json) print_to(stdout, object.text() + "\n");
+  }
+
+  // The same of a failure that the next run would find out again.
+  void record_found(const Json& values) {
+    const Json object = object_of(kFailed, values);
+    add_found(object);
+    if (run_.fit.json) print_to(stdout, object.text() + "\n");
+  }
+
+  void add_found(const Json& object) {
+    if (!manifest_.tells(object)) to_manifest([&] { manifest_.add_found(object); });
   }
 
   // The result stays, told of or not.
@@ -302,6 +328,13 @@ class FileByFile {
     progress_.show(state_);
   }
 
+  void tell_interrupted() {
+    const std::string text = "stopped early, as asked: the same command goes on";
+    progress_.say(text);
+    const Json object{{"event", "error"}, {"error", text}, {"interrupted", true}};
+    if (run_.fit.json) print_to(stdout, object.text() + "\n");
+  }
+
   void tell_end(bool interrupted) {
     const std::size_t made = state_.done - state_.kept - state_.failed;
     std::string text = fmt::format("{}: {} {}", counted(static_cast<int64_t>(state_.files), "file"), made, run_.verb);
@@ -310,7 +343,7 @@ class FileByFile {
     if (state_.done < state_.files) text += fmt::format(", {} not done", state_.files - state_.done);
     if (unreadable_ > 0) text += fmt::format(", {} unreadable", counted(static_cast<int64_t>(unreadable_), "folder"));
     progress_.say(text + fmt::format(" ({})", duration_text(seconds_since(start_))));
-    if (interrupted) progress_.say("stopped early, as asked: the same command goes on");
+    if (interrupted) tell_interrupted();
     constexpr std::size_t kWorthRepeating = 8;  // files that have gone by since an error was told
     if (state_.files > kWorthRepeating) {
       for (const std::string& message : told_) progress_.say("failed: " + message);
@@ -323,12 +356,12 @@ class FileByFile {
 
   const ManyRun& run_;
   const std::vector<InputFile>& files_;
-  Manifest manifest_;
   ManyProgress progress_;
   EarlierResults earlier_;
   ReportFolder reports_;
   bool writes_index_;  // one of several shards has only its own pages, and 'hourglass report' writes the index
   FileWorkers workers_;
+  Manifest manifest_;
   std::deque<std::size_t> waiting_;
   std::set<std::size_t> replaced_;    // whose results a run has left before its end, or lack the page that is asked for
   bool asked_ = false;                // the workers, to end
@@ -346,8 +379,6 @@ class FileByFile {
 
 ExitCode run_file_by_file(const ManyArguments& arguments, const ManyRun& run, const InputFiles& found) {
   run.fit.threads = threads_for(run, found.files.size());
-  // Where it may lie, as the first of all files.
-  if (!arguments.manifest.empty()) make_folders(arguments.files.output_dir);
   return FileByFile(arguments, run, found).work();
 }
 

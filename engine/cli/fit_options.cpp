@@ -131,7 +131,8 @@ void add_fit_options(Command& command, FitArguments& a, const FitHelp& help) {
         .help = "The PNG to write, or the JPEG where it ends in .jpg, the JPEG XL where in .jxl (default: INPUT with " +
                 help.suffix + ")",
         .heading = kFilesHeading,
-        .common = true},
+        .common = true,
+        .beside_input = true},
        {.names = "--model",
         .takes = "NET",
         .target = &a.model,

@@ -104,13 +104,13 @@ void FitSession::show(Progress& progress, const RestoreStep& step) {
   const int64_t total = step.total + restoration_.iterations_left();
   if (!progress.due(step.total, total, step.seconds)) return;
   const std::string stopping = restoration_.first().stopping_text();
-  progress.show({.done = step.total,
-                 .total = total,
-                 .seconds = step.seconds,
-                 .may_stop_early = request_.options.stopping.kind != StoppingKind::none,
-                 .fields = step_fields(step, request_.what.jpeg != nullptr ? "JPEG" : "input", stopping,
-                                       request_.verbose > 0),
-                 .values = step_values(step, stopping)});
+  progress.show(
+      {.done = step.total,
+       .total = total,
+       .seconds = step.seconds,
+       .may_stop_early = request_.options.stopping.kind != StoppingKind::none,
+       .fields = step_fields(step, request_.what.jpeg != nullptr ? "JPEG" : "input", stopping, request_.verbose > 0),
+       .values = step_values(step, stopping)});
 }
 
 void FitSession::after(const RestoreStep& step, Progress& progress) {
@@ -157,7 +157,7 @@ void FitSession::run(Progress& progress, const InterruptGuard& interrupt) {
     if (trial_shown) progress.begin("fit");
     if (round.empty()) break;  // a signal ended a trial
     const Plan& plan = restoration_.first().fit().plan();
-    if (!plan_shown) progress.say(plan_text(plan, request_.verbose > 2));
+    if (!plan_shown) progress.say_table(plan_text(plan, request_.verbose > 2));
     plan_shown = true;
     for (const RestoreStep& step : round) after(step, progress);
     learning_rate_ = restoration_.first().first_rate();

@@ -93,7 +93,7 @@ void add_unreadable(const std::vector<UnreadableFolder>& folders, std::vector<Im
 }
 
 Json object_of(const char* status, const ImagePair& pair, const Json& values) {
-  Json object{{"status", status}};
+  Json object{{"event", pair.failure.empty() ? "result" : "error"}, {"status", status}};
   if (!pair.first.empty()) object["reference"] = pair.first;
   if (!pair.image.empty()) object["image"] = pair.image;
   object.update(values);
@@ -164,7 +164,7 @@ ExitCode judge_pairs(const PairArguments& arguments, const PairWork& work) {
     const Judgement judgement = work.judge(pair.first, pair.image);
     took(pair, &judgement);
     if (arguments.json) {
-      print_to(stdout, judgement.values.text() + "\n");
+      print_to(stdout, result_object(judgement.values).text() + "\n");
     } else {
       print_message(stdout, judgement.line);
     }
@@ -206,7 +206,11 @@ ExitCode judge_pairs(const PairArguments& arguments, const PairWork& work) {
   if (failed > 0) text += fmt::format(", {} failed", failed);
   if (left > 0) text += fmt::format(", {} not done", left);
   print_message(stderr, text);
-  if (interrupt.signal() != 0) return exit_code_of(interrupt.signal());
+  if (interrupt.signal() != 0) {
+    const Json object{{"event", "error"}, {"error", "stopped early, as asked"}, {"interrupted", true}};
+    if (arguments.json) print_to(stdout, object.text() + "\n");
+    return exit_code_of(interrupt.signal());
+  }
   return failed > 0 ? ExitCode::some_failed : verdict;
 }
 

@@ -115,4 +115,10 @@ std::string Json::text(int indentation) const {
   return to_library(*this).dump(indentation, ' ', false, Library::error_handler_t::replace);
 }
 
+Json result_object(const Json& values) {
+  Json object{{"event", "result"}};
+  object.update(values);
+  return object;
+}
+
 }  // namespace hourglass::cli

@@ -79,6 +79,9 @@ struct Json::Member {
   Json value;
 };
 
+// An object that --json prints at the end of the work: {"event":"result"} and the members of `values`.
+Json result_object(const Json& values);
+
 template <class T>
 Json::Json(const std::map<std::string, T>& values) : value_(std::vector<Member>()) {
   for (const auto& [name, value] : values) (*this)[name] = value;

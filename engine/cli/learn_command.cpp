@@ -108,6 +108,9 @@ ExitCode run(Arguments& a, ParsedCommand& line) {
   }
   const Settings settings(line, {{"threads", fmt::format("{}", threads_of(a.threads))},
                                  {"precision", std::string(name_of(choose_precision(a.precision)))}});
+  if (output_name(a.output) == "-") {
+    fail("-o {}: a checkpoint stands beside the network, which is not for standard output: name a file", a.output);
+  }
   check_distinct(
       {{"--start", a.start}, {"--table-from", a.table_from}},
       {{"--output", a.output}, {"the checkpoint", a.output + ".ckpt"}, {"--keep-mosaics", a.pretraining.keep_mosaics}});

@@ -7,7 +7,9 @@
 #include <new>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
+#include <vector>
 
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
@@ -35,8 +37,11 @@ class Call {
     // As with other programs; 'help' is a command of its own.
     static std::string version_flag = "--version";
     if (argc > 1 && argv[1] == std::string("version")) argv[1] = version_flag.data();
-    char** const end = std::find(argv, argv + argc, std::string("--"));
-    wants_json_ = std::find(argv, end, std::string("--json")) != end;
+    // As long as nothing has told the arguments apart.
+    arguments_.assign(argv + std::min(argc, 1), std::find(argv, argv + argc, std::string("--")));
+    wants_json_ = std::any_of(arguments_.begin(), arguments_.end(), [](std::string_view argument) {
+      return argument == "--json" || argument.starts_with("--json=");
+    });
   }
 
   ExitCode run() {
@@ -64,6 +69,7 @@ class Call {
       return flushed(ExitCode::ok);
     }
     command_ = std::get<ParsedCommand>(std::move(asked));
+    wants_json_ = command_->given("json");
     return flushed(command_->run(*command_));
   }
 
@@ -73,22 +79,52 @@ class Call {
     Json object{{"event", "error"}};
     if (command_ && command_->arguments.size() == 1) object["input"] = command_->arguments[0];
     object["error"] = text;
-    std::FILE* stream = image_on_stdout() ? stderr : stdout;
+    // Where the output itself goes to stdout, the objects make way.
+    std::FILE* stream = (command_ ? takes_stdout(*command_) : may_take_stdout()) ? stderr : stdout;
     print_to(stream, object.text() + "\n");
     std::fflush(stream);
     return code;
   }
 
-  // Where the image itself goes to stdout, the objects make way.
-  [[nodiscard]] bool image_on_stdout() const {
-    const ParsedOption* output = command_ ? command_->find("output") : nullptr;
-    if (output == nullptr) return false;
+  static bool takes_stdout(const ParsedCommand& command) {
+    const ParsedOption* output = command.find("output");
+    if (output == nullptr || output->option.takes == "FOLDER") return false;
     if (!output->value.empty()) return output_name(output->value) == "-";
-    return command_->arguments.size() == 1 && is_stream(command_->arguments[0]);
+    return output->option.beside_input && command.arguments.size() == 1 && is_stream(command.arguments[0]);
+  }
+
+  // The same of arguments that make no command, as far as they tell.
+  [[nodiscard]] bool may_take_stdout() const {
+    std::optional<std::string> output;
+    bool from_stream = false;
+    for (std::size_t i = 1; i < arguments_.size(); ++i) {
+      const std::string& argument = arguments_[i];
+      constexpr std::string_view kLong = "--output=", kShort = "-o";
+      if (argument == kShort || argument == "--output") {
+        if (i + 1 < arguments_.size()) output = arguments_[++i];
+      } else if (argument.starts_with(kLong)) {
+        output = argument.substr(kLong.size());
+      } else if (argument.starts_with(kShort)) {
+        output = argument.substr(kShort.size());
+      } else {
+        from_stream = from_stream || is_stream(argument);
+      }
+    }
+    if (output) return output_name(*output) == "-";
+    return from_stream && called_writes_beside_input();
+  }
+
+  [[nodiscard]] bool called_writes_beside_input() const {
+    const std::vector<Command> commands = program().commands;
+    const auto called = std::find_if(commands.begin(), commands.end(),
+                                     [&](const Command& one) { return one.name == arguments_.front(); });
+    return called != commands.end() && std::any_of(called->options.begin(), called->options.end(),
+                                                   [](const Option& one) { return one.beside_input; });
   }
 
   int argc_;
   char** argv_;
+  std::vector<std::string> arguments_;  // those before "--"
   bool wants_json_ = false;
   std::optional<ParsedCommand> command_;
 };

@@ -22,6 +22,16 @@ bool is_result(const Json& object) {
   return status == kDone || status == kKept;
 }
 
+// "a/b" and "a" of "a/b/c.jpg". A line that tells of a file says that they could be read.
+std::vector<std::string> folders_above(const std::string& file) {
+  std::vector<std::string> folders;
+  for (std::filesystem::path path = file; path.has_relative_path() && path.parent_path() != path;) {
+    path = path.parent_path();
+    folders.push_back(path.string());
+  }
+  return folders;
+}
+
 ManifestLines parse_lines(std::string_view text) {
   ManifestLines lines;
   for (std::size_t at = 0; at < text.size();) {
@@ -48,7 +58,7 @@ Manifest::Manifest(const std::string& path) : path_(path) {
   if (::lseek(descriptor_, 0, SEEK_END) <= 0 || ::lseek(descriptor_, 0, SEEK_SET) != 0) return;
   const std::vector<uint8_t> bytes = read_from(descriptor_, name());
   for (const Json& object : parse_lines({reinterpret_cast<const char*>(bytes.data()), bytes.size()}).objects) {
-    if (is_result(object)) results_.insert(text_of(object, "output"));
+    know(object);
   }
   if (bytes.back() != '\n') add_text("\n");  // what a power cut has left of a line ends here
 }
@@ -64,7 +74,25 @@ void Manifest::add(const Json& object) {
 
 void Manifest::add_found(const Json& object) {
   add_text(object.text() + "\n");
-  if (is_result(object)) results_.insert(text_of(object, "output"));
+  know(object);
+}
+
+bool Manifest::tells(const Json& object) const {
+  const std::string input = text_of(object, "input"), output = text_of(object, "output");
+  if (is_result(object)) return results_.contains(output);
+  const auto known = failures_.find({input, output});
+  return known != failures_.end() && known->second == text_of(object, "error");
+}
+
+void Manifest::know(const Json& object) {
+  const std::string input = text_of(object, "input"), output = text_of(object, "output");
+  if (is_result(object)) {
+    results_.insert(output);
+  } else {
+    failures_[{input, output}] = text_of(object, "error");
+  }
+  if (is_of_folder(object)) return;
+  for (const std::string& folder : folders_above(input)) failures_.erase({folder, ""});
 }
 
 void Manifest::add_text(const std::string& text) {
@@ -96,10 +124,8 @@ std::vector<Json> merge_manifests(const std::vector<Json>& objects) {
   for (const Json& object : objects) {
     const std::string input = text_of(object, "input"), output = text_of(object, "output");
     if (!is_of_folder(object)) {
-      namespace fs = std::filesystem;
-      for (fs::path path = input; path.has_relative_path() && path.parent_path() != path;) {
-        path = path.parent_path();
-        const auto unreadable = place_of.find({path.string(), ""});
+      for (const std::string& folder : folders_above(input)) {
+        const auto unreadable = place_of.find({folder, ""});
         if (unreadable == place_of.end()) continue;
         merged[unreadable->second] = Json();
         place_of.erase(unreadable);

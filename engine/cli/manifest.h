@@ -4,8 +4,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/cli/json.h"
@@ -30,16 +32,18 @@ class Manifest {
   // The same of what the next run would find out again: it is on disk after sync(), once for thousands of files.
   void add_found(const Json& object);
   void sync();
-  // Whether it tells of a result in that place, done or kept.
-  [[nodiscard]] bool tells_of(const std::string& output) const { return results_.contains(output); }
+  // Whether it says so already: of a result that there is one in that place, done or kept; of a failure the same words.
+  [[nodiscard]] bool tells(const Json& object) const;
 
  private:
   void add_text(const std::string& text);
+  void know(const Json& object);
   [[nodiscard]] std::string name() const { return "--manifest " + path_; }
 
   std::string path_;
   int descriptor_ = -1;
-  std::set<std::string> results_;
+  std::set<std::string> results_;                                        // outputs
+  std::map<std::pair<std::string, std::string>, std::string> failures_;  // the last words, by input and output
 };
 
 // The objects of a manifest; lines that a break has cut off are left out, and counted. Throws Error where there is no

@@ -8,6 +8,7 @@
 #include "engine/cli/command_text.h"
 #include "engine/cli/output.h"
 #include "engine/cli/progress.h"
+#include "engine/cli/prose.h"
 #include "engine/cli/terminal.h"
 
 namespace hourglass::cli {
@@ -60,7 +61,10 @@ void ManyProgress::show(const ManyState& state) {
   std::string text = (with_bar.size() <= room ? with_bar : line).substr(0, room);
   // What has scrolled away can't be rewritten.
   const std::size_t shown = std::min(state.under_way.size(), std::max<std::size_t>(terminal_rows(), 3) - 2);
-  for (std::size_t i = 0; i < shown; ++i) text += "\n" + printable("  " + state.under_way[i]).substr(0, room);
+  for (std::size_t i = 0; i < shown; ++i) {
+    text += '\n';
+    text += first_columns(printable("  " + state.under_way[i]), room);
+  }
   clear();
   print_to(stderr, text);
   lines_ = 1 + shown;

@@ -123,7 +123,7 @@ void print_json(const std::string& name, const ModelCheck& check) {
                      {"parameters", std::move(parameters)},
                      {"frozen", check.frozen},
                      {"buffers", check.buffers}};
-  fmt::print("{}\n", json.text());
+  fmt::print("{}\n", result_object(json).text());
 }
 
 void print_ops() {

@@ -388,7 +388,7 @@ void print_json(const Info& info) {
                      {"precision", name_of(info.precision)},
                      {"peak_bytes", info.peak_bytes},
                      {"layers", std::move(layers)}};
-  fmt::print("{}\n", json.text());
+  fmt::print("{}\n", result_object(json).text());
 }
 
 ExitCode run_info(const InfoOptions& options) {

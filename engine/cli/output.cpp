@@ -22,17 +22,17 @@ void print_to(std::FILE* stream, std::string_view text) {
 }
 
 void print_message(std::FILE* stream, std::string_view text) {
-  std::string lines(text);
-  if (is_terminal(stream)) {
-    std::istringstream given{std::string(text)};
-    lines.clear();
-    for (std::string line; std::getline(given, line);) {
-      const bool is_prose = !line.empty() && line.find("   ") == std::string::npos;
-      if (!lines.empty()) lines += '\n';
-      lines += is_prose ? join(wrapped(line, terminal_columns(stream)), "\n") : line;
-    }
+  std::string lines;
+  std::istringstream given{std::string(text)};
+  for (std::string line; std::getline(given, line);) {
+    if (is_terminal(stream)) line = join(broken_at_blanks(line, terminal_columns(stream)), "\n");
+    lines += line + "\n";
   }
-  print_to(stream, lines + "\n");
+  print_to(stream, lines);
+}
+
+void print_table(std::FILE* stream, std::string_view text) {
+  print_to(stream, std::string(text) + (text.ends_with('\n') ? "" : "\n"));
 }
 
 void print_command(std::FILE* stream, std::string_view before, std::string_view command) {

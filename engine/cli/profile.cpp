@@ -122,7 +122,7 @@ void IterationProfile::on_step(const RestoreStep& step, const Plan& plan, Progre
   table_ = fmt::format("iteration {}, by op:\n{}", step.iteration, times.table());
   trace_ = trace_of(parts_, plan, step.iteration);
   if (seen_ < kProfiledIteration) return;
-  progress.say(table_);
+  progress.say_table(table_);
   try {
     write();
   } catch (const Error& error) {
@@ -136,7 +136,7 @@ void IterationProfile::close(Progress& progress) {
     progress.say("warning: " + path_ + ": there was no iteration left to look at");
     return;
   }
-  if (seen_ < kProfiledIteration) progress.say(table_);
+  if (seen_ < kProfiledIteration) progress.say_table(table_);
   write();
 }
 

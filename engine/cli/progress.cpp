@@ -138,6 +138,12 @@ void Progress::say(const std::string& text) {
   print_message(stderr, text);
 }
 
+void Progress::say_table(const std::string& text) {
+  if (options_.quiet) return;
+  finish();
+  print_table(stderr, text);
+}
+
 void Progress::say_command(const std::string& before, const std::string& command) {
   if (options_.quiet) return;
   finish();

@@ -48,6 +48,8 @@ class Progress {
   void show_share(double share, double seconds);
   // A message between the progress lines, on a terminal in lines of whole words.
   void say(const std::string& text);
+  // The same of a text with columns, whose lines stay.
+  void say_table(const std::string& text);
   // The same of words and a command behind them.
   void say_command(const std::string& before, const std::string& command);
   // Leaves the last line as it stands.

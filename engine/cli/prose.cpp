@@ -1,6 +1,7 @@
 #include "engine/cli/prose.h"
 
 #include <algorithm>
+#include <iterator>
 #include <sstream>
 
 namespace hourglass::cli {
@@ -28,16 +29,38 @@ Entry entry_of(std::string_view line) {
 
 bool is_command(std::string_view text) { return text.starts_with("hourglass "); }
 
-// How many bytes of the word make a first part of at most `width` columns.
-std::size_t first_part(std::string_view word, std::size_t width) {
-  std::size_t bytes = 0, behind_mark = 0;
-  for (std::size_t i = 0; i < word.size(); ++i) {
-    const bool begins_character = (static_cast<unsigned char>(word[i]) & 0xC0) != 0x80;
-    if (begins_character && columns_of(word.substr(0, i)) == width) break;
-    bytes = i + 1;
-    if (std::string_view("|,/=").find(word[i]) != std::string_view::npos) behind_mark = bytes;
+// The bytes of the character that begins there, and the columns that it takes.
+struct Character {
+  std::size_t bytes;
+  std::size_t columns;
+};
+
+Character character_at(std::string_view text, std::size_t at) {
+  constexpr unsigned kMarks[][2] = {{0x300, 0x36F}, {0x200B, 0x200F}, {0xFE00, 0xFE0F}};  // on the character before
+  // East Asian scripts and emoji (Unicode's East_Asian_Width W and F, in coarse ranges).
+  constexpr unsigned kWide[][2] = {{0x1100, 0x115F},   {0x2E80, 0x303E},   {0x3041, 0xA4CF},   {0xAC00, 0xD7A3},
+                                   {0xF900, 0xFAFF},   {0xFE30, 0xFE6F},   {0xFF01, 0xFF60},   {0xFFE0, 0xFFE6},
+                                   {0x1F300, 0x1F64F}, {0x1F680, 0x1F6FF}, {0x1F900, 0x1F9FF}, {0x20000, 0x3FFFD}};
+  const auto within = [](const auto& ranges, unsigned code) {
+    return std::any_of(std::begin(ranges), std::end(ranges),
+                       [&](const auto& range) { return range[0] <= code && code <= range[1]; });
+  };
+  const auto first = static_cast<unsigned char>(text[at]);
+  unsigned code = first < 0x80 ? first : first < 0xE0 ? first & 0x1F : first < 0xF0 ? first & 0x0F : first & 0x07;
+  std::size_t bytes = 1;
+  for (; at + bytes < text.size(); ++bytes) {
+    const auto next = static_cast<unsigned char>(text[at + bytes]);
+    if ((next & 0xC0) != 0x80) break;
+    code = (code << 6) | (next & 0x3F);
   }
-  return behind_mark > 0 ? behind_mark : bytes;
+  return {.bytes = bytes, .columns = within(kMarks, code) ? 0U : within(kWide, code) ? 2U : 1U};
+}
+
+// How many bytes of the word make a first part of at most `width` columns, or one character.
+std::size_t first_part(std::string_view word, std::size_t width) {
+  const std::size_t most = std::max(first_columns(word, width).size(), character_at(word, 0).bytes);
+  const std::size_t mark = word.substr(0, most).find_last_of("|,/=");
+  return mark == std::string_view::npos ? most : mark + 1;
 }
 
 std::vector<std::string> words_of(std::string_view text) {
@@ -130,8 +153,24 @@ std::vector<Block> parse_prose(std::string_view text) {
 }
 
 std::size_t columns_of(std::string_view text) {
-  return static_cast<std::size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  std::size_t columns = 0;
+  for (std::size_t i = 0; i < text.size();) {
+    const Character character = character_at(text, i);
+    columns += character.columns;
+    i += character.bytes;
+  }
+  return columns;
+}
+
+std::string_view first_columns(std::string_view text, std::size_t width) {
+  std::size_t bytes = 0;
+  for (std::size_t columns = 0; bytes < text.size();) {
+    const Character character = character_at(text, bytes);
+    columns += character.columns;
+    if (columns > width) break;
+    bytes += character.bytes;
+  }
+  return text.substr(0, bytes);
 }
 
 std::vector<std::string> wrapped(std::string_view text, std::size_t width) {
@@ -151,6 +190,28 @@ std::vector<std::string> wrapped(std::string_view text, std::size_t width) {
     append_words(line, word);
   }
   end_line();
+  return lines;
+}
+
+std::vector<std::string> broken_at_blanks(std::string_view line, std::size_t width) {
+  if (columns_of(line) <= width) return {std::string(line)};
+  std::vector<std::string> lines;
+  const auto add = [&](std::string_view piece) {
+    if (lines.empty() || columns_of(lines.back()) + 1 + columns_of(piece) > width) {
+      lines.emplace_back(piece);
+    } else {
+      lines.back() += ' ';
+      lines.back() += piece;
+    }
+  };
+  std::size_t begin = 0;
+  for (std::size_t i = 1; i + 1 < line.size(); ++i) {
+    const bool is_single = line[i] == ' ' && line[i - 1] != ' ' && line[i + 1] != ' ';
+    if (!is_single) continue;
+    add(line.substr(begin, i - begin));
+    begin = i + 1;
+  }
+  add(line.substr(begin));
   return lines;
 }
 

@@ -34,11 +34,17 @@ struct Block {
 
 std::vector<Block> parse_prose(std::string_view text);
 
-// Columns that a text in UTF-8 takes.
+// Columns of a terminal that a text in UTF-8 takes: two for most characters of East Asia.
 std::size_t columns_of(std::string_view text);
+// As much of the text's beginning as takes no more columns, in whole characters.
+std::string_view first_columns(std::string_view text, std::size_t width);
 
 // Lines of at most `width` columns. A word that is longer is broken, behind one of |,/= where it has any.
 std::vector<std::string> wrapped(std::string_view text, std::size_t width);
+
+// A message's line, in lines of at most `width` columns where no word is longer. Words stay whole, and so do blanks
+// that follow each other: file names have such.
+std::vector<std::string> broken_at_blanks(std::string_view line, std::size_t width);
 
 // Each line of the text in lines of at most `width` columns. Those that begin with a blank are a table's, and stay.
 std::string wrapped_lines(std::string_view text, std::size_t width);

@@ -77,8 +77,8 @@ ExitCode run(const Options& options) {
   if (!options.index.empty()) write_index(options.index, files);
   const int64_t count = static_cast<int64_t>(files.size()) - folders;
   if (options.json) {
-    const Json object{{"files", count}, {"done", count - failed}, {"failed", failed}, {"unreadable_folders", folders}};
-    print_to(stdout, object.text() + "\n");
+    const Json counts{{"files", count}, {"done", count - failed}, {"failed", failed}, {"unreadable_folders", folders}};
+    print_to(stdout, result_object(counts).text() + "\n");
   } else {
     const std::string unreadable =
         folders > 0 ? fmt::format(", {} unreadable", counted(folders, "folder")) : std::string();

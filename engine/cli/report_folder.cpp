@@ -33,7 +33,10 @@ ReportFolder::ReportFolder(std::string folder, const std::vector<InputFile>& fil
     if (!replace && fs::exists(path, ignored) && !is_report(path))
       fail("{}: exists already; --force replaces it", path);
   }
-  make_folders(folder_);
+}
+
+void ReportFolder::make() const {
+  if (is_wanted()) make_folders(folder_);
 }
 
 std::string ReportFolder::path_of(const InputFile& file) const { return (fs::path(folder_) / page_of(file)).string(); }

@@ -12,9 +12,11 @@ namespace hourglass::cli {
 
 class ReportFolder {
  public:
-  // An empty folder: no reports are wanted. It is made where it is not there. Throws Error where that can't be, where
-  // two files would have one page, and where something else stands in a page's place and is not to be replaced.
+  // An empty folder: no reports are wanted. Throws Error where two files would have one page, and where something else
+  // stands in a page's place, or the folder's, and is not to be replaced.
   ReportFolder(std::string folder, const std::vector<InputFile>& files, bool replace);
+  // The folder, where it is not there. Throws Error where that can't be.
+  void make() const;
 
   [[nodiscard]] bool is_wanted() const { return !folder_.empty(); }
   // Relative to the folder.

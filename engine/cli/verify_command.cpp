@@ -41,11 +41,13 @@ std::string in_words(const CellCheck& check, const std::string& jpeg, bool agree
   }
   // All but one are not 100.000 %.
   const double percent = std::floor(1e5 * check.share()) / 1e3;
+  // Upwards: what is beyond the limit is never the limit itself.
+  const double farthest = std::ceil(1e2 * check.farthest) / 1e2;
   return verdict + fmt::format(
-                       "{} of the {} coefficients in the file ({:.3f} %) come out of the image too, {} by {} {:.2f}; "
-                       "an encoder's rounding explains up to {:g}",
+                       "{} of the {} coefficients in the file ({:.3f} %) come out of the image too, {} by {} {:.2f}, "
+                       "counted before quantization; an encoder's rounding explains up to {:g}",
                        check.same, check.coefficients, percent, agrees ? "and the others miss" : "but one misses",
-                       agrees ? "at most" : "as much as", check.farthest, kEncoderRounding);
+                       agrees ? "at most" : "as much as", farthest, kEncoderRounding);
 }
 
 Judgement verify(const std::string& jpeg, const std::string& path) {

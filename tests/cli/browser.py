@@ -3,6 +3,8 @@ spoken to in the DevTools protocol, over two pipes."""
 import base64
 import json
 import os
+import select
+import signal
 import subprocess
 import tempfile
 
@@ -10,13 +12,15 @@ import tempfile
 CODES = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "End": 35, "Home": 36, "ArrowLeft": 37, "ArrowUp": 38,
          "ArrowRight": 39, "ArrowDown": 40, "+": 187, "-": 189}
 SHIFT = 8
+ANSWERS_WITHIN = 120  # seconds
 
 
 class Page:
     """with Page(chromium, path, width=400) as page: page.press("Tab"); page.value("document.activeElement.id")"""
 
     def __init__(self, chromium, path, width=1200, height=900, dark=False):
-        self.profile = tempfile.TemporaryDirectory()
+        # Its processes may write there until the last of them is gone.
+        self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         to_read, self.to = os.pipe()
         self.back, to_write = os.pipe()
 
@@ -30,10 +34,17 @@ class Page:
                    "--disable-background-networking", f"--user-data-dir={self.profile.name}",
                    f"--blink-settings=preferredColorScheme={0 if dark else 1}"]
         self.process = subprocess.Popen([chromium, *options], preexec_fn=place, close_fds=False,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         os.close(to_read)
         os.close(to_write)
         self.count, self.session, self.rest = 0, None, b""
+        try:
+            self.open(path, width, height)
+        except BaseException:
+            self.close()
+            raise
+
+    def open(self, path, width, height):
         target = self.ask("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
@@ -45,14 +56,22 @@ class Page:
         return self
 
     def __exit__(self, *_):
+        self.close()
+
+    def close(self):
         os.close(self.to)
         os.close(self.back)
-        self.process.kill()
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)  # and the processes that it has started
+        except ProcessLookupError:
+            pass
         self.process.wait()
         self.profile.cleanup()
 
     def message(self):
         while b"\0" not in self.rest:
+            if not select.select([self.back], [], [], ANSWERS_WITHIN)[0]:
+                raise RuntimeError(f"Chromium says nothing for {ANSWERS_WITHIN} s")
             more = os.read(self.back, 1 << 20)
             if not more:
                 raise RuntimeError("Chromium has gone")

@@ -108,9 +108,13 @@ TEST_CASE("arguments that make no command are refused with a reason and the help
   CHECK(example.refusal({"try", "in", "--threads", "9"}).starts_with("--threads: 9 is not between 1 and 8\n"));
   CHECK(example.refusal({"try", "in", "--name", "x"}).starts_with("--name: x not in {small,large}\n"));
   CHECK(example.refusal({"try", "in", "--drop", "x"}).starts_with("Could not convert: --drop = x\n"));
+  CHECK(example.refusal({"try", "in", "--threads"})
+            .starts_with("--threads: its value is missing, as in '--threads N'\n"));
+  CHECK(example.refusal({"try", "in", "--loud=no"}).starts_with("--loud: takes no value\n"));
   // A choice wants exactly one, and what goes with the one does not go with the other.
-  CHECK(example.refusal({"try", "in"}) != "none");
-  CHECK(example.refusal({"try", "in", "--noise", "1", "--drop", "1"}) != "none");
+  CHECK(example.refusal({"try", "in"}).starts_with("one must be given of --noise, --drop\n"));
+  CHECK(example.refusal({"try", "in", "--noise", "1", "--drop", "1"})
+            .starts_with("only one may be given of --noise, --drop\n"));
   CHECK(example.refusal({"try", "in", "--noise", "1", "--rate", "1"}) ==
         "--rate excludes --noise\nTry 'program try --help'.");
   CHECK(example.refusal({"try", "in", "--drop", "1", "--rate", "1"}) == "none");

@@ -24,7 +24,8 @@ TEST_CASE("compare prints the metrics") {
   const Run json = run({"compare", a, b, "--json"});
   CHECK(json.exit_code == 0);
   const auto values = nlohmann::json::parse(json.out);
-  CHECK(values.size() == 4);
+  CHECK(values.size() == 5);
+  CHECK(values.at("event") == "result");
   CHECK(values.at("psnr").get<double>() == doctest::Approx(expected.psnr));
   CHECK(values.at("psnr_y").get<double>() == doctest::Approx(expected.psnr_y));
   CHECK(values.at("psnr_b").get<double>() == doctest::Approx(expected.psnr_b));

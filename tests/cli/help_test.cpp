@@ -125,6 +125,19 @@ TEST_CASE("prose: paragraphs and entries are told apart by how they are written"
   CHECK(wrapped("one two three", 7) == Lines{"one two", "three"});
   CHECK(wrapped("auto|none|energy", 10) == Lines{"auto|none|", "energy"});
   CHECK(wrapped("größer größer", 6) == Lines{"größer", "größer"});
+  // Characters of two columns, and of none.
+  CHECK(columns_of("写真 é e\u0301 \U0001F600") == 4 + 1 + 1 + 1 + 1 + 1 + 2);
+  CHECK(first_columns("写真.jpg", 3) == "写");
+  CHECK(first_columns("e\u0301x", 1) == "e\u0301");
+  CHECK(wrapped("写真写真", 3) == Lines{"写", "真", "写", "真"});
+  CHECK(wrapped("写真", 1) == Lines{"写", "真"});
+  // A message's names stay as they are.
+  CHECK(broken_at_blanks("my  photo.jpg: no such file", 27) == Lines{"my  photo.jpg: no such file"});
+  CHECK(broken_at_blanks("my  photo.jpg: no such file", 20) == Lines{"my  photo.jpg: no", "such file"});
+  CHECK(broken_at_blanks("in a/long/path,with=marks.jpg it ends", 10) ==
+        Lines{"in", "a/long/path,with=marks.jpg", "it ends"});
+  CHECK(broken_at_blanks("  a  b   c d e ", 3) == Lines{"  a  b   c", "d", "e "});
+  CHECK(broken_at_blanks("", 3) == Lines{""});
   CHECK(wrapped_command("hourglass restore a.jpg -o b.png", 24) == Lines{"hourglass restore \\", "    a.jpg -o b.png"});
   CHECK(wrapped_command("hourglass restore a.jpg -o b.png", 30) == Lines{"hourglass restore a.jpg \\", "    -o b.png"});
   // What is quoted is not torn.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 
 #include "engine/cli/commands.h"
@@ -47,6 +48,8 @@ std::vector<nlohmann::json> last_objects(const std::string& out) {
   std::istringstream lines(out);
   for (std::string line; std::getline(lines, line);) {
     objects.push_back(nlohmann::json::parse(line));
+    CAPTURE(line);
+    CHECK(objects.back().contains("event"));
     if (objects.back().value("event", "") == "progress") objects.pop_back();
   }
   return objects;
@@ -106,7 +109,7 @@ TEST_CASE("an error of any command is one object, of arguments as of work") {
         call.insert(call.end(), {"--quality", "50"});
       }
     }
-    check_tells(run(call), 1, "no");
+    check_tells(run(call), 1, folder / "no");
   }
 }
 
@@ -121,6 +124,84 @@ TEST_CASE("where the image goes to stdout, the object of an error makes way") {
     CHECK(result.out.empty());
     CHECK(nlohmann::json::parse(last_line(result.err)).at("event") == "error");
   }
+  // Arguments that make no command may name standard output too.
+  for (const Names& call : {Names{"restore", folder.png, "-o", "-", "--json", "--no-such-option"},
+                            {"degrade", folder.png, "--output=/dev/stdout", "--json", "--no-such-option"},
+                            {"inpaint", folder.png, "-o-", "--json"},
+                            {"denoise", "--json", "-", "--no-such-option"}}) {
+    CAPTURE(call[0]);
+    const Run result = run(call, folder.png);
+    CHECK(result.exit_code == 2);
+    CHECK(result.out.empty());
+    CHECK(nlohmann::json::parse(last_line(result.err)).at("event") == "error");
+  }
+}
+
+TEST_CASE("where nothing else goes to stdout, the object of an error is there") {
+  const Folder folder;
+  const std::string empty = folder / "empty";
+  write_file_atomically(empty, std::vector<uint8_t>(), true);
+  check_tells(run({"report", "-", "--json"}, empty), 1, "is empty");
+  check_tells(run({"report", "-", "--json", "--no-such-option"}, empty), 2, "--no-such-option");
+  check_tells(run({"restore", "-", "-o", folder / "out.png", "--json", "--no-such-option"}), 2, "--no-such-option");
+  check_tells(run({"experiment", folder / "none.png", "-o", "-", "--quality", "10", "--json"}), 1, "none.png");
+}
+
+TEST_CASE("a network that is learned is no stream") {
+  const Run result = run({"learn", "-o", "/dev/stdout", "--mosaics", "1", "--drawings", "2", "--channels", "4",
+                          "--gray", "--qualities", "20", "--iterations", "1", "--threads", "1", "--json"});
+  CHECK(result.exit_code == 1);
+  CHECK(result.out.empty());
+  CHECK_CONTAINS(result.err, "hourglass: -o /dev/stdout: a checkpoint stands beside the network");
+}
+
+TEST_CASE("a flag takes no value but true") {
+  check_tells(run({"compare", "a.png", "b.png", "--json=true"}), 1, "a.png");
+  for (const char* flag : {"--json=false", "--json=0", "--json=7"}) {
+    CAPTURE(flag);
+    check_tells(run({"compare", "a.png", "b.png", flag}), 2, "--json: takes no value\n");
+  }
+  check_fails(run({"restore", "a.jpg", "--no-cells=true"}), 2, "--no-cells: takes no value\n");
+  check_fails(run({"restore", "a.jpg", "--verbose=3"}), 2, "--verbose: takes no value\n");
+}
+
+TEST_CASE("of several files each has its object, which names its event") {
+  const Folder folder;
+  const std::string bad = folder / "bad.jpg";
+  std::vector<uint8_t> bytes = read_file(folder.jpeg);
+  bytes.resize(bytes.size() - 20);
+  write_file_atomically(bad, bytes, true);
+  for (const auto& [call, exit_code] :
+       std::vector<std::pair<Names, int>>{{{"compare", folder.png, folder.jpeg, bad}, 3},
+                                          {{"compare", folder.png, bad, folder.jpeg}, 3},
+                                          {{"verify", folder.jpeg, folder.png, bad}, 3},
+                                          {{"verify", folder.jpeg, bad, folder.png}, 3},
+                                          {{"restore", folder.jpeg, bad, "--fast", "--threads", "1"}, 3}}) {
+    CAPTURE(call[0]);
+    Names with_json = call;
+    with_json.push_back("--json");
+    const Run result = run(with_json);
+    CAPTURE(result.err);
+    CAPTURE(result.out);
+    CHECK(result.exit_code == exit_code);
+    const std::vector<nlohmann::json> objects = last_objects(result.out);
+    REQUIRE(objects.size() == 2);
+    std::multiset<std::string> events;
+    for (const nlohmann::json& object : objects) {
+      events.insert(object.value("event", ""));
+      CHECK((object.at("event") == "error") == object.contains("error"));
+      CHECK((object.at("status") == "failed") == object.contains("error"));
+    }
+    CHECK(events == std::multiset<std::string>{"error", "result"});
+  }
+  const std::string failed = R"({"event":"error","status":"failed","input":"a","output":"b","error":"it is so"})";
+  write_file_atomically(folder.manifest, std::vector<uint8_t>(failed.begin(), failed.end()), true);
+  const Run report = run({"report", folder.manifest, "--json"});
+  CHECK(report.exit_code == 3);
+  const std::vector<nlohmann::json> objects = last_objects(report.out);
+  REQUIRE(objects.size() == 1);
+  CHECK(objects[0].at("event") == "result");
+  CHECK(objects[0].at("failed") == 1);
 }
 
 TEST_CASE("a result of any command is one object") {
@@ -177,7 +258,7 @@ TEST_CASE("a result of any command is one object") {
     const std::vector<nlohmann::json> objects = last_objects(result.out);
     REQUIRE(objects.size() == 1);
     CHECK(objects[0].is_object());
-    CHECK(objects[0].value("event", "result") == "result");
+    CHECK(objects[0].at("event") == "result");
   }
 }
 

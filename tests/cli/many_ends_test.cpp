@@ -73,6 +73,9 @@ TEST_CASE("a fit that was interrupted among others goes on where it was") {
       run_and_signal_when(command(results), SIGTERM, [start = ::time(nullptr)] { return ::time(nullptr) > start + 1; });
   if (stopped.exit_code != 0) {
     CHECK(stopped.exit_code == 143);
+    const nlohmann::json object = nlohmann::json::parse(last_line(stopped.out));
+    CHECK(object["event"] == "error");
+    CHECK(object["interrupted"] == true);
     CHECK(std::any_of(fs::directory_iterator(results), {},
                       [](const auto& entry) { return entry.path().string().ends_with(".restored.png.ckpt"); }));
   }

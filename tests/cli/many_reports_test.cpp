@@ -9,6 +9,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "engine/cli/json.h"
+#include "engine/cli/manifest.h"
 #include "engine/cli/report_index.h"
 #include "tests/cli/photos.h"
 #include "tests/cli/run.h"
@@ -49,6 +51,60 @@ TEST_CASE("a manifest may lie in the folder of the results, which is made") {
   CHECK(objects_of(text_of(log)).size() == 1);
   check_fails(filter({folder / "photos", "-r", "--output-dir", results, "--manifest", folder / "no/run.jsonl"}), 1,
               "no/run.jsonl: cannot open: No such file");
+}
+
+TEST_CASE("what a run is refused for leaves no folder and no manifest behind") {
+  const TemporaryFolder folder;
+  const std::string photos = folder / "photos", results = folder / "results", log = results + "/log";
+  fill(photos);
+  const auto refused = [&](Names more, const std::string& text) {
+    Names arguments{"restore", photos, "-r", "--fast", "--output-dir", results, "--manifest", log};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    check_fails(run(arguments), 1, text);
+    CHECK(!fs::exists(results));
+  };
+  refused({"--report", photos + "/b.jpg"}, "b.jpg: is a file");
+  refused({"--report", folder / "pages", "--jobs", "2", "--threads", "4096", "--bind", "cores"}, "CPUs of their own");
+  CHECK(!fs::exists(folder / "pages"));
+}
+
+TEST_CASE("what fails again in the same words is told once in a manifest") {
+  const TemporaryFolder folder;
+  const std::string photos = folder / "photos", log = folder / "log";
+  fill(photos);
+  REQUIRE(filter({photos, "-r"}).exit_code == 0);
+  const auto lines = [&] { return objects_of(text_of(log)); };
+  for (int i = 0; i < 3; ++i) {
+    // Made with other settings, all of them.
+    const Run result = filter({photos, "-r", "--strength", "0.5", "--manifest", log, "--json"});
+    CHECK(result.exit_code == 3);
+    CHECK(objects_of(result.out).size() == 3);
+    CHECK(lines().size() == 3);
+  }
+  CHECK(lines()[0]["status"] == "failed");
+  // The same of results that are kept, which count more.
+  for (int i = 0; i < 2; ++i) {
+    CHECK(filter({photos, "-r", "--manifest", log}).exit_code == 0);
+    CHECK(lines().size() == 6);
+  }
+  CHECK(lines()[5]["status"] == "kept");
+}
+
+TEST_CASE("a manifest knows what its last lines say of a folder that can't be read") {
+  const TemporaryFolder folder;
+  const auto failure = [](const char* why) {
+    return cli::Json{{"status", cli::kFailed}, {"input", "photos/below"}, {"error", why}};
+  };
+  {
+    cli::Manifest manifest(folder / "log");
+    CHECK(!manifest.tells(failure("closed")));
+    manifest.add_found(failure("closed"));
+  }
+  cli::Manifest manifest(folder / "log");
+  CHECK(manifest.tells(failure("closed")));
+  CHECK(!manifest.tells(failure("gone")));
+  manifest.add(cli::Json{{"status", cli::kDone}, {"input", "photos/below/a.jpg"}, {"output", "a.png"}});
+  CHECK(!manifest.tells(failure("closed")));  // it could be read meanwhile
 }
 
 TEST_CASE("several files have a folder of reports and an index, which is made anew from what is there") {
@@ -123,7 +179,7 @@ TEST_CASE("the manifests of all shards are put together, and so is the index of 
   const Run again = run({"report", folder / "log2", folder / "log1", "--json"});
   CHECK(again.exit_code == 0);
   CHECK(nlohmann::json::parse(again.out) ==
-        nlohmann::json{{"files", 4}, {"done", 4}, {"failed", 0}, {"unreadable_folders", 0}});
+        nlohmann::json{{"event", "result"}, {"files", 4}, {"done", 4}, {"failed", 0}, {"unreadable_folders", 0}});
   std::ofstream(folder / "log2", std::ios::app) << R"({"status":"do)";
   CHECK(run({"report", folder / "log2"}).err.find("1 line left out") != std::string::npos);
 }

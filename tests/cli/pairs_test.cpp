@@ -192,6 +192,10 @@ TEST_CASE("compare: a run that is interrupted leaves no table of a part") {
   CHECK_CONTAINS(result.err, " not done");
   CHECK(!fs::exists(folder / "t.csv"));
   CHECK(result.out.find("mean: ") == std::string::npos);
+  const Run json =
+      run_and_signal({"compare", original, "--files-from", folder / "list", "--json"}, SIGTERM, "truncated");
+  CHECK(json.exit_code == 143);
+  CHECK(nlohmann::json::parse(last_line(json.out)).at("interrupted") == true);
 }
 
 TEST_CASE("pairs: whatever a pair throws, the rest goes on") {

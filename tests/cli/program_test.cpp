@@ -142,6 +142,13 @@ TEST_CASE("a wrong command line is code 2 and says where help is") {
   check_fails(run({"compare", "a", "b", "--no-such-option"}), 2, "--no-such-option");
 }
 
+TEST_CASE("a wrong value may be long") {
+  const Run result = run({"restore", "a.jpg", "--jobs", std::string(120'000, 'x')});
+  CHECK(result.exit_code == 2);
+  CHECK(result.err.starts_with("hourglass: --jobs: "));
+  CHECK(result.err.ends_with("Try 'hourglass restore --help'.\n"));
+}
+
 TEST_CASE("output that cannot be written is an error") {
   if (!std::filesystem::exists("/dev/full")) return;
   const std::string image = data_path("camera.png");

@@ -243,6 +243,17 @@ def works_by_keys(chromium, folder):
                 moved["an enlarged picture is moved"] = page.value(place) > before
                 page.press("-", 5)
                 moved["- makes it smaller"] = page.value(width) == fit
+                # A picture that is higher than the view, and no wider.
+                page.value("document.querySelector('.view').style.maxHeight = '100px'")
+                page.press("+")
+                page.press("-")
+                share = page.value("document.getElementById('share').value")
+                page.press("ArrowRight", 5)
+                moved["where there is only more below, arrows move the divider"] = \
+                    page.value("(() => { const v = document.querySelector('.view');"
+                               "return v.scrollHeight > v.clientHeight && v.scrollWidth <= v.clientWidth; })()") and \
+                    page.value("document.getElementById('share').value") == str(int(share) + 5)
+                page.value("document.querySelector('.view').style.maxHeight = ''")
             if name == "8":
                 page.press("Enter")
                 moved["a button is pressed"] = page.value("document.activeElement.getAttribute('aria-pressed')") == "true"

@@ -84,10 +84,21 @@ def check_messages(program, columns, folder):
         wrong.append(f"the error is {error!r}")
     if "yes: a.jpg can be a JPEG of this image: " not in " ".join(answer.split()):
         wrong.append(f"the answer is {answer!r}")
+    # Names stay as they are, with blanks that follow each other and longer than the row.
+    for missing in ("my  photo.jpg", "/no/such/folder/of/photographs/at/all/" + "long/" * 20 + "photo.jpg"):
+        told = in_terminal([program, "restore", missing], columns, folder, code=1)
+        if missing not in told or not " ".join(told.split()).endswith("no such file"):
+            wrong.append(f"of '{missing}' it says {told!r}")
+    spaced = in_terminal([program, "verify", "a   b.png", "a.jpg"], columns, folder, code=1)
+    if "a   b.png" not in spaced or spaced.split() != error.replace("a.png", "a b.png").split():
+        wrong.append(f"of a name with blanks it says {spaced!r}")
+    frozen = in_terminal([program, "model", "check", "fitted.onnx", "--freeze", "*conv.bias"], columns, folder)
+    if "\n\nnot trained: " not in frozen:
+        wrong.append("what is not trained does not stand apart")
     name = "a photograph whose name is long.png"
     stopped = in_terminal([program, "restore", "a.jpg", "-o", name, "--method", "fit", "--iterations", "100000", "--stop",
                            "none", "--threads", "1"], columns, folder, code=130, end_at=b"dB to the JPEG")
-    for text in error, answer, stopped[stopped.index("stopped early"):]:
+    for text in error, answer, spaced, stopped[stopped.index("stopped early"):]:
         wrong += [f"longer than the row: {line!r}" for line in text.split("\n") if len(line) > columns and name not in line]
     command = stopped[stopped.index("to go on:") + len("to go on:"):].replace("\\\n", " ")
     if "\n" in command.strip() or shlex.split(command) != ["hourglass", "restore", "a.jpg", "-o", name, "--resume",
@@ -105,8 +116,11 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_png(folder / "a.png", 48, 40, channels=3)
+        write_png(folder / "a   b.png", 48, 40, channels=3)
         subprocess.run([program, "degrade", folder / "a.png", "-o", folder / "a.jpg", "--quality", "10"], check=True,
                        capture_output=True)
+        subprocess.run([program, "restore", folder / "a.jpg", "-o", folder / "b.png", "--method", "fit", "--iterations", "1",
+                        "--save-network", folder / "fitted.onnx", "--threads", "1"], check=True, capture_output=True)
         for columns in (40, 60, 80, 120):
             text = in_terminal([program, "restore", folder / "a.jpg", "-o", folder / f"{columns}.png", "--iterations", "12",
                                 "--reference", folder / "a.png", "--threads", "1"], columns)

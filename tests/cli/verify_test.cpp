@@ -4,6 +4,7 @@
 #include "engine/image/file.h"
 #include "engine/image/image.h"
 #include "engine/image/jpeg.h"
+#include "engine/image/png.h"
 #include "engine/image/read_image.h"
 #include "tests/cli/run.h"
 #include "tests/temporary_folder.h"
@@ -30,7 +31,7 @@ TEST_CASE("a JPEG verifies against its original, not against another image") {
   CHECK(yes.exit_code == 0);
   CHECK_CONTAINS(yes.out, "yes: " + jpeg + " can be a JPEG of this image: ");
   CHECK_CONTAINS(yes.out, "come out of the image too, and the others miss by at most ");
-  CHECK_CONTAINS(yes.out, "; an encoder's rounding explains up to 4");
+  CHECK_CONTAINS(yes.out, ", counted before quantization; an encoder's rounding explains up to 4");
   CHECK(yes.out.find("(100.000 %)") == std::string::npos);
   const std::string gray = folder / "gray.jpg";
   REQUIRE(run({"degrade", folder / "black.png", "-o", gray, "--quality", "50"}).exit_code == 0);
@@ -39,6 +40,20 @@ TEST_CASE("a JPEG verifies against its original, not against another image") {
   CHECK(no.exit_code == 5);
   CHECK_CONTAINS(no.out, "no: " + jpeg + " is no JPEG of this image: ");
   CHECK_CONTAINS(no.out, "come out of the image too, but one misses by as much as ");
+}
+
+TEST_CASE("what misses by hardly more than rounding explains is told with more") {
+  const TemporaryFolder folder;
+  const std::string jpeg = folder / "x.jpg", image = folder / "x.png";
+  Image picture(8, 8, 1);
+  std::fill(picture.pixels.begin(), picture.pixels.end(), 128.0F / 255);
+  write_file_atomically(jpeg, encode_jpeg(picture, {.quality = 81}), false);  // of the mean, the step is 6
+  // The mean's coefficient is eight times as far from 128: 7.0039, and its cell ends at 3.
+  std::fill(picture.pixels.begin(), picture.pixels.end(), (128.0F + 225.0F / 257) / 255);
+  write_file_atomically(image, encode_png(picture, {.bit_depth = 16}), false);
+  const Run result = run({"verify", jpeg, image});
+  CHECK(result.exit_code == 5);
+  CHECK_CONTAINS(result.out, "(98.437 %) come out of the image too, but one misses by as much as 4.01, counted before");
 }
 
 TEST_CASE("an original is told from a picture that differs by little, at all qualities") {

@@ -65,7 +65,7 @@ def check_end(scenario, run, reasons):
         messages = messages_of(run)
         if len(messages) != 1 and not (messages and scenario.name == "many"):  # where each file may have its own
             return [f"it ends with {len(messages)} messages: {run.stderr}"]
-        told = messages[-1]
+        told = "\n".join(messages)
     else:
         return [f"it ends with {run.returncode}: {run.stderr}"]
     return [] if any(reason in told for reason in reasons) else [f"its message does not say why: {told}"]

@@ -142,10 +142,10 @@
       setShare(Number(slider.value) / 100);
       remember();
     });
-    // As on the slider, where there is nothing to scroll.
+    // As on the slider, where there is nothing to scroll sideways.
     view.addEventListener('keydown', (event) => {
       const steps = {ArrowLeft: -0.01, ArrowRight: 0.01}[event.key];
-      if (!steps || event.ctrlKey || event.metaKey || event.altKey || view.classList.contains('enlarged')) return;
+      if (!steps || event.ctrlKey || event.metaKey || event.altKey || view.scrollWidth > view.clientWidth) return;
       setShare(state.share + steps);
       event.preventDefault();
       remember();
