@@ -204,7 +204,11 @@ void measure_files(Arguments& a) {
     }
   }
   std::sort(files.begin(), files.end());
+  if (a.warm && known.find("\n" + a.tag + ",") != std::string::npos) {
+    fail("{}: has rows of {}, and the next photograph would not go on from the one before: another --tag", a.csv, a.tag);
+  }
   for (const int quality : a.qualities) {
+    a.before.clear();
     for (const auto& path : files) {
       const std::string name = path.stem().string();
       const std::string key =

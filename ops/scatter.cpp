@@ -372,6 +372,7 @@ std::vector<ValueId> lower_gather_computed(LowerContext& ctx) {
   const DType dtype = ctx.b.graph().type(given).dtype;
   if (ctx.node.attrs.integer("batch_dims") != 0)
     fail("indices that are computed are supported without batch_dims only");
+  constexpr int64_t kInt32 = 6;  // onnx::TensorProto::INT32
   const int64_t depth = listed.rank() < 1 ? 0 : listed[-1];
   if (depth < 1 || depth > shape.rank()) fail("indices {} do not fit {}", listed, shape);
   const Shape counted(Dims(shape.dims().begin(), shape.dims().begin() + depth));
@@ -384,9 +385,14 @@ std::vector<ValueId> lower_gather_computed(LowerContext& ctx) {
   for (int64_t& extent : last) --extent;
   const ValueId is_negative = ctx.add("Less", {given, whole({0})});
   const ValueId from_front = ctx.add("Where", {is_negative, ctx.add("Add", {given, whole(counted.dims())}), given});
-  const ValueId indices = ctx.add("Max", {ctx.add("Min", {from_front, whole(last)}), whole({0})});
-  const ValueId places = ctx.add("ReduceSum", {ctx.add("Mul", {indices, whole(counted.strides())})},
-                                 {{"axes", Dims{-1}}, {"keepdims", int64_t{0}}});
+  const ValueId inside = ctx.add("Max", {ctx.add("Min", {from_front, whole(last)}), whole({0})});
+  // From here on no number leaves the 32 bits that count src's elements.
+  const ValueId indices = ctx.add("Cast", {inside}, {{"to", kInt32}});
+  HostTensor strides = HostTensor::ints(counted.strides());
+  strides.dtype = DType::i32;
+  const ValueId steps = ctx.b.constant(std::move(strides), ctx.node.name + "/constant");
+  const ValueId places =
+      ctx.add("ReduceSum", {ctx.add("Mul", {indices, steps})}, {{"axes", Dims{-1}}, {"keepdims", int64_t{0}}});
   Dims slices{counted.elements()};
   slices.insert(slices.end(), shape.dims().begin() + depth, shape.dims().end());
   return {ctx.add("GatherComputed", {ctx.reshape(src, slices), places}, {{"axis", int64_t{0}}})};

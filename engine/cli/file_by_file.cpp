@@ -75,6 +75,7 @@ class FileByFile {
         writes_index_(arguments.files.shard.empty()),
         workers_(workers_for(arguments, run, found.files.size())),
         manifest_(place_of_manifest(arguments)) {
+    reports_.make();  // now that nothing speaks against the run
     state_.files = files_.size();
     for (const UnreadableFolder& folder : found.unreadable) {
       ++unreadable_;
@@ -104,11 +105,12 @@ class FileByFile {
   }
 
  private:
-  // Once nothing speaks against the run, it makes folders. The manifest may lie in that of the results, as the first of
-  // all files.
-  [[nodiscard]] const std::string& place_of_manifest(const ManyArguments& arguments) const {
-    reports_.make();
-    if (!arguments.manifest.empty()) make_folders(arguments.files.output_dir);
+  // The manifest may lie in the folder of the results, as the first of all files; else its folder must be there.
+  static const std::string& place_of_manifest(const ManyArguments& arguments) {
+    const fs::path folder = fs::path(arguments.manifest).parent_path(), results = arguments.files.output_dir;
+    if (!folder.empty() && (folder / "").lexically_normal() == (results / "").lexically_normal()) {
+      make_folders(results.string());
+    }
     return arguments.manifest;
   }
 

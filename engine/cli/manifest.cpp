@@ -79,7 +79,11 @@ void Manifest::add_found(const Json& object) {
 
 bool Manifest::tells(const Json& object) const {
   const std::string input = text_of(object, "input"), output = text_of(object, "output");
-  if (is_result(object)) return results_.contains(output);
+  if (is_result(object)) {
+    const std::vector<std::string> above = folders_above(input);
+    const auto could_not_be_read = [&](const std::string& folder) { return failures_.contains({folder, ""}); };
+    return results_.contains(output) && std::none_of(above.begin(), above.end(), could_not_be_read);
+  }
   const auto known = failures_.find({input, output});
   return known != failures_.end() && known->second == text_of(object, "error");
 }

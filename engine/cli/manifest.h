@@ -32,7 +32,8 @@ class Manifest {
   // The same of what the next run would find out again: it is on disk after sync(), once for thousands of files.
   void add_found(const Json& object);
   void sync();
-  // Whether it says so already: of a result that there is one in that place, done or kept; of a failure the same words.
+  // Whether it says so already: of a result that there is one in that place, done or kept, and of no folder above its
+  // input that it could not be read; of a failure the same words.
   [[nodiscard]] bool tells(const Json& object) const;
 
  private:

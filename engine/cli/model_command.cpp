@@ -427,7 +427,9 @@ Command info_command() {
 // ---- list
 
 ExitCode run_list() {
-  for (const Builtin& entry : builtins()) fmt::print("{:<9} {}\n", entry.name, entry.description);
+  std::size_t width = 0;
+  for (const Builtin& entry : builtins()) width = std::max(width, entry.name.size());
+  for (const Builtin& entry : builtins()) fmt::print("{:<{}}  {}\n", entry.name, width, entry.description);
   return ExitCode::ok;
 }
 

@@ -28,7 +28,7 @@ void print_message(std::FILE* stream, std::string_view text) {
     if (is_terminal(stream)) line = join(broken_at_blanks(line, terminal_columns(stream)), "\n");
     lines += line + "\n";
   }
-  print_to(stream, lines);
+  print_to(stream, lines.empty() ? "\n" : lines);
 }
 
 void print_table(std::FILE* stream, std::string_view text) {

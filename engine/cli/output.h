@@ -11,8 +11,7 @@ namespace hourglass::cli {
 // on stderr it is lost.
 void print_to(std::FILE* stream, std::string_view text);
 
-// Prints a text and a line end; on a terminal lines that are too long for it go on in the next one, behind whole words
-// and whole paths.
+// Prints a text and a line end; on a terminal lines that are too long for it go on in the next one, behind whole words.
 void print_message(std::FILE* stream, std::string_view text);
 // The same of a text whose columns stand below each other: its lines stay, however wide the terminal is.
 void print_table(std::FILE* stream, std::string_view text);

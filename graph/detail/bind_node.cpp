@@ -209,6 +209,7 @@ bool Binder::add_source(const OnnxNode& node, const std::vector<ValueId>& inputs
 // Identity, or Cast to f32, of an initializer: a parameter of its own.
 bool Binder::add_copy(const OnnxNode& node, const std::vector<ValueId>& inputs) {
   if ((node.op != "Identity" && node.op != "Cast") || inputs.size() != 1 || node.outputs.size() != 1) return false;
+  if (!inputs[0].valid()) return false;
   const Value& value = graph_.value(inputs[0]);
   if (value.kind != ValueKind::parameter || value.data == nullptr) return false;
   constexpr int64_t kFloat = 1;  // onnx::TensorProto::FLOAT

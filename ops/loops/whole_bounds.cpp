@@ -16,6 +16,16 @@ struct Bounds {
   double low = -255, high = 255;
 };
 
+// What of such numbers a plan keeps: i64 stop at the bounds of 32 bits, the others count modulo their range, so that
+// numbers which leave it may be anywhere in it.
+Bounds kept(DType dtype, const Bounds& made) {
+  if (dtype == DType::i64) return {std::clamp(made.low, kLow, kHigh), std::clamp(made.high, kLow, kHigh)};
+  Bounds range{kLow, kHigh};
+  if (dtype == DType::u8) range = {0, 255};
+  if (dtype == DType::i8) range = {-128, 127};
+  return made.low >= range.low && made.high <= range.high ? made : range;
+}
+
 Bounds hull(std::initializer_list<double> numbers) { return {std::min(numbers), std::max(numbers)}; }
 Bounds hull(const Bounds& a, const Bounds& b) { return {std::min(a.low, b.low), std::max(a.high, b.high)}; }
 double most(const Bounds& a) { return std::max(std::abs(a.low), std::abs(a.high)); }
@@ -41,7 +51,6 @@ class Follower {
     if (is({"Neg"})) return {-a.high, -a.low};
     if (is({"Abs"})) return {0, most(a)};
     if (is({"Sign"})) return {-1, 1};
-    if (is({"ArgMax", "ArgMin"})) return {};
     if (is({"Clip"})) {
       const double low = bound(node, "min", kLow), high = bound(node, "max", kHigh);
       return {std::clamp(a.low, std::min(low, high), high), std::clamp(a.high, std::min(low, high), high)};
@@ -70,7 +79,7 @@ class Follower {
     } else if (value.kind == ValueKind::computed && value.producer >= 0) {
       bounds = made_by(graph_.nodes[static_cast<std::size_t>(value.producer)]);
     }
-    return known_[id] = {std::clamp(bounds.low, kLow, kHigh), std::clamp(bounds.high, kLow, kHigh)};
+    return known_[id] = kept(value.type.dtype, bounds);
   }
 
   Bounds of_two(std::string_view op, const Bounds& a, ValueId other) {

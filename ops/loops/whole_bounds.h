@@ -7,7 +7,8 @@
 
 namespace hourglass::kernels {
 
-// Throws Error where sums or products of such levels leave them. Of other types, and of other ops, it says nothing.
+// Throws Error where sums or products of such levels leave them. Of other types, and of other ops, ReduceProd among them,
+// it says nothing.
 void require_32_bits(const PlanContext& ctx);
 
 }  // namespace hourglass::kernels

@@ -66,6 +66,11 @@ TEST_CASE("what a run is refused for leaves no folder and no manifest behind") {
   refused({"--report", photos + "/b.jpg"}, "b.jpg: is a file");
   refused({"--report", folder / "pages", "--jobs", "2", "--threads", "4096", "--bind", "cores"}, "CPUs of their own");
   CHECK(!fs::exists(folder / "pages"));
+  check_fails(run({"restore", photos, "-r", "--fast", "--output-dir", results, "--report", folder / "pages",
+                   "--manifest", folder / "none/log"}),
+              1, "none/log");
+  CHECK(!fs::exists(results));
+  CHECK(!fs::exists(folder / "pages"));
 }
 
 TEST_CASE("what fails again in the same words is told once in a manifest") {
@@ -103,6 +108,12 @@ TEST_CASE("a manifest knows what its last lines say of a folder that can't be re
   cli::Manifest manifest(folder / "log");
   CHECK(manifest.tells(failure("closed")));
   CHECK(!manifest.tells(failure("gone")));
+  // A result in that folder says that it can be read again, also where its own line is there already.
+  const cli::Json earlier{{"status", cli::kDone}, {"input", "photos/a.jpg"}, {"output", "b.png"}};
+  manifest.add(earlier);
+  CHECK(manifest.tells(earlier));
+  CHECK(!manifest.tells(cli::Json{{"status", cli::kKept}, {"input", "photos/below/b.jpg"}, {"output", "b.png"}}));
+  CHECK(manifest.tells(failure("closed")));
   manifest.add(cli::Json{{"status", cli::kDone}, {"input", "photos/below/a.jpg"}, {"output", "a.png"}});
   CHECK(!manifest.tells(failure("closed")));  // it could be read meanwhile
 }

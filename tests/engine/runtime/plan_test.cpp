@@ -170,6 +170,26 @@ TEST_CASE("sums and products of a byte's levels that 32 bits don't hold are refu
       },
       "node 'ReduceSum' (ReduceSum): of levels from -255 to 255 it may make 3133440000");
   planned(kI32, hash);  // counts modulo its range, as in ONNX
+  // What was counted modulo a byte's range is within that, whatever it came from.
+  for (const double factor : {8'000'000.0, 9'000'000.0}) {
+    const auto narrowed = [&](GraphBuilder& b, ValueId level, const auto& number) {
+      constexpr int64_t kU8 = 2;  // UINT8
+      const ValueId byte = b.add("Cast", {b.add("Mul", {level, number(73'856'093)})}, {{"to", kU8}});
+      return b.add("Mul", {b.add("Cast", {byte}, {{"to", kI64}}), b.constant(HostTensor::scalar(DType::i64, factor))});
+    };
+    if (factor < 8'421'504) {
+      planned(kI32, narrowed);
+    } else {
+      CHECK_THROWS_WITH_AS(planned(kI32, narrowed), doctest::Contains("it may make 2295000000"), Error);
+    }
+  }
+  // The places in a large picture count no further than its elements.
+  Graph large;
+  GraphBuilder l(large, op_table());
+  const ValueId picture = l.input("picture", {DType::f32, Shape{1, 3, 600, 600}});
+  const ValueId places = l.add("Cast", {l.input("places", {DType::f32, Shape{5, 4}})}, {{"to", kI64}});
+  large.outputs = {l.add("GatherNDComputed", {picture, places})};
+  CHECK_NOTHROW(Plan(large, {.output_like = {}}));
   planned(kI64, [](GraphBuilder& b, ValueId level, const auto& number) {
     const ValueId cell = b.add("Mod", {b.add("Mul", {level, number(8'000'000)}), number(64)});
     const ValueId bounded = b.add("Clip", {b.add("Mul", {cell, cell})}, {{"min", 0.0}, {"max", 100.0}});
