@@ -49,8 +49,8 @@ struct LessonOptions {
   std::size_t memory_limit = 0;  // FitOptions::memory_limit
 };
 
-// Of so many iterations: one for sixteen, at most 192. One for eight takes a fifth longer in all and gains no more
-// (bench/README.md, "Lessons").
+// How many mosaics a lesson of so many iterations draws: one for sixteen, at least 1, at most 192. One for eight takes a
+// fourth longer in all and gains 0.004 dB more (bench/README.md, "Longer, twice, or from the photograph before").
 int64_t mosaics_for(int64_t iterations);
 
 // Problem (fit.h) of a network that learns J(t) -> t from mosaics of side x side: the mean square of what its image and
