@@ -333,7 +333,7 @@ class FileByFile {
   void tell_interrupted() {
     const std::string text = "stopped early, as asked: the same command goes on";
     progress_.say(text);
-    const Json object{{"event", "error"}, {"error", text}, {"interrupted", true}};
+    const Json object = interrupted_object(text);
     if (run_.fit.json) print_to(stdout, object.text() + "\n");
   }
 

@@ -207,7 +207,7 @@ ExitCode judge_pairs(const PairArguments& arguments, const PairWork& work) {
   if (left > 0) text += fmt::format(", {} not done", left);
   print_message(stderr, text);
   if (interrupt.signal() != 0) {
-    const Json object{{"event", "error"}, {"error", "stopped early, as asked"}, {"interrupted", true}};
+    const Json object = interrupted_object("stopped early, as asked");
     if (arguments.json) print_to(stdout, object.text() + "\n");
     return exit_code_of(interrupt.signal());
   }

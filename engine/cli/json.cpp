@@ -121,4 +121,12 @@ Json result_object(const Json& values) {
   return object;
 }
 
+Json interrupted_object(const std::string& text, const std::string& input) {
+  Json object{{"event", "error"}};
+  if (!input.empty()) object["input"] = input;
+  object["error"] = text;
+  object["interrupted"] = true;
+  return object;
+}
+
 }  // namespace hourglass::cli

@@ -150,7 +150,7 @@ ExitCode run(Arguments& a, ParsedCommand& line) {
     progress.finish();
     const std::string text = "stopped before the first iteration: nothing is written";
     progress.say(text);
-    const Json object{{"event", "error"}, {"error", text}, {"interrupted", true}};
+    const Json object = interrupted_object(text);
     if (a.json) print_to(stdout, object.text() + "\n");
     return exit_code_of(interrupt.signal());
   }

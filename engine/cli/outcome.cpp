@@ -195,7 +195,7 @@ void tell_result(Progress& progress, const RunRequest& request, const Outcome& o
 void tell_nothing(Progress& progress, const RunRequest& request) {
   const std::string text = "stopped before the first iteration: nothing is written";
   progress.say(text);
-  const Json object{{"event", "error"}, {"input", request.named_input()}, {"error", text}, {"interrupted", true}};
+  const Json object = interrupted_object(text, request.named_input());
   if (request.json) print_to(json_stream(request), object.text() + "\n");
 }
 
