@@ -1,12 +1,12 @@
-#include "engine/restore/fitted_network.h"
 // What learning from the picture itself adds to the filter (engine/restore/lesson.h), in dB.
 //
 //   build/release/bench/learn files photos/ --quality 10 --start leaves.onnx --iterations 200 --csv learn.csv
 //   build/release/bench/learn table --csv learn.csv                              # the CSV as Markdown
 //
-// `files` compresses the middle of every PNG of the folder, filters it, learns, and compares with the original, which
-// is known to this program alone: the best weight of a blend is found in hindsight, and stands beside the one that the
-// lesson finds. What the filter makes is kept in --cache, for it takes longer than most lessons.
+// `files` compresses the middle of every PNG of the folder (or adds noise to it: --noise), filters it, learns, and
+// compares with the original, which is known to this program alone: the best weight of a blend is found in hindsight,
+// and stands beside the one that the lesson finds. What the filter makes is kept in --cache, for it takes longer than
+// most lessons.
 #include <CLI/CLI.hpp>
 
 #include <fmt/format.h>
@@ -17,14 +17,20 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <sstream>
 
 #include "engine/image/metrics.h"
 #include "engine/image/read_image.h"
 #include "engine/restore/consistency.h"
+#include "engine/restore/degrade.h"
 #include "engine/restore/filter.h"
+#include "engine/restore/fitted_network.h"
+#include "engine/restore/jpeg_degradation.h"
 #include "engine/restore/lesson.h"
+#include "engine/restore/noise_degradation.h"
+#include "engine/restore/noise_filter.h"
 #include "graph/error.h"
 #include "graph/onnx_import.h"
 #include "models/builder.h"
@@ -41,6 +47,7 @@ struct Arguments {
   std::vector<int64_t> channels{24, 48, 64};
   int64_t convolutions = 2, crop = 256;
   int64_t lessons = 1, rounds = 1;
+  std::vector<int> noise;  // grey levels: in place of qualities
   bool color = false, truth = false, carry = false, warm = false;
   std::vector<std::vector<float>> before;  // the weights of the photograph before, where --warm wants them
   LessonOptions lesson;
@@ -77,27 +84,28 @@ struct Taught {
 };
 
 // Lessons of the last round from the picture that the round before has made, the first from the filter's.
-Taught teach(Arguments& a, const JpegModel& model, const Image& filtered, const Image& first) {
+Taught teach(Arguments& a, const Degraded& photograph, const Image& filtered, const Image& first) {
+  const Degradation& degradation = photograph.degradation();
   Taught taught;
   Image source = first;
   NetworkFactory make = starting_network(a);
   if (a.warm && !a.before.empty()) make = with_weights(make, a.before);
-  const std::vector<Plane> planes = model.to_planes(filtered);
+  const std::vector<Plane> planes = degradation.to_planes(filtered);
   for (int64_t round = 0; round < a.rounds; ++round) {
     taught.planes.clear();
     for (int64_t k = 0; k < a.lessons; ++k) {
       auto start = std::chrono::steady_clock::now();
       LessonOptions options = a.lesson;
       options.mosaic.seed += static_cast<uint64_t>(1000 * (round * a.lessons + k));
-      Lesson lesson(model, source, make, op_table(), options);
+      Lesson lesson(photograph, source, make, op_table(), options);
       while (!lesson.done()) lesson.step();
       a.before = lesson.fit().averaged_weights();
       taught.learning += seconds_since(start);
       start = std::chrono::steady_clock::now();
       const LearnedMap map = lesson.map();
-      const std::vector<Plane> made = apply_map(map, model, planes);
+      const std::vector<Plane> made = apply_map(map, photograph, planes);
       taught.applying += seconds_since(start);
-      taught.weight = find_blend_weight(map, filtered, model);
+      taught.weight = find_blend_weight(map, filtered, degradation);
       if (taught.planes.empty()) {
         for (const Plane& plane : made) taught.planes.emplace_back(plane.width, plane.height);
       }
@@ -108,15 +116,16 @@ Taught teach(Arguments& a, const JpegModel& model, const Image& filtered, const 
       }
     }
     if (round + 1 == a.rounds) break;
-    source = filter_blend(model.to_image(blend(planes, taught.planes, 1, model)), model);
+    source = photograph.refine(degradation.to_image(blend(planes, taught.planes, 1, photograph)), {});
     if (a.carry) make = with_weights(make, a.before);
   }
   return taught;
 }
 
 // The filter's result, from the cache where it is.
-Image filtered_image(const Arguments& a, const std::string& key, const Image& decoded, const JpegModel& model) {
-  if (a.cache.empty()) return filter_jpeg(decoded, decoded, model);
+Image filtered_image(const Arguments& a, const std::string& key, const Image& decoded,
+                     const std::function<Image()>& filter) {
+  if (a.cache.empty()) return filter();
   const std::string path = a.cache + "/" + key + ".f32";
   Image image = decoded;
   const auto bytes = static_cast<std::streamsize>(image.pixels.size() * sizeof(float));
@@ -124,7 +133,7 @@ Image filtered_image(const Arguments& a, const std::string& key, const Image& de
     file.read(reinterpret_cast<char*>(image.pixels.data()), bytes);
     if (file.gcount() == bytes) return image;
   }
-  image = filter_jpeg(decoded, decoded, model);
+  image = filter();
   std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(image.pixels.data()), bytes);
   return image;
 }
@@ -151,24 +160,41 @@ constexpr const char* kColumns =
     "applying_s\n";
 // The weight of `fixed`.
 constexpr double kFixedWeight = 0.8;
+constexpr uint64_t kNoiseSeed = 0;  // of 'hourglass degrade --noise'
 
-std::string measure(Arguments& a, const std::string& key, const std::string& name, const Image& original, int quality) {
-  const std::vector<uint8_t> bytes = encode_jpeg(original, {.quality = quality});
-  const JpegCoefficients file = read_jpeg_coefficients(bytes);
-  const JpegModel model(file);
-  const Image decoded = decode_image(bytes, key).image;
-  const Image filtered =
-      filtered_image(a, fmt::format("{}-{}-q{}-{}", name, a.color ? "color" : "gray", quality, a.crop), decoded, model);
-  const Taught taught = teach(a, model, filtered, a.truth ? original : filtered);
+std::string measure(Arguments& a, const std::string& key, const std::string& name, const Image& original, int level) {
+  JpegCoefficients file;
+  std::optional<JpegModel> model;
+  Image spoiled;
+  std::unique_ptr<Degraded> photograph;
+  std::function<Image()> filter;
+  if (a.noise.empty()) {
+    const std::vector<uint8_t> bytes = encode_jpeg(original, {.quality = level});
+    file = read_jpeg_coefficients(bytes);
+    model.emplace(file);
+    spoiled = decode_image(bytes, key).image;
+    photograph = degraded_jpeg(*model);
+    filter = [&] { return filter_jpeg(spoiled, spoiled, *model); };
+  } else {
+    spoiled = add_noise(original, level, kNoiseSeed);
+    for (float& value : spoiled.pixels) value = static_cast<float>(to_byte(value)) / 255.0F;
+    photograph = degraded_by_noise(spoiled, level / 255.0);
+    filter = [&] { return filter_noise(spoiled, level / 255.0); };
+  }
+  const Degradation& degradation = photograph->degradation();
+  const Image filtered = filtered_image(
+      a, fmt::format("{}-{}-{}{}-{}", name, a.color ? "color" : "gray", a.noise.empty() ? "q" : "noise", level, a.crop),
+      spoiled, filter);
+  const Taught taught = teach(a, *photograph, filtered, a.truth ? original : filtered);
   const std::vector<Plane>& learned = taught.planes;
   const double weight = taught.weight;
 
-  const std::vector<Plane> planes = model.to_planes(filtered);
+  const std::vector<Plane> planes = degradation.to_planes(filtered);
   const double base = psnr_clamped(filtered, original);
   const auto gain_of = [&](const Image& image) { return psnr_clamped(image, original) - base; };
-  const auto blended = [&](double w) { return model.to_image(blend(planes, learned, w, model)); };
+  const auto blended = [&](double w) { return degradation.to_image(blend(planes, learned, w, *photograph)); };
   // Of what the program makes.
-  const auto gain = [&](double w) { return w > 0 ? gain_of(filter_blend(blended(w), model)) : 0; };
+  const auto gain = [&](double w) { return w > 0 ? gain_of(photograph->refine(blended(w), {})) : 0; };
   double best = 0, best_weight = 0;
   for (int i = 1; i <= 20; ++i) {
     const double w = i / 20.0, g = gain_of(blended(w));
@@ -179,9 +205,8 @@ std::string measure(Arguments& a, const std::string& key, const std::string& nam
   }
   best = gain(best_weight);
   return fmt::format("{},{:.3f},{:.3f},{:+.3f},{:.2f},{:+.3f},{:+.3f},{:.2f},{:+.3f},{:.3f},{:.1f},{:.1f}\n", key,
-                     psnr_clamped(decoded, original), base, gain(1), best_weight, best, gain(kFixedWeight), weight,
-                     gain(weight), correlation(filtered, model.to_image(blend(planes, learned, 1, model)), original),
-                     taught.learning, taught.applying);
+                     psnr_clamped(spoiled, original), base, gain(1), best_weight, best, gain(kFixedWeight), weight,
+                     gain(weight), correlation(filtered, blended(1), original), taught.learning, taught.applying);
 }
 
 std::string read_text(const std::string& path) {
@@ -205,14 +230,15 @@ void measure_files(Arguments& a) {
   }
   std::sort(files.begin(), files.end());
   if (a.warm && known.find("\n" + a.tag + ",") != std::string::npos) {
-    fail("{}: has rows of {}, and the next photograph would not go on from the one before: another --tag", a.csv, a.tag);
+    fail("{}: has rows of {}, and the next photograph would not go on from the one before: another --tag", a.csv,
+         a.tag);
   }
-  for (const int quality : a.qualities) {
+  for (const int level : a.noise.empty() ? a.qualities : a.noise) {
     a.before.clear();
     for (const auto& path : files) {
       const std::string name = path.stem().string();
       const std::string key =
-          fmt::format("{},{},{},{},{}", a.tag, a.color ? "color" : "gray", quality, a.lesson.iterations, name);
+          fmt::format("{},{},{},{},{}", a.tag, a.color ? "color" : "gray", level, a.lesson.iterations, name);
       if (known.find("\n" + key + ",") != std::string::npos) continue;
       Image image = read_image(path.string()).image;
       if (!a.color) image = to_gray(image);
@@ -220,7 +246,7 @@ void measure_files(Arguments& a) {
       const int64_t width = std::min(a.crop, image.width), height = std::min(a.crop, image.height);
       image = crop(image, (image.width - width) / 2, (image.height - height) / 2, width, height);
       for (float& value : image.pixels) value = static_cast<float>(to_byte(value)) / 255.0F;
-      const std::string row = measure(a, key, name, image, quality);
+      const std::string row = measure(a, key, name, image, level);
       csv << row << std::flush;
       fmt::print(stderr, "{}", row);
     }
@@ -270,6 +296,8 @@ void print_table(const Arguments& a) {
 void add_learning(CLI::App& app, Arguments& a) {
   LessonOptions& o = a.lesson;
   app.add_option("--qualities,--quality", a.qualities)->delimiter(',')->capture_default_str();
+  app.add_option("--noise", a.noise, "White noise of these standard deviations in grey levels, in place of JPEG")
+      ->delimiter(',');
   app.add_option("--iterations", o.iterations)->capture_default_str();
   app.add_option("--rate", o.learning_rate)->capture_default_str();
   app.add_option("--weights-decay", o.weights_decay)->capture_default_str();

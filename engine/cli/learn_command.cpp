@@ -23,6 +23,7 @@
 #include "engine/cli/version.h"
 #include "engine/image/digest.h"
 #include "engine/image/file.h"
+#include "engine/restore/jpeg_degradation.h"
 #include "engine/restore/lesson.h"
 #include "engine/restore/pretraining.h"
 #include "engine/restore/restore.h"
@@ -40,6 +41,7 @@ namespace {
 struct Arguments {
   std::string output, start, resume, table_from, precision = "auto";
   std::vector<int> qualities{5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90, 95};
+  std::vector<int> noise;  // grey levels; empty: JPEG
   std::vector<int64_t> channels{24, 48, 64};
   int64_t convolutions = 2;
   PretrainingOptions pretraining;
@@ -71,17 +73,22 @@ NetworkFactory starting_network(const Arguments& a, int planes) {
   return [options](int64_t height, int64_t width) { return make_residual_unet(options, height, width); };
 }
 
-std::vector<JpegCoefficients> files_of(const Arguments& a, int planes) {
+Degradations degradations_of(const Arguments& a, int planes) {
+  if (!a.noise.empty()) {
+    if (!a.table_from.empty())
+      fail("--noise and --table-from: leave out one of the two, a network learns to undo noise or JPEG");
+    return noise_degradations(a.noise, planes);
+  }
   constexpr int kBest = 100;
   for (const int quality : a.qualities) {
     if (quality < 1 || quality > kBest) fail("--qualities: {} is none, they go from 1 to {}", quality, kBest);
   }
-  if (a.table_from.empty()) return jpeg_files(a.qualities, planes);
+  if (a.table_from.empty()) return jpeg_degradations(a.qualities, planes);
   try {
     const JpegCoefficients file = read_jpeg_coefficients(read_file(a.table_from));
     if (file.color == JpegColor::rgb) fail("is RGB, and lessons are for Y Cb Cr and gray");
     if (file.components.size() > static_cast<std::size_t>(planes)) fail("is in colour: leave out --gray");
-    return {file};
+    return {std::make_shared<JpegDegradation>(file)};
   } catch (const Error& error) {
     throw error.within(a.table_from);
   }
@@ -123,7 +130,7 @@ ExitCode run(Arguments& a, ParsedCommand& line) {
   }
   const int planes = a.gray ? 1 : 3;
   const NetworkFactory make = starting_network(a, planes);
-  const std::vector<JpegCoefficients> files = files_of(a, planes);
+  Degradations degradations = degradations_of(a, planes);
   PretrainingOptions options = a.pretraining;
   options.mosaic.seed = a.seed;
   options.threads = threads_of(a.threads);
@@ -142,7 +149,7 @@ ExitCode run(Arguments& a, ParsedCommand& line) {
   const auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
   progress.begin("filter");
   progress.show_share(0, 0);
-  Pretraining pretraining(make, op_table(), files, options, [&](double share) {
+  Pretraining pretraining(make, op_table(), std::move(degradations), options, [&](double share) {
     progress.show_share(share, seconds());
     return interrupt.signal() == 0;
   });
@@ -189,7 +196,7 @@ ExitCode run(Arguments& a, ParsedCommand& line) {
       progress.show({.done = done,
                      .total = options.iterations,
                      .seconds = seconds(),
-                     .fields = {fmt::format("error {:.4f} of the table's noise", rms)},
+                     .fields = {fmt::format("error {:.4f} of the filter's", rms)},
                      .values = {{"error", rms}}});
     }
     if (checkpoint.due(seconds(), 0)) put_away();
@@ -248,6 +255,9 @@ Command learn_command() {
       {.names = "--qualities",
        .target = &a.qualities,
        .help = "Of libjpeg's scale, 1 to 100: the compressions to undo; with --table-from, of no meaning"},
+      {.names = "--noise",
+       .target = &a.noise,
+       .help = "White noise of these standard deviations, in grey levels, is to be undone in place of JPEG: 15,25,50"},
       {.names = "--table-from",
        .takes = "FILE",
        .target = &a.table_from,

@@ -11,6 +11,7 @@
 #include "engine/cli/network_option.h"
 #include "engine/image/metrics.h"
 #include "engine/restore/filter.h"
+#include "engine/restore/jpeg_degradation.h"
 #include "engine/restore/jpeg_task.h"
 #include "engine/restore/learn.h"
 #include "engine/restore/lesson.h"
@@ -85,7 +86,7 @@ LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress&
     run.wrote = true;
   }
   begin("learn");
-  Learned learned = learn_picture(filtered, model, network, op_table(),
+  Learned learned = learn_picture(filtered, *degraded_jpeg(model), network, op_table(),
                                   {.iterations = learn.lessons,
                                    .seed = fit.seed,
                                    .threads = threads,
@@ -123,7 +124,7 @@ void add_lesson(const LearnRun& run, const RunReport& report, ReportPage& page) 
       add(image, title, decibels(psnr(image, e.target)));
     };
     add(e.target, "The photograph made smaller.", "What the network is to make.");
-    add_measured(e.decoded, "Its JPEG.");
+    add_measured(e.degraded, "Its JPEG.");
     add_measured(e.filtered, "By the filter.");
     add_measured(e.before, "By the network before the lesson.");
     add_measured(e.after, "By the network after it.");

@@ -7,10 +7,7 @@
 #include <optional>
 #include <utility>
 
-#include "engine/restore/consistency.h"
-#include "engine/restore/filter.h"
 #include "engine/restore/lesson.h"
-#include "engine/restore/recompressed.h"
 #include "engine/restore/resample.h"
 
 namespace hourglass {
@@ -21,10 +18,10 @@ constexpr double kMosaicsShare = 0.3, kLessonShare = 0.9;
 // And when the network has been applied; then its picture is filtered.
 constexpr double kAppliedShare = 0.97;
 
-// The middle of the picture at half its size, compressed, and what the filter and two networks make of it. Nothing
-// where that is too small.
-std::optional<LessonExample> make_example(const Image& filtered, const JpegModel& model, const LearnedMap& before,
-                                          const LearnedMap& after) {
+// The middle of the picture at half its size, spoiled, and what the filter and two networks make of it. Nothing where
+// that is too small.
+std::optional<LessonExample> make_example(const Image& filtered, const Degradation& degradation,
+                                          const LearnedMap& before, const LearnedMap& after) {
   constexpr int64_t kFactor = 2, kLargest = 128;
   const auto side = [&](int64_t length) { return std::min(kLargest, length / kFactor / kMapMultiple * kMapMultiple); };
   const int64_t width = side(filtered.width), height = side(filtered.height);
@@ -32,17 +29,17 @@ std::optional<LessonExample> make_example(const Image& filtered, const JpegModel
   const Image half = shrink(filtered, kFactor);
   LessonExample example;
   example.target = crop(half, (half.width - width) / 2, (half.height - height) / 2, width, height);
-  const Recompressed compressed(model.to_planes(example.target), model);
-  const JpegModel& small = compressed.model;
-  example.decoded = compressed.image;
-  example.filtered = compressed.filtered;
-  const std::vector<Plane> planes = small.to_planes(example.filtered);
+  const Spoiled spoiled = degradation.spoil(degradation.to_planes(example.target), 0);
+  example.degraded = degradation.to_image(spoiled.picture->planes());
+  example.filtered = spoiled.filtered;
+  const std::vector<Plane> planes = degradation.to_planes(example.filtered);
   const auto made_by = [&](const LearnedMap& map) {
-    return small.to_image(blend(planes, apply_map(map, small, planes), 1, small));
+    return degradation.to_image(blend(planes, apply_map(map, *spoiled.picture, planes), 1, *spoiled.picture));
   };
   example.before = made_by(before);
   example.after = made_by(after);
-  for (Image* image : {&example.target, &example.filtered, &example.before, &example.after}) clamp(*image);
+  for (Image* image : {&example.target, &example.degraded, &example.filtered, &example.before, &example.after})
+    clamp(*image);
   return example;
 }
 
@@ -58,21 +55,22 @@ std::size_t learn_memory(int64_t pixels, int channels, int64_t iterations) {
   return static_cast<std::size_t>(std::max(lesson, applied) + turned + pixels * (gray ? 40 : 118));
 }
 
-Learned learn_picture(const Image& filtered, const JpegModel& model, const NetworkFactory& make, const OpTable& table,
-                      const LearnOptions& options, const Advance& advance) {
-  const JpegCoefficients& file = model.file();
+Learned learn_picture(const Image& filtered, const Degraded& photograph, const NetworkFactory& make,
+                      const OpTable& table, const LearnOptions& options, const Advance& advance) {
+  const Degradation& degradation = photograph.degradation();
   Learned result{.image = filtered};
-  const bool has_luma = file.color != JpegColor::rgb && model.ratio_h(0) == 1 && model.ratio_v(0) == 1;
-  if (!has_luma || std::min(file.width, file.height) < kLeastSideToLearn) {
-    result.reason = has_luma ? fmt::format("the photograph is smaller than {0}x{0}", kLeastSideToLearn)
-                             : "the JPEG is RGB, or its luma has not the full resolution";
+  result.reason = degradation.obstacle();
+  if (result.reason.empty() && std::min(filtered.width, filtered.height) < kLeastSideToLearn) {
+    result.reason = fmt::format("the photograph is smaller than {0}x{0}", kLeastSideToLearn);
+  }
+  if (!result.reason.empty()) {
     if (advance) advance(1);
     return result;
   }
 
   LessonOptions lesson_options;
   lesson_options.iterations = options.iterations;
-  lesson_options.symmetries = file.width * file.height <= kMostForSymmetries;
+  lesson_options.symmetries = filtered.plane_size() <= kMostForSymmetries;
   lesson_options.threads = options.threads;
   lesson_options.mosaic.seed = options.seed;
   lesson_options.precision = options.precision;
@@ -85,7 +83,7 @@ Learned learn_picture(const Image& filtered, const JpegModel& model, const Netwo
   };
   std::optional<LearnedMap> map, first;
   {
-    Lesson lesson(model, filtered, make, table, lesson_options, part(0, kMosaicsShare));
+    Lesson lesson(photograph, filtered, make, table, lesson_options, part(0, kMosaicsShare));
     const auto tell = part(kMosaicsShare, kLessonShare);
     if (options.example) first.emplace(lesson.map());
     while (!ended && !lesson.done()) {
@@ -97,22 +95,22 @@ Learned learn_picture(const Image& filtered, const JpegModel& model, const Netwo
   }
   if (options.threads > 0) omp_set_num_threads(options.threads);
   if (ended && result.iterations == 0) return result;
-  if (first && !ended) result.example = make_example(filtered, model, *first, *map);
-  const double weight = find_blend_weight(*map, filtered, model);
+  if (first && !ended) result.example = make_example(filtered, degradation, *first, *map);
+  const double weight = find_blend_weight(*map, filtered, degradation);
   if (weight > 0) {
     // Where the lesson was ended early, that has been obeyed: what it has taught is applied.
     const bool obeyed = ended;
     const auto tell = part(kLessonShare, kAppliedShare);
-    std::vector<Plane> planes = model.to_planes(filtered);
-    std::vector<Plane> made = apply_map(*map, model, planes, [&](double done) { return tell(done) || obeyed; });
+    std::vector<Plane> planes = degradation.to_planes(filtered);
+    std::vector<Plane> made = apply_map(*map, photograph, planes, [&](double done) { return tell(done) || obeyed; });
     // A part of the picture alone is no result.
     if (ended && !obeyed) return result;
     result.weight = weight;
-    const Image blended = model.to_image(blend(planes, made, weight, model));
+    Image blended = degradation.to_image(blend(planes, made, weight, photograph));
     planes.clear();
     made.clear();
     const auto tell_of_filter = part(kAppliedShare, 1);
-    result.image = filter_blend(blended, model, [&](double done) { return tell_of_filter(done) || obeyed; });
+    result.image = photograph.refine(std::move(blended), [&](double done) { return tell_of_filter(done) || obeyed; });
   }
   if (advance && !ended) advance(1);
   return result;

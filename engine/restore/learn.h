@@ -1,5 +1,5 @@
-// A JPEG by the filter and by a network that learns, in the run, to undo this very file's compression
-// (lesson.h), what the filter leaves to be done.
+// A spoiled photograph by the filter and by a network that learns, in the run, to undo what has spoiled it (lesson.h):
+// one file's compression, or noise; what the filter leaves to be done.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/restore/jpeg_model.h"
+#include "engine/restore/degradation.h"
 #include "engine/restore/network.h"
 #include "engine/restore/task.h"
 #include "engine/runtime/precision.h"
@@ -23,14 +23,14 @@ struct LearnOptions {
   bool example = false;  // whether Learned::example is wanted
 };
 
-// What the lesson is about, on a piece of the picture at half its size: images with the file's channels.
+// What the lesson is about, on a piece of the picture at half its size: images with the photograph's channels.
 struct LessonExample {
-  Image target, decoded, filtered;  // t, J(t), and what the filter makes of that
-  Image before, after;              // what the network makes of both before and after the lesson
+  Image target, degraded, filtered;  // t, J(t), and what the filter makes of that
+  Image before, after;               // what the network makes of both before and after the lesson
 };
 
 struct Learned {
-  Image image;                      // in the cells, in the sense of to_posterior_mean()
+  Image image;                      // settled (degradation.h)
   double weight = 0;                // of the network's part; 0: the image is the filter's
   int64_t iterations = 0;           // done
   std::string reason = {};          // why nothing was learned; empty where something was
@@ -50,11 +50,11 @@ inline constexpr int64_t kMostForSymmetries = 3'000'000;
 // takes half of that.
 std::size_t learn_memory(int64_t pixels, int channels, int64_t iterations);
 
-// filtered: filter_jpeg()'s result. make: maps as learned_map.h wants them, of one plane or three; the values of their
-// weights are where the lesson starts. What one of one plane does not make, chroma, stays as filtered. Pictures that
-// are too small to learn from come back as they are, and RGB files, and those whose luma has not the full resolution:
+// filtered: the filter's result. make: maps as learned_map.h wants them, of one plane or three; the values of their
+// weights are where the lesson starts. What one of one plane does not make, the other planes, stays as filtered.
+// Photographs that are too small to learn from come back as they are, and those of a degradation with an obstacle():
 // `reason` says so. Throws Error when the network does not suit.
-Learned learn_picture(const Image& filtered, const JpegModel& model, const NetworkFactory& make, const OpTable& table,
-                      const LearnOptions& options, const Advance& advance);
+Learned learn_picture(const Image& filtered, const Degraded& photograph, const NetworkFactory& make,
+                      const OpTable& table, const LearnOptions& options, const Advance& advance);
 
 }  // namespace hourglass

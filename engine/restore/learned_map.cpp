@@ -4,13 +4,14 @@
 #include <cmath>
 #include <numbers>
 
-#include "engine/restore/filter.h"
 #include "engine/runtime/compile.h"
 #include "graph/error.h"
 #include "graph/op.h"
 
 namespace hourglass {
 namespace {
+
+constexpr int64_t kPhaseChannels = 8;
 
 int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
 
@@ -111,27 +112,29 @@ std::vector<Plane> transposed(const std::vector<Plane>& planes) {
   return result;
 }
 
-int64_t map_input_depth(int64_t channels) { return 2 * channels + 10; }
+int64_t map_input_depth(int64_t channels) { return 2 * channels + kPhaseChannels + 2; }
 int64_t map_noise_channel(int64_t channels) { return map_input_depth(channels) - 1; }
 
-void write_map_input(const std::vector<Plane>& decoded, const std::vector<Plane>& filtered,
-                     const JpegPipeline& pipeline, int64_t channels, std::span<float> z) {
-  const int64_t height = decoded.at(0).height, width = decoded[0].width, depth = map_input_depth(channels);
+void write_map_input(const std::vector<Plane>& degraded, const std::vector<Plane>& filtered,
+                     const MapConditions& conditions, int64_t channels, std::span<float> z) {
+  const int64_t height = degraded.at(0).height, width = degraded[0].width, depth = map_input_depth(channels);
   if (static_cast<int64_t>(z.size()) != depth * height * width) {
     fail("a map's input of {} channels and {}x{} pixels was to be written to {} values", depth, width, height,
          z.size());
   }
-  const auto noise = static_cast<float>(table_noise(pipeline.coarseness()));
+  const auto noise = static_cast<float>(conditions.noise);
   float* to = z.data();
   const auto write = [&](const auto& sample) {
     for (std::size_t p = 0; p < static_cast<std::size_t>(channels); ++p) {
-      for (std::size_t i = 0; i < decoded[0].samples.size(); ++i) *to++ = p < decoded.size() ? sample(p, i) : 0;
+      for (std::size_t i = 0; i < degraded[0].samples.size(); ++i) *to++ = p < degraded.size() ? sample(p, i) : 0;
     }
   };
   write([&](std::size_t p, std::size_t i) { return filtered[p].samples[i] / kMapScale; });
-  write([&](std::size_t p, std::size_t i) { return (decoded[p].samples[i] - filtered[p].samples[i]) / noise; });
+  write([&](std::size_t p, std::size_t i) { return (degraded[p].samples[i] - filtered[p].samples[i]) / noise; });
   std::vector<float> line(static_cast<std::size_t>(width));
+  if (!conditions.blocks) to = std::fill_n(to, kPhaseChannels * height * width, 0.0F);
   for (const int64_t period : {8, 16}) {
+    if (!conditions.blocks) break;
     for (const bool sine : {false, true}) {
       for (int64_t y = 0; y < height; ++y) to = std::fill_n(to, width, phase(y, period, sine));
     }
@@ -140,7 +143,7 @@ void write_map_input(const std::vector<Plane>& decoded, const std::vector<Plane>
       for (int64_t y = 0; y < height; ++y) to = std::copy(line.begin(), line.end(), to);
     }
   }
-  to = std::fill_n(to, height * width, static_cast<float>(std::log2(pipeline.coarseness()) / 4 - 1));
+  to = std::fill_n(to, height * width, static_cast<float>(std::log2(conditions.strength) / 4 - 1));
   std::fill_n(to, height * width, noise / kMapScale);
 }
 
@@ -211,11 +214,9 @@ LearnedMap::LearnedMap(NetworkFactory make, const OpTable& table, std::vector<st
                        const MapOptions& options)
     : make_(std::move(make)), table_(&table), weights_(std::move(weights)), options_(options) {}
 
-std::vector<Plane> LearnedMap::apply(const std::vector<Plane>& decoded, const std::vector<Plane>& filtered,
-                                     const JpegPipeline& pipeline, const Advance& advance) const {
-  const bool transposes = options_.symmetries && std::all_of(pipeline.components().begin(), pipeline.components().end(),
-                                                             [](const auto& c) { return c.ratio_v == c.ratio_h; });
-  if (!transposes) return apply_upright(decoded, filtered, pipeline, advance);
+std::vector<Plane> LearnedMap::apply(const std::vector<Plane>& degraded, const std::vector<Plane>& filtered,
+                                     const MapConditions& conditions, const Advance& advance) const {
+  if (!options_.symmetries || !conditions.transposes) return apply_upright(degraded, filtered, conditions, advance);
   bool ended = false;
   const auto half = [&](double from) {
     return [&advance, &ended, from](double done) {
@@ -223,10 +224,10 @@ std::vector<Plane> LearnedMap::apply(const std::vector<Plane>& decoded, const st
       return !ended;
     };
   };
-  std::vector<Plane> result = apply_upright(decoded, filtered, pipeline, half(0));
+  std::vector<Plane> result = apply_upright(degraded, filtered, conditions, half(0));
   if (ended) return result;
   const std::vector<Plane> turned =
-      transposed(apply_upright(transposed(decoded), transposed(filtered), pipeline, half(0.5)));
+      transposed(apply_upright(transposed(degraded), transposed(filtered), conditions, half(0.5)));
   // A part of the picture in eight ways and the rest in four would leave a seam.
   if (ended) return result;
   for (std::size_t p = 0; p < result.size(); ++p) {
@@ -236,16 +237,16 @@ std::vector<Plane> LearnedMap::apply(const std::vector<Plane>& decoded, const st
   return result;
 }
 
-std::vector<Plane> LearnedMap::apply_upright(const std::vector<Plane>& decoded, const std::vector<Plane>& filtered,
-                                             const JpegPipeline& pipeline, const Advance& advance) const {
-  const int64_t height = round_up(decoded.at(0).height, kMapMultiple);
-  const int64_t width = round_up(decoded[0].width, kMapMultiple);
+std::vector<Plane> LearnedMap::apply_upright(const std::vector<Plane>& degraded, const std::vector<Plane>& filtered,
+                                             const MapConditions& conditions, const Advance& advance) const {
+  const int64_t height = round_up(degraded.at(0).height, kMapMultiple);
+  const int64_t width = round_up(degraded[0].width, kMapMultiple);
   const auto filled = [&](const std::vector<Plane>& planes) {
     std::vector<Plane> result;
     for (const Plane& plane : planes) result.push_back(fill_up(plane, height, width));
     return result;
   };
-  const std::vector<Plane> all_decoded = filled(decoded), all_filtered = filled(filtered);
+  const std::vector<Plane> all_degraded = filled(degraded), all_filtered = filled(filtered);
 
   const int64_t reach = reach_of(make_(std::min(height, options_.tile), std::min(width, options_.tile)));
   // A tile must give something besides its margins.
@@ -286,13 +287,13 @@ std::vector<Plane> LearnedMap::apply_upright(const std::vector<Plane>& decoded, 
   double done = 0;
   for (const Span& v : down) {
     for (const Span& h : across) {
-      const std::vector<Plane> tile_decoded = window_of(all_decoded, v.first, h.first, rows, columns);
+      const std::vector<Plane> tile_degraded = window_of(all_degraded, v.first, h.first, rows, columns);
       const std::vector<Plane> tile_filtered = window_of(all_filtered, v.first, h.first, rows, columns);
       std::vector<Plane> made(count, Plane(columns, rows));
       for (const bool flip_rows : flips) {
         for (const bool flip_columns : flips) {
-          write_map_input(mirrored(tile_decoded, flip_rows, flip_columns),
-                          mirrored(tile_filtered, flip_rows, flip_columns), pipeline, channels, z);
+          write_map_input(mirrored(tile_degraded, flip_rows, flip_columns),
+                          mirrored(tile_filtered, flip_rows, flip_columns), conditions, channels, z);
           compiled.plan.write(input, z);
           compiled.plan.run();
           add_mirrored(compiled.plan.output(compiled.image), flip_rows, flip_columns, scale, made);

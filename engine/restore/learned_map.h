@@ -1,22 +1,22 @@
-// A network as a map from a JPEG and what the filter makes of it (filter.h) to a picture, and its application to
-// pictures of any size.
+// A network as a map from a spoiled picture (degradation.h) and what the filter makes of it to a better picture, and
+// its application to pictures of any size.
 //
-// What it is given, z [1, D, H, W], where C is 3 for Y Cb Cr and 1 for luma alone:
+// What it is given, z [1, D, H, W], where C is 3 for Y Cb Cr or R G B, and 1 for luma alone:
 //   C   the filtered planes, divided by kMapScale
-//   C   the decoded planes minus the filtered ones, divided by n
+//   C   the spoiled planes minus the filtered ones, divided by n
 //   8   the pixel's place in its 8x8 block: cos and sin of the row's and of the column's phase, 2 pi (y mod 8) / 8;
-//       and the same for a period of 16, which blocks of chroma have at half the resolution
-//   1   how coarse the quantization is: log2(JpegPipeline::coarseness()) / 4 - 1, everywhere
+//       and the same for a period of 16, which blocks of chroma have at half the resolution; zeros without blocks
+//   1   how strong the degradation is: log2(MapConditions::strength) / 4 - 1, everywhere
 //   1   n / kMapScale, everywhere
-// n is table_noise() of the coarseness, about the size of the errors that are to be undone. So a network that
-// multiplies its correction by the last channel is equally good at small and at large ones. It makes [1, C, H, W],
-// planes divided by kMapScale. A gray file has zeros where a map of three planes wants chroma.
+// n is MapConditions::noise, about the size of the errors that are to be undone. So a network that multiplies its
+// correction by the last channel is equally good at small and at large ones. It makes [1, C, H, W], planes divided by
+// kMapScale. A gray picture has zeros where a map of three planes wants the others.
 #pragma once
 
 #include <span>
 #include <vector>
 
-#include "engine/restore/jpeg_pipeline.h"
+#include "engine/restore/degradation.h"
 #include "engine/restore/network.h"
 #include "engine/restore/task.h"
 #include "engine/runtime/plan.h"
@@ -33,9 +33,9 @@ inline constexpr int64_t kMapMultiple = 16;
 int64_t map_input_depth(int64_t channels);
 // The last channel of z.
 int64_t map_noise_channel(int64_t channels);
-// Fills z, row-major. All planes have the same size, whose first pixel begins a block.
-void write_map_input(const std::vector<Plane>& decoded, const std::vector<Plane>& filtered,
-                     const JpegPipeline& pipeline, int64_t channels, std::span<float> z);
+// Fills z, row-major. All planes have the same size; where there are blocks, their first pixel begins one.
+void write_map_input(const std::vector<Plane>& degraded, const std::vector<Plane>& filtered,
+                     const MapConditions& conditions, int64_t channels, std::span<float> z);
 
 // How far a pixel of the result reaches into z, in pixels: from the windows of all nodes. Negative where a node looks
 // at all of the picture, or nobody knows: then there are no tiles.
@@ -57,8 +57,8 @@ struct MapOptions {
   int64_t tile = 512;  // side; a larger picture is cut into tiles that overlap
   int threads = 0;     // 0: all that are available
   Precision precision = Precision::f32;
-  // The picture is given turned in eight ways, and the mean taken: eight times the work. In four where chroma is
-  // coarser in one direction than in the other, which a transposed picture would have the wrong way round.
+  // The picture is given turned in eight ways, and the mean taken: eight times the work. In four where
+  // not MapConditions::transposes.
   bool symmetries = false;
 };
 
@@ -70,16 +70,16 @@ class LearnedMap {
              const MapOptions& options);
 
   // What the network makes of the picture, to the same values as if it had been given all of it at once, within
-  // rounding: tiles overlap by what a pixel reaches. decoded and filtered may have any size; of their planes, those
+  // rounding: tiles overlap by what a pixel reaches. degraded and filtered may have any size; of their planes, those
   // beyond the network's come back as filtered, and so do the tiles that are left where `advance` ends it early. Throws
   // Error where the network does not suit.
-  [[nodiscard]] std::vector<Plane> apply(const std::vector<Plane>& decoded, const std::vector<Plane>& filtered,
-                                         const JpegPipeline& pipeline, const Advance& advance = {}) const;
+  [[nodiscard]] std::vector<Plane> apply(const std::vector<Plane>& degraded, const std::vector<Plane>& filtered,
+                                         const MapConditions& conditions, const Advance& advance = {}) const;
 
  private:
   // The same without transposed pictures.
-  [[nodiscard]] std::vector<Plane> apply_upright(const std::vector<Plane>& decoded, const std::vector<Plane>& filtered,
-                                                 const JpegPipeline& pipeline, const Advance& advance) const;
+  [[nodiscard]] std::vector<Plane> apply_upright(const std::vector<Plane>& degraded, const std::vector<Plane>& filtered,
+                                                 const MapConditions& conditions, const Advance& advance) const;
 
   NetworkFactory make_;
   const OpTable* table_;

@@ -6,11 +6,8 @@
 #include <cmath>
 #include <numbers>
 
-#include "engine/restore/consistency.h"
 #include "engine/restore/energy.h"
-#include "engine/restore/filter.h"
 #include "engine/restore/pixel_psnr.h"
-#include "engine/restore/recompressed.h"
 #include "engine/restore/resample.h"
 #include "graph/error.h"
 
@@ -20,20 +17,26 @@ namespace {
 // Smaller than this, nothing is learned from a copy: it would be all mirrors.
 constexpr int64_t kLeastSide = 24;
 
-std::vector<PictureGroup> groups_of(const JpegModel& model, const Image& filtered, const LessonOptions& o) {
+// Lives as long as the photograph that it is the degradation of.
+std::shared_ptr<const Degradation> shared(const Degradation& degradation) {
+  return {std::shared_ptr<const Degradation>(), &degradation};
+}
+
+std::vector<PictureGroup> groups_of(const Degradation& degradation, const Image& filtered, const LessonOptions& o) {
   std::vector<PictureGroup> groups;
-  const std::vector<Plane> whole = model.to_planes(filtered);
+  const std::vector<Plane> whole = degradation.to_planes(filtered);
   PictureGroup smaller{.pictures = {}, .share = o.smaller_share};
   for (const double factor : o.factors) {
     if (static_cast<double>(std::min(filtered.width, filtered.height)) < kLeastSide * factor) continue;
-    smaller.pictures.push_back(model.to_planes(shrink(filtered, factor)));
+    smaller.pictures.push_back(degradation.to_planes(shrink(filtered, factor)));
   }
   if (o.smaller_share > 0 && !smaller.pictures.empty()) groups.push_back(std::move(smaller));
   if (o.estimate_share > 0 || groups.empty()) {
-    groups.push_back({.pictures = {whole}, .share = std::max(o.estimate_share, 1e-3), .off_grid = true});
+    groups.push_back(
+        {.pictures = {whole}, .share = std::max(o.estimate_share, 1e-3), .off_grid = degradation.conditions().blocks});
   }
   if (o.leaves_share > 0 && o.leaves > 0) {
-    groups.push_back(draw_leaves_group(model, o.mosaic, o.leaves));
+    groups.push_back(draw_leaves_group(degradation, o.mosaic, o.leaves));
     groups.back().share = o.leaves_share;
   }
   return groups;
@@ -69,9 +72,14 @@ double lesson_rate(int64_t iteration, int64_t iterations) {
   return (1 + std::cos(std::numbers::pi * (done - kWarmUp) / (1 - kWarmUp))) / 2;
 }
 
-std::vector<Plane> apply_map(const LearnedMap& map, const JpegModel& model, const std::vector<Plane>& filtered,
+std::vector<Plane> apply_map(const LearnedMap& map, const Degraded& photograph, const std::vector<Plane>& filtered,
                              const Advance& advance) {
-  std::vector<Plane> made = map.apply(decode(model), filtered, JpegPipeline(model), advance);
+  const std::vector<Plane> degraded = photograph.planes();
+  if (filtered.at(0).width != degraded[0].width || filtered[0].height != degraded[0].height) {
+    fail("the filtered picture is {}x{}, the photograph {}x{}", filtered[0].width, filtered[0].height,
+         degraded[0].width, degraded[0].height);
+  }
+  std::vector<Plane> made = map.apply(degraded, filtered, photograph.degradation().conditions(), advance);
   for (std::size_t p = 0; p < made.size(); ++p) {
     const std::vector<float>& from = filtered[p].samples;
     std::vector<float>& to = made[p].samples;
@@ -85,7 +93,7 @@ std::vector<Plane> apply_map(const LearnedMap& map, const JpegModel& model, cons
 }
 
 std::vector<Plane> blend(const std::vector<Plane>& filtered, const std::vector<Plane>& learned, double weight,
-                         const JpegModel& model) {
+                         const Degraded& photograph) {
   std::vector<Plane> mixed = filtered;
   if (weight <= 0) return mixed;
   const auto w = static_cast<float>(weight);
@@ -95,24 +103,12 @@ std::vector<Plane> blend(const std::vector<Plane>& filtered, const std::vector<P
 #pragma omp parallel for schedule(static)
     for (std::size_t i = 0; i < to.size(); ++i) to[i] = (1 - w) * to[i] + w * from[i];
   }
-  to_posterior_mean(mixed, model, kLearnedSigmaFactor);
+  photograph.settle(mixed);
   return mixed;
 }
 
-Image filter_blend(const Image& blended, const JpegModel& model, const Advance& advance) {
-  // In units of the rms change of luma from the JPEG's; the filter's first pass takes 1.3 times as much. On the
-  // photographs of kLearnedSigmaFactor, 0.35 to 0.6 are within 0.01 dB of each other.
-  constexpr double kNoise = 0.4;
-  const std::vector<float> from = decode(model)[0].samples, to = model.to_planes(blended)[0].samples;
-  const auto count = static_cast<int64_t>(to.size());
-  const double noise = kNoise * std::sqrt(squared_distance(to.data(), from.data(), count) / static_cast<double>(count));
-  if (!(noise > 0)) return blended;
-  return filter_jpeg(blended, blended, model, {.passes = 1, .noise = noise, .sigma_factor = kLearnedSigmaFactor},
-                     advance);
-}
-
-double find_blend_weight(const LearnedMap& map, const Image& filtered, const JpegModel& model) {
-  // Half a block further down and right than the file's grid, where it is farthest from it.
+double find_blend_weight(const LearnedMap& map, const Image& filtered, const Degradation& degradation) {
+  // Half a block further down and right than a JPEG's grid, where it is farthest from it.
   constexpr int64_t kOffset = 4, kLargest = 256;
   const auto side = [&](int64_t length) {
     return std::min(kLargest, (length - kOffset) / kMapMultiple * kMapMultiple);
@@ -121,10 +117,10 @@ double find_blend_weight(const LearnedMap& map, const Image& filtered, const Jpe
   if (width < kMapMultiple || height < kMapMultiple) return 0;
   const auto begin = [&](int64_t length, int64_t part) { return (length - part - kOffset) / 16 * 8 + kOffset; };
   const Image truth = crop(filtered, begin(filtered.width, width), begin(filtered.height, height), width, height);
-  const Recompressed again(model.to_planes(truth), model);
+  const Spoiled again = degradation.spoil(degradation.to_planes(truth), 0);
   const Image& first = again.filtered;
-  const std::vector<Plane> planes = again.model.to_planes(first);
-  const Image second = again.model.to_image(blend(planes, apply_map(map, again.model, planes), 1, again.model));
+  const std::vector<Plane> planes = degradation.to_planes(first);
+  const Image second = degradation.to_image(blend(planes, apply_map(map, *again.picture, planes), 1, *again.picture));
   // The w for which |first + w (second - first) - truth|^2 is least.
   double product = 0, squares = 0, errors = 0;
   for (std::size_t i = 0; i < truth.pixels.size(); ++i) {
@@ -147,21 +143,18 @@ double find_blend_weight(const LearnedMap& map, const Image& filtered, const Jpe
   return gain(best) > kLeastGain ? best : 0;  // and where a number is no number
 }
 
-Lesson::Lesson(const JpegModel& model, const Image& filtered, NetworkFactory make, const OpTable& table,
+Lesson::Lesson(const Degraded& photograph, const Image& filtered, NetworkFactory make, const OpTable& table,
                const LessonOptions& options, const Advance& advance)
-    : make_(std::move(make)), table_(table), options_(options), scale_(table_noise(JpegPipeline(model).coarseness())) {
-  if (filtered.width != model.file().width || filtered.height != model.file().height) {
-    fail("the filtered image is {}x{}, the JPEG {}x{}", filtered.width, filtered.height, model.file().width,
-         model.file().height);
-  }
+    : make_(std::move(make)), table_(table), options_(options), scale_(photograph.degradation().conditions().noise) {
+  const Degradation& degradation = photograph.degradation();
   if (options.threads > 0) omp_set_num_threads(options.threads);  // of drawing and filtering; Fit sees to its own
   const Problem problem = make_lesson_problem(make_, table_, options.mosaic.side);
   const int64_t channels = problem.graph.shape(problem.image)[1];
   const int64_t count = options.mosaics > 0 ? options.mosaics : mosaics_for(options.iterations);
-  // Planes that the file has not are zero in image and target.
-  const auto planes = std::min<int64_t>(channels, static_cast<int64_t>(model.file().components.size()));
+  // Planes that the photograph has not are zero in image and target.
+  const auto planes = std::min<int64_t>(channels, static_cast<int64_t>(degradation.channels()));
   scale_ *= std::sqrt(static_cast<double>(channels) / static_cast<double>(planes));
-  const Mosaics mosaics({model.file()}, groups_of(model, filtered, options), options.mosaic);
+  const Mosaics mosaics({shared(degradation)}, groups_of(degradation, filtered, options), options.mosaic);
   fit_ = std::make_unique<Fit>(problem, table_,
                                FitOptions{.seed = options.mosaic.seed,
                                           .adam = {.learning_rate = options.learning_rate, .norm_limit = kNormLimit},

@@ -1,19 +1,19 @@
-// Learning to undo one file's compression, from the picture itself.
+// Learning to undo what has spoiled one photograph, from the picture itself.
 //
-// How the file was compressed is known exactly (J, jpeg_pipeline.h), so a network f can be taught J(t) -> t with any
-// clean pictures t, and then be applied to the file's own pixels y. The pictures are the file's own, made smaller: of
-// an estimate x of the original, what is left of its error shrinks with it, while edges and texture of a photograph
-// look alike at all scales (Zontak, Mosseri, Irani, CVPR 2013; Shocher, Cohen, Irani, "Zero-shot super-resolution",
-// CVPR 2018). Besides them the estimate itself at other grid offsets, and, where asked for, dead leaves. f is shown
-// what the filter (filter.h) makes of J(t) too, so that it learns what the filter leaves to be done. The estimate
-// becomes (1 - w) x + w f(y, x), then it is moved into the file's cells and filtered once more.
+// How it was spoiled is known (J, degradation.h: one file's compression, or noise of known strength), so a network f
+// can be taught J(t) -> t with any clean pictures t, and then be applied to the photograph's own pixels y. The pictures
+// are its own, made smaller: of an estimate x of the original, what is left of its error shrinks with it, while edges
+// and texture of a photograph look alike at all scales (Zontak, Mosseri, Irani, CVPR 2013; Shocher, Cohen, Irani,
+// "Zero-shot super-resolution", CVPR 2018). Besides them the estimate itself, at other grid offsets where there is a
+// grid, and, where asked for, dead leaves. f is shown what the filter makes of J(t) too, so that it learns what the
+// filter leaves to be done. The estimate becomes (1 - w) x + w f(y, x), then it is settled and refined (degradation.h).
 //
-//   Lesson lesson(model, filtered, make, op_table(), {.iterations = 800});
+//   Lesson lesson(photograph, filtered, make, op_table(), {.iterations = 800});
 //   while (!lesson.done()) lesson.step();
 //   const LearnedMap f = lesson.map();
-//   const double w = find_blend_weight(f, filtered, model);
+//   const double w = find_blend_weight(f, filtered, photograph.degradation());
 //
-// w is found without the original: x, compressed once more on a grid that lies elsewhere, is a file whose original is
+// w is found without the original: x, spoiled once more (on a grid that lies elsewhere) is a picture whose original is
 // known to be x. There f and the filter are compared (a parametric bootstrap; Efron, Tibshirani 1993, chapter 6). Where
 // f does clear harm there, w is 0 and the result is x.
 #pragma once
@@ -23,7 +23,7 @@
 #include <vector>
 
 #include "engine/image/image.h"
-#include "engine/restore/jpeg_model.h"
+#include "engine/restore/degradation.h"
 #include "engine/restore/learned_map.h"
 #include "engine/restore/mosaic_pairs.h"
 #include "engine/restore/network.h"
@@ -49,12 +49,12 @@ struct LessonOptions {
   std::size_t memory_limit = 0;  // FitOptions::memory_limit
 };
 
-// How many mosaics a lesson of so many iterations draws: one for sixteen, at least 1, at most 192. One for eight takes a
-// fourth longer in all and gains 0.004 dB more (bench/README.md, "Longer, twice, or from the photograph before").
+// How many mosaics a lesson of so many iterations draws: one for sixteen, at least 1, at most 192. One for eight takes
+// a fourth longer in all and gains 0.004 dB more (bench/README.md, "Longer, twice, or from the photograph before").
 int64_t mosaics_for(int64_t iterations);
 
 // Problem (fit.h) of a network that learns J(t) -> t from mosaics of side x side: the mean square of what its image and
-// the target differ by, in units of the table's noise (learned_map.h). Throws Error when the network is no map.
+// the target differ by, in units of the noise (MapConditions). Throws Error when the network is no map.
 Problem make_lesson_problem(const NetworkFactory& make, const OpTable& table, int64_t side);
 
 // Measured on house and coffee at quality 10 (bench/README.md, "The filter, and learning").
@@ -65,35 +65,25 @@ inline constexpr double kNormLimit = 2;
 // The learning rate of an iteration, from 1, relative to the largest: linear up to a twentieth, then half a cosine.
 double lesson_rate(int64_t iteration, int64_t iterations);
 
-// f applied to the model's own file, of which `filtered` are the planes as the filter leaves them: the picture, not in
-// the cells. What f changes is limited to kMostCorrection times its rms in each plane: where a picture holds something
-// that is like nothing else in it, a coloured line along its border for instance, f is at its worst.
-std::vector<Plane> apply_map(const LearnedMap& map, const JpegModel& model, const std::vector<Plane>& filtered,
+// f applied to a photograph, of which `filtered` are the planes as the filter leaves them: the picture, not settled.
+// What f changes is limited to kMostCorrection times its rms in each plane: where a picture holds something that is
+// like nothing else in it, a coloured line along its border for instance, f is at its worst.
+std::vector<Plane> apply_map(const LearnedMap& map, const Degraded& photograph, const std::vector<Plane>& filtered,
                              const Advance& advance = {});
 
-// Of the posterior mean behind the network (consistency.h). The network was shown the decoded pixels and has learned
-// where in the cells originals lie, so its picture is moved less than the filter's. On five photographs in colour at
-// quality 10, 0.35 and 0.7 are within 0.009 dB of it, 1 costs up to 0.05 (bench/README.md, "Lessons").
-inline constexpr double kLearnedSigmaFactor = 0.5;
-
-// (1 - weight) filtered + weight learned, in the file's cells (to_posterior_mean with kLearnedSigmaFactor).
+// (1 - weight) filtered + weight learned, settled.
 std::vector<Plane> blend(const std::vector<Plane>& filtered, const std::vector<Plane>& learned, double weight,
-                         const JpegModel& model);
-
-// The blend once more through a pass of the filter, of little noise: places that are alike clean each other, which a
-// network that sees one of them at a time leaves to be done. Where `advance` ends it early, what was not filtered is as
-// in `blended`.
-Image filter_blend(const Image& blended, const JpegModel& model, const Advance& advance = {});
+                         const Degraded& photograph);
 
 // The weight, from 0 to 1, by the bootstrap above, on the middle of the picture.
-double find_blend_weight(const LearnedMap& map, const Image& filtered, const JpegModel& model);
+double find_blend_weight(const LearnedMap& map, const Image& filtered, const Degradation& degradation);
 
 class Lesson {
  public:
-  // filtered: filter_jpeg()'s result, of the file's size. make: networks from what learned_map.h says; what weights
-  // they bring are where the lesson starts. The table must outlive this. Throws Error when something does not
-  // fit. `advance` hears of the filtering of the mosaics, and may end it.
-  Lesson(const JpegModel& model, const Image& filtered, NetworkFactory make, const OpTable& table,
+  // filtered: the filter's result, of the photograph's size. make: networks from what learned_map.h says; what weights
+  // they bring are where the lesson starts. The photograph and the table must outlive this. Throws Error when something
+  // does not fit. `advance` hears of the filtering of the mosaics, and may end it.
+  Lesson(const Degraded& photograph, const Image& filtered, NetworkFactory make, const OpTable& table,
          const LessonOptions& options, const Advance& advance = {});
 
   [[nodiscard]] bool done() const { return fit_->iteration() >= options_.iterations; }

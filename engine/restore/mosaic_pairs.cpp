@@ -17,7 +17,6 @@
 
 #include "engine/image/digest.h"
 #include "engine/restore/dead_leaves.h"
-#include "engine/restore/recompressed.h"
 #include "engine/train/random.h"
 #include "graph/error.h"
 
@@ -41,21 +40,20 @@ int64_t mirrored(int64_t at, int64_t length) {
 
 }  // namespace
 
-PictureGroup draw_leaves_group(const JpegModel& like, const MosaicOptions& mosaic, int64_t count) {
+PictureGroup draw_leaves_group(const Degradation& degradation, const MosaicOptions& mosaic, int64_t count) {
   constexpr int64_t kMargin = 32;
   const int64_t side = mosaic.piece + kMargin;
-  const int channels = like.file().components.size() == 1 ? 1 : 3;
+  const auto channels = static_cast<int>(degradation.channels());
   PictureGroup group;
   for (const Image& picture :
        draw_dead_leaves(mosaic.seed, {.width = side, .height = side, .channels = channels}, count)) {
-    group.pictures.push_back(like.to_planes(picture));
+    group.pictures.push_back(degradation.to_planes(picture));
   }
   return group;
 }
 
-Mosaics::Mosaics(const std::vector<JpegCoefficients>& files, std::vector<PictureGroup> groups,
-                 const MosaicOptions& options)
-    : groups_(std::move(groups)), options_(options) {
+Mosaics::Mosaics(Degradations degradations, std::vector<PictureGroup> groups, const MosaicOptions& options)
+    : degradations_(std::move(degradations)), groups_(std::move(groups)), options_(options) {
   if (options.piece < kMapMultiple || options.piece % kMapMultiple != 0 || options.side < options.piece ||
       options.side % options.piece != 0) {
     fail(
@@ -63,14 +61,14 @@ Mosaics::Mosaics(const std::vector<JpegCoefficients>& files, std::vector<Picture
         "side",
         options.side, options.piece, kMapMultiple);
   }
-  if (files.empty()) fail("mosaics need a JPEG whose compression they go through");
-  for (const JpegCoefficients& file : files) files_.push_back(without_coefficients(file));
+  if (degradations_.empty()) fail("mosaics need something that spoils them");
   for (const PictureGroup& group : groups_) {
     if (group.pictures.empty() || !(group.share > 0)) fail("a group of pictures to learn from is empty");
     for (const std::vector<Plane>& picture : group.pictures) {
-      for (const JpegCoefficients& file : files_) {
-        if (picture.size() == file.components.size() || file.components.size() == 1) continue;
-        fail("a picture has {} planes, the JPEG {} components", picture.size(), file.components.size());
+      for (const auto& degradation : degradations_) {
+        const std::size_t wanted = degradation->channels();
+        if (picture.size() != wanted && wanted != 1)
+          fail("a picture has {} planes, and {} are wanted", picture.size(), wanted);
       }
     }
     shares_ += group.share;
@@ -111,8 +109,8 @@ Mosaics::Target Mosaics::draw(int64_t index) const {
   const std::vector<float> dice = draw_uniform(options_.seed, Stream::pairs, static_cast<uint32_t>(index),
                                                1 + kNumbersPerPiece * count * count, 0, 1);
   Target target;
-  target.file = static_cast<std::size_t>(pick(dice[0], static_cast<int64_t>(files_.size())));
-  for (std::size_t p = 0; p < files_[target.file].components.size(); ++p) {
+  target.degradation = static_cast<std::size_t>(pick(dice[0], static_cast<int64_t>(degradations_.size())));
+  for (std::size_t p = 0; p < degradations_[target.degradation]->channels(); ++p) {
     target.planes.emplace_back(options_.side, options_.side);
   }
   std::span<const float> rest = std::span(dice).subspan(1);
@@ -130,20 +128,12 @@ std::string Mosaics::digest() const {
   const auto add = [&](const auto* values, std::size_t count) {
     digest.add(std::span(reinterpret_cast<const uint8_t*>(values), count * sizeof(*values)));
   };
-  constexpr int64_t kVersion = 2;  // of what the filter makes and of how samples are kept
+  constexpr int64_t kVersion = 3;  // of what the filters make and of how samples are kept
   const std::array options{kVersion, options_.side, options_.piece, static_cast<int64_t>(options_.seed)};
   add(options.data(), options.size());
   const auto add_counts = [&](std::initializer_list<int64_t> counts) { add(counts.begin(), counts.size()); };
-  add_counts({static_cast<int64_t>(files_.size()), static_cast<int64_t>(groups_.size())});
-  for (const JpegCoefficients& file : files_) {
-    add_counts({static_cast<int64_t>(file.color), static_cast<int64_t>(file.components.size())});
-    for (const JpegComponent& c : file.components) {
-      const std::array sampling{c.h_sampling, c.v_sampling};
-      add(sampling.data(), sampling.size());
-      add(c.quantization.data(), c.quantization.size());
-      add(c.bits.missing.data(), c.bits.missing.size());
-    }
-  }
+  add_counts({static_cast<int64_t>(degradations_.size()), static_cast<int64_t>(groups_.size())});
+  for (const auto& degradation : degradations_) degradation->identify(digest);
   for (const PictureGroup& group : groups_) {
     add(&group.share, 1);
     add_counts({static_cast<int64_t>(group.off_grid), static_cast<int64_t>(group.pictures.size())});
@@ -162,9 +152,9 @@ MosaicPairs::MosaicPairs(const Mosaics& mosaics, int64_t count, int64_t channels
     : side_(mosaics.options().side),
       channels_(channels),
       seed_(mosaics.options().seed + 1),
+      degradations_(mosaics.degradations()),
       samples_(static_cast<std::size_t>(count)) {
   if (count < 1) fail("pairs need at least one mosaic");
-  for (const JpegCoefficients& file : mosaics.files()) pipelines_.emplace_back(JpegModel(file));
   const std::string key = keep.empty() ? std::string{} : mosaics.digest();
   if (!keep.empty() && read(keep, key)) return;
   if (filter_all(mosaics, advance) && !keep.empty()) write(keep, key);
@@ -172,11 +162,11 @@ MosaicPairs::MosaicPairs(const Mosaics& mosaics, int64_t count, int64_t channels
 
 MosaicPairs::Sample MosaicPairs::filtered(const Mosaics& mosaics, int64_t index) {
   const Mosaics::Target target = mosaics.draw(index);
-  const JpegModel like(mosaics.files()[target.file]);
-  const Recompressed compressed(target.planes, like);
-  const std::vector<Plane> filtered = compressed.model.to_planes(compressed.filtered);
-  Sample sample{.file = target.file, .values = {}};
-  for (const std::vector<Plane>* planes : {&compressed.decoded, &filtered, &target.planes}) {
+  const Degradation& degradation = *mosaics.degradations()[target.degradation];
+  const Spoiled spoiled = degradation.spoil(target.planes, mosaics.options().seed + static_cast<uint64_t>(index));
+  const std::vector<Plane> degraded = spoiled.picture->planes(), filtered = degradation.to_planes(spoiled.filtered);
+  Sample sample{.degradation = target.degradation, .values = {}};
+  for (const std::vector<Plane>* planes : {&degraded, &filtered, &target.planes}) {
     for (const Plane& plane : *planes) {
       for (const float value : plane.samples) {
         constexpr float kMost = std::numeric_limits<int16_t>::max();
@@ -211,7 +201,7 @@ bool MosaicPairs::filter_all(const Mosaics& mosaics, const Advance& advance) {
   return !ended;
 }
 
-// kSignature, the key, then each sample: the number of its file and its values.
+// kSignature, the key, then each sample: the number of its degradation and its values.
 bool MosaicPairs::read(const std::string& path, const std::string& key) {
   std::ifstream file(path, std::ios::binary);
   const auto text_of = [&](std::size_t length) {
@@ -228,8 +218,8 @@ bool MosaicPairs::read(const std::string& path, const std::string& key) {
   for (Sample& sample : there) {
     uint32_t number = 0;
     file.read(reinterpret_cast<char*>(&number), sizeof(number));
-    if (!file || number >= pipelines_.size()) return false;
-    sample.file = number;
+    if (!file || number >= degradations_.size()) return false;
+    sample.degradation = number;
     sample.values.resize(3 * planes_of(sample) * static_cast<std::size_t>(side_ * side_));
     file.read(reinterpret_cast<char*>(sample.values.data()),
               static_cast<std::streamsize>(sample.values.size() * sizeof(int16_t)));
@@ -245,7 +235,7 @@ void MosaicPairs::write(const std::string& path, const std::string& key) const {
   file.write(kSignature.data(), static_cast<std::streamsize>(kSignature.size()));
   file.write(key.data(), static_cast<std::streamsize>(key.size()));
   for (const Sample& sample : samples_) {
-    const auto number = static_cast<uint32_t>(sample.file);
+    const auto number = static_cast<uint32_t>(sample.degradation);
     file.write(reinterpret_cast<const char*>(&number), sizeof(number));
     file.write(reinterpret_cast<const char*>(sample.values.data()),
                static_cast<std::streamsize>(sample.values.size() * sizeof(int16_t)));
@@ -271,8 +261,8 @@ void MosaicPairs::draw(int64_t iteration, std::span<float> input, std::span<floa
     }
     return mirrored(planes, dice[1] < 0.5F, dice[2] < 0.5F);
   };
-  const std::vector<Plane> decoded = next(), filtered = next(), clean = next();
-  write_map_input(decoded, filtered, pipelines_[sample.file], channels_, input);
+  const std::vector<Plane> degraded = next(), filtered = next(), clean = next();
+  write_map_input(degraded, filtered, degradations_[sample.degradation]->conditions(), channels_, input);
   float* to = target.data();
   for (std::size_t p = 0; p < std::min(clean.size(), static_cast<std::size_t>(channels_)); ++p) {
     to = std::transform(clean[p].samples.begin(), clean[p].samples.end(), to, [](float v) { return v / kMapScale; });

@@ -1,5 +1,5 @@
-// Pairs (J(t), t) to learn from: t is a mosaic of pieces of clean pictures, J(t) what JPEG makes of it, and beside it
-// what the filter makes of J(t).
+// Pairs (J(t), t) to learn from: t is a mosaic of pieces of clean pictures, J(t) what a degradation makes of it, and
+// beside it what the filter makes of J(t).
 //
 // Each piece is drawn on its own: a group of pictures by its share, a picture of it, a place, one of eight ways to turn
 // it. Several small pieces in one mosaic show more of the pictures in an iteration than a large one does. A picture
@@ -10,19 +10,19 @@
 #include <string>
 #include <vector>
 
-#include "engine/restore/jpeg_pipeline.h"
+#include "engine/restore/degradation.h"
 #include "engine/restore/learned_map.h"
 #include "engine/restore/task.h"
 #include "engine/train/pairs.h"
 
 namespace hourglass {
 
-// Clean pictures, as planes of samples minus 128, one for each colour component. Gray files are made of the first.
+// Clean pictures, as the degradation's planes. Gray ones are made of the first.
 struct PictureGroup {
   std::vector<std::vector<Plane>> pictures;
   double share = 1;  // of the pieces, relative to the other groups'
-  // The pictures come from a JPEG whose grid begins at their first pixel, and no piece may begin on it: there the
-  // network would learn J(t) -> t for a t that was made of J(t).
+  // The pictures come from one that goes by blocks whose grid begins at their first pixel, and no piece may begin on
+  // it: there the network would learn J(t) -> t for a t that was made of J(t).
   bool off_grid = false;
 };
 
@@ -32,31 +32,31 @@ struct MosaicOptions {
 };
 
 // So many dead leaves (dead_leaves.h), drawn from the mosaic's seed, a little larger than a piece, so that one may lie
-// in several places. like: whose planes they become.
-PictureGroup draw_leaves_group(const JpegModel& like, const MosaicOptions& mosaic, int64_t count);
+// in several places. They become planes of the degradation.
+PictureGroup draw_leaves_group(const Degradation& degradation, const MosaicOptions& mosaic, int64_t count);
 
 class Mosaics {
  public:
-  // Each mosaic goes through one of the files' pipelines, which is drawn; of the files only tables, sampling and colour
-  // count. Throws Error for sides that don't suit, no pictures, no file.
-  Mosaics(const std::vector<JpegCoefficients>& files, std::vector<PictureGroup> groups, const MosaicOptions& options);
+  // Each mosaic goes through one of the degradations, which is drawn. Throws Error for sides that don't suit, no
+  // pictures, no degradation.
+  Mosaics(Degradations degradations, std::vector<PictureGroup> groups, const MosaicOptions& options);
 
-  // A mosaic, and the number of the file that it goes through. A function of the options and the index alone.
+  // A mosaic, and the number of the degradation that it goes through. A function of the options and the index alone.
   struct Target {
     std::vector<Plane> planes;
-    std::size_t file = 0;
+    std::size_t degradation = 0;
   };
   [[nodiscard]] Target draw(int64_t index) const;
 
   [[nodiscard]] const MosaicOptions& options() const { return options_; }
-  [[nodiscard]] const std::vector<JpegCoefficients>& files() const { return files_; }
-  // Differs for mosaics that differ: SHA-256 of the options, the tables and the pictures.
+  [[nodiscard]] const Degradations& degradations() const { return degradations_; }
+  // Differs for mosaics that differ: SHA-256 of the options, the degradations and the pictures.
   [[nodiscard]] std::string digest() const;
 
  private:
   void draw_piece(std::span<const float> dice, int64_t y0, int64_t x0, std::vector<Plane>& mosaic) const;
 
-  std::vector<JpegCoefficients> files_;  // without coefficients
+  Degradations degradations_;
   std::vector<PictureGroup> groups_;
   MosaicOptions options_;
   double shares_ = 0;  // sum
@@ -79,14 +79,14 @@ class MosaicPairs : public Pairs {
 
  private:
   struct Sample {
-    std::size_t file = 0;  // number of the pipeline
-    // Decoded, filtered and target planes, as many of each as the file has components, in steps of 1 / kStepsPerLevel;
+    std::size_t degradation = 0;  // its number
+    // Spoiled, filtered and target planes, as many of each as the degradation has, in steps of 1 / kStepsPerLevel;
     // empty where the mosaic was not filtered.
     std::vector<int16_t> values;
   };
   static Sample filtered(const Mosaics& mosaics, int64_t index);
   [[nodiscard]] std::size_t planes_of(const Sample& sample) const {
-    return pipelines_[sample.file].components().size();
+    return degradations_[sample.degradation]->channels();
   }
   // False where it was ended.
   bool filter_all(const Mosaics& mosaics, const Advance& advance);
@@ -95,7 +95,7 @@ class MosaicPairs : public Pairs {
 
   int64_t side_, channels_;
   uint64_t seed_;
-  std::vector<JpegPipeline> pipelines_;
+  Degradations degradations_;
   std::vector<Sample> samples_;
 };
 

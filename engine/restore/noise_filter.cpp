@@ -11,13 +11,19 @@
 namespace hourglass {
 namespace {
 
-constexpr int64_t kStep = 3;  // between reference patches
+constexpr int64_t kStep = 5;   // between reference patches
+constexpr int64_t kShift = 2;  // of the reference patches, from pass to pass
 constexpr float kRange = 255;
 constexpr double kAddedAgain = 0.1;
-// The noise of the passes, in units of the true noise: a group of fewer patches than a patch has samples, as in colour,
-// takes more of the noise for structure. The mean of five photographs, 256x256 each, with sigma 25, is 30.5 dB in gray
-// and of four in colour 31.5 with these; 30.0 in gray with three passes and no guide.
-constexpr double kGrayPasses[] = {1.5, 1, 0.8}, kColourPasses[] = {2, 1.4, 1}, kGuidedPass = 0.7;
+// A pass, with its noise in units of the true one. A group of fewer patches than a patch has samples, as in colour,
+// takes more of the noise for structure. Chosen on the reference photographs (bench/README.md, "Noise, without a
+// network").
+struct Pass {
+  double noise = 1;
+  bool guided = false;  // from the noisy photograph, with the last result as the guide
+};
+constexpr Pass kGrayPasses[] = {{1.5}, {1}, {0.8}, {0.6, true}};
+constexpr Pass kColourPasses[] = {{2}, {1.4}, {1}, {0.8, true}, {0.6, true}};
 
 // Rows: the turned colours; orthonormal, so that its transpose turns them back.
 constexpr float kTurn[3][3] = {
@@ -73,18 +79,17 @@ Image filter_noise(const Image& noisy, double sigma, const Advance& advance) {
   if (!(sigma > 0)) fail("there is no noise to be filtered: its standard deviation is {}", sigma);
   if (std::min(noisy.width, noisy.height) < kLeastToFilter) return noisy;
   const bool in_colour = noisy.channels == 3;
-  const std::span<const double> noises = in_colour ? kColourPasses : kGrayPasses;
-  const std::size_t passes = noises.size() + 1;
+  const std::span<const Pass> passes = in_colour ? std::span<const Pass>(kColourPasses) : kGrayPasses;
   const std::vector<Plane> source = to_turned(noisy);
   std::vector<Plane> current = source;
   bool ended = false;
-  for (std::size_t pass = 0; pass < passes && !ended; ++pass) {
+  for (std::size_t done = 0; done < passes.size() && !ended; ++done) {
+    const Pass& pass = passes[done];
     const auto stop = [&] {
-      if (!ended && advance && !advance(static_cast<double>(pass) / static_cast<double>(passes))) ended = true;
+      if (!ended && advance && !advance(static_cast<double>(done) / static_cast<double>(passes.size()))) ended = true;
       return ended;
     };
-    const bool guided = pass == noises.size();
-    const auto offset = static_cast<int64_t>(pass) % kStep;
+    const int64_t offset = static_cast<int64_t>(done) * kShift % kStep;
     const PatchGroups groups = find_groups(current[0],
                                            {.step = kStep,
                                             .offset_y = offset,
@@ -93,9 +98,9 @@ Image filter_noise(const Image& noisy, double sigma, const Advance& advance) {
                                            stop);
     if (ended) break;
     std::vector<Plane> next = source;
-    if (pass > 0 && !guided) give_back(current, next, kAddedAgain);
-    const std::vector<double> sigmas(next.size(), kRange * sigma * (guided ? kGuidedPass : noises[pass]));
-    const std::span<const Plane> guide = guided ? std::span<const Plane>(current) : std::span<const Plane>();
+    if (done > 0 && !pass.guided) give_back(current, next, kAddedAgain);
+    const std::vector<double> sigmas(next.size(), kRange * sigma * pass.noise);
+    const std::span<const Plane> guide = pass.guided ? std::span<const Plane>(current) : std::span<const Plane>();
     if (!guided_bayes(next, guide, sigmas, groups, stop)) break;
     current = std::move(next);
   }

@@ -1,9 +1,10 @@
 // White noise of known strength taken out of a photograph without a network: nonlocal Bayes (nonlocal_bayes.h).
 //
 // Three passes, each from the last result with a tenth of what it took away added again (Osher, Burger, Goldfarb, Xu,
-// Yin, Multiscale Modeling and Simulation 4, 2005), make an estimate; a last one filters the noisy photograph itself,
-// guided by it. Colours are turned first so that noise that is the same in R, G and B, and independent, stays so:
-// (R + G + B) / sqrt 3, (R - B) / sqrt 2, (R - 2G + B) / sqrt 6.
+// Yin, Multiscale Modeling and Simulation 4, 2005), make an estimate; then the noisy photograph itself is filtered,
+// guided by it, in colour twice. Reference patches lie at every fifth pixel, from pass to pass elsewhere. Colours are
+// turned first so that noise that is the same in R, G and B, and independent, stays so: (R + G + B) / sqrt 3, (R - B) /
+// sqrt 2, (R - 2G + B) / sqrt 6.
 #pragma once
 
 #include <algorithm>

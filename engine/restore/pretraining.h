@@ -1,7 +1,7 @@
-// The weights that lessons (lesson.h) start from: a network learns to undo JPEG on dead leaves (dead_leaves.h),
-// pictures drawn from a seed, for many tables at once. No photograph is needed.
+// The weights that lessons (lesson.h) start from: a network learns to undo JPEG, or noise, on dead leaves
+// (dead_leaves.h), pictures drawn from a seed, for many tables or strengths at once. No photograph is needed.
 //
-//   Pretraining pretraining(make, op_table(), jpeg_files({10, 20, 40}, 3), {.iterations = 20000});
+//   Pretraining pretraining(make, op_table(), jpeg_degradations({10, 20, 40}, 3), {.iterations = 20000});
 //   while (!pretraining.done()) pretraining.step();
 //   write_onnx(pretraining.network(), "leaves.onnx", {.dynamic_size = true});
 #pragma once
@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/image/jpeg.h"
+#include "engine/restore/degradation.h"
 #include "engine/restore/mosaic_pairs.h"
 #include "engine/restore/network.h"
 #include "engine/restore/task.h"
@@ -21,9 +21,11 @@
 
 namespace hourglass {
 
-// Empty files with the tables of these qualities of libjpeg's scale, to learn from. channels: 1 or 3. In colour with
+// Compressions with the tables of these qualities of libjpeg's scale, to learn from. channels: 1 or 3. In colour with
 // 4:2:0, every third quality with full chroma too, and every other one in gray.
-std::vector<JpegCoefficients> jpeg_files(const std::vector<int>& qualities, int channels);
+Degradations jpeg_degradations(const std::vector<int>& qualities, int channels);
+// White noise of these standard deviations, in grey levels. In colour, every other one in gray too.
+Degradations noise_degradations(const std::vector<int>& sigmas, int channels);
 
 struct PretrainingOptions {
   int64_t iterations = 20000;
@@ -40,15 +42,15 @@ struct PretrainingOptions {
 
 class Pretraining {
  public:
-  // make: maps as learned_map.h wants them; what weights they bring are where it starts. files: compressions to undo,
-  // the first in colour if any is. `advance` hears of the filtering, and may end it. The table must outlive
-  // this. Throws Error when something does not fit.
-  Pretraining(NetworkFactory make, const OpTable& table, const std::vector<JpegCoefficients>& files,
-              const PretrainingOptions& options, const Advance& advance = {});
+  // make: maps as learned_map.h wants them; what weights they bring are where it starts. degradations: to undo,
+  // the first in colour if any is, all of one kind. `advance` hears of the filtering, and may end it. The table must
+  // outlive this. Throws Error when something does not fit.
+  Pretraining(NetworkFactory make, const OpTable& table, Degradations degradations, const PretrainingOptions& options,
+              const Advance& advance = {});
 
   [[nodiscard]] bool done() const { return fit_->iteration() >= options_.iterations; }
   [[nodiscard]] int64_t iteration() const { return fit_->iteration(); }
-  // One iteration. Returns how far the network's picture is from its target: rms in units of the table's noise.
+  // One iteration. Returns how far the network's picture is from its target: rms in units of MapConditions::noise.
   double step();
   // With the average of its weights.
   [[nodiscard]] Graph network() const;

@@ -12,6 +12,8 @@
 #include "engine/restore/consistency.h"
 #include "engine/restore/dead_leaves.h"
 #include "engine/restore/filter.h"
+#include "engine/restore/jpeg_degradation.h"
+#include "engine/restore/jpeg_pipeline.h"
 #include "engine/restore/learn.h"
 #include "engine/restore/pretraining.h"
 #include "engine/train/random.h"
@@ -81,11 +83,12 @@ TEST_CASE("mosaics are drawn by number, and pairs are what J and the filter make
   const File file = compressed_leaves(96, 80, 1);
   const JpegModel model(file.coefficients);
   PictureGroup group{.pictures = {model.to_planes(file.original)}, .off_grid = true};
-  const Mosaics mosaics({file.coefficients}, {group}, {.side = 64, .piece = 32, .seed = 4});
+  const Degradations degradations{std::make_shared<JpegDegradation>(file.coefficients)};
+  const Mosaics mosaics(degradations, {group}, {.side = 64, .piece = 32, .seed = 4});
   CHECK(mosaics.draw(5).planes[0].samples == mosaics.draw(5).planes[0].samples);
   CHECK(mosaics.draw(5).planes[0].samples != mosaics.draw(6).planes[0].samples);
-  CHECK_THROWS_AS(Mosaics({file.coefficients}, {group}, {.side = 64, .piece = 24}), Error);
-  CHECK_THROWS_AS(Mosaics({file.coefficients}, {}, {.side = 64, .piece = 32}), Error);
+  CHECK_THROWS_AS(Mosaics(degradations, {group}, {.side = 64, .piece = 24}), Error);
+  CHECK_THROWS_AS(Mosaics(degradations, {}, {.side = 64, .piece = 32}), Error);
 
   constexpr int64_t kPixels = 64 * 64;
   constexpr double kStep = 1.01 / 128;  // twice what is lost where the samples are kept
@@ -96,6 +99,8 @@ TEST_CASE("mosaics are drawn by number, and pairs are what J and the filter make
   Image image = again.to_image(decoded);
   clamp(image);
   const std::vector<Plane> filtered = again.to_planes(filter_jpeg(image, image, again));
+  const MapConditions conditions = degradations[0]->conditions();
+  CHECK(conditions.noise == table_noise(JpegPipeline(model).coarseness()));
   const MosaicPairs pairs(mosaics, 1, 1);
   std::vector<float> z(static_cast<std::size_t>(map_input_depth(1) * kPixels)), expected(z.size()), target(kPixels);
   bool found = false;  // mirrored in one of four ways
@@ -103,9 +108,8 @@ TEST_CASE("mosaics are drawn by number, and pairs are what J and the filter make
     pairs.draw(iteration, z, target);
     for (const bool rows : {false, true}) {
       for (const bool columns : {false, true}) {
-        write_map_input(mirrored(decoded, rows, columns), mirrored(filtered, rows, columns), JpegPipeline(again), 1,
-                        expected);
-        const bool same = farthest(z, expected) < kStep / table_noise(JpegPipeline(again).coarseness());
+        write_map_input(mirrored(decoded, rows, columns), mirrored(filtered, rows, columns), conditions, 1, expected);
+        const bool same = farthest(z, expected) < kStep / conditions.noise;
         if (same) CHECK(std::abs(target[100] - mirrored(t, rows, columns)[0].samples[100] / kMapScale) < kStep);
         found = found || (same && rows && !columns);
       }
@@ -141,7 +145,7 @@ TEST_CASE("mosaics are drawn by number, and pairs are what J and the filter make
     read.draw(iteration, z_again, target_again);
     CHECK(z == z_again);
   }
-  const Mosaics others({file.coefficients}, {group}, {.side = 64, .piece = 32, .seed = 5});
+  const Mosaics others(degradations, {group}, {.side = 64, .piece = 32, .seed = 5});
   CHECK(others.digest() != mosaics.digest());
   // Cut short, it is none; and what was not filtered whole is not kept.
   write_file_atomically(keep, std::vector<uint8_t>(bytes.begin(), bytes.end() - 1), true);
@@ -159,11 +163,11 @@ TEST_CASE("mosaics are drawn by number, and pairs are what J and the filter make
 }
 
 TEST_CASE("pairs of gray files stand among those in colour") {
-  const std::vector<JpegCoefficients> files = jpeg_files({20, 60}, 3);
-  CHECK(std::count_if(files.begin(), files.end(), [](const auto& file) { return file.components.size() == 1; }) == 1);
-  REQUIRE(files[0].components.size() == 3);
+  const Degradations files = jpeg_degradations({20, 60}, 3);
+  CHECK(std::count_if(files.begin(), files.end(), [](const auto& file) { return file->channels() == 1; }) == 1);
+  REQUIRE(files[0]->channels() == 3);
   const MosaicOptions options{.side = 32, .piece = 32, .seed = 3};
-  const Mosaics mosaics(files, {draw_leaves_group(JpegModel(files[0]), options, 4)}, options);
+  const Mosaics mosaics(files, {draw_leaves_group(*files[0], options, 4)}, options);
   const int64_t channels = 3, depth = map_input_depth(channels), pixels = 32 * 32;
   constexpr int64_t kCount = 12;
   const MosaicPairs pairs(mosaics, kCount, channels);
@@ -196,13 +200,13 @@ TEST_CASE("a map applied in tiles is the map applied to the whole") {
     const auto weights = drawn_weights(make, 0.2F);
     const File file = compressed_leaves(150, 117, 3);
     const JpegModel model(file.coefficients);
-    const JpegPipeline pipeline(model);
+    const MapConditions conditions = JpegDegradation(file.coefficients).conditions();
     const std::vector<Plane> decoded = decode(model), filtered = model.to_planes(file.filtered);
-    const std::vector<Plane> whole = LearnedMap(make, op_table(), weights, {}).apply(decoded, filtered, pipeline);
+    const std::vector<Plane> whole = LearnedMap(make, op_table(), weights, {}).apply(decoded, filtered, conditions);
     for (const int64_t tile : {48, 64, 96}) {
       CAPTURE(tile);
       const std::vector<Plane> tiles =
-          LearnedMap(make, op_table(), weights, {.tile = tile}).apply(decoded, filtered, pipeline);
+          LearnedMap(make, op_table(), weights, {.tile = tile}).apply(decoded, filtered, conditions);
       for (std::size_t p = 0; p < 3; ++p) {
         double off = 0, change = 0;
         for (std::size_t i = 0; i < tiles[p].samples.size(); ++i) {
@@ -225,10 +229,11 @@ TEST_CASE("applying a map tells how far it is, and can be ended: what is left st
   const NetworkFactory make = small_map(1);
   const File file = compressed_leaves(150, 70, 1);
   const JpegModel model(file.coefficients);
+  const MapConditions conditions = JpegDegradation(file.coefficients).conditions();
   const std::vector<Plane> decoded = decode(model), filtered = model.to_planes(file.filtered);
   const LearnedMap map(make, op_table(), drawn_weights(make, 0.2F), {.tile = 64});
   std::vector<double> shares;
-  const std::vector<Plane> whole = map.apply(decoded, filtered, JpegPipeline(model), [&](double share) {
+  const std::vector<Plane> whole = map.apply(decoded, filtered, conditions, [&](double share) {
     shares.push_back(share);
     return true;
   });
@@ -236,7 +241,7 @@ TEST_CASE("applying a map tells how far it is, and can be ended: what is left st
   CHECK(std::is_sorted(shares.begin(), shares.end()));
   CHECK(shares.back() == 1);
   const std::vector<Plane> begun =
-      map.apply(decoded, filtered, JpegPipeline(model), [&](double share) { return share < shares[1]; });
+      map.apply(decoded, filtered, conditions, [&](double share) { return share < shares[1]; });
   CHECK(begun[0].row(0)[0] == whole[0].row(0)[0]);
   CHECK(begun[0].row(0)[0] != filtered[0].row(0)[0]);
   CHECK(begun[0].samples.back() == filtered[0].samples.back());
@@ -246,9 +251,10 @@ TEST_CASE("applying a map tells how far it is, and can be ended: what is left st
 TEST_CASE("learning tells of all its work, and an end while the network is applied leaves the filter's picture") {
   const File file = compressed_leaves(96, 96, 1);
   const JpegModel model(file.coefficients);
+  const std::unique_ptr<Degraded> photograph = degraded_jpeg(model);
   const LearnOptions options{.iterations = 4, .threads = 1};
   const auto learn_until = [&](double end, std::vector<double>& shares) {
-    return learn_picture(file.filtered, model, small_map(1), op_table(), options, [&](double share) {
+    return learn_picture(file.filtered, *photograph, small_map(1), op_table(), options, [&](double share) {
       shares.push_back(share);
       return share < end;
     });
@@ -273,24 +279,26 @@ TEST_CASE("with its symmetries, a map treats mirror images alike, and transposed
   const auto weights = drawn_weights(make, 0.2F);
   const File file = compressed_leaves(96, 80, 3);
   const JpegModel model(file.coefficients);
-  const JpegPipeline pipeline(model);
+  const MapConditions conditions = JpegDegradation(file.coefficients).conditions();
   const std::vector<Plane> decoded = decode(model), filtered = model.to_planes(file.filtered);
   for (const bool symmetries : {false, true}) {
     const LearnedMap map(make, op_table(), weights, {.symmetries = symmetries});
-    const Plane straight = map.apply(decoded, filtered, pipeline)[0];
-    const Plane turned =
-        mirrored(map.apply(mirrored(decoded, true, false), mirrored(filtered, true, false), pipeline), true, false)[0];
+    const Plane straight = map.apply(decoded, filtered, conditions)[0];
+    const Plane turned = mirrored(
+        map.apply(mirrored(decoded, true, false), mirrored(filtered, true, false), conditions), true, false)[0];
     CHECK((farthest(straight.samples, turned.samples) < 1e-3) == symmetries);
-    const auto transposes = [&](const JpegPipeline& of) {
+    const auto transposes = [&](const MapConditions& of) {
       const Plane once = map.apply(decoded, filtered, of)[0];
       const Plane back = transposed(map.apply(transposed(decoded), transposed(filtered), of))[0];
       return farthest(once.samples, back.samples) < 1e-3;
     };
-    CHECK(transposes(pipeline) == symmetries);
-    std::vector<JpegPipeline::Component> wide = pipeline.components();
-    wide[1].ratio_v = wide[2].ratio_v = 1;
-    REQUIRE(wide[1].ratio_h == 2);
-    CHECK(!transposes(JpegPipeline(wide)));
+    CHECK(transposes(conditions) == symmetries);
+    // Chroma that is coarser in one direction than in the other is not the same when it is transposed.
+    JpegCoefficients wide = file.coefficients;
+    REQUIRE(wide.max_v_sampling == 2);
+    wide.max_v_sampling = wide.components[0].v_sampling = 1;
+    CHECK(!JpegDegradation(wide).conditions().transposes);
+    CHECK(!transposes(JpegDegradation(wide).conditions()));
   }
 }
 
@@ -298,13 +306,14 @@ TEST_CASE("a map with its symmetries tells of all its work, and an end in its se
   const NetworkFactory make = small_map(1);
   const File file = compressed_leaves(150, 70, 1);
   const JpegModel model(file.coefficients);
+  const MapConditions conditions = JpegDegradation(file.coefficients).conditions();
   const std::vector<Plane> decoded = decode(model), filtered = model.to_planes(file.filtered);
   const LearnedMap map(make, op_table(), drawn_weights(make, 0.2F), {.tile = 64, .symmetries = true});
   std::vector<double> shares;
   const auto apply_until = [&](double end) {
     shares.clear();
     return map
-        .apply(decoded, filtered, JpegPipeline(model),
+        .apply(decoded, filtered, conditions,
                [&](double share) {
                  shares.push_back(share);
                  return share < end;
@@ -323,8 +332,9 @@ TEST_CASE("a map with its symmetries tells of all its work, and an end in its se
 TEST_CASE("what is in the cells already is not moved far; the filter behind the network keeps it there") {
   const File file = compressed_leaves(96, 80, 3);
   const JpegModel model(file.coefficients);
+  const std::unique_ptr<Degraded> photograph = degraded_jpeg(model);
   const std::vector<Plane> filtered = model.to_planes(file.filtered), original = model.to_planes(file.original);
-  const Image blended = model.to_image(blend(filtered, original, 1, model));
+  const Image blended = model.to_image(blend(filtered, original, 1, *photograph));
   std::vector<Plane> as_the_filter = original;
   to_posterior_mean(as_the_filter, model, kFilterSigmaFactor);
   CHECK(psnr(blended, file.original) > psnr(model.to_image(as_the_filter), file.original) + 1);
@@ -337,23 +347,27 @@ TEST_CASE("what is in the cells already is not moved far; the filter behind the 
         draw_normal(3, Stream::degradation, static_cast<uint32_t>(p), static_cast<int64_t>(samples.size()), 0, 4);
     std::transform(samples.begin(), samples.end(), noise.begin(), samples.begin(), std::plus<>());
   }
-  const Image before = model.to_image(blend(filtered, noisy, 1, model)), after = filter_blend(before, model);
+  const Image before = model.to_image(blend(filtered, noisy, 1, *photograph)), after = photograph->refine(before, {});
   CHECK(psnr(after, file.original) > psnr(before, file.original) + 0.1);
   CHECK(check_cells(after, model).share() > 0.999);
-  CHECK(farthest(filter_blend(before, model, [](double) { return false; }).pixels, before.pixels) < 1e-5);
+  CHECK(farthest(photograph->refine(before, [](double) { return false; }).pixels, before.pixels) < 1e-5);
 }
 
 TEST_CASE("a map says what it needs") {
   const File file = compressed_leaves(40, 40, 1);
   const JpegModel model(file.coefficients);
-  const JpegPipeline pipeline(model);
+  const std::unique_ptr<Degraded> photograph = degraded_jpeg(model);
+  const MapConditions conditions = JpegDegradation(file.coefficients).conditions();
   const std::vector<Plane> decoded = decode(model);
   const NetworkFactory wrong = [](int64_t height, int64_t width) {
     return make_residual_unet({.channels = {8}, .input_depth = 7, .output_channels = 1}, height, width);
   };
-  CHECK_THROWS_AS(LearnedMap(wrong, op_table(), {}, {}).apply(decoded, decoded, pipeline), Error);
-  CHECK_THROWS_AS(LearnedMap(small_map(1), op_table(), {}, {}).apply(decoded, decoded, pipeline), Error);  // no weights
-  CHECK_THROWS_AS(Lesson(model, file.filtered, wrong, op_table(), LessonOptions{}), Error);
+  CHECK_THROWS_AS(LearnedMap(wrong, op_table(), {}, {}).apply(decoded, decoded, conditions), Error);
+  CHECK_THROWS_AS(LearnedMap(small_map(1), op_table(), {}, {}).apply(decoded, decoded, conditions),
+                  Error);  // no weights
+  const LearnedMap right(small_map(1), op_table(), drawn_weights(small_map(1), 0.2F), {});
+  CHECK_THROWS_AS(apply_map(right, *photograph, {Plane(40, 32)}), Error);
+  CHECK_THROWS_AS(Lesson(*photograph, file.filtered, wrong, op_table(), LessonOptions{}), Error);
   // 1 + 1 + 2 + (2 + 1) + 1 + 1, in the order of the layers.
   CHECK(reach_of(small_map(1)(64, 64)) == 9);
 }
@@ -361,18 +375,20 @@ TEST_CASE("a map says what it needs") {
 TEST_CASE("a network that is of no use does not count, one that knows the original does") {
   const File file = compressed_leaves(96, 80, 1);
   const JpegModel model(file.coefficients);
+  const std::unique_ptr<Degraded> photograph = degraded_jpeg(model);
   const NetworkFactory make = small_map(1);
   const LearnedMap useless(make, op_table(), drawn_weights(make, 5), {});
-  CHECK(find_blend_weight(useless, file.filtered, model) == 0);
+  CHECK(find_blend_weight(useless, file.filtered, photograph->degradation()) == 0);
   const std::vector<Plane> filtered = model.to_planes(file.filtered), original = model.to_planes(file.original);
-  CHECK(blend(filtered, original, 0, model)[0].samples == filtered[0].samples);
-  CHECK(psnr(model.to_image(blend(filtered, original, 1, model)), file.original) >
+  CHECK(blend(filtered, original, 0, *photograph)[0].samples == filtered[0].samples);
+  CHECK(psnr(model.to_image(blend(filtered, original, 1, *photograph)), file.original) >
         psnr(file.filtered, file.original) + 1);
 }
 
 TEST_CASE("a lesson that is taken up again goes on to the same bytes") {
   const File file = compressed_leaves(80, 64, 1);
   const JpegModel model(file.coefficients);
+  const std::unique_ptr<Degraded> photograph = degraded_jpeg(model);
   LessonOptions options;
   options.iterations = 6;
   options.mosaic = {.side = 64, .piece = 32, .seed = 2};
@@ -380,13 +396,13 @@ TEST_CASE("a lesson that is taken up again goes on to the same bytes") {
   options.leaves = 3;
   options.mosaics = 3;
   options.threads = 2;
-  Lesson whole(model, file.filtered, small_map(1), op_table(), options);
+  Lesson whole(*photograph, file.filtered, small_map(1), op_table(), options);
   while (!whole.done()) CHECK(std::isfinite(whole.step()));
-  Lesson before(model, file.filtered, small_map(1), op_table(), options);
+  Lesson before(*photograph, file.filtered, small_map(1), op_table(), options);
   for (int i = 0; i < 3; ++i) before.step();
   Archive archive;
   before.save(archive);
-  Lesson after(model, file.filtered, small_map(1), op_table(), options);
+  Lesson after(*photograph, file.filtered, small_map(1), op_table(), options);
   after.load(Archive::decode(archive.encode()));
   CHECK(after.iteration() == 3);
   while (!after.done()) after.step();
