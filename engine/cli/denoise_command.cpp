@@ -8,7 +8,7 @@
 #include "engine/cli/commands.h"
 #include "engine/cli/exit_code.h"
 #include "engine/cli/many_files.h"
-#include "engine/cli/method.h"
+#include "engine/cli/method_options.h"
 #include "engine/cli/run_task.h"
 #include "engine/image/read_image.h"
 #include "engine/restore/denoise_task.h"
@@ -20,12 +20,13 @@ namespace hourglass::cli {
 namespace {
 
 constexpr const char* kSuffix = ".denoised.png";
+constexpr const char* kUsualMethod = kLearn;
 
 struct Arguments {
   FitArguments fit;
   ManyArguments many;
+  MethodArguments method;
   std::optional<double> sigma;  // grey levels; absent: as estimated from the photograph
-  std::string method;
 };
 
 // Ulyanov, Vedaldi, Lempitsky, IJCV 2020, section 3.1 and the supplementary material; the input's noise of 1/30 and
@@ -39,33 +40,45 @@ FitArguments paper_settings() {
 }
 
 constexpr const char* kFooter =
-    R"(Examples:
+    R"(Methods:
+  learn    Similar patches of the photograph, wherever they lie, clean each other (nonlocal Bayes). Then a network learns,
+           from the photograph made smaller and noisy again, what the filter leaves of noise and what it takes away too
+           much, and goes on where the filter ends. OUTPUT holds the filter's result meanwhile. The network has seen
+           nothing but drawn shapes before.
+  filter   The same without a network: seconds, and the same every time.
+  fit      A network starts from noise and learns the photograph before it learns the noise (Deep Image Prior): fewer
+           iterations leave detail out, more let noise in.
+
+Examples:
   hourglass denoise noisy.png -o clean.png
   hourglass denoise noisy.png -o clean.png --sigma 25         where the noise is known
-  hourglass denoise noisy.png -o clean.png --method fit       a network, with the settings of the Deep Image Prior's paper
+  hourglass denoise noisy.png -o clean.png --fast             the filter alone: seconds
+  hourglass denoise noisy.png -o clean.png --method fit       with the settings of the Deep Image Prior's paper
   hourglass denoise noisy.png -o clean.png --runs 2           the mean of two fits, as the paper does
-  hourglass denoise noisy.png -o clean.png --model medium     a smaller network, for the impatient
+  hourglass denoise noisy.png -o clean.png --model medium     a fit of a smaller network, for the impatient)";
 
-The filter (nonlocal Bayes) goes by patches that are alike. A fit goes by a network, which learns the photograph before
-it learns the noise: fewer iterations leave detail out, more let noise in.)";
+// The noise's standard deviation, 1 = 255. Throws Error below 3x3 pixels where nobody says it.
+double sigma_of(const Arguments& a, const Image& image) { return a.sigma ? *a.sigma / 255 : estimate_noise(image); }
 
 // As the filter and the rule that stops a fit take it.
 std::string noise_in(const Arguments& a, const Image& image) {
   constexpr int64_t kLeast = 3;  // pixels of a side
   if (a.fit.verbose == 0 || (!a.sigma && std::min(image.width, image.height) < kLeast)) return {};
-  return fmt::format("noise of {:.2f} grey levels (standard deviation), {}", a.sigma.value_or(255 * estimate_noise(image)),
+  return fmt::format("noise of {:.2f} grey levels (standard deviation), {}", 255 * sigma_of(a, image),
                      a.sigma ? "as --sigma says" : "an estimate");
 }
 
 ExitCode run(const Arguments& a, ParsedCommand& line, const FitCall& call) {
-  choose_method(line, kFilter);
+  expand_flags(a.method, line);
+  choose_method(line, kUsualMethod);
+  const std::string& method = a.method.method;
   const DecodedImage input = read_image(a.fit.input);
   const std::unique_ptr<Task> task = make_denoise_task(input.image, a.sigma.value_or(0) / 255);
-  if (a.method == kFilter && std::min(input.image.width, input.image.height) < kLeastToFilter) {
+  if (method != kFit && std::min(input.image.width, input.image.height) < kLeastToFilter) {
     fail("{}: is {}x{}, too small for the filter: there is only --method fit", a.fit.input, input.image.width,
          input.image.height);
   }
-  if (a.method == kFilter && !task->discrepancy()) {
+  if (method != kFit && !task->discrepancy()) {
     fail("{}: no noise is to be seen in it; --sigma says how much there is", a.fit.input);
   }
   return run_task(a.fit, call,
@@ -73,23 +86,23 @@ ExitCode run(const Arguments& a, ParsedCommand& line, const FitCall& call) {
                    .input = input,
                    .suffix = kSuffix,
                    .verb = "denoised",
-                   .details = {{"method", a.method}},
+                   .details = {{"method", method}},
                    .found = noise_in(a, input.image),
-                   .method = a.method});
+                   .method = method,
+                   .noise = method == kFit ? std::nullopt : std::optional(sigma_of(a, input.image)),
+                   .learn = a.method.learn});
 }
 
 }  // namespace
 
 Command denoise_command() {
   const auto arguments =
-      std::make_shared<Arguments>(Arguments{.fit = paper_settings(), .many = {}, .sigma = {}, .method = {}});
+      std::make_shared<Arguments>(Arguments{.fit = paper_settings(), .many = {}, .method = {}, .sigma = {}});
+  arguments->method.learn.start = "leaves-noise";
   Command command{.name = "denoise", .help = "Take the noise out of a photograph", .footer = kFooter};
-  command.add({{.names = "--method",
-                .target = &arguments->method,
-                .help = "filter (patches that are alike clean each other; seconds) or fit (a network; minutes). Left "
-                        "out, it is filter unless an option of a fit is given",
-                .checks = {one_of({kFilter, kFit})},
-                .common = true}});
+  add_method_options(command, arguments->method,
+                     "How to take it out, see below: learn takes half a minute or so, filter seconds, fit minutes; "
+                     "without it, learn unless an option of another method is given");
   add_fit_options(
       command, arguments->fit,
       {.input = "The photograph (JPEG, PNG or JPEG XL)", .suffix = kSuffix, .input_noise_default = "0.033 (1/30)"});
@@ -99,6 +112,7 @@ Command denoise_command() {
                         "photograph)",
                 .checks = {range(0.1, 255.0)},
                 .common = true}});
+  add_learn_options(command, arguments->method.learn);
   add_many_options(command, arguments->many);
   put_methods_apart(command);
   command.run = [arguments](ParsedCommand& line) {
@@ -108,9 +122,10 @@ Command denoise_command() {
                                        .verb = "denoised",
                                        .settled =
                                            [&](ImageFormat) {
-                                             const std::string before = arguments->method;
+                                             const MethodArguments before = arguments->method;
                                              ParsedCommand settled = line;
-                                             choose_method(settled, kFilter);
+                                             expand_flags(arguments->method, settled);
+                                             choose_method(settled, kUsualMethod);
                                              arguments->method = before;
                                              return settled;
                                            },

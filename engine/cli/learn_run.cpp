@@ -6,15 +6,17 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <memory>
 #include <utility>
 
 #include "engine/cli/network_option.h"
 #include "engine/image/metrics.h"
-#include "engine/restore/filter.h"
 #include "engine/restore/jpeg_degradation.h"
-#include "engine/restore/jpeg_task.h"
+#include "engine/restore/jpeg_source.h"
 #include "engine/restore/learn.h"
 #include "engine/restore/lesson.h"
+#include "engine/restore/noise_degradation.h"
+#include "engine/restore/noise_filter.h"
 #include "engine/runtime/precision.h"
 #include "graph/error.h"
 #include "graph/onnx_import.h"
@@ -34,6 +36,63 @@ OnnxFile file_of(const std::string& start) {
   return built_in.empty() ? OnnxFile::read(start) : OnnxFile::parse(built_in, name);
 }
 
+// What is restored.
+class Source {
+ public:
+  Source() = default;
+  Source(const Source&) = delete;
+  Source& operator=(const Source&) = delete;
+  virtual ~Source() = default;
+
+  [[nodiscard]] virtual const Degraded& photograph() const = 0;
+  // What the filter makes of it; what there is by then, where it is ended early.
+  virtual Image filter(const Advance& advance) = 0;
+  // The result, of what the filter or the network makes.
+  [[nodiscard]] virtual Finished finish(Image image) const = 0;
+};
+
+class OfJpeg : public Source {
+ public:
+  explicit OfJpeg(const RunRequest& request)
+      : source_(*request.what.jpeg, request.what.input.image, request.what.first,
+                {.levels = levels_of(request.bit_depth), .strength = request.what.learn.strength}),
+        photograph_(degraded_jpeg(source_.model())) {}
+
+  [[nodiscard]] const Degraded& photograph() const override { return *photograph_; }
+  Image filter(const Advance& advance) override { return source_.filter(advance); }
+  [[nodiscard]] Finished finish(Image image) const override { return source_.finish(std::move(image)); }
+
+ private:
+  JpegSource source_;
+  std::unique_ptr<Degraded> photograph_;
+};
+
+class OfNoise : public Source {
+ public:
+  explicit OfNoise(const RunRequest& request)
+      : request_(request),
+        noisy_(request.what.input.image),
+        sigma_(request.what.noise.value()),
+        photograph_(degraded_by_noise(noisy_, sigma_)) {}
+
+  [[nodiscard]] const Degraded& photograph() const override { return *photograph_; }
+  Image filter(const Advance& advance) override { return filter_noise(noisy_, sigma_, advance); }
+  [[nodiscard]] Finished finish(Image image) const override {
+    return request_.what.task.finish(std::move(image), levels_of(request_.bit_depth), {});
+  }
+
+ private:
+  const RunRequest& request_;
+  const Image& noisy_;
+  double sigma_;
+  std::unique_ptr<Degraded> photograph_;
+};
+
+std::unique_ptr<Source> source_of(const RunRequest& request) {
+  if (request.what.jpeg != nullptr) return std::make_unique<OfJpeg>(request);
+  return std::make_unique<OfNoise>(request);
+}
+
 }  // namespace
 
 NamedValues values_of_learn(const RunRequest& request, const FitArguments& arguments) {
@@ -51,9 +110,7 @@ LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress&
   } catch (const Error& error) {
     throw error.within(learn.start);
   }
-  const CellsOptions cells{.levels = levels_of(request.bit_depth), .strength = learn.strength};
-  JpegSource source(*request.what.jpeg, request.what.input.image, request.what.first, cells);
-  const JpegModel& model = source.model();
+  const std::unique_ptr<Source> source = source_of(request);
   const int threads = threads_of(request.threads);
   const auto start = Clock::now();
   omp_set_num_threads(threads);
@@ -70,11 +127,12 @@ LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress&
     show(0);
   };
   const Settings settings(of_method(request.call.line, kLearn), values_of_learn(request, fit));
-  LearnRun run{.outcome = {.result = {}, .method = kLearn, .record = record_of(request, settings, {})}};
+  LearnRun run{.outcome = {.result = {}, .method = kLearn, .record = record_of(request, settings, {})},
+               .of_noise = request.what.noise.has_value()};
   Outcome& outcome = run.outcome;
   begin("filter");
-  const Image filtered = source.filter(show);
-  outcome.result.finished = source.finish(filtered);
+  const Image filtered = source->filter(show);
+  outcome.result.finished = source->finish(filtered);
   outcome.result.seconds = seconds_since(start);
   outcome.result.interrupted = ended;
   outcome.details["weight"] = 0.0;
@@ -86,7 +144,7 @@ LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress&
     run.wrote = true;
   }
   begin("learn");
-  Learned learned = learn_picture(filtered, *degraded_jpeg(model), network, op_table(),
+  Learned learned = learn_picture(filtered, source->photograph(), network, op_table(),
                                   {.iterations = learn.lessons,
                                    .seed = fit.seed,
                                    .threads = threads,
@@ -94,7 +152,7 @@ LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress&
                                    .example = !request.report.empty()},
                                   show);
   if (!learned.reason.empty()) progress.say(fmt::format("{}: nothing is learned: {}", request.input, learned.reason));
-  if (learned.weight > 0) outcome.result.finished = source.finish(std::move(learned.image));
+  if (learned.weight > 0) outcome.result.finished = source->finish(std::move(learned.image));
   outcome.result.iterations = learned.iterations;
   outcome.result.seconds = seconds_since(start);
   outcome.result.interrupted = ended;
@@ -113,7 +171,7 @@ void add_lesson(const LearnRun& run, const RunReport& report, ReportPage& page) 
       "Mixed from what?",
       "The filter makes one picture of the photograph, and the network, which has learned from the photograph made "
       "smaller, another. The result is a mixture of the two. How much of the network's is good was tried: the filter's "
-      "picture was compressed as the photograph was and restored again, and the mixture that came nearest to it was "
+      "picture was spoiled as the photograph was and restored again, and the mixture that came nearest to it was "
       "taken.");
   if (run.example) {
     const LessonExample& e = *run.example;
@@ -124,7 +182,7 @@ void add_lesson(const LearnRun& run, const RunReport& report, ReportPage& page) 
       add(image, title, decibels(psnr(image, e.target)));
     };
     add(e.target, "The photograph made smaller.", "What the network is to make.");
-    add_measured(e.degraded, "Its JPEG.");
+    add_measured(e.degraded, run.of_noise ? "With noise." : "Its JPEG.");
     add_measured(e.filtered, "By the filter.");
     add_measured(e.before, "By the network before the lesson.");
     add_measured(e.after, "By the network after it.");

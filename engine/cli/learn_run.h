@@ -1,4 +1,4 @@
-// restore --method learn as the user sees it: the filter, whose result comes first, then the lesson, with their
+// --method learn as the user sees it: the filter, whose result comes first, then the lesson, with their
 // progress, until they end or a signal comes.
 #pragma once
 
@@ -20,6 +20,7 @@ NamedValues values_of_learn(const RunRequest& request, const FitArguments& argum
 
 struct LearnRun {
   Outcome outcome;
+  bool of_noise = false;  // it was taken out; otherwise a JPEG was restored
   bool wrote = false;  // the filter's result, on the way: where the output can be written twice
   double weight = 0;   // of the network's part
   std::vector<double> errors = {};

@@ -8,6 +8,7 @@
 #include "engine/cli/exit_code.h"
 #include "engine/cli/jpeg_options.h"
 #include "engine/cli/many_files.h"
+#include "engine/cli/method_options.h"
 #include "engine/cli/network_option.h"
 #include "engine/cli/run_task.h"
 #include "engine/cli/size_option.h"
@@ -25,14 +26,12 @@ struct Arguments {
   FitArguments fit;
   ManyArguments many;
   JpegArguments jpeg;
-  LearnArguments learn;
-  std::string method;  // empty: see choose_method()
-  bool fast = false, best = false, once = false;
+  MethodArguments method;
+  bool once = false;
   std::string degradation, degradation_output, size;  // an ONNX file; the size of the image that it degraded
 };
 
 constexpr const char* kSuffix = ".restored.png";
-constexpr const char* kBestLessons = "3200";
 
 constexpr const char* kFooter =
     R"(Methods:
@@ -58,7 +57,7 @@ Examples:
 
 // From a measurement, an image or an array, that the user's own operator made.
 ExitCode run_operator(const Arguments& arguments, ParsedCommand& line, const FitCall& call) {
-  if (arguments.method == kFilter) {
+  if (arguments.method.method == kFilter) {
     fail("--method filter goes by the cells of a JPEG: with --degradation there is only --method fit");
   }
   choose_method(line, kFit);
@@ -106,36 +105,30 @@ ExitCode run_operator(const Arguments& arguments, ParsedCommand& line, const Fit
                    .inputs = {{"--degradation", arguments.degradation}}});
 }
 
-void expand_flags(const Arguments& arguments, ParsedCommand& line) {
-  if (arguments.fast && arguments.best) fail("--fast and --best: leave out one of the two");
-  expand_flag(line, "fast", {{"method", kFilter}});
-  expand_flag(line, "best", {{"method", kLearn}, {"lessons", kBestLessons}});
-}
-
 std::string usual_method(bool is_jpeg) { return is_jpeg ? kLearn : kFit; }
 
 // As run() has it for such an input. The arguments stay as they are.
 ParsedCommand settled(Arguments& arguments, ParsedCommand line, ImageFormat format) {
   const Arguments before = arguments;
-  expand_flags(arguments, line);
+  expand_flags(arguments.method, line);
   choose_method(line, arguments.degradation.empty() ? usual_method(format == ImageFormat::jpeg) : kFit);
   arguments = before;
   return line;
 }
 
 ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& call) {
-  expand_flags(arguments, line);
+  expand_flags(arguments.method, line);
   FitArguments fit = arguments.fit;
   if (!arguments.degradation.empty()) return run_operator(arguments, line, call);
   if (!arguments.size.empty()) fail("--size belongs to --degradation: a photograph has its own");
   if (!arguments.degradation_output.empty()) fail("--degradation-output belongs to --degradation");
   RestoreInput input = load_input(fit.input, fit.memory_limit.value_or(0));
-  if (!input.jpeg && (arguments.method == kFilter || arguments.method == kLearn)) {
+  if (!input.jpeg && (arguments.method.method == kFilter || arguments.method.method == kLearn)) {
     fail("{}: is no JPEG, and --method {} goes by the cells that a JPEG states: there is only --method fit", fit.input,
-         arguments.method);
+         arguments.method.method);
   }
   choose_method(line, usual_method(input.jpeg.has_value()));
-  const std::string& method = arguments.method;
+  const std::string& method = arguments.method.method;
   if (method != kFit && !arguments.once) {
     omp_set_num_threads(threads_of(fit.threads));
     input.first = find_first_compression(*input.jpeg);
@@ -148,7 +141,7 @@ ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& cal
   // Noise regularises: a small network is regular enough without, a larger one learns the artifacts.
   if (!fit.input_noise && fit.model == "small") fit.input_noise = 0;
   const std::unique_ptr<Task> task = make_task(arguments.jpeg, input, fit.input);
-  LearnArguments learn = arguments.learn;
+  LearnArguments learn = arguments.method.learn;
   learn.strength = jpeg.strength;
   Json details{{"method", method}};
   if (method == kFit) details["energy"] = arguments.jpeg.energy;
@@ -180,18 +173,9 @@ std::optional<ImageFormat> folder_format(const Arguments& arguments) {
 Command restore_command() {
   const auto arguments = std::make_shared<Arguments>();
   Command command{.name = "restore", .help = "Restore a compressed photograph from itself", .footer = kFooter};
-  command.add({{.names = "--method",
-                .target = &arguments->method,
-                .help = "How to restore, see below: learn takes half a minute or so, filter seconds, fit minutes; "
-                        "without it, learn "
-                        "for a JPEG unless an option of another method is given, and fit for all else",
-                .checks = {one_of({kLearn, kFilter, kFit})},
-                .common = true},
-               {.names = "--fast", .target = &arguments->fast, .help = "Short for --method filter", .common = true},
-               {.names = "--best",
-                .target = &arguments->best,
-                .help = fmt::format("Short for --method learn --lessons {}", kBestLessons),
-                .common = true}});
+  add_method_options(command, arguments->method,
+                     "How to restore, see below: learn takes half a minute or so, filter seconds, fit minutes; without "
+                     "it, learn for a JPEG unless an option of another method is given, and fit for all else");
   add_fit_options(command, arguments->fit,
                   {.input = "The JPEG (or PNG or JPEG XL, then without cells) to restore",
                    .suffix = kSuffix,
@@ -220,17 +204,7 @@ Command restore_command() {
         .target = &arguments->size,
         .help = "With --degradation: WIDTHxHEIGHT of the image sought, where FILE does not say it",
         .methods = {kFit}}});
-  command.add({{.names = "--lessons",
-                .target = &arguments->learn.lessons,
-                .help = "How many iterations the network learns; 0: not at all",
-                .checks = {range(0, 1000000)},
-                .methods = {kLearn}},
-               {.names = "--start",
-                .takes = "leaves|FILE",
-                .target = &arguments->learn.start,
-                .help = "The network and the weights to start from: leaves (which has learned from drawn shapes "
-                        "alone), or an ONNX file of the same inputs ('hourglass learn' makes them)",
-                .methods = {kLearn}}});
+  add_learn_options(command, arguments->method.learn);
   add_many_options(command, arguments->many);
   put_methods_apart(command);
   command.run = [arguments](ParsedCommand& line) {

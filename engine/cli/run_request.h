@@ -11,6 +11,7 @@
 #include "engine/cli/fit_options.h"
 #include "engine/cli/json.h"
 #include "engine/cli/method.h"
+#include "engine/cli/method_options.h"
 #include "engine/cli/same_file.h"
 #include "engine/cli/settings.h"
 #include "engine/image/decoded_image.h"
@@ -20,13 +21,6 @@
 #include "engine/restore/task.h"
 
 namespace hourglass::cli {
-
-// How --method learn is asked for.
-struct LearnArguments {
-  int64_t lessons = 800;         // iterations
-  std::string start = "leaves";  // an ONNX file, or "leaves": the weights that come with the program
-  double strength = 1;           // of the result, see CellsOptions
-};
 
 // What a command makes of its input.
 struct TaskRun {
@@ -44,7 +38,8 @@ struct TaskRun {
   std::vector<std::string> notes = {};       // told when the run begins
   std::string found = {};                    // for -v: what was measured in the input, such as its noise
   std::vector<NamedFile> inputs = {};        // files of the command's own options, such as a mask
-  std::string method = kFit;                 // kFilter and kLearn want a JPEG
+  std::string method = kFit;                 // kFilter and kLearn want a JPEG, or noise
+  std::optional<double> noise = {};          // of kLearn without a JPEG: the noise's standard deviation (1 = 255)
   LearnArguments learn = {};                 // of kLearn
   std::vector<int64_t> snapshots = {};       // iterations that the report shows; empty: some on the way
   bool filter_first = false;                 // a fit's output holds the filter's result until the fit has a better one

@@ -68,6 +68,12 @@ void check_memory(const FitArguments& arguments, const TaskRun& what, std::size_
        image.height, what.method, size_text(needed), size_text(*arguments.memory_limit), advice);
 }
 
+std::size_t filter_memory_of(const FitArguments& arguments, const TaskRun& what) {
+  const Image& image = what.input.image;
+  const auto memory = what.jpeg != nullptr ? filter_memory : noise_filter_memory;
+  return memory(image.width, image.height, image.channels, threads_of(arguments.threads));
+}
+
 // Whether the run leaves no output: what it has is not final.
 bool leaves_nothing(const RunRequest& request, const Outcome& outcome) {
   return request.final_only && outcome.result.interrupted;
@@ -82,11 +88,7 @@ ExitCode end_of(Progress& progress, const Outcome& outcome, int signal, const st
 }
 
 ExitCode filter(const FitArguments& arguments, const FitCall& call, const TaskRun& what) {
-  const Image& image = what.input.image;
-  const auto memory = what.jpeg != nullptr ? filter_memory : noise_filter_memory;
-  check_memory(arguments, what,
-               memory(image.width, image.height, image.channels, threads_of(arguments.threads)) + more_memory(what),
-               "give it more");
+  check_memory(arguments, what, filter_memory_of(arguments, what) + more_memory(what), "give it more");
   const RunRequest request = resolve_run(arguments, call, what);
   Progress progress(progress_options(request));
   say_input(progress, request);
@@ -107,9 +109,12 @@ ExitCode filter(const FitArguments& arguments, const FitCall& call, const TaskRu
 ExitCode learn(const FitArguments& arguments, const FitCall& call, const TaskRun& what) {
   const Image& image = what.input.image;
   const bool learns = std::min(image.width, image.height) >= kLeastSideToLearn;
-  const std::size_t needed =
-      learns ? learn_memory(image.plane_size(), image.channels, what.learn.lessons)
-             : filter_memory(image.width, image.height, image.channels, threads_of(arguments.threads));
+  std::size_t needed = filter_memory_of(arguments, what);
+  if (learns) {
+    const std::size_t of_lesson = learn_memory(image.plane_size(), image.channels, what.learn.lessons);
+    // A JPEG's filter takes less than that: it goes tile by tile.
+    needed = what.jpeg != nullptr ? of_lesson : std::max(needed, of_lesson);
+  }
   check_memory(arguments, what, needed + more_memory(what), learns ? "--method filter needs less" : "give it more");
   const RunRequest request = resolve_run(arguments, call, what);
   Progress progress(progress_options(request));
