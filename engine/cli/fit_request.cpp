@@ -23,16 +23,6 @@
 namespace hourglass::cli {
 namespace {
 
-void check_checkpoint(const FitRequest& request, const std::string& resume) {
-  const std::string& path = request.checkpoint.path;
-  if (path.empty() || same_file(path, resume)) return;
-  if (!request.force && std::filesystem::is_regular_file(path)) {
-    fail("{0}: exists already: an earlier run was not finished. --resume {0} goes on with it, --force begins anew",
-         path);
-  }
-  check_writable(path, true);
-}
-
 // All that the command line says but the files, and how many runs go on at once.
 RestoreOptions options_of(const FitArguments& arguments, const RunRequest& request) {
   RestoreOptions options;
@@ -157,7 +147,6 @@ ResolvedFit resolve(const FitArguments& arguments, const FitCall& call, const Ta
   Network network = bind(chosen, sought, arguments, input);
   request.notes = *chosen.notes;
   if (std::string note = buffers_note(network.graph); !note.empty()) request.notes.push_back(std::move(note));
-  check_checkpoint(request, arguments.resume);
   choose_at_once(request, arguments, network);
   choose_places(request.options, arguments.bind);
   return {.request = std::move(request), .network = std::move(network)};

@@ -53,13 +53,11 @@ FitSession::FitSession(const FitRequest& request, Network network, std::vector<F
   settings_ = settings.text();
   record_ = record_of(request, settings, restoration_.network_sha256());
   std::string rows;
+  check_resumed(request);
   if (request.call.resumed) {
     const std::string& from = request.call.resumed_from;
     try {
       Archive& archive = *request.call.resumed;
-      if (archive.text("input_sha256") != request.what.input.sha256) {
-        fail("was begun with another input than {}", request.input);
-      }
       restoration_.load(archive);
       rows = archive.text("history");
       log_.load(archive.part("log"));
@@ -77,19 +75,14 @@ FitSession::FitSession(const FitRequest& request, Network network, std::vector<F
 void FitSession::put_away(Progress& progress) {
   Archive archive;
   restoration_.save(archive);
-  archive.put("settings", settings_);
-  archive.put("input_sha256", request_.what.input.sha256);
+  sign_checkpoint(archive, request_, settings_,
+                  {request_.output, request_.history, request_.save_network, request_.save_input, request_.report,
+                   request_.profile});
   archive.put("history", history_->rows());
   Archive log;
   log_.save(log);
   archive.put("log", log);
   for (const FitObserver* observer : observers_) observer->save(archive);
-  std::string outputs;
-  for (const std::string& path : {request_.output, request_.history, request_.save_network, request_.save_input,
-                                  request_.report, request_.profile}) {
-    if (!path.empty()) outputs += canonical_path(path) + "\n";
-  }
-  archive.put("outputs", outputs);
   try {
     checkpoint_.write(archive, restoration_.seconds());
     put_away_ = true;
@@ -262,21 +255,7 @@ std::string FitSession::plan_summary(const RestoreResult& result) {
 }
 
 std::string FitSession::resume_command() const {
-  if (!put_away_ || ended_) return {};
-  const ParsedCommand& line = request_.call.line;
-  const std::string& output = line.given("output") ? line.find("output")->value : request_.output;
-  std::string command = fmt::format("hourglass {} {} -o {} --resume {}", line.name, quoted(request_.named_input()),
-                                    quoted(output), quoted(checkpoint_.path()));
-  // What the command line must hold in any case, such as a mask, or one of a choice.
-  for (const ParsedOption& one : line.options) {
-    const bool needed = one.option.required || (!one.option.choice.empty() && one.given);
-    if (needed && one.name != "output") command += " --" + one.name + " " + quoted(one.value);
-  }
-  if (!request_.reference.empty()) command += " --reference " + quoted(request_.reference);
-  for (const char* name : {"history", "save-network", "network-input", "report", "profile"}) {
-    if (line.given(name)) command += fmt::format(" --{} {}", name, quoted(line.find(name)->value));
-  }
-  return command;
+  return put_away_ && !ended_ ? cli::resume_command(request_, checkpoint_.path()) : std::string();
 }
 
 }  // namespace hourglass::cli

@@ -18,7 +18,7 @@ never runs longer than --iterations; --stop says what ends it before that:
   none         at --iterations alone
   auto         the default but for 'experiment': discrepancy where the input says its error, else none
 
-The methods filter and learn of 'restore' end by themselves.
+The methods filter and learn of 'restore' and 'denoise' end by themselves.
 
 Ctrl-C, SIGTERM and SIGHUP finish the iteration, write the result so far and a checkpoint, and say how to go on; a
 second one, half a second later or more, ends at once. A fit of more than two minutes also writes a checkpoint once a
@@ -58,8 +58,8 @@ constexpr std::string_view kNetworks =
 costs in arithmetic and memory. Weights in the file are where the fit starts (--weights draw draws new ones), --freeze
 keeps some as they are, and --save-network writes what has been fitted.
 
-'restore --method learn' has another network, which is applied to the filtered picture. It starts from weights that have
-learned from drawn shapes alone: --start names others, 'hourglass learn' makes them.)";
+--method learn has another network, which is applied to the filtered picture. It starts from weights that have learned
+from drawn shapes alone: --start names others, 'hourglass learn' makes them.)";
 
 constexpr std::string_view kMemory =
     R"(What a run holds grows with the pixels of the image:
@@ -67,6 +67,8 @@ constexpr std::string_view kMemory =
   restore --method filter  79 bytes for each pixel in colour, 36 in gray, and beyond 4.9 megapixels 31 and 11
   restore --method learn   166 bytes for each pixel in colour, 56 in gray, beyond 3 megapixels 118 and 40, and besides
                            100 to 210 MB
+  denoise                  96 bytes for each pixel in colour, 38 in gray, and 20 MB; and as much as restore's learn
+                           where that is more
   a fit                    what 'hourglass model info NET --size WIDTHxHEIGHT' says; of that, some 47 MiB, 130 bytes
                            for each pixel and 22 for each weight (with bf16 24) belong to any network
 

@@ -1,4 +1,4 @@
-// hourglass learn -o FILE: the weights that 'hourglass restore --method learn' starts from, out of drawn pictures.
+// hourglass learn -o FILE: the weights that --method learn of restore and denoise starts from, out of drawn pictures.
 #include <fmt/format.h>
 
 #include <chrono>
@@ -52,15 +52,17 @@ struct Arguments {
 };
 
 constexpr const char* kFooter =
-    R"(A network learns to undo JPEG on pictures that are drawn from a seed: overlapping shapes with textures, edges in and
-out of focus (dead leaves). No photograph goes into it. OUTPUT is an ONNX file with weights, whose description says how
-it was made; 'hourglass restore photo.jpg --start OUTPUT' goes on from there with the photograph itself.
+    R"(A network learns to undo JPEG, or with --noise white noise, on pictures that are drawn from a seed: overlapping shapes
+with textures, edges in and out of focus (dead leaves). No photograph goes into it. OUTPUT is an ONNX file with weights,
+whose description says how it was made; 'hourglass restore photo.jpg --start OUTPUT' ('hourglass denoise' for noise) goes
+on from there with the photograph itself.
 
 The pictures are filtered first, which takes about a second of one CPU for each mosaic. Ctrl-C ends early: OUTPUT is
 written as it stands, and OUTPUT.ckpt goes on from there by --resume. The same seed, threads and CPU give the same file.
 
 Examples:
   hourglass learn -o leaves.onnx --iterations 60000 --mosaics 3000        some hours
+  hourglass learn -o noise.onnx --noise 5,15,25,50 --iterations 20000     for denoise
   hourglass learn -o camera.onnx --table-from photo.jpg --iterations 5000 --start leaves.onnx
   hourglass learn -o leaves.onnx --resume leaves.onnx.ckpt)";
 
@@ -229,7 +231,7 @@ Command learn_command() {
   Arguments& a = *arguments;
   PretrainingOptions& p = a.pretraining;
   Command command{.name = "learn",
-                  .help = "Make the weights that 'restore --method learn' starts from, out of drawn pictures",
+                  .help = "Make the weights that --method learn starts from, out of drawn pictures",
                   .footer = kFooter};
   command.add({
       {.names = "-o,--output",

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "engine/cli/network_option.h"
+#include "engine/cli/same_file.h"
 #include "engine/image/metrics.h"
 #include "engine/restore/jpeg_degradation.h"
 #include "engine/restore/jpeg_source.h"
@@ -130,27 +131,63 @@ LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress&
   LearnRun run{.outcome = {.result = {}, .method = kLearn, .record = record_of(request, settings, {})},
                .of_noise = request.what.noise.has_value()};
   Outcome& outcome = run.outcome;
+  run.checkpoint = CheckpointFile({.path = checkpoint_path(fit, request),
+                                   .on_request = !fit.checkpoint.empty(),
+                                   .every_seconds = fit.checkpoint_every});
+  const Archive* resumed = request.call.resumed.get();
+  if (resumed != nullptr && same_file(run.checkpoint.path(), request.call.resumed_from)) run.checkpoint.adopt();
   begin("filter");
   const Image filtered = source->filter(show);
   outcome.result.finished = source->finish(filtered);
   outcome.result.seconds = seconds_since(start);
   outcome.result.interrupted = ended;
   outcome.details["weight"] = 0.0;
+  // What is there already, of the part that was put away, is better.
+  run.nothing_new = ended && resumed != nullptr;
   if (ended) return run;
-  if (request.is_rewritable() && !request.final_only) {
+  if (request.is_rewritable() && !request.final_only && resumed == nullptr) {
     Outcome first = outcome;
     first.result.interrupted = true;  // for its record: what ends here was to go on
     write_result(request, first, false);
     run.wrote = true;
   }
   begin("learn");
-  Learned learned = learn_picture(filtered, source->photograph(), network, op_table(),
-                                  {.iterations = learn.lessons,
-                                   .seed = fit.seed,
-                                   .threads = threads,
-                                   .precision = choose_precision(fit.precision),
-                                   .example = !request.report.empty()},
-                                  show);
+  const auto put_away = [&](const LearnStep& step) {
+    Archive archive;
+    step.save(archive);
+    sign_checkpoint(archive, request, settings.text(), {request.output, request.report});
+    try {
+      run.checkpoint.write(archive, seconds_since(start));
+      run.resume_command = resume_command(request, run.checkpoint.path());
+    } catch (const Error& error) {
+      progress.say(std::string("warning: ") + error.what());  // no reason to end the run
+    }
+  };
+  int64_t before = -1;  // iterations of the part that was put away
+  const auto on_step = [&](const LearnStep& step) {
+    if (before < 0) before = step.iteration - 1;
+    const double now = seconds_since(start);
+    const double share = static_cast<double>(step.iteration - before) / static_cast<double>(learn.lessons - before);
+    const bool asked = interrupt.signal() != 0 && run.checkpoint.possible();
+    if (asked || run.checkpoint.due(now, now / share)) put_away(step);
+  };
+  Learned learned = [&] {
+    try {
+      return learn_picture(filtered, source->photograph(), network, op_table(),
+                           {.iterations = learn.lessons,
+                            .seed = fit.seed,
+                            .threads = threads,
+                            .precision = choose_precision(fit.precision),
+                            .example = !request.report.empty(),
+                            .resumed = resumed,
+                            .on_step = on_step},
+                           show);
+    } catch (const Error& error) {
+      if (resumed == nullptr) throw;
+      throw error.within(request.call.resumed_from);
+    }
+  }();
+  run.nothing_new = ended && resumed != nullptr && (before < 0 || learned.weight == 0);
   if (!learned.reason.empty()) progress.say(fmt::format("{}: nothing is learned: {}", request.input, learned.reason));
   if (learned.weight > 0) outcome.result.finished = source->finish(std::move(learned.image));
   outcome.result.iterations = learned.iterations;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "engine/cli/checkpoint_file.h"
 #include "engine/cli/fit_options.h"
 #include "engine/cli/interrupt.h"
 #include "engine/cli/outcome.h"
@@ -20,13 +21,17 @@ NamedValues values_of_learn(const RunRequest& request, const FitArguments& argum
 
 struct LearnRun {
   Outcome outcome;
-  bool of_noise = false;  // it was taken out; otherwise a JPEG was restored
-  bool wrote = false;  // the filter's result, on the way: where the output can be written twice
-  double weight = 0;   // of the network's part
+  bool of_noise = false;     // it was taken out; otherwise a JPEG was restored
+  bool wrote = false;        // the filter's result, on the way: where the output can be written twice
+  bool nothing_new = false;  // it was ended before it had gone beyond what had been put away
+  double weight = 0;         // of the network's part
   std::vector<double> errors = {};
-  std::optional<LessonExample> example = {};  // where a report is wanted
+  std::optional<LessonExample> example = {};       // where a report is wanted
+  CheckpointFile checkpoint{CheckpointOptions()};  // to be removed when the run has ended well
+  std::string resume_command = {};                 // empty: nothing to go on with is there
 };
 
+// Goes on with a run that was put away, where the call says so. Throws Error.
 LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress& progress,
                    const InterruptGuard& interrupt);
 

@@ -68,6 +68,15 @@ void check_files(const RunRequest& request, const FitArguments& arguments) {
   }
 }
 
+void check_checkpoint(const std::string& path, const FitArguments& arguments) {
+  if (path.empty() || same_file(path, arguments.resume)) return;
+  if (!arguments.force && std::filesystem::is_regular_file(path)) {
+    fail("{0}: exists already: an earlier run was not finished. --resume {0} goes on with it, --force begins anew",
+         path);
+  }
+  check_writable(path, true);
+}
+
 // The original as the result's equal: gray is compared with gray, colour with colour, and its pixels lie as the
 // input's.
 Image load_reference(RunRequest& request, const Image& sought) {
@@ -166,6 +175,7 @@ RunRequest resolve_run(const FitArguments& arguments, const FitCall& call, const
          baseline.width, baseline.height, kMaxJxlSide);
   }
   check_files(request, arguments);
+  check_checkpoint(checkpoint_path(arguments, request), arguments);
   if (what.reference != nullptr) request.original = *what.reference;
   if (!request.reference.empty()) request.original = load_reference(request, what.task.baseline());
   for (const std::string& lost : lost_in(request.format, what.input.metadata, baseline.channels)) {
@@ -185,10 +195,44 @@ std::vector<std::string> messages_of(const RunRequest& request) {
 
 // Where it is told, where it came from, or beside an output that is a file.
 std::string checkpoint_path(const FitArguments& arguments, const RunRequest& request) {
-  if (request.what.method != kFit) return {};
+  if (request.what.method == kFilter) return {};
   const std::string& told = arguments.checkpoint.empty() ? arguments.resume : arguments.checkpoint;
   if (!told.empty()) return told;
   return request.is_rewritable() ? request.output + ".ckpt" : std::string();
+}
+
+void sign_checkpoint(Archive& checkpoint, const RunRequest& request, const std::string& settings,
+                     const std::vector<std::string>& files) {
+  checkpoint.put("settings", settings);
+  checkpoint.put("input_sha256", request.what.input.sha256);
+  std::string outputs;
+  for (const std::string& path : files) {
+    if (!path.empty()) outputs += canonical_path(path) + "\n";
+  }
+  checkpoint.put("outputs", outputs);
+}
+
+void check_resumed(const RunRequest& request) {
+  if (request.call.resumed && request.call.resumed->text("input_sha256") != request.what.input.sha256) {
+    fail("{}: was begun with another input than {}", request.call.resumed_from, request.input);
+  }
+}
+
+std::string resume_command(const RunRequest& request, const std::string& checkpoint) {
+  const ParsedCommand& line = request.call.line;
+  const std::string& output = line.given("output") ? line.find("output")->value : request.output;
+  std::string command = fmt::format("hourglass {} {} -o {} --resume {}", line.name, quoted(request.named_input()),
+                                    quoted(output), quoted(checkpoint));
+  // What the command line must hold in any case, such as a mask, or one of a choice.
+  for (const ParsedOption& one : line.options) {
+    const bool needed = one.option.required || (!one.option.choice.empty() && one.given);
+    if (needed && one.name != "output") command += " --" + one.name + " " + quoted(one.value);
+  }
+  if (!request.reference.empty()) command += " --reference " + quoted(request.reference);
+  for (const char* name : {"history", "save-network", "network-input", "report", "profile"}) {
+    if (line.given(name)) command += fmt::format(" --{} {}", name, quoted(line.find(name)->value));
+  }
+  return command;
 }
 
 std::string record_of(const RunRequest& request, const Settings& settings, const std::string& network_sha256) {

@@ -79,6 +79,15 @@ std::vector<std::string> messages_of(const RunRequest& request);
 // Where the run is put away while it goes on; empty for nowhere.
 std::string checkpoint_path(const FitArguments& arguments, const RunRequest& request);
 
+// Adds to a checkpoint whose it is: the settings, the input, and the files that the run writes; of `files` those that
+// are named.
+void sign_checkpoint(Archive& checkpoint, const RunRequest& request, const std::string& settings,
+                     const std::vector<std::string>& files);
+// Throws Error where the run goes on with a checkpoint of another input.
+void check_resumed(const RunRequest& request);
+// What goes on with a run that has been put away.
+std::string resume_command(const RunRequest& request, const std::string& checkpoint);
+
 // What repeats a run, line by line: the command, SHA-256 of input, network (empty: none) and the other files that the
 // settings name, the versions.
 std::string record_of(const RunRequest& request, const Settings& settings, const std::string& network_sha256);

@@ -117,13 +117,15 @@ ExitCode learn(const FitArguments& arguments, const FitCall& call, const TaskRun
   }
   check_memory(arguments, what, needed + more_memory(what), learns ? "--method filter needs less" : "give it more");
   const RunRequest request = resolve_run(arguments, call, what);
+  check_resumed(request);
   Progress progress(progress_options(request));
   say_input(progress, request);
   say_settled(progress, request, values_of_learn(request, arguments));
   const InterruptGuard interrupt;
   LearnRun run = run_learn(request, arguments, progress, interrupt);
   progress.finish();
-  if (leaves_nothing(request, run.outcome)) return exit_code_of(interrupt.signal());
+  if (run.nothing_new) tell_nothing(progress, request);
+  if (run.nothing_new || leaves_nothing(request, run.outcome)) return exit_code_of(interrupt.signal());
   write_result(request, run.outcome, run.wrote);
   if (!request.report.empty()) {
     RunReport report(request, values_of_learn(request, arguments));
@@ -133,7 +135,8 @@ ExitCode learn(const FitArguments& arguments, const FitCall& call, const TaskRun
     report.write(page);
   }
   tell_result(progress, request, run.outcome);
-  return end_of(progress, run.outcome, interrupt.signal(), {});
+  if (!run.outcome.result.interrupted) run.checkpoint.remove();
+  return end_of(progress, run.outcome, interrupt.signal(), run.resume_command);
 }
 
 // What is there from the first seconds on, while the fit goes on. None where it could not be replaced, and where the

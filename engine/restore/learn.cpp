@@ -86,10 +86,20 @@ Learned learn_picture(const Image& filtered, const Degraded& photograph, const N
     Lesson lesson(photograph, filtered, make, table, lesson_options, part(0, kMosaicsShare));
     const auto tell = part(kMosaicsShare, kLessonShare);
     if (options.example) first.emplace(lesson.map());
+    if (options.resumed != nullptr) {
+      lesson.load(*options.resumed);
+      result.iterations = lesson.iteration();
+      result.errors = options.resumed->numbers("errors", static_cast<std::size_t>(result.iterations));
+    }
+    const auto save = [&](Archive& archive) {
+      lesson.save(archive);
+      archive.put("errors", result.errors);
+    };
     while (!ended && !lesson.done()) {
       result.errors.push_back(lesson.step());
       result.iterations = lesson.iteration();
       tell(static_cast<double>(result.iterations) / static_cast<double>(options.iterations));
+      if (options.on_step) options.on_step({.iteration = result.iterations, .save = save});
     }
     map.emplace(lesson.map());
   }

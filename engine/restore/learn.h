@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,15 +13,25 @@
 #include "engine/restore/network.h"
 #include "engine/restore/task.h"
 #include "engine/runtime/precision.h"
+#include "engine/train/archive.h"
 
 namespace hourglass {
+
+// After an iteration of a lesson.
+struct LearnStep {
+  int64_t iteration = 0;  // from 1
+  // Puts into an archive what a later learn_picture() of the same arguments needs to go on from here.
+  std::function<void(Archive&)> save;
+};
 
 struct LearnOptions {
   int64_t iterations = 800;  // of the lesson; 0: the network as it comes
   uint64_t seed = 0;
   int threads = 0;  // 0: all that are available
   Precision precision = Precision::f32;
-  bool example = false;  // whether Learned::example is wanted
+  bool example = false;                                // whether Learned::example is wanted
+  const Archive* resumed = nullptr;                    // what LearnStep::save had put there; null: the lesson begins
+  std::function<void(const LearnStep&)> on_step = {};  // told after `advance`
 };
 
 // What the lesson is about, on a piece of the picture at half its size: images with the photograph's channels.

@@ -117,26 +117,52 @@ TEST_CASE_FIXTURE(Fixture, "denoise takes noise out") {
   CHECK(result.err.find(": denoised in ") != std::string::npos);
 }
 
-TEST_CASE_FIXTURE(Fixture, "denoise filters, unless an option of a fit is given") {
-  const std::string noisy = degraded("noisy.png", {"--noise", "25"});
-  const auto method_of = [&](const std::vector<std::string>& options) {
-    std::vector<std::string> arguments{"denoise",     noisy,    "-o",     folder / "out.png",
-                                       "--reference", original, "--json", "--force"};
+TEST_CASE_FIXTURE(Fixture, "denoise learns, unless an option of another method is given") {
+  const std::string noisy = degraded("noisy.png", {"--noise", "25"}), output = folder / "out.png";
+  const auto with = [&](const std::vector<std::string>& options) {
+    std::vector<std::string> arguments{"denoise", noisy, "-o", output, "--reference", original, "--json", "--force"};
     arguments.insert(arguments.end(), options.begin(), options.end());
-    return json_of(run(arguments));
+    return run(arguments);
   };
-  const nlohmann::json filtered = method_of({});
+  const auto method_of = [&](const std::vector<std::string>& options) { return json_of(with(options)); };
+  const nlohmann::json filtered = method_of({"--fast"});
   CHECK(filtered.at("method") == "filter");
   CHECK(filtered.at("psnr_restored").get<double>() > filtered.at("psnr_degraded").get<double>() + 6);
-  CHECK(method_of({"--sigma", "25"}).at("method") == "filter");
+
+  const Run run_of_lesson = with({"--lessons", "20", "--threads", "1"});
+  const nlohmann::json learned = json_of(run_of_lesson);
+  CHECK(learned.at("method") == "learn");
+  CHECK(learned.at("iterations") == 20);
+  CHECK(learned.at("weight").get<double>() > 0.2);
+  CHECK(learned.at("psnr_restored").get<double>() > filtered.at("psnr_restored").get<double>() + 0.05);
+  CHECK_CONTAINS(run_of_lesson.err, "(the filter, and 20 iterations of learning)");
+  const std::vector<float> pixels = read_image(output).image.pixels;
+  method_of({"--lessons", "20", "--threads", "1"});
+  CHECK(read_image(output).image.pixels == pixels);
+  // How much noise there is counts.
+  method_of({"--lessons", "20", "--threads", "1", "--sigma", "10"});
+  CHECK(read_image(output).image.pixels != pixels);
+
+  CHECK(method_of({"--sigma", "25", "--lessons", "0"}).at("method") == "learn");
   CHECK(method_of({"--model", "small", "--iterations", "2"}).at("method") == "fit");
   CHECK(method_of({"--method", "fit", "--model", "small", "--iterations", "2"}).at("method") == "fit");
   check_fails(run({"denoise", noisy, "-o", folder / "x.png", "--method", "filter", "--iterations", "2"}), 1,
               "--iterations: belongs to --method fit");
+  check_fails(run({"denoise", noisy, "-o", folder / "x.png", "--fast", "--lessons", "2"}), 1,
+              "--lessons: belongs to --method learn");
   const std::string flat = folder / "flat.png";
   write_png(flat, Image(40, 40, 3), {}, true);
   check_fails(run({"denoise", flat, "-o", folder / "x.png"}), 1,
               "flat.png: no noise is to be seen in it; --sigma says how much there is");
+  // Too small to be learned from, it is filtered.
+  const std::string small = folder / "small.png";
+  write_png(small, crop(read_image(noisy).image, 0, 0, 60, 50), {}, true);
+  const Run of_small = run({"denoise", small, "-o", output, "--sigma", "25", "--json", "--force"});
+  CHECK(json_of(of_small).at("iterations") == 0);
+  CHECK_CONTAINS(of_small.err, "small.png: nothing is learned: the photograph is smaller than 64x64");
+  const std::vector<float> of_lesson = read_image(output).image.pixels;
+  REQUIRE(run({"denoise", small, "-o", output, "--sigma", "25", "--fast", "--force"}).exit_code == 0);
+  CHECK(read_image(output).image.pixels == of_lesson);
 }
 
 TEST_CASE_FIXTURE(Fixture, "inpaint fills holes and leaves the rest alone") {

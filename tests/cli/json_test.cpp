@@ -226,7 +226,7 @@ TEST_CASE("a result of any command is one object") {
               .exit_code == 0);
   const std::map<std::string, Names> calls{
       {"restore", {"restore", folder.jpeg, "--fast", "-o", folder / "restored.png"}},
-      {"denoise", {"denoise", folder.png, "--sigma", "10", "-o", folder / "denoised.png"}},
+      {"denoise", {"denoise", folder.png, "--fast", "--sigma", "10", "-o", folder / "denoised.png"}},
       {"inpaint", fit({"inpaint", folder.png, "--mask", folder.mask})},
       {"upscale", fit({"upscale", folder.png, "--factor", "2"})},
       {"experiment",

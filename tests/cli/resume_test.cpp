@@ -289,4 +289,48 @@ TEST_CASE_FIXTURE(Fixture, "history and PNG say what repeats the run") {
   CHECK(same_image("again", "out"));
 }
 
+TEST_CASE("a lesson that was ended goes on to the same bytes") {
+  const TemporaryFolder folder;
+  const std::string input = folder / "in.jpg", output = folder / "out.png", checkpoint = output + ".ckpt";
+  write_file_atomically(input, encode_jpeg(make_picture(96, 80, 3), {.quality = 10}), false);
+  const Names settings{"--method", "learn", "--lessons", "60", "--threads", "1", "--seed", "3"};
+  Names whole{"restore", input, "-o", folder / "whole.png"}, begun{"restore", input, "-o", output};
+  whole.insert(whole.end(), settings.begin(), settings.end());
+  begun.insert(begun.end(), settings.begin(), settings.end());
+  check_ok(run(whole));
+  CHECK(folder.names() == Names{"in.jpg", "whole.png"});
+
+  // Ended somewhere in the lesson.
+  const auto reached_by = [](const std::string& path) {
+    return std::filesystem::exists(path) ? Archive::decode(read_file(path)).integer("fit/iteration") : 0;
+  };
+  begun.insert(begun.end(), {"--checkpoint", checkpoint, "--checkpoint-every", "0"});
+  const Run ended = run_and_signal_when(begun, SIGINT, [&] { return reached_by(checkpoint) >= 5; });
+  CAPTURE(ended.err);
+  REQUIRE(ended.exit_code == 130);
+  REQUIRE(std::filesystem::exists(checkpoint));
+  const int64_t reached = reached_by(checkpoint);
+  CHECK(reached > 0);
+  CHECK(reached < 60);
+  CHECK_CONTAINS(ended.err, "to go on: hourglass restore " + input + " -o " + output + " --resume " + checkpoint);
+  CHECK(read_image(output).image.pixels != read_image(folder / "whole.png").image.pixels);
+
+  // Of another input, or with another network, it is refused, and nothing is touched.
+  const std::string other = folder / "other.jpg";
+  write_file_atomically(other, encode_jpeg(make_picture(96, 80, 1), {.quality = 10}), false);
+  const Names before = folder.names();
+  check_fails(run({"restore", other, "-o", folder / "new.png", "--resume", checkpoint}), 1,
+              "out.png.ckpt: was begun with another input than " + other);
+  check_fails(run({"restore", input, "-o", output, "--resume", checkpoint, "--fast"}), 1, "--fast");
+  check_fails(run({"restore", input, "-o", output, "--resume", checkpoint, "--seed", "4"}), 1, "--seed");
+  CHECK(folder.names() == before);
+
+  // The settings are the checkpoint's; neither --force nor --method is needed.
+  const Run resumed = run({"restore", input, "-o", output, "--resume", checkpoint, "--json"});
+  check_ok(resumed);
+  CHECK(nlohmann::json::parse(last_line(resumed.out)).at("iterations") == 60);
+  CHECK(read_image(output).image.pixels == read_image(folder / "whole.png").image.pixels);
+  CHECK(!std::filesystem::exists(checkpoint));
+}
+
 }  // namespace hourglass::test

@@ -11,10 +11,13 @@
 #include "engine/image/metrics.h"
 #include "engine/restore/consistency.h"
 #include "engine/restore/dead_leaves.h"
+#include "engine/restore/degrade.h"
 #include "engine/restore/filter.h"
 #include "engine/restore/jpeg_degradation.h"
 #include "engine/restore/jpeg_pipeline.h"
 #include "engine/restore/learn.h"
+#include "engine/restore/noise_degradation.h"
+#include "engine/restore/noise_filter.h"
 #include "engine/restore/pretraining.h"
 #include "engine/train/random.h"
 #include "graph/error.h"
@@ -191,6 +194,65 @@ TEST_CASE("pairs of gray files stand among those in colour") {
   // A file in colour can't go through gray pictures.
   PictureGroup flat{.pictures = {{Plane(40, 40)}}};
   CHECK_THROWS_AS(Mosaics(files, {flat}, options), Error);
+}
+
+TEST_CASE("noise spoils as it says, the same for the same seed, and a network is shown no blocks") {
+  const Image picture = DeadLeaves(3, {.width = 64, .height = 48, .channels = 3}).picture(1);
+  constexpr double kSigma = 20;
+  const NoiseDegradation noise(kSigma / 255, 3);
+  const std::vector<Plane> planes = noise.to_planes(picture);
+  REQUIRE(planes.size() == 3);
+  CHECK(planes[1].row(7)[9] == doctest::Approx(255 * picture.plane(1)[7 * 64 + 9] - 128));
+  CHECK(farthest(noise.to_image(planes).pixels, picture.pixels) < 1e-6);
+
+  const Spoiled once = noise.spoil(planes, 5);
+  const std::vector<Plane> noisy = once.picture->planes();
+  CHECK(noise.spoil(planes, 5).picture->planes()[2].samples == noisy[2].samples);
+  CHECK(noise.spoil(planes, 6).picture->planes()[2].samples != noisy[2].samples);
+  const double rms = 255 * std::pow(10, -psnr(noise.to_image(noisy), picture) / 20);
+  CHECK(rms > 0.8 * kSigma);  // clipping takes some of it
+  CHECK(rms < 1.05 * kSigma);
+  CHECK(psnr(once.filtered, picture) > psnr(noise.to_image(noisy), picture) + 3);
+  const Image given = noise.to_image(noisy);
+  CHECK(degraded_by_noise(given, kSigma / 255)->degradation().conditions().strength == doctest::Approx(kSigma));
+  CHECK(farthest(degraded_by_noise(given, kSigma / 255)->planes()[0].samples, noisy[0].samples) < 1e-4);
+
+  const MapConditions conditions = noise.conditions();
+  constexpr int64_t kPixels = 64 * 48;
+  std::vector<float> z(static_cast<std::size_t>(map_input_depth(3) * kPixels));
+  write_map_input(noisy, planes, conditions, 3, z);
+  const auto channel = [&](int64_t c) { return z[static_cast<std::size_t>(c * kPixels + 100)]; };
+  CHECK(channel(0) == doctest::Approx(planes[0].samples[100] / kMapScale));
+  CHECK(channel(3) == doctest::Approx((noisy[0].samples[100] - planes[0].samples[100]) / conditions.noise));
+  for (int64_t c = 6; c < 14; ++c) CHECK(channel(c) == 0);
+  CHECK(channel(14) == doctest::Approx(std::log2(kSigma) / 4 - 1));
+  CHECK(channel(map_noise_channel(3)) == doctest::Approx(conditions.noise / kMapScale));
+
+  // One seed may have all strengths, in colour and gray.
+  const Degradations all = noise_degradations({10, 20}, 3);
+  REQUIRE(all.size() == 3);
+  CHECK(all[1]->channels() == 1);
+  const auto identity = [](const Degradation& degradation) {
+    Digest digest;
+    degradation.identify(digest);
+    return digest.hex();
+  };
+  CHECK(identity(*all[2]) == identity(noise));
+  CHECK(identity(*all[0]) != identity(noise));
+  CHECK(identity(*all[0]) != identity(*all[1]));
+}
+
+TEST_CASE("a lesson takes noise out of a picture, more than the filter does") {
+  const Image original = DeadLeaves(9, {.width = 160, .height = 128, .channels = 1}).picture(2);
+  constexpr double kSigma = 25.0 / 255;
+  const Image noisy = add_noise(original, 25, 3), filtered = filter_noise(noisy, kSigma);
+  const std::unique_ptr<Degraded> photograph = degraded_by_noise(noisy, kSigma);
+  const LearnOptions options{.iterations = 300, .threads = 1, .example = true};
+  const Learned learned = learn_picture(filtered, *photograph, small_map(1), op_table(), options, {});
+  CAPTURE(learned.weight);
+  CHECK(psnr(learned.image, original) > psnr(filtered, original) + 0.1);
+  REQUIRE(learned.example);
+  CHECK(psnr(learned.example->after, learned.example->target) > psnr(learned.example->before, learned.example->target));
 }
 
 TEST_CASE("a map applied in tiles is the map applied to the whole") {
