@@ -99,7 +99,7 @@ def check_completions(share):
         for words, wanted in CASES + [(["restore", "--method", "=", "fi"], ["filter", "fit"])]:
             offered = bash_offers(script, words)
             check(f"bash completes {words}", set(wanted) <= set(offered), str(offered))
-        check("bash offers nothing of other commands", "--lessons" not in bash_offers(script, ["denoise", "--l"]))
+        check("bash offers nothing of other commands", "--lessons" not in bash_offers(script, ["compare", "--l"]))
         check("bash offers files only where there may be some",
               bash_offers(script, ["restore", "--method", "phot"]) == [])
     if has("fish"):
