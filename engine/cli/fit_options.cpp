@@ -102,6 +102,10 @@ void put_methods_apart(Command& command) {
   for (Option& option : command.options) {
     if (option.methods.empty()) continue;
     option.common = false;
+    if (option.methods.size() > 1) {
+      if (option.heading.empty()) option.heading = "Options of learning and of a fit";
+      continue;
+    }
     option.heading = option.methods.front() == kLearn ? "Options of learning"
                      : option.heading.empty()         ? "Options of a fit"
                                                       : kFitFilesHeading;

@@ -1,6 +1,7 @@
 #include "engine/cli/fit_session.h"
 
 #include <chrono>
+#include <filesystem>
 #include <utility>
 
 #include "engine/cli/command_text.h"
@@ -68,6 +69,8 @@ FitSession::FitSession(const FitRequest& request, Network network, std::vector<F
     }
     if (same_file(request.checkpoint.path, from)) checkpoint_.adopt();
   }
+  // Of a run that this one takes the place of.
+  if (request.force && std::filesystem::is_regular_file(request.checkpoint.path)) checkpoint_.adopt();
   history_.emplace(request.history, record_, std::move(rows), request.may_replace(request.history));
   profile_.emplace(request.profile, request.may_replace(request.profile));
 }

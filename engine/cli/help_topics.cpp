@@ -21,7 +21,7 @@ never runs longer than --iterations; --stop says what ends it before that:
 The methods filter and learn of 'restore' and 'denoise' end by themselves.
 
 Ctrl-C, SIGTERM and SIGHUP finish the iteration, write the result so far and a checkpoint, and say how to go on; a
-second one, half a second later or more, ends at once. A fit of more than two minutes also writes a checkpoint once a
+second one, half a second later or more, ends at once. A fit or a lesson of more than two minutes also writes a checkpoint once a
 minute (--checkpoint-every). After a crash, --resume goes on from it to the same bytes.)";
 
 constexpr std::string_view kCells =

@@ -75,12 +75,17 @@ NetworkFactory starting_network(const Arguments& a, int planes) {
   return [options](int64_t height, int64_t width) { return make_residual_unet(options, height, width); };
 }
 
-Degradations degradations_of(const Arguments& a, int planes) {
-  if (!a.noise.empty()) {
-    if (!a.table_from.empty())
-      fail("--noise and --table-from: leave out one of the two, a network learns to undo noise or JPEG");
-    return noise_degradations(a.noise, planes);
+Degradations degradations_of(const Arguments& a, const ParsedCommand& line, int planes) {
+  constexpr int kMostNoise = 255;
+  for (const int sigma : a.noise) {
+    if (sigma < 1 || sigma > kMostNoise) fail("--noise: {} is none, it goes from 1 to {}", sigma, kMostNoise);
   }
+  for (const char* of_jpeg : {"table-from", "qualities"}) {
+    if (!a.noise.empty() && line.given(of_jpeg)) {
+      fail("--noise and --{}: leave out one of the two, a network learns to undo noise or JPEG", of_jpeg);
+    }
+  }
+  if (!a.noise.empty()) return noise_degradations(a.noise, planes);
   constexpr int kBest = 100;
   for (const int quality : a.qualities) {
     if (quality < 1 || quality > kBest) fail("--qualities: {} is none, they go from 1 to {}", quality, kBest);
@@ -132,7 +137,7 @@ ExitCode run(Arguments& a, ParsedCommand& line) {
   }
   const int planes = a.gray ? 1 : 3;
   const NetworkFactory make = starting_network(a, planes);
-  Degradations degradations = degradations_of(a, planes);
+  Degradations degradations = degradations_of(a, line, planes);
   PretrainingOptions options = a.pretraining;
   options.mosaic.seed = a.seed;
   options.threads = threads_of(a.threads);
@@ -259,7 +264,8 @@ Command learn_command() {
        .help = "Of libjpeg's scale, 1 to 100: the compressions to undo; with --table-from, of no meaning"},
       {.names = "--noise",
        .target = &a.noise,
-       .help = "White noise of these standard deviations, in grey levels, is to be undone in place of JPEG: 15,25,50"},
+       .help = "White noise of these standard deviations, in whole grey levels, is to be undone in place of JPEG: "
+               "15,25,50"},
       {.names = "--table-from",
        .takes = "FILE",
        .target = &a.table_from,

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <memory>
 #include <utility>
 
@@ -135,15 +136,20 @@ LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress&
                                    .on_request = !fit.checkpoint.empty(),
                                    .every_seconds = fit.checkpoint_every});
   const Archive* resumed = request.call.resumed.get();
+  const double earlier = resumed != nullptr ? resumed->number("seconds") : 0;
+  const auto seconds = [&] { return earlier + seconds_since(start); };
   if (resumed != nullptr && same_file(run.checkpoint.path(), request.call.resumed_from)) run.checkpoint.adopt();
+  // Of a run that this one takes the place of.
+  if (request.force && std::filesystem::is_regular_file(run.checkpoint.path())) run.checkpoint.adopt();
   begin("filter");
   const Image filtered = source->filter(show);
   outcome.result.finished = source->finish(filtered);
-  outcome.result.seconds = seconds_since(start);
+  outcome.result.seconds = seconds();
   outcome.result.interrupted = ended;
   outcome.details["weight"] = 0.0;
   // What is there already, of the part that was put away, is better.
   run.nothing_new = ended && resumed != nullptr;
+  if (run.nothing_new) run.resume_command = resume_command(request, request.call.resumed_from);
   if (ended) return run;
   if (request.is_rewritable() && !request.final_only && resumed == nullptr) {
     Outcome first = outcome;
@@ -152,46 +158,56 @@ LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress&
     run.wrote = true;
   }
   begin("learn");
-  const auto put_away = [&](const LearnStep& step) {
-    Archive archive;
-    step.save(archive);
+  const auto put_away = [&](Archive& archive) {
+    archive.put("seconds", seconds());
     sign_checkpoint(archive, request, settings.text(), {request.output, request.report});
     try {
-      run.checkpoint.write(archive, seconds_since(start));
+      run.checkpoint.write(archive, seconds());
       run.resume_command = resume_command(request, run.checkpoint.path());
     } catch (const Error& error) {
       progress.say(std::string("warning: ") + error.what());  // no reason to end the run
     }
   };
-  int64_t before = -1;  // iterations of the part that was put away
+  std::vector<uint8_t> whole_lesson;  // for a signal that comes while the network is applied
+  double begun_at = 0;
+  int64_t begun_with = 0;  // iterations
   const auto on_step = [&](const LearnStep& step) {
-    if (before < 0) before = step.iteration - 1;
-    const double now = seconds_since(start);
-    const double share = static_cast<double>(step.iteration - before) / static_cast<double>(learn.lessons - before);
-    const bool asked = interrupt.signal() != 0 && run.checkpoint.possible();
-    if (asked || run.checkpoint.due(now, now / share)) put_away(step);
+    const double now = seconds();
+    if (begun_at == 0) begun_at = now, begun_with = step.iteration;
+    const auto left = static_cast<double>(learn.lessons - step.iteration);
+    const double expected =
+        now + left * (now - begun_at) / static_cast<double>(std::max<int64_t>(step.iteration - begun_with, 1));
+    const bool is_last = step.iteration == learn.lessons;
+    if (!run.checkpoint.possible() || !(ended || is_last || run.checkpoint.due(now, expected))) return;
+    Archive archive;
+    step.save(archive);
+    if (is_last) whole_lesson = archive.encode();
+    if (!is_last || run.checkpoint.due(now, expected)) put_away(archive);
   };
-  Learned learned = [&] {
-    try {
-      return learn_picture(filtered, source->photograph(), network, op_table(),
-                           {.iterations = learn.lessons,
-                            .seed = fit.seed,
-                            .threads = threads,
-                            .precision = choose_precision(fit.precision),
-                            .example = !request.report.empty(),
-                            .resumed = resumed,
-                            .on_step = on_step},
-                           show);
-    } catch (const Error& error) {
-      if (resumed == nullptr) throw;
-      throw error.within(request.call.resumed_from);
-    }
-  }();
-  run.nothing_new = ended && resumed != nullptr && (before < 0 || learned.weight == 0);
+  Learned learned = learn_picture(filtered, source->photograph(), network, op_table(),
+                                  {.iterations = learn.lessons,
+                                   .seed = fit.seed,
+                                   .threads = threads,
+                                   .precision = choose_precision(fit.precision),
+                                   .example = !request.report.empty(),
+                                   .resumed = resumed,
+                                   .resumed_from = request.call.resumed_from,
+                                   .partial = !request.final_only,
+                                   .on_step = on_step},
+                                  show);
+  if (ended && learned.weight == 0 && !whole_lesson.empty()) {
+    Archive archive = Archive::decode(whole_lesson);
+    put_away(archive);
+  }
+  run.nothing_new = ended && resumed != nullptr && learned.weight == 0;
+  // What was put away before is still there.
+  if (run.nothing_new && run.resume_command.empty()) {
+    run.resume_command = resume_command(request, request.call.resumed_from);
+  }
   if (!learned.reason.empty()) progress.say(fmt::format("{}: nothing is learned: {}", request.input, learned.reason));
   if (learned.weight > 0) outcome.result.finished = source->finish(std::move(learned.image));
   outcome.result.iterations = learned.iterations;
-  outcome.result.seconds = seconds_since(start);
+  outcome.result.seconds = seconds();
   outcome.result.interrupted = ended;
   outcome.details["weight"] = run.weight = learned.weight;
   run.errors = std::move(learned.errors);

@@ -192,8 +192,7 @@ void tell_result(Progress& progress, const RunRequest& request, const Outcome& o
   if (request.json) print_json(request, outcome, quality);
 }
 
-void tell_nothing(Progress& progress, const RunRequest& request) {
-  const std::string text = "stopped before the first iteration: nothing is written";
+void tell_nothing(Progress& progress, const RunRequest& request, const std::string& text) {
   progress.say(text);
   const Json object = interrupted_object(text, request.named_input());
   if (request.json) print_to(json_stream(request), object.text() + "\n");

@@ -32,6 +32,6 @@ void write_result(const RunRequest& request, Outcome& outcome, bool overwrite);
 // In words, and with --json as an object.
 void tell_result(Progress& progress, const RunRequest& request, const Outcome& outcome);
 // The same of a run that was ended before there was any.
-void tell_nothing(Progress& progress, const RunRequest& request);
+void tell_nothing(Progress& progress, const RunRequest& request, const std::string& text);
 
 }  // namespace hourglass::cli

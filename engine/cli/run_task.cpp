@@ -124,7 +124,10 @@ ExitCode learn(const FitArguments& arguments, const FitCall& call, const TaskRun
   const InterruptGuard interrupt;
   LearnRun run = run_learn(request, arguments, progress, interrupt);
   progress.finish();
-  if (run.nothing_new) tell_nothing(progress, request);
+  if (run.nothing_new) {
+    tell_nothing(progress, request, "stopped before there was anything new: what is there stays");
+    progress.say_command("to go on", run.resume_command);
+  }
   if (run.nothing_new || leaves_nothing(request, run.outcome)) return exit_code_of(interrupt.signal());
   write_result(request, run.outcome, run.wrote);
   if (!request.report.empty()) {
@@ -196,7 +199,7 @@ ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& 
   const bool replaced = first && session.is_ahead();
   if (!first && !session.begun()) {
     progress.finish();
-    tell_nothing(progress, request);
+    tell_nothing(progress, request, "stopped before the first iteration: nothing is written");
     return exit_code_of(interrupt.signal());
   }
   if (request.final_only && interrupt.signal() != 0) return exit_code_of(interrupt.signal());

@@ -2,7 +2,7 @@
 // of a spoiled and a clean picture cost nothing, and a filter makes a first estimate of what was there.
 //
 //   const JpegDegradation jpeg(file);                         // or NoiseDegradation(25.0 / 255, 3)
-//   const Spoiled pair = jpeg.spoil(planes, seed);            // another picture: pair.picture->planes(), pair.filtered
+//   const Spoiled pair = jpeg.spoil(planes, seed, index);     // another picture: pair.picture->planes(), pair.filtered
 //
 // There are two: the compression of one JPEG (jpeg_degradation.h), and white noise (noise_degradation.h).
 #pragma once
@@ -68,9 +68,9 @@ class Degradation {
   [[nodiscard]] virtual MapConditions conditions() const = 0;
   // Why no lesson can be about it; empty where one can.
   [[nodiscard]] virtual std::string obstacle() const { return {}; }
-  // Another picture, of any size and as many planes as channels() says; of more the first ones. The seed draws what is
-  // random in the degradation. What it gives refers to this.
-  [[nodiscard]] virtual Spoiled spoil(const std::vector<Plane>& picture, uint64_t seed) const = 0;
+  // Another picture, of any size and as many planes as channels() says; of more the first ones. Seed and index
+  // draw what is random in the degradation. What it gives refers to this.
+  [[nodiscard]] virtual Spoiled spoil(const std::vector<Plane>& picture, uint64_t seed, uint32_t index) const = 0;
   // Adds what tells it from others.
   virtual void identify(Digest& digest) const = 0;
 };

@@ -90,7 +90,7 @@ std::string JpegDegradation::obstacle() const {
   return has_luma ? "" : "the JPEG is RGB, or its luma has not the full resolution";
 }
 
-Spoiled JpegDegradation::spoil(const std::vector<Plane>& picture, uint64_t /*seed*/) const {
+Spoiled JpegDegradation::spoil(const std::vector<Plane>& picture, uint64_t /*seed*/, uint32_t /*index*/) const {
   auto made = std::make_unique<CompressedPicture>(*this, compress_like(picture, model_));
   Image filtered = made->filtered();
   return {.picture = std::move(made), .filtered = std::move(filtered)};

@@ -21,7 +21,7 @@ class JpegDegradation : public Degradation {
   [[nodiscard]] Image to_image(const std::vector<Plane>& planes) const override { return model_.to_image(planes); }
   [[nodiscard]] MapConditions conditions() const override;
   [[nodiscard]] std::string obstacle() const override;
-  [[nodiscard]] Spoiled spoil(const std::vector<Plane>& picture, uint64_t seed) const override;
+  [[nodiscard]] Spoiled spoil(const std::vector<Plane>& picture, uint64_t seed, uint32_t index) const override;
   void identify(Digest& digest) const override;
 
  private:

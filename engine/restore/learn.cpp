@@ -9,6 +9,7 @@
 
 #include "engine/restore/lesson.h"
 #include "engine/restore/resample.h"
+#include "graph/error.h"
 
 namespace hourglass {
 namespace {
@@ -23,13 +24,14 @@ constexpr double kAppliedShare = 0.97;
 std::optional<LessonExample> make_example(const Image& filtered, const Degradation& degradation,
                                           const LearnedMap& before, const LearnedMap& after) {
   constexpr int64_t kFactor = 2, kLargest = 128;
+  constexpr uint64_t kSeed = 0xE3A3;  // no lesson's
   const auto side = [&](int64_t length) { return std::min(kLargest, length / kFactor / kMapMultiple * kMapMultiple); };
   const int64_t width = side(filtered.width), height = side(filtered.height);
   if (width < kMapMultiple || height < kMapMultiple) return {};
   const Image half = shrink(filtered, kFactor);
   LessonExample example;
   example.target = crop(half, (half.width - width) / 2, (half.height - height) / 2, width, height);
-  const Spoiled spoiled = degradation.spoil(degradation.to_planes(example.target), 0);
+  const Spoiled spoiled = degradation.spoil(degradation.to_planes(example.target), kSeed, 0);
   example.degraded = degradation.to_image(spoiled.picture->planes());
   example.filtered = spoiled.filtered;
   const std::vector<Plane> planes = degradation.to_planes(example.filtered);
@@ -41,6 +43,17 @@ std::optional<LessonExample> make_example(const Image& filtered, const Degradati
   for (Image* image : {&example.target, &example.degraded, &example.filtered, &example.before, &example.after})
     clamp(*image);
   return example;
+}
+
+// Where the lesson that was put away has come to.
+void take_up(Lesson& lesson, const LearnOptions& options, Learned& result) {
+  try {
+    lesson.load(*options.resumed);
+    result.iterations = lesson.iteration();
+    result.errors = options.resumed->numbers("errors", static_cast<std::size_t>(result.iterations));
+  } catch (const Error& error) {
+    throw error.within(options.resumed_from);
+  }
 }
 
 }  // namespace
@@ -86,11 +99,8 @@ Learned learn_picture(const Image& filtered, const Degraded& photograph, const N
     Lesson lesson(photograph, filtered, make, table, lesson_options, part(0, kMosaicsShare));
     const auto tell = part(kMosaicsShare, kLessonShare);
     if (options.example) first.emplace(lesson.map());
-    if (options.resumed != nullptr) {
-      lesson.load(*options.resumed);
-      result.iterations = lesson.iteration();
-      result.errors = options.resumed->numbers("errors", static_cast<std::size_t>(result.iterations));
-    }
+    if (options.resumed != nullptr) take_up(lesson, options, result);
+    const int64_t before = result.iterations;
     const auto save = [&](Archive& archive) {
       lesson.save(archive);
       archive.put("errors", result.errors);
@@ -101,10 +111,10 @@ Learned learn_picture(const Image& filtered, const Degraded& photograph, const N
       tell(static_cast<double>(result.iterations) / static_cast<double>(options.iterations));
       if (options.on_step) options.on_step({.iteration = result.iterations, .save = save});
     }
+    if (ended && (result.iterations == before || !options.partial)) return result;
     map.emplace(lesson.map());
   }
   if (options.threads > 0) omp_set_num_threads(options.threads);
-  if (ended && result.iterations == 0) return result;
   if (first && !ended) result.example = make_example(filtered, degradation, *first, *map);
   const double weight = find_blend_weight(*map, filtered, degradation);
   if (weight > 0) {

@@ -31,6 +31,8 @@ struct LearnOptions {
   Precision precision = Precision::f32;
   bool example = false;                                // whether Learned::example is wanted
   const Archive* resumed = nullptr;                    // what LearnStep::save had put there; null: the lesson begins
+  std::string resumed_from = {};                       // its name, for errors
+  bool partial = true;                                 // whether a lesson that is ended early is applied
   std::function<void(const LearnStep&)> on_step = {};  // told after `advance`
 };
 

@@ -204,7 +204,7 @@ MapValues map_values(const Graph& graph, int64_t height, int64_t width) {
   const MapValues values{.input = graph.inputs[0], .image = graph.outputs[0], .channels = channels};
   const Shape input{1, map_input_depth(channels), height, width}, image{1, channels, height, width};
   if (graph.shape(values.input) != input || made != image) {
-    fail("the network makes {} of {}; to undo a JPEG's compression it must make {} of {}", graph.shape(values.image),
+    fail("the network makes {} of {}; to be taught in a lesson it must make {} of {}", graph.shape(values.image),
          graph.shape(values.input), image, input);
   }
   return values;

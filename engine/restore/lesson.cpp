@@ -110,6 +110,7 @@ std::vector<Plane> blend(const std::vector<Plane>& filtered, const std::vector<P
 double find_blend_weight(const LearnedMap& map, const Image& filtered, const Degradation& degradation) {
   // Half a block further down and right than a JPEG's grid, where it is farthest from it.
   constexpr int64_t kOffset = 4, kLargest = 256;
+  constexpr uint64_t kBootstrapSeed = 0xB0075;  // no lesson's
   const auto side = [&](int64_t length) {
     return std::min(kLargest, (length - kOffset) / kMapMultiple * kMapMultiple);
   };
@@ -117,7 +118,7 @@ double find_blend_weight(const LearnedMap& map, const Image& filtered, const Deg
   if (width < kMapMultiple || height < kMapMultiple) return 0;
   const auto begin = [&](int64_t length, int64_t part) { return (length - part - kOffset) / 16 * 8 + kOffset; };
   const Image truth = crop(filtered, begin(filtered.width, width), begin(filtered.height, height), width, height);
-  const Spoiled again = degradation.spoil(degradation.to_planes(truth), 0);
+  const Spoiled again = degradation.spoil(degradation.to_planes(truth), kBootstrapSeed, 0);
   const Image& first = again.filtered;
   const std::vector<Plane> planes = degradation.to_planes(first);
   const Image second = degradation.to_image(blend(planes, apply_map(map, *again.picture, planes), 1, *again.picture));

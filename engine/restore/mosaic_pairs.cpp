@@ -67,8 +67,8 @@ Mosaics::Mosaics(Degradations degradations, std::vector<PictureGroup> groups, co
     for (const std::vector<Plane>& picture : group.pictures) {
       for (const auto& degradation : degradations_) {
         const std::size_t wanted = degradation->channels();
-        if (picture.size() != wanted && wanted != 1)
-          fail("a picture has {} planes, and {} are wanted", picture.size(), wanted);
+        if (picture.size() == wanted || wanted == 1) continue;
+        fail("a picture has {} planes, and {} are wanted", picture.size(), wanted);
       }
     }
     shares_ += group.share;
@@ -163,7 +163,7 @@ MosaicPairs::MosaicPairs(const Mosaics& mosaics, int64_t count, int64_t channels
 MosaicPairs::Sample MosaicPairs::filtered(const Mosaics& mosaics, int64_t index) {
   const Mosaics::Target target = mosaics.draw(index);
   const Degradation& degradation = *mosaics.degradations()[target.degradation];
-  const Spoiled spoiled = degradation.spoil(target.planes, mosaics.options().seed + static_cast<uint64_t>(index));
+  const Spoiled spoiled = degradation.spoil(target.planes, mosaics.options().seed, static_cast<uint32_t>(index));
   const std::vector<Plane> degraded = spoiled.picture->planes(), filtered = degradation.to_planes(spoiled.filtered);
   Sample sample{.degradation = target.degradation, .values = {}};
   for (const std::vector<Plane>* planes : {&degraded, &filtered, &target.planes}) {

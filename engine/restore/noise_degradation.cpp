@@ -1,11 +1,13 @@
 #include "engine/restore/noise_degradation.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 #include <utility>
 
-#include "engine/restore/degrade.h"
 #include "engine/restore/noise_filter.h"
+#include "engine/train/random.h"
 
 namespace hourglass {
 namespace {
@@ -40,7 +42,7 @@ class GivenPhotograph : public Degraded {
 
 }  // namespace
 
-double filtered_noise(double sigma) { return std::pow(sigma, 0.63); }
+double filtered_noise(double sigma) { return std::min(sigma, std::pow(sigma, 0.63)); }
 
 std::vector<Plane> NoiseDegradation::to_planes(const Image& image) const {
   std::vector<Plane> planes;
@@ -70,9 +72,12 @@ MapConditions NoiseDegradation::conditions() const {
   return {.strength = sigma, .noise = filtered_noise(sigma)};
 }
 
-Spoiled NoiseDegradation::spoil(const std::vector<Plane>& picture, uint64_t seed) const {
-  const std::vector<Plane> seen(picture.begin(), picture.begin() + channels_);
-  const Image noisy = add_noise(to_image(seen), kRange * sigma_, seed);
+Spoiled NoiseDegradation::spoil(const std::vector<Plane>& picture, uint64_t seed, uint32_t index) const {
+  Image noisy = to_image(std::vector<Plane>(picture.begin(), picture.begin() + channels_));
+  const std::vector<float> noise = draw_normal(
+      seed, Stream::lesson_noise, index, static_cast<int64_t>(noisy.pixels.size()), 0, static_cast<float>(sigma_));
+  std::transform(noise.begin(), noise.end(), noisy.pixels.begin(), noisy.pixels.begin(), std::plus<>());
+  clamp(noisy);
   return {.picture = std::make_unique<NoisyPicture>(*this, to_planes(noisy)), .filtered = filter_noise(noisy, sigma_)};
 }
 

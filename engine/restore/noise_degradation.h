@@ -1,5 +1,5 @@
-// White noise of known strength as a degradation: added in R, G and B alike and clipped to the range, as a file has it,
-// and the filter of noise_filter.h.
+// White noise of known strength as a degradation: added in R, G and B alike and clipped to the range, and the filter of
+// noise_filter.h.
 #pragma once
 
 #include <memory>
@@ -11,8 +11,7 @@
 namespace hourglass {
 
 // The rms error of the filter's picture in grey levels, where the noise has the standard deviation `sigma` (grey
-// levels): a power law through what the reference photographs have at sigma 15, 25 and 50 (bench/README.md, "Noise,
-// without a network").
+// levels): a power law through what the reference photographs have at sigma 15, 25 and 50 (bench/README.md, "Noise").
 double filtered_noise(double sigma);
 
 class NoiseDegradation : public Degradation {
@@ -24,7 +23,7 @@ class NoiseDegradation : public Degradation {
   [[nodiscard]] std::vector<Plane> to_planes(const Image& image) const override;
   [[nodiscard]] Image to_image(const std::vector<Plane>& planes) const override;
   [[nodiscard]] MapConditions conditions() const override;
-  [[nodiscard]] Spoiled spoil(const std::vector<Plane>& picture, uint64_t seed) const override;
+  [[nodiscard]] Spoiled spoil(const std::vector<Plane>& picture, uint64_t seed, uint32_t index) const override;
   void identify(Digest& digest) const override;
 
  private:

@@ -16,8 +16,7 @@ constexpr int64_t kShift = 2;  // of the reference patches, from pass to pass
 constexpr float kRange = 255;
 constexpr double kAddedAgain = 0.1;
 // A pass, with its noise in units of the true one. A group of fewer patches than a patch has samples, as in colour,
-// takes more of the noise for structure. Chosen on the reference photographs (bench/README.md, "Noise, without a
-// network").
+// takes more of the noise for structure. Chosen on the reference photographs (bench/README.md, "Noise").
 struct Pass {
   double noise = 1;
   bool guided = false;  // from the noisy photograph, with the last result as the guide

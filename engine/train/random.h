@@ -22,7 +22,8 @@ enum class Stream : uint32_t {
   degradation = 4,
   pairs = 5,
   dead_leaves = 6,
-  bootstrap = 7
+  bootstrap = 7,
+  lesson_noise = 8
 };
 
 // count numbers uniform in [low, high); exactly `low` when low == high. `index` separates draws of one stream.

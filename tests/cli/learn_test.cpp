@@ -79,6 +79,18 @@ TEST_CASE("learning that was ended goes on to the same bytes") {
   CHECK(folder.names() == Names{"parts.onnx", "whole.onnx"});
 }
 
+TEST_CASE("weights for noise are learned, and say so") {
+  const TemporaryFolder folder;
+  const std::string output = folder / "noise.onnx";
+  const Run result = run({"learn", "-o", output, "--noise", "10,30", "--gray", "--iterations", "2", "--mosaics", "1",
+                          "--drawings", "2", "--channels", "4", "--convolutions", "1", "--threads", "1"});
+  CAPTURE(result.err);
+  REQUIRE(result.exit_code == 0);
+  const std::vector<uint8_t> bytes = read_file(output);
+  CHECK_CONTAINS(std::string(bytes.begin(), bytes.end()), "--noise 10,30");
+  CHECK_CONTAINS(run({"model", "info", output, "--size", "64x64"}).out, "z 1x12x64x64");
+}
+
 TEST_CASE("a file's own table can be learned, and what does not fit is refused") {
   const TemporaryFolder folder;
   const std::string photo = folder / "photo.jpg", output = folder / "out.onnx";
@@ -88,10 +100,13 @@ TEST_CASE("a file's own table can be learned, and what does not fit is refused")
   check_fails(run(learn(output, {"--table-from", photo, "--iterations", "1", "--gray", "--force"})), 1,
               "photo.jpg: is in colour: leave out --gray");
   check_fails(run(learn(output, {"--start", data_path("../../../models/unet.onnx"), "--force"})), 1,
-              "to undo a JPEG's compression it must make");
+              "to be taught in a lesson it must make");
   check_fails(run(learn(output, {"--start", output, "--force"})), 1, "--output");
   check_fails(run(learn(output, {"--keep-mosaics", photo, "--table-from", photo, "--force"})), 1, "--keep-mosaics");
   check_fails(run(learn(output, {"--qualities", "0", "--force"})), 1, "--qualities: 0 is none");
+  check_fails(run(learn(output, {"--noise", "5,0", "--force"})), 1, "--noise: 0 is none, it goes from 1 to 255");
+  check_fails(run(learn(output, {"--noise", "5", "--table-from", photo, "--force"})), 1, "--noise and --table-from");
+  check_fails(run(learn(output, {"--noise", "5", "--qualities", "20", "--force"})), 1, "--noise and --qualities");
   const std::string other = folder / "other.txt";
   write_file_atomically(other, std::vector<uint8_t>{'n', 'o', 't', 'e'}, false);
   const Run kept = run(learn(output, {"--keep-mosaics", other, "--iterations", "1", "--force"}));

@@ -26,7 +26,7 @@ CASES = [
     ("4:4:4 JPEG, filter", (333, 250, 3), ["--quality", "60", "--subsampling", "444"], ["restore", "--fast"]),
     ("progressive JPEG, filter", (320, 320, 3), ["--quality", "40", "--progressive"], ["restore", "--fast"]),
     ("PNG of 16 bits, filter", (300, 200, 3, 16), None, ["denoise", "--method", "filter", "--sigma", "10"]),
-    ("PNG of 8 bits, noise by learning", (300, 200, 3, 8), None, ["denoise", "--lessons", "40", "--sigma", "10"]),
+    ("PNG of 8 bits, noise by learning", (1500, 1000, 3, 8), None, ["denoise", "--lessons", "2", "--sigma", "10"]),
     ("gray JPEG, learn", (200, 160, 1), ["--quality", "20"], ["restore", "--lessons", "2"]),
     ("4:2:0 JPEG, learn", (200, 160, 3), ["--quality", "20"], ["restore", "--lessons", "2"]),
     ("a JPEG too small to learn from", (40, 32, 3), ["--quality", "20"], ["restore", "--lessons", "2"]),

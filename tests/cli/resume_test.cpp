@@ -315,7 +315,7 @@ TEST_CASE("a lesson that was ended goes on to the same bytes") {
   CHECK_CONTAINS(ended.err, "to go on: hourglass restore " + input + " -o " + output + " --resume " + checkpoint);
   CHECK(read_image(output).image.pixels != read_image(folder / "whole.png").image.pixels);
 
-  // Of another input, or with another network, it is refused, and nothing is touched.
+  // Of another input, or with other settings, it is refused, and nothing is touched.
   const std::string other = folder / "other.jpg";
   write_file_atomically(other, encode_jpeg(make_picture(96, 80, 1), {.quality = 10}), false);
   const Names before = folder.names();
@@ -330,6 +330,13 @@ TEST_CASE("a lesson that was ended goes on to the same bytes") {
   check_ok(resumed);
   CHECK(nlohmann::json::parse(last_line(resumed.out)).at("iterations") == 60);
   CHECK(read_image(output).image.pixels == read_image(folder / "whole.png").image.pixels);
+  CHECK(!std::filesystem::exists(checkpoint));
+
+  // What an abandoned run has put away goes with --force, which takes its place.
+  write_file_atomically(checkpoint, std::vector<uint8_t>{1, 2, 3}, false);
+  check_fails(run({"restore", input, "-o", output, "--lessons", "2", "--force", "--resume", checkpoint}), 1,
+              checkpoint);
+  check_ok(run({"restore", input, "-o", output, "--lessons", "2", "--force"}));
   CHECK(!std::filesystem::exists(checkpoint));
 }
 

@@ -205,10 +205,11 @@ TEST_CASE("noise spoils as it says, the same for the same seed, and a network is
   CHECK(planes[1].row(7)[9] == doctest::Approx(255 * picture.plane(1)[7 * 64 + 9] - 128));
   CHECK(farthest(noise.to_image(planes).pixels, picture.pixels) < 1e-6);
 
-  const Spoiled once = noise.spoil(planes, 5);
+  const Spoiled once = noise.spoil(planes, 5, 1);
   const std::vector<Plane> noisy = once.picture->planes();
-  CHECK(noise.spoil(planes, 5).picture->planes()[2].samples == noisy[2].samples);
-  CHECK(noise.spoil(planes, 6).picture->planes()[2].samples != noisy[2].samples);
+  CHECK(noise.spoil(planes, 5, 1).picture->planes()[2].samples == noisy[2].samples);
+  CHECK(noise.spoil(planes, 6, 1).picture->planes()[2].samples != noisy[2].samples);
+  CHECK(noise.spoil(planes, 5, 2).picture->planes()[2].samples != noisy[2].samples);
   const double rms = 255 * std::pow(10, -psnr(noise.to_image(noisy), picture) / 20);
   CHECK(rms > 0.8 * kSigma);  // clipping takes some of it
   CHECK(rms < 1.05 * kSigma);
@@ -329,11 +330,36 @@ TEST_CASE("learning tells of all its work, and an end while the network is appli
     CHECK(learn_until(0.95, some).weight == 0);
     CHECK(learn_until(0.95, some).image.pixels == file.filtered.pixels);
   }
+  // Nothing of the lesson is lost: what was put away at its end goes on with the picture alone.
+  Archive whole;
+  LearnOptions kept = options;
+  kept.on_step = [&](const LearnStep& step) {
+    if (step.iteration == options.iterations) {
+      Archive archive;
+      step.save(archive);
+      whole = Archive::decode(archive.encode());
+    }
+  };
+  const Learned left = learn_picture(file.filtered, *photograph, small_map(1), op_table(), kept,
+                                     [](double share) { return share < 0.95; });
+  CHECK(left.iterations == options.iterations);
+  LearnOptions later = options;
+  later.resumed = &whole;
+  const Learned resumed = learn_picture(file.filtered, *photograph, small_map(1), op_table(), later, {});
+  CHECK(resumed.image.pixels == learned.image.pixels);
+  CHECK(resumed.errors == learned.errors);
   // An end in the lesson is obeyed at once: what it has taught so far is applied.
   some.clear();
   const Learned ended = learn_until(0.5, some);
   CHECK(ended.iterations > 0);
   CHECK(ended.iterations < options.iterations);
+  // Unless nobody wants a part of it.
+  LearnOptions all_or_nothing = options;
+  all_or_nothing.partial = false;
+  const Learned nothing = learn_picture(file.filtered, *photograph, small_map(1), op_table(), all_or_nothing,
+                                        [](double share) { return share < 0.5; });
+  CHECK(nothing.weight == 0);
+  CHECK(nothing.image.pixels == file.filtered.pixels);
 }
 
 TEST_CASE("with its symmetries, a map treats mirror images alike, and transposed ones where chroma allows it") {
