@@ -9,6 +9,10 @@ namespace {
 
 using Library = nlohmann::ordered_json;
 
+// Arrays and objects within each other: those of the program's own are not half as deep, and what walks over them, down
+// to the end of their lives, calls itself for each.
+constexpr int kMostNested = 64;
+
 Library to_library(const Json& json) {
   return std::visit(
       []<class T>(const T& value) -> Library {
@@ -60,8 +64,13 @@ Json::Json(const std::string& value) : value_(value) {}
 Json::Json(std::initializer_list<Member> members) : value_(std::vector<Member>(members)) {}
 
 std::optional<Json> Json::parse(std::string_view text) {
-  const Library value = Library::parse(text, nullptr, false);
-  if (value.is_discarded()) return {};
+  bool is_deep = false;
+  const auto is_kept = [&](int depth, Library::parse_event_t /*event*/, const Library& /*value*/) {
+    is_deep = is_deep || depth > kMostNested;
+    return !is_deep;
+  };
+  const Library value = Library::parse(text, is_kept, false);
+  if (is_deep || value.is_discarded()) return {};
   return from_library(value);
 }
 

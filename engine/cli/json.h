@@ -46,7 +46,7 @@ class Json {
   template <class T>
   Json(const std::map<std::string, T>& values);
   static Json array() { return std::vector<Json>(); }
-  // Of text(). Nothing for what is no JSON.
+  // Of text(). Nothing for what is no JSON, or is nested more than 64 deep.
   static std::optional<Json> parse(std::string_view text);
 
   // Of an array; none of all else.

@@ -26,6 +26,7 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kSide = 144;  // pixels of a thumbnail
 constexpr const char* kTitle = "Restored photographs";
+constexpr const char* kDataUri = "data:image/jpeg;base64,";
 
 // All pictures of a file are some 17 KB of an index, the whole result 6, a small one 2: so much for each, and an index
 // of ten thousand files stays one that browsers open.
@@ -58,7 +59,7 @@ std::pair<int64_t, int64_t> most_changed(const Image& a, const Image& b) {
 Json picture_json(const Image& image) {
   constexpr int kQuality = 88;
   const std::vector<uint8_t> bytes = encode_jpeg(image, {.quality = kQuality, .subsampling = Subsampling::s444});
-  return {{"width", image.width}, {"height", image.height}, {"uri", "data:image/jpeg;base64," + to_base64(bytes)}};
+  return {{"width", image.width}, {"height", image.height}, {"uri", kDataUri + to_base64(bytes)}};
 }
 
 // RFC 4648, section 4. What is none of its letters ends it.
@@ -87,20 +88,26 @@ std::optional<Thumbnail> smaller(const std::optional<Thumbnail>& picture) {
     const Image image = thumbnail(decode_jpeg(from_base64(uri.substr(uri.find(',') + 1))).image, kSmallSide);
     constexpr int kSmallQuality = 70;
     const std::vector<uint8_t> bytes = encode_jpeg(image, {.quality = kSmallQuality, .optimize = true});
-    return Thumbnail{.width = image.width, .height = image.height, .uri = "data:image/jpeg;base64," + to_base64(bytes)};
+    return Thumbnail{.width = image.width, .height = image.height, .uri = kDataUri + to_base64(bytes)};
   } catch (const Error&) {
     return {};
   }
 }
 
+// A page may be anybody's: 0 for what is no side of a picture.
+int64_t side_in(const Json& object, const char* name) {
+  constexpr double kMost = 1e9;
+  const Json* value = object.find(name);
+  const double side = value == nullptr ? 0 : value->number_or(0);
+  return side >= 0 && side <= kMost ? static_cast<int64_t>(side) : 0;
+}
+
+// Nothing for a picture that is not in the page itself.
 std::optional<Thumbnail> thumbnail_of(const Json& summary, const char* name) {
   const Json* picture = summary.find(name);
-  if (picture == nullptr || picture->find("uri") == nullptr) return {};
-  const auto number = [&](const char* which) {
-    const Json* value = picture->find(which);
-    return value == nullptr ? int64_t{0} : static_cast<int64_t>(value->number_or(0));
-  };
-  return Thumbnail{.width = number("width"), .height = number("height"), .uri = picture->find("uri")->text_or({})};
+  const Json* uri = picture == nullptr ? nullptr : picture->find("uri");
+  if (uri == nullptr || !uri->text_or({}).starts_with(kDataUri)) return {};
+  return Thumbnail{.width = side_in(*picture, "width"), .height = side_in(*picture, "height"), .uri = uri->text_or({})};
 }
 
 std::optional<Json> summary_in(const std::string& path) {
@@ -122,8 +129,8 @@ IndexEntry entry_of(const std::string& folder, const ReportedFile& file, std::si
     if (value == nullptr) return {};
     return value->number_or(0);
   };
-  entry.width = static_cast<int64_t>(number("width").value_or(0));
-  entry.height = static_cast<int64_t>(number("height").value_or(0));
+  entry.width = side_in(*summary, "width");
+  entry.height = side_in(*summary, "height");
   entry.change_255 = number("change_rms_255");
   entry.seconds = number("seconds");
   if (files <= kFilesWithSmall) entry.whole = thumbnail_of(*summary, "whole");

@@ -21,7 +21,8 @@ constexpr const char* kFooter =
 quantization tables, and compares what comes out with what stands in the file. Yes: the file is what a JPEG encoder can make of
 IMAGE. All coefficients come out as in the file then, or the others miss by so little that an encoder that works with integers
 can have rounded them to the other side. The one that misses most decides. (Where all steps are 1 or 2, at quality 98 and
-more, a yes says little.)
+more, a yes says little.) Encoders that do not round to the nearest step, or take chroma from other places than between
+the pixels, make files that get a no with their own original: of those that prefer zeros the answer says so.
 
 Of two folders (-r), files of the same place are verified: restored/a/b.restored.png belongs to photos/a/b.jpg. One without
 the other counts as failed. Several images may also be named, or listed (--files-from): each goes with PHOTO, or, where that
@@ -43,11 +44,21 @@ std::string in_words(const CellCheck& check, const std::string& jpeg, bool agree
   const double percent = std::floor(1e5 * check.share()) / 1e3;
   // Upwards: what is beyond the limit is never the limit itself.
   const double farthest = std::ceil(1e2 * check.farthest) / 1e2;
-  return verdict + fmt::format(
-                       "{} of the {} coefficients in the file ({:.3f} %) come out of the image too, {} by {} {:.2f}, "
-                       "counted before quantization; an encoder's rounding explains up to {:g}",
-                       check.same, check.coefficients, percent, agrees ? "and the others miss" : "but one misses",
-                       agrees ? "at most" : "as much as", farthest, kEncoderRounding);
+  const int64_t others = check.coefficients - check.same;
+  const std::string perhaps =
+      agrees || check.near_zero < others
+          ? ""
+          : fmt::format(
+                "; {} zero in the file and less than a step in the image, which an encoder that prefers zeros "
+                "(as mozjpeg) makes of an original too",
+                others == 1 ? "it is" : "all that miss are");
+  return verdict +
+         fmt::format(
+             "{} of the {} coefficients in the file ({:.3f} %) come out of the image too, {} by {} {:.2f}, "
+             "counted before quantization; an encoder's rounding explains up to {:g}",
+             check.same, check.coefficients, percent, agrees ? "and the others miss" : "but one misses",
+             agrees ? "at most" : "as much as", farthest, kEncoderRounding) +
+         perhaps;
 }
 
 Judgement verify(const std::string& jpeg, const std::string& path) {

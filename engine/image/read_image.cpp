@@ -62,10 +62,13 @@ bool read_at(std::ifstream& file, int64_t position, std::size_t count, Buffer& b
   return static_cast<std::size_t>(file.gcount()) == count;
 }
 
-// From marker to marker, up to the frame header (ITU-T T.81, B.1.1.3 and B.2.2).
+// From marker to marker, up to the frame header (ITU-T T.81, B.1.1.3 and B.2.2). Each is read from the file anew, and
+// in a hostile one there may be a marker, or a byte that fills in, at every place: most photographs have less than 30.
 void find_jpeg_size(std::ifstream& file, ImageHeader& header) {
+  constexpr int kMostMarkers = 10000;
   Buffer b{};
-  for (int64_t at = 2; read_at(file, at, 9, b) && b[0] == 0xFF;) {
+  int64_t at = 2;
+  for (int i = 0; i < kMostMarkers && read_at(file, at, 9, b) && b[0] == 0xFF; ++i) {
     const int marker = b[1];
     const bool is_fill = marker == 0xFF, is_alone = marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8);
     // DHT, JPG and DAC lie among the frame headers.

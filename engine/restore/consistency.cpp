@@ -304,6 +304,7 @@ CellCheck check_cells(const Image& image, const JpegModel& model) {
       const JpegCell cell = file.bits.cell(index % 64, n);
       const double beyond = std::max(cell.low - steps, steps - cell.high);
       check.farthest = std::max(check.farthest, beyond * file.quantization[index % 64]);
+      check.near_zero += n == 0 && steps > 2 * cell.low && steps < 2 * cell.high ? 1 : 0;
     });
 #pragma omp critical(hourglass_cell_check)
     total += check;

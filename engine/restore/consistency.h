@@ -31,11 +31,14 @@ struct CellCheck {
   int64_t coefficients = 0;
   int64_t same = 0;
   double farthest = 0;  // beyond its cell, of the others; in the units of coefficients, not in steps
+  // Of the others, those that are zero in the file and would come out of cells twice as wide: an encoder that prefers
+  // zeros (mozjpeg's trellis does, and so do dead zones) makes them of the original too.
+  int64_t near_zero = 0;
   [[nodiscard]] double share() const {
     return coefficients == 0 ? 1 : static_cast<double>(same) / static_cast<double>(coefficients);
   }
   CellCheck& operator+=(const CellCheck& other) {
-    coefficients += other.coefficients, same += other.same;
+    coefficients += other.coefficients, same += other.same, near_zero += other.near_zero;
     farthest = std::max(farthest, other.farthest);
     return *this;
   }

@@ -175,6 +175,22 @@ TEST_CASE("JSON reads what it writes") {
   CHECK(!Json::parse("{\"a\":"));
 }
 
+TEST_CASE("JSON that is nested deeply is refused, not followed to the end of the stack") {
+  const auto nested = [](const std::string& open, const std::string& close, int depth) {
+    std::string text;
+    for (int i = 0; i < depth; ++i) text += open;
+    text += "1";
+    for (int i = 0; i < depth; ++i) text += close;
+    return text;
+  };
+  for (const auto& [open, close] : {std::pair<std::string, std::string>{"[", "]"}, {"{\"a\":", "}"}}) {
+    CHECK(Json::parse(nested(open, close, 50)));
+    CHECK(!Json::parse(nested(open, close, 100)));
+    CHECK(!Json::parse(nested(open, close, 1000000)));
+  }
+  CHECK(!Json::parse("{\"a\":" + nested("[", "]", 1000000) + "}"));
+}
+
 TEST_CASE("settings know a command without any parser") {
   Example first;
   first.threads = 5;

@@ -293,4 +293,21 @@ TEST_CASE("an index of thousands has smaller pictures, so that its size is bound
   CHECK(few.find("the results alone") == std::string::npos);
 }
 
+TEST_CASE("an index shows nothing of a page but its own pictures and sensible sizes") {
+  const TemporaryFolder folder;
+  std::ofstream(folder / "a.html")
+      << R"(<script type="application/json" id="summary">{"width":1e300,"height":-1,)"
+      << R"("whole":{"width":"x","height":2e9,"uri":"https://example.org/a.jpg"},)"
+      << R"("before":{"width":-7,"height":"\"onload=","uri":"data:image/jpeg;base64,\">"},)"
+      << R"("after":{"uri":[1]},"seconds":[],"change_rms_255":"<b>"}</script>)";
+  cli::write_report_index(folder.string(), {{.name = "a.jpg", .page = "a.html", .failure = {}}});
+  const std::string html = text_of(folder / "index.html");
+  CAPTURE(html);
+  CHECK(html.find("a.html") != std::string::npos);
+  CHECK(html.find("example.org") == std::string::npos);
+  CHECK(html.find("onload=") == std::string::npos);
+  CHECK(html.find("<b>") == std::string::npos);
+  CHECK(html.find(R"(width="0" height="0" src="data:image/jpeg;base64,&quot;&gt;")") != std::string::npos);
+}
+
 }  // namespace hourglass::test

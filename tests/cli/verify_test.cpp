@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
+#include <numbers>
 
 #include "engine/image/file.h"
 #include "engine/image/image.h"
@@ -54,6 +56,31 @@ TEST_CASE("what misses by hardly more than rounding explains is told with more")
   const Run result = run({"verify", jpeg, image});
   CHECK(result.exit_code == 5);
   CHECK_CONTAINS(result.out, "(98.437 %) come out of the image too, but one misses by as much as 4.01, counted before");
+}
+
+TEST_CASE("what an encoder that prefers zeros may have made is told of") {
+  const TemporaryFolder folder;
+  const std::string jpeg = folder / "flat.jpg", image = folder / "wave.png";
+  constexpr int kStep = 28;  // of the wave, at quality 20
+  Image picture(8, 8, 1);
+  std::fill(picture.pixels.begin(), picture.pixels.end(), 128.0F / 255);
+  write_file_atomically(jpeg, encode_jpeg(picture, {.quality = 20}), false);
+  for (const auto& [steps, is_told] : {std::pair{0.7, true}, {1.3, false}}) {
+    CAPTURE(steps);
+    // The DCT's vector for the frequency (0, 1) is cos((2 x + 1) pi / 16) / (4 sqrt(2)).
+    for (int64_t y = 0; y < 8; ++y) {
+      for (int64_t x = 0; x < 8; ++x) {
+        const double wave =
+            std::cos(static_cast<double>(2 * x + 1) * std::numbers::pi / 16) / (4 * std::numbers::sqrt2);
+        picture.at(0, y, x) = static_cast<float>((128 + steps * kStep * wave) / 255);
+      }
+    }
+    write_file_atomically(image, encode_png(picture, {.bit_depth = 16}), true);
+    const Run result = run({"verify", jpeg, image});
+    CAPTURE(result.out);
+    CHECK(result.exit_code == 5);
+    CHECK(contains(result.out, "it is zero in the file and less than a step in the image") == is_told);
+  }
 }
 
 TEST_CASE("an original is told from a picture that differs by little, at all qualities") {

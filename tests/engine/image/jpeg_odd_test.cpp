@@ -108,6 +108,14 @@ TEST_CASE("a file's first bytes say its format and size") {
     const auto cut = header_of(Bytes(with_much_before.begin(), with_much_before.begin() + 1000));
     REQUIRE(cut);
     CHECK(cut->width == 0);
+    // Markers may have bytes that fill in before them; so many only delay who reads them one by one.
+    for (const auto& [count, width] : {std::pair{9000, 37}, {20000, 0}}) {
+      Bytes filled = jpeg;
+      filled.insert(filled.begin() + 2, static_cast<std::size_t>(count), 0xff);
+      const auto found = header_of(filled);
+      REQUIRE(found);
+      CHECK(found->width == width);
+    }
   }
   const auto png = header_of(encode_png(picture));
   REQUIRE(png);
