@@ -19,9 +19,9 @@
 namespace hourglass::cli {
 namespace {
 
-constexpr const char* kSuffix = ".denoised.png";
+constexpr const char* kDenoiseSuffix = ".denoised.png";
 
-struct Arguments {
+struct DenoiseArguments {
   FitArguments fit;
   ManyArguments many;
   std::optional<double> sigma;  // grey levels; absent: as estimated from the photograph
@@ -30,7 +30,7 @@ struct Arguments {
 
 // Ulyanov, Vedaldi, Lempitsky, IJCV 2020, section 3.1 and the supplementary material; the input's noise of 1/30 and
 // the average's decay of 0.99 are FitOptions' own.
-FitArguments paper_settings() {
+FitArguments denoise_paper_settings() {
   FitArguments fit;
   fit.model = "standard";
   fit.schedule = "constant";
@@ -38,7 +38,7 @@ FitArguments paper_settings() {
   return fit;
 }
 
-constexpr const char* kFooter =
+constexpr const char* kDenoiseFooter =
     R"(Examples:
   hourglass denoise noisy.png -o clean.png
   hourglass denoise noisy.png -o clean.png --sigma 25         where the noise is known
@@ -50,14 +50,14 @@ The filter (nonlocal Bayes) goes by patches that are alike. A fit goes by a netw
 it learns the noise: fewer iterations leave detail out, more let noise in.)";
 
 // As the filter and the rule that stops a fit take it.
-std::string noise_in(const Arguments& a, const Image& image) {
+std::string noise_in(const DenoiseArguments& a, const Image& image) {
   constexpr int64_t kLeast = 3;  // pixels of a side
   if (a.fit.verbose == 0 || (!a.sigma && std::min(image.width, image.height) < kLeast)) return {};
-  return fmt::format("noise of {:.2f} grey levels (standard deviation), {}", a.sigma.value_or(255 * estimate_noise(image)),
-                     a.sigma ? "as --sigma says" : "an estimate");
+  return fmt::format("noise of {:.2f} grey levels (standard deviation), {}",
+                     a.sigma.value_or(255 * estimate_noise(image)), a.sigma ? "as --sigma says" : "an estimate");
 }
 
-ExitCode run(const Arguments& a, ParsedCommand& line, const FitCall& call) {
+ExitCode run(const DenoiseArguments& a, ParsedCommand& line, const FitCall& call) {
   choose_method(line, kFilter);
   const DecodedImage input = read_image(a.fit.input);
   const std::unique_ptr<Task> task = make_denoise_task(input.image, a.sigma.value_or(0) / 255);
@@ -71,7 +71,7 @@ ExitCode run(const Arguments& a, ParsedCommand& line, const FitCall& call) {
   return run_task(a.fit, call,
                   {.task = *task,
                    .input = input,
-                   .suffix = kSuffix,
+                   .suffix = kDenoiseSuffix,
                    .verb = "denoised",
                    .details = {{"method", a.method}},
                    .found = noise_in(a, input.image),
@@ -81,18 +81,19 @@ ExitCode run(const Arguments& a, ParsedCommand& line, const FitCall& call) {
 }  // namespace
 
 Command denoise_command() {
-  const auto arguments =
-      std::make_shared<Arguments>(Arguments{.fit = paper_settings(), .many = {}, .sigma = {}, .method = {}});
-  Command command{.name = "denoise", .help = "Take the noise out of a photograph", .footer = kFooter};
+  const auto arguments = std::make_shared<DenoiseArguments>(
+      DenoiseArguments{.fit = denoise_paper_settings(), .many = {}, .sigma = {}, .method = {}});
+  Command command{.name = "denoise", .help = "Take the noise out of a photograph", .footer = kDenoiseFooter};
   command.add({{.names = "--method",
                 .target = &arguments->method,
                 .help = "filter (patches that are alike clean each other; seconds) or fit (a network; minutes). Left "
                         "out, it is filter unless an option of a fit is given",
                 .checks = {one_of({kFilter, kFit})},
                 .common = true}});
-  add_fit_options(
-      command, arguments->fit,
-      {.input = "The photograph (JPEG, PNG or JPEG XL)", .suffix = kSuffix, .input_noise_default = "0.033 (1/30)"});
+  add_fit_options(command, arguments->fit,
+                  {.input = "The photograph (JPEG, PNG or JPEG XL)",
+                   .suffix = kDenoiseSuffix,
+                   .input_noise_default = "0.033 (1/30)"});
   command.add({{.names = "--sigma",
                 .target = &arguments->sigma,
                 .help = "Standard deviation of the noise in grey levels (0 to 255) (default: as estimated from the "
@@ -104,7 +105,7 @@ Command denoise_command() {
   command.run = [arguments](ParsedCommand& line) {
     return run_files(arguments->many, {.line = line,
                                        .fit = arguments->fit,
-                                       .rule = {.suffix = kSuffix, .format = {}},
+                                       .rule = {.suffix = kDenoiseSuffix, .format = {}},
                                        .verb = "denoised",
                                        .settled =
                                            [&](ImageFormat) {

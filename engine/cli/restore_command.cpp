@@ -21,7 +21,7 @@
 namespace hourglass::cli {
 namespace {
 
-struct Arguments {
+struct RestoreArguments {
   FitArguments fit;
   ManyArguments many;
   JpegArguments jpeg;
@@ -31,10 +31,10 @@ struct Arguments {
   std::string degradation, degradation_output, size;  // an ONNX file; the size of the image that it degraded
 };
 
-constexpr const char* kSuffix = ".restored.png";
+constexpr const char* kRestoreSuffix = ".restored.png";
 constexpr const char* kBestLessons = "3200";
 
-constexpr const char* kFooter =
+constexpr const char* kRestoreFooter =
     R"(Methods:
   learn    Similar patches of the photograph, wherever they lie, clean each other (nonlocal Bayes), and each coefficient
            is kept in the cell that the JPEG's quantization states. Then a network learns, from the photograph made
@@ -57,7 +57,7 @@ Examples:
   hourglass restore blurred.png --degradation models/blur.onnx)";
 
 // From a measurement, an image or an array, that the user's own operator made.
-ExitCode run_operator(const Arguments& arguments, ParsedCommand& line, const FitCall& call) {
+ExitCode run_operator(const RestoreArguments& arguments, ParsedCommand& line, const FitCall& call) {
   if (arguments.method == kFilter) {
     fail("--method filter goes by the cells of a JPEG: with --degradation there is only --method fit");
   }
@@ -99,14 +99,14 @@ ExitCode run_operator(const Arguments& arguments, ParsedCommand& line, const Fit
   return run_task(fit, call,
                   {.task = *task,
                    .input = input,
-                   .suffix = kSuffix,
+                   .suffix = kRestoreSuffix,
                    .verb = "restored",
                    .details = std::move(details),
                    .kind = is_npy(bytes) ? "measurement" : "",
                    .inputs = {{"--degradation", arguments.degradation}}});
 }
 
-void expand_flags(const Arguments& arguments, ParsedCommand& line) {
+void expand_flags(const RestoreArguments& arguments, ParsedCommand& line) {
   if (arguments.fast && arguments.best) fail("--fast and --best: leave out one of the two");
   expand_flag(line, "fast", {{"method", kFilter}});
   expand_flag(line, "best", {{"method", kLearn}, {"lessons", kBestLessons}});
@@ -115,15 +115,15 @@ void expand_flags(const Arguments& arguments, ParsedCommand& line) {
 std::string usual_method(bool is_jpeg) { return is_jpeg ? kLearn : kFit; }
 
 // As run() has it for such an input. The arguments stay as they are.
-ParsedCommand settled(Arguments& arguments, ParsedCommand line, ImageFormat format) {
-  const Arguments before = arguments;
+ParsedCommand settled(RestoreArguments& arguments, ParsedCommand line, ImageFormat format) {
+  const RestoreArguments before = arguments;
   expand_flags(arguments, line);
   choose_method(line, arguments.degradation.empty() ? usual_method(format == ImageFormat::jpeg) : kFit);
   arguments = before;
   return line;
 }
 
-ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& call) {
+ExitCode run(const RestoreArguments& arguments, ParsedCommand& line, const FitCall& call) {
   expand_flags(arguments, line);
   FitArguments fit = arguments.fit;
   if (!arguments.degradation.empty()) return run_operator(arguments, line, call);
@@ -159,7 +159,7 @@ ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& cal
   return run_task(fit, call,
                   {.task = *task,
                    .input = input.degraded,
-                   .suffix = kSuffix,
+                   .suffix = kRestoreSuffix,
                    .verb = "restored",
                    .details = std::move(details),
                    .jpeg = input.jpeg ? &*input.jpeg : nullptr,
@@ -170,7 +170,7 @@ ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& cal
 }
 
 // Folders hold PNGs too that nobody compressed, not least what was restored.
-std::optional<ImageFormat> folder_format(const Arguments& arguments) {
+std::optional<ImageFormat> folder_format(const RestoreArguments& arguments) {
   if (!arguments.degradation.empty()) return {};
   return ImageFormat::jpeg;
 }
@@ -178,8 +178,8 @@ std::optional<ImageFormat> folder_format(const Arguments& arguments) {
 }  // namespace
 
 Command restore_command() {
-  const auto arguments = std::make_shared<Arguments>();
-  Command command{.name = "restore", .help = "Restore a compressed photograph from itself", .footer = kFooter};
+  const auto arguments = std::make_shared<RestoreArguments>();
+  Command command{.name = "restore", .help = "Restore a compressed photograph from itself", .footer = kRestoreFooter};
   command.add({{.names = "--method",
                 .target = &arguments->method,
                 .help = "How to restore, see below: learn takes half a minute or so, filter seconds, fit minutes; "
@@ -194,7 +194,7 @@ Command restore_command() {
                 .common = true}});
   add_fit_options(command, arguments->fit,
                   {.input = "The JPEG (or PNG or JPEG XL, then without cells) to restore",
-                   .suffix = kSuffix,
+                   .suffix = kRestoreSuffix,
                    .input_noise_default = "0 for small, 0.033 otherwise"});
   add_jpeg_options(command, arguments->jpeg);
   command.add(
@@ -236,7 +236,7 @@ Command restore_command() {
   command.run = [arguments](ParsedCommand& line) {
     return run_files(arguments->many, {.line = line,
                                        .fit = arguments->fit,
-                                       .rule = {.suffix = kSuffix, .format = folder_format(*arguments)},
+                                       .rule = {.suffix = kRestoreSuffix, .format = folder_format(*arguments)},
                                        .verb = "restored",
                                        .settled = [&](ImageFormat format) { return settled(*arguments, line, format); },
                                        .run_one = [&](const FitCall& call) { return run(*arguments, line, call); }});

@@ -5,14 +5,13 @@
 #include <numbers>
 
 #include "engine/restore/filter.h"
+#include "engine/restore/round_up.h"
 #include "engine/runtime/compile.h"
 #include "graph/error.h"
 #include "graph/op.h"
 
 namespace hourglass {
 namespace {
-
-int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
 
 float phase(int64_t at, int64_t period, bool sine) {
   const double angle = 2 * std::numbers::pi * static_cast<double>(at % period) / static_cast<double>(period);

@@ -11,7 +11,7 @@
 namespace hourglass {
 namespace {
 
-constexpr int64_t kStep = 3;  // between reference patches
+constexpr int64_t kNoisyPatchStep = 3;  // between reference patches
 constexpr float kRange = 255;
 constexpr double kAddedAgain = 0.1;
 // The noise of the passes, in units of the true noise: a group of fewer patches than a patch has samples, as in colour,
@@ -84,9 +84,9 @@ Image filter_noise(const Image& noisy, double sigma, const Advance& advance) {
       return ended;
     };
     const bool guided = pass == noises.size();
-    const auto offset = static_cast<int64_t>(pass) % kStep;
+    const auto offset = static_cast<int64_t>(pass) % kNoisyPatchStep;
     const PatchGroups groups = find_groups(current[0],
-                                           {.step = kStep,
+                                           {.step = kNoisyPatchStep,
                                             .offset_y = offset,
                                             .offset_x = offset,
                                             .members = in_colour ? kernels::kLargeGroup : kernels::kSmallGroup},
