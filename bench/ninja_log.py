@@ -17,6 +17,8 @@ class Job(NamedTuple):
 PRECOMPILED = "(precompiled headers)"
 OTHER = "(archives, links, generated files)"
 # ops/CMakeFiles/hourglass_ops.dir/detail/view.cpp.o is made of ops/detail/view.cpp; __ stands for a folder's parent.
+# Unity/unity_3_cxx.cxx of some target of a folder includes several of its sources.
+TOGETHER = "Unity"
 OBJECT = re.compile(r"(?:(?P<folder>.+)/)?CMakeFiles/(?P<target>[^/]+)\.dir/(?P<source>.+\.(?:cpp|cc|cxx|c))\.o$")
 HEADERS = re.compile(r"(?:.+/)?CMakeFiles/(?P<target>[^/]+)\.dir/cmake_pch\.")
 
@@ -32,7 +34,7 @@ def job_of(output, seconds):
     for part in found["source"].split("/"):
         if part == "__" and parts:
             parts.pop()
-        elif part != "__":
+        elif part not in ("__", TOGETHER):
             parts.append(part)
     return Job("/".join(parts), "/".join(parts[:-1]) or ".", seconds)
 

@@ -10,8 +10,6 @@
 namespace hourglass {
 namespace {
 
-std::size_t at(ValueId id) { return static_cast<std::size_t>(id.index); }
-
 // Which values depend on one of the parameters.
 std::vector<bool> reach_from(const Graph& graph, const std::vector<ValueId>& parameters) {
   std::vector<bool> reached(graph.values.size(), false);

@@ -29,6 +29,8 @@ struct ValueId {
 };
 // Stands for an optional input that is not given.
 inline constexpr ValueId kNoValue{};
+// The place of its value in Graph::values.
+inline std::size_t at(ValueId id) { return static_cast<std::size_t>(id.index); }
 
 // What a value looks like: element type and extents.
 struct TensorType {

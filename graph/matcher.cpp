@@ -3,11 +3,7 @@
 #include "graph/op.h"
 
 namespace hourglass {
-namespace {
-
-std::size_t at(ValueId id) { return static_cast<std::size_t>(id.index); }
-
-}  // namespace
+namespace {}  // namespace
 
 std::vector<int> count_uses(const Graph& graph) {
   std::vector<int> uses(graph.values.size(), 0);

@@ -54,6 +54,8 @@ class Exporter {
 
   // The ops of the domain "hourglass", by name.
   [[nodiscard]] const std::set<std::string>& own_ops() const { return own_ops_; }
+  // Whether the newer opset has one of them.
+  [[nodiscard]] bool newer_has_more() const { return newer_has_more_; }
 
   onnx::ModelProto run() {
     model_.set_ir_version(opset_ == kExportOpset ? kIrVersion : kNewerIrVersion);
@@ -192,13 +194,19 @@ class Exporter {
     }
   }
 
-  // Whether the file's opset has the op with these attributes (AveragePool's dilations came later, for one).
-  [[nodiscard]] bool known_to_onnx(const Node& node, const std::string& op, const Attrs& attrs) const {
-    const onnx::OpSchema* schema = onnx::OpSchemaRegistry::Schema(op, opset_, onnx::ONNX_DOMAIN);
+  // Whether an opset has the op with these attributes (AveragePool's dilations came later, for one).
+  static bool known_at(int opset, const Node& node, const std::string& op, const Attrs& attrs) {
+    const onnx::OpSchema* schema = onnx::OpSchemaRegistry::Schema(op, opset, onnx::ONNX_DOMAIN);
     if (schema == nullptr) return false;
     return std::all_of(attrs.all().begin(), attrs.all().end(), [&](const auto& attr) {
       return is_default(*node.op, attr.first, attr.second) || schema->attributes().contains(attr.first);
     });
+  }
+
+  bool known_to_onnx(const Node& node, const std::string& op, const Attrs& attrs) {
+    if (known_at(opset_, node, op, attrs)) return true;
+    newer_has_more_ = newer_has_more_ || known_at(kNewerExportOpset, node, op, attrs);
+    return false;
   }
 
   // The node in ONNX's own terms; false when it has none.
@@ -271,6 +279,7 @@ class Exporter {
   std::vector<std::pair<std::string, HostTensor>> shared_;  // written by add_initializer, in order
   std::vector<bool> used_;
   std::set<std::string> own_ops_;
+  bool newer_has_more_ = false;
 };
 
 }  // namespace
@@ -285,7 +294,7 @@ std::string export_onnx(const Graph& graph, const ExportOptions& options) {
     if (opset != kExportOpset && exporter.own_ops().size() >= own_ops.size()) continue;
     model = std::move(made);
     own_ops = exporter.own_ops();
-    if (own_ops.empty()) break;
+    if (!exporter.newer_has_more()) break;
   }
   if (options.own_ops != nullptr) options.own_ops->assign(own_ops.begin(), own_ops.end());
   try {

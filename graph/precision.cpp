@@ -9,8 +9,6 @@
 namespace hourglass {
 namespace {
 
-std::size_t at(ValueId id) { return static_cast<std::size_t>(id.index); }
-
 // Long sums of products, which bf16 is for.
 bool sums_products(const Node& node) {
   return node.op->name == "MatMul" || node.op->name.find("Conv") != std::string_view::npos;

@@ -5,8 +5,6 @@
 namespace hourglass {
 namespace {
 
-std::size_t at(ValueId id) { return static_cast<std::size_t>(id.index); }
-
 // Per element of the destination (Conv) or of the source (ConvGradSrc, a transposed convolution), whose weights are
 // [IC, OC/group, KH, KW]: both times the elements of one slice of the weights along the first axis.
 double multiply_adds(const Graph& graph, const Node& node) {

@@ -2,7 +2,7 @@
 // 11)
 //   dst[e] = src[0] + ... + src[e], without src[e] itself where exclusive; reverse counts from the other end.
 //   diff_src = CumSum of diff_dst from the other end.
-// Kernel: sums are kept in double, for what is made of them are differences of long ones (local means).
+// Kernel: sums are kept in double, since networks subtract long ones from each other (local means).
 #include <algorithm>
 
 #include "graph/error.h"

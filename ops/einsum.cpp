@@ -2,9 +2,9 @@
 //   "bhdn,bhen->bhde": dst[b,h,d,e] = sum over n of x[b,h,d,n] * y[b,h,e,n]. Without "->" the result has, in
 //   alphabetical order, the letters that occur once. "..." stands for the dimensions that have no letter, which
 //   broadcast.
-// A composition: operands are joined one after another. What only one of two has and nobody reads later is summed up
-// (ReduceSum); then letters that both have and somebody reads later number matrices, and those that nobody reads are
-// summed over by MatMul, or there are none and it is a Mul.
+// A composition: operands are joined two at a time. A letter that only one of the two has, and that neither a later
+// operand nor the result has, is summed over first (ReduceSum). Of the letters that both have, those that are needed
+// later are MatMul's batch dimensions, the others its inner dimension; where there are no others, it is a Mul.
 #include <algorithm>
 #include <cctype>
 #include <map>

@@ -59,6 +59,10 @@ struct KernelPlan {
   std::unique_ptr<Kernel> kernel;
 };
 
+namespace kernels {
+class WholeBounds;  // ops/loops/whole_bounds.h
+}
+
 class PlanContext {
  public:
   PlanContext(const Graph& graph_, const Node& node_, const dnnl::engine& engine_, std::vector<MemoryDesc> src_,
@@ -71,6 +75,8 @@ class PlanContext {
   // What the inputs look like now, as their producers made them.
   std::vector<MemoryDesc> src;
   LayoutPolicy policy;
+  // What is known of the graph's whole numbers, where all of its nodes are planned; or null.
+  kernels::WholeBounds* whole_bounds = nullptr;
 
   [[nodiscard]] bool has(std::size_t i) const { return i < node.inputs.size() && node.inputs[i].valid(); }
   [[nodiscard]] const TensorType& in(std::size_t i) const { return graph.type(node.inputs[i]); }

@@ -12,6 +12,7 @@
 #include "ops/loops/strided_loop.h"
 
 #include <cmath>
+#include <cstring>
 
 namespace hourglass::ops {
 namespace {
@@ -26,18 +27,6 @@ struct Equal {
     return a == b;
   }
 };
-struct Greater {
-  template <class T>
-  static bool holds(T a, T b) {
-    return a > b;
-  }
-};
-struct GreaterOrEqual {
-  template <class T>
-  static bool holds(T a, T b) {
-    return a >= b;
-  }
-};
 struct Less {
   template <class T>
   static bool holds(T a, T b) {
@@ -50,6 +39,10 @@ struct LessOrEqual {
     return a <= b;
   }
 };
+// F of the operands in the other order.
+template <class F>
+struct Mirrored {};
+// Of truth values.
 struct And {
   template <class T>
   static bool holds(T a, T b) {
@@ -68,6 +61,9 @@ struct Xor {
     return (a != 0) != (b != 0);
   }
 };
+
+template <class F>
+constexpr bool kOfNumbers = !std::is_same_v<F, And> && !std::is_same_v<F, Or> && !std::is_same_v<F, Xor>;
 
 // Of one operand.
 struct Not {
@@ -143,9 +139,28 @@ void infer_compare(InferContext& ctx) {
   ctx.outputs.push_back({DType::boolean, broadcast(ctx.shape(0), ctx.shape(1))});
 }
 
+void infer_truth_values(InferContext& ctx) {
+  for (const TensorType* operand : ctx.inputs) {
+    if (operand->dtype != DType::boolean) fail("an operand is {}, expected bool", operand->dtype);
+  }
+  infer_compare(ctx);
+}
+
 template <class F>
+struct Order {
+  using Function = F;
+  static constexpr std::size_t kFirst = 0, kSecond = 1;
+};
+template <class F>
+struct Order<Mirrored<F>> {
+  using Function = F;
+  static constexpr std::size_t kFirst = 1, kSecond = 0;
+};
+
+template <class Ordered>
 void reference_compare(ReferenceContext& ctx) {
-  const HostTensor &a = *ctx.inputs[0], &b = *ctx.inputs[1];
+  using F = typename Order<Ordered>::Function;
+  const HostTensor &a = *ctx.inputs[Order<Ordered>::kFirst], &b = *ctx.inputs[Order<Ordered>::kSecond];
   HostTensor& dst = ctx.outputs[0];
   const StridedLoop<3> nest{.extents = dst.shape.dims(),
                             .strides = {kernels::broadcast_strides(a.shape, dst.shape),
@@ -164,43 +179,53 @@ HG_CLONES void compare_row(const T* a, int64_t step_a, const T* b, int64_t step_
   } else if (step_a == 1 && step_b == 0) {
     const T y = *b;
     for (int64_t i = 0; i < count; ++i) dst[i] = F::holds(a[i], y);
+  } else if (step_a == 0 && step_b == 1) {
+    const T x = *a;
+    for (int64_t i = 0; i < count; ++i) dst[i] = F::holds(x, b[i]);
   } else {
-    for (int64_t i = 0; i < count; ++i) dst[i] = F::holds(a[i * step_a], b[i * step_b]);
+    std::memset(dst, F::holds(*a, *b) ? 1 : 0, static_cast<std::size_t>(count));
   }
 }
 
-template <class F>
+template <class Ordered>
 KernelPlan plan_compare(PlanContext& ctx) {
+  using O = Order<Ordered>;
+  using F = typename O::Function;
   Operands<2> operands = operands_of<2>(ctx);
   KernelPlan plan{.src = operands.src, .dst = {operands.dst}, .implementation = "loop", .kernel = nullptr};
   const auto plan_as = [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([nest = operands.nest](const Addresses& at) {
       nest.for_rows([&](const auto& offset, int64_t count) {
-        compare_row<F>(static_cast<const T*>(at.src[0]) + offset[0], nest.step(0),
-                       static_cast<const T*>(at.src[1]) + offset[1], nest.step(1),
+        compare_row<F>(static_cast<const T*>(at.src[O::kFirst]) + offset[O::kFirst], nest.step(O::kFirst),
+                       static_cast<const T*>(at.src[O::kSecond]) + offset[O::kSecond], nest.step(O::kSecond),
                        static_cast<uint8_t*>(at.dst[0]) + offset[2], count);
       });
     });
   };
-  if (ctx.in(0).dtype == DType::f32) {
-    plan_as(static_cast<float*>(nullptr));
-  } else {
-    kernels::with_stored_whole(ctx.in(0).dtype, plan_as);
+  if (ctx.in(0).dtype == DType::boolean) {
+    plan_as(static_cast<uint8_t*>(nullptr));
+  } else if constexpr (kOfNumbers<F>) {
+    if (ctx.in(0).dtype == DType::f32) {
+      plan_as(static_cast<float*>(nullptr));
+    } else {
+      kernels::with_stored_whole(ctx.in(0).dtype, plan_as);
+    }
   }
   return plan;
 }
 
-template <class F>
+template <class Ordered>
 OpDef compare(std::string_view name) {
+  using F = typename Order<Ordered>::Function;
   return {.name = name,
           .min_inputs = 2,
           .max_inputs = 2,
           .normalize = kernels::normalize_broadcast,
-          .infer = infer_compare,
+          .infer = kOfNumbers<F> ? infer_compare : infer_truth_values,
           .no_gradient = kTruthValue,
-          .plan = plan_compare<F>,
-          .reference = reference_compare<F>};
+          .plan = plan_compare<Ordered>,
+          .reference = reference_compare<Ordered>};
 }
 
 // --- truth values of one ---
@@ -329,8 +354,8 @@ KernelPlan plan_where(PlanContext& ctx) {
 std::span<const OpDef> logic_ops() {
   static const OpDef ops[] = {
       compare<Equal>("Equal"),
-      compare<Greater>("Greater"),
-      compare<GreaterOrEqual>("GreaterOrEqual"),
+      compare<Mirrored<Less>>("Greater"),
+      compare<Mirrored<LessOrEqual>>("GreaterOrEqual"),
       compare<Less>("Less"),
       compare<LessOrEqual>("LessOrEqual"),
       compare<And>("And"),

@@ -18,7 +18,7 @@
 namespace hourglass::cli {
 namespace {
 
-struct Arguments {
+struct BenchArguments {
   BenchNetwork network;
   int threads = 0;
   int64_t iterations = 5;
@@ -47,7 +47,7 @@ void print_profile(Fit& fit, int64_t iterations) {
   fmt::print("\n{}\n", times.table());
 }
 
-ExitCode run(const Arguments& a) {
+ExitCode run(const BenchArguments& a) {
   const std::unique_ptr<Fit> fit = make_bench_fit(a.network, parse_size(a.network.size), a.threads);
   const AdaptiveWaiting waiting(fit->plan().threads());
   std::vector<double> seconds;
@@ -92,8 +92,8 @@ ExitCode run(const Arguments& a) {
 }  // namespace
 
 Command bench_iteration_command() {
-  const auto arguments = std::make_shared<Arguments>();
-  Arguments& a = *arguments;
+  const auto arguments = std::make_shared<BenchArguments>();
+  BenchArguments& a = *arguments;
   Command command{.name = "iteration", .help = "Time whole iterations: noise, forward, energy, backward, Adam"};
   add_network_options(command, a.network);
   command.add(

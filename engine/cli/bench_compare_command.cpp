@@ -13,7 +13,7 @@
 namespace hourglass::cli {
 namespace {
 
-struct Arguments {
+struct BenchCompareArguments {
   std::string before, now;
   double tolerance = 0.02;
   bool json = false;
@@ -65,7 +65,7 @@ Saved read(const std::string& path) {
 }
 
 // What must be the same for a comparison to mean anything.
-void check_same(const Arguments& a, const Saved& before, const Saved& now) {
+void check_same(const BenchCompareArguments& a, const Saved& before, const Saved& now) {
   for (const char* member : {"mode", "model", "size", "precision_type"}) {
     const Json *first = before.json.find(member), *second = now.json.find(member);
     const std::string x = first == nullptr ? "" : first->text_or(""), y = second == nullptr ? "" : second->text_or("");
@@ -124,7 +124,7 @@ void print_table(const Comparison& comparison) {
 }
 
 // The exit code; throws Error where a point of the first can't be judged, and no other one is slower.
-ExitCode judge(const Arguments& a, const Comparison& comparison) {
+ExitCode judge(const BenchCompareArguments& a, const Comparison& comparison) {
   if (comparison.any(Verdict::slower)) return ExitCode::slower;
   if (comparison.any(Verdict::unknown)) {
     fail("with fewer than {} rounds nothing can be told: measure again without --rounds, or with more --time-limit",
@@ -161,7 +161,7 @@ Json to_json(const Comparison& comparison, const std::optional<Interval>& loop, 
   return json;
 }
 
-ExitCode run(const Arguments& a) {
+ExitCode run(const BenchCompareArguments& a) {
   const Saved before = read(a.before), now = read(a.now);
   check_same(a, before, now);
   const Comparison comparison = compare(before.points, now.points, a.tolerance);
@@ -194,7 +194,7 @@ ExitCode run(const Arguments& a) {
   return judge(a, comparison);
 }
 
-constexpr const char* kFooter =
+constexpr const char* kBenchCompareFooter =
     R"(A point is faster or slower when it differs by more than --tolerance, and when its interval, 95 % for all points
 together, leaves out 1. The exit code is 4 when a point is slower, so that a script can refuse a change, and 1 when one
 can't be judged: it has fewer than five rounds in one of the files, or NOW lacks it. The intervals
@@ -207,9 +207,10 @@ Examples:
 }  // namespace
 
 Command bench_compare_command() {
-  const auto arguments = std::make_shared<Arguments>();
-  Arguments& a = *arguments;
-  Command command{.name = "compare", .help = "Compare two measurements of 'bench threads --save'", .footer = kFooter};
+  const auto arguments = std::make_shared<BenchCompareArguments>();
+  BenchCompareArguments& a = *arguments;
+  Command command{
+      .name = "compare", .help = "Compare two measurements of 'bench threads --save'", .footer = kBenchCompareFooter};
   command.add(
       {{.names = "BEFORE", .takes = "FILE", .target = &a.before, .help = "The first measurement", .required = true},
        {.names = "NOW", .takes = "FILE", .target = &a.now, .help = "The second", .required = true},

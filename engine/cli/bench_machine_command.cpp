@@ -10,7 +10,7 @@
 namespace hourglass::cli {
 namespace {
 
-struct Arguments {
+struct BenchMachineArguments {
   std::string synthetic;
 };
 
@@ -18,7 +18,7 @@ constexpr const char* kLegend =
     "Each bracket is a core with its hardware threads' numbers; a dot is one that "
     "this process may not use.\n";
 
-ExitCode run(const Arguments& a) {
+ExitCode run(const BenchMachineArguments& a) {
   if (!a.synthetic.empty()) {
     fmt::print("{}\n{}", picture(read_topology({.synthetic = a.synthetic}), report_columns()),
                wrapped_lines(kLegend, report_columns()));
@@ -40,7 +40,7 @@ ExitCode run(const Arguments& a) {
 }  // namespace
 
 Command bench_machine_command() {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<BenchMachineArguments>();
   Command command{.name = "machine", .help = "Packages, nodes, caches and cores of this machine, as a picture"};
   command.add({{.names = "--synthetic",
                 .takes = "MACHINE",

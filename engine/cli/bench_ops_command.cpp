@@ -16,7 +16,7 @@
 namespace hourglass::cli {
 namespace {
 
-struct Arguments {
+struct BenchOpsArguments {
   BenchNetwork network;
   int threads = 0;
   int64_t iterations = 10;
@@ -39,7 +39,7 @@ double share_of_peak(const StepProfile& step, const Peak& peak) {
 }
 
 // Of a text that may hold anything: in double quotes, as RFC 4180 has it.
-std::string csv_field(const std::string& text) {
+std::string quoted_field(const std::string& text) {
   std::string field = "\"";
   for (const char c : text) field += c == '"' ? "\"\"" : std::string(1, c);
   return field + "\"";
@@ -51,8 +51,8 @@ std::string csv_of(const Profile& profile, const Peak& peak) {
   constexpr double kGiga = 1e9;
   for (const StepProfile& step : profile.steps) {
     text += fmt::format("{},{},{},{},{},{},{:.9f},{:.9f},{:.9f},{:.5f},{:.3f},{:.3f},{:.4f}\n", step.step,
-                        csv_field(step.info.op), csv_field(step.info.name), csv_field(step.shape),
-                        csv_field(step.info.implementation), csv_field(step.info.layout), step.seconds.median,
+                        quoted_field(step.info.op), quoted_field(step.info.name), quoted_field(step.shape),
+                        quoted_field(step.info.implementation), quoted_field(step.info.layout), step.seconds.median,
                         step.seconds.low, step.seconds.high, step.seconds.median / sum_of(profile),
                         step.flops / step.seconds.median / kGiga, step.bytes / step.seconds.median / kGiga,
                         share_of_peak(step, peak));
@@ -76,7 +76,7 @@ Json to_json(const StepProfile& step, const Peak& peak) {
           {"share_of_peak", share_of_peak(step, peak)}};
 }
 
-ExitCode run(const Arguments& a) {
+ExitCode run(const BenchOpsArguments& a) {
   if (!a.csv.empty()) check_writable(a.csv, a.force);
   const std::unique_ptr<Fit> fit = make_bench_fit(a.network, parse_size(a.network.size), a.threads);
   fit->step();  // first touch of all memory
@@ -130,7 +130,7 @@ ExitCode run(const Arguments& a) {
   return ExitCode::ok;
 }
 
-constexpr const char* kFooter =
+constexpr const char* kBenchOpsFooter =
     R"(Each op is timed in its place in whole iterations; 'spread' is the distance of the quartiles over the median. 'peak'
 is the share of what this machine can do, measured in the same run: of its arithmetic or of its memory, whichever
 binds the op more. Over 100 % means that the operands stayed in the caches, that a kernel needs fewer multiplications
@@ -139,9 +139,9 @@ than are counted (Winograd's convolutions), or that the machine was busier when 
 }  // namespace
 
 Command bench_ops_command() {
-  const auto arguments = std::make_shared<Arguments>();
-  Arguments& a = *arguments;
-  Command command{.name = "ops", .help = "Time each op of a topology, forward and backward", .footer = kFooter};
+  const auto arguments = std::make_shared<BenchOpsArguments>();
+  BenchOpsArguments& a = *arguments;
+  Command command{.name = "ops", .help = "Time each op of a topology, forward and backward", .footer = kBenchOpsFooter};
   add_network_options(command, a.network);
   command.add(
       {{.names = "--threads",

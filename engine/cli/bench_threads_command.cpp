@@ -161,7 +161,7 @@ ThreadsReport measure(const ThreadsArguments& a, const Machine& machine, Progres
   return run_strong_or_weak(a, machine, progress);
 }
 
-constexpr const char* kFooter =
+constexpr const char* kBenchThreadsFooter =
     R"(Modes:
   strong      the same image on more threads: speed-up, where the time goes, which law describes it, what to set
   weak        an image whose area grows with the threads: does each thread keep its pace?
@@ -225,8 +225,9 @@ ExitCode run(const ThreadsArguments& given) {
 Command bench_threads_command() {
   const auto arguments = std::make_shared<ThreadsArguments>();
   ThreadsArguments& a = *arguments;
-  Command command{
-      .name = "threads", .help = "How iterations scale with threads, and what more would buy", .footer = kFooter};
+  Command command{.name = "threads",
+                  .help = "How iterations scale with threads, and what more would buy",
+                  .footer = kBenchThreadsFooter};
   add_network_options(command, a.network);
   command.add({{.names = "--mode",
                 .target = &a.mode,

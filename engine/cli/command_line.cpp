@@ -196,6 +196,11 @@ std::string in_words(const std::string& said) {
     return fmt::format("{0}: its value is missing, as in '{0} {1}'", said.substr(0, at),
                        said.substr(type, said.size() - kMissing.size() - type));
   }
+  constexpr std::string_view kAtMost = ": At Most 1 required but received ";
+  if (const std::size_t at = said.find(kAtMost); at != std::string::npos) {
+    return fmt::format("{}: is given {} times, and means one value", said.substr(0, at),
+                       said.substr(at + kAtMost.size()));
+  }
   constexpr std::string_view kOverride = " was given a disallowed flag override";
   if (said.ends_with(kOverride)) {
     const std::string name = said.substr(0, said.size() - kOverride.size());

@@ -19,13 +19,13 @@
 namespace hourglass::cli {
 namespace {
 
-struct Options {
+struct CompareOptions {
   PairArguments pairs;
   std::string csv;
   bool force = false;
 };
 
-constexpr const char* kFooter = R"(Prints, on the 0..255 scale:
+constexpr const char* kCompareFooter = R"(Prints, on the 0..255 scale:
   PSNR    over all samples of all channels, in dB
   PSNR-Y  over the luma alone (0.299 R + 0.587 G + 0.114 B, not rounded)
   PSNR-B  PSNR-Y that counts IMAGE's steps across the 8x8 grid as errors too (Yim and Bovik, 2011)
@@ -49,7 +49,7 @@ Examples:
   hourglass compare -r originals restored --csv figures.csv
   hourglass compare original.png fast.png best.png)";
 
-Comparison compare_files(const std::string& reference_path, const std::string& image_path) {
+Likeness compare_files(const std::string& reference_path, const std::string& image_path) {
   const auto load = [](const std::string& path) {
     DecodedImage decoded = read_image(path);
     for (const std::string& text : decoded.warnings) warn(fmt::format("{}: {}", path, text));
@@ -67,12 +67,12 @@ Comparison compare_files(const std::string& reference_path, const std::string& i
   return compare(image, reference);
 }
 
-std::string lines_of(const Comparison& result) {
+std::string lines_of(const Likeness& result) {
   return fmt::format("PSNR    {:.3f} dB\nPSNR-Y  {:.3f} dB\nPSNR-B  {:.3f} dB\nSSIM    {:.5f}", result.psnr,
                      result.psnr_y, result.psnr_b, result.ssim);
 }
 
-std::string line_of(const Comparison& result) {
+std::string line_of(const Likeness& result) {
   return fmt::format("PSNR {:.3f} dB, PSNR-Y {:.3f} dB, PSNR-B {:.3f} dB, SSIM {:.5f}", result.psnr, result.psnr_y,
                      result.psnr_b, result.ssim);
 }
@@ -88,7 +88,7 @@ std::string csv_field(const std::string& text) {
 // What is compared, as it comes.
 class Table {
  public:
-  void add(const ImagePair& pair, const Comparison* result) {
+  void add(const ImagePair& pair, const Likeness* result) {
     csv_ += fmt::format("{},{},", csv_field(pair.first), csv_field(pair.image));
     if (result == nullptr) {
       csv_ += fmt::format(",,,,{}\n", csv_field(pair.failure));
@@ -101,23 +101,23 @@ class Table {
 
   [[nodiscard]] const std::string& csv() const { return csv_; }
   [[nodiscard]] int64_t count() const { return count_; }
-  [[nodiscard]] Comparison mean() const {
+  [[nodiscard]] Likeness mean() const {
     const auto n = static_cast<double>(count_);
     return {.psnr = sum_.psnr / n, .psnr_y = sum_.psnr_y / n, .psnr_b = sum_.psnr_b / n, .ssim = sum_.ssim / n};
   }
 
  private:
   std::string csv_ = "reference,image,psnr,psnr_y,psnr_b,ssim,error\n";
-  Comparison sum_{};
+  Likeness sum_{};
   int64_t count_ = 0;
 };
 
-ExitCode run(const Options& options) {
+ExitCode run(const CompareOptions& options) {
   const PairArguments& pairs = options.pairs;
   if (options.force && options.csv.empty()) fail("--force: belongs to --csv");
   if (!options.csv.empty()) check_writable(options.csv, options.force);
   Table table;
-  Comparison latest{};
+  Likeness latest{};
   const bool one = pairs.one_pair();
   const ExitCode code = judge_pairs(
       pairs, {.command = "compare",
@@ -142,8 +142,9 @@ ExitCode run(const Options& options) {
 }  // namespace
 
 Command compare_command() {
-  const auto options = std::make_shared<Options>();
-  Command command{.name = "compare", .help = "Measure how near images are to their references", .footer = kFooter};
+  const auto options = std::make_shared<CompareOptions>();
+  Command command{
+      .name = "compare", .help = "Measure how near images are to their references", .footer = kCompareFooter};
   add_pair_options(command, options->pairs,
                    {.first_name = "REFERENCE",
                     .first = "The original (JPEG, PNG or JPEG XL), or with -r a folder of originals",

@@ -16,7 +16,6 @@
 #include "engine/cli/same_file.h"
 #include "engine/image/file.h"
 #include "engine/image/jpeg.h"
-#include "engine/image/lost_in_jpeg.h"
 #include "engine/image/metrics.h"
 #include "engine/image/npy.h"
 #include "engine/image/orientation.h"
@@ -31,7 +30,7 @@
 namespace hourglass::cli {
 namespace {
 
-struct Options {
+struct DegradeOptions {
   std::string input, output, mask, degradation, degradation_output;
   CompressArguments compress;
   std::optional<double> noise, drop;
@@ -41,7 +40,7 @@ struct Options {
   bool progressive = false, keep_metadata = false, gray = false, force = false, json = false;
 };
 
-constexpr const char* kFooter =
+constexpr const char* kDegradeFooter =
     R"(Prints what was done and, where the sizes agree, the PSNR to IMAGE.
 
 Examples:
@@ -59,7 +58,7 @@ struct Report {
   Json json;
 };
 
-Report make_jpeg(const Options& options, DecodedImage& decoded, std::size_t input_bytes) {
+Report make_jpeg(const DegradeOptions& options, DecodedImage& decoded, std::size_t input_bytes) {
   JpegOptions jpeg{.progressive = options.progressive};
   if (options.keep_metadata) {
     for (const std::string& text : lost_in_jpeg(decoded.metadata)) warn(options.input + ": " + text);
@@ -80,7 +79,7 @@ Report make_jpeg(const Options& options, DecodedImage& decoded, std::size_t inpu
 }
 
 // Writes the PNG, in the input's bit depth, and returns what a reader of it will see.
-Image save_png(const Options& options, const DecodedImage& decoded, const Image& image) {
+Image save_png(const DegradeOptions& options, const DecodedImage& decoded, const Image& image) {
   PngOptions png;
   png.bit_depth = decoded.bit_depth;
   std::vector<std::string> warnings;
@@ -92,14 +91,14 @@ Image save_png(const Options& options, const DecodedImage& decoded, const Image&
   return decode_png(bytes).image;
 }
 
-Report make_noisy(const Options& options, const DecodedImage& decoded) {
+Report make_noisy(const DegradeOptions& options, const DecodedImage& decoded) {
   const Image saved = save_png(options, decoded, add_noise(decoded.image, *options.noise, options.seed));
   const double psnr_db = psnr(saved, decoded.image);
   return {.text = fmt::format("noise {}, PSNR {:.3f} dB", *options.noise, psnr_db),
           .json = {{"noise", *options.noise}, {"seed", options.seed}, {"psnr", psnr_db}}};
 }
 
-Report make_holes(const Options& options, const DecodedImage& decoded) {
+Report make_holes(const DegradeOptions& options, const DecodedImage& decoded) {
   const Image& image = decoded.image;
   const Image mask = draw_mask(image.width, image.height, *options.drop, options.seed);
   write_png(options.mask, mask, {}, options.force);
@@ -116,7 +115,7 @@ Report make_holes(const Options& options, const DecodedImage& decoded) {
                    {"psnr", psnr_db}}};
 }
 
-Report make_small(const Options& options, const DecodedImage& decoded) {
+Report make_small(const DegradeOptions& options, const DecodedImage& decoded) {
   const Image& image = decoded.image;
   const int64_t factor = *options.downscale;
   if (image.width % factor != 0 || image.height % factor != 0) {
@@ -131,7 +130,7 @@ Report make_small(const Options& options, const DecodedImage& decoded) {
 }
 
 // As a PNG where the operator makes an image, as numbers of any shape where OUTPUT is a .npy.
-Report make_measurement(const Options& options, const DecodedImage& decoded) {
+Report make_measurement(const DegradeOptions& options, const DecodedImage& decoded) {
   const OnnxFile op = OnnxFile::read(options.degradation);
   Array made;
   try {
@@ -165,14 +164,14 @@ Report make_measurement(const Options& options, const DecodedImage& decoded) {
 }
 
 // holes.png -> holes.mask.png
-void resolve_mask(Options& options) {
+void resolve_mask(DegradeOptions& options) {
   if (options.mask.empty()) {
     if (options.output == "-") fail("--drop to standard output needs --mask: where the mask goes");
     options.mask = std::filesystem::path(options.output).replace_extension(".mask.png").string();
   }
 }
 
-ExitCode run(Options& options) {
+ExitCode run(DegradeOptions& options) {
   options.output = output_name(options.output);
   if (options.drop) resolve_mask(options);
   check_distinct({{"input", options.input}, {"--degradation", options.degradation}},
@@ -214,10 +213,10 @@ Check probability() {
 }  // namespace
 
 Command degrade_command() {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<DegradeOptions>();
   Command command{.name = "degrade",
                   .help = "Make an image worse: compressed, noisy, with holes, small, or as you say",
-                  .footer = kFooter};
+                  .footer = kDegradeFooter};
   const std::string how = "How";
   command.add({{.names = "IMAGE",
                 .target = &options->input,

@@ -19,10 +19,10 @@
 namespace hourglass::cli {
 namespace {
 
-constexpr const char* kSuffix = ".denoised.png";
-constexpr const char* kUsualMethod = kLearn;
+constexpr const char* kDenoiseSuffix = ".denoised.png";
+constexpr const char* kDenoiseMethod = kLearn;
 
-struct Arguments {
+struct DenoiseArguments {
   FitArguments fit;
   ManyArguments many;
   MethodArguments method;
@@ -31,7 +31,7 @@ struct Arguments {
 
 // Ulyanov, Vedaldi, Lempitsky, IJCV 2020, section 3.1 and the supplementary material; the input's noise of 1/30 and
 // the average's decay of 0.99 are FitOptions' own.
-FitArguments paper_settings() {
+FitArguments denoise_paper_settings() {
   FitArguments fit;
   fit.model = "standard";
   fit.schedule = "constant";
@@ -39,7 +39,7 @@ FitArguments paper_settings() {
   return fit;
 }
 
-constexpr const char* kFooter =
+constexpr const char* kDenoiseFooter =
     R"(Methods:
   learn    Similar patches of the photograph, wherever they lie, clean each other (nonlocal Bayes). Then a network learns,
            from the photograph made smaller and noisy again, what the filter leaves of noise and what it takes away too
@@ -58,19 +58,21 @@ Examples:
   hourglass denoise noisy.png -o clean.png --model medium     a fit of a smaller network, for the impatient)";
 
 // The noise's standard deviation, 1 = 255. Throws Error below 3x3 pixels where nobody says it.
-double sigma_of(const Arguments& a, const Image& image) { return a.sigma ? *a.sigma / 255 : estimate_noise(image); }
+double sigma_of(const DenoiseArguments& a, const Image& image) {
+  return a.sigma ? *a.sigma / 255 : estimate_noise(image);
+}
 
 // As the filter and the rule that stops a fit take it.
-std::string noise_in(const Arguments& a, const Image& image) {
+std::string noise_in(const DenoiseArguments& a, const Image& image) {
   constexpr int64_t kLeast = 3;  // pixels of a side
   if (a.fit.verbose == 0 || (!a.sigma && std::min(image.width, image.height) < kLeast)) return {};
   return fmt::format("noise of {:.2f} grey levels (standard deviation), {}", 255 * sigma_of(a, image),
                      a.sigma ? "as --sigma says" : "an estimate");
 }
 
-ExitCode run(const Arguments& a, ParsedCommand& line, const FitCall& call) {
+ExitCode run(const DenoiseArguments& a, ParsedCommand& line, const FitCall& call) {
   expand_flags(a.method, line);
-  choose_method(line, kUsualMethod);
+  choose_method(line, kDenoiseMethod);
   const std::string& method = a.method.method;
   const DecodedImage input = read_image(a.fit.input);
   const std::unique_ptr<Task> task = make_denoise_task(input.image, a.sigma.value_or(0) / 255);
@@ -84,7 +86,7 @@ ExitCode run(const Arguments& a, ParsedCommand& line, const FitCall& call) {
   return run_task(a.fit, call,
                   {.task = *task,
                    .input = input,
-                   .suffix = kSuffix,
+                   .suffix = kDenoiseSuffix,
                    .verb = "denoised",
                    .details = {{"method", method}},
                    .found = noise_in(a, input.image),
@@ -96,16 +98,17 @@ ExitCode run(const Arguments& a, ParsedCommand& line, const FitCall& call) {
 }  // namespace
 
 Command denoise_command() {
-  const auto arguments =
-      std::make_shared<Arguments>(Arguments{.fit = paper_settings(), .many = {}, .method = {}, .sigma = {}});
+  const auto arguments = std::make_shared<DenoiseArguments>(
+      DenoiseArguments{.fit = denoise_paper_settings(), .many = {}, .method = {}, .sigma = {}});
   arguments->method.learn.start = "leaves-noise";
-  Command command{.name = "denoise", .help = "Take the noise out of a photograph", .footer = kFooter};
+  Command command{.name = "denoise", .help = "Take the noise out of a photograph", .footer = kDenoiseFooter};
   add_method_options(command, arguments->method,
                      "How to take it out, see below: learn takes half a minute or so, filter seconds, fit minutes; "
                      "without it, learn unless an option of another method is given");
-  add_fit_options(
-      command, arguments->fit,
-      {.input = "The photograph (JPEG, PNG or JPEG XL)", .suffix = kSuffix, .input_noise_default = "0.033 (1/30)"});
+  add_fit_options(command, arguments->fit,
+                  {.input = "The photograph (JPEG, PNG or JPEG XL)",
+                   .suffix = kDenoiseSuffix,
+                   .input_noise_default = "0.033 (1/30)"});
   command.add({{.names = "--sigma",
                 .target = &arguments->sigma,
                 .help = "Standard deviation of the noise in grey levels (0 to 255) (default: as estimated from the "
@@ -118,14 +121,14 @@ Command denoise_command() {
   command.run = [arguments](ParsedCommand& line) {
     return run_files(arguments->many, {.line = line,
                                        .fit = arguments->fit,
-                                       .rule = {.suffix = kSuffix, .format = {}},
+                                       .rule = {.suffix = kDenoiseSuffix, .format = {}},
                                        .verb = "denoised",
                                        .settled =
                                            [&](ImageFormat) {
                                              const MethodArguments before = arguments->method;
                                              ParsedCommand settled = line;
                                              expand_flags(arguments->method, settled);
-                                             choose_method(settled, kUsualMethod);
+                                             choose_method(settled, kDenoiseMethod);
                                              arguments->method = before;
                                              return settled;
                                            },

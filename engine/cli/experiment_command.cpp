@@ -17,14 +17,14 @@
 namespace hourglass::cli {
 namespace {
 
-struct Arguments {
+struct ExperimentArguments {
   FitArguments fit;
   CompressArguments compress;
   JpegArguments jpeg;
   std::vector<int64_t> snapshots = {1000, 10000, 15000, 20000, 30000, 35000, 40000};
 };
 
-constexpr const char* kFooter =
+constexpr const char* kExperimentFooter =
     R"(Writes into DIR:
   compressed.jpg      ORIGINAL at --quality, or at --ratio of its size
   restored.png        what the network makes of it
@@ -45,7 +45,7 @@ Examples:
   hourglass experiment photo.png --quality 10 -o ours --model small --energy cell --cells --iterations 2000
   hourglass experiment photo.png --ratio 0.25 -o experiment --resume experiment/run.ckpt)";
 
-std::string note_of(const Arguments& arguments, const QualityChoice& choice) {
+std::string note_of(const ExperimentArguments& arguments, const QualityChoice& choice) {
   return fmt::format("JPEG of quality {} ({} bytes), network {}, {} energy", choice.quality,
                      number_label(static_cast<double>(choice.bytes.size()), 1), arguments.fit.model,
                      arguments.jpeg.energy);
@@ -71,7 +71,7 @@ void say_where(const ExperimentFolder& folder, const std::string& report) {
                             folder.path.string(), report));
 }
 
-ExitCode run(const Arguments& arguments, const FitCall& call) {
+ExitCode run(const ExperimentArguments& arguments, const FitCall& call) {
   FitArguments fit = arguments.fit;
   const std::string name = fit.input;
   const std::vector<uint8_t> file = read_file(name);
@@ -133,15 +133,16 @@ ExitCode run(const Arguments& arguments, const FitCall& call) {
 }  // namespace
 
 Command experiment_command() {
-  const auto arguments = std::make_shared<Arguments>();
-  Arguments& a = *arguments;
+  const auto arguments = std::make_shared<ExperimentArguments>();
+  ExperimentArguments& a = *arguments;
   a.fit.model = "unet";
   a.fit.schedule = "constant";
   a.fit.iterations = 40000;
   a.fit.stop.rule = "none";
   a.jpeg.task.use_cells = false;
-  Command command{
-      .name = "experiment", .help = "Compress an image, restore it, and show how that went", .footer = kFooter};
+  Command command{.name = "experiment",
+                  .help = "Compress an image, restore it, and show how that went",
+                  .footer = kExperimentFooter};
   add_fit_options(command, a.fit,
                   {.input = "The original (JPEG, PNG or JPEG XL)", .suffix = {}, .input_noise_default = "0.033"});
   command.option("output").required = true;

@@ -352,7 +352,7 @@ class FileByFile {
     }
     if (!full_.empty()) {
       progress_.error("stopped early, as there is no more space: free some, and the same command goes on");
-      if (run_.fit.json) print_to(stdout, Json{{"event", "error"}, {"error", full_}}.text() + "\n");
+      if (run_.fit.json) print_to(stdout, error_object(full_).text() + "\n");
     }
   }
 

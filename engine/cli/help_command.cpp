@@ -22,13 +22,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Options {
+struct HelpOptions {
   std::vector<std::string> words;
   bool man = false;
   std::string shell, folder;
 };
 
-constexpr const char* kFooter =
+constexpr const char* kHelpFooter =
     R"(Examples:
   hourglass help restore                         what 'hourglass restore --help' prints
   hourglass help stopping                        a topic; 'hourglass --help' lists them
@@ -78,7 +78,7 @@ void write_all(const Command& root, const fs::path& share) {
   write_text(share / "doc/hourglass/hourglass.cdx.json", bill_of_materials());
 }
 
-ExitCode run(const Options& options) {
+ExitCode run(const HelpOptions& options) {
   const Command root = program();
   const int asked = (options.man ? 1 : 0) + (options.shell.empty() ? 0 : 1) + (options.folder.empty() ? 0 : 1);
   const bool of_all = !options.shell.empty() || !options.folder.empty();
@@ -105,9 +105,10 @@ ExitCode run(const Options& options) {
 }  // namespace
 
 Command help_command() {
-  const auto options = std::make_shared<Options>();
-  Command command{
-      .name = "help", .help = "Explain a command or a topic, or write manual pages and completions", .footer = kFooter};
+  const auto options = std::make_shared<HelpOptions>();
+  Command command{.name = "help",
+                  .help = "Explain a command or a topic, or write manual pages and completions",
+                  .footer = kHelpFooter};
   std::vector<std::string> names;
   for (const Shell& shell : shells()) names.emplace_back(shell.name);
   command.add({{.names = "WORD",

@@ -26,7 +26,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // What the program's commands put before the ending of a result.
-constexpr std::string_view kMarks[] = {".restored", ".denoised", ".upscaled", ".filled"};
+constexpr std::string_view kResultMarks[] = {".restored", ".denoised", ".upscaled", ".filled"};
 
 bool is_folder(const std::string& path) {
   std::error_code ignored;
@@ -34,7 +34,7 @@ bool is_folder(const std::string& path) {
 }
 
 std::string without_mark(const std::string& place) {
-  for (const std::string_view mark : kMarks) {
+  for (const std::string_view mark : kResultMarks) {
     if (place.ends_with(mark)) return place.substr(0, place.size() - mark.size());
   }
   return place;

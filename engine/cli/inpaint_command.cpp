@@ -11,11 +11,11 @@
 namespace hourglass::cli {
 namespace {
 
-constexpr const char* kSuffix = ".filled.png";
+constexpr const char* kInpaintSuffix = ".filled.png";
 constexpr const char* kLargeHolesModel = "inpaint-large";
 constexpr int64_t kLargeHolesIterations = 3000;
 
-struct Arguments {
+struct InpaintArguments {
   FitArguments fit;
   std::string mask;
   bool large_holes = false;
@@ -25,7 +25,7 @@ struct Arguments {
 // Ulyanov, Vedaldi, Lempitsky, IJCV 2020, section 3.3 and the supplementary material: for text and scattered pixels
 // skips as wide as the network; for large holes no skips and no noise, since detail must not be carried past the
 // bottleneck.
-FitArguments paper_settings() {
+FitArguments inpaint_paper_settings() {
   FitArguments fit;
   fit.model = "inpaint";
   fit.schedule = "constant";
@@ -33,7 +33,7 @@ FitArguments paper_settings() {
   return fit;
 }
 
-std::unique_ptr<Task> make_task(const Arguments& a, const DecodedImage& input) {
+std::unique_ptr<Task> make_task(const InpaintArguments& a, const DecodedImage& input) {
   const DecodedImage mask = read_image(a.mask);
   try {
     return make_inpaint_task(input.image, to_gray(mask.image), a.task);
@@ -42,7 +42,7 @@ std::unique_ptr<Task> make_task(const Arguments& a, const DecodedImage& input) {
   }
 }
 
-constexpr const char* kFooter =
+constexpr const char* kInpaintFooter =
     R"(Examples:
   hourglass inpaint holes.png --mask mask.png -o filled.png
   hourglass inpaint holes.png --mask mask.png -o filled.png --large-holes
@@ -51,7 +51,7 @@ constexpr const char* kFooter =
 What the photograph holds at the mask's black pixels does not matter. The defaults are the paper's for text and
 scattered pixels.)";
 
-ExitCode run(const Arguments& a, const FitCall& call) {
+ExitCode run(const InpaintArguments& a, const FitCall& call) {
   FitArguments fit = a.fit;
   const DecodedImage input = read_image(fit.input);
   const std::unique_ptr<Task> task = make_task(a, input);
@@ -60,19 +60,20 @@ ExitCode run(const Arguments& a, const FitCall& call) {
     if (!call.line.given("iterations")) fit.iterations = kLargeHolesIterations;
   }
   if (!fit.input_noise) fit.input_noise = a.large_holes ? 0 : 0.03;
-  return run_task(fit, call,
-                  {.task = *task, .input = input, .suffix = kSuffix, .verb = "filled", .inputs = {{"--mask", a.mask}}});
+  return run_task(
+      fit, call,
+      {.task = *task, .input = input, .suffix = kInpaintSuffix, .verb = "filled", .inputs = {{"--mask", a.mask}}});
 }
 
 }  // namespace
 
 Command inpaint_command() {
-  const auto arguments = std::make_shared<Arguments>();
-  arguments->fit = paper_settings();
-  Command command{.name = "inpaint", .help = "Fill in the missing parts of a photograph", .footer = kFooter};
+  const auto arguments = std::make_shared<InpaintArguments>();
+  arguments->fit = inpaint_paper_settings();
+  Command command{.name = "inpaint", .help = "Fill in the missing parts of a photograph", .footer = kInpaintFooter};
   add_fit_options(command, arguments->fit,
                   {.input = "The photograph (JPEG, PNG or JPEG XL)",
-                   .suffix = kSuffix,
+                   .suffix = kInpaintSuffix,
                    .input_noise_default = "0.03; 0 for large holes"});
   command.add({{.names = "--mask",
                 .takes = "FILE",

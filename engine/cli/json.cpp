@@ -7,23 +7,23 @@
 namespace hourglass::cli {
 namespace {
 
-using Library = nlohmann::ordered_json;
+using Nlohmann = nlohmann::ordered_json;
 
 // Arrays and objects within each other: those of the program's own are not half as deep, and what walks over them, down
 // to the end of their lives, calls itself for each.
 constexpr int kMostNested = 64;
 
-Library to_library(const Json& json) {
+Nlohmann to_library(const Json& json) {
   return std::visit(
-      []<class T>(const T& value) -> Library {
+      []<class T>(const T& value) -> Nlohmann {
         if constexpr (std::is_same_v<T, std::monostate>) {
           return nullptr;
         } else if constexpr (std::is_same_v<T, std::vector<Json>>) {
-          Library array = Library::array();
+          Nlohmann array = Nlohmann::array();
           for (const Json& one : value) array.push_back(to_library(one));
           return array;
         } else if constexpr (std::is_same_v<T, std::vector<Json::Member>>) {
-          Library object = Library::object();
+          Nlohmann object = Nlohmann::object();
           for (const Json::Member& member : value) object[member.name] = to_library(member.value);
           return object;
         } else {
@@ -33,7 +33,7 @@ Library to_library(const Json& json) {
       json.value());
 }
 
-Json from_library(const Library& value) {
+Json from_library(const Nlohmann& value) {
   if (value.is_boolean()) return value.get<bool>();
   if (value.is_number_unsigned()) return value.get<uint64_t>();
   if (value.is_number_integer()) return value.get<int64_t>();
@@ -41,7 +41,7 @@ Json from_library(const Library& value) {
   if (value.is_string()) return value.get<std::string>();
   Json json = value.is_array() ? Json::array() : Json();
   if (value.is_array()) {
-    for (const Library& one : value) json.push_back(from_library(one));
+    for (const Nlohmann& one : value) json.push_back(from_library(one));
   } else if (value.is_object()) {
     for (const auto& [name, one] : value.items()) json[name] = from_library(one);
   }
@@ -65,11 +65,11 @@ Json::Json(std::initializer_list<Member> members) : value_(std::vector<Member>(m
 
 std::optional<Json> Json::parse(std::string_view text) {
   bool is_deep = false;
-  const auto is_kept = [&](int depth, Library::parse_event_t /*event*/, const Library& /*value*/) {
+  const auto is_kept = [&](int depth, Nlohmann::parse_event_t /*event*/, const Nlohmann& /*value*/) {
     is_deep = is_deep || depth > kMostNested;
     return !is_deep;
   };
-  const Library value = Library::parse(text, is_kept, false);
+  const Nlohmann value = Nlohmann::parse(text, is_kept, false);
   if (is_deep || value.is_discarded()) return {};
   return from_library(value);
 }
@@ -121,7 +121,7 @@ void Json::update(const Json& object) {
 }
 
 std::string Json::text(int indentation) const {
-  return to_library(*this).dump(indentation, ' ', false, Library::error_handler_t::replace);
+  return to_library(*this).dump(indentation, ' ', false, Nlohmann::error_handler_t::replace);
 }
 
 Json result_object(const Json& values) {
@@ -130,10 +130,15 @@ Json result_object(const Json& values) {
   return object;
 }
 
-Json interrupted_object(const std::string& text, const std::string& input) {
+Json error_object(const std::string& text, const std::string& input) {
   Json object{{"event", "error"}};
   if (!input.empty()) object["input"] = input;
   object["error"] = text;
+  return object;
+}
+
+Json interrupted_object(const std::string& text, const std::string& input) {
+  Json object = error_object(text, input);
   object["interrupted"] = true;
   return object;
 }

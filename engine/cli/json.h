@@ -81,8 +81,9 @@ struct Json::Member {
 
 // An object that --json prints at the end of the work: {"event":"result"} and the members of `values`.
 Json result_object(const Json& values);
-// The last object of work that a signal has ended before it had a result: {"event":"error"}, the input where there is
-// one, the text as "error", and "interrupted":true.
+// The last object of work that has failed: {"event":"error"}, the input where there is one, and the text as "error".
+Json error_object(const std::string& text, const std::string& input = {});
+// The same of work that a signal has ended before it had a result, with "interrupted":true.
 Json interrupted_object(const std::string& text, const std::string& input = {});
 
 template <class T>

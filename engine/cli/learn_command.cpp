@@ -38,7 +38,7 @@
 namespace hourglass::cli {
 namespace {
 
-struct Arguments {
+struct LearnCommandArguments {
   std::string output, start, resume, table_from, precision = "auto";
   std::vector<int> qualities{5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90, 95};
   std::vector<int> noise;  // grey levels; empty: JPEG
@@ -51,7 +51,7 @@ struct Arguments {
   bool gray = false, force = false, quiet = false, json = false;
 };
 
-constexpr const char* kFooter =
+constexpr const char* kLearnFooter =
     R"(A network learns to undo JPEG, or with --noise white noise, on pictures that are drawn from a seed: overlapping shapes
 with textures, edges in and out of focus (dead leaves). No photograph goes into it. OUTPUT is an ONNX file with weights,
 whose description says how it was made; 'hourglass restore photo.jpg --start OUTPUT' ('hourglass denoise' for noise) goes
@@ -66,7 +66,7 @@ Examples:
   hourglass learn -o camera.onnx --table-from photo.jpg --iterations 5000 --start leaves.onnx
   hourglass learn -o leaves.onnx --resume leaves.onnx.ckpt)";
 
-NetworkFactory starting_network(const Arguments& a, int planes) {
+NetworkFactory starting_network(const LearnCommandArguments& a, int planes) {
   if (!a.start.empty()) return network_of(OnnxFile::read(a.start), op_table());
   const ResidualUnetOptions options{.channels = a.channels,
                                     .convolutions = a.convolutions,
@@ -75,7 +75,7 @@ NetworkFactory starting_network(const Arguments& a, int planes) {
   return [options](int64_t height, int64_t width) { return make_residual_unet(options, height, width); };
 }
 
-Degradations degradations_of(const Arguments& a, const ParsedCommand& line, int planes) {
+Degradations degradations_of(const LearnCommandArguments& a, const ParsedCommand& line, int planes) {
   constexpr int kMostNoise = 255;
   for (const int sigma : a.noise) {
     if (sigma < 1 || sigma > kMostNoise) fail("--noise: {} is none, it goes from 1 to {}", sigma, kMostNoise);
@@ -102,7 +102,7 @@ Degradations degradations_of(const Arguments& a, const ParsedCommand& line, int 
 }
 
 // What else decides about the result: the files that were read, line by line.
-std::string digests_of(const Arguments& a) {
+std::string digests_of(const LearnCommandArguments& a) {
   std::string text;
   for (const auto& [name, path] : {std::pair{"start", a.start}, std::pair{"table", a.table_from}}) {
     if (!path.empty()) text += fmt::format("{} sha256 {}\n", name, sha256_hex(read_file(path)));
@@ -110,7 +110,7 @@ std::string digests_of(const Arguments& a) {
   return text;
 }
 
-ExitCode run(Arguments& a, ParsedCommand& line) {
+ExitCode run(LearnCommandArguments& a, ParsedCommand& line) {
   std::optional<Archive> resumed;
   if (!a.resume.empty()) {
     resumed = read_checkpoint(a.resume);
@@ -232,12 +232,12 @@ ExitCode run(Arguments& a, ParsedCommand& line) {
 }  // namespace
 
 Command learn_command() {
-  const auto arguments = std::make_shared<Arguments>();
-  Arguments& a = *arguments;
+  const auto arguments = std::make_shared<LearnCommandArguments>();
+  LearnCommandArguments& a = *arguments;
   PretrainingOptions& p = a.pretraining;
   Command command{.name = "learn",
                   .help = "Make the weights that --method learn starts from, out of drawn pictures",
-                  .footer = kFooter};
+                  .footer = kLearnFooter};
   command.add({
       {.names = "-o,--output",
        .takes = "FILE",

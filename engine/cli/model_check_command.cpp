@@ -19,13 +19,13 @@
 namespace hourglass::cli {
 namespace {
 
-struct Options {
+struct ModelCheckOptions {
   std::string model, output, size, freeze, precision = "auto";
   int threads = 0;
   bool ops = false, json = false;
 };
 
-constexpr const char* kFooter = R"(Each node of the file gets a verdict:
+constexpr const char* kModelCheckFooter = R"(Each node of the file gets a verdict:
   trains      forward and gradient, by the implementations named
   runs        forward only: nothing behind it is trained
   a constant  computed once the image's size is known
@@ -144,7 +144,7 @@ void print_ops() {
   }
 }
 
-ExitCode run_check(const Options& options) {
+ExitCode run_check(const ModelCheckOptions& options) {
   if (options.ops) {
     print_ops();
     return ExitCode::ok;
@@ -169,8 +169,9 @@ ExitCode run_check(const Options& options) {
 }  // namespace
 
 Command model_check_command() {
-  const auto options = std::make_shared<Options>();
-  Command command{.name = "check", .help = "Whether an ONNX file can be trained here, node by node", .footer = kFooter};
+  const auto options = std::make_shared<ModelCheckOptions>();
+  Command command{
+      .name = "check", .help = "Whether an ONNX file can be trained here, node by node", .footer = kModelCheckFooter};
   command.add({{.names = "MODEL",
                 .takes = "NET",
                 .target = &options->model,

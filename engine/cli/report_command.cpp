@@ -19,13 +19,13 @@
 namespace hourglass::cli {
 namespace {
 
-struct Options {
+struct ReportOptions {
   std::vector<std::string> manifests;
   std::string output, index;
   bool json = false, force = false;
 };
 
-constexpr const char* kFooter =
+constexpr const char* kReportFooter =
     R"(Reads what --manifest of 'restore', 'denoise' and 'upscale' has written, of runs that shared the files out (--shard) or
 that came one after the other, and says how many files there were and what failed. A file of which several lines tell has
 a result where one of them says so. Exit code 3: some failed.
@@ -52,7 +52,7 @@ void write_index(const std::string& folder, const std::vector<Json>& files) {
   write_report_index(folder, pages);
 }
 
-ExitCode run(const Options& options) {
+ExitCode run(const ReportOptions& options) {
   if (options.force && options.output.empty() && options.index.empty()) fail("--force: belongs to -o or --index");
   if (!options.output.empty()) check_writable(options.output, options.force);
   if (!options.index.empty()) check_index(options.index, options.force);
@@ -91,8 +91,9 @@ ExitCode run(const Options& options) {
 }  // namespace
 
 Command report_command() {
-  const auto options = std::make_shared<Options>();
-  Command command{.name = "report", .help = "Put together what runs of several files have recorded", .footer = kFooter};
+  const auto options = std::make_shared<ReportOptions>();
+  Command command{
+      .name = "report", .help = "Put together what runs of several files have recorded", .footer = kReportFooter};
   command.add({{.names = "MANIFEST",
                 .takes = "FILE",
                 .target = &options->manifests,

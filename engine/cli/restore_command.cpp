@@ -22,7 +22,7 @@
 namespace hourglass::cli {
 namespace {
 
-struct Arguments {
+struct RestoreArguments {
   FitArguments fit;
   ManyArguments many;
   JpegArguments jpeg;
@@ -31,9 +31,9 @@ struct Arguments {
   std::string degradation, degradation_output, size;  // an ONNX file; the size of the image that it degraded
 };
 
-constexpr const char* kSuffix = ".restored.png";
+constexpr const char* kRestoreSuffix = ".restored.png";
 
-constexpr const char* kFooter =
+constexpr const char* kRestoreFooter =
     R"(Methods:
   learn    Similar patches of the photograph, wherever they lie, clean each other (nonlocal Bayes), and each coefficient
            is kept in the cell that the JPEG's quantization states. Then a network learns, from the photograph made
@@ -56,7 +56,7 @@ Examples:
   hourglass restore blurred.png --degradation models/blur.onnx)";
 
 // From a measurement, an image or an array, that the user's own operator made.
-ExitCode run_operator(const Arguments& arguments, ParsedCommand& line, const FitCall& call) {
+ExitCode run_operator(const RestoreArguments& arguments, ParsedCommand& line, const FitCall& call) {
   if (arguments.method.method == kFilter) {
     fail("--method filter goes by the cells of a JPEG: with --degradation there is only --method fit");
   }
@@ -98,7 +98,7 @@ ExitCode run_operator(const Arguments& arguments, ParsedCommand& line, const Fit
   return run_task(fit, call,
                   {.task = *task,
                    .input = input,
-                   .suffix = kSuffix,
+                   .suffix = kRestoreSuffix,
                    .verb = "restored",
                    .details = std::move(details),
                    .kind = is_npy(bytes) ? "measurement" : "",
@@ -108,15 +108,15 @@ ExitCode run_operator(const Arguments& arguments, ParsedCommand& line, const Fit
 std::string usual_method(bool is_jpeg) { return is_jpeg ? kLearn : kFit; }
 
 // As run() has it for such an input. The arguments stay as they are.
-ParsedCommand settled(Arguments& arguments, ParsedCommand line, ImageFormat format) {
-  const Arguments before = arguments;
+ParsedCommand settled(RestoreArguments& arguments, ParsedCommand line, ImageFormat format) {
+  const RestoreArguments before = arguments;
   expand_flags(arguments.method, line);
   choose_method(line, arguments.degradation.empty() ? usual_method(format == ImageFormat::jpeg) : kFit);
   arguments = before;
   return line;
 }
 
-ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& call) {
+ExitCode run(const RestoreArguments& arguments, ParsedCommand& line, const FitCall& call) {
   expand_flags(arguments.method, line);
   FitArguments fit = arguments.fit;
   if (!arguments.degradation.empty()) return run_operator(arguments, line, call);
@@ -152,7 +152,7 @@ ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& cal
   return run_task(fit, call,
                   {.task = *task,
                    .input = input.degraded,
-                   .suffix = kSuffix,
+                   .suffix = kRestoreSuffix,
                    .verb = "restored",
                    .details = std::move(details),
                    .jpeg = input.jpeg ? &*input.jpeg : nullptr,
@@ -163,7 +163,7 @@ ExitCode run(const Arguments& arguments, ParsedCommand& line, const FitCall& cal
 }
 
 // Folders hold PNGs too that nobody compressed, not least what was restored.
-std::optional<ImageFormat> folder_format(const Arguments& arguments) {
+std::optional<ImageFormat> folder_format(const RestoreArguments& arguments) {
   if (!arguments.degradation.empty()) return {};
   return ImageFormat::jpeg;
 }
@@ -171,14 +171,14 @@ std::optional<ImageFormat> folder_format(const Arguments& arguments) {
 }  // namespace
 
 Command restore_command() {
-  const auto arguments = std::make_shared<Arguments>();
-  Command command{.name = "restore", .help = "Restore a compressed photograph from itself", .footer = kFooter};
+  const auto arguments = std::make_shared<RestoreArguments>();
+  Command command{.name = "restore", .help = "Restore a compressed photograph from itself", .footer = kRestoreFooter};
   add_method_options(command, arguments->method,
                      "How to restore, see below: learn takes half a minute or so, filter seconds, fit minutes; without "
                      "it, learn for a JPEG unless an option of another method is given, and fit for all else");
   add_fit_options(command, arguments->fit,
                   {.input = "The JPEG (or PNG or JPEG XL, then without cells) to restore",
-                   .suffix = kSuffix,
+                   .suffix = kRestoreSuffix,
                    .input_noise_default = "0 for small, 0.033 otherwise"});
   add_jpeg_options(command, arguments->jpeg);
   command.add(
@@ -210,7 +210,7 @@ Command restore_command() {
   command.run = [arguments](ParsedCommand& line) {
     return run_files(arguments->many, {.line = line,
                                        .fit = arguments->fit,
-                                       .rule = {.suffix = kSuffix, .format = folder_format(*arguments)},
+                                       .rule = {.suffix = kRestoreSuffix, .format = folder_format(*arguments)},
                                        .verb = "restored",
                                        .settled = [&](ImageFormat format) { return settled(*arguments, line, format); },
                                        .run_one = [&](const FitCall& call) { return run(*arguments, line, call); }});

@@ -26,7 +26,7 @@ ImageSize grown(const ImageSize& size, int threads) {
   return threads == 1 ? size : ImageSize{.width = side(size.width), .height = side(size.height)};
 }
 
-std::string text_of(const ImageSize& size) { return fmt::format("{}x{}", size.width, size.height); }
+std::string size_text(const ImageSize& size) { return fmt::format("{}x{}", size.width, size.height); }
 
 std::string table_of(const ScalingRun& run, const std::vector<ImageSize>& sizes,
                      const std::vector<Landmark>& landmarks) {
@@ -37,9 +37,9 @@ std::string table_of(const ScalingRun& run, const std::vector<ImageSize>& sizes,
     const Interval ms{
         .value = kMilli * point.seconds.value, .low = kMilli * point.seconds.low, .high = kMilli * point.seconds.high};
     const std::string last =
-        run.grows ? text_of(sizes[i]) : fmt::format("{:.0f} {:6.1f}", point.ceiling.gflops, point.ceiling.gbytes);
-    text += fmt::format("{:8}  {:>26}  {:>20}  {:>3.0f}%  {:>13}\n", point.threads, cli::text_of(ms),
-                        cli::text_of(point.speed_up), 100 * point.efficiency.value, last);
+        run.grows ? size_text(sizes[i]) : fmt::format("{:.0f} {:6.1f}", point.ceiling.gflops, point.ceiling.gbytes);
+    text += fmt::format("{:8}  {:>26}  {:>20}  {:>3.0f}%  {:>13}\n", point.threads, text_of(ms),
+                        text_of(point.speed_up), 100 * point.efficiency.value, last);
   }
   text += "\n" + interval_note(run.rounds);
   if (!run.grows) text += "; what the machine itself does beside them";
@@ -105,7 +105,7 @@ Json to_json(const Activity& activity) {
 }
 
 Json to_json(const ScalingPoint& point, const ImageSize& size, bool grows) {
-  Json json{{"name", counted(point.threads, "thread") + (grows ? ", " + text_of(size) : "")},
+  Json json{{"name", counted(point.threads, "thread") + (grows ? ", " + size_text(size) : "")},
             {"threads", point.threads},
             {"width", size.width},
             {"height", size.height},
@@ -172,7 +172,7 @@ std::string bind_text(const BindChoice& choice) {
   if (choice.tried.empty()) return fmt::format("Threads bound to: {} (--bind).\n", name_of(choice.bind));
   std::string tried;
   for (const auto& [bind, ratio] : choice.tried) {
-    tried += fmt::format("{}{} {} times the time", tried.empty() ? "" : ", ", name_of(bind), cli::text_of(ratio));
+    tried += fmt::format("{}{} {} times the time", tried.empty() ? "" : ", ", name_of(bind), text_of(ratio));
   }
   return fmt::format("Threads bound to: {}, which measured best (beside none: {}).\n", name_of(choice.bind), tried);
 }

@@ -12,9 +12,9 @@
 namespace hourglass::cli {
 namespace {
 
-constexpr const char* kSuffix = ".upscaled.png";
+constexpr const char* kUpscaleSuffix = ".upscaled.png";
 
-struct Arguments {
+struct UpscaleArguments {
   FitArguments fit;
   ManyArguments many;
   std::string kernel = "lanczos2";
@@ -22,7 +22,7 @@ struct Arguments {
 };
 
 // Ulyanov, Vedaldi, Lempitsky, IJCV 2020, section 3.2 and the supplementary material.
-FitArguments paper_settings() {
+FitArguments upscale_paper_settings() {
   FitArguments fit;
   fit.model = "standard";
   fit.schedule = "constant";
@@ -30,7 +30,7 @@ FitArguments paper_settings() {
   return fit;
 }
 
-constexpr const char* kFooter =
+constexpr const char* kUpscaleFooter =
     R"(Examples:
   hourglass upscale small.png --factor 4 -o large.png
   hourglass degrade photo.png -o small.png --downscale 4                   something to try it on
@@ -40,7 +40,7 @@ The network draws the large image; made small again, it has to agree with the in
 paper's. PSNR to the input is that of the image made small again; to the original, "before" is bicubic
 interpolation.)";
 
-ExitCode run(const Arguments& a, const FitCall& call) {
+ExitCode run(const UpscaleArguments& a, const FitCall& call) {
   FitArguments fit = a.fit;
   UpscaleTaskOptions options = a.task;
   options.lobes = a.kernel == "lanczos3" ? 3 : 2;
@@ -61,7 +61,7 @@ ExitCode run(const Arguments& a, const FitCall& call) {
   return run_task(fit, call,
                   {.task = *task,
                    .input = input,
-                   .suffix = kSuffix,
+                   .suffix = kUpscaleSuffix,
                    .verb = "upscaled",
                    .details = {{"factor", a.task.factor}, {"kernel", a.kernel}}});
 }
@@ -69,12 +69,13 @@ ExitCode run(const Arguments& a, const FitCall& call) {
 }  // namespace
 
 Command upscale_command() {
-  const auto arguments = std::make_shared<Arguments>();
-  arguments->fit = paper_settings();
-  Command command{.name = "upscale", .help = "Make a photograph 2, 4 or 8 times as wide and high", .footer = kFooter};
+  const auto arguments = std::make_shared<UpscaleArguments>();
+  arguments->fit = upscale_paper_settings();
+  Command command{
+      .name = "upscale", .help = "Make a photograph 2, 4 or 8 times as wide and high", .footer = kUpscaleFooter};
   add_fit_options(command, arguments->fit,
                   {.input = "The photograph (JPEG, PNG or JPEG XL)",
-                   .suffix = kSuffix,
+                   .suffix = kUpscaleSuffix,
                    .input_noise_default = "0.03; 0.05 for factor 8"});
   command.add({{.names = "--factor",
                 .target = &arguments->task.factor,
@@ -89,7 +90,7 @@ Command upscale_command() {
   command.run = [arguments](ParsedCommand& line) {
     return run_files(arguments->many, {.line = line,
                                        .fit = arguments->fit,
-                                       .rule = {.suffix = kSuffix, .format = {}},
+                                       .rule = {.suffix = kUpscaleSuffix, .format = {}},
                                        .verb = "upscaled",
                                        .run_one = [&](const FitCall& call) { return run(*arguments, call); }});
   };

@@ -16,7 +16,7 @@
 namespace hourglass::cli {
 namespace {
 
-constexpr const char* kFooter =
+constexpr const char* kVerifyFooter =
     R"(Puts IMAGE through PHOTO's own pipeline: its colour conversion, chroma sampling and 8x8 DCT, in floating point, and its
 quantization tables, and compares what comes out with what stands in the file. Yes: the file is what a JPEG encoder can make of
 IMAGE. All coefficients come out as in the file then, or the others miss by so little that an encoder that works with integers
@@ -91,7 +91,7 @@ Judgement verify(const std::string& jpeg, const std::string& path) {
 Command verify_command() {
   const auto pairs = std::make_shared<PairArguments>();
   pairs->first_format = ImageFormat::jpeg;
-  Command command{.name = "verify", .help = "Say whether JPEGs could have come from images", .footer = kFooter};
+  Command command{.name = "verify", .help = "Say whether JPEGs could have come from images", .footer = kVerifyFooter};
   add_pair_options(command, *pairs,
                    {.first_name = "PHOTO",
                     .first = "The JPEG, or with -r a folder of them",

@@ -106,6 +106,10 @@ struct JpegOptions {
 // The longest EXIF block that fits a JPEG's one marker segment.
 inline constexpr std::size_t kMaxJpegExif = 65527;
 
+// What of a photograph's metadata a JPEG has no place for, each in words that follow the file's name: "its XMP of 70000
+// bytes is too long ...". encode_jpeg() leaves the texts among it out, and refuses such an EXIF block.
+std::vector<std::string> lost_in_jpeg(const Metadata& metadata);
+
 // Gray images become one-component files. Throws Error for sizes that JPEG cannot hold and for too long an EXIF block.
 std::vector<uint8_t> encode_jpeg(const Image& image, const JpegOptions& options);
 

@@ -15,10 +15,10 @@ int64_t component_size(int64_t size, int factor, int max_factor) {
 }
 
 // Frequencies in the order in which a file holds them (ITU-T T.81, figure A.6): 8 v + u, vertical and horizontal.
-constexpr std::array<uint8_t, 64> kZigzag{
-    0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,  12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6,
-    7,  14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46,
-    53, 60, 61, 54, 47, 55, 62, 63};
+constexpr std::array<uint8_t, 64> kZigzag{0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,
+                                          12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6,  7,  14, 21, 28,
+                                          35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51,
+                                          58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63};
 
 // The coefficients that no file of 8 bits exceeds: 1024 steps of 1.
 constexpr float kLargest = 1024;
@@ -27,20 +27,29 @@ constexpr float kLargest = 1024;
 
 // DC coefficients lose their bits as two's complement does, towards minus infinity, the others towards zero (ITU-T
 // T.81, G.1.2.1 and G.1.2.2).
+namespace {
+
+// What an encoder leaves of n where it sends all but the lowest bits: DC is rounded down, AC towards zero.
+int without_bits(std::size_t frequency, int n, int bits) {
+  const int unit = 1 << bits;
+  return frequency == 0 ? n >> bits << bits : n / unit * unit;
+}
+
+}  // namespace
+
 JpegCell JpegBits::wide_cell(std::size_t frequency, int n) const {
   const int bits = missing[frequency];
   if (bits == kNothingSent) return {.low = -kLargest, .high = kLargest};
-  const auto more = static_cast<float>((1 << bits) - 1), at = static_cast<float>(n);
-  if (n == 0 && frequency != 0) return {.low = -more - 0.5F, .high = more + 0.5F};
-  return n > 0 || frequency == 0 ? JpegCell{.low = at - 0.5F, .high = at + more + 0.5F}
-                                 : JpegCell{.low = at - more - 0.5F, .high = at + 0.5F};
+  // The numbers of which n is left.
+  const int more = (1 << bits) - 1;
+  const auto is_left_of = [&](int other) { return without_bits(frequency, other, bits) == n; };
+  return {.low = static_cast<float>(is_left_of(n - more) ? n - more : n) - 0.5F,
+          .high = static_cast<float>(is_left_of(n + more) ? n + more : n) + 0.5F};
 }
 
 int JpegBits::without_missing(std::size_t frequency, int n) const {
   const int bits = missing[frequency];
-  if (bits == kNothingSent) return 0;
-  const int unit = 1 << bits;
-  return n >= 0 ? n / unit * unit : frequency == 0 ? -((-n + unit - 1) / unit * unit) : -(-n / unit * unit);
+  return bits == kNothingSent ? 0 : without_bits(frequency, n, bits);
 }
 
 JpegCoefficients read_jpeg_coefficients(std::span<const uint8_t> bytes) {

@@ -54,18 +54,18 @@ boolean flush_chunk(j_compress_ptr cinfo) {
 
 void finish_chunk(j_compress_ptr cinfo) { append(cinfo, kChunk - destination_of(cinfo).free_in_buffer); }
 
-class Encoder {
+class JpegEncoder {
  public:
-  Encoder(const Image& image, std::size_t budget) : image_(image) {
+  JpegEncoder(const Image& image, std::size_t budget) : image_(image) {
     cinfo_.err = &errors_;
     to_.budget = budget;
     to_.init_destination = restart_chunk;
     to_.empty_output_buffer = flush_chunk;
     to_.term_destination = finish_chunk;
   }
-  ~Encoder() { jpeg_destroy_compress(&cinfo_); }
-  Encoder(const Encoder&) = delete;
-  Encoder& operator=(const Encoder&) = delete;
+  ~JpegEncoder() { jpeg_destroy_compress(&cinfo_); }
+  JpegEncoder(const JpegEncoder&) = delete;
+  JpegEncoder& operator=(const JpegEncoder&) = delete;
 
   std::optional<std::vector<uint8_t>> encode(const JpegOptions& options) {
     exif_.clear();
@@ -162,7 +162,7 @@ void check(const Image& image, const JpegOptions& options) {
 
 std::vector<uint8_t> encode_jpeg(const Image& image, const JpegOptions& options) {
   check(image, options);
-  return *Encoder(image, SIZE_MAX).encode(options);
+  return *JpegEncoder(image, SIZE_MAX).encode(options);
 }
 
 // Downwards one by one: file size is not quite monotone in quality, so bisection can miss the largest one. Attempts
@@ -170,7 +170,8 @@ std::vector<uint8_t> encode_jpeg(const Image& image, const JpegOptions& options)
 std::optional<QualityChoice> encode_jpeg_within(const Image& image, std::size_t budget, JpegOptions options) {
   for (options.quality = 100; options.quality >= 1; --options.quality) {
     check(image, options);
-    if (auto bytes = Encoder(image, budget).encode(options)) return QualityChoice{options.quality, std::move(*bytes)};
+    if (auto bytes = JpegEncoder(image, budget).encode(options))
+      return QualityChoice{options.quality, std::move(*bytes)};
   }
   return std::nullopt;
 }

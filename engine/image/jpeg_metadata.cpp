@@ -12,7 +12,6 @@
 #include <utility>
 
 #include "engine/image/jpeg.h"
-#include "engine/image/lost_in_jpeg.h"
 
 namespace hourglass::detail {
 namespace {

@@ -198,7 +198,7 @@ double ssim(const Image& image, const Image& reference) {
   return pair_ssim(Pair(image, reference));
 }
 
-Comparison compare(const Image& image, const Image& reference) {
+Likeness compare(const Image& image, const Image& reference) {
   check_sizes(image, reference);
   const Pair pair(image, reference);
   return {.psnr = psnr(image, reference),

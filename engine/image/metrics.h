@@ -22,9 +22,10 @@ double psnr_b(const Image& image, const Image& reference);
 // images narrower or lower than that, the window is cut to the largest odd size that fits, and normalised again.
 double ssim(const Image& image, const Image& reference);
 
-struct Comparison {
+// All four of them.
+struct Likeness {
   double psnr = 0, psnr_y = 0, psnr_b = 0, ssim = 0;
 };
-Comparison compare(const Image& image, const Image& reference);
+Likeness compare(const Image& image, const Image& reference);
 
 }  // namespace hourglass

@@ -13,9 +13,9 @@
 namespace hourglass {
 namespace {
 
-constexpr double kPixelsPerUnit = 2;
-constexpr double kPadding = 16;
-constexpr Font kTitle{.size = 17, .bold = true}, kNote{.size = 12};
+constexpr double kFigurePixelsPerUnit = 2;
+constexpr double kFigurePadding = 16;
+constexpr Font kFigureTitle{.size = 17, .bold = true}, kFigureNote{.size = 12};
 
 void check(const Axis& axis, const std::string& which) {
   for (const std::optional<double>& limit : {axis.low, axis.high}) {
@@ -46,10 +46,10 @@ void check(const Figure& figure) {
 }
 
 double header_height(const Figure& figure) {
-  double height = kPadding;
-  if (!figure.title.empty()) height += kTitle.size + 7;
-  if (!figure.note.empty()) height += kNote.size + 6;
-  return height > kPadding ? height + kPadding / 2 : height;
+  double height = kFigurePadding;
+  if (!figure.title.empty()) height += kFigureTitle.size + 7;
+  if (!figure.note.empty()) height += kFigureNote.size + 6;
+  return height > kFigurePadding ? height + kFigurePadding / 2 : height;
 }
 
 Extent extent_of(const Figure& figure) {
@@ -61,18 +61,20 @@ Extent extent_of(const Figure& figure) {
 void paint(Canvas& canvas, const Figure& figure, const Theme& theme) {
   const Extent extent = extent_of(figure);
   canvas.fill({0, 0, extent.width, extent.height}, theme.paper);
-  double y = kPadding;
+  double y = kFigurePadding;
   if (!figure.title.empty()) {
-    canvas.text({kPadding, y + kTitle.size - 2}, figure.title, kTitle, theme.ink);
-    y += kTitle.size + 7;
+    canvas.text({kFigurePadding, y + kFigureTitle.size - 2}, figure.title, kFigureTitle, theme.ink);
+    y += kFigureTitle.size + 7;
   }
-  if (!figure.note.empty()) canvas.text({kPadding, y + kNote.size - 2}, figure.note, kNote, theme.muted);
+  if (!figure.note.empty())
+    canvas.text({kFigurePadding, y + kFigureNote.size - 2}, figure.note, kFigureNote, theme.muted);
   y = header_height(figure);
 
   std::vector<ChartPainter> painters;
   double left = 0, right = 0;
   for (const Chart& chart : figure.charts) {
-    painters.emplace_back(canvas, chart, theme, Box{kPadding, y, figure.width - 2 * kPadding, chart.height});
+    painters.emplace_back(canvas, chart, theme,
+                          Box{kFigurePadding, y, figure.width - 2 * kFigurePadding, chart.height});
     left = std::max(left, painters.back().left_margin());
     right = std::max(right, painters.back().right_margin());
     y += chart.height;
@@ -118,7 +120,7 @@ std::string to_svg(const Figure& figure, const Theme& theme) {
 
 Image to_image(const Figure& figure, const Theme& theme) {
   check(figure);
-  return draw_image(extent_of(figure), kPixelsPerUnit, [&](Canvas& canvas) { paint(canvas, figure, theme); });
+  return draw_image(extent_of(figure), kFigurePixelsPerUnit, [&](Canvas& canvas) { paint(canvas, figure, theme); });
 }
 
 void write_svg(const std::string& path, const Figure& figure, bool overwrite) {

@@ -151,8 +151,22 @@ float clamp_to_cell(float c, const JpegCell& cell, int q, float margin) {
   return std::clamp(c, centre - half, centre + half);
 }
 
-// visit(component, index, coefficient / q, n) for every coefficient of the image under the file's pipeline of which the
-// file says something.
+// A coefficient of an image under the file's pipeline.
+struct ImageCoefficient {
+  const JpegComponent& file;
+  std::size_t component, index;  // of the file's components, and in all of this one's blocks
+  float steps;                   // divided by its quantization step
+  int n;                         // what the file says it is
+
+  [[nodiscard]] std::size_t frequency() const { return index % 64; }
+  [[nodiscard]] JpegCell cell() const { return file.bits.cell(frequency(), n); }
+  // Whether it would stand in the file as it does.
+  [[nodiscard]] bool comes_out() const {
+    return file.bits.sent(frequency(), static_cast<int>(std::lround(steps))) == n;
+  }
+};
+
+// visit(coefficient) for every one of which the file says something.
 template <typename Visit>
 void visit_cells(const Image& image, const JpegModel& model, const Visit& visit) {
   const std::vector<Plane> planes = model.to_planes(image);
@@ -167,16 +181,16 @@ void visit_cells(const Image& image, const JpegModel& model, const Visit& visit)
         for (std::size_t f = 0; f < 64; ++f, ++index) {
           // A step of zero says nothing.
           const bool says = file.quantization[f] > 0 && file.bits.missing[f] != JpegBits::kNothingSent;
-          if (says) visit(i, index, block[f] / static_cast<float>(file.quantization[f]), n[f]);
+          if (!says) continue;
+          visit(ImageCoefficient{.file = file,
+                                 .component = i,
+                                 .index = index,
+                                 .steps = block[f] / static_cast<float>(file.quantization[f]),
+                                 .n = n[f]});
         }
       }
     }
   }
-}
-
-// Whether the coefficient would stand in the file as it does.
-bool comes_out(const JpegModel& model, std::size_t component, std::size_t index, float steps, int n) {
-  return model.file().components[component].bits.sent(index % 64, static_cast<int>(std::lround(steps))) == n;
 }
 
 // to_consistent() of one strip; adds what came of it to the check.
@@ -207,10 +221,10 @@ Image move_into_cells(const Image& image, const JpegModel& model, int levels, Ce
       for (float& value : candidate.pixels) value = std::round(value * steps) / steps;
     }
     int64_t outside = 0;
-    visit_cells(candidate, model, [&](std::size_t component, std::size_t index, float steps, int n) {
-      if (comes_out(model, component, index, steps, n)) return;
+    visit_cells(candidate, model, [&](const ImageCoefficient& c) {
+      if (c.comes_out()) return;
       ++outside;
-      margins[component][index] *= 1.5F;
+      margins[c.component][c.index] *= 1.5F;
     });
     if (fewest < 0 || outside < fewest) {
       fewest = outside;
@@ -218,7 +232,7 @@ Image move_into_cells(const Image& image, const JpegModel& model, int levels, Ce
     }
     if (fewest == 0) break;
   }
-  visit_cells(best, model, [&](std::size_t, std::size_t, float, int) { ++check.coefficients; });
+  visit_cells(best, model, [&](const ImageCoefficient&) { ++check.coefficients; });
   check.same = check.coefficients - fewest;
   return best;
 }
@@ -294,17 +308,16 @@ CellCheck check_cells(const Image& image, const JpegModel& model) {
   CellCheck total;
   for_each_strip(image, model, [&](const Image& rows, const JpegModel& part, const Strip&) {
     CellCheck check;
-    visit_cells(rows, part, [&](std::size_t component, std::size_t index, float steps, int n) {
+    visit_cells(rows, part, [&](const ImageCoefficient& c) {
       ++check.coefficients;
-      if (comes_out(part, component, index, steps, n)) {
+      if (c.comes_out()) {
         ++check.same;
         return;
       }
-      const JpegComponent& file = part.file().components[component];
-      const JpegCell cell = file.bits.cell(index % 64, n);
-      const double beyond = std::max(cell.low - steps, steps - cell.high);
-      check.farthest = std::max(check.farthest, beyond * file.quantization[index % 64]);
-      check.near_zero += n == 0 && steps > 2 * cell.low && steps < 2 * cell.high ? 1 : 0;
+      const JpegCell cell = c.cell();
+      const double beyond = std::max(cell.low - c.steps, c.steps - cell.high);
+      check.farthest = std::max(check.farthest, beyond * c.file.quantization[c.frequency()]);
+      check.near_zero += c.n == 0 && c.steps > 2 * cell.low && c.steps < 2 * cell.high ? 1 : 0;
     });
 #pragma omp critical(hourglass_cell_check)
     total += check;
@@ -317,19 +330,18 @@ std::vector<std::vector<int>> outside_cells(const Image& image, const JpegModel&
   for (const JpegComponent& component : model.file().components) {
     outside.emplace_back(static_cast<std::size_t>(component.width_in_blocks * component.height_in_blocks));
   }
-  visit_cells(image, model, [&](std::size_t component, std::size_t index, float steps, int n) {
-    outside[component][index / 64] += comes_out(model, component, index, steps, n) ? 0 : 1;
-  });
+  visit_cells(image, model,
+              [&](const ImageCoefficient& c) { outside[c.component][c.index / 64] += c.comes_out() ? 0 : 1; });
   return outside;
 }
 
 double rms_cell_offset(const Image& image, const JpegModel& model) {
   double squares = 0;
   int64_t count = 0;
-  visit_cells(image, model, [&](std::size_t component, std::size_t index, float steps, int n) {
-    if (n == 0 && index % 64 != 0) return;
-    const JpegCell cell = model.file().components[component].bits.cell(index % 64, n);
-    const double offset = static_cast<double>((steps - cell.middle()) / cell.width());
+  visit_cells(image, model, [&](const ImageCoefficient& c) {
+    if (c.n == 0 && c.frequency() != 0) return;
+    const JpegCell cell = c.cell();
+    const double offset = static_cast<double>((c.steps - cell.middle()) / cell.width());
     squares += offset * offset;
     ++count;
   });

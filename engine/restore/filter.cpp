@@ -16,9 +16,9 @@
 namespace hourglass {
 namespace {
 
-constexpr int64_t kLeast = 8;  // pixels in width and height
-constexpr int64_t kStep = 5;   // between reference patches
-constexpr int64_t kShift = 2;  // of the reference patches, from search to search
+constexpr int64_t kLeast = 8;      // pixels in width and height
+constexpr int64_t kPatchStep = 5;  // between reference patches
+constexpr int64_t kShift = 2;      // of the reference patches, from search to search
 // Patches are looked for again in every other pass.
 constexpr int kPassesPerSearch = 2;
 // How far beyond the last result a pass starts, in units of the way from the one before to it.
@@ -60,9 +60,9 @@ class Passes {
   bool step(double noise, const std::function<bool()>& stop) {
     extrapolate(current_, kMomentum, next_);
     if (done_ % kPassesPerSearch == 0) {
-      const int64_t offset = done_ / kPassesPerSearch * kShift % kStep;
+      const int64_t offset = done_ / kPassesPerSearch * kShift % kPatchStep;
       groups_ = find_groups(next_[0],
-                            {.step = kStep,
+                            {.step = kPatchStep,
                              .offset_y = offset,
                              .offset_x = offset,
                              .members = current_.size() > 1 ? kernels::kLargeGroup : kernels::kSmallGroup},

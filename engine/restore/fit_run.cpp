@@ -183,7 +183,7 @@ void FitRun::load(const Archive& archive) {
   first_rate_ = archive.number("first_rate");
   fit_.load(archive);
   rule_->load(archive);
-  guard_.emplace(fit_, finds_rate_).load(archive, fit_);
+  guard_.emplace(archive, fit_, finds_rate_);
 }
 
 }  // namespace hourglass

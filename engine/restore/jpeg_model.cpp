@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "engine/restore/dct.h"
+#include "engine/restore/round_up.h"
 #include "graph/error.h"
 
 namespace hourglass {
@@ -71,8 +72,6 @@ ColorMap color_map(JpegColor color, std::size_t channels) {
   }
   return map;
 }
-
-int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
 
 ValueId pad_edge(GraphBuilder& b, ValueId x, int64_t bottom, int64_t right) {
   if (bottom == 0 && right == 0) return x;

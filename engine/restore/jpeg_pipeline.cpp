@@ -1,12 +1,11 @@
 #include "engine/restore/jpeg_pipeline.h"
+#include "engine/restore/round_up.h"
 
 #include <algorithm>
 #include <cmath>
 
 namespace hourglass {
 namespace {
-
-int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
 
 // Box-filtered to whole blocks: columns are repeated before the filter and rows behind it, as JpegModel says.
 Plane downsample(const Plane& plane, const JpegPipeline::Component& c) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "engine/restore/round_up.h"
 #include "engine/runtime/compile.h"
 #include "graph/error.h"
 #include "graph/op.h"
@@ -12,8 +13,6 @@ namespace hourglass {
 namespace {
 
 constexpr int64_t kPhaseChannels = 8;
-
-int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
 
 float phase(int64_t at, int64_t period, bool sine) {
   const double angle = 2 * std::numbers::pi * static_cast<double>(at % period) / static_cast<double>(period);

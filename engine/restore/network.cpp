@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "engine/restore/round_up.h"
 #include "graph/error.h"
 #include "graph/onnx_import.h"
 
@@ -21,9 +22,6 @@ std::string to_string(const Sides& sides) { return fmt::format("{}x{}", sides.wi
 bool covers(const Sides& sides, const Sides& image) {
   return sides.height >= image.height && sides.width >= image.width;
 }
-
-int64_t divide_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit; }
-int64_t round_up(int64_t value, int64_t unit) { return divide_up(value, unit) * unit; }
 
 // A side of the output as a function of the input's: scale * side + border.
 struct SideRule {

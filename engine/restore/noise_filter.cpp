@@ -11,8 +11,8 @@
 namespace hourglass {
 namespace {
 
-constexpr int64_t kStep = 5;   // between reference patches
-constexpr int64_t kShift = 2;  // of the reference patches, from pass to pass
+constexpr int64_t kNoisyPatchStep = 5;   // between reference patches
+constexpr int64_t kNoisyPatchShift = 2;  // of the reference patches, from pass to pass
 constexpr float kRange = 255;
 constexpr double kAddedAgain = 0.1;
 // A pass, with its noise in units of the true one. A group of fewer patches than a patch has samples, as in colour,
@@ -88,9 +88,9 @@ Image filter_noise(const Image& noisy, double sigma, const Advance& advance) {
       if (!ended && advance && !advance(static_cast<double>(done) / static_cast<double>(passes.size()))) ended = true;
       return ended;
     };
-    const int64_t offset = static_cast<int64_t>(done) * kShift % kStep;
+    const int64_t offset = static_cast<int64_t>(done) * kNoisyPatchShift % kNoisyPatchStep;
     const PatchGroups groups = find_groups(current[0],
-                                           {.step = kStep,
+                                           {.step = kNoisyPatchStep,
                                             .offset_y = offset,
                                             .offset_x = offset,
                                             .members = in_colour ? kernels::kLargeGroup : kernels::kSmallGroup},

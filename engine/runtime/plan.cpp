@@ -15,13 +15,12 @@
 #include "engine/runtime/waiting.h"
 #include "graph/error.h"
 #include "ops/kernel.h"
+#include "ops/loops/whole_bounds.h"
 #include "ops/memory/onednn.h"
 #include "ops/memory/view.h"
 
 namespace hourglass {
 namespace {
-
-std::size_t at(ValueId id) { return static_cast<std::size_t>(id.index); }
 
 // Whether two descriptors put every element at the same place. oneDNN's == also compares the strides of axes with
 // one element, which place nothing.
@@ -272,6 +271,7 @@ class Plan::Impl {
       }
       check_whole_constants(node);
       PlanContext ctx(graph_, node, engine_, std::move(src), options_.policy);
+      ctx.whole_bounds = &whole_bounds_;
       KernelPlan kernel = node.op->plan(ctx);
       Step step;
       for (std::size_t i = 0; i < node.inputs.size(); ++i) {
@@ -460,6 +460,7 @@ class Plan::Impl {
 
   PlanOptions options_;
   dnnl::engine engine_ = kernels::make_engine();
+  kernels::WholeBounds whole_bounds_{graph_};
   dnnl::stream stream_;
   std::vector<Buffer> buffers_;
   std::vector<int> value_buffers_;              // per value; -1 until it is known

@@ -40,6 +40,8 @@ double sum_of_squares(const float* g, int64_t count) {
 
 }  // namespace
 
+Adam::Adam(AdamOptions options) : options_(options) {}
+
 void Adam::reserve(int64_t count) {
   first_.reserve(static_cast<std::size_t>(count));
   second_.reserve(static_cast<std::size_t>(count));

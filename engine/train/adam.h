@@ -27,7 +27,7 @@ struct BFloat16;
 
 class Adam {
  public:
-  explicit Adam(AdamOptions options) : options_(options) {}
+  explicit Adam(AdamOptions options);
 
   // Says how many parameters add() will add in all, so that the memory for their moments is asked for once.
   void reserve(int64_t count);

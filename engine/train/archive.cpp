@@ -136,11 +136,27 @@ class Archive::Reader {
   uint64_t at_, end_;
 };
 
+Archive::Archive() = default;
+Archive::Archive(const Archive& other) = default;
+Archive::Archive(Archive&& other) noexcept = default;
+Archive& Archive::operator=(const Archive& other) = default;
+Archive& Archive::operator=(Archive&& other) noexcept = default;
+Archive::~Archive() = default;
+
+void Archive::put(const std::string& name, int64_t value) { values_[name] = value; }
+void Archive::put(const std::string& name, double value) { values_[name] = value; }
+void Archive::put(const std::string& name, std::string value) { values_[name] = std::move(value); }
+void Archive::put(const std::string& name, std::vector<double> value) { values_[name] = std::move(value); }
+void Archive::put(const std::string& name, Deferred<float> value) { values_[name] = std::move(value); }
+void Archive::put(const std::string& name, Deferred<uint8_t> value) { values_[name] = std::move(value); }
+void Archive::put(const std::string& name, Deferred<uint16_t> value) { values_[name] = std::move(value); }
 void Archive::put(const std::string& name, std::vector<float> value) {
   const std::size_t count = value.size();
   const auto shared = std::make_shared<const std::vector<float>>(std::move(value));
   put(name, Deferred<float>{count, [shared] { return *shared; }});
 }
+
+bool Archive::has(const std::string& name) const { return values_.contains(name); }
 
 template <typename T>
 const T& Archive::get(const std::string& name) const {

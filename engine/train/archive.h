@@ -36,19 +36,27 @@ struct Deferred {
 
 class Archive {
  public:
+  // In archive.cpp, as all that compiles the map: every source of the program reads this header.
+  Archive();
+  Archive(const Archive& other);
+  Archive(Archive&& other) noexcept;
+  Archive& operator=(const Archive& other);
+  Archive& operator=(Archive&& other) noexcept;
+  ~Archive();
+
   // Replaces what has the name already.
-  void put(const std::string& name, int64_t value) { values_[name] = value; }
-  void put(const std::string& name, double value) { values_[name] = value; }
-  void put(const std::string& name, std::string value) { values_[name] = std::move(value); }
-  void put(const std::string& name, std::vector<double> value) { values_[name] = std::move(value); }
+  void put(const std::string& name, int64_t value);
+  void put(const std::string& name, double value);
+  void put(const std::string& name, std::string value);
+  void put(const std::string& name, std::vector<double> value);
   void put(const std::string& name, std::vector<float> value);
-  void put(const std::string& name, Deferred<float> value) { values_[name] = std::move(value); }
-  void put(const std::string& name, Deferred<uint8_t> value) { values_[name] = std::move(value); }
-  void put(const std::string& name, Deferred<uint16_t> value) { values_[name] = std::move(value); }
+  void put(const std::string& name, Deferred<float> value);
+  void put(const std::string& name, Deferred<uint8_t> value);
+  void put(const std::string& name, Deferred<uint16_t> value);
   // All values of `part`, as "name/...".
   void put(const std::string& name, const Archive& part);
 
-  [[nodiscard]] bool has(const std::string& name) const { return values_.contains(name); }
+  [[nodiscard]] bool has(const std::string& name) const;
   // Throw Error when there is no such value, or one of another type.
   [[nodiscard]] int64_t integer(const std::string& name) const;
   [[nodiscard]] double number(const std::string& name) const;

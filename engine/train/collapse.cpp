@@ -87,12 +87,12 @@ void CollapseGuard::save(Archive& archive) const {
   archive.put("guard/rate_factor", rate_factor_);
 }
 
-void CollapseGuard::load(const Archive& archive, const Fit& fit) {
-  good_ = candidate_ = nullptr;  // their memory, before the next ones' is asked for
-  good_ = std::make_shared<const FitSnapshot>(fit.load_snapshot(archive.part("guard/good")));
-  candidate_ = std::make_shared<const FitSnapshot>(fit.load_snapshot(archive.part("guard/candidate")));
-  psnrs_ = archive.numbers("guard/psnrs");
-  losses_ = archive.numbers("guard/losses");
+CollapseGuard::CollapseGuard(const Archive& archive, const Fit& fit, bool wary)
+    : good_(std::make_shared<const FitSnapshot>(fit.load_snapshot(archive.part("guard/good")))),
+      candidate_(std::make_shared<const FitSnapshot>(fit.load_snapshot(archive.part("guard/candidate")))),
+      psnrs_(archive.numbers("guard/psnrs")),
+      losses_(archive.numbers("guard/losses")),
+      wary_(wary) {
   if (psnrs_.size() > kRecent || losses_.size() != psnrs_.size()) fail("its recent losses and PSNRs do not add up");
   first_loss_ = archive.number("guard/first_loss");
   since_candidate_ = archive.integer("guard/since_candidate", 0, kInterval - 1);

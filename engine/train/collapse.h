@@ -30,6 +30,8 @@ class CollapseGuard {
   // The state of `fit` is the first to return to. `wary`: also takes back a fit that, over 51 iterations, is no better
   // than at its beginning, and lowers the rate each time; for networks of which nothing is known.
   explicit CollapseGuard(Fit& fit, bool wary = false);
+  // As save() left it; of the fit that it guards.
+  CollapseGuard(const Archive& archive, const Fit& fit, bool wary = false);
   // Bytes that it holds of a fit whose trained values have so many elements, and whose image so many.
   static std::size_t bytes(int64_t trained, int64_t image);
 
@@ -45,8 +47,6 @@ class CollapseGuard {
 
   // Refers to the guard until the archive is written.
   void save(Archive& archive) const;
-  // Of the fit that it guards.
-  void load(const Archive& archive, const Fit& fit);
 
  private:
   [[nodiscard]] bool collapsed(double loss, double psnr) const;

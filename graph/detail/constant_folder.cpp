@@ -16,7 +16,7 @@ constexpr int64_t kMaxFoldedElements = int64_t{1} << 27;
 constexpr double kMaxFoldWork = 2e9;
 
 // Of what is computed in a fit: 256 GiB.
-constexpr int64_t kMaxElements = int64_t{1} << 36;
+constexpr int64_t kMaxNodeElements = int64_t{1} << 36;
 
 // Multiply-adds that the reference of a node takes, about: for most one for each output.
 double work_of(const Node& node, const std::vector<TensorType>& inputs, const std::vector<TensorType>& outputs) {
@@ -40,7 +40,7 @@ double work_of(const Node& node, const std::vector<TensorType>& inputs, const st
 }  // namespace
 
 void check_size(const TensorType& type) {
-  if (type.shape.elements() > kMaxElements) fail("makes {}, more than {} elements", type.shape, kMaxElements);
+  if (type.shape.elements() > kMaxNodeElements) fail("makes {}, more than {} elements", type.shape, kMaxNodeElements);
 }
 
 std::vector<TensorType> ConstantFolder::types_of(const Node& node) const {

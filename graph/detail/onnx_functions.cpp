@@ -23,7 +23,7 @@ using Names = std::unordered_map<std::string, std::string>;
 constexpr int kDeepest = 64;
 
 // As much as a file in itself may hold.
-constexpr uint64_t kMaxBytes = uint64_t{1} << 31;
+constexpr uint64_t kMaxWrittenOutBytes = uint64_t{1} << 31;
 
 // Of ONNX's own domain; 0 for one that says none.
 template <typename Proto>
@@ -98,7 +98,8 @@ class Inliner {
 
   void count_bytes(uint64_t bytes) {
     bytes_ += bytes;
-    if (bytes_ > kMaxBytes) fail("is larger than {} MiB, once its functions are written out", kMaxBytes >> 20);
+    if (bytes_ > kMaxWrittenOutBytes)
+      fail("is larger than {} MiB, once its functions are written out", kMaxWrittenOutBytes >> 20);
   }
 
   // The function's nodes, as this node calls it.

@@ -16,8 +16,8 @@ namespace {
 using onnx::TensorProto;
 
 // The elements are held as doubles, whatever the file's type.
-constexpr int64_t kMaxElements = int64_t{1} << 28;
-constexpr int64_t kMaxBytes = int64_t{1} << 30;
+constexpr int64_t kMaxConstantElements = int64_t{1} << 28;
+constexpr int64_t kMaxConstantBytes = int64_t{1} << 30;
 
 double half_to_double(uint32_t bits) {
   const double sign = (bits & 0x8000) != 0 ? -1 : 1;
@@ -168,9 +168,9 @@ HostTensor tensor_from_onnx(const TensorProto& proto) {
   tensor.shape = Shape(Dims(proto.dims().begin(), proto.dims().end()));
   const int64_t count = tensor.shape.elements();
   const int64_t size = raw_size(type);
-  if (count > kMaxElements || count * size > kMaxBytes) {
-    fail("shape {} is too large: a constant may have up to {} elements in {} MiB", tensor.shape, kMaxElements,
-         kMaxBytes >> 20);
+  if (count > kMaxConstantElements || count * size > kMaxConstantBytes) {
+    fail("shape {} is too large: a constant may have up to {} elements in {} MiB", tensor.shape, kMaxConstantElements,
+         kMaxConstantBytes >> 20);
   }
   if (proto.has_segment()) fail("is stored in segments, which is not supported");
   if (proto.data_location() == TensorProto::EXTERNAL) fail("is stored in another file, which was not loaded");
@@ -219,8 +219,8 @@ std::optional<ExternalData> find_external_data(const TensorProto& proto, const s
          data.offset);
   }
   if (!has_length) data.length = size - data.offset;
-  if (data.length > static_cast<uint64_t>(kMaxBytes)) {
-    fail("has {} bytes of external data: a constant may have up to {} MiB", data.length, kMaxBytes >> 20);
+  if (data.length > static_cast<uint64_t>(kMaxConstantBytes)) {
+    fail("has {} bytes of external data: a constant may have up to {} MiB", data.length, kMaxConstantBytes >> 20);
   }
   return data;
 }

@@ -12,8 +12,6 @@
 namespace hourglass {
 namespace {
 
-std::size_t at(ValueId id) { return static_cast<std::size_t>(id.index); }
-
 // The Conv's pads once it also pads as `pad` does; empty where it can't.
 Dims joined_pads(const Graph& graph, const Node& pad, const Node& conv) {
   const std::string& mode = pad.attrs.string("mode");

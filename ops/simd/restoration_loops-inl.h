@@ -30,6 +30,8 @@ struct VectorTypes<16> {
 };
 
 #define HG_INLINE __attribute__((always_inline)) static inline
+// Large, and called once or twice for a group: compiled once, not in each of its callers.
+#define HG_APART __attribute__((noinline)) static
 
 template <int kLanes>
 struct RestorationSimd {
@@ -197,18 +199,22 @@ struct RestorationSimd {
 
   // x' x of `rows` rows, at least its upper triangle. lower: x is a lower triangle, so that its rows before i add
   // nothing to row i.
-  template <int kGroup, int kFrom = 0>
-  HG_INLINE void gram(const float* x, int64_t rows, bool lower, float* result) {
+  template <int kGroup>
+  HG_APART void gram(const float* x, int64_t rows, bool lower, float* result) {
+    gram_from<kGroup, 0>(x, rows, lower, result);
+  }
+  template <int kGroup, int kFrom>
+  HG_INLINE void gram_from(const float* x, int64_t rows, bool lower, float* result) {
     if constexpr (kFrom < kVectorsOf<kGroup>) {
       constexpr int i = kFrom * kLanes;
       product_block<kGroup, kFrom, kVectorsOf<kGroup> - kFrom>(x, x, lower ? i : 0, rows, i, i + kLanes, result);
-      gram<kGroup, kFrom + 1>(x, rows, lower, result);
+      gram_from<kGroup, kFrom + 1>(x, rows, lower, result);
     }
   }
 
   // x' y of `rows` rows.
   template <int kGroup>
-  HG_INLINE void product(const float* x, const float* y, int64_t rows, float* result) {
+  HG_APART void product(const float* x, const float* y, int64_t rows, float* result) {
     product_block<kGroup, 0, kVectorsOf<kGroup>>(x, y, 0, rows, 0, kGroup, result);
   }
 
@@ -303,7 +309,7 @@ struct RestorationSimd {
   }
 
   template <int kGroup>
-  HG_INLINE void recombine(const float* patches, int64_t row, const float* w, const float* mean, float* out) {
+  HG_APART void recombine(const float* patches, int64_t row, const float* w, const float* mean, float* out) {
     constexpr int64_t kWide = kBlockVectors * kLanes;
     for (int k = 0; k < kGroup; k += kBlockRows) {
       int64_t s = 0;
@@ -319,7 +325,7 @@ struct RestorationSimd {
 
   // Sets the mean of the patches, and leaves their differences from it; returns the sum of the squares of those.
   template <int kGroup>
-  HG_INLINE float centre(float* patches, int64_t row, float* mean) {
+  HG_APART float centre(float* patches, int64_t row, float* mean) {
     Vector power = Vector{};
     for (int64_t s = 0; s < row; s += kLanes) {
       Vector sum = Vector{};
@@ -346,7 +352,7 @@ struct RestorationSimd {
   // (X' X / (K noise) + I)^-1 of the centred patches X, given transposed, whose squares' sum is `total`: its upper
   // triangle, in `result`. `inverse` is scratch memory. Returns the factor of X' X.
   template <int kGroup>
-  HG_INLINE float shrinkage(const float* transposed, int64_t samples, float total, float* inverse, float* result) {
+  HG_APART float shrinkage(const float* transposed, int64_t samples, float total, float* inverse, float* result) {
     // Where contrast is a thousand times the noise and more, float does not resolve the noise; there it is taken for as
     // much larger as float needs.
     constexpr float kResolved = 1e-6F;
@@ -505,5 +511,6 @@ struct RestorationSimd {
 };
 
 #undef HG_INLINE
+#undef HG_APART
 
 }  // namespace hourglass::kernels

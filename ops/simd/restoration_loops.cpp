@@ -1,4 +1,4 @@
-// The loops for every CPU, and the choice.
+// The loops of ops/simd/restoration_loops-inl.h for every CPU, and the choice among the instruction sets' versions.
 #include "ops/simd/isa.h"
 #include "ops/simd/restoration_loops-inl.h"
 

@@ -12,14 +12,26 @@
 # -fno-math-errno's, a program's -fPIE) or for another instruction set, and gcc 12 crashed on some that were compiled
 # at another level of optimisation. So a source with such flags of its own has SKIP_PRECOMPILE_HEADERS.
 
+# What an inline function of a header uses of templates is instantiated in every source, even where headers are
+# precompiled. So libstdc++'s special functions (elliptic integrals, Bessel's, zeta's), which nothing here calls and
+# <cmath> brings, are left out: this is the guard of their header. And so in our own headers, what puts something into a
+# map, or copies and destroys a struct of many members, is only declared: its source holds it.
+add_compile_definitions(_GLIBCXX_BITS_SPECFUN_H)
+
+# Sources of some kinds are compiled together, eight at a time, where HOURGLASS_TOGETHER is on, as the presets `release`
+# and `ci` have it: a build takes two thirds of the time. That means nothing either: a source includes what it uses (the
+# other presets compile each alone), and names what is its own so that it stands beside the others' of its folder. A
+# source with row loops for several instruction sets stays alone: what it calls of others would be compiled for these too.
+option(HOURGLASS_TOGETHER "Compile sources without loops several at a time" OFF)
+
 # For ccache: gcc's preprocessor then leaves a mention of the headers in its output. scripts/build sets the rest.
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   add_compile_options(-fpch-preprocess)
 endif()
 
-# PROGRAM: for sources of programs, not of libraries.
+# PROGRAM: for sources of programs, not of libraries. TOGETHER: see above.
 function(hourglass_code_kind kind)
-  cmake_parse_arguments(arg "PROGRAM" "" "OPTIONS;LINK;HEADERS" ${ARGN})
+  cmake_parse_arguments(arg "PROGRAM;TOGETHER" "" "OPTIONS;LINK;HEADERS" ${ARGN})
   set(empty ${PROJECT_BINARY_DIR}/precompiled/${kind}.cpp)
   file(CONFIGURE OUTPUT ${empty} CONTENT "")
   add_library(hourglass_code_${kind} OBJECT ${empty})
@@ -33,9 +45,24 @@ function(hourglass_code_kind kind)
   list(TRANSFORM arg_HEADERS PREPEND ${PROJECT_SOURCE_DIR}/ REGEX "^[^<]")
   target_include_directories(hourglass_code_${kind} PRIVATE ${PROJECT_SOURCE_DIR})
   target_precompile_headers(hourglass_code_${kind} PRIVATE ${arg_HEADERS})
+  set_property(TARGET hourglass_code_${kind} PROPERTY HOURGLASS_TOGETHER ${arg_TOGETHER})
 endfunction()
 
 function(hourglass_compile_as target kind)
   target_compile_options(${target} PRIVATE $<TARGET_PROPERTY:hourglass_code_${kind},COMPILE_OPTIONS>)
   target_precompile_headers(${target} REUSE_FROM hourglass_code_${kind})
+  get_property(together TARGET hourglass_code_${kind} PROPERTY HOURGLASS_TOGETHER)
+  if(HOURGLASS_TOGETHER AND together)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    get_target_property(sources ${target} SOURCES)
+    foreach(source IN LISTS sources)
+      get_filename_component(path ${source} ABSOLUTE)
+      if(EXISTS ${path})
+        file(STRINGS ${path} clones REGEX "^ *HG_CLONES|#include .*-inl.h")
+        if(clones)
+          set_source_files_properties(${source} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+        endif()
+      endif()
+    endforeach()
+  endif()
 endfunction()

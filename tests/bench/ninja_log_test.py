@@ -29,6 +29,8 @@ class Log(unittest.TestCase):
                 ("tests/graph/CMakeFiles/graph_tests.dir/__/ops/case.cpp.o", "tests/ops/case.cpp", "tests/ops"),
                 ("tests/cli/CMakeFiles/cli_tests.dir/__/__/engine/cli/time_left.cpp.o", "engine/cli/time_left.cpp",
                  "engine/cli"),
+                ("engine/cli/CMakeFiles/hourglass_cli.dir/Unity/unity_3_cxx.cxx.o", "engine/cli/unity_3_cxx.cxx",
+                 "engine/cli"),
                 ("CMakeFiles/x.dir/main.cpp.o", "main.cpp", "."),
                 ("engine/cli/CMakeFiles/hourglass.dir/cmake_pch.hxx.gch", "hourglass", PRECOMPILED),
                 ("ops/libhourglass_ops.a", "ops/libhourglass_ops.a", OTHER),

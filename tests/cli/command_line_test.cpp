@@ -110,6 +110,8 @@ TEST_CASE("arguments that make no command are refused with a reason and the help
   CHECK(example.refusal({"try", "in", "--drop", "x"}).starts_with("Could not convert: --drop = x\n"));
   CHECK(example.refusal({"try", "in", "--threads"})
             .starts_with("--threads: its value is missing, as in '--threads N'\n"));
+  CHECK(example.refusal({"try", "in", "--threads", "1", "--threads", "2", "--threads", "3"})
+            .starts_with("--threads: is given 3 times, and means one value\n"));
   CHECK(example.refusal({"try", "in", "--loud=no"}).starts_with("--loud: takes no value\n"));
   // A choice wants exactly one, and what goes with the one does not go with the other.
   CHECK(example.refusal({"try", "in"}).starts_with("one must be given of --noise, --drop\n"));

@@ -15,7 +15,7 @@ namespace hourglass::test {
 
 TEST_CASE("compare prints the metrics") {
   const std::string a = data_path("chelsea.png"), b = data_path("chelsea_q10.jpg");
-  const Comparison expected = compare(read_image(b).image, read_image(a).image);
+  const Likeness expected = compare(read_image(b).image, read_image(a).image);
   const Run text = run({"compare", a, b});
   CHECK(text.exit_code == 0);
   CHECK(text.err.empty());

@@ -145,6 +145,7 @@ TEST_CASE("where nothing else goes to stdout, the object of an error is there") 
   check_tells(run({"report", "-", "--json", "--no-such-option"}, empty), 2, "--no-such-option");
   check_tells(run({"restore", "-", "-o", folder / "out.png", "--json", "--no-such-option"}), 2, "--no-such-option");
   check_tells(run({"experiment", folder / "none.png", "-o", "-", "--quality", "10", "--json"}), 1, "none.png");
+  check_tells(run({"experiment", folder / "none.png", "-o", "-", "--json", "--no-such-option"}), 2, "--no-such-option");
 }
 
 TEST_CASE("a network that is learned is no stream") {

@@ -124,8 +124,8 @@ class AmxProducts final : public Products {
   // Adds the products of rows m and columns n for filter row `tap_row`, up to 2 x 2 tiles.
   void add_tile(const ProductRows& band, int64_t tap_row, int64_t m, int64_t n, float* sums) const {
     const int64_t panel = width_ / 2 * kLanes;
-    const uint16_t* lefts[kBandRows];
-    const uint32_t* rights[kBandRows];
+    const uint16_t* lefts[kMostBandRows];
+    const uint32_t* rights[kMostBandRows];
     for (int64_t i = 0; i < band.count; ++i) {
       const char* src = band.src[tap(tap_row * row_taps_).row + i * s_.row_stride];
       const char* dst = band.dst[i];

@@ -18,7 +18,8 @@ namespace hourglass::kernels {
 namespace {
 
 constexpr int64_t kLanes = 16;
-// A band has about so many pixels, in at most kBandRows rows: AMX keeps a tile of sums in a register for all of a band.
+// A band has about so many pixels, in at most kMostBandRows rows: AMX keeps a tile of sums in a register for all of a
+// band.
 constexpr int64_t kBandPixels = 512;
 // Most bytes of a part's sums, as for 128 to 128 channels, 3x3, the largest measured. A thread has several parts where
 // their sums are no more than kPartsSumsBytes together.
@@ -139,7 +140,7 @@ class GradWeightsKernel final : public ConvolutionKernel {
         src[row - begin] = read ? source(row) : nullptr;
       }
       put_until_ = end;
-      std::array<const char*, kBandRows> dst;
+      std::array<const char*, kMostBandRows> dst;
       for (int64_t i = 0; i < count; ++i) dst[static_cast<std::size_t>(i)] = gradient(first + i, i);
       l_.products->add({.src = src, .dst = dst.data(), .count = count}, sums());
     }
@@ -254,7 +255,7 @@ Answer plan_with(const Convolution& conv, std::unique_ptr<const Products> produc
   const int64_t rows = l.dst.n * h.dst;
   const int64_t parts = std::clamp<int64_t>(kPartsSumsBytes / std::max<int64_t>(sums_bytes, 1), 1, kPartsPerThread);
   l.parts = std::min<int64_t>(parts * omp_get_max_threads(), parts_of(rows));
-  l.band = std::clamp<int64_t>(kBandPixels / w.dst, 1, std::min(h.dst, kBandRows));
+  l.band = std::clamp<int64_t>(kBandPixels / w.dst, 1, std::min(h.dst, kMostBandRows));
   l.slots = (l.band - 1) * h.stride + h.extent();
   const auto element = static_cast<int64_t>(size_of(conv.src.dtype));
   for (int64_t phase = 0; phase < l.products->sides().phases; ++phase) {

@@ -13,7 +13,7 @@
 namespace hourglass::kernels {
 
 // Most rows of diff_dst in a band.
-constexpr int64_t kBandRows = 16;
+constexpr int64_t kMostBandRows = 16;
 
 // Where a tap's pixels lie in a packed row of the source. With a stride, a packed row holds the columns phase by phase
 // (stride 2: the even ones, then the odd ones), so that a tap's pixels are neighbours. `row` counts from the first row

@@ -4,7 +4,6 @@
 #include <string>
 
 #include "engine/image/jpeg.h"
-#include "engine/image/lost_in_jpeg.h"
 #include "engine/image/png.h"
 #include "tests/engine/image/fixtures.h"
 

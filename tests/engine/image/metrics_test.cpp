@@ -14,7 +14,7 @@ namespace {
 Image load(const std::string& name) { return read_image(data_path(name)).image; }
 
 // Pixels come as floats in [0, 1]: 6e-8 relative, and a code's error of 1e-5 moves these numbers by less than 1e-6.
-void check(const Comparison& got, const Comparison& expected) {
+void check(const Likeness& got, const Likeness& expected) {
   CHECK(got.psnr == doctest::Approx(expected.psnr).epsilon(1e-7));
   CHECK(got.psnr_y == doctest::Approx(expected.psnr_y).epsilon(1e-7));
   CHECK(got.psnr_b == doctest::Approx(expected.psnr_b).epsilon(1e-7));
@@ -45,7 +45,7 @@ TEST_CASE("metrics agree with scikit-image") {
 
 TEST_CASE("each metric alone is the one of the comparison") {
   const Image a = make_picture(40, 30, 3, 1), b = make_picture(40, 30, 3, 2);
-  const Comparison all = compare(a, b);
+  const Likeness all = compare(a, b);
   CHECK(psnr(a, b) == all.psnr);
   CHECK(psnr_y(a, b) == all.psnr_y);
   CHECK(psnr_b(a, b) == all.psnr_b);
@@ -54,7 +54,7 @@ TEST_CASE("each metric alone is the one of the comparison") {
 
 TEST_CASE("identical images") {
   const Image image = make_picture(33, 21, 3);
-  const Comparison same = compare(image, image);
+  const Likeness same = compare(image, image);
   CHECK(std::isinf(same.psnr));
   CHECK(std::isinf(same.psnr_y));
   CHECK(same.ssim == doctest::Approx(1).epsilon(1e-12));
@@ -77,7 +77,7 @@ TEST_CASE("PSNR-B punishes blocks, and only those of the judged image") {
 
 TEST_CASE("a gray image counts as three equal planes") {
   const Image gray = make_picture(29, 31, 1, 3), rgb = make_picture(29, 31, 3, 4);
-  const Comparison mixed = compare(gray, rgb), replicated = compare(gray_to_rgb(gray), rgb);
+  const Likeness mixed = compare(gray, rgb), replicated = compare(gray_to_rgb(gray), rgb);
   CHECK(mixed.psnr == replicated.psnr);
   CHECK(mixed.psnr_y == replicated.psnr_y);
   CHECK(mixed.psnr_b == replicated.psnr_b);
@@ -90,7 +90,7 @@ TEST_CASE("small images have metrics too") {
     const Image a = make_picture(width, height, 1, 1);
     Image b = make_picture(width, height, 1, 2);
     b.pixels[0] += 0.1F;
-    const Comparison result = compare(a, b);
+    const Likeness result = compare(a, b);
     CHECK(std::isfinite(result.psnr_b));
     CHECK(result.ssim > -1);
     CHECK(result.ssim < 1);
@@ -102,9 +102,9 @@ TEST_CASE("the number of threads changes nothing") {
   const Image a = make_picture(101, 77, 3, 1), b = make_picture(101, 77, 3, 2);
   const int threads = omp_get_max_threads();
   omp_set_num_threads(1);
-  const Comparison one = compare(a, b);
+  const Likeness one = compare(a, b);
   omp_set_num_threads(3);
-  const Comparison three = compare(a, b);
+  const Likeness three = compare(a, b);
   omp_set_num_threads(threads);
   CHECK(one.psnr == three.psnr);
   CHECK(one.psnr_y == three.psnr_y);

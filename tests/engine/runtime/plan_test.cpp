@@ -6,6 +6,7 @@
 
 #include "graph/error.h"
 #include "graph/evaluate.h"
+#include "ops/loops/whole_bounds.h"
 #include "ops/memory/onednn.h"
 #include "ops/table.h"
 
@@ -131,6 +132,29 @@ TEST_CASE("a plan computes with whole numbers as the reference does, and gathers
                                            "running may have 32 bits"),
                          Error);
   }
+}
+
+TEST_CASE("a chain of whole numbers is followed once, not anew for each of its nodes") {
+  constexpr int64_t kI64 = 7, kLinks = 100;
+  Graph graph;
+  GraphBuilder b(graph, op_table());
+  ValueId x = b.add("Cast", {b.input("x", {DType::f32, Shape{4}})}, {{"to", kI64}});
+  const ValueId one = b.constant(HostTensor::scalar(DType::i64, 1));
+  for (int64_t i = 0; i < kLinks; ++i) x = b.add(i % 2 == 0 ? "Add" : "Sub", {x, one});
+  graph.outputs = {b.add("Cast", {x}, {{"to", int64_t{1}}})};
+  const dnnl::engine engine = kernels::make_engine();
+  kernels::WholeBounds bounds(graph);
+  for (const Node& node : graph.nodes) {
+    PlanContext ctx(graph, node, engine, {}, LayoutPolicy::any);
+    ctx.whole_bounds = &bounds;
+    if (node.op->name != "Cast") kernels::require_32_bits(ctx);
+  }
+  // Each as it is planned, and again as the next one reads it.
+  CHECK(bounds.followed() <= 2 * (kLinks + 1));
+  // A plan has one for all of its nodes: it refuses the sum that 32 bits don't hold at the end of the chain.
+  const ValueId large = b.constant(HostTensor::scalar(DType::i64, 2147483647));
+  graph.outputs = {b.add("Cast", {b.add("Add", {x, large}, {}, "sum")}, {{"to", int64_t{1}}})};
+  CHECK_THROWS_WITH_AS(Plan(graph, {.output_like = {}}), doctest::Contains("node 'sum' (Add): of levels"), Error);
 }
 
 TEST_CASE("sums and products of a byte's levels that 32 bits don't hold are refused, others are computed") {

@@ -92,7 +92,7 @@ TEST_CASE_FIXTURE(Fixture, "a guard that was saved goes on as if nothing had hap
   guard.save(archive);
   Fixture other;
   other.fit.load(archive);
-  other.guard.load(Archive::decode(archive.encode()), other.fit);
+  other.guard = CollapseGuard(Archive::decode(archive.encode()), other.fit);
   for (Fixture* each : {static_cast<Fixture*>(this), &other}) {
     CHECK(each->step(0.01, 14) == Verdict::fell);
     CHECK(each->fit.iteration() == 50);
