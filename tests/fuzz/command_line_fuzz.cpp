@@ -1,6 +1,9 @@
 // A command line: each line of the bytes is an argument. The program's parser makes a command of them, the text of a
 // help page, or a refusal that says why; nothing is run. What it makes of them is repeated by its settings, and texts
-// of its own kind (sizes, earlier command lines) are read too.
+// of its own kind (sizes, earlier command lines) are read too. Of the commands, that which is called is there as it is,
+// the others by their names alone: to declare all of them takes most of a start of the program.
+#include <algorithm>
+#include <iterator>
 #include <string>
 #include <variant>
 #include <vector>
@@ -28,8 +31,39 @@ std::vector<std::string> lines_of(fuzz::Bytes bytes) {
   return lines;
 }
 
+// With names and texts for a page of help, and no option.
+Command outline_of(const Command& whole) {
+  Command outline{.name = whole.name, .help = whole.help, .footer = whole.footer};
+  for (const Command& one : whole.commands) outline.commands.push_back(outline_of(one));
+  return outline;
+}
+
+using MakeCommand = Command (*)();
+constexpr MakeCommand kCommands[] = {restore_command,    denoise_command, inpaint_command, upscale_command,
+                                     verify_command,     compare_command, report_command,  degrade_command,
+                                     experiment_command, learn_command,   model_command,   bench_command,
+                                     help_command};
+
+// The program as far as these arguments go.
+Command program_for(const std::vector<std::string>& arguments) {
+  static const Command outline = [] {
+    const Command whole = program();
+    expect(whole.commands.size() == std::size(kCommands), "all of the program's commands are listed here");
+    for (std::size_t i = 0; i < whole.commands.size(); ++i) {
+      expect(whole.commands[i].name == kCommands[i]().name, "they are listed in their order");
+    }
+    return outline_of(whole);
+  }();
+  Command made = outline;
+  for (std::size_t i = 0; i < made.commands.size(); ++i) {
+    const bool is_called = std::find(arguments.begin(), arguments.end(), made.commands[i].name) != arguments.end();
+    if (is_called) made.commands[i] = kCommands[i]();
+  }
+  return made;
+}
+
 void parse_arguments(const std::vector<std::string>& arguments) {
-  const Command hourglass = program();
+  const Command hourglass = program_for(arguments);
   std::vector<const char*> argv{"hourglass"};
   for (const std::string& argument : arguments) argv.push_back(argument.c_str());
   try {

@@ -13,8 +13,6 @@ namespace {
 using namespace hourglass;
 using fuzz::expect;
 
-constexpr std::size_t kPixelBytes = std::size_t{1} << 18;
-
 void check_coefficients(const JpegCoefficients& jpeg, const Image& image) {
   expect(jpeg.width == image.width && jpeg.height == image.height, "coefficients and pixels are of the same size");
   expect(jpeg.components.size() == static_cast<std::size_t>(image.channels), "as many components as channels");
@@ -52,7 +50,7 @@ void check_metadata(const DecodedImage& decoded) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   fuzz::refusing({data, size}, [](fuzz::Bytes bytes) { find_text(bytes, kRecordKeyword); });
   return fuzz::refusing({data, size}, [](fuzz::Bytes bytes) {
-    const DecodedImage decoded = decode_jpeg(bytes, kPixelBytes);
+    const DecodedImage decoded = decode_jpeg(bytes, fuzz::kMostPixelBytes);
     expect(std::all_of(decoded.image.pixels.begin(), decoded.image.pixels.end(),
                        [](float value) { return value >= 0 && value <= 1; }),
            "pixels are in [0, 1]");

@@ -5,10 +5,9 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   using namespace hourglass;
   using fuzz::expect;
-  constexpr std::size_t kPixelBytes = std::size_t{1} << 18;
   fuzz::refusing({data, size}, [](fuzz::Bytes bytes) { read_jxl_metadata(bytes); });
   return fuzz::refusing({data, size}, [](fuzz::Bytes bytes) {
-    const DecodedImage decoded = decode_jxl(bytes, kPixelBytes);
+    const DecodedImage decoded = decode_jxl(bytes, fuzz::kMostPixelBytes);
     const Image& image = decoded.image;
     expect(image.pixels.size() == static_cast<std::size_t>(image.width * image.height * image.channels),
            "the pixels fill the image");

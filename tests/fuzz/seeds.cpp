@@ -14,6 +14,7 @@
 #include "engine/train/archive.h"
 #include "graph/onnx_export.h"
 #include "tests/engine/image/fixtures.h"
+#include "tests/engine/image/foreign_jxl.h"
 #include "tests/fuzz/tiny.h"
 
 namespace {
@@ -95,6 +96,18 @@ void add_jxls(const Folder& folder) {
     folder.put("gray_" + std::to_string(depth), encode_jxl(gray, {.bit_depth = depth}));
     folder.put("color_" + std::to_string(depth), encode_jxl(color, {.bit_depth = depth, .metadata = &metadata}));
   }
+  // What others write: a profile in the picture's header, and boxes with compressed content, of all kinds.
+  const Bytes wide = test::encode_foreign_jxl(5, 4, {.wide_gamut = true});
+  folder.put("wide_gamut", wide);
+  Bytes exif(4);
+  exif.insert(exif.end(), metadata.exif.begin(), metadata.exif.end());
+  const std::string xmp = metadata.text[1].second;
+  folder.put("compressed_boxes", test::encode_foreign_jxl(4, 3,
+                                                          {.boxes = {{"Exif", exif},
+                                                                     {"xml ", Bytes(xmp.begin(), xmp.end())},
+                                                                     {"colr", decode_jxl(wide).metadata.icc_profile},
+                                                                     {"jumb", Bytes(20)}}}));
+  folder.put("alpha", test::encode_foreign_jxl(3, 4, {.channels = 4}));
 }
 
 void add_arrays(const Folder& folder) {

@@ -1,16 +1,14 @@
 #include "engine/image/jxl.h"
 
-#include <jxl/encode.h>
-
 #include <algorithm>
 #include <fstream>
-#include <functional>
 #include <random>
 
 #include "engine/image/file.h"
 #include "engine/image/orientation.h"
 #include "engine/image/read_image.h"
 #include "tests/engine/image/fixtures.h"
+#include "tests/engine/image/foreign_jxl.h"
 #include "tests/temporary_folder.h"
 
 namespace hourglass::test {
@@ -20,55 +18,6 @@ constexpr std::string_view kJxlContainerHead(
     "\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x14"
     "ftypjxl \0\0\0\0jxl ",
     32);
-
-// What others may write: a lossless file of one kind of sample, with what `change` makes of its header.
-struct Foreign {
-  uint32_t channels = 3;  // with alpha
-  std::function<void(JxlBasicInfo&)> change = {};
-  bool wide_gamut = false;  // Display P3
-  uint8_t alpha = 255;
-  std::vector<std::pair<std::string, Bytes>> boxes = {};  // type and content, which is compressed
-  bool is_flat = false;                                   // of one colour
-};
-
-Bytes encode_foreign(uint32_t width, uint32_t height, const Foreign& options) {
-  JxlEncoder* encoder = JxlEncoderCreate(nullptr);
-  JxlBasicInfo info;
-  JxlEncoderInitBasicInfo(&info);
-  info.xsize = width, info.ysize = height;
-  info.uses_original_profile = JXL_TRUE;
-  const bool has_alpha = options.channels % 2 == 0;
-  info.num_color_channels = has_alpha ? options.channels - 1 : options.channels;
-  info.num_extra_channels = has_alpha ? 1 : 0;
-  info.alpha_bits = has_alpha ? 8 : 0;
-  if (options.change) options.change(info);
-  REQUIRE(JxlEncoderSetBasicInfo(encoder, &info) == JXL_ENC_SUCCESS);
-  JxlColorEncoding colours;
-  JxlColorEncodingSetToSRGB(&colours, info.num_color_channels == 1 ? JXL_TRUE : JXL_FALSE);
-  if (options.wide_gamut) colours.primaries = JXL_PRIMARIES_P3;
-  REQUIRE(JxlEncoderSetColorEncoding(encoder, &colours) == JXL_ENC_SUCCESS);
-  if (!options.boxes.empty()) REQUIRE(JxlEncoderUseBoxes(encoder) == JXL_ENC_SUCCESS);
-  for (const auto& [type, content] : options.boxes) {
-    REQUIRE(JxlEncoderAddBox(encoder, type.c_str(), content.data(), content.size(), JXL_TRUE) == JXL_ENC_SUCCESS);
-  }
-  Bytes samples(std::size_t{width} * height * options.channels);
-  for (std::size_t i = 0; i < samples.size(); ++i) {
-    const bool is_alpha = has_alpha && i % options.channels == options.channels - 1;
-    samples[i] = is_alpha ? options.alpha : static_cast<uint8_t>(options.is_flat ? 0 : 7 * i);
-  }
-  JxlEncoderFrameSettings* settings = JxlEncoderFrameSettingsCreate(encoder, nullptr);
-  JxlEncoderSetFrameLossless(settings, JXL_TRUE);
-  const JxlPixelFormat format{options.channels, JXL_TYPE_UINT8, JXL_NATIVE_ENDIAN, 0};
-  REQUIRE(JxlEncoderAddImageFrame(settings, &format, samples.data(), samples.size()) == JXL_ENC_SUCCESS);
-  JxlEncoderCloseInput(encoder);
-  Bytes bytes(1 << 16);
-  uint8_t* next = bytes.data();
-  std::size_t room = bytes.size();
-  REQUIRE(JxlEncoderProcessOutput(encoder, &next, &room) == JXL_ENC_SUCCESS);
-  bytes.resize(bytes.size() - room);
-  JxlEncoderDestroy(encoder);
-  return bytes;
-}
 
 // A bare codestream's header (ISO/IEC 18181-1, annex D): of an image in sRGB with so many alpha channels, and no
 // pixels.
@@ -189,11 +138,11 @@ TEST_CASE("JPEG XL: EXIF stays where the picture lies as it says, and that is up
 }
 
 TEST_CASE("JPEG XL: compressed boxes of metadata are read, and told of where they are damaged") {
-  Foreign foreign{.channels = 3};
+  ForeignJxl foreign{.channels = 3};
   foreign.boxes = {{"Exif", Bytes(4)}, {"xml ", Bytes(100000, 'x')}, {"jumb", Bytes(50)}};
   const Bytes exif = make_exif(true, 1);
   foreign.boxes[0].second.insert(foreign.boxes[0].second.end(), exif.begin(), exif.end());
-  Bytes bytes = encode_foreign(16, 8, foreign);
+  Bytes bytes = encode_foreign_jxl(16, 8, foreign);
   const std::size_t brob = place_of(bytes, "brobxml ");
   CHECK(place_of(bytes, "brobExif") < brob);
   for (const Metadata& metadata : {decode_jxl(bytes).metadata, read_jxl_metadata(bytes)}) {
@@ -232,7 +181,7 @@ TEST_CASE("JPEG XL: texts of other files are read as a PNG can hold them, and wr
 }
 
 TEST_CASE("JPEG XL: a colour profile comes back, or is said to be left out") {
-  const DecodedImage wide = decode_jxl(encode_foreign(16, 16, {.wide_gamut = true}));
+  const DecodedImage wide = decode_jxl(encode_foreign_jxl(16, 16, {.wide_gamut = true}));
   REQUIRE(!wide.metadata.icc_profile.empty());
   CHECK(lost_in_jxl(wide.metadata, 3).empty());
   const DecodedImage again = decode_jxl(encode_jxl(wide.image, {.metadata = &wide.metadata}));
@@ -262,10 +211,10 @@ TEST_CASE("JPEG XL: a colour profile comes back, or is said to be left out") {
 }
 
 TEST_CASE("JPEG XL: what is no photograph is refused, opaque alpha is not") {
-  CHECK(decode_jxl(encode_foreign(8, 8, {.channels = 4})).image.channels == 3);
-  CHECK(decode_jxl(encode_foreign(8, 8, {.channels = 2})).image.channels == 1);
-  const auto refuses = [](const Foreign& options, const char* part) {
-    const Bytes bytes = encode_foreign(8, 8, options);
+  CHECK(decode_jxl(encode_foreign_jxl(8, 8, {.channels = 4})).image.channels == 3);
+  CHECK(decode_jxl(encode_foreign_jxl(8, 8, {.channels = 2})).image.channels == 1);
+  const auto refuses = [](const ForeignJxl& options, const char* part) {
+    const Bytes bytes = encode_foreign_jxl(8, 8, options);
     CHECK_CONTAINS(error_of([&] { decode_jxl(bytes); }), part);
   };
   refuses({.channels = 4, .alpha = 254}, "transparent");
@@ -275,7 +224,7 @@ TEST_CASE("JPEG XL: what is no photograph is refused, opaque alpha is not") {
                  info.animation.tps_numerator = info.animation.tps_denominator = 1;
                }},
           "animation");
-  const Bytes bytes = encode_foreign(64, 64, {});
+  const Bytes bytes = encode_foreign_jxl(64, 64, {});
   CHECK_CONTAINS(error_of([&] { decode_jxl(bytes, 1000); }), "the limit is 1000 bytes");
   // Two planes of floats for each channel, and three bytes of each pixel.
   constexpr std::size_t kNeeded = std::size_t{64} * 64 * (2 * 3 + 1) * sizeof(float);
@@ -315,12 +264,12 @@ TEST_CASE("JPEG XL: a file is known by its beginning, whatever its name, and its
   CHECK(header->width == 30);
   CHECK(header->height == 20);
   CHECK(read_image(folder / "a.png").image.height == 20);
-  const Bytes bare = encode_foreign(10, 4, {});  // without a container
+  const Bytes bare = encode_foreign_jxl(10, 4, {});  // without a container
   CHECK(bare[0] == 0xff);
   write_file_atomically(folder / "b.jxl", bare, false);
   REQUIRE(find_image_header(folder / "b.jxl"));
   CHECK(find_image_header(folder / "b.jxl")->width == 10);
-  const Bytes tiny = encode_foreign(8, 8, {.channels = 1, .is_flat = true});
+  const Bytes tiny = encode_foreign_jxl(8, 8, {.channels = 1, .is_flat = true});
   REQUIRE(tiny.size() < 24);
   write_file_atomically(folder / "tiny.jxl", tiny, false);
   REQUIRE(find_image_header(folder / "tiny.jxl"));
