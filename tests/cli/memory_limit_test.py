@@ -27,7 +27,6 @@ CASES = [
     ("4:4:4 JPEG, filter", (333, 250, 3), ["--quality", "60", "--subsampling", "444"], ["restore", "--fast"]),
     ("progressive JPEG, filter", (320, 320, 3), ["--quality", "40", "--progressive"], ["restore", "--fast"]),
     ("PNG of 16 bits, filter", (300, 200, 3, 16), None, ["denoise", "--method", "filter", "--sigma", "10"]),
-    ("4:2:0 JPEG, filter, to JPEG XL", (400, 300, 3), ["--quality", "20"], ["restore", "--fast", "-o", "{folder}/out.jxl"]),
     ("gray JPEG, filter, to JPEG", (640, 480, 1), ["--quality", "20"], ["restore", "--fast", "-o", "{folder}/out.jpg"]),
     ("gray JPEG, learn", (200, 160, 1), ["--quality", "20"], ["restore", "--lessons", "2"]),
     ("4:2:0 JPEG, learn", (200, 160, 3), ["--quality", "20"], ["restore", "--lessons", "2"]),
