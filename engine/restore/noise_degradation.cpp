@@ -12,7 +12,7 @@
 namespace hourglass {
 namespace {
 
-constexpr float kRange = 255, kMiddle = 128;
+constexpr float kGreyLevels = 255, kMiddleLevel = 128;
 
 class NoisyPicture : public Degraded {
  public:
@@ -50,7 +50,7 @@ std::vector<Plane> NoiseDegradation::to_planes(const Image& image) const {
     Plane plane(image.width, image.height);
     const float* from = image.plane(c);
 #pragma omp parallel for schedule(static)
-    for (std::size_t i = 0; i < plane.samples.size(); ++i) plane.samples[i] = kRange * from[i] - kMiddle;
+    for (std::size_t i = 0; i < plane.samples.size(); ++i) plane.samples[i] = kGreyLevels * from[i] - kMiddleLevel;
     planes.push_back(std::move(plane));
   }
   return planes;
@@ -62,13 +62,13 @@ Image NoiseDegradation::to_image(const std::vector<Plane>& planes) const {
     const std::vector<float>& from = planes[static_cast<std::size_t>(c)].samples;
     float* to = image.plane(c);
 #pragma omp parallel for schedule(static)
-    for (std::size_t i = 0; i < from.size(); ++i) to[i] = (from[i] + kMiddle) / kRange;
+    for (std::size_t i = 0; i < from.size(); ++i) to[i] = (from[i] + kMiddleLevel) / kGreyLevels;
   }
   return image;
 }
 
 MapConditions NoiseDegradation::conditions() const {
-  const double sigma = kRange * sigma_;
+  const double sigma = kGreyLevels * sigma_;
   return {.strength = sigma, .noise = filtered_noise(sigma)};
 }
 

@@ -19,7 +19,8 @@ import picture
 TOLERANCE, WASTE = 1.05, 2
 
 FIT = ["--method", "fit", "--iterations", "2", "--learning-rate", "0.01"]
-# The input, by what `degrade` makes of a picture of that size, and the command that gets it.
+# The input, by what `degrade` makes of a picture of that size, and the command that gets it. Of the words, {folder} is the
+# case's own, where mask.png holds one of half the picture's pixels. The result is a PNG where the command names none.
 CASES = [
     ("gray JPEG, filter", (640, 480, 1), ["--quality", "30"], ["restore", "--fast"]),
     ("4:2:0 JPEG, filter", (400, 300, 3), ["--quality", "20"], ["restore", "--fast"]),
@@ -27,6 +28,7 @@ CASES = [
     ("progressive JPEG, filter", (320, 320, 3), ["--quality", "40", "--progressive"], ["restore", "--fast"]),
     ("PNG of 16 bits, filter", (300, 200, 3, 16), None, ["denoise", "--method", "filter", "--sigma", "10"]),
     ("PNG of 8 bits, noise by learning", (1500, 1000, 3, 8), None, ["denoise", "--lessons", "2", "--sigma", "10"]),
+    ("gray JPEG, filter, to JPEG", (640, 480, 1), ["--quality", "20"], ["restore", "--fast", "-o", "{folder}/out.jpg"]),
     ("gray JPEG, learn", (200, 160, 1), ["--quality", "20"], ["restore", "--lessons", "2"]),
     ("4:2:0 JPEG, learn", (200, 160, 3), ["--quality", "20"], ["restore", "--lessons", "2"]),
     ("a JPEG too small to learn from", (40, 32, 3), ["--quality", "20"], ["restore", "--lessons", "2"]),
@@ -35,6 +37,7 @@ CASES = [
     ("gray JPEG, two fits at once", (96, 96, 1), ["--quality", "20"], ["restore", "--runs", "2", "--at-once", "2"] + FIT),
     ("PNG of 16 bits, fit", (128, 96, 3, 16), None, ["denoise"] + FIT),
     ("PNG, a larger network", (96, 64, 1), None, ["upscale", "--factor", "2", "--model", "medium"] + FIT[2:]),
+    ("PNG, inpaint", (96, 64, 3), None, ["inpaint", "--mask", "{folder}/mask.png"] + FIT[2:]),
     ("PNG, experiment", (128, 96, 1), None,
      ["experiment", "--quality", "20", "--model", "small", "--iterations", "2", "--learning-rate", "0.01"]),
     ("24 megapixels, filter", (6000, 4000, 3), ["--quality", "20"], ["restore", "--fast"]),
@@ -65,15 +68,20 @@ def peak_of(command, folder, until=None):
 
 def command_of(program, folder, case):
     _, size, degraded, command = case
-    command = [program, command[0]] + command[1:] + ["--threads", "2"]
+    command = [program] + [word.format(folder=folder) for word in command] + ["--threads", "2"]
     if command[1] == "bench":
         return command
     png, jpeg = os.path.join(folder, "in.png"), os.path.join(folder, "in.jpg")
     picture.write_png(png, *size)
     if degraded is not None:
         subprocess.run([program, "degrade", png, "-o", jpeg, "--force"] + degraded, check=True, capture_output=True)
-    output = "out" if command[1] == "experiment" else "out.png"
-    return command + [png if degraded is None else jpeg, "-o", os.path.join(folder, output), "--force", "-q"]
+    if command[1] == "inpaint":
+        mask, holes = os.path.join(folder, "mask.png"), os.path.join(folder, "holes.png")
+        subprocess.run([program, "degrade", png, "-o", holes, "--drop", "0.5", "--mask", mask, "--force"], check=True,
+                       capture_output=True)
+    if "-o" not in command:
+        command += ["-o", os.path.join(folder, "out" if command[1] == "experiment" else "out.png")]
+    return command + [png if degraded is None else jpeg, "--force", "-q"]
 
 
 def needed(errors):

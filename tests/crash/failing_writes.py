@@ -59,11 +59,11 @@ def check_end(scenario, run, reasons):
     """What is wrong with how a disturbed run ended."""
     if run.returncode == 0:
         return []
-    if run.returncode == 3 and scenario.name == "many":
+    if run.returncode == 3 and scenario.many:
         told = run.stderr
     elif run.returncode == 1:
         messages = messages_of(run)
-        if len(messages) != 1 and not (messages and scenario.name == "many"):  # where each file may have its own
+        if len(messages) != 1 and not (messages and scenario.many):  # where each file may have its own
             return [f"it ends with {len(messages)} messages: {run.stderr}"]
         told = "\n".join(messages)
     else:

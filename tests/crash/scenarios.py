@@ -10,6 +10,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import picture
 
+PICTURES = (".png", ".jpg", ".jxl")
 TIMEOUT = 600  # seconds: for a program that hangs, not for one that is slow
 
 
@@ -23,6 +24,31 @@ def checkpoint_integer(data, name):
     sought = struct.pack("<Q", len(name)) + name.encode() + b"\0"
     at = data.index(sought) + len(sought)
     return struct.unpack_from("<q", data, at)[0]
+
+
+def is_whole_jxl(data):
+    """Whether its boxes (ISO/IEC 18181-2) end where the file does, the picture's last part among them."""
+    at, ends = 0, False
+    while at + 8 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        if size == 1:
+            size = struct.unpack_from(">Q", data, at + 8)[0]
+        elif size == 0:
+            size = len(data) - at
+        if size < 8:
+            return False
+        ends = ends or kind == b"jxlc" or (kind == b"jxlp" and data[at + 8:at + 9] >= b"\x80")
+        at += size
+    return at == len(data) and ends
+
+
+def is_whole(name, data):
+    """Whether the picture begins and ends as one of its format."""
+    if name.endswith(".jxl"):
+        return is_whole_jxl(data)
+    if name.endswith(".jpg"):
+        return data.startswith(b"\xff\xd8") and data.endswith(b"\xff\xd9")
+    return data.startswith(b"\x89PNG") and data.endswith(b"IEND\xaeB`\x82")
 
 
 class Scenario:
@@ -62,10 +88,10 @@ class Scenario:
 
     def may_be(self, folder, name):
         """Whether an earlier result stands there whole: the filter's, before the fit's takes its place."""
-        data = read(os.path.join(folder, name))
-        return name.endswith(".png") and data.startswith(b"\x89PNG") and data.endswith(b"IEND\xaeB`\x82") and self.early
+        return self.early and name.endswith(PICTURES) and is_whole(name, read(os.path.join(folder, name)))
 
     early = False
+    many = False  # of several files: what is done is kept, and a failure may be one file's
 
     def reached(self, folder):
         """The iteration that the checkpoint holds; 0 without one."""
@@ -85,6 +111,11 @@ def scenarios():
          "--save-network", "out.onnx", "--checkpoint", "run.ckpt"] + FIT,
         ["out.png", "out.csv", "out.onnx"], "run.ckpt", "total")
     fit.early = True
+    fit_jxl = Scenario(
+        "fit to JPEG XL",
+        ["restore", "in.jpg", "-o", "out.jxl", "--iterations", "12", "--checkpoint", "run.ckpt"] + FIT,
+        ["out.jxl"], "run.ckpt", "total")
+    fit_jxl.early = True
     experiment = Scenario(
         "experiment",
         ["experiment", "in.png", "-o", "folder", "--quality", "20", "--model", "small", "--iterations", "12",
@@ -98,14 +129,17 @@ def scenarios():
          "--convolutions", "1", "--gray", "--threads", "1", "--iterations", "24", "--checkpoint-every", "0"],
         ["out.onnx"], "out.onnx.ckpt", "fit/iteration")
     filtered = Scenario(
-        "filter", ["restore", "in.jpg", "-o", "out.png", "--method", "filter", "--report", "out.html", "--threads", "1"],
-        ["out.png"])
-    many = Scenario(
-        "many",
-        ["restore", "photos", "-r", "--output-dir", "results", "--manifest", "manifest.jsonl", "--report", "reports",
-         "--method", "filter", "--threads", "1", "--jobs", "2"],
-        ["results/%d.restored.png" % i for i in range(4)])
-    return [fit, experiment, learn, filtered, many]
+        "filter to JPEG", ["restore", "in.jpg", "-o", "out.jpg", "--method", "filter", "--report", "out.html", "--threads", "1"],
+        ["out.jpg"])
+    several = [Scenario(
+        name,
+        ["restore", "photos", "-r", "--output-dir", "results", "--format", ending, "--manifest", "manifest.jsonl", "--report",
+         "reports", "--method", "filter", "--threads", "1", "--jobs", "2"],
+        ["results/%d.restored.%s" % (i, ending) for i in range(4)])
+        for name, ending in (("many", "png"), ("many to JPEG XL", "jxl"))]
+    for scenario in several:
+        scenario.many = True
+    return [fit, fit_jxl, experiment, learn, filtered] + several
 
 
 def make_inputs(program, folder):
