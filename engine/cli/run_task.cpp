@@ -15,6 +15,8 @@
 #include "engine/cli/outcome.h"
 #include "engine/cli/progress.h"
 #include "engine/cli/run_report.h"
+#include "engine/image/jxl.h"
+#include "engine/image/read_image.h"
 #include "engine/restore/filter.h"
 #include "engine/restore/jpeg_source.h"
 #include "engine/restore/learn.h"
@@ -60,10 +62,18 @@ std::size_t more_memory(const TaskRun& what) {
   return what.first == nullptr ? 0 : first_memory(image.plane_size(), image.channels);
 }
 
+// While the result is encoded, with all that is held then.
+std::size_t encoding_memory(const FitArguments& arguments, const Image& image) {
+  const bool is_jxl = format_to_write(output_name(arguments.output)) == ImageFormat::jxl;
+  return is_jxl ? jxl_memory(image.plane_size(), image.channels) : 0;
+}
+
 // Throws Error where a method takes more memory for the input than --memory-limit allows.
 void check_memory(const FitArguments& arguments, const TaskRun& what, std::size_t needed, const char* advice) {
-  if (!arguments.memory_limit || needed <= *arguments.memory_limit) return;
+  if (!arguments.memory_limit) return;
   const Image& image = what.input.image;
+  needed = std::max(needed, encoding_memory(arguments, image));
+  if (needed <= *arguments.memory_limit) return;
   fail("{}: is {}x{}, for which --method {} needs about {}, and the limit is {}: {}", arguments.input, image.width,
        image.height, what.method, size_text(needed), size_text(*arguments.memory_limit), advice);
 }
