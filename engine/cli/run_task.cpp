@@ -119,7 +119,8 @@ ExitCode filter(const FitArguments& arguments, const FitCall& call, const TaskRu
 ExitCode learn(const FitArguments& arguments, const FitCall& call, const TaskRun& what) {
   const Image& image = what.input.image;
   const bool learns = std::min(image.width, image.height) >= kLeastSideToLearn;
-  std::size_t needed = filter_memory_of(arguments, what);
+  constexpr std::size_t kNetworkFile = 4'000'000;  // read and looked at in any case
+  std::size_t needed = filter_memory_of(arguments, what) + kNetworkFile;
   if (learns) {
     const std::size_t of_lesson = learn_memory(image.plane_size(), image.channels, what.learn.lessons);
     // A JPEG's filter takes less than that: it goes tile by tile.
