@@ -59,7 +59,7 @@ TEST_CASE_FIXTURE(Fixture, "restore refuses a run that does not fit into the mem
   // Too small to learn from: it is filtered.
   check_fails(
       run({"restore", input, "--memory-limit", "10M"}), 1,
-      "in.jpg: is 24x16, for which --method learn needs about 27.66 MiB, and the limit is 10 MiB: give it more");
+      "in.jpg: is 24x16, for which --method learn needs about 31.48 MiB, and the limit is 10 MiB: give it more");
   check_fails(run({"restore", input, "--fast", "--memory-limit", "10M"}), 1,
               "in.jpg: is 24x16, for which --method filter needs about 27.6");
   fails({input, "--memory-limit", "100"}, 1,
