@@ -8,22 +8,13 @@
 
 #include "graph/error.h"
 #include "ops/table.h"
+#include "tests/graph/onnx_bind.h"
 #include "tests/graph/onnx_maker.h"
 
 namespace hourglass::test {
 namespace {
 
 using Proto = onnx::TensorProto;
-
-ImportedModel bind(const ModelMaker& m, int64_t height = 8, int64_t width = 6) {
-  return import_onnx(m.bytes(), "m.onnx", op_table(), {.height = height, .width = width});
-}
-
-const Value& named(const Graph& graph, std::string_view name) {
-  const ValueId id = graph.find(name);
-  REQUIRE_MESSAGE(id.valid(), name);
-  return graph.value(id);
-}
 
 TEST_CASE("a small file becomes this graph") {
   const ImportedModel model = bind(small_model());
