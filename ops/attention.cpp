@@ -12,7 +12,7 @@
 #include "graph/op.h"
 #include "ops/memory/filled.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::attention {
 namespace {
 
 // [N,places,heads*size] as [N,heads,places,size]; what has four dimensions stays.
@@ -78,7 +78,7 @@ std::vector<ValueId> lower_attention(LowerContext& ctx) {
 
 }  // namespace
 
-std::span<const OpDef> attention_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {{.name = "Attention",
                                .since = 23,
                                .min_inputs = 3,
@@ -94,4 +94,4 @@ std::span<const OpDef> attention_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::attention

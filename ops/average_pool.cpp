@@ -12,7 +12,7 @@
 #include "ops/memory/view.h"
 #include "ops/pooling.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::average_pool {
 namespace {
 
 using kernels::Argument;
@@ -239,7 +239,7 @@ std::vector<AttrSpec> attrs_with(std::vector<AttrSpec> more) {
 
 }  // namespace
 
-std::span<const OpDef> average_pool_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "AveragePool",
        .attrs = attrs_with({}),
@@ -262,4 +262,4 @@ std::span<const OpDef> average_pool_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::average_pool

@@ -24,7 +24,7 @@
 #include "ops/normalization/backward.h"
 #include "ops/normalization/forward.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::batch_normalization {
 namespace {
 
 using kernels::Normalization;
@@ -365,7 +365,7 @@ KernelPlan plan_backward(PlanContext& ctx) {
 
 }  // namespace
 
-std::span<const OpDef> batch_normalization_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "BatchNormalization",
        .min_inputs = 3,
@@ -415,4 +415,4 @@ std::span<const OpDef> batch_normalization_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::batch_normalization

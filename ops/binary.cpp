@@ -18,7 +18,7 @@
 #include "ops/loops/strided_loop.h"
 #include "ops/loops/whole_numbers.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::binary {
 namespace {
 
 using kernels::StridedLoop;
@@ -313,9 +313,9 @@ std::vector<OpDef> make_table() {
 
 }  // namespace
 
-std::span<const OpDef> binary_ops() {
+std::span<const OpDef> family() {
   static const std::vector<OpDef> ops = make_table();
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::binary

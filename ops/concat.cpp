@@ -15,7 +15,7 @@
 #include <algorithm>
 #include <numeric>
 
-namespace hourglass::ops {
+namespace hourglass::ops::concat {
 namespace {
 
 using kernels::Box;
@@ -327,7 +327,7 @@ KernelPlan plan_split(PlanContext& ctx) {
 
 }  // namespace
 
-std::span<const OpDef> concat_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "Concat",
        .since = 4,
@@ -354,4 +354,4 @@ std::span<const OpDef> concat_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::concat

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace hourglass::ops {
+namespace hourglass::ops::constant {
 namespace {
 
 using TensorPtr = std::shared_ptr<const HostTensor>;
@@ -90,7 +90,7 @@ constexpr std::string_view kConstant = "its value is a constant";
 
 }  // namespace
 
-std::span<const OpDef> constant_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "Constant",
        .min_inputs = 0,
@@ -133,4 +133,4 @@ std::span<const OpDef> constant_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::constant

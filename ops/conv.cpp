@@ -27,7 +27,7 @@
 #include "ops/loops/element_walk.h"
 #include "ops/table.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::conv {
 namespace {
 
 using kernels::checked_window;
@@ -406,7 +406,7 @@ std::vector<AttrSpec> attrs_with_source(std::vector<AttrSpec> more) {
 
 }  // namespace
 
-std::span<const OpDef> conv_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "Conv",
        .min_inputs = 2,
@@ -454,4 +454,4 @@ std::span<const OpDef> conv_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::conv

@@ -17,7 +17,7 @@
 #include "ops/geometry/window_along.h"
 #include "ops/memory/filled.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::conv_transpose {
 namespace {
 
 using kernels::window_along;
@@ -190,7 +190,7 @@ std::vector<ValueId> lower_col2im(LowerContext& ctx) {
 
 }  // namespace
 
-std::span<const OpDef> conv_transpose_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {{.name = "ConvTranspose",
                                .min_inputs = 2,
                                .max_inputs = 3,
@@ -215,4 +215,4 @@ std::span<const OpDef> conv_transpose_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::conv_transpose

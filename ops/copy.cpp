@@ -15,7 +15,7 @@
 #include <array>
 #include <cmath>
 
-namespace hourglass::ops {
+namespace hourglass::ops::copy {
 namespace {
 
 void infer_same(InferContext& ctx) { ctx.outputs.push_back(*ctx.inputs[0]); }
@@ -356,7 +356,7 @@ KernelPlan plan_cast(PlanContext& ctx) {
 
 }  // namespace
 
-std::span<const OpDef> copy_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "Identity",
        .infer = infer_same,
@@ -428,4 +428,4 @@ std::span<const OpDef> copy_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::copy

@@ -11,7 +11,7 @@
 #include "ops/loops/element_walk.h"
 #include "ops/loops/parallel.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::cum_sum {
 namespace {
 
 // src as outer x extent x inner, the axis in the middle.
@@ -117,7 +117,7 @@ KernelPlan plan(PlanContext& ctx) {
 
 }  // namespace
 
-std::span<const OpDef> cum_sum_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "CumSum",
        .since = 11,
@@ -132,4 +132,4 @@ std::span<const OpDef> cum_sum_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::cum_sum

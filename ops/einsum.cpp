@@ -12,7 +12,7 @@
 #include "graph/error.h"
 #include "graph/op.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::einsum {
 namespace {
 
 using Letters = std::string;
@@ -262,7 +262,7 @@ std::vector<ValueId> lower_einsum(LowerContext& ctx) { return {Einsum(ctx).run()
 
 }  // namespace
 
-std::span<const OpDef> einsum_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {{.name = "Einsum",
                                .since = 12,
                                .max_inputs = 1 << 10,
@@ -271,4 +271,4 @@ std::span<const OpDef> einsum_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::einsum

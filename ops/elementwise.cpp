@@ -26,7 +26,7 @@
 #include "ops/loops/element_walk.h"
 #include "ops/loops/parallel.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::elementwise {
 namespace {
 
 constexpr int64_t kMostChannels = 4;  // of images that are split into planes
@@ -463,11 +463,11 @@ KernelPlan plan_by_row(PlanContext& ctx) {
   return Compiler(ctx, {&ctx.node, 1}, ctx.out().shape).plan("loop");
 }
 
-std::span<const OpDef> elementwise_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "Elementwise", .internal = true, .max_inputs = 1 << 20, .plan = plan_body},
   };
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::elementwise

@@ -11,7 +11,7 @@
 #include "ops/loops/parallel.h"
 #include "ops/transposed.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::gather {
 namespace {
 
 // src as outer x extent x inner, dst as outer x indices x inner.
@@ -150,7 +150,7 @@ std::vector<ValueId> lower_computed(LowerContext& ctx) {
 
 }  // namespace
 
-std::span<const OpDef> gather_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "Gather",
        .attrs = {{"axis", int64_t{0}}, AttrSpec::required("indices", AttrKind::tensor)},
@@ -182,4 +182,4 @@ std::span<const OpDef> gather_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::gather

@@ -21,7 +21,7 @@
 #include "ops/loops/parallel.h"
 #include "ops/loops/strided_loop.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::gather_elements {
 namespace {
 
 using kernels::StridedLoop;
@@ -325,7 +325,7 @@ void normalize_scatter(NormalizeContext& ctx) { ctx.op = "ScatterElements"; }
 
 }  // namespace
 
-std::span<const OpDef> gather_elements_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "GatherElements",
        .since = 11,
@@ -376,4 +376,4 @@ std::span<const OpDef> gather_elements_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::gather_elements

@@ -18,7 +18,7 @@
 #include "ops/loops/parallel.h"
 #include "ops/transposed.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::grid_sample {
 namespace {
 
 struct Sampling {
@@ -176,7 +176,7 @@ std::vector<AttrSpec> attrs_and(std::vector<AttrSpec> more) {
 
 }  // namespace
 
-std::span<const OpDef> grid_sample_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "GridSample",
        .since = 16,
@@ -202,4 +202,4 @@ std::span<const OpDef> grid_sample_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::grid_sample

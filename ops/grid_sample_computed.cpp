@@ -16,7 +16,7 @@
 #include "ops/loops/element_walk.h"
 #include "ops/loops/parallel.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::grid_sample_computed {
 namespace {
 
 void check(const Attrs& attrs, const Shape& src, const TensorType& grid_type) {
@@ -273,7 +273,7 @@ std::vector<AttrSpec> attrs_and(std::vector<AttrSpec> more) {
 
 }  // namespace
 
-std::span<const OpDef> grid_sample_computed_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "GridSampleComputed",
        .internal = true,
@@ -308,4 +308,4 @@ std::span<const OpDef> grid_sample_computed_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::grid_sample_computed

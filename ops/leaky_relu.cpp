@@ -6,7 +6,7 @@
 #include "ops/loops/clones.h"
 #include "ops/loops/math.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::leaky_relu {
 namespace {
 
 namespace math = kernels::math;
@@ -73,7 +73,7 @@ Row row_backward(const Attrs& attrs, std::size_t) {
 
 }  // namespace
 
-std::span<const OpDef> leaky_relu_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "LeakyRelu",
        .attrs = {{"alpha", 0.01}},
@@ -106,4 +106,4 @@ std::span<const OpDef> leaky_relu_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::leaky_relu

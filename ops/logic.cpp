@@ -14,7 +14,7 @@
 #include <cmath>
 #include <cstring>
 
-namespace hourglass::ops {
+namespace hourglass::ops::logic {
 namespace {
 
 using kernels::StridedLoop;
@@ -171,9 +171,11 @@ void reference_compare(ReferenceContext& ctx) {
   });
 }
 
-// The steps are 1 or 0.
+// Compares `count` elements; the steps are 1 or 0.
 template <class F, class T>
-HG_CLONES void compare_row(const T* a, int64_t step_a, const T* b, int64_t step_b, uint8_t* dst, int64_t count) {
+HG_CLONES void compare_row(const void* first, int64_t step_a, const void* second, int64_t step_b, uint8_t* dst,
+                           int64_t count) {
+  const T *a = static_cast<const T*>(first), *b = static_cast<const T*>(second);
   if (step_a == 1 && step_b == 1) {
     for (int64_t i = 0; i < count; ++i) dst[i] = F::holds(a[i], b[i]);
   } else if (step_a == 1 && step_b == 0) {
@@ -187,32 +189,48 @@ HG_CLONES void compare_row(const T* a, int64_t step_a, const T* b, int64_t step_
   }
 }
 
+struct CompareRow {
+  void (*run)(const void* a, int64_t step_a, const void* b, int64_t step_b, uint8_t* dst, int64_t count) = nullptr;
+  int64_t bytes = 0;  // of an element of a and b
+};
+
+template <class F>
+CompareRow compare_row_of(DType dtype) {
+  CompareRow row;
+  const auto choose = [&]<class T>(T*) { row = {compare_row<F, T>, sizeof(T)}; };
+  if (dtype == DType::boolean) {
+    choose(static_cast<uint8_t*>(nullptr));
+  } else if constexpr (kOfNumbers<F>) {
+    if (dtype == DType::f32) {
+      choose(static_cast<float*>(nullptr));
+    } else {
+      kernels::with_stored_whole(dtype, choose);
+    }
+  }
+  return row;
+}
+
+// first, second: which operand is which of the row's.
+KernelPlan plan_compare_by(const PlanContext& ctx, const CompareRow& row, std::size_t first, std::size_t second) {
+  Operands<2> operands = operands_of<2>(ctx);
+  return {.src = operands.src,
+          .dst = {operands.dst},
+          .implementation = "loop",
+          .kernel = loop_kernel([nest = operands.nest, row, first, second](const Addresses& at) {
+            const auto operand = [&](std::size_t i, int64_t offset) {
+              return static_cast<const uint8_t*>(at.src[i]) + offset * row.bytes;
+            };
+            nest.for_rows([&](const auto& offset, int64_t count) {
+              row.run(operand(first, offset[first]), nest.step(first), operand(second, offset[second]),
+                      nest.step(second), static_cast<uint8_t*>(at.dst[0]) + offset[2], count);
+            });
+          })};
+}
+
 template <class Ordered>
 KernelPlan plan_compare(PlanContext& ctx) {
   using O = Order<Ordered>;
-  using F = typename O::Function;
-  Operands<2> operands = operands_of<2>(ctx);
-  KernelPlan plan{.src = operands.src, .dst = {operands.dst}, .implementation = "loop", .kernel = nullptr};
-  const auto plan_as = [&](auto* element) {
-    using T = std::remove_pointer_t<decltype(element)>;
-    plan.kernel = loop_kernel([nest = operands.nest](const Addresses& at) {
-      nest.for_rows([&](const auto& offset, int64_t count) {
-        compare_row<F>(static_cast<const T*>(at.src[O::kFirst]) + offset[O::kFirst], nest.step(O::kFirst),
-                       static_cast<const T*>(at.src[O::kSecond]) + offset[O::kSecond], nest.step(O::kSecond),
-                       static_cast<uint8_t*>(at.dst[0]) + offset[2], count);
-      });
-    });
-  };
-  if (ctx.in(0).dtype == DType::boolean) {
-    plan_as(static_cast<uint8_t*>(nullptr));
-  } else if constexpr (kOfNumbers<F>) {
-    if (ctx.in(0).dtype == DType::f32) {
-      plan_as(static_cast<float*>(nullptr));
-    } else {
-      kernels::with_stored_whole(ctx.in(0).dtype, plan_as);
-    }
-  }
-  return plan;
+  return plan_compare_by(ctx, compare_row_of<typename O::Function>(ctx.in(0).dtype), O::kFirst, O::kSecond);
 }
 
 template <class Ordered>
@@ -351,7 +369,7 @@ KernelPlan plan_where(PlanContext& ctx) {
 
 }  // namespace
 
-std::span<const OpDef> logic_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       compare<Equal>("Equal"),
       compare<Mirrored<Less>>("Greater"),
@@ -392,4 +410,4 @@ std::span<const OpDef> logic_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::logic

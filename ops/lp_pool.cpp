@@ -4,7 +4,7 @@
 #include "graph/error.h"
 #include "graph/op.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::lp_pool {
 namespace {
 
 ValueId to_power(const LowerContext& ctx, ValueId src, double exponent) {
@@ -43,7 +43,7 @@ std::vector<ValueId> lower_global(LowerContext& ctx) {
 
 }  // namespace
 
-std::span<const OpDef> lp_pool_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "LpPool",
        .since = 2,
@@ -59,4 +59,4 @@ std::span<const OpDef> lp_pool_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::lp_pool

@@ -12,7 +12,7 @@
 
 #include <algorithm>
 
-namespace hourglass::ops {
+namespace hourglass::ops::mat_mul {
 namespace {
 
 using kernels::Argument;
@@ -211,7 +211,7 @@ void normalize_gemm(NormalizeContext& ctx) { ctx.attrs.erase("broadcast"); }
 
 }  // namespace
 
-std::span<const OpDef> mat_mul_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "MatMul",
        .min_inputs = 2,
@@ -234,4 +234,4 @@ std::span<const OpDef> mat_mul_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::mat_mul

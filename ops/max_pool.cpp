@@ -21,7 +21,7 @@
 #include "ops/memory/view.h"
 #include "ops/pooling.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::max_pool {
 namespace {
 
 using kernels::Argument;
@@ -351,7 +351,7 @@ std::vector<AttrSpec> pooling_attrs() {
 
 }  // namespace
 
-std::span<const OpDef> max_pool_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "MaxPool",
        .attrs = pooling_attrs(),
@@ -393,4 +393,4 @@ std::span<const OpDef> max_pool_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::max_pool

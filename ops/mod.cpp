@@ -9,7 +9,7 @@
 #include "ops/loops/strided_loop.h"
 #include "ops/loops/whole_numbers.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::mod {
 namespace {
 
 using kernels::StridedLoop;
@@ -78,7 +78,7 @@ Row rows(const Attrs& attrs, std::size_t) {
 
 }  // namespace
 
-std::span<const OpDef> mod_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {{.name = "Mod",
                                .since = 10,
                                .min_inputs = 2,
@@ -93,4 +93,4 @@ std::span<const OpDef> mod_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::mod

@@ -16,7 +16,7 @@
 #include "graph/op.h"
 #include "ops/memory/filled.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::normalizations {
 namespace {
 
 // src in the shape [1, groups, rest], normalised per group: {xhat, mean, inv_std}.
@@ -155,7 +155,7 @@ void normalize_instance(NormalizeContext& ctx) { ctx.attrs.erase("consumed_input
 
 }  // namespace
 
-std::span<const OpDef> normalizations_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "InstanceNormalization",
        .min_inputs = 3,
@@ -193,4 +193,4 @@ std::span<const OpDef> normalizations_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::normalizations

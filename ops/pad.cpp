@@ -3,6 +3,8 @@
 //   src repeated. src [d0, d1, ...], dst [d0 + pads[0] + pads[rank], ...].
 // Each axis is a map from dst's index to src's (or to none): dst[i, j, ...] = src[map0(i), map1(j), ...].
 //   diff_src = PadGrad: the sum of diff_dst over all indices that map to the element.
+#include <omp.h>
+
 #include <algorithm>
 #include <numeric>
 
@@ -15,7 +17,7 @@
 #include "ops/memory/onednn.h"
 #include "ops/memory/view.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::pad {
 namespace {
 
 using kernels::kOutside;
@@ -344,7 +346,7 @@ std::vector<AttrSpec> attrs_with(std::vector<AttrSpec> more) {
 
 }  // namespace
 
-std::span<const OpDef> pad_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "Pad",
        .attrs = attrs_with({}),
@@ -367,4 +369,4 @@ std::span<const OpDef> pad_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::pad

@@ -5,7 +5,7 @@
 #include "graph/error.h"
 #include "graph/op.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::quantization {
 namespace {
 
 int64_t blocks_of(int64_t extent, int64_t block) { return extent / block + (extent % block != 0 ? 1 : 0); }
@@ -58,7 +58,7 @@ void reference(ReferenceContext& ctx) {
 
 }  // namespace
 
-std::span<const OpDef> quantization_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {{.name = "DequantizeLinear",
                                .since = 10,
                                .min_inputs = 2,
@@ -70,4 +70,4 @@ std::span<const OpDef> quantization_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::quantization

@@ -15,7 +15,7 @@
 #include <algorithm>
 #include <numeric>
 
-namespace hourglass::ops {
+namespace hourglass::ops::rearrange {
 namespace {
 
 using kernels::StridedLoop;
@@ -267,7 +267,7 @@ void vjp_space_to_depth(VjpContext& ctx) {
 
 }  // namespace
 
-std::span<const OpDef> rearrange_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "Expand",
        .attrs = {AttrSpec::required("shape", AttrKind::ints)},
@@ -316,4 +316,4 @@ std::span<const OpDef> rearrange_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::rearrange

@@ -23,7 +23,7 @@
 #include <cstddef>
 #include <limits>
 
-namespace hourglass::ops {
+namespace hourglass::ops::reduce {
 namespace {
 
 using kernels::StridedLoop;
@@ -558,9 +558,9 @@ std::vector<OpDef> make_table() {
 
 }  // namespace
 
-std::span<const OpDef> reduce_ops() {
+std::span<const OpDef> family() {
   static const std::vector<OpDef> ops = make_table();
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::reduce

@@ -24,7 +24,9 @@
 #include "ops/normalization/written_statistics.h"
 #include "ops/resampling/separable_map.h"
 
-namespace hourglass::ops {
+#include <omp.h>
+
+namespace hourglass::ops::resize {
 namespace {
 
 using kernels::resized_shape;
@@ -276,7 +278,7 @@ KernelPlan plan_backward(PlanContext& ctx) {
 
 }  // namespace
 
-std::span<const OpDef> resize_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "Resize",
        .since = 10,
@@ -330,4 +332,4 @@ std::span<const OpDef> resize_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::resize

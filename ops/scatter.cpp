@@ -23,7 +23,7 @@
 #include "ops/loops/parallel.h"
 #include "ops/transposed.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::scatter {
 namespace {
 
 // A tensor as slices of `inner` elements, and the numbers of those that the indices name.
@@ -400,7 +400,7 @@ std::vector<ValueId> lower_gather_computed(LowerContext& ctx) {
 
 }  // namespace
 
-std::span<const OpDef> scatter_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "GatherND",
        .since = 11,
@@ -453,4 +453,4 @@ std::span<const OpDef> scatter_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::scatter

@@ -12,7 +12,7 @@
 #include "ops/memory/view.h"
 #include "ops/transposed.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::slice {
 namespace {
 
 using kernels::Box;
@@ -174,7 +174,7 @@ std::vector<AttrSpec> grad_attrs() {
 
 }  // namespace
 
-std::span<const OpDef> slice_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "Slice",
        .attrs = attrs(),
@@ -197,4 +197,4 @@ std::span<const OpDef> slice_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::slice

@@ -5,7 +5,7 @@
 #include "graph/error.h"
 #include "graph/op.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::softmax {
 namespace {
 
 // The older meaning is said by `flatten`.
@@ -36,7 +36,7 @@ std::vector<ValueId> lower_softmax(LowerContext& ctx) {
 
 }  // namespace
 
-std::span<const OpDef> softmax_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {{.name = "Softmax",
                                .attrs = {{"axis", int64_t{-1}}, {"flatten", int64_t{0}}},
                                .normalize = normalize,
@@ -48,4 +48,4 @@ std::span<const OpDef> softmax_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::softmax

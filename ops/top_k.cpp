@@ -18,7 +18,7 @@
 #include "ops/loops/strided_loop.h"
 #include "ops/memory/onednn.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::top_k {
 namespace {
 
 using kernels::StridedLoop;
@@ -233,7 +233,7 @@ OpDef arg_op(std::string_view name) {
 
 }  // namespace
 
-std::span<const OpDef> top_k_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "TopK",
        .attrs = {{"axis", int64_t{-1}},
@@ -253,4 +253,4 @@ std::span<const OpDef> top_k_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::top_k

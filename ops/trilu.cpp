@@ -9,7 +9,7 @@
 #include "ops/loops/element_walk.h"
 #include "ops/loops/parallel.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::trilu {
 namespace {
 
 struct Triangle {
@@ -112,7 +112,7 @@ void reference_eye(ReferenceContext& ctx) {
 
 }  // namespace
 
-std::span<const OpDef> trilu_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "Trilu",
        .since = 14,
@@ -135,4 +135,4 @@ std::span<const OpDef> trilu_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::trilu

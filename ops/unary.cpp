@@ -9,7 +9,7 @@
 #include "ops/loops/whole_numbers.h"
 #include "ops/unary_functions.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::unary {
 namespace {
 
 using namespace unary;
@@ -235,9 +235,9 @@ Table make_table() {
 
 }  // namespace
 
-std::span<const OpDef> unary_ops() {
+std::span<const OpDef> family() {
   static const Table ops = make_table();
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::unary

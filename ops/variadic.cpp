@@ -9,7 +9,7 @@
 #include "ops/loops/strided_loop.h"
 #include "ops/loops/whole_numbers.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::variadic {
 namespace {
 
 using kernels::StridedLoop;
@@ -174,7 +174,7 @@ OpDef variadic(std::string_view name, void (*vjp)(VjpContext&)) {
 
 }  // namespace
 
-std::span<const OpDef> variadic_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       variadic<Max>("Max", vjp_extreme<Max>),
       variadic<Min>("Min", vjp_extreme<Min>),
@@ -184,4 +184,4 @@ std::span<const OpDef> variadic_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::variadic

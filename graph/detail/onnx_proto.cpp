@@ -33,14 +33,14 @@ void for_each_subgraph(Node& node, const Use& use) {
   }
 }
 
-void unify_domains(onnx::GraphProto& graph);
+void unify_graph_domains(onnx::GraphProto& graph);
 
 void unify_domain(onnx::NodeProto& node) {
   if (node.domain() == "ai.onnx") node.clear_domain();
-  for_each_subgraph(node, [](onnx::GraphProto& inner) { unify_domains(inner); });
+  for_each_subgraph(node, [](onnx::GraphProto& inner) { unify_graph_domains(inner); });
 }
 
-void unify_domains(onnx::GraphProto& graph) {
+void unify_graph_domains(onnx::GraphProto& graph) {
   for (auto& node : *graph.mutable_node()) unify_domain(node);
 }
 
@@ -97,7 +97,7 @@ onnx::ModelProto parse_proto(std::string_view bytes) {
 
 void unify_domains(onnx::ModelProto& proto) {
   unify_opsets(*proto.mutable_opset_import());
-  unify_domains(*proto.mutable_graph());
+  unify_graph_domains(*proto.mutable_graph());
   for (auto& function : *proto.mutable_functions()) {
     unify_opsets(*function.mutable_opset_import());
     for (auto& node : *function.mutable_node()) unify_domain(node);

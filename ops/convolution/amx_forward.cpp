@@ -1,5 +1,7 @@
 #include "ops/convolution/amx_forward.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <array>
 

@@ -1,5 +1,7 @@
 #include "ops/convolution/amx_grad_src.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <array>
 #include <limits>

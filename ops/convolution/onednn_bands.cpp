@@ -1,5 +1,7 @@
 #include "ops/convolution/onednn_bands.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <map>
 

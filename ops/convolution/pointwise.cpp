@@ -1,5 +1,7 @@
 #include "ops/convolution/pointwise.h"
 
+#include <omp.h>
+
 #include <algorithm>
 
 #include "ops/convolution/source.h"

@@ -1,5 +1,7 @@
 #include "ops/convolution/source.h"
 
+#include <omp.h>
+
 #include <algorithm>
 
 #include "graph/error.h"

@@ -1,5 +1,7 @@
 #include "ops/convolution/winograd.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <map>
 

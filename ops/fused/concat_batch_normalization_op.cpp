@@ -18,7 +18,7 @@
 #include "ops/normalization/forward.h"
 #include "ops/table.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::concat_batch_normalization {
 namespace {
 
 using kernels::Normalization;
@@ -241,7 +241,7 @@ KernelPlan plan_backward(PlanContext& ctx) {
 
 }  // namespace
 
-std::span<const OpDef> concat_batch_normalization_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "ConcatBatchNormalization",
        .internal = true,
@@ -276,4 +276,4 @@ std::span<const OpDef> concat_batch_normalization_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::concat_batch_normalization

@@ -11,7 +11,7 @@
 #include "ops/geometry/resize_taps.h"
 #include "ops/table.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::conv_resize_grad_src {
 namespace {
 
 Shape with_channels(const Shape& shape, int64_t channels) { return {shape[0], channels, shape[2], shape[3]}; }
@@ -79,7 +79,7 @@ KernelPlan plan(PlanContext& ctx) {
 
 }  // namespace
 
-std::span<const OpDef> conv_resize_grad_src_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "ConvResizeGradSrc",
        .internal = true,
@@ -96,4 +96,4 @@ std::span<const OpDef> conv_resize_grad_src_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::conv_resize_grad_src

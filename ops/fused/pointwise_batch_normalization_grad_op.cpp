@@ -14,7 +14,7 @@
 #include "ops/normalization/backward.h"
 #include "ops/table.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::pointwise_batch_normalization_grad {
 namespace {
 
 constexpr std::size_t kOther = 7;
@@ -103,7 +103,7 @@ KernelPlan plan(PlanContext& ctx) {
 
 }  // namespace
 
-std::span<const OpDef> pointwise_batch_normalization_grad_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "PointwiseBatchNormalizationGrad",
        .internal = true,
@@ -118,4 +118,4 @@ std::span<const OpDef> pointwise_batch_normalization_grad_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::pointwise_batch_normalization_grad

@@ -19,7 +19,7 @@
 #include "ops/normalization/resized.h"
 #include "ops/table.h"
 
-namespace hourglass::ops {
+namespace hourglass::ops::resize_batch_normalization_grad {
 namespace {
 
 constexpr std::size_t kOther = 6, kDiffOther = 7;
@@ -154,7 +154,7 @@ KernelPlan plan(PlanContext& ctx) {
 
 }  // namespace
 
-std::span<const OpDef> resize_batch_normalization_grad_ops() {
+std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "ResizeBatchNormalizationGrad",
        .internal = true,
@@ -169,4 +169,4 @@ std::span<const OpDef> resize_batch_normalization_grad_ops() {
   return ops;
 }
 
-}  // namespace hourglass::ops
+}  // namespace hourglass::ops::resize_batch_normalization_grad

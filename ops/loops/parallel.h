@@ -2,10 +2,7 @@
 // sums belong to parts and are combined in their order, so they do not depend on which thread was faster.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
-
-#include <omp.h>
 
 #include "ops/loops/work_stealing.h"
 
@@ -14,22 +11,24 @@ namespace hourglass::kernels {
 // Parts per thread: a thread that has finished its own takes over parts that another one has not begun
 // (ops/loops/work_stealing.h).
 constexpr int64_t kPartsPerThread = 16;
-inline int64_t parts_of(int64_t count) {
-  const int64_t threads = omp_get_max_threads();
-  return std::min<int64_t>(count, threads == 1 ? 1 : kPartsPerThread * threads);
-}
+int64_t parts_of(int64_t count);
+
+// body(context, thread, work) once on each thread, where `work` holds parts [0, parts). The parallel region itself, which
+// is compiled once for all loops.
+void run_on_threads(int64_t parts, void (*body)(const void* context, int64_t thread, WorkStealing& work),
+                    const void* context);
 
 // body(thread, take) once on each thread: take() gives the thread its next one of parts [0, parts), or -1 when none is
 // left. A thread gets neighbouring parts in ascending order, except where it goes on with another thread's. Which
 // thread gets which part differs from run to run, so sums must belong to parts.
 template <typename Body>
 void parallel_parts(int64_t parts, const Body& body) {
-  WorkStealing work(parts, omp_get_max_threads());
-#pragma omp parallel
-  {
-    const int64_t me = omp_get_thread_num();
-    body(me, [&] { return work.take(me); });
-  }
+  run_on_threads(
+      parts,
+      [](const void* context, int64_t me, WorkStealing& work) {
+        (*static_cast<const Body*>(context))(me, [&] { return work.take(me); });
+      },
+      &body);
 }
 
 // body(i) for i in [0, count), cut into parts.

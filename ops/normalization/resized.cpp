@@ -1,5 +1,7 @@
 #include "ops/normalization/resized.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <cmath>
 

@@ -260,13 +260,17 @@ void SeparableMap::gather(const Tile& tile, const float* combined, D* dst, int64
       return gather_elements<D, kTaps>(combined, first, columns_.index.data() + tile.begin,
                                        columns_.weight.data() + tile.begin, taps, row, dst, tile.end - tile.begin);
     }
-    switch (lanes_) {
-      case 8: return pixels(integral_constant<int, 8>());
-      case 16: return pixels(integral_constant<int, 16>());
-      case 32: return pixels(integral_constant<int, 32>());
-      case 128: return pixels(integral_constant<int, 128>());
-      default: return pixels(integral_constant<int, 0>());
+    // A constant number of channels is worth a version of its own where the taps are few, as those of nearest and linear.
+    if constexpr (kTaps == 1 || kTaps == 2) {
+      switch (lanes_) {
+        case 8: return pixels(integral_constant<int, 8>());
+        case 16: return pixels(integral_constant<int, 16>());
+        case 32: return pixels(integral_constant<int, 32>());
+        case 128: return pixels(integral_constant<int, 128>());
+        default: break;
+      }
     }
+    return pixels(integral_constant<int, 0>());
   };
   switch (taps) {
     case 1: return with_taps(integral_constant<int, 1>());

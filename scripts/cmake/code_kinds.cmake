@@ -29,6 +29,12 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   add_compile_options(-fpch-preprocess)
 endif()
 
+# gcc looks for garbage among its trees whenever these have doubled from 128 MB on, a tenth of the time of sources that are
+# compiled together. From 400 MB on, a job takes 0.1 GB more memory, 0.6 GB at most.
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  add_compile_options(--param=ggc-min-heapsize=400000)
+endif()
+
 # PROGRAM: for sources of programs, not of libraries. TOGETHER: see above.
 function(hourglass_code_kind kind)
   cmake_parse_arguments(arg "PROGRAM;TOGETHER" "" "OPTIONS;LINK;HEADERS" ${ARGN})

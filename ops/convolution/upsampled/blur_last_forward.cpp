@@ -1,5 +1,7 @@
 #include "ops/convolution/upsampled/blur_last_forward.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <array>
 

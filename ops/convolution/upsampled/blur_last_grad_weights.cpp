@@ -1,5 +1,7 @@
 #include "ops/convolution/upsampled/blur_last_grad_weights.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <array>
 

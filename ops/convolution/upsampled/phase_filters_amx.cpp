@@ -1,5 +1,7 @@
 #include "ops/convolution/upsampled/phase_filters_amx.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <array>
 

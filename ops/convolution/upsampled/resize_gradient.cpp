@@ -1,5 +1,7 @@
 #include "ops/convolution/upsampled/resize_gradient.h"
 
+#include <omp.h>
+
 #include <algorithm>
 
 #include "ops/geometry/resize_taps.h"

@@ -1,5 +1,7 @@
 #include "ops/convolution/weight_gradient/kernel.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <array>
 
