@@ -6,6 +6,7 @@
 #include "ops/convolution/padded_bands.h"
 #include "ops/convolution/source.h"
 #include "ops/loops/clones.h"
+#include "ops/loops/rows.h"
 #include "ops/loops/parallel.h"
 #include "ops/memory/onednn.h"
 #include "ops/memory/scratch_layout.h"
@@ -81,10 +82,6 @@ std::optional<BandPrimitive> make_primitive(const dnnl::engine& engine, Directio
     }
   }
   return std::nullopt;
-}
-
-HG_CLONES void add_row(const float* src, float* dst, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) dst[i] += src[i];
 }
 
 // Whether the image is channels-last without gaps between its rows.
@@ -261,7 +258,7 @@ class OnednnBands final : public Kernel {
     if (l.conv.direction == Direction::grad_weights && b > 0) {
       const auto add = [](void* part, void* sum, int64_t count) {
         parallel_ranges(count, 4096, [&](int64_t begin, int64_t end) {
-          add_row(static_cast<const float*>(part) + begin, static_cast<float*>(sum) + begin, end - begin);
+          add_run(static_cast<const float*>(part) + begin, static_cast<float*>(sum) + begin, end - begin);
         });
       };
       add(scratch(l.weights_part), sum_weights(), padded_elements(p.weights));
