@@ -118,6 +118,31 @@ TEST_CASE("arithmetic broadcasts, and divides integers as C does") {
   check_equal(eval("PRelu", {floats({2, 2}, {-1, 2, -3, 4}), row({0.5, 2})}), floats({2, 2}, {-0.5, 2, -1.5, 4}));
 }
 
+TEST_CASE("the gradients of Relu and LeakyRelu read dst, so that src need not be kept") {
+  struct Row {
+    const char* op;
+    Attrs attrs;
+    bool reads_dst;
+  };
+  for (const auto& [op, attrs, reads_dst] :
+       {Row{"Relu", {}, true}, Row{"LeakyRelu", {{"alpha", 0.0}}, true}, Row{"LeakyRelu", {{"alpha", 0.2}}, true},
+        Row{"LeakyRelu", {{"alpha", -0.2}}, false}}) {
+    CAPTURE(op);
+    Graph graph;
+    GraphBuilder b(graph, op_table());
+    const ValueId src = b.parameter("src", {DType::f32, Shape{4}}, {}), dst = b.add(op, {src}, attrs);
+    const ValueId loss = b.add("ReduceSum", {b.add("Mul", {dst, dst})}, {{"keepdims", int64_t{0}}});
+    const Differentiated d = differentiate(graph, op_table(), loss, {src});
+    int found = 0;
+    for (const Node& node : d.graph.nodes) {
+      if (node.op->name != "LeakyReluGrad") continue;
+      CHECK((node.inputs[1] == (reads_dst ? dst : src)));
+      ++found;
+    }
+    CHECK(found == 1);
+  }
+}
+
 TEST_CASE("reductions") {
   const HostTensor x = floats({2, 3}, {1, -2, 3, 4, 5, -6});
   check_equal(eval("ReduceSum", {x}, "axes=[1] keepdims=0"), row({2, 3}));
