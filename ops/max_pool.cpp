@@ -258,7 +258,7 @@ KernelPlan plan_forward(PlanContext& ctx) {
   KernelPlan plan{.src = {src}, .dst = {dst}, .implementation = "loop", .kernel = nullptr};
   const auto desc =
       kernels::make_pooling(ctx.engine, kernels::pooling_spec(dnnl::algorithm::pooling_max, window, src, dst));
-  if (kernels::is_optimised(desc)) {
+  if (kernels::has_fast_implementation(desc)) {
     plan.implementation = kernels::implementation_of(desc);
     plan.scratch_bytes = desc.scratchpad_desc().get_size();
     plan.kernel = kernels::primitive_kernel(kernels::PoolingForward(desc), ctx.engine,
