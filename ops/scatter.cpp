@@ -22,6 +22,8 @@
 #include "ops/loops/element_walk.h"
 #include "ops/loops/parallel.h"
 #include "ops/transposed.h"
+#include "ops/loops/rows.h"
+#include "ops/onnx_type.h"
 
 namespace hourglass::ops {
 namespace {
@@ -372,7 +374,6 @@ std::vector<ValueId> lower_gather_computed(LowerContext& ctx) {
   const DType dtype = ctx.b.graph().type(given).dtype;
   if (ctx.node.attrs.integer("batch_dims") != 0)
     fail("indices that are computed are supported without batch_dims only");
-  constexpr int64_t kInt32 = 6;  // onnx::TensorProto::INT32
   const int64_t depth = listed.rank() < 1 ? 0 : listed[-1];
   if (depth < 1 || depth > shape.rank()) fail("indices {} do not fit {}", listed, shape);
   const Shape counted(Dims(shape.dims().begin(), shape.dims().begin() + depth));
@@ -387,7 +388,7 @@ std::vector<ValueId> lower_gather_computed(LowerContext& ctx) {
   const ValueId from_front = ctx.add("Where", {is_negative, ctx.add("Add", {given, whole(counted.dims())}), given});
   const ValueId inside = ctx.add("Max", {ctx.add("Min", {from_front, whole(last)}), whole({0})});
   // From here on no number leaves the 32 bits that count src's elements.
-  const ValueId indices = ctx.add("Cast", {inside}, {{"to", kInt32}});
+  const ValueId indices = ctx.add("Cast", {inside}, {{"to", number_of(DType::i32)}});
   HostTensor strides = HostTensor::ints(counted.strides());
   strides.dtype = DType::i32;
   const ValueId steps = ctx.b.constant(std::move(strides), ctx.node.name + "/constant");

@@ -340,6 +340,8 @@ TEST_CASE("triangles, and numbers in bytes") {
   check_equal(eval("Trilu", {x}), floats({2, 3}, {1, 2, 3, 0, 5, 6}));
   check_equal(eval("Trilu", {x}, "upper=0 k=1"), floats({2, 3}, {1, 2, 0, 4, 5, 6}));
   check_equal(eval("EyeLike", {x}, "k=1"), floats({2, 3}, {0, 1, 0, 0, 0, 1}));
+  // Of every element type that Cast knows, too: 10 is ONNX's FLOAT16.
+  check_equal(eval("EyeLike", {x}, "dtype=10"), {DType::f16, {2, 3}, {1, 0, 0, 0, 1, 0}});
   const HostTensor bytes(DType::u8, Shape{2, 3}, {0, 1, 2, 3, 4, 5});
   check_equal(eval("DequantizeLinear", {bytes, HostTensor::scalar(DType::f32, 0.5)}),
               floats({2, 3}, {0, 0.5, 1, 1.5, 2, 2.5}));
