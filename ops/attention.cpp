@@ -1,6 +1,5 @@
-// Attention-23{scale, is_causal, q_num_heads, kv_num_heads}(Q, K, V, mask): dst = softmax(scale Q K' + mask) V, for
-// each
-//   image and head.                                                                            ONNX Attention-23
+// Attention{scale, is_causal, q_num_heads, kv_num_heads}(Q, K, V, mask).                      ONNX Attention-23
+//   dst = softmax(scale Q K' + mask) V, for each image and head.
 //   Q [N,heads,queries,size], K [N,kv_heads,keys,size], V [N,kv_heads,keys,v_size], dst [N,heads,queries,v_size]; or
 //   each as [N,queries,heads*size], where q_num_heads and kv_num_heads say how many there are. Several heads of Q may
 //   share one of K and V. scale is 1 / sqrt(size) unless it is given. mask (optional) is added to the scores or, of

@@ -1,6 +1,6 @@
 // AveragePool: dst[n,c,oh,ow] = mean of the window's pixels.                          ONNX AveragePool-19 (from 1)
 //   The divisor counts the window's taps inside the source, or with count_include_pad inside the source and its
-//   pads; never those that ceil_mode lets hang over both (as PyTorch).
+//   pads. Taps of a ceil_mode window beyond source and pads never count (as in PyTorch).
 //   diff_src[ih,iw] = sum over the windows that hold (ih,iw) of diff_dst / divisor
 //   src: [N,C,H,W], dst: [N,C,OH,OW]. Signals, [N,C,W], and volumes are pooled as images: ops/pooling.h.
 #include <algorithm>
@@ -172,7 +172,7 @@ KernelPlan plan_forward(PlanContext& ctx) {
   KernelPlan plan{.src = {src}, .dst = {dst}, .implementation = "loop", .kernel = nullptr};
   if (onednn_agrees(window, attrs)) {
     const auto desc = kernels::make_pooling(ctx.engine, kernels::pooling_spec(algorithm_of(attrs), window, src, dst));
-    if (kernels::is_optimised(desc)) {
+    if (kernels::has_fast_implementation(desc)) {
       plan.implementation = kernels::implementation_of(desc);
       plan.scratch_bytes = desc.scratchpad_desc().get_size();
       plan.kernel = kernels::primitive_kernel(kernels::PoolingForward(desc), ctx.engine,
@@ -203,7 +203,7 @@ KernelPlan plan_backward(PlanContext& ctx) {
   if (onednn_agrees(window, attrs)) {
     const auto desc = kernels::make_pooling_backward(
         ctx.engine, kernels::pooling_spec(algorithm_of(attrs), window, diff_src, diff_dst));
-    if (kernels::is_optimised(desc)) {
+    if (kernels::has_fast_implementation(desc)) {
       plan.implementation = kernels::implementation_of(desc);
       plan.scratch_bytes = desc.scratchpad_desc().get_size();
       plan.kernel = kernels::primitive_kernel(kernels::PoolingBackward(desc), ctx.engine,

@@ -71,8 +71,8 @@ std::vector<ValueId> lower_inference(LowerContext& ctx) {
   return {ctx.add("Add", {ctx.add("Mul", {src, ctx.reshape(factor, per_channel)}), ctx.reshape(offset, per_channel)})};
 }
 
-// Batch statistics are ONNX's training mode; running statistics must be given there, and their updates have outputs:
-// all go unused, but ONNX's shape inference insists on them.
+// Batch statistics are ONNX's training mode. Running statistics and their updates are written as constants and unused
+// outputs: ONNX's shape inference insists on them.
 bool to_onnx(ToOnnxContext& ctx) {
   if (ctx.output_used[1] || ctx.output_used[2] || ctx.node.attrs.real("alpha") != 1) return false;
   const Shape channels = ctx.graph.shape(ctx.node.inputs[1]);
@@ -85,7 +85,7 @@ bool to_onnx(ToOnnxContext& ctx) {
   return true;
 }
 
-// Only ONNX has it whole.
+// In ONNX it is BatchNormalization with training_mode = 0; a graph here holds its parts.
 bool inference_to_onnx(ToOnnxContext& ctx) {
   ctx.op = "BatchNormalization";
   return true;

@@ -1,7 +1,7 @@
 // Concat: the inputs one behind the other along `axis`.          ONNX Concat (axis is required from opset 4).
 //   diff_src[i] = Slice of diff_dst.
-// Split: its inverse, outputs of the sizes in `split`, or `num_outputs` equal ones (the last may be smaller).   ONNX
-// Split
+// Split: its inverse, outputs of the sizes in `split`, or `num_outputs` equal ones (the last may be smaller).
+//   ONNX Split.
 //   diff_src = Concat of the diff_dst; where some outputs are unused, the sum of the others' SliceGrads.
 #include "graph/error.h"
 #include "graph/text.h"
@@ -51,7 +51,8 @@ struct Parts {
   std::vector<View> parts;
   std::size_t axis = 0;
 
-  // The box of part i in the whole, as copied whole -> part; `swapped` for part -> whole.
+  // The box of part i, from `start` on in the whole, for a copy from the whole to the part or (to_whole) from the part
+  // to the whole.
   [[nodiscard]] Box box(std::size_t i, int64_t start, bool to_whole) const {
     Box box{.extent = {parts[i].n, parts[i].c, parts[i].h, parts[i].w}};
     (to_whole ? box.dst_start : box.src_start)[axis] = start;

@@ -1,4 +1,4 @@
-// Ops that the importer folds: what they say is known once the image's size is.
+// Ops whose result depends on attributes and shapes alone, so that the importer folds them.
 //   Constant; ConstantOfShape{shape, value}; Range{start, limit, delta}; Shape{start, end}; Size.
 // ONNX ops of the same names; the inputs of ConstantOfShape and Range are constants.
 #include "graph/error.h"

@@ -4,16 +4,17 @@
 //   src [N,C,H,W], weights [OC,C/group,KH,KW], bias [OC] (optional, always f32), dst [N,OC,OH,OW]
 //   pad_mode (not ONNX's) says what stands outside the source instead of zero, as Pad's mode does: ops/fused/fuse.cpp
 //   joins a Pad and its Conv so. band_rows sets how many rows of dst are computed at a time; 0 leaves it to the kernel.
-//   Of signals, [N,C,W], it is that of images of one row; of volumes, [N,C,D,H,W], that of images whose channels are
-//   those of the slices that the kernel's depth sees.
-// FusedConv: Conv with what stands before and behind it, as ops/fused/fuse.h joins them: src, weights and, where it
-//   normalises, scale, bias, mean, inv_std (each [C]), src2 (optional) and the Conv's own bias (optional). The Conv is
-//   then of what BatchNormalizationApply (or with src2 ConcatBatchNormalizationApply) with alpha makes of src; with
-//   Resize's attributes, of src resized. Outputs: dst and, with_statistics, what BatchNormalizationStatistics says of
-//   it.
+//   Signals [N,C,W] are convolved as images of one row. Volumes [N,C,D,H,W]: the KD slices that an output slice sees
+//   become the channels of one image, and a 2-D Conv of these images makes the output slices.
+// FusedConv: dst = Conv(normalise(resize(src))), made by ops/fused/fuse.h.
+//   Inputs src, weights, then scale, bias, mean, inv_std ([C] each; absent: src is convolved as it is), a second
+//   activation whose channels follow src's (optional), Conv's bias (optional). normalise() is BatchNormalizationApply
+//   with alpha, or ConcatBatchNormalizationApply with the second activation; resize() is Resize of src, where the node
+//   has Resize's attributes. Outputs: dst and, with_statistics, mean and inv_std of dst
+//   (BatchNormalizationStatistics).
 // ConvGradSrc:     diff_src is the transposed convolution of diff_dst (see also ops/conv_transpose.cpp)
 // ConvGradWeights: diff_weights[oc,ic,kh,kw] = sum over n,oh,ow of src * diff_dst; diff_bias[oc] = sum of diff_dst
-//   With scale, bias, mean, inv_std and alpha, src is made of the node's as FusedConv does it.
+//   Its source is normalised and resized like FusedConv's, where scale, bias, mean and inv_std are given.
 //
 // Kernels: ops/convolution/choose.h lists them.
 #include <algorithm>
@@ -210,6 +211,7 @@ ValueId convolve_signal(const LowerContext& ctx) {
   return ctx.reshape(dst, {shape[0], shape[1], shape[3]});
 }
 
+// The KD slices that an output slice sees are the channels of one image: a 2-D Conv makes the output slices.
 ValueId convolve_volume(const LowerContext& ctx) {
   const Attrs& attrs = ctx.node.attrs;
   const Shape src = ctx.shape(ctx.node.inputs[0]), weights = ctx.shape(ctx.node.inputs[1]);

@@ -1,12 +1,11 @@
 // ConvTranspose: the map whose adjoint is Conv with the same weights and window.                ONNX ConvTranspose-11
-//   dst[n,oc,oh,ow] = bias[oc] + sum over ic,kh,kw of src[n,ic,ih,iw] * weights[ic,oc,kh,kw],  oh = ih * stride -
-//   pad_begin
-//   + kh * dilation;  src [N,C,H,W], weights [C,OC/group,KH,KW], bias [OC],
+//   dst[n,oc,oh,ow] = bias[oc] + sum over ic,kh,kw of src[n,ic,ih,iw] * weights[ic,oc,kh,kw],
+//   oh = ih * stride - pad_begin + kh * dilation
+//   src [N,C,H,W], weights [C,OC/group,KH,KW], bias [OC],
 //   OH = (H - 1) * stride + output_padding + (KH - 1) * dilation + 1 - pad_begin - pad_end
 // That is the gradient of a convolution for its source, so it becomes ConvGradSrc, and an Add of the bias.
-//   Of signals, [N,C,W], it is that of images of one row; of volumes, [N,C,D,H,W], see convolve_volume().
-// Col2Im-18: dst[n,c] = the sum of the blocks [KH,KW] that src [N,C*KH*KW,L] has for each place of a window in an
-// image.
+//   Signals [N,C,W] are images of one row; of volumes [N,C,D,H,W] see convolve_volume().
+// Col2Im-18: dst[n,c] = the sum of the blocks [KH,KW] that src [N,C*KH*KW,L] has for each place of a window.
 //   It is the transposed convolution whose filters have a single 1 each.
 #include <algorithm>
 
@@ -90,15 +89,15 @@ ValueId unit_filters(const LowerContext& ctx, int64_t outputs, int64_t height, i
   return ctx.b.constant(std::move(filters), ctx.node.name + "/filters");
 }
 
-// Of a volume, [N,C,D,H,W]: its slices as images, where each filter of KD slices makes as many channels, and then these
-// are added up where they belong in the depth: a transposed convolution of images [D, pixels] by KD filters of a
-// single 1.
+// A volume, [N,C,D,H,W], in two steps. Its slices as images: each filter of KD slices makes KD channels of them. Then
+// the channels are added up at their depth: a transposed convolution of images [D, pixels] by KD filters of a single 1.
 ValueId convolve_volume(const LowerContext& ctx) {
   const Attrs& attrs = ctx.node.attrs;
   const ValueId src = ctx.node.inputs[0], weights = ctx.node.inputs[1];
   const Shape s = ctx.shape(src), w = ctx.shape(weights);
   constexpr int64_t kDeepest = 256;
-  if (s.elements() == 0 || w[2] > kDeepest) fail("src is {} and weights are {}, of which nothing is made", s, w);
+  if (s.elements() == 0) fail("src is {}, it has no elements", s);
+  if (w[2] > kDeepest) fail("a kernel of {} slices is too deep, expected {} at most", w[2], kDeepest);
   const Dims& wanted = attrs.ints("output_shape");
   if (!wanted.empty() && wanted.size() != 3 && wanted.size() != 5) {
     fail("output_shape has {} entries, expected 3", wanted.size());

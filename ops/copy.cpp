@@ -5,11 +5,13 @@
 #include "graph/error.h"
 #include "graph/text.h"
 #include "ops/loops/clones.h"
+#include "ops/loops/copy_box.h"
 #include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
 #include "ops/loops/parallel.h"
 #include "ops/loops/stored_element.h"
 #include "ops/loops/whole_numbers.h"
+#include "ops/onnx_type.h"
 
 #include <algorithm>
 #include <array>
@@ -33,14 +35,7 @@ void vjp_reshape(VjpContext& ctx) {
 // Copies bytes, or nothing when the planner has put dst where src is.
 std::unique_ptr<Kernel> copy_kernel(const MemoryDesc& desc) {
   const auto bytes = static_cast<int64_t>(desc.get_size());
-  return loop_kernel([bytes](const Addresses& at) {
-    const auto* src = static_cast<const char*>(at.src[0]);
-    auto* dst = static_cast<char*>(at.dst[0]);
-    if (src == dst) return;
-    kernels::parallel_ranges(bytes, 1 << 14, [&](int64_t begin, int64_t end) {
-      std::memcpy(dst + begin, src + begin, static_cast<std::size_t>(end - begin));
-    });
-  });
+  return loop_kernel([bytes](const Addresses& at) { kernels::copy_bytes(at.src[0], at.dst[0], bytes); });
 }
 
 KernelPlan plan_identity(PlanContext& ctx) {
@@ -65,7 +60,11 @@ bool drops(const NormalizeContext& ctx) {
 }
 
 void normalize_dropout(NormalizeContext& ctx) {
-  if (ctx.fixed && drops(ctx)) fail("drops at random, and what is not trained must be known: export it for inference");
+  if (ctx.fixed && drops(ctx)) {
+    fail(
+        "Dropout with training_mode = 1 in a network that is not trained here: export the network for inference "
+        "(model.eval())");
+  }
   ctx.notes.emplace_back("Dropout passes its input on: nothing is dropped");
   ctx.op = "Identity";
   ctx.attrs = {};
@@ -151,36 +150,6 @@ void infer_unsqueeze(InferContext& ctx) {
 
 // --- Cast ---
 
-// ONNX's TensorProto.DataType.
-struct OnnxType {
-  int64_t number;
-  std::string_view name;
-  DType dtype;
-};
-constexpr std::array<OnnxType, 9> kOnnxTypes = {{{1, "FLOAT", DType::f32},
-                                                 {2, "UINT8", DType::u8},
-                                                 {3, "INT8", DType::i8},
-                                                 {6, "INT32", DType::i32},
-                                                 {7, "INT64", DType::i64},
-                                                 {9, "BOOL", DType::boolean},
-                                                 {10, "FLOAT16", DType::f16},
-                                                 {11, "DOUBLE", DType::f64},
-                                                 {16, "BFLOAT16", DType::bf16}}};
-
-DType dtype_of(int64_t number) {
-  for (const OnnxType& type : kOnnxTypes) {
-    if (type.number == number) return type.dtype;
-  }
-  fail("element type {} is not supported", number);
-}
-
-int64_t number_of(DType dtype) {
-  for (const OnnxType& type : kOnnxTypes) {
-    if (type.dtype == dtype) return type.number;
-  }
-  fail("element type {} has no number in ONNX", dtype);
-}
-
 // Until opset 6 the type was a name.
 void normalize_cast(NormalizeContext& ctx) {
   if (ctx.opset >= 6) return;
@@ -207,7 +176,7 @@ std::pair<double, double> bounds_of(DType dtype) {
 }
 
 // To a floating type nothing is rounded: a double-precision run has no rounding. A floating number that a whole type
-// does not hold becomes its nearest bound, and what is no number 0 (ONNX leaves it open); a whole one loses its higher
+// does not hold becomes its nearest bound, and NaN 0 (ONNX leaves it open); a whole one loses its higher
 // bits, as in ONNX.
 void reference_cast(ReferenceContext& ctx) {
   HostTensor& dst = ctx.outputs[0];

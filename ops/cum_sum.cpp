@@ -1,5 +1,4 @@
-// CumSum{axis, exclusive, reverse}: the sum of the elements before each along the axis.            ONNX CumSum-14 (from
-// 11)
+// CumSum{axis, exclusive, reverse}: the sum of the elements before each along the axis.   ONNX CumSum-14 (from 11)
 //   dst[e] = src[0] + ... + src[e], without src[e] itself where exclusive; reverse counts from the other end.
 //   diff_src = CumSum of diff_dst from the other end.
 // Kernel: sums are kept in double, since networks subtract long ones from each other (local means).

@@ -1,5 +1,6 @@
-// Kernels made of OpDef::row: a piece of the images at a time, in f32, so that what one function makes for another
-// stays in the cache.
+// Kernels of elementwise ops, from their OpDef::row: inputs are read a piece of 2048 elements at a time and widened to
+// f32, all functions of a node are applied to the piece, and the results are rounded and written, so intermediate
+// results never leave the first-level cache.
 //   plan_by_row(): an elementwise op by itself. Its inputs are broadcast to the output's shape.
 //   Internal: Elementwise computes Node::body, elementwise ops of images of one shape, the Casts between them, and sums
 //   over them to one number. Inputs are such images, f32 or bf16, and numbers. graph/fuse_elementwise.h:
@@ -78,7 +79,8 @@ struct Broadcast {
   kernels::BroadcastOperand operand;
 };
 
-// Unless every piece sees the same of it: one number, or as many elements as a piece has, which are read once.
+// A broadcast input of which every piece reads the same elements: one number, or as many as a piece has. It is read
+// once.
 struct Repeated {
   std::size_t input;
   kernels::BroadcastOperand operand;
@@ -365,7 +367,7 @@ class Compiler {
     return row;
   }
 
-  // Rows that nothing behind part k of the body reads, nor an output is stored from.
+  // Frees the rows whose values no node behind node k reads, and that hold no output.
   void free_rows_behind(std::size_t k) {
     std::vector<bool> in_use(program_.rows_, false);
     for (const auto& [id, place] : places_) {

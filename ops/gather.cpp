@@ -3,12 +3,17 @@
 // GatherComputed is its form for indices that depend on the network's input: GatherElements, with the indices repeated
 // for each element of a slice.
 //   diff_src = GatherGrad: each slice of diff_dst added to where it came from, zero elsewhere.
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
 #include "graph/error.h"
 #include "ops/is_computed.h"
 #include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
 #include "ops/loops/moved_element.h"
 #include "ops/loops/parallel.h"
+#include "ops/loops/rows.h"
 #include "ops/transposed.h"
 
 namespace hourglass::ops::gather {
@@ -94,7 +99,27 @@ KernelPlan plan_forward(PlanContext& ctx) {
   return plan;
 }
 
-// An index may occur twice, so threads share out what lies across the axis, not the axis.
+// For each index in [0, extent) the slices of dst that were taken from there, in their order: `order` from
+// starts[index] to starts[index + 1].
+struct Takers {
+  Dims starts, order;
+};
+
+Takers takers_of(const Slices& s) {
+  Takers result{.starts = Dims(static_cast<std::size_t>(s.extent) + 1, 0), .order = Dims(s.indices.size())};
+  for (const int64_t index : s.indices) ++result.starts[static_cast<std::size_t>(index) + 1];
+  std::partial_sum(result.starts.begin(), result.starts.end(), result.starts.begin());
+  Dims next = result.starts;
+  for (std::size_t k = 0; k < s.indices.size(); ++k) {
+    const auto index = static_cast<std::size_t>(s.indices[k]);
+    result.order[static_cast<std::size_t>(next[index]++)] = static_cast<int64_t>(k);
+  }
+  return result;
+}
+
+constexpr int64_t kBlock = 1024;  // elements of a slice that are summed at a time
+
+// Each slice of diff_src is summed in f32, a block of its elements at a time, and rounded once.
 KernelPlan plan_backward(PlanContext& ctx) {
   kernels::require_one_float_type(ctx);
   const Slices s = slices_of(ctx.node.attrs, ctx.out().shape);
@@ -102,25 +127,24 @@ KernelPlan plan_backward(PlanContext& ctx) {
                   .dst = {kernels::plain(ctx.out())},
                   .implementation = "loop",
                   .kernel = nullptr};
-  constexpr int64_t kTile = 1024;
-  const int64_t tiles = (s.inner + kTile - 1) / kTile;
+  const int64_t blocks = (s.inner + kBlock - 1) / kBlock;
   kernels::with_element(ctx.out().dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
-    plan.kernel = loop_kernel([s, tiles](const Addresses& at) {
+    plan.kernel = loop_kernel([s, blocks, takers = takers_of(s)](const Addresses& at) {
       const auto* diff_dst = static_cast<const T*>(at.src[0]);
       auto* diff_src = static_cast<T*>(at.dst[0]);
       const auto count = static_cast<int64_t>(s.indices.size());
-      kernels::parallel_for(s.outer * tiles, [&](int64_t i) {
-        const int64_t o = i / tiles, begin = i % tiles * kTile, end = std::min(begin + kTile, s.inner);
-        for (int64_t e = 0; e < s.extent; ++e) {
-          std::memset(diff_src + (o * s.extent + e) * s.inner + begin, 0,
-                      static_cast<std::size_t>(end - begin) * sizeof(T));
+      kernels::parallel_for(s.outer * s.extent * blocks, [&](int64_t i) {
+        const int64_t slice = i / blocks, o = slice / s.extent;
+        const auto index = static_cast<std::size_t>(slice % s.extent);
+        const int64_t begin = i % blocks * kBlock, elements = std::min(kBlock, s.inner - begin);
+        float sum[kBlock];
+        std::fill_n(sum, elements, 0.0F);
+        for (int64_t k = takers.starts[index]; k < takers.starts[index + 1]; ++k) {
+          const int64_t taker = o * count + takers.order[static_cast<std::size_t>(k)];
+          kernels::add_run(diff_dst + taker * s.inner + begin, sum, elements);
         }
-        for (int64_t k = 0; k < count; ++k) {
-          const T* from = diff_dst + (o * count + k) * s.inner;
-          T* to = diff_src + (o * s.extent + s.indices[static_cast<std::size_t>(k)]) * s.inner;
-          for (int64_t j = begin; j < end; ++j) kernels::store(to + j, kernels::load(to + j) + kernels::load(from + j));
-        }
+        kernels::narrow(sum, elements, diff_src + slice * s.inner + begin);
       });
     });
   });

@@ -1,9 +1,10 @@
-// Elements of a tensor that a tensor of places along one axis chooses.               ONNX ops of the same names
+// GatherElements and ScatterElements: reads or replaces single elements, at indices along one axis.
+// ONNX ops of the same names.
 //   GatherElements-13{axis}(src, indices): dst[..., i, ...] = src[..., indices[..., i, ...], ...].
 //     diff_src: GatherElementsGrad.
-//   ScatterElements-16{axis, reduction}(data, indices, updates): dst = data, where dst[..., indices[..., i, ...], ...]
-//   is
-//     replaced by updates[..., i, ...] or, reduction = add, has it added. Scatter is its older name.
+//   ScatterElements-16{axis, reduction}(data, indices, updates): dst = data, where
+//     dst[..., indices[..., i, ...], ...] is replaced by updates[..., i, ...] or, reduction = add, has it added.
+//     Scatter is its older name.
 //     diff_updates = GatherElements of diff_dst; diff_data = diff_dst, 0 where it is replaced: ScatterElementsKept.
 //     Each place is to be replaced once, as ONNX says. Constant indices that name one twice are refused where updates
 //     need a gradient; computed ones are believed.
@@ -13,8 +14,10 @@
 //           ScatterElementsKept(src, indices): src with 0 where the indices point to.
 // References fail for an index outside. Kernels take the nearest inside for one that is computed.
 #include <algorithm>
+#include <type_traits>
 
 #include "graph/error.h"
+#include "ops/loops/copy_box.h"
 #include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
 #include "ops/loops/moved_element.h"
@@ -200,7 +203,7 @@ void for_places(const Lines& lines, const void* indices, const Body& body) {
   });
 }
 
-// Those that are known must be inside.
+// Constant indices must be in range.
 void check_constant_indices(const PlanContext& ctx, int64_t extent) {
   const Value& value = ctx.graph.value(ctx.node.inputs[1]);
   if (value.kind != ValueKind::constant || value.data == nullptr) return;
@@ -209,14 +212,6 @@ void check_constant_indices(const PlanContext& ctx, int64_t extent) {
       fail("index {} is outside [{}, {})", index, -extent, extent);
     }
   }
-}
-
-template <class T>
-void copy_all(const void* src, T* dst, int64_t elements) {
-  if (src == dst) return;
-  kernels::parallel_ranges(elements, 1 << 14, [&](int64_t begin, int64_t end) {
-    std::memcpy(dst + begin, static_cast<const T*>(src) + begin, static_cast<std::size_t>(end - begin) * sizeof(T));
-  });
 }
 
 // Of row-major tensors, without a kernel.
@@ -237,8 +232,8 @@ KernelPlan plan_plain(PlanContext& ctx, const Lines& lines, const Make& make) {
   return plan;
 }
 
-// In parallel over all indices: where slices along the first axis are chosen, there is one line for each of a slice's
-// elements, and these are few.
+// Parallel over indices, not over lines: with axis = 0 there are as many lines as a slice has elements, and that may be
+// one.
 KernelPlan plan_gather(PlanContext& ctx) {
   const Lines lines = lines_of(ctx.node.attrs, ctx.in(0).shape, ctx.in(1).shape);
   StridedLoop<2> nest{.extents = ctx.in(1).shape.dims(),
@@ -268,37 +263,81 @@ KernelPlan plan_gather(PlanContext& ctx) {
   return plan;
 }
 
+// Places may be named many times: their sums are in f32, in dst itself or, where dst is bf16, in scratch memory that is
+// rounded into it at the end.
+template <class T>
+constexpr bool kSumsInPlace = std::is_same_v<T, float>;
+
+template <class T>
+float* sums_of(const Addresses& at) {
+  return static_cast<float*>(kSumsInPlace<T> ? at.dst[0] : at.scratch);
+}
+
+// A plan for sums of as many elements as dst has; make() as of plan_plain().
+template <typename Make>
+KernelPlan plan_sums(PlanContext& ctx, const Lines& lines, const Make& make) {
+  KernelPlan plan = plan_plain(ctx, lines, make);
+  if (ctx.out().dtype != DType::f32) {
+    plan.scratch_bytes = static_cast<std::size_t>(ctx.out().shape.elements()) * sizeof(float);
+  }
+  return plan;
+}
+
+// Adds the listed elements to the sums, and rounds these into dst.
+template <class T>
+void add_listed(const Lines& lines, const void* indices, const T* listed, float* sums, int64_t elements, T* dst) {
+  for_places(lines, indices, [=](int64_t place, int64_t i) { sums[place] += kernels::load(listed + i); });
+  if constexpr (!kSumsInPlace<T>) {
+    kernels::parallel_ranges(elements, 1 << 14, [&](int64_t begin, int64_t end) {
+      kernels::narrow(sums + begin, end - begin, dst + begin);
+    });
+  }
+}
+
 KernelPlan plan_gather_grad(PlanContext& ctx) {
   const Lines lines = lines_of(ctx.node.attrs, ctx.out().shape, ctx.in(1).shape);
+  return plan_sums(ctx, lines, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    return [lines, elements = ctx.out().shape.elements()](const Addresses& at) {
+      float* sums = sums_of<T>(at);
+      kernels::zero_all(sums, elements);
+      add_listed(lines, at.src[1], static_cast<const T*>(at.src[0]), sums, elements, static_cast<T*>(at.dst[0]));
+    };
+  });
+}
+
+KernelPlan plan_scatter_add(PlanContext& ctx, const Lines& lines) {
+  return plan_sums(ctx, lines, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    return [lines, elements = ctx.out().shape.elements()](const Addresses& at) {
+      float* sums = sums_of<T>(at);
+      if constexpr (kSumsInPlace<T>) {
+        kernels::copy_bytes(at.src[0], sums, elements * static_cast<int64_t>(sizeof(T)));
+      } else {
+        kernels::parallel_ranges(elements, 1 << 14, [&](int64_t begin, int64_t end) {
+          kernels::widen(static_cast<const T*>(at.src[0]) + begin, end - begin, sums + begin);
+        });
+      }
+      add_listed(lines, at.src[1], static_cast<const T*>(at.src[2]), sums, elements, static_cast<T*>(at.dst[0]));
+    };
+  });
+}
+
+KernelPlan plan_replace(PlanContext& ctx, const Lines& lines) {
   return plan_plain(ctx, lines, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     return [lines, elements = ctx.out().shape.elements()](const Addresses& at) {
-      const auto* diff_dst = static_cast<const T*>(at.src[0]);
-      auto* diff_src = static_cast<T*>(at.dst[0]);
-      kernels::parallel_ranges(elements, 1 << 14, [&](int64_t begin, int64_t end) {
-        std::memset(diff_src + begin, 0, static_cast<std::size_t>(end - begin) * sizeof(T));
-      });
-      for_places(lines, at.src[1], [=](int64_t place, int64_t i) {
-        kernels::store(diff_src + place, kernels::load(diff_src + place) + kernels::load(diff_dst + i));
-      });
+      const auto* updates = static_cast<const T*>(at.src[2]);
+      auto* dst = static_cast<T*>(at.dst[0]);
+      kernels::copy_bytes(at.src[0], dst, elements * static_cast<int64_t>(sizeof(T)));
+      for_places(lines, at.src[1], [=](int64_t place, int64_t i) { dst[place] = updates[i]; });
     };
   });
 }
 
 KernelPlan plan_scatter(PlanContext& ctx) {
   const Lines lines = lines_of(ctx.node.attrs, ctx.in(0).shape, ctx.in(1).shape);
-  KernelPlan plan = plan_plain(ctx, lines, [&](auto* element) {
-    using T = std::remove_pointer_t<decltype(element)>;
-    const bool adding = adds(ctx.node.attrs);
-    return [lines, adding, elements = ctx.out().shape.elements()](const Addresses& at) {
-      const auto* updates = static_cast<const T*>(at.src[2]);
-      auto* dst = static_cast<T*>(at.dst[0]);
-      copy_all(at.src[0], dst, elements);
-      for_places(lines, at.src[1], [=](int64_t place, int64_t i) {
-        kernels::store(dst + place, kernels::load(updates + i) + (adding ? kernels::load(dst + place) : 0));
-      });
-    };
-  });
+  KernelPlan plan = adds(ctx.node.attrs) ? plan_scatter_add(ctx, lines) : plan_replace(ctx, lines);
   plan.in_place = {{0, 0}};
   return plan;
 }
@@ -309,7 +348,7 @@ KernelPlan plan_kept(PlanContext& ctx) {
     using T = std::remove_pointer_t<decltype(element)>;
     return [lines, elements = ctx.out().shape.elements()](const Addresses& at) {
       auto* dst = static_cast<T*>(at.dst[0]);
-      copy_all(at.src[0], dst, elements);
+      kernels::copy_bytes(at.src[0], dst, elements * static_cast<int64_t>(sizeof(T)));
       for_places(lines, at.src[1], [=](int64_t place, int64_t) { kernels::store(dst + place, 0); });
     };
   });

@@ -12,7 +12,6 @@
 #include "graph/error.h"
 #include "ops/geometry/grid_sampling.h"
 #include "ops/is_computed.h"
-#include "ops/loops/clones.h"
 #include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
 #include "ops/loops/parallel.h"

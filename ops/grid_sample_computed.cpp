@@ -6,7 +6,6 @@
 // Kernels: taps are computed anew for each pixel, in double precision, and shared by its channels.
 #include <algorithm>
 #include <array>
-#include <memory>
 #include <type_traits>
 #include <vector>
 
@@ -195,21 +194,18 @@ KernelPlan plan_forward(PlanContext& ctx) {
   });
 }
 
-// Pixels of dst may see the same of src, so threads share out images and channels. The sums are made in f32: where
-// diff_src is f32 in its place, else beside it.
+// Pixels of dst may see the same of src, so images and channels are divided among the threads, not pixels. Sums are
+// f32: in diff_src itself or, where diff_src is bf16, in scratch memory that is rounded into it at the end.
 KernelPlan plan_grad(PlanContext& ctx) {
   const Sizes size(ctx.out().shape, ctx.in(1).shape);
-  return plan_plain(ctx, ctx.out().dtype, [&](auto* element) {
+  KernelPlan plan = plan_plain(ctx, ctx.out().dtype, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     constexpr bool kInPlace = std::is_same_v<T, float>;
-    const int64_t count = kInPlace ? 0 : size.images * size.channels * size.in_plane;
-    const auto beside = std::make_shared<std::vector<float>>(static_cast<std::size_t>(count));
-    return [size, beside, how = grid_sampling_of(ctx.node.attrs)](const Addresses& at) {
+    return [size, how = grid_sampling_of(ctx.node.attrs)](const Addresses& at) {
       const auto* diff_dst = static_cast<const T*>(at.src[0]);
       const auto* grid = static_cast<const float*>(at.src[1]);
       auto* diff_src = static_cast<T*>(at.dst[0]);
-      float* sums = beside->data();
-      if constexpr (kInPlace) sums = diff_src;
+      auto* sums = static_cast<float*>(kInPlace ? at.dst[0] : at.scratch);
       const int64_t groups = (size.channels + kChannels - 1) / kChannels;
       kernels::parallel_for(size.images * groups, [&](int64_t i) {
         const int64_t n = i / groups, begin = i % groups * kChannels, end = std::min(begin + kChannels, size.channels);
@@ -223,12 +219,14 @@ KernelPlan plan_grad(PlanContext& ctx) {
             for (const Tap& tap : taps) plane[tap.pixel] += tap.weight * diff;
           }
         }
-        if constexpr (!kInPlace) {
-          for (int64_t k = first; k < last; ++k) kernels::store(diff_src + k, sums[k]);
-        }
+        if constexpr (!kInPlace) kernels::narrow(sums + first, last - first, diff_src + first);
       });
     };
   });
+  if (ctx.out().dtype == DType::bf16) {
+    plan.scratch_bytes = static_cast<std::size_t>(ctx.out().shape.elements()) * sizeof(float);
+  }
+  return plan;
 }
 
 KernelPlan plan_grid_grad(PlanContext& ctx) {

@@ -1,4 +1,5 @@
-// For ops that have one form for an operand that is known as a file is imported, and one for any other.
+// Whether a value depends on the network's input or on trained parameters: asked by ops that have two forms, one for a
+// constant operand (Gather), one for a computed operand (GatherComputed).
 #pragma once
 
 #include <set>
@@ -8,7 +9,7 @@
 
 namespace hourglass::ops {
 
-// Whether a value changes with what the network is given, or was drawn and is trained.
+// Whether some input, or a parameter without data, is among the values from which `wanted` is computed.
 inline bool is_computed(const Graph& graph, ValueId wanted) {
   std::vector<ValueId> open{wanted};
   std::set<int32_t> seen;

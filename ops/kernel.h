@@ -35,8 +35,8 @@ class Kernel {
   virtual ~Kernel() = default;
   virtual void bind(const Addresses& addresses, const dnnl::stream& stream) = 0;
   virtual void run() noexcept = 0;
-  // For measurements: a convolution only, without the copies that a kernel makes for oneDNN's primitives, and without
-  // what it does to its source and its result on the way. What it leaves in memory means nothing.
+  // For measurements: runs a convolution's products alone, without copies between layouts, normalisation of the source,
+  // or statistics of the result. The memory's contents mean nothing after it.
   virtual void run_primitives() noexcept { run(); }
 };
 
@@ -53,8 +53,8 @@ struct KernelPlan {
   bool ours = false;
   // The kernels that were asked before, best first, and why they declined: "winograd_forward: 3x3 with stride 1 only".
   std::vector<std::string> declined = {};
-  // What a result may be off by, of the largest, where that is more than the element type says: algorithms that round
-  // on their way. 0: nothing more.
+  // The largest error of a result, relative to the result's largest value, of algorithms that round intermediate values
+  // to bf16; 0: no more than the element type's own rounding.
   double rounding = 0;
   std::unique_ptr<Kernel> kernel;
 };
@@ -86,7 +86,7 @@ class PlanContext {
 // A kernel from a function: it is called with the bound addresses at every run.
 std::unique_ptr<Kernel> loop_kernel(std::function<void(const Addresses&)> run);
 
-// One that runs its parts one after another, on the same addresses.
-std::unique_ptr<Kernel> sequence_kernel(std::vector<std::unique_ptr<Kernel>> parts);
+// One that runs its parts one after another, on the same addresses; run_primitives() runs part `main` alone.
+std::unique_ptr<Kernel> sequence_kernel(std::vector<std::unique_ptr<Kernel>> parts, std::size_t main);
 
 }  // namespace hourglass

@@ -1,6 +1,6 @@
 // LeakyRelu: dst = src > 0 ? src : alpha * src.            ONNX LeakyRelu-16.  src, dst: any shape
-//   diff_src = diff_dst * (dst > 0 ? 1 : alpha), for alpha > 0 the sign of dst is the sign of src, so the forward
-//   pass may overwrite its input.  (alpha <= 0 keeps src instead.)
+//   diff_src = diff_dst * (dst > 0 ? 1 : alpha): for alpha >= 0 dst is positive exactly where src is, so the gradient
+//   reads dst, and the forward pass may overwrite its input.  (alpha < 0 keeps src instead.)
 // Relu is LeakyRelu with alpha = 0: it chooses, where a product with 0 would make NaN of an infinity.     ONNX Relu-14
 #include "ops/elementwise.h"
 #include "ops/loops/clones.h"
@@ -21,10 +21,10 @@ HG_INLINE R activate(R x, R alpha) {
 
 double alpha_of(const Attrs& attrs) { return attrs.has("alpha") ? attrs.real("alpha") : 0.0; }
 
-// LeakyReluGrad takes (diff_dst, src): with alpha > 0 the vjp passes dst in src's place.
+// LeakyReluGrad takes (diff_dst, src): with alpha >= 0 the gradient rule passes dst in src's place.
 void vjp(VjpContext& ctx) {
   const double alpha = alpha_of(ctx.node.attrs);
-  const ValueId sign = alpha > 0 ? ctx.out(0) : ctx.in(0);
+  const ValueId sign = alpha >= 0 ? ctx.out(0) : ctx.in(0);
   ctx.set_grad(0, ctx.b.add("LeakyReluGrad", {ctx.grad_out(), sign}, {{"alpha", alpha}}, ctx.node.name + "/grad"));
 }
 

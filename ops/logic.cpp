@@ -8,6 +8,7 @@
 #include "ops/loops/broadcast.h"
 #include "ops/loops/clones.h"
 #include "ops/loops/element_walk.h"
+#include "ops/loops/moved_element.h"
 #include "ops/loops/stored_element.h"
 #include "ops/loops/strided_loop.h"
 
@@ -358,13 +359,11 @@ std::unique_ptr<Kernel> choosing_kernel(const StridedLoop<4>& nest) {
 
 KernelPlan plan_where(PlanContext& ctx) {
   Operands<3> operands = operands_of<3>(ctx);
-  const std::size_t bytes = dnnl::memory::data_type_size(kernels::blocking_of(operands.dst).data_type);
-  return {.src = operands.src,
-          .dst = {operands.dst},
-          .implementation = "loop",
-          .kernel = bytes == 4   ? choosing_kernel<uint32_t>(operands.nest)
-                    : bytes == 2 ? choosing_kernel<uint16_t>(operands.nest)
-                                 : choosing_kernel<uint8_t>(operands.nest)};
+  KernelPlan plan{.src = operands.src, .dst = {operands.dst}, .implementation = "loop", .kernel = nullptr};
+  kernels::with_moved_element(operands.dst, [&](auto* element) {
+    plan.kernel = choosing_kernel<std::remove_pointer_t<decltype(element)>>(operands.nest);
+  });
+  return plan;
 }
 
 }  // namespace

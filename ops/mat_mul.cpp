@@ -3,7 +3,7 @@
 //   never does). A vector a is a row, a vector b a column, and dst lacks that dimension.
 //   diff_a = diff_dst * op(b)', diff_b = op(a)' * diff_dst, each transposed with its op, and summed where it broadcast.
 // Gemm: dst = alpha * op(a) * op(b) + beta * c.                                                         ONNX Gemm-13
-//   A MatMul and what else there is to do.
+//   A composition of MatMul, Mul and Add.
 // Kernel: oneDNN's matmul, on row-major tensors; a transposed one is the same memory with its strides swapped.
 #include "graph/error.h"
 #include "ops/loops/element_walk.h"

@@ -3,9 +3,8 @@
 //   Among equals the first in row-major order is the maximum, as in PyTorch.
 //   src: [N,C,H,W], dst: [N,C,OH,OW]. Signals, [N,C,W], and volumes are pooled as images: ops/pooling.h.
 //   The output Indices, where it is read, is an op of its own: MaxPoolIndices, the maxima's offsets in src (i64).
-// MaxUnpool-11: dst has src's elements where the Indices of its second input say, and zeros elsewhere: a
-// ScatterElements.
-//   Without output_shape dst is as large as the windows reach; with it, further zeros follow.
+// MaxUnpool-11: dst has src's elements where the Indices of its second input say, and zeros elsewhere.
+//   A ScatterElements. Without output_shape dst is as large as the windows reach; with it, further zeros follow.
 //
 // MaxPoolGrad takes (src, diff_dst) and finds the maxima again: oneDNN's backward pass wants the opaque workspace of
 // its forward pass, which would be a value of no type we have, alive from one pass to the other.
@@ -258,7 +257,7 @@ KernelPlan plan_forward(PlanContext& ctx) {
   KernelPlan plan{.src = {src}, .dst = {dst}, .implementation = "loop", .kernel = nullptr};
   const auto desc =
       kernels::make_pooling(ctx.engine, kernels::pooling_spec(dnnl::algorithm::pooling_max, window, src, dst));
-  if (kernels::is_optimised(desc)) {
+  if (kernels::has_fast_implementation(desc)) {
     plan.implementation = kernels::implementation_of(desc);
     plan.scratch_bytes = desc.scratchpad_desc().get_size();
     plan.kernel = kernels::primitive_kernel(kernels::PoolingForward(desc), ctx.engine,

@@ -1,6 +1,6 @@
 // Mod: dst = a - b q, both broadcast.                                                            ONNX Mod-13 (from 10)
 //   fmod = 0: q = floor(a / b), so that dst has the divisor's sign, as in Python; 1: q = trunc(a / b), as C's fmod.
-//   da = dy; db = -q dy = dy (dst - a) / b. What is a jump in dst has no part in it.
+//   da = dy; db = -q dy = dy (dst - a) / b. The jumps of dst, where q changes, are ignored.
 #include <cmath>
 
 #include "graph/error.h"

@@ -1,7 +1,7 @@
 // Normalisations other than over the batch: xhat = (src - mean) / sqrt(variance + epsilon), dst = xhat * scale + bias.
 //   InstanceNormalization-6{epsilon}: statistics per image and channel; scale, bias: [C].
-//   GroupNormalization-18{num_groups, epsilon}: per image and group of channels; scale, bias: [C], before opset 21
-//   [groups].
+//   GroupNormalization-18{num_groups, epsilon}: per image and group of channels; scale, bias: [C], or [groups] before
+//   opset 21.
 //   LayerNormalization-17{axis, epsilon}: over the dimensions from `axis` on, whose shape scale and bias have; the
 //   further outputs are mean and 1 / sqrt(variance + epsilon).
 //   MeanVarianceNormalization-13{axes}: over `axes`, no scale.
@@ -103,7 +103,7 @@ std::vector<ValueId> lower_mean_variance(LowerContext& ctx) {
   const Attrs axes{{"axes", ctx.node.attrs.ints("axes")}};
   const ValueId centered = ctx.add("Sub", {src, ctx.add("ReduceMean", {src}, axes)});
   const ValueId variance = ctx.add("ReduceMean", {ctx.add("Mul", {centered, centered})}, axes);
-  // The standard adds it to the standard deviation.
+  // ONNX adds 1e-9 to the standard deviation, not to the variance.
   const ValueId deviation = ctx.add("Add", {ctx.add("Sqrt", {variance}), ctx.number(src, 1e-9)});
   return {ctx.add("Div", {centered, deviation})};
 }

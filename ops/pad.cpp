@@ -6,14 +6,16 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
+#include <type_traits>
 
 #include "graph/error.h"
 #include "ops/geometry/padding_mode.h"
-#include "ops/loops/clones.h"
 #include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
 #include "ops/loops/parallel.h"
+#include "ops/loops/rows.h"
 #include "ops/memory/onednn.h"
 #include "ops/memory/view.h"
 
@@ -136,82 +138,136 @@ void reference_grad(ReferenceContext& ctx) {
                    });
 }
 
-// ---- kernels for activations padded in H and W: row by row
+// --- kernels, row by row ---
 
 // The stretch of dst's columns that continues src without a break: dst [begin, end) is src [begin - shift, ...).
 struct Stretch {
   int64_t begin = 0, end = 0, shift = 0;
 };
 
-Stretch stretch_of(const Attrs& attrs, const Shape& src, const Shape& dst) {
-  const int64_t shift = pads_of(attrs, 4)[3];
-  return {.begin = std::max<int64_t>(0, shift), .end = std::min(dst[3], src[3] + shift), .shift = shift};
-}
+// A dimension outside of the rows.
+struct OuterAxis {
+  Dims source;                             // dst's index -> src's, or kOutside
+  std::vector<Dims> shown_at;              // src's index -> the indices of dst that show it
+  int64_t src_stride = 0, dst_stride = 0;  // in elements
+};
 
-template <class T>
-HG_CLONES void copy_row(const T* src, T* dst, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) dst[i] = src[i];
-}
-
-template <class T>
-HG_CLONES void fill_row(T* dst, int64_t count, float value) {
-  for (int64_t i = 0; i < count; ++i) kernels::store(dst + i, value);
-}
-
-template <class To, class From>
-HG_CLONES void add_row(const From* src, To* dst, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) kernels::store(dst + i, kernels::load(dst + i) + kernels::load(src + i));
-}
-
-template <class T>
-HG_CLONES void round_row(const float* src, T* dst, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) kernels::store(dst + i, src[i]);
-}
-
-// Everything that the row kernels need; made once.
+// All that the kernels need. A row is the innermost dimension or, of an activation, W with a block of channels; src and
+// dst are rows at every index of the outer dimensions.
 struct RowPlan {
-  View src, dst;
-  Dims rows, columns;         // dst -> src
-  std::vector<Dims> rows_of;  // src row -> the dst rows that it appears in
+  std::vector<OuterAxis> outer;
+  int64_t src_rows = 1, dst_rows = 1, src_columns = 1, dst_columns = 1;
+  Dims columns;  // dst -> src
   Stretch stretch;
+  int64_t block = 1, last_lanes = 1;  // elements of a pixel; channels of the last block, the others stay 0
+  std::size_t channel_axis = 0;       // the outer dimension of channel blocks
   float value = 0;
 };
 
+void add_outer(RowPlan& plan, Dims source, int64_t extent, int64_t src_stride, int64_t dst_stride) {
+  OuterAxis axis{.source = std::move(source),
+                 .shown_at = std::vector<Dims>(static_cast<std::size_t>(extent)),
+                 .src_stride = src_stride,
+                 .dst_stride = dst_stride};
+  for (std::size_t i = 0; i < axis.source.size(); ++i) {
+    if (axis.source[i] == kOutside) continue;
+    axis.shown_at[static_cast<std::size_t>(axis.source[i])].push_back(static_cast<int64_t>(i));
+  }
+  plan.src_rows *= extent;
+  plan.dst_rows *= static_cast<int64_t>(axis.source.size());
+  plan.outer.push_back(std::move(axis));
+}
+
+void set_columns(RowPlan& plan, const Attrs& attrs, const Shape& src, const Shape& dst) {
+  if (src.rank() == 0) {
+    plan.columns = {0};
+    plan.stretch = {.begin = 0, .end = 1};
+    return;
+  }
+  const auto last = static_cast<std::size_t>(src.rank() - 1);
+  const int64_t shift = pads_of(attrs, src.rank())[last];
+  plan.columns = index_map(attrs, src, dst, last);
+  plan.src_columns = src[-1];
+  plan.dst_columns = dst[-1];
+  plan.stretch = {.begin = std::max<int64_t>(0, shift), .end = std::min(dst[-1], src[-1] + shift), .shift = shift};
+}
+
+// Row-major tensors, padded along any dimensions.
+RowPlan row_plan(const Attrs& attrs, const Shape& src, const Shape& dst) {
+  RowPlan plan;
+  plan.value = static_cast<float>(attrs.real("value"));
+  set_columns(plan, attrs, src, dst);
+  const Dims src_strides = src.strides(), dst_strides = dst.strides();
+  for (std::size_t d = 0; d + 1 < src_strides.size(); ++d) {
+    add_outer(plan, index_map(attrs, src, dst, d), src.dims()[d], src_strides[d], dst_strides[d]);
+  }
+  return plan;
+}
+
+// Activations in any layout, padded in H and W.
+RowPlan row_plan(const Attrs& attrs, const Shape& src, const Shape& dst, const View& src_view, const View& dst_view) {
+  RowPlan plan;
+  plan.block = src_view.block;
+  plan.last_lanes = src_view.lanes(src_view.groups - 1);
+  plan.channel_axis = 1;
+  plan.value = static_cast<float>(attrs.real("value"));
+  set_columns(plan, attrs, src, dst);
+  const auto itself = [](int64_t extent) {
+    Dims map(static_cast<std::size_t>(extent));
+    std::iota(map.begin(), map.end(), int64_t{0});
+    return map;
+  };
+  add_outer(plan, itself(src_view.n), src_view.n, src_view.stride_n, dst_view.stride_n);
+  add_outer(plan, itself(src_view.groups), src_view.groups, src_view.stride_g, dst_view.stride_g);
+  add_outer(plan, index_map(attrs, src, dst, 2), src_view.h, src_view.stride_h, dst_view.stride_h);
+  return plan;
+}
+
+template <class T>
+void copy_pixels(const T* src, T* dst, int64_t elements) {
+  std::memcpy(dst, src, static_cast<std::size_t>(elements) * sizeof(T));
+}
+
 template <class T>
 void pad_rows(const RowPlan& plan, const T* src, T* dst) {
-  const View &from = plan.src, &to = plan.dst;
-  kernels::parallel_for(to.n * to.groups * to.h, [&](int64_t item) {
-    const int64_t h = item % to.h, g = item / to.h % to.groups, n = item / (to.h * to.groups);
-    T* out = dst + to.offset(n, g, h, 0);
-    const int64_t lanes = to.lanes(g);
-    const int64_t row = plan.rows[static_cast<std::size_t>(h)];
-    const auto fill_pixel = [&](int64_t w) {
-      fill_row(out + w * to.block, lanes, plan.value);
-      fill_row(out + w * to.block + lanes, to.block - lanes, 0.0F);
-    };
-    if (row == kOutside) {
-      for (int64_t w = 0; w < to.w; ++w) fill_pixel(w);
-      return;
+  kernels::parallel_for(plan.dst_rows, [&](int64_t row) {
+    T* out = dst;
+    const T* in = src;
+    bool outside = false;
+    int64_t lanes = plan.block;
+    for (std::size_t d = plan.outer.size(); d-- > 0;) {
+      const OuterAxis& axis = plan.outer[d];
+      const auto extent = static_cast<int64_t>(axis.source.size()), index = row % extent;
+      row /= extent;
+      const int64_t from = axis.source[static_cast<std::size_t>(index)];
+      out += index * axis.dst_stride;
+      if (from == kOutside) {
+        outside = true;
+      } else {
+        in += from * axis.src_stride;
+      }
+      if (d == plan.channel_axis && index + 1 == extent) lanes = plan.last_lanes;
     }
-    const T* in = src + from.offset(n, g, row, 0);
+    const int64_t block = plan.block;
     const auto border = [&](int64_t begin, int64_t end) {
       for (int64_t w = begin; w < end; ++w) {
-        const int64_t column = plan.columns[static_cast<std::size_t>(w)];
+        const int64_t column = outside ? kOutside : plan.columns[static_cast<std::size_t>(w)];
         if (column == kOutside) {
-          fill_pixel(w);
+          kernels::fill_run(out + w * block, lanes, plan.value);
+          kernels::fill_run(out + w * block + lanes, block - lanes, 0.0F);
         } else {
-          copy_row(in + column * from.block, out + w * to.block, to.block);
+          copy_pixels(in + column * block, out + w * block, block);
         }
       }
     };
     const Stretch& s = plan.stretch;
-    if (s.begin >= s.end) {
-      border(0, to.w);
+    if (outside || s.begin >= s.end) {
+      border(0, plan.dst_columns);
       return;
     }
     border(0, s.begin);
-    copy_row(in + (s.begin - s.shift) * from.block, out + s.begin * to.block, (s.end - s.begin) * to.block);
-    border(s.end, to.w);
+    copy_pixels(in + (s.begin - s.shift) * block, out + s.begin * block, (s.end - s.begin) * block);
+    border(s.end, plan.dst_columns);
   });
 }
 
@@ -219,47 +275,72 @@ void pad_rows(const RowPlan& plan, const T* src, T* dst) {
 template <class To, class From>
 void fold_row(const RowPlan& plan, const From* in, To* out) {
   const Stretch& s = plan.stretch;
-  const int64_t block = plan.src.block;
+  const int64_t block = plan.block;
   const auto border = [&](int64_t begin, int64_t end) {
     for (int64_t w = begin; w < end; ++w) {
       const int64_t column = plan.columns[static_cast<std::size_t>(w)];
-      if (column != kOutside) add_row(in + w * block, out + column * block, block);
+      if (column != kOutside) kernels::add_run(in + w * block, out + column * block, block);
     }
   };
   if (s.begin < s.end) {
-    add_row(in + s.begin * block, out + (s.begin - s.shift) * block, (s.end - s.begin) * block);
+    kernels::add_run(in + s.begin * block, out + (s.begin - s.shift) * block, (s.end - s.begin) * block);
     border(0, s.begin);
-    border(s.end, plan.dst.w);
+    border(s.end, plan.dst_columns);
   } else {
-    border(0, plan.dst.w);
+    border(0, plan.dst_columns);
   }
 }
 
-// `work` has room for a row of floats per thread: sums of several rows are rounded once.
+// `work` has room for a row of floats per thread where T is bf16: sums are in f32 and rounded once.
 template <class T>
 void fold_rows(const RowPlan& plan, const T* diff_dst, T* diff_src, float* work) {
-  const View &to = plan.src, &from = plan.dst;
-  const int64_t row_elements = to.w * to.block;
-  kernels::parallel_for(to.n * to.groups * to.h, [&](int64_t item) {
-    const int64_t h = item % to.h, g = item / to.h % to.groups, n = item / (to.h * to.groups);
-    T* out = diff_src + to.offset(n, g, h, 0);
-    const Dims& rows = plan.rows_of[static_cast<std::size_t>(h)];
-    const Stretch& s = plan.stretch;
-    const bool whole = s.begin < s.end && s.begin - s.shift == 0 && s.end - s.begin == to.w;
-    const bool few_columns = from.w - (s.end - s.begin) <= 2;  // each element is rounded at most once more
-    if (rows.size() == 1 && whole && few_columns) {
-      const T* in = diff_dst + from.offset(n, g, rows[0], 0);
-      copy_row(in + s.begin * from.block, out, row_elements);
-      for (int64_t w = s.begin > 0 ? 0 : s.end; w < from.w; w = w + 1 == s.begin ? s.end : w + 1) {
+  const Stretch& s = plan.stretch;
+  const int64_t row_elements = plan.src_columns * plan.block;
+  const bool whole = s.begin < s.end && s.begin - s.shift == 0 && s.end - s.begin == plan.src_columns;
+  const bool few_columns = plan.dst_columns - (s.end - s.begin) <= 2;  // each element is rounded at most twice more
+  kernels::parallel_for(plan.src_rows, [&](int64_t item) {
+    // The row's indices are found anew for each row of diff_dst that shows it: there is one of these, mostly.
+    T* out = diff_src;
+    int64_t shown = 1, rest = item;
+    for (std::size_t d = plan.outer.size(); d-- > 0;) {
+      const OuterAxis& axis = plan.outer[d];
+      const auto extent = static_cast<int64_t>(axis.shown_at.size()), index = rest % extent;
+      rest /= extent;
+      out += index * axis.src_stride;
+      shown *= static_cast<int64_t>(axis.shown_at[static_cast<std::size_t>(index)].size());
+    }
+    const auto row_shown_at = [&](int64_t k) {
+      const T* in = diff_dst;
+      int64_t left = item;
+      for (std::size_t d = plan.outer.size(); d-- > 0;) {
+        const OuterAxis& axis = plan.outer[d];
+        const auto extent = static_cast<int64_t>(axis.shown_at.size());
+        const Dims& at = axis.shown_at[static_cast<std::size_t>(left % extent)];
+        const auto count = static_cast<int64_t>(at.size());
+        left /= extent;
+        in += at[static_cast<std::size_t>(k % count)] * axis.dst_stride;
+        k /= count;
+      }
+      return in;
+    };
+    if (shown == 1 && whole && few_columns) {
+      const T* in = row_shown_at(0);
+      copy_pixels(in + s.begin * plan.block, out, row_elements);
+      for (int64_t w = s.begin > 0 ? 0 : s.end; w < plan.dst_columns; w = w + 1 == s.begin ? s.end : w + 1) {
         const int64_t column = plan.columns[static_cast<std::size_t>(w)];
-        if (column != kOutside) add_row(in + w * from.block, out + column * to.block, to.block);
+        if (column != kOutside) kernels::add_run(in + w * plan.block, out + column * plan.block, plan.block);
       }
       return;
     }
-    float* sum = work + omp_get_thread_num() * row_elements;
+    float* sum = nullptr;
+    if constexpr (std::is_same_v<T, float>) {
+      sum = out;
+    } else {
+      sum = work + omp_get_thread_num() * row_elements;
+    }
     std::fill(sum, sum + row_elements, 0.0F);
-    for (const int64_t row : rows) fold_row(plan, diff_dst + from.offset(n, g, row, 0), sum);
-    round_row(sum, out, row_elements);
+    for (int64_t k = 0; k < shown; ++k) fold_row(plan, row_shown_at(k), sum);
+    if constexpr (!std::is_same_v<T, float>) kernels::narrow(sum, row_elements, out);
   });
 }
 
@@ -269,66 +350,32 @@ bool pads_rows_and_columns_only(const Attrs& attrs, const Shape& src) {
   return pads[0] == 0 && pads[1] == 0 && pads[4] == 0 && pads[5] == 0;
 }
 
-RowPlan row_plan(const Attrs& attrs, const Shape& src, const Shape& dst, const MemoryDesc& src_desc,
-                 const MemoryDesc& dst_desc) {
-  RowPlan plan{.src = kernels::view_of(src_desc),
-               .dst = kernels::view_of(dst_desc),
-               .rows = index_map(attrs, src, dst, 2),
-               .columns = index_map(attrs, src, dst, 3),
-               .rows_of = std::vector<Dims>(static_cast<std::size_t>(src[2])),
-               .stretch = stretch_of(attrs, src, dst),
-               .value = static_cast<float>(attrs.real("value"))};
-  for (std::size_t h = 0; h < plan.rows.size(); ++h) {
-    if (plan.rows[h] != kOutside)
-      plan.rows_of[static_cast<std::size_t>(plan.rows[h])].push_back(static_cast<int64_t>(h));
-  }
-  return plan;
-}
-
-// Forward and gradient differ in which side is read; `narrow` is src's side, `wide` is dst's.
+// Forward and gradient differ in which side is read; `small` is src's side, `large` is dst's.
 template <bool kForward>
 KernelPlan plan(PlanContext& ctx) {
   const Attrs& attrs = ctx.node.attrs;
-  const TensorType& narrow = kForward ? ctx.in(0) : ctx.out(0);
-  const TensorType& wide = kForward ? ctx.out(0) : ctx.in(0);
-  const bool by_rows = pads_rows_and_columns_only(attrs, narrow.shape) && kernels::is_viewable(ctx.src[0]);
-  const MemoryDesc given = by_rows ? kernels::in_layout_of(ctx.src[0], ctx.in(0)) : kernels::plain(ctx.in(0));
+  const TensorType& small = kForward ? ctx.in(0) : ctx.out(0);
+  const TensorType& large = kForward ? ctx.out(0) : ctx.in(0);
+  const bool in_any_layout = pads_rows_and_columns_only(attrs, small.shape) && kernels::is_viewable(ctx.src[0]);
+  const MemoryDesc given = in_any_layout ? kernels::in_layout_of(ctx.src[0], ctx.in(0)) : kernels::plain(ctx.in(0));
   const MemoryDesc made = kernels::in_layout_of(given, ctx.out(0));
-  kernels::require_float(narrow);
-  KernelPlan result{
-      .src = {given}, .dst = {made}, .implementation = by_rows ? "loop" : "loop:plain", .kernel = nullptr};
-  kernels::with_element(narrow.dtype == DType::bf16, [&](auto* element) {
+  kernels::require_float(small);
+  const RowPlan rows = in_any_layout
+                           ? row_plan(attrs, small.shape, large.shape, kernels::view_of(kForward ? given : made),
+                                      kernels::view_of(kForward ? made : given))
+                           : row_plan(attrs, small.shape, large.shape);
+  KernelPlan result{.src = {given}, .dst = {made}, .implementation = "loop", .kernel = nullptr};
+  if (!kForward && small.dtype == DType::bf16) {
+    result.scratch_bytes =
+        sizeof(float) * static_cast<std::size_t>(omp_get_max_threads() * rows.src_columns * rows.block);
+  }
+  kernels::with_element(small.dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
-    if (by_rows) {
-      const RowPlan rows = row_plan(attrs, narrow.shape, wide.shape, kForward ? given : made, kForward ? made : given);
-      result.kernel = loop_kernel([rows](const Addresses& at) {
-        if constexpr (kForward) {
-          pad_rows(rows, static_cast<const T*>(at.src[0]), static_cast<T*>(at.dst[0]));
-        } else {
-          fold_rows(rows, static_cast<const T*>(at.src[0]), static_cast<T*>(at.dst[0]),
-                    static_cast<float*>(at.scratch));
-        }
-      });
-      if (!kForward) {
-        result.scratch_bytes =
-            sizeof(float) * static_cast<std::size_t>(omp_get_max_threads() * rows.src.w * rows.src.block);
-      }
-      return;
-    }
-    const std::vector<Dims> maps = index_maps(attrs, narrow.shape, wide.shape);
-    const auto value = static_cast<float>(attrs.real("value"));
-    result.kernel = loop_kernel([maps, value, small = narrow.shape, large = wide.shape](const Addresses& at) {
-      const auto* src = static_cast<const T*>(at.src[0]);
-      auto* dst = static_cast<T*>(at.dst[0]);
+    result.kernel = loop_kernel([rows](const Addresses& at) {
       if constexpr (kForward) {
-        for_each_element(maps, small, large, [&](int64_t to, int64_t from) {
-          kernels::store(dst + to, from == kOutside ? value : kernels::load(src + from));
-        });
+        pad_rows(rows, static_cast<const T*>(at.src[0]), static_cast<T*>(at.dst[0]));
       } else {
-        fill_row(dst, small.elements(), 0.0F);
-        for_each_element(maps, small, large, [&](int64_t from, int64_t to) {
-          if (to != kOutside) kernels::store(dst + to, kernels::load(dst + to) + kernels::load(src + from));
-        });
+        fold_rows(rows, static_cast<const T*>(at.src[0]), static_cast<T*>(at.dst[0]), static_cast<float*>(at.scratch));
       }
     });
   });

@@ -1,10 +1,9 @@
-// What average and maximum pooling share: the choice between oneDNN and our own loops, and the loops' frame.
+// Shared by AveragePool and MaxPool: pooling of signals and volumes as pooling of images, the walk over rows, and the
+// description of the window for oneDNN.
 //
 // oneDNN's pooling runs where it has an optimised kernel. It has none for dilated windows, and no words for the
 // averages of ceil_mode's overhanging windows: those run in loops over kernels::View, one call per row.
 #pragma once
-
-#include <string_view>
 
 #include "graph/error.h"
 #include "graph/op.h"
@@ -63,12 +62,6 @@ inline std::vector<ValueId> pool_other_ranks(const LowerContext& ctx) {
     return {ctx.reshape(dst, {s[0], s[1], ctx.shape(dst)[2], made[2], made[3]})};
   }
   return {};
-}
-
-// oneDNN has an implementation, and it is not its plain reference.
-template <typename PrimitiveDesc>
-bool is_optimised(const PrimitiveDesc& desc) {
-  return desc && !std::string_view(desc.impl_info_str()).starts_with("ref");
 }
 
 }  // namespace hourglass::kernels

@@ -1,5 +1,4 @@
-// DequantizeLinear{axis, block_size}: dst = (src - zero_point) * scale.               ONNX DequantizeLinear-21 (from
-// 10)
+// DequantizeLinear{axis, block_size}: dst = (src - zero_point) * scale.   ONNX DequantizeLinear-21 (from 10)
 //   scale, zero_point (optional): one number, one for each index of `axis`, or, with a block_size, one for each block
 //   of so many indices. For weights that a file keeps in a byte each: it folds.
 #include "graph/error.h"

@@ -3,11 +3,12 @@
 // ReduceProd;
 // GlobalAveragePool and GlobalMaxPool are ReduceMean and ReduceMax over all axes behind the second.
 // Internal: SumTo{shape} sums over the dimensions along which `shape` broadcasts to src: the gradient of broadcasting.
-//   d Sum = dy, d Mean = dy / n, d L1 = dy sign(x), d L2 = dy x / y, d SumSquare = 2 dy x, d LogSumExp = dy e^(x - y),
-//   each broadcast to src; Max and Min: dy shared evenly by the elements that equal the result.
+//   d Sum = dy, d Mean = dy / n, d L1 = dy sign(x), d L2 = dy x / y, d SumSquare = 2 dy x, each broadcast to src;
+//   Max and Min: dy shared evenly by the elements that equal the result.
+// ReduceLogSum and ReduceLogSumExp are compositions.
 //
-// Every kernel accumulates in double and in an order that depends on the shape only, so a loss over millions of pixels
-// is exact to float and the same for any number of threads.
+// Every kernel accumulates in double, so a loss over millions of pixels is exact to float, and in an order that depends
+// on shape, layout and instruction set, not on the number of threads.
 #include "graph/error.h"
 #include "ops/loops/clones.h"
 #include "ops/loops/element.h"
@@ -30,7 +31,7 @@ using kernels::StridedLoop;
 using kernels::View;
 
 // Whose gradient rule it is; `shared` is that of Max and Min.
-enum class Gradient : uint8_t { sum, mean, l1, sum_square, l2, log_sum_exp, shared };
+enum class Gradient : uint8_t { sum, mean, l1, sum_square, l2, shared };
 
 // A reduction is finish(combine of map(x), number of elements). `zeros_vanish`: zeros do not change it, so the padding
 // lanes of a blocked layout may be walked like the rest.
@@ -57,13 +58,6 @@ struct SumSquare : Sum {
 struct L2 : SumSquare {
   static constexpr auto kGradient = Gradient::l2;
   static double finish(double sum, double) { return std::sqrt(sum); }
-};
-// In double, e^x stays finite and positive for |x| < 700: no shift by the maximum is needed.
-struct LogSumExp : Sum {
-  static constexpr auto kGradient = Gradient::log_sum_exp;
-  static constexpr bool kZerosVanish = false;
-  static double map(double x) { return std::exp(x); }
-  static double finish(double sum, double) { return std::log(sum); }
 };
 struct Max {
   static constexpr auto kGradient = Gradient::shared;
@@ -299,9 +293,6 @@ void vjp_of(VjpContext& ctx, Gradient rule, Axes axes) {
     ctx.set_grad(0, emit(ctx, "GradMul", {emit(ctx, "Mul", {dy, scalar(ctx, 2)}), x}));
   } else if (rule == Gradient::l2) {
     ctx.set_grad(0, emit(ctx, "GradMul", {emit(ctx, "Div", {dy, kept(ctx, axes, ctx.out(0))}), x}));  // 0 where y is
-  } else if (rule == Gradient::log_sum_exp) {
-    const ValueId share = emit(ctx, "Exp", {emit(ctx, "Sub", {x, kept(ctx, axes, ctx.out(0))})});
-    ctx.set_grad(0, emit(ctx, "GradMul", {dy, share}));
   } else {
     const ValueId mask = emit(ctx, "EqualMask", {x, kept(ctx, axes, ctx.out(0))});
     ValueId ties = mask;
@@ -496,6 +487,26 @@ std::vector<ValueId> lower_log_sum(LowerContext& ctx) {
   return {ctx.add("Log", {ctx.add("ReduceSum", {ctx.node.inputs[0]}, ctx.node.attrs)})};
 }
 
+// m + log(sum of e^(src - m)), m the maximum: e^src alone may overflow. A maximum that is infinite is taken for a
+// finite one, so that its difference from itself is no NaN.
+std::vector<ValueId> lower_log_sum_exp(LowerContext& ctx) {
+  constexpr double kFinite = 3e38;
+  Attrs keep = ctx.node.attrs;
+  keep.set("keepdims", int64_t{1});
+  const ValueId src = ctx.node.inputs[0];
+  const ValueId most = ctx.add("Clip", {ctx.add("ReduceMax", {src}, keep)}, {{"min", -kFinite}, {"max", kFinite}});
+  const ValueId sum = ctx.add("ReduceSum", {ctx.add("Exp", {ctx.add("Sub", {src, most})})}, keep);
+  const ValueId dst = ctx.add("Add", {ctx.add("Log", {sum}), most});
+  if (ctx.node.attrs.integer("keepdims") != 0) return {dst};
+  const Shape shape = ctx.shape(src);
+  const Mask mask = mask_of(Axes::given, ctx.node.attrs, shape);
+  Dims dims;
+  for (std::size_t i = 0; i < mask.size(); ++i) {
+    if (!mask[i]) dims.push_back(shape.dims()[i]);
+  }
+  return {ctx.reshape(dst, dims)};
+}
+
 std::vector<AttrSpec> reduce_attrs() {
   return {AttrSpec::optional("axes", AttrKind::ints), {"keepdims", int64_t{1}}, {"noop_with_empty_axes", int64_t{0}}};
 }
@@ -523,9 +534,12 @@ std::vector<OpDef> make_table() {
       reduce<L1>("ReduceL1", false, 18),
       reduce<L2>("ReduceL2", false, 18),
       reduce<SumSquare>("ReduceSumSquare", false, 18),
-      reduce<LogSumExp>("ReduceLogSumExp", false, 18),
       reduce<Prod>("ReduceProd", false, 18),
       {.name = "ReduceLogSum", .attrs = reduce_attrs(), .const_inputs = {{1, "axes", 18}}, .lower = lower_log_sum},
+      {.name = "ReduceLogSumExp",
+       .attrs = reduce_attrs(),
+       .const_inputs = {{1, "axes", 18}},
+       .lower = lower_log_sum_exp},
       {.name = "GlobalAveragePool",
        .infer = infer<Axes::spatial>,
        .vjp = vjp<Mean, Axes::spatial>,

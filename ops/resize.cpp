@@ -1,12 +1,18 @@
 // Resize: dst[n,c,oh,ow] = sum over (h,w) of row[oh,h] * column[ow,w] * src[n,c,h,w].              ONNX Resize-18
 //   src: [N,C,H,W], dst: [N,C,OH,OW].  Output o of an axis looks at source coordinate x(o); its row of weights is
 //   nearest: 1 at x rounded;  linear: the hat function around x;  cubic: Keys' kernel with parameter cubic_coeff_a.
-//   With antialias, where an axis shrinks, both functions are zero-stuffed by 1 / scale and their sum is brought to 1.
+//   With antialias, where an axis shrinks, both functions are stretched by 1 / scale, and the weights of an output
+//   scaled to a sum of 1.
 //   Outside the image the edge is repeated, or with exclude_outside the weights inside are scaled to a sum of 1; with
 //   tf_crop_and_resize, which sees the part [start, end] of the image, dst is extrapolation_value there.
-//   Upsample (ONNX 1 to 9) is Resize with x(o) = o / scale.
+//   x(o), with s = scale (given, or dst / src): half_pixel (o + 1/2) / s - 1/2; pytorch_half_pixel the same, 0 for a
+//   single output; half_pixel_symmetric the same, moved by half of the extent that rounding cut off; asymmetric o / s;
+//   tf_half_pixel_for_nn (o + 1/2) / s; align_corners o (src - 1) / (dst - 1); tf_crop_and_resize
+//   start (src - 1) + o (end - start) (src - 1) / (dst - 1).
+//   Upsample (ONNX 1 to 9) is Resize with x(o) = o / s.
 // ResizeWithStatistics: with the outputs of BatchNormalizationStatistics of dst; made by ops/fused/fuse.h.
-// ResizeStatistics: those alone, of a dst that is not stored; made by ops/fused/fuse.h.
+// ResizeStatistics: mean and inv_std of dst alone; dst is never computed (normalization/resized.h). Made by
+//   ops/fused/fuse.h.
 // Linear in src, so the gradient is the transposed map, diff_src[h,w] = sum row[oh,h] * column[ow,w] * diff_dst[oh,ow],
 // gathered by source pixel: no two threads add to one number.
 //   Keys, Cubic convolution interpolation for digital image processing, IEEE ASSP 1981, eq. 15.
@@ -92,7 +98,7 @@ void normalize_upsample(NormalizeContext& ctx) {
   normalize_resize(ctx);
 }
 
-// The exporter's opset is between the ones that know these two.
+// The first was removed in opset 13, the second came with 19; the exporter writes 14 or 16.
 bool resize_to_onnx(ToOnnxContext& ctx) {
   const std::string& mode = ctx.node.attrs.string("coordinate_transformation_mode");
   return mode != "tf_half_pixel_for_nn" && mode != "half_pixel_symmetric";

@@ -1,4 +1,5 @@
-// Slices of a tensor that a constant list of places names.                         ONNX ops of the same names
+// GatherND and ScatterND: reads or replaces the slices of a tensor at constant n-dimensional indices.
+// ONNX ops of the same names.
 //   indices [..., Q]: each row is a place in src's first Q dimensions (behind batch_dims, which both share); negative
 //   numbers count from the back. A slice is what lies behind: src's further dimensions.
 //   GatherND-12{batch_dims}: dst [indices' dims but the last, slice]: the slices. diff_src: GatherNDGrad.
@@ -17,10 +18,12 @@
 
 #include "graph/error.h"
 #include "ops/is_computed.h"
-#include "ops/loops/clones.h"
+#include "ops/loops/copy_box.h"
 #include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
 #include "ops/loops/parallel.h"
+#include "ops/loops/rows.h"
+#include "ops/onnx_type.h"
 #include "ops/transposed.h"
 
 namespace hourglass::ops::scatter {
@@ -260,11 +263,6 @@ void for_pieces(int64_t items, int64_t inner, const Body& body) {
   });
 }
 
-template <class T>
-HG_CLONES void add_row(const T* x, float* sum, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) sum[i] += kernels::load(x + i);
-}
-
 // dst, with slices of the list added to places or, where it does not add, put there.
 template <class T>
 void change(const Changes& c, bool adding, const T* list, T* dst) {
@@ -278,16 +276,8 @@ void change(const Changes& c, bool adding, const T* list, T* dst) {
     }
     float sum[kTile];
     kernels::widen(to, count, sum);
-    for (std::size_t k = at.begin; k < at.end; ++k) add_row(slice(k), sum, count);
+    for (std::size_t k = at.begin; k < at.end; ++k) kernels::add_run(slice(k), sum, count);
     kernels::narrow(sum, count, to);
-  });
-}
-
-void copy_bytes(const void* src, void* dst, int64_t bytes) {
-  if (src == dst) return;
-  kernels::parallel_ranges(bytes, 1 << 14, [&](int64_t begin, int64_t end) {
-    std::memcpy(static_cast<char*>(dst) + begin, static_cast<const char*>(src) + begin,
-                static_cast<std::size_t>(end - begin));
   });
 }
 
@@ -322,9 +312,7 @@ KernelPlan plan_gather_grad(PlanContext& ctx) {
     const int64_t elements = ctx.out().shape.elements();
     return [elements, c = changes_of(slices_of(ctx.node.attrs, ctx.out().shape), true)](const Addresses& at) {
       auto* dst = static_cast<T*>(at.dst[0]);
-      kernels::parallel_ranges(elements, 1 << 14, [&](int64_t begin, int64_t end) {
-        std::memset(dst + begin, 0, static_cast<std::size_t>(end - begin) * sizeof(T));
-      });
+      kernels::zero_all(dst, elements);
       change(c, true, static_cast<const T*>(at.src[0]), dst);
     };
   });
@@ -336,7 +324,7 @@ KernelPlan plan_scatter(PlanContext& ctx) {
     const bool adding = adds(ctx.node.attrs);
     const int64_t bytes = ctx.out().shape.elements() * static_cast<int64_t>(sizeof(T));
     return [=, c = changes_of(slices_of(ctx.node.attrs, ctx.out().shape), adding)](const Addresses& at) {
-      copy_bytes(at.src[0], at.dst[0], bytes);
+      kernels::copy_bytes(at.src[0], at.dst[0], bytes);
       change(c, adding, static_cast<const T*>(at.src[1]), static_cast<T*>(at.dst[0]));
     };
   });
@@ -349,7 +337,7 @@ KernelPlan plan_kept(PlanContext& ctx) {
     using T = std::remove_pointer_t<decltype(element)>;
     const int64_t bytes = ctx.out().shape.elements() * static_cast<int64_t>(sizeof(T));
     return [=, c = changes_of(slices_of(ctx.node.attrs, ctx.out().shape), false)](const Addresses& at) {
-      copy_bytes(at.src[0], at.dst[0], bytes);
+      kernels::copy_bytes(at.src[0], at.dst[0], bytes);
       auto* dst = static_cast<T*>(at.dst[0]);
       for_pieces(static_cast<int64_t>(c.changes.size()), c.inner, [&](std::size_t i, int64_t first, int64_t count) {
         std::memset(dst + c.changes[i].place * c.inner + first, 0, static_cast<std::size_t>(count) * sizeof(T));
@@ -372,7 +360,6 @@ std::vector<ValueId> lower_gather_computed(LowerContext& ctx) {
   const DType dtype = ctx.b.graph().type(given).dtype;
   if (ctx.node.attrs.integer("batch_dims") != 0)
     fail("indices that are computed are supported without batch_dims only");
-  constexpr int64_t kInt32 = 6;  // onnx::TensorProto::INT32
   const int64_t depth = listed.rank() < 1 ? 0 : listed[-1];
   if (depth < 1 || depth > shape.rank()) fail("indices {} do not fit {}", listed, shape);
   const Shape counted(Dims(shape.dims().begin(), shape.dims().begin() + depth));
@@ -387,7 +374,7 @@ std::vector<ValueId> lower_gather_computed(LowerContext& ctx) {
   const ValueId from_front = ctx.add("Where", {is_negative, ctx.add("Add", {given, whole(counted.dims())}), given});
   const ValueId inside = ctx.add("Max", {ctx.add("Min", {from_front, whole(last)}), whole({0})});
   // From here on no number leaves the 32 bits that count src's elements.
-  const ValueId indices = ctx.add("Cast", {inside}, {{"to", kInt32}});
+  const ValueId indices = ctx.add("Cast", {inside}, {{"to", number_of(DType::i32)}});
   HostTensor strides = HostTensor::ints(counted.strides());
   strides.dtype = DType::i32;
   const ValueId steps = ctx.b.constant(std::move(strides), ctx.node.name + "/constant");

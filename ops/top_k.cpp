@@ -1,15 +1,14 @@
 // The largest or smallest elements along one axis, and where they are.               ONNX ops of the same names
-//   TopK-11{k, axis, largest, sorted}(src): the k largest (smallest) elements of each line along the axis, in that
-//   order
-//     whether it is asked for or not, and their places (i64). Of equal ones the first comes first.
+//   TopK-11{k, axis, largest, sorted}(src): the k largest (smallest) elements of each line along the axis, sorted
+//     whether that is asked for or not, and their indices (i64). Of equal ones the first comes first.
 //     diff_src: diff_dst where the elements came from (GatherElementsGrad).
-//   ArgMax-13, ArgMin-13{axis, keepdims, select_last_index}: the place (i64) of the largest (smallest) element, of
-//   equal
-//     ones the first or the last. No gradient: a place is constant between its jumps.
-// What is no number is larger than all that are, as in PyTorch.
+//   ArgMax-13, ArgMin-13{axis, keepdims, select_last_index}: the index (i64) of the largest (smallest) element, of
+//     equal ones the first or the last. No gradient: an index is constant between its jumps.
+// NaN is larger than all numbers, as in PyTorch.
 #include <omp.h>
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include "graph/error.h"

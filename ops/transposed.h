@@ -1,5 +1,6 @@
-// What the gradients of ops have in common that choose or mix elements of one source by attributes alone: OPGrad, the
-// transposed map, takes diff_dst and has the op's attributes and src's shape as "shape".
+// Shape rule and gradient rule of ops that are linear maps chosen by attributes alone (Gather, Slice, GridSample): the
+// gradient is the transposed map, an op named OPGrad that takes diff_dst and has the op's attributes, with src's shape
+// as `shape`.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// Triangles.                                                                          ONNX ops of the same names
+// Upper and lower triangles of matrices (Trilu), and identity matrices (EyeLike).     ONNX ops of the same names
 //   Trilu-14{upper, k}: dst = src where column - row >= k (upper) or <= k (lower) in the last two dimensions, else 0.
 //     diff_src = the same of diff_dst.
 //   EyeLike-9{dtype, k}: 1 where column - row = k, else 0, in src's shape [rows, columns]. It folds.
@@ -8,6 +8,7 @@
 #include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
 #include "ops/loops/parallel.h"
+#include "ops/onnx_type.h"
 
 namespace hourglass::ops::trilu {
 namespace {
@@ -83,17 +84,7 @@ KernelPlan plan_trilu(PlanContext& ctx) {
 }
 
 DType eye_type(const InferContext& ctx) {
-  if (!ctx.attrs.has("dtype")) return ctx.inputs[0]->dtype;
-  // ONNX's TensorProto.DataType.
-  switch (ctx.attrs.integer("dtype")) {
-    case 1: return DType::f32;
-    case 6: return DType::i32;
-    case 7: return DType::i64;
-    case 9: return DType::boolean;
-    case 11: return DType::f64;
-    default: break;
-  }
-  fail("element type {} is not supported", ctx.attrs.integer("dtype"));
+  return ctx.attrs.has("dtype") ? dtype_of(ctx.attrs.integer("dtype")) : ctx.inputs[0]->dtype;
 }
 
 void infer_eye(InferContext& ctx) {

@@ -125,7 +125,7 @@ HG_CLONES void scale_row(const float* src, float factor, float* dst, int64_t cou
   for (int64_t i = 0; i < count; ++i) dst[i] = src[i] * factor;
 }
 
-// dst may be any of the operands, which are worked one by one into a tile of its own.
+// dst may be any of the operands: each is combined into a buffer of 512 elements, which is copied to dst at the end.
 template <class F>
 Row rows(const Attrs&, std::size_t inputs) {
   const float factor = std::is_same_v<F, Mean> ? 1 / static_cast<float>(inputs) : 1;

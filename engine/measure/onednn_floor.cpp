@@ -72,14 +72,9 @@ class Timing {
     const double median = spread_of(std::move(seconds)).median;
     best_ = best_ > 0 ? std::min(best_, median) : median;
   }
-  template <class Desc>
-  [[nodiscard]] static bool is_fast(const Desc& desc) {
-    return desc && !kernels::is_reference(kernels::implementation_of(desc));
-  }
-
   void add_forward(const kernels::ConvolutionSpec& spec) {
     const auto desc = kernels::make_convolution(engine_, spec);
-    if (!is_fast(desc)) return;
+    if (!kernels::has_fast_implementation(desc)) return;
     add<dnnl::convolution_forward>(desc, {{DNNL_ARG_SRC, desc.src_desc()},
                                           {DNNL_ARG_WEIGHTS, desc.weights_desc()},
                                           {DNNL_ARG_DST, desc.dst_desc()},
@@ -87,7 +82,7 @@ class Timing {
   }
   void add_grad_src(const kernels::ConvolutionSpec& spec) {
     const auto desc = kernels::make_convolution_backward_data(engine_, spec);
-    if (!is_fast(desc)) return;
+    if (!kernels::has_fast_implementation(desc)) return;
     add<dnnl::convolution_backward_data>(desc, {{DNNL_ARG_DIFF_SRC, desc.diff_src_desc()},
                                                 {DNNL_ARG_WEIGHTS, desc.weights_desc()},
                                                 {DNNL_ARG_DIFF_DST, desc.diff_dst_desc()},
@@ -95,7 +90,7 @@ class Timing {
   }
   void add_grad_weights(const kernels::ConvolutionSpec& spec) {
     const auto desc = kernels::make_convolution_backward_weights(engine_, spec);
-    if (!is_fast(desc)) return;
+    if (!kernels::has_fast_implementation(desc)) return;
     add<dnnl::convolution_backward_weights>(desc, {{DNNL_ARG_SRC, desc.src_desc()},
                                                    {DNNL_ARG_DIFF_WEIGHTS, desc.diff_weights_desc()},
                                                    {DNNL_ARG_DIFF_DST, desc.diff_dst_desc()},

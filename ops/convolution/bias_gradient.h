@@ -1,5 +1,6 @@
-// The gradient of a convolution's bias: the sum of diff_dst over images and pixels, in f32, for kernels that do not come
-// by it on their way. Rows are summed in parts, and the parts in order: the same number of threads gives the same bytes.
+// The gradient of a convolution's bias: the sum of diff_dst over images and pixels, in f32, for kernels that do
+// not compute it as they read diff_dst. Rows are summed in parts, and the parts in order: the same number of threads
+// gives the same bytes.
 #pragma once
 
 #include "ops/loops/parallel.h"
@@ -20,7 +21,7 @@ class BiasGradient {
   View view_;
   bool is_bf16_;
   int64_t period_, parts_;
-  std::size_t sums_;  // offset: of each part the sums of a period, then a row's
+  std::size_t sums_;  // offset of the sums, [parts][period], and of a row's sums, [parts][period], behind them
 };
 
 }  // namespace hourglass::kernels

@@ -31,7 +31,7 @@ constexpr Isa kAny = Isa::any, kAvx2 = Isa::avx2, kBf16 = Isa::avx512_bf16, kAmx
 constexpr Isa kNever = Isa::never;
 constexpr bool kBesideAmx = true, kNotBesideAmx = false, kOurs = true, kOneDnn = false;
 constexpr unsigned kAnySource = kPlain | kNormalized | kResized;
-constexpr unsigned kWhole = kPlain | kGroups | kBandRows | kMixedTypes;
+constexpr unsigned kWhole = kPlain | kGroups | kBandRows;
 
 // clang-format off
 constexpr Candidate kCandidates[] = {
@@ -42,15 +42,15 @@ constexpr Candidate kCandidates[] = {
   {"amx_forward",                kForward,     kNever, kAmx,   kBesideAmx,    kAnySource | kStatistics,  kOurs,   plan_amx_forward},
   {"pointwise_few",              kForward,     kAny,   kAny,   kNotBesideAmx, kNormalized | kStatistics, kOurs,   plan_pointwise_few},
   {"pointwise_vector",           kForward,     kAvx2,  kBf16,  kNotBesideAmx, kNormalized | kStatistics, kOurs,   plan_pointwise_vector},
-  {"onednn_bands_forward",       kForward,     kAny,   kAny,   kBesideAmx,    kAnySource | kStatistics | kBandRows | kMixedTypes, kOneDnn, plan_onednn_bands},
+  {"onednn_bands_forward",       kForward,     kAny,   kAny,   kBesideAmx,    kAnySource | kStatistics | kBandRows, kOneDnn, plan_onednn_bands},
   {"onednn_whole_forward",       kForward,     kAny,   kAny,   kBesideAmx,    kWhole,                    kOneDnn, plan_onednn_whole},
 
   {"blur_last_grad_src",         kGradSrc,     kAvx2,  kBf16,  kNotBesideAmx, kResized,                  kOurs,   plan_blur_last_grad_src},
   {"winograd_grad_src",          kGradSrc,     kAvx2,  kBf16,  kNotBesideAmx, kPlain,                    kOurs,   plan_winograd},
   {"amx_grad_src",               kGradSrc,     kNever, kAmx,   kBesideAmx,    kPlain,                    kOurs,   plan_amx_grad_src},
-  {"onednn_transposed_grad_src", kGradSrc,     kAny,   kAny,   kBesideAmx,    kPlain | kBandRows | kMixedTypes, kOneDnn, plan_onednn_transposed},
+  {"onednn_transposed_grad_src", kGradSrc,     kAny,   kAny,   kBesideAmx,    kPlain | kBandRows,        kOneDnn, plan_onednn_transposed},
   {"onednn_border_grad_src",     kGradSrc,     kAny,   kAny,   kBesideAmx,    kPlain,                    kOneDnn, plan_onednn_border},
-  {"onednn_bands_grad_src",      kGradSrc,     kAny,   kAny,   kBesideAmx,    kPlain | kBandRows | kMixedTypes, kOneDnn, plan_onednn_bands},
+  {"onednn_bands_grad_src",      kGradSrc,     kAny,   kAny,   kBesideAmx,    kPlain | kBandRows,        kOneDnn, plan_onednn_bands},
   {"onednn_whole_grad_src",      kGradSrc,     kAny,   kAny,   kBesideAmx,    kWhole,                    kOneDnn, plan_onednn_whole},
 
   {"blur_last_grad_weights",     kGradWeights, kAvx2,  kBf16,  kNotBesideAmx, kResized,                  kOurs,   plan_blur_last_grad_weights},
@@ -59,8 +59,8 @@ constexpr Candidate kCandidates[] = {
   {"narrow_1x1_grad_weights",    kGradWeights, kAny,   kAny,   kBesideAmx,    kAnySource,                kOurs,   plan_narrow_1x1},
   {"amx_grad_weights",           kGradWeights, kNever, kAmx,   kBesideAmx,    kAnySource,                kOurs,   plan_amx_grad_weights},
   {"vector_grad_weights",        kGradWeights, kAvx2,  kBf16,  kNotBesideAmx, kAnySource,                kOurs,   plan_vector_grad_weights},
-  {"onednn_bands_grad_weights",  kGradWeights, kAny,   kAny,   kBesideAmx,    kPlain | kBandRows | kMixedTypes, kOneDnn, plan_onednn_bands},
-  {"onednn_whole_grad_weights",  kGradWeights, kAny,   kAny,   kBesideAmx,    kWhole,                    kOneDnn, plan_onednn_whole},
+  {"onednn_bands_grad_weights",  kGradWeights, kAny,   kAny,   kBesideAmx,    kPlain | kBandRows | kBf16Weights, kOneDnn, plan_onednn_bands},
+  {"onednn_whole_grad_weights",  kGradWeights, kAny,   kAny,   kBesideAmx,    kWhole | kBf16Weights,     kOneDnn, plan_onednn_whole},
 };
 // clang-format on
 
@@ -91,10 +91,8 @@ unsigned source_of(const Convolution& conv) {
   return conv.normalized->resized ? kResized : kNormalized;
 }
 
-bool has_mixed_types(const Convolution& conv) {
-  const DType weights = conv.direction == Direction::grad_weights ? DType::f32 : conv.src.dtype;
-  return conv.dst.dtype != conv.src.dtype || conv.weights.dtype != weights || conv.src.shape.elements() == 0 ||
-         conv.dst.shape.elements() == 0;
+bool has_bf16_weights(const Convolution& conv) {
+  return conv.direction == Direction::grad_weights && conv.weights.dtype != DType::f32;
 }
 
 // Why the candidate declines by its line in the table alone; empty where its own plan() must be asked.
@@ -115,7 +113,7 @@ std::string_view reason_against(const Candidate& candidate, const Convolution& c
   if (conv.statistics && !takes(kStatistics)) return "takes no statistics of what it writes";
   if (conv.group != 1 && !takes(kGroups)) return "one group only";
   if (conv.band_rows != 0 && !takes(kBandRows)) return "does not work in bands";
-  if (has_mixed_types(conv) && !takes(kMixedTypes)) return "mixed types, or no elements";
+  if (has_bf16_weights(conv) && !takes(kBf16Weights)) return "sums the gradient of the weights to f32 only";
   return {};
 }
 

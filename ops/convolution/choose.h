@@ -16,19 +16,21 @@
 //   gradient of the source
 //     blur_last_grad_src           through 3x3 and a resize to twice the size
 //     winograd_grad_src            3x3, stride 1: Winograd's F(4x4, 3x3)
-//     amx_grad_src                 no dilation; strides, or at most 16 or a multiple of 32 channels
+//     amx_grad_src                 no dilation, no wide border; strides, or at most 16 or a multiple of 32 channels;
+//                                  1x1 without strides only where it keeps the number of channels
 //     onednn_transposed_grad_src   1x1: oneDNN forward, with the weights transposed
 //     onednn_border_grad_src       oneDNN for the image, and for each side of its border: large images of few channels
 //     onednn_bands_grad_src        oneDNN, band by band: a padding mode that shows pixels, or 1x1 in bf16
 //     onednn_whole_grad_src        oneDNN, the whole image; groups
 //   gradient of the weights
 //     blur_last_grad_weights       3x3 on an image resized to twice its size
-//     narrow_3x3_grad_weights      3x3, at most 16 channels on both sides
+//     narrow_3x3_grad_weights      nine taps, at most 16 channels on both sides, on one of them whole vectors
 //     winograd_grad_weights        3x3, stride 1: Winograd's F(4x4, 3x3)
 //     narrow_1x1_grad_weights      1x1, at most 8 channels on a side
 //     amx_grad_weights             any window: GEMM by AMX tiles
 //     vector_grad_weights          any window: GEMM by vector instructions
-//     onednn_bands_grad_weights    oneDNN, band by band: a padding mode that shows pixels, or 16 channels or more
+//     onednn_bands_grad_weights    oneDNN, band by band: a padding mode that shows pixels, or at least 16 channels on
+//                                  both sides (1x1: 64, in bf16 any)
 //     onednn_whole_grad_weights    oneDNN, the whole image; groups
 //
 // The list itself, with the instructions that each candidate needs, is at the top of choose.cpp.
@@ -51,8 +53,8 @@ enum Takes : unsigned {
   kResized = 4,     // resized and normalised while it is read; grad_src: Resize's gradient after the convolution's
   kStatistics = 8,  // forward: statistics of dst as further outputs
   kGroups = 16,
-  kBandRows = 32,    // a Convolution::band_rows that is not 0
-  kMixedTypes = 64,  // element types that differ between tensors; tensors without elements
+  kBandRows = 32,     // a Convolution::band_rows that is not 0
+  kBf16Weights = 64,  // grad_weights: diff_weights in bf16, not f32
 };
 
 struct Candidate {
@@ -71,8 +73,8 @@ std::span<const Candidate> convolution_candidates();
 
 // The plan of the first candidate that does not decline. Inputs and outputs of the plan are those of the node. forward:
 // src, weights, then the bias; or, with a normalised source, the list of SourceInputs (source_inputs.h). grad_src:
-// diff_dst, weights. grad_weights: src, diff_dst, then what normalises src. Throws Error where all candidates decline,
-// and for a name in HOURGLASS_SKIP that no candidate has.
+// diff_dst, weights. grad_weights: src, diff_dst, then scale, bias, mean, inv_std and the second activation. Throws
+// Error where all candidates decline, and for a name in HOURGLASS_SKIP that no candidate has.
 KernelPlan plan_convolution(const PlanContext& ctx, const Convolution& conv);
 
 }  // namespace hourglass::kernels

@@ -7,8 +7,8 @@
 
 #include "ops/convolution/padded_bands.h"
 #include "ops/convolution/source.h"
-#include "ops/loops/clones.h"
 #include "ops/loops/parallel.h"
+#include "ops/loops/rows.h"
 #include "ops/memory/onednn.h"
 #include "ops/memory/scratch_layout.h"
 #include "ops/memory/view.h"
@@ -24,9 +24,10 @@ constexpr int64_t kBandBytes = 8 << 20;
 // Layouts to try for the bands, best first. Measured with oneDNN 2.6 on AVX-512 with bf16 (Zen 4): forward,
 // channels-last is the fastest; backward, its kernels are slower than the blocked ones where both sides fill blocks of
 // 16; with up to 8 channels on a side, f32 does best with blocks of 8. On AVX2 (Zen 3) blocks of 8 are the fastest, for
-// gradients of weights by two to five times; SSE4.1 has gradients in plain layouts only. oneDNN uses AMX with
-// channels-last only: gradients of the standard network in blocks take ten times as long (hourglass bench ops --model
-// standard --precision bf16, Xeon with AMX: 2720 ms an iteration against 609).
+// gradients of weights by two to five times; gradients come to them because oneDNN has no other kernel there but its
+// reference. SSE4.1 has gradients in plain layouts only. oneDNN uses AMX with channels-last only: gradients of the
+// standard network in blocks take ten times as long (hourglass bench ops --model standard --precision bf16, Xeon with
+// AMX: 2720 ms an iteration against 609).
 std::vector<Tag> layouts(const Convolution& conv) {
   const int64_t narrow = std::min(conv.src.shape[1], conv.dst.shape[1]);
   const bool few = narrow > 4 && narrow <= 8 && conv.src.dtype == DType::f32;
@@ -83,10 +84,6 @@ std::optional<BandPrimitive> make_primitive(const dnnl::engine& engine, Directio
     }
   }
   return std::nullopt;
-}
-
-HG_CLONES void add_row(const float* src, float* dst, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) dst[i] += src[i];
 }
 
 // Whether the image is channels-last without gaps between its rows.
@@ -263,7 +260,7 @@ class OnednnBands final : public Kernel {
     if (l.conv.direction == Direction::grad_weights && b > 0) {
       const auto add = [](void* part, void* sum, int64_t count) {
         parallel_ranges(count, 4096, [&](int64_t begin, int64_t end) {
-          add_row(static_cast<const float*>(part) + begin, static_cast<float*>(sum) + begin, end - begin);
+          add_run(static_cast<const float*>(part) + begin, static_cast<float*>(sum) + begin, end - begin);
         });
       };
       add(scratch(l.weights_part), sum_weights(), padded_elements(p.weights));
@@ -347,8 +344,8 @@ int64_t band_rows(const Convolution& conv) {
   return std::max<int64_t>(8, kBandBytes / row_bytes);
 }
 
-// Cuts the image into bands and makes their primitives. False where oneDNN has none, or where a gradient can't be cut
-// so.
+// Cuts the image into bands and makes their primitives. False where oneDNN has no primitive for a band, or where the
+// gradient of some row would need bands that are not neighbours.
 bool cut(const dnnl::engine& engine, int64_t rows, Layout& layout) {
   const Convolution& conv = layout.conv;
   layout.bands = cut_into_bands(conv.window.h, conv.src.shape[0], rows);

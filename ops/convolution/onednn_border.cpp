@@ -50,7 +50,7 @@ Side side_behind(const WindowAxis& axis) {
 }
 
 // The primitive for one side of the border: above and below whole padded rows, left and right the image's rows alone.
-struct Edge {
+struct Strip {
   Side side;
   bool is_rows = false;
   dnnl::primitive primitive;
@@ -65,12 +65,12 @@ struct Layout {
   View src, dst;
   dnnl::primitive primitive;  // of the image with zeros around it
   MemoryDesc src_desc, dst_desc, weights, scratchpad;
-  std::vector<Edge> edges;
-  // columns: the image's column that each padded column shows. shown: for each row of the image, the rows of edges that
-  // show it.
+  std::vector<Strip> strips;
+  // columns: the image's column that each padded column shows. shown: for each row of the image, the rows of strips
+  // that show it.
   Dims columns;
   struct Shown {
-    std::size_t edge;
+    std::size_t strip;
     int64_t row;
   };
   std::vector<std::vector<Shown>> shown;
@@ -87,13 +87,13 @@ class OnednnBorder final : public Kernel {
     stream_ = stream;
     const Layout& l = *layout_;
     memories_.clear();
-    edge_arguments_.clear();
-    memories_.reserve(4 * (1 + l.edges.size() * static_cast<std::size_t>(l.dst.n)));
+    strip_arguments_.clear();
+    memories_.reserve(4 * (1 + l.strips.size() * static_cast<std::size_t>(l.dst.n)));
     arguments_ = arguments(l.src_desc, at.dst[0], l.dst_desc, at.src[0], l.scratchpad);
     for (int64_t n = 0; n < l.dst.n; ++n) {
-      for (const Edge& edge : l.edges) {
-        char* dst = edge.is_rows ? dst_pixel(n, edge.side.dst_begin, 0) : scratch(edge.dst_part);
-        edge_arguments_.push_back(arguments(edge.src, scratch(edge.src_part), edge.dst, dst, edge.scratchpad));
+      for (const Strip& strip : l.strips) {
+        char* dst = strip.is_rows ? dst_pixel(n, strip.side.dst_begin, 0) : scratch(strip.dst_part);
+        strip_arguments_.push_back(arguments(strip.src, scratch(strip.src_part), strip.dst, dst, strip.scratchpad));
       }
     }
   }
@@ -102,15 +102,15 @@ class OnednnBorder final : public Kernel {
     execute(layout_->primitive, arguments_);
     for (int64_t n = 0; n < layout_->dst.n; ++n) {
       copy_columns(n);
-      run_edges(n);
+      run_strips(n);
       with_element(layout_->conv.src.dtype == DType::bf16,
-                   [&](auto* element) { add_edges<std::remove_pointer_t<decltype(element)>>(n); });
+                   [&](auto* element) { add_strips<std::remove_pointer_t<decltype(element)>>(n); });
     }
   }
 
   void run_primitives() noexcept override {
     execute(layout_->primitive, arguments_);
-    for (int64_t n = 0; n < layout_->dst.n; ++n) run_edges(n);
+    for (int64_t n = 0; n < layout_->dst.n; ++n) run_strips(n);
   }
 
  private:
@@ -142,31 +142,31 @@ class OnednnBorder final : public Kernel {
   void execute(const dnnl::primitive& primitive, const Arguments& arguments) const noexcept {
     dnnl_primitive_execute(primitive.get(), stream_.get(), static_cast<int>(arguments.size()), arguments.data());
   }
-  void run_edges(int64_t n) const noexcept {
-    const std::vector<Edge>& edges = layout_->edges;
-    for (std::size_t i = 0; i < edges.size(); ++i) {
-      execute(edges[i].primitive, edge_arguments_[static_cast<std::size_t>(n) * edges.size() + i]);
+  void run_strips(int64_t n) const noexcept {
+    const std::vector<Strip>& strips = layout_->strips;
+    for (std::size_t i = 0; i < strips.size(); ++i) {
+      execute(strips[i].primitive, strip_arguments_[static_cast<std::size_t>(n) * strips.size() + i]);
     }
   }
 
   void copy_columns(int64_t n) const noexcept {
     parallel_for(layout_->dst.h, [&](int64_t row) {
-      for (const Edge& edge : layout_->edges) {
-        if (edge.is_rows) continue;
-        const std::size_t bytes = static_cast<std::size_t>(edge.dst_row) * element_bytes();
-        std::copy_n(dst_pixel(n, row, edge.side.dst_begin), bytes,
-                    scratch(edge.dst_part) + static_cast<std::size_t>(row) * bytes);
+      for (const Strip& strip : layout_->strips) {
+        if (strip.is_rows) continue;
+        const std::size_t bytes = static_cast<std::size_t>(strip.dst_row) * element_bytes();
+        std::copy_n(dst_pixel(n, row, strip.side.dst_begin), bytes,
+                    scratch(strip.dst_part) + static_cast<std::size_t>(row) * bytes);
       }
     });
   }
 
   // Row by row of the image, so that one thread alone adds to a pixel.
   template <class T>
-  void add_edges(int64_t n) const noexcept {
+  void add_strips(int64_t n) const noexcept {
     const Layout& l = *layout_;
     const int64_t channels = l.src.c;
-    const auto part = [&](const Edge& edge, int64_t row) {
-      return reinterpret_cast<const T*>(scratch(edge.src_part)) + row * edge.src_row;
+    const auto part = [&](const Strip& strip, int64_t row) {
+      return reinterpret_cast<const T*>(scratch(strip.src_part)) + row * strip.src_row;
     };
     parallel_for(l.src.h, [&](int64_t row) {
       T* to = reinterpret_cast<T*>(src_row(n, row));
@@ -175,17 +175,17 @@ class OnednnBorder final : public Kernel {
         if (column != kOutside) add_run(from, to + column * channels, channels);
       };
       for (const auto& [index, strip_row] : l.shown[static_cast<std::size_t>(row)]) {
-        const T* from = part(l.edges[index], strip_row);
+        const T* from = part(l.strips[index], strip_row);
         const auto reached = static_cast<int64_t>(l.columns.size());
         const int64_t begin = std::min(l.conv.window.w.pad_begin, reached), end = std::min(begin + l.src.w, reached);
         for (int64_t i = 0; i < begin; ++i) add(from + i * channels, i);
         add_run(from + begin * channels, to, (end - begin) * channels);
         for (int64_t i = end; i < reached; ++i) add(from + i * channels, i);
       }
-      for (const Edge& edge : l.edges) {
-        if (edge.is_rows) continue;
-        for (int64_t i = 0; i < edge.side.count; ++i) {
-          add(part(edge, row) + i * channels, edge.side.begin + i);
+      for (const Strip& strip : l.strips) {
+        if (strip.is_rows) continue;
+        for (int64_t i = 0; i < strip.side.count; ++i) {
+          add(part(strip, row) + i * channels, strip.side.begin + i);
         }
       }
     });
@@ -197,7 +197,7 @@ class OnednnBorder final : public Kernel {
   Addresses at_;
   std::vector<dnnl::memory> memories_;
   Arguments arguments_;
-  std::vector<Arguments> edge_arguments_;  // image by image
+  std::vector<Arguments> strip_arguments_;  // image by image
 };
 
 MemoryDesc channels_last(DType type, int64_t n, int64_t channels, int64_t rows, int64_t columns) {
@@ -205,14 +205,14 @@ MemoryDesc channels_last(DType type, int64_t n, int64_t channels, int64_t rows, 
 }
 
 // Adds the primitive for one side: above or below (is_rows), left or right. False where oneDNN has no kernel for it.
-bool make_edge(const dnnl::engine& engine, const Side& side, bool is_rows, Layout& l) {
+bool make_strip(const dnnl::engine& engine, const Side& side, bool is_rows, Layout& l) {
   if (side.count == 0) return true;
   const Convolution& conv = l.conv;
   const auto& [h, w] = conv.window;
   const DType type = conv.src.dtype;
-  Edge edge;
-  edge.side = side;
-  edge.is_rows = is_rows;
+  Strip strip;
+  strip.side = side;
+  strip.is_rows = is_rows;
   ConvolutionSpec spec;
   spec.weights = l.weights;
   spec.strides = conv.window.strides();
@@ -229,14 +229,14 @@ bool make_edge(const dnnl::engine& engine, const Side& side, bool is_rows, Layou
     spec.padding_r = {h.reach_end(), side.crop_end};
   }
   const auto desc = make_convolution_backward_data(engine, spec);
-  if (!desc || is_reference(implementation_of(desc))) return false;
-  edge.primitive = dnnl::convolution_backward_data(desc);
-  edge.src = spec.src;
-  edge.dst = spec.dst;
-  edge.scratchpad = desc.scratchpad_desc();
-  edge.src_row = l.src.c * (is_rows ? covered(w) : side.count);
-  edge.dst_row = l.dst.c * (is_rows ? w.dst : side.dst_count);
-  l.edges.push_back(std::move(edge));
+  if (!has_fast_implementation(desc)) return false;
+  strip.primitive = dnnl::convolution_backward_data(desc);
+  strip.src = spec.src;
+  strip.dst = spec.dst;
+  strip.scratchpad = desc.scratchpad_desc();
+  strip.src_row = l.src.c * (is_rows ? covered(w) : side.count);
+  strip.dst_row = l.dst.c * (is_rows ? w.dst : side.dst_count);
+  l.strips.push_back(std::move(strip));
   return true;
 }
 
@@ -244,7 +244,6 @@ bool make_edge(const dnnl::engine& engine, const Side& side, bool is_rows, Layou
 
 Answer plan_onednn_border(const PlanContext& ctx, const Convolution& conv) {
   if (conv.padding_mode == PaddingMode::constant) return Declined{"the border is constant"};
-  if (conv.dst.shape.elements() == 0) return Declined{"no elements"};
   if (conv.window.h.src * conv.window.w.src < kPixels) return Declined{fmt::format("fewer than {} pixels", kPixels)};
   if (conv.src.shape[1] > kMostChannels) return Declined{fmt::format("more than {} channels", kMostChannels)};
   if (has_wide_border(conv)) return Declined{"a border that shows many pixels"};
@@ -265,36 +264,36 @@ Answer plan_onednn_border(const PlanContext& ctx, const Convolution& conv) {
                                                                 .dilations = conv.window.dilations(),
                                                                 .padding_l = conv.window.padding_l(),
                                                                 .padding_r = conv.window.padding_r()});
-  if (!desc || is_reference(implementation_of(desc))) return Declined{"oneDNN has no kernel"};
+  if (!has_fast_implementation(desc)) return Declined{"oneDNN has no kernel"};
   l.primitive = dnnl::convolution_backward_data(desc);
   l.weights = desc.weights_desc();
   l.scratchpad = desc.scratchpad_desc();
   for (const Side& side : {side_before(h), side_behind(h)}) {
-    if (!make_edge(ctx.engine, side, /*is_rows=*/true, l))
+    if (!make_strip(ctx.engine, side, /*is_rows=*/true, l))
       return Declined{"oneDNN has no kernel for the rows of the border"};
   }
   for (const Side& side : {side_before(w), side_behind(w)}) {
-    if (!make_edge(ctx.engine, side, /*is_rows=*/false, l))
+    if (!make_strip(ctx.engine, side, /*is_rows=*/false, l))
       return Declined{"oneDNN has no kernel for the columns of the border"};
   }
   for (int64_t i = 0; i < covered(w); ++i)
     l.columns.push_back(border_source(conv.padding_mode, i - w.pad_begin, w.src));
   l.shown.resize(static_cast<std::size_t>(h.src));
-  for (std::size_t s = 0; s < l.edges.size(); ++s) {
-    const Edge& edge = l.edges[s];
-    for (int64_t i = 0; edge.is_rows && i < edge.side.count; ++i) {
-      const int64_t row = border_source(conv.padding_mode, edge.side.begin + i - h.pad_begin, h.src);
+  for (std::size_t s = 0; s < l.strips.size(); ++s) {
+    const Strip& strip = l.strips[s];
+    for (int64_t i = 0; strip.is_rows && i < strip.side.count; ++i) {
+      const int64_t row = border_source(conv.padding_mode, strip.side.begin + i - h.pad_begin, h.src);
       l.shown[static_cast<std::size_t>(row)].push_back({s, i});
     }
   }
 
   ScratchLayout offsets;
   std::size_t scratchpad = l.scratchpad.get_size();
-  for (const Edge& edge : l.edges) scratchpad = std::max(scratchpad, edge.scratchpad.get_size());
+  for (const Strip& strip : l.strips) scratchpad = std::max(scratchpad, strip.scratchpad.get_size());
   l.scratchpad_part = offsets.add(scratchpad);
-  for (Edge& edge : l.edges) {
-    edge.src_part = offsets.add(edge.src.get_size());
-    if (!edge.is_rows) edge.dst_part = offsets.add(edge.dst.get_size());
+  for (Strip& strip : l.strips) {
+    strip.src_part = offsets.add(strip.src.get_size());
+    if (!strip.is_rows) strip.dst_part = offsets.add(strip.dst.get_size());
   }
   KernelPlan plan{.src = {l.dst_desc, l.weights},
                   .dst = {l.src_desc},

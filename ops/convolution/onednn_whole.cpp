@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/memory/onednn.h"
+#include "ops/memory/scratch_layout.h"
 
 namespace hourglass::kernels {
 namespace {
@@ -51,19 +52,26 @@ ConvolutionSpec spec_of(const PlanContext& ctx, const Convolution& conv) {
 template <typename Make>
 auto make_fast(const PlanContext& ctx, const ConvolutionSpec& spec, const Make& make) {
   auto desc = make(ctx.engine, spec);
-  if (!desc || !is_reference(implementation_of(desc))) return desc;
+  if (!desc || has_fast_implementation(desc)) return desc;
   ConvolutionSpec free = spec;
   free.src = any(spec.src);
   free.dst = any(spec.dst);
   auto other = make(ctx.engine, free);
-  return other && !is_reference(implementation_of(other)) ? other : desc;
+  return has_fast_implementation(other) ? other : desc;
 }
 
-constexpr std::size_t kAlign = 64;
-std::size_t aligned(std::size_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
+// Books scratch memory: the larger of the two primitives' scratchpads, then the blocked weights, whose offset it
+// returns.
+int64_t book_scratch(const dnnl::primitive_desc_base& desc, const dnnl::primitive_desc_base& reorder,
+                     const WeightsLayout& weights, KernelPlan& plan) {
+  ScratchLayout scratch;
+  scratch.add(std::max(desc.scratchpad_desc().get_size(), reorder.scratchpad_desc().get_size()));
+  const std::size_t at = scratch.add(weights.inner.get_size());
+  plan.scratch_bytes = at + weights.inner.get_size();
+  return static_cast<int64_t>(at);
+}
 
-// Completes the plan of forward and backward-data, whose input 1 are the weights. Scratch memory: the larger of the two
-// scratchpads, then the blocked weights.
+// Completes the plan of forward and backward-data, whose input 1 are the weights.
 template <typename Primitive>
 void finish_with_weights_in(const PlanContext& ctx, const WeightsLayout& weights,
                             const typename Primitive::primitive_desc& desc, std::vector<Argument> arguments,
@@ -77,15 +85,13 @@ void finish_with_weights_in(const PlanContext& ctx, const WeightsLayout& weights
     return;
   }
   const auto reorder = make_reorder(ctx.engine, weights.given, weights.inner);
-  const std::size_t at = aligned(std::max(plan.scratch_bytes, reorder.scratchpad_desc().get_size()));
-  plan.scratch_bytes = at + weights.inner.get_size();
-  const Argument blocked{DNNL_ARG_WEIGHTS, From::scratch, static_cast<int64_t>(at), weights.inner};
+  const Argument blocked{DNNL_ARG_WEIGHTS, From::scratch, book_scratch(desc, reorder, weights, plan), weights.inner};
   arguments.push_back(blocked);
   std::vector<std::unique_ptr<Kernel>> parts;
   parts.push_back(reorder_kernel(ctx.engine, reorder, {DNNL_ARG_FROM, From::src, 1, weights.given},
                                  {DNNL_ARG_TO, From::scratch, blocked.index, weights.inner}));
   parts.push_back(primitive_kernel(Primitive(desc), ctx.engine, std::move(arguments)));
-  plan.kernel = sequence_kernel(std::move(parts));
+  plan.kernel = sequence_kernel(std::move(parts), 1);
 }
 
 Answer plan_forward(const PlanContext& ctx, const Convolution& conv) {
@@ -145,15 +151,13 @@ Answer plan_grad_weights(const PlanContext& ctx, const Convolution& conv) {
     return plan;
   }
   const auto reorder = make_reorder(ctx.engine, weights.inner, weights.given);
-  const std::size_t at = aligned(std::max(plan.scratch_bytes, reorder.scratchpad_desc().get_size()));
-  plan.scratch_bytes = at + weights.inner.get_size();
-  arguments.push_back({DNNL_ARG_DIFF_WEIGHTS, From::scratch, static_cast<int64_t>(at), weights.inner});
+  const int64_t at = book_scratch(desc, reorder, weights, plan);
+  arguments.push_back({DNNL_ARG_DIFF_WEIGHTS, From::scratch, at, weights.inner});
   std::vector<std::unique_ptr<Kernel>> parts;
   parts.push_back(primitive_kernel(Primitive(desc), ctx.engine, std::move(arguments)));
-  parts.push_back(reorder_kernel(ctx.engine, reorder,
-                                 {DNNL_ARG_FROM, From::scratch, static_cast<int64_t>(at), weights.inner},
+  parts.push_back(reorder_kernel(ctx.engine, reorder, {DNNL_ARG_FROM, From::scratch, at, weights.inner},
                                  {DNNL_ARG_TO, From::dst, 0, weights.given}));
-  plan.kernel = sequence_kernel(std::move(parts));
+  plan.kernel = sequence_kernel(std::move(parts), 0);
   return plan;
 }
 

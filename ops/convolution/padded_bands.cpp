@@ -5,9 +5,9 @@
 #include <type_traits>
 
 #include "ops/loops/clones.h"
-#include "ops/loops/copy_box.h"
 #include "ops/loops/element.h"
 #include "ops/loops/parallel.h"
+#include "ops/loops/rows.h"
 
 namespace hourglass::kernels {
 namespace {
@@ -31,8 +31,8 @@ HG_CLONES void copy_pixels(const From* src, int64_t src_stride, To* dst, int64_t
 }
 
 template <class From, class To>
-void copy_lanes(const From* src, int64_t src_stride, To* dst, int64_t dst_stride, int64_t lanes, int64_t fill,
-                int64_t pixels) {
+void copy_lanes_filled(const From* src, int64_t src_stride, To* dst, int64_t dst_stride, int64_t lanes, int64_t fill,
+                       int64_t pixels) {
   if (fill == 0 && src_stride == lanes && dst_stride == lanes) {
     return copy_pixels<From, To, 0>(src, 0, dst, 0, lanes * pixels, 0, 1);
   }
@@ -42,11 +42,6 @@ void copy_lanes(const From* src, int64_t src_stride, To* dst, int64_t dst_stride
     case 16: return copy_pixels<From, To, 16>(src, src_stride, dst, dst_stride, lanes, fill, pixels);
     default: return copy_pixels<From, To, 0>(src, src_stride, dst, dst_stride, lanes, fill, pixels);
   }
-}
-
-template <class To>
-HG_CLONES void fill_row(To* dst, int64_t count, float value) {
-  for (int64_t i = 0; i < count; ++i) store(dst + i, value);
 }
 
 int64_t channel_offset(const View& view, int64_t c) { return c / view.block * view.stride_g + c % view.block; }
@@ -74,8 +69,9 @@ void copy_stretch(const View& from, const From* src, const View& to, To* dst, in
   for (int64_t begin = 0; begin < count; begin += kTile) {
     const int64_t pixels = std::min(kTile, count - begin);
     for_each_run(from, to, [&](const Run& run) {
-      copy_lanes(src + channel_offset(from, run.channel) + begin * from.stride_w, from.stride_w,
-                 dst + channel_offset(to, run.channel) + begin * to.stride_w, to.stride_w, run.lanes, run.fill, pixels);
+      copy_lanes_filled(src + channel_offset(from, run.channel) + begin * from.stride_w, from.stride_w,
+                        dst + channel_offset(to, run.channel) + begin * to.stride_w, to.stride_w, run.lanes, run.fill,
+                        pixels);
     });
   }
 }
@@ -83,7 +79,7 @@ void copy_stretch(const View& from, const From* src, const View& to, To* dst, in
 template <class To>
 void zero_pixels(const View& to, To* dst, int64_t count) {
   for (int64_t g = 0; g < to.groups; ++g) {
-    for (int64_t w = 0; w < count; ++w) fill_row(dst + g * to.stride_g + w * to.stride_w, to.block, 0.0F);
+    for (int64_t w = 0; w < count; ++w) fill_run(dst + g * to.stride_g + w * to.stride_w, to.block, 0.0F);
   }
 }
 
@@ -130,10 +126,13 @@ class ImageRows final : public PaddedImage::Rows {
 }  // namespace
 
 std::vector<Band> cut_into_bands(const WindowAxis& h, int64_t images, int64_t rows) {
+  // Rows of the padded source that neighbouring bands share. A band is at least as high, so no row lies in three bands.
+  const int64_t overlap = std::max<int64_t>(0, h.extent() - h.stride), least = (overlap + h.stride - 1) / h.stride;
   int64_t count = std::max<int64_t>(1, (h.dst + rows - 1) / std::max<int64_t>(rows, 1));
-  rows = (h.dst + count - 1) / count;
+  rows = std::max((h.dst + count - 1) / count, least);
   if (count > 1) rows = (rows + 3) / 4 * 4;
   count = (h.dst + rows - 1) / rows;
+  const int64_t padded_rows = h.src + h.pad_begin + h.pad_end;
   std::vector<Band> bands;
   for (int64_t n = 0; n < images; ++n) {
     for (int64_t b = 0; b < count; ++b) {
@@ -141,8 +140,8 @@ std::vector<Band> cut_into_bands(const WindowAxis& h, int64_t images, int64_t ro
                 .dst_begin = b * rows,
                 .dst_rows = std::min(rows, h.dst - b * rows),
                 .src_begin = b * rows * h.stride};
-      band.src_rows = b + 1 == count ? h.src + h.pad_begin + h.pad_end - band.src_begin
-                                     : (band.dst_rows - 1) * h.stride + h.extent();
+      // Up to where the next band begins, also where the stride is larger than the window: every row is in a band.
+      band.src_rows = b + 1 == count ? padded_rows - band.src_begin : band.dst_rows * h.stride + overlap;
       bands.push_back(band);
     }
   }
@@ -275,8 +274,8 @@ void PaddedImage::fold(const std::vector<Row>& rows, const Pixels& part, const P
                 add_lanes(in + column * from.stride_w, from.stride_w, sum, lanes, end - begin);
               }
             }
-            copy_lanes(sum, lanes, out + channel_offset(to, run.channel) + l + begin * to.stride_w, to.stride_w, lanes,
-                       last ? run.fill : 0, end - begin);
+            copy_lanes_filled(sum, lanes, out + channel_offset(to, run.channel) + l + begin * to.stride_w, to.stride_w,
+                              lanes, last ? run.fill : 0, end - begin);
           }
         });
       };

@@ -26,8 +26,8 @@ struct Band {
   int64_t src_begin = 0, src_rows = 0;
 };
 
-// Cuts every image into bands of about `rows` output rows, a multiple of 4 if there are several. Together they cover
-// every row of the padded source.
+// Cuts every image into bands of about `rows` output rows, a multiple of 4 if there are several; more where a padded
+// row would else lie in three bands. Together they cover every row of the padded source, and only neighbours overlap.
 std::vector<Band> cut_into_bands(const WindowAxis& h, int64_t images, int64_t rows);
 
 // An activation in memory: layout, element type, address.
@@ -66,7 +66,7 @@ class PaddedImage {
     Dims parts;
   };
   // For each band, the rows of the image that it completes. Neighbouring bands overlap by `overlap` rows. Empty where
-  // the padded rows that show some row lie in bands that are not neighbours (wrap): the image can't be cut so.
+  // the gradient of some row would need bands that are not neighbours (wrap).
   [[nodiscard]] std::vector<std::vector<Row>> completed_rows(const std::vector<Band>& bands, int64_t overlap) const;
 
   // Adds up the band's gradient, and the overlap left over by the band before, to the rows that this band completes.

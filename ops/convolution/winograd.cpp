@@ -55,7 +55,9 @@ int64_t block_columns(int64_t tiles) { return kOut * tiles + kTile - kOut; }
 struct TiledAxis {
   int64_t tiles = 0;
   Dims sources;  // where each of the 4 * tiles + 2 pixels that are read lies in the image
-  Dims targets;  // of each of the 4 * tiles results: its position in the image, -1 - one in the border, kNowhere
+  // Where each of the 4 * tiles results goes: a position in the image; -1 - i for position i of the border; kNowhere
+  // for a result beyond both.
+  Dims targets;
   // Of each tile, whether all its sources (targets) are neighbouring positions of the image: the fast path.
   std::vector<bool> plain_sources, plain_targets;
 };
@@ -551,8 +553,8 @@ bool is_3x3(const Convolution& conv) {
   return fits(conv.window.h) && fits(conv.window.w);
 }
 
-// With few channels, oneDNN's direct convolution is faster on AVX2 (8 to 16 channels at 512x512, Zen 3: forward 21 ms
-// against 23, gradient of the source 17 against 25; hourglass bench ops --model small).
+// With few channels, oneDNN's direct convolution is faster on AVX2 (from 8 channels to 16 at 512x512, Zen 3: forward
+// 21 ms against 23, gradient of the source 17 against 25; hourglass bench ops --model small).
 bool has_enough_channels(const Convolution& conv, const GemmLoops& loops) {
   return &loops != gemm_avx2() || std::min(conv.src.shape[1], conv.dst.shape[1]) > 8;
 }

@@ -1,6 +1,7 @@
 // ConcatBatchNormalization: BatchNormalization of a Concat of two activations along their channels.    Internal, made
 // by ops/fused/fuse.h; ops/batch_normalization.cpp has the formulas.
-//   a: [N,A,H,W]; b: [N,B,H,W]; scale, bias, mean, inv_std: [A+B]; dst: [N,A+B,H,W].
+//   Inputs a [N,A,H,W], b [N,B,H,W], scale, bias [A+B]; outputs dst [N,A+B,H,W], mean, inv_std [A+B]; attributes
+//   epsilon and alpha as BatchNormalization's.
 // The two are never stored side by side: each is normalised straight into its channels of dst, and in the gradient each
 // reads its channels of diff_dst and gets a diff of its own.
 //

@@ -82,7 +82,8 @@ void fuse(Graph& graph, const OpTable& table) {
     } else if (node.op->name == "LeakyRelu" || node.op->name == "Relu") {
       Node* norm = sole_producer(graph, uses, node.inputs[0], "BatchNormalization");
       if (norm == nullptr || norm->attrs.real("alpha") != 1) continue;
-      // Its gradient takes the sign from a recomputed y, so any slope will do.
+      // BatchNormalizationGrad recomputes y, the value before the activation, and reads its sign, so negative slopes
+      // are fine, too.
       norm->attrs.set("alpha", node.op->name == "Relu" ? 0.0 : node.attrs.real("alpha"));
       norm->outputs[0] = node.outputs[0];
       dropped[n] = true;

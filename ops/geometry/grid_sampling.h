@@ -48,8 +48,8 @@ inline bool grid_sample_to_onnx(ToOnnxContext& ctx) {
   return true;
 }
 
-// Along one axis: the pixels, -1 for zeros, their weights, and how these change with the position in the grid. At a
-// kink that is the slope of one of its sides.
+// Along one axis: the pixels, -1 for zeros, and their weights. slope: the derivative of each weight by the grid's
+// coordinate (one-sided at a kink).
 struct GridTaps {
   static constexpr int kMost = 4;
   int count = 0;
@@ -63,7 +63,7 @@ struct GridTaps {
   }
 };
 
-// A position in pixels, the first one's centre being at 0, and how it changes with what it was made of.
+// A position in pixels, the first one's centre being at 0. slope: dx / d(grid coordinate).
 struct PixelPosition {
   double x, slope;
 };
@@ -90,7 +90,7 @@ inline int64_t pixel_inside(double x, int64_t extent, const GridSampling& s) {
   return std::llround(clamped({x, 1}, extent).x);
 }
 
-// Of a position that is no number it sees what is far outside.
+// NaN is treated as a position far outside.
 inline GridTaps grid_taps(double position, int64_t extent, const GridSampling& s) {
   using Mode = GridSampling::Mode;
   const double size = static_cast<double>(extent) - (s.align_corners ? 1 : 0);
@@ -98,7 +98,7 @@ inline GridTaps grid_taps(double position, int64_t extent, const GridSampling& s
   constexpr double kFar = 1e9;
   PixelPosition at{s.align_corners ? (position + 1) / 2 * size : ((position + 1) * size - 1) / 2, size / 2};
   if (!(std::fabs(at.x) <= kFar)) at = {at.x > 0 ? kFar : -kFar, 0};
-  // Whole positions of cubic's taps are brought inside each for itself, others' position as such.
+  // Clamping or reflection is applied to each tap of cubic, and to the position itself otherwise.
   if (s.mode != Mode::cubic && s.outside != GridSampling::Outside::zeros) {
     if (s.outside == GridSampling::Outside::reflection) at = reflected(at, extent, s.align_corners);
     at = clamped(at, extent);

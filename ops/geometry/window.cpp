@@ -1,6 +1,6 @@
-#include <algorithm>
-
 #include "ops/geometry/window.h"
+
+#include <algorithm>
 
 #include "graph/error.h"
 #include "graph/text.h"

@@ -1,4 +1,5 @@
-// Windows over signals and volumes as windows over images, by their attributes.
+// Turns the window attributes of a 1-D or 3-D convolution or pooling (kernel_shape, strides, pads, ...) into those of a
+// 2-D one along two chosen axes.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +8,7 @@
 
 namespace hourglass::kernels {
 
-// An axis along which a window has one position and nothing else.
+// Stands for an axis of extent 1, on which the window is 1 wide and does not move.
 inline constexpr std::size_t kNoAxis = ~std::size_t{0};
 
 // `attrs` for images whose height and width are the axes h and w, or kNoAxis, of the `of` spatial axes that the lists

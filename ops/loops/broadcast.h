@@ -21,7 +21,8 @@ class BroadcastOperand {
   // The number of elements after which the sequence repeats; all of them where it does not.
   [[nodiscard]] int64_t period() const;
 
-  // Writes elements [first, first + count) of the sequence to dst, as f32; of whole numbers as such. Allocates nothing.
+  // Writes elements [first, first + count) of the sequence to dst, as f32 or, of whole numbers, as int64_t. Allocates
+  // nothing.
   void read(const void* operand, int64_t first, int64_t count, float* dst) const;
   void read(const void* operand, int64_t first, int64_t count, int64_t* dst) const;
 

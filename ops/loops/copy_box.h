@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
+#include <type_traits>
 
 #include "ops/loops/parallel.h"
 #include "ops/memory/view.h"
@@ -99,6 +101,15 @@ void zero_padding(const View& v, T* data) {
     for (int64_t w = 0; w < v.w; ++w) {
       std::memset(row + w * v.stride_w, 0, static_cast<std::size_t>(v.block - lanes) * sizeof(T));
     }
+  });
+}
+
+// Copies memory, in parallel; nothing where dst is src.
+inline void copy_bytes(const void* src, void* dst, int64_t bytes) {
+  if (src == dst) return;
+  parallel_ranges(bytes, 1 << 14, [&](int64_t begin, int64_t end) {
+    std::memcpy(static_cast<char*>(dst) + begin, static_cast<const char*>(src) + begin,
+                static_cast<std::size_t>(end - begin));
   });
 }
 

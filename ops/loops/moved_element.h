@@ -1,4 +1,5 @@
-// For kernels that move elements, whatever these mean: one loop for each size that they have in memory.
+// Picks the loop that moves elements of a memory descriptor's size: an unsigned integer of 1, 2 or 4 bytes stands for
+// the element, whatever it means.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
-// Parallel loops over OpenMP's threads. Work is cut into parts whose number depends on the number of threads alone;
-// sums belong to parts and are combined in their order, so they do not depend on which thread was faster.
+// Parallel loops over OpenMP's threads. Work is cut into parts; their number depends on the loop's length and on the
+// number of threads. Sums belong to parts and are combined in their order, so they do not depend on which thread was
+// faster.
 #pragma once
 
 #include <cstdint>

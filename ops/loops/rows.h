@@ -1,4 +1,4 @@
-// Sums over rows of elements: to += from, to += factor * from, and the sum of several parts' sums.
+// Rows of elements: to = value, to += from, to += factor * from, and the sum of several parts' sums.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,13 @@
 
 namespace hourglass::kernels {
 
-template <class T>
-HG_CLONES void add_run(const T* from, T* to, int64_t count) {
+template <class To>
+HG_CLONES void fill_run(To* to, int64_t count, float value) {
+  for (int64_t i = 0; i < count; ++i) store(to + i, value);
+}
+
+template <class From, class To>
+HG_CLONES void add_run(const From* from, To* to, int64_t count) {
   for (int64_t i = 0; i < count; ++i) store(to + i, load(to + i) + load(from + i));
 }
 

@@ -41,9 +41,14 @@ Bounds WholeBounds::made_by(const Node& node) {
   };
   const TensorType& from = graph_.type(node.inputs.at(0));
   if (is_floating(from.dtype)) {
-    if (op == "Cast") return {};
-    const Dims& dims = from.shape.dims();  // places
-    return {0, dims.empty() ? 0 : static_cast<double>(*std::max_element(dims.begin(), dims.end()))};
+    if (is({"Cast"})) return {};
+    // Indices along an axis, and offsets in the whole tensor.
+    const Dims& dims = from.shape.dims();
+    if (is({"TopK", "ArgMax", "ArgMin"})) {
+      return {0, dims.empty() ? 0 : static_cast<double>(*std::max_element(dims.begin(), dims.end()) - 1)};
+    }
+    if (is({"MaxPoolIndices"})) return {0, static_cast<double>(from.shape.elements() - 1)};
+    return {kLow, kHigh};
   }
   Bounds a = of(node.inputs[0]);
   if (is({"Where"})) return hull(of(node.inputs.at(1)), of(node.inputs.at(2)));

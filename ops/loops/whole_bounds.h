@@ -1,6 +1,6 @@
-// Whether an i64, of which a plan keeps 32 bits, may leave them. Bounds are followed from where whole numbers begin
-// through the nodes that compute them; what is not known, such as what is cut off a floating number, is taken for a
-// level of a byte, from -255 to 255. Numbers that leave 32 bits all the same stop at their bounds.
+// Bounds of the whole numbers that a graph computes: interval arithmetic, node by node, which tells whether an i64,
+// kept in 32 bits while a plan runs, may overflow them. Unknown numbers (a Cast from float) are assumed to be within
+// [-255, 255], as levels of a byte are. A number that overflows all the same saturates.
 #pragma once
 
 #include <cstdint>
@@ -35,8 +35,8 @@ class WholeBounds {
   int64_t followed_ = 0;
 };
 
-// Throws Error where sums or products of such levels leave them. Of other types, and of other ops, ReduceProd among
-// them, it says nothing.
+// Throws Error where, within those bounds, the node's i64 result may need more than 32 bits. Checks no other types, and
+// no ReduceProd.
 void require_32_bits(const PlanContext& ctx);
 
 }  // namespace hourglass::kernels

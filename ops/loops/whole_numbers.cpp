@@ -89,6 +89,7 @@ double in_whole_type(int64_t value, DType dtype) {
 double in_whole_type(double value, DType dtype) {
   if (dtype == DType::i64) return std::trunc(value);
   if (dtype == DType::boolean) return value != 0;
+  if (!std::isfinite(value)) return 0;
   return in_whole_type(static_cast<int64_t>(std::fmod(value, 0x1p32)), dtype);
 }
 

@@ -1,8 +1,7 @@
-// Kernels of elementwise ops of whole numbers that are not known before a plan runs: a quantiser's levels, places that
-// a network computes. Their operands are broadcast, and all of one type: i64 and i32, both of which lie in 32 bits, u8
-// or i8. What is computed in 64 bits goes back into the type as ONNX has it, modulo its range; i64, of which 32 bits
-// are kept, stops at their bounds instead, and is refused where levels of a byte would pass them (whole_bounds.h). No
-// gradient flows through a whole number.
+// Elementwise kernels of whole numbers (i64 and i32 in 32 bits, u8, i8), for values computed while a plan runs: a
+// quantiser's levels, indices. All operands have one type and are broadcast; arithmetic is done in 64 bits. i32, u8 and
+// i8 wrap around, as in ONNX; i64 saturates at 32 bits, and is refused where that could happen to levels of a byte
+// (whole_bounds.h). No gradient.
 #pragma once
 
 #include <functional>
@@ -11,8 +10,8 @@
 
 namespace hourglass::kernels {
 
-// y = f(y, x), for some elements: called for each operand behind the first, which y is to begin with. Of an op of one
-// operand x is null.
+// y = f(y, x) for `count` elements. y holds the first operand; the step is called once for each further one. Of a unary
+// op x is null.
 using WholeStep = std::function<void(int64_t* y, const int64_t* x, int64_t count)>;
 
 // Throws Error for operands of other types, and where 32 bits are too few.
@@ -32,13 +31,13 @@ WholeStep whole_step(Function fn) {
   };
 }
 
-// A quotient without its fraction, and what it leaves, as in C; 0 where the divisor is.
+// Quotient and remainder as in C; 0 for a divisor of 0.
 inline int64_t whole_quotient(int64_t a, int64_t b) { return b == 0 ? 0 : a / b; }
 
 inline int64_t whole_rest(int64_t a, int64_t b) { return b == 0 ? 0 : a % b; }
 
-// What becomes of a number in a type of whole numbers: its fraction is cut off, and where it is out of range it counts
-// modulo that. For references, whose doubles hold an i64 exactly up to 2^53.
+// A number in an integer type: truncated, and modulo the type's range; 0 for NaN and infinity, which an i64 keeps. For
+// references, whose doubles hold an i64 exactly up to 2^53.
 double in_whole_type(double value, DType dtype);
 double in_whole_type(int64_t value, DType dtype);
 

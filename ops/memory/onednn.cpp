@@ -215,16 +215,19 @@ class LoopKernel final : public Kernel {
 
 class SequenceKernel final : public Kernel {
  public:
-  explicit SequenceKernel(std::vector<std::unique_ptr<Kernel>> parts) : parts_(std::move(parts)) {}
+  SequenceKernel(std::vector<std::unique_ptr<Kernel>> parts, std::size_t main)
+      : parts_(std::move(parts)), main_(*parts_.at(main)) {}
   void bind(const Addresses& addresses, const dnnl::stream& stream) override {
     for (const auto& part : parts_) part->bind(addresses, stream);
   }
   void run() noexcept override {
     for (const auto& part : parts_) part->run();
   }
+  void run_primitives() noexcept override { main_.run_primitives(); }
 
  private:
   std::vector<std::unique_ptr<Kernel>> parts_;
+  Kernel& main_;
 };
 
 }  // namespace
@@ -236,6 +239,9 @@ std::unique_ptr<Kernel> primitive_kernel(dnnl::primitive primitive, const dnnl::
 
 std::string implementation_of(const dnnl::primitive_desc_base& desc) { return desc.impl_info_str(); }
 bool is_reference(std::string_view implementation) { return implementation.starts_with("ref"); }
+bool has_fast_implementation(const dnnl::primitive_desc_base& desc) {
+  return static_cast<bool>(desc) && !is_reference(implementation_of(desc));
+}
 
 namespace {
 
@@ -380,8 +386,8 @@ std::unique_ptr<Kernel> loop_kernel(std::function<void(const Addresses&)> run) {
   return std::make_unique<kernels::LoopKernel>(std::move(run));
 }
 
-std::unique_ptr<Kernel> sequence_kernel(std::vector<std::unique_ptr<Kernel>> parts) {
-  return std::make_unique<kernels::SequenceKernel>(std::move(parts));
+std::unique_ptr<Kernel> sequence_kernel(std::vector<std::unique_ptr<Kernel>> parts, std::size_t main) {
+  return std::make_unique<kernels::SequenceKernel>(std::move(parts), main);
 }
 
 }  // namespace hourglass

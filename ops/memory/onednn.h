@@ -32,8 +32,8 @@ dnnl::memory::dims to_dnnl(const Shape& shape);
 MemoryDesc plain(const TensorType& type);
 // format_tag::any: oneDNN chooses the layout.
 MemoryDesc any(const TensorType& type);
-MemoryDesc any(const MemoryDesc& like);  // its extents and type
-MemoryDesc any(const MemoryDesc& like, const MemoryDesc& typed);
+MemoryDesc any(const MemoryDesc& like);                           // its extents and type
+MemoryDesc any(const MemoryDesc& like, const MemoryDesc& typed);  // the extents of `like`, the type of `typed`
 MemoryDesc with_tag(const TensorType& type, Tag tag);
 // The layout of `like` for another type: blocked by the same channel block, channels-last, or row-major; dense. For
 // ranks other than 4 row-major.
@@ -75,6 +75,8 @@ std::unique_ptr<Kernel> primitive_kernel(dnnl::primitive primitive, const dnnl::
 std::string implementation_of(const dnnl::primitive_desc_base& desc);
 // Whether the implementation is one of oneDNN's references: correct, and hundreds of times slower than any other.
 bool is_reference(std::string_view implementation);
+// Whether oneDNN has an implementation that is none of its references.
+bool has_fast_implementation(const dnnl::primitive_desc_base& desc);
 
 // A convolution's layouts and window, as oneDNN counts them (dilation 0 is a dense kernel; grouped weights are 5-D).
 // Descriptors may be format_tag::any. bias is a zero descriptor when there is none.
@@ -111,7 +113,7 @@ PoolingForward::primitive_desc make_pooling(const dnnl::engine& engine, const Po
 // For average pooling; the gradient of max pooling would need the forward pass's workspace.
 PoolingBackward::primitive_desc make_pooling_backward(const dnnl::engine& engine, const PoolingSpec& spec);
 
-// dst = src * weights over the last two dimensions, with those before them broadcast; empty where there is none.
+// dst = src * weights over the last two dimensions; the leading dimensions are broadcast.
 dnnl::matmul::primitive_desc make_matmul(const dnnl::engine& engine, const MemoryDesc& src, const MemoryDesc& weights,
                                          const MemoryDesc& dst);
 

@@ -11,7 +11,7 @@ namespace hourglass::kernels {
 inline int64_t up(int64_t count, int64_t grain) { return (count + grain - 1) / grain * grain; }
 
 // The size of a piece when `count` is cut into as few pieces as possible of at most `most`, all of the same size but
-// the last.
+// the last. Both are at least 1.
 inline int64_t even_piece(int64_t count, int64_t most) {
   const int64_t pieces = (count + most - 1) / most;
   return (count + pieces - 1) / pieces;

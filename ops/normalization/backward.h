@@ -7,9 +7,8 @@
 
 namespace hourglass::kernels {
 
-// Parameters and statistics are addressed from the first channel that is normalised; a counterpart (dst, diff_dst) that
-// is a slice is addressed from the image that it is in.
-
+// scale, bias, mean, inv_std and their gradients point to the first normalised channel. diff_dst points to the whole
+// image, even where it is a slice of its channels that counts (Normalization::first).
 struct NormalizationBackward {
   const void *diff_dst = nullptr, *src = nullptr;
   const float *scale = nullptr, *bias = nullptr, *mean = nullptr, *inv_std = nullptr;
@@ -37,7 +36,7 @@ struct PointwiseGradient {
 template <class T>
 void normalize_backward(const Normalization& normalization, const NormalizationBackward& at,
                         const PointwiseGradient& from);
-// Size of NormalizationBackward::scratch for that.
+// Size of NormalizationBackward::scratch for the function above.
 std::size_t pointwise_scratch_bytes(const Normalization& normalization, int64_t channels);
 
 }  // namespace hourglass::kernels

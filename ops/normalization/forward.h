@@ -7,10 +7,9 @@
 
 namespace hourglass::kernels {
 
-// Parameters and statistics are addressed from the first channel that is normalised; a counterpart (dst, diff_dst) that
-// is a slice is addressed from the image that it is in.
-
-// Statistics of src to mean and inv_std, and src normalised by them to dst.
+// Statistics of src to mean and inv_std, and src normalised by them to dst. scale, bias, mean and inv_std point to the
+// first normalised channel. dst points to the whole image, even where the result is a slice of its channels
+// (Normalization::first). The same holds for the structures below.
 struct NormalizationForward {
   const void* src = nullptr;
   const float *scale = nullptr, *bias = nullptr;

@@ -1,6 +1,6 @@
 // Mean and variance per channel of channels-last pixels, summed by the kernel that writes them, while they lie in its
-// cache. Sums are float for a while and taken around an estimate of the mean (shifted data, as in Chan, Golub and
-// LeVeque 1983), then folded into double sums.
+// cache. Sums are float for up to kChunk elements (walk.h) and taken around an estimate of the mean (shifted data, as
+// in Chan, Golub and LeVeque 1983), then folded into double sums.
 #pragma once
 
 #include <cstddef>

@@ -6,7 +6,6 @@
 #include "ops/loops/clones.h"
 #include "ops/loops/element.h"
 #include "ops/loops/math.h"
-#include "ops/simd/isa.h"
 
 namespace hourglass::kernels {
 namespace {
@@ -130,11 +129,6 @@ HG_CLONES void grad_apply_columns(const D* dy, int64_t step, const T* x, T* dx, 
 }
 
 }  // namespace
-
-const Bf16Rows* bf16_rows() {
-  static const Bf16Rows* const kRows = has(Isa::avx512_bf16) ? bf16_rows_avx512() : nullptr;
-  return kRows;
-}
 
 template <class T>
 HG_CLONES void sum_row(const T* src, int64_t count, int64_t period, float* sum) {

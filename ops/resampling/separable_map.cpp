@@ -1,9 +1,11 @@
 #include "ops/resampling/separable_map.h"
-#include "ops/loops/clones.h"
-#include "ops/loops/element.h"
 
 #include <algorithm>
 #include <type_traits>
+
+#include "graph/error.h"
+#include "ops/loops/clones.h"
+#include "ops/loops/element.h"
 
 namespace hourglass::kernels {
 namespace {
@@ -146,6 +148,9 @@ std::vector<TapList> spread(const std::vector<TapList>& lists, int64_t lanes) {
 
 }  // namespace
 
+// Elements of a row that make_normalized() has room for.
+constexpr int64_t kMostNormalized = std::max(kTile, SeparableMap::kMostChannels* SeparableMap::kMostReach);
+
 SeparableMap::SeparableMap(const View& src, const View& dst, const std::vector<TapList>& rows,
                            const std::vector<TapList>& columns, bool by_pixels)
     : src_(src),
@@ -175,6 +180,10 @@ SeparableMap::SeparableMap(const View& src, const View& dst, const std::vector<T
     tiles_.push_back({o, o + 1, low, high});
   }
   for (const Tile& tile : tiles_) buffer_ = std::max(buffer_, (tile.src_end - tile.src_begin) * column_);
+  if (by_pixels && buffer_ > kMostNormalized) {
+    fail("pixels of {} channels are mixed from up to {} elements of a row, supported are {}", src.c, buffer_,
+         kMostNormalized);
+  }
   buffer_ = (buffer_ + 15) / 16 * 16;
 }
 
@@ -295,8 +304,7 @@ void SeparableMap::make_row(const T* src, int64_t oh, float* buffer, D* dst) con
 template <class T>
 void SeparableMap::make_normalized(const T* src, int64_t oh, int64_t ow, int64_t count,
                                    const NormalizationCoefficients& k, int64_t period, T* dst, int64_t stride) const {
-  constexpr int64_t kMost = std::max(kTile, kMostChannels * kMostReach);
-  alignas(64) float buffer[kMost];
+  alignas(64) float buffer[kMostNormalized];
   for (const Tile& whole : tiles_) {
     Tile tile = whole;
     tile.begin = std::max(tile.begin, ow);
@@ -308,7 +316,7 @@ void SeparableMap::make_normalized(const T* src, int64_t oh, int64_t ow, int64_t
     }
     if constexpr (std::is_same_v<T, BFloat16>) {
       const Bf16Rows* rows = bf16_rows();
-      if (rows != nullptr && rows_.count == 2 && columns_.count == 2 && lanes_ % 16 == 0) {
+      if (rows != nullptr && rows_.count == 2 && columns_.count == 2 && lanes_ % 16 == 0 && column_ == lanes_) {
         const auto row = [&](int64_t t) { return src + rows_.at(t, oh) * src_.stride_h + tile.src_begin * column_; };
         rows->combine(row(0), row(1), rows_.weight_at(0, oh), rows_.weight_at(1, oh),
                       (tile.src_end - tile.src_begin) * column_, period, k, buffer);

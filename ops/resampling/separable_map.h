@@ -19,7 +19,7 @@ namespace hourglass::kernels {
 class SeparableMap {
  public:
   // Rows of both images are dense. dst has the first channels of src, which may have more. by_pixels: for
-  // make_normalized().
+  // make_normalized(); throws Error for channels and taps that it has no buffer for.
   SeparableMap(const View& src, const View& dst, const std::vector<TapList>& rows, const std::vector<TapList>& columns,
                bool by_pixels = false);
 

@@ -1,5 +1,5 @@
-// Compiled for AMX whatever the build is for; ops/simd/amx.h says what it computes, gemm-inl.h has the rules for such
-// files.
+// Matrix products of bf16 by AMX tiles, and the packing of their operands (ops/simd/amx.h). Compiled for AMX whatever
+// the build is for; gemm-inl.h has the rules for such files.
 #include "ops/simd/amx.h"
 
 #if !defined(__AMX_TILE__) || !defined(__AMX_BF16__) || !defined(__AVX512BF16__) || !defined(__linux__)
@@ -133,12 +133,14 @@ void multiply_columns(const AmxPixels& p, int64_t channel) {
     // Pixels before the inner ones, inner pixels, and pixels after them.
     const int64_t inner = clamped(p.inner_begin - pixel, pixels), behind = clamped(p.inner_end - pixel, pixels);
     const int64_t columns = p.channels - channel;
-    const auto round = [&](int64_t first, int64_t end, uint16_t* dst, int64_t row) {
-      if (first < end) round_pixels<kColumns>(sums + first * kPair, bias, end - first, columns, dst + channel, row);
+    // To pixel `at` of `dst`, which may be null where there are no such pixels.
+    const auto round = [&](int64_t first, int64_t end, uint16_t* dst, int64_t at, int64_t row) {
+      if (first >= end) return;
+      round_pixels<kColumns>(sums + first * kPair, bias, end - first, columns, dst + at * row + channel, row);
     };
-    round(0, inner, p.outer + pixel * p.channels, p.channels);
-    round(inner, behind, p.dst + (pixel + inner - p.inner_begin) * p.dst_row, p.dst_row);
-    round(behind, pixels, p.outer + (pixel + behind - p.inner_end + p.inner_begin) * p.channels, p.channels);
+    round(0, inner, p.outer, pixel, p.channels);
+    round(inner, behind, p.dst, pixel + inner - p.inner_begin, p.dst_row);
+    round(behind, pixels, p.outer, pixel + behind - p.inner_end + p.inner_begin, p.channels);
     // Two buffers of sums in turn, so that the next products need not wait until these are read.
     sums = sums == p.sums ? p.sums + AmxPixels::kSums / 2 : p.sums;
   }

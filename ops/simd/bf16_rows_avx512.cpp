@@ -1,5 +1,5 @@
-// Compiled for AVX512_BF16 whatever the build is for, see ops/simd/bf16_rows.h: nothing may be included here whose
-// inline functions the rest of the program could pick up.
+// Normalisation and resizing of bf16 rows by AVX512_BF16 (ops/simd/bf16_rows.h). Compiled for these instructions
+// whatever the build is for: nothing may be included here whose inline functions the rest of the program could pick up.
 #include "ops/simd/bf16_rows.h"
 
 #if !defined(__AVX512F__) || !defined(__AVX512BW__) || !defined(__AVX512VL__) || !defined(__AVX512BF16__)
@@ -36,12 +36,12 @@ struct Part {
   [[nodiscard]] __m512 number(const float* vector, int64_t j) const { return load(vector, j); }
 };
 
-// y > 0 ? x : alpha * x
-__m512 activated(__m512 y, __m512 x, __m512 alpha) {
-  return _mm512_mask_mul_ps(x, _mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_NGT_UQ), alpha, x);
+// y > 0 ? y : alpha * y
+__m512 activated(__m512 y, __m512 alpha) {
+  return _mm512_mask_mul_ps(y, _mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_NGT_UQ), alpha, y);
 }
 
-// The same of a gradient g, which may be infinite where Relu (alpha = 0) is dead.
+// g where y > 0, alpha * g elsewhere; for alpha = 0 that is 0 even where g is infinite.
 __m512 activation_gradient(__m512 y, __m512 g, __m512 alpha) {
   const __mmask16 leaks = _mm512_cmp_ps_mask(alpha, _mm512_setzero_ps(), _CMP_NEQ_UQ);
   const __m512 scaled = _mm512_maskz_mul_ps(leaks, alpha, g);
@@ -59,7 +59,7 @@ struct Normalize {
   template <typename At, typename D>
   static __m512 result(const At& at, const Numbers& n, __m512 alpha, const uint16_t* x, const D*, int64_t j) {
     const __m512 y = _mm512_fmadd_ps(_mm512_sub_ps(at.load(x, j), n.center), n.factor, n.offset);
-    return activated(y, y, alpha);
+    return activated(y, alpha);
   }
 };
 
@@ -84,13 +84,13 @@ struct GradApply {
 // The rows that are read, x and (or null) dy, the row that is written, and the distances from line to line of each. A
 // line is a period of a row; lines lie below each other like a table.
 template <class D>
-struct Images {
+struct RowsInMemory {
   const uint16_t* x;
   const D* dy;
   uint16_t* dst;
   int64_t x_step, dy_step, dst_step;
 
-  [[nodiscard]] Images at(int64_t line, int64_t j) const {
+  [[nodiscard]] RowsInMemory at(int64_t line, int64_t j) const {
     return {x + line * x_step + j,
             dy == nullptr ? nullptr : dy + line * dy_step + j,
             dst + line * dst_step + j,
@@ -102,54 +102,55 @@ struct Images {
 
 // 16 * kVectors columns of all lines; their coefficients stay in registers.
 template <class Op, int kVectors, class D>
-void whole_columns(Images<D> image, int64_t lines, const NormalizationCoefficients& k, int64_t first, __m512 alpha) {
+void whole_columns(RowsInMemory<D> rows, int64_t lines, const NormalizationCoefficients& k, int64_t first,
+                   __m512 alpha) {
   typename Op::Numbers numbers[kVectors];
 #pragma GCC unroll 4
   for (int v = 0; v < kVectors; ++v) numbers[v] = Op::numbers(Whole(), k, first + v * kLanes);
   for (int64_t i = 0; i < lines; ++i) {
 #pragma GCC unroll 4
     for (int v = 0; v + 1 < kVectors; v += 2) {
-      const __m512 low = Op::result(Whole(), numbers[v], alpha, image.x, image.dy, v * kLanes);
-      const __m512 high = Op::result(Whole(), numbers[v + 1], alpha, image.x, image.dy, (v + 1) * kLanes);
-      _mm512_storeu_si512(image.dst + v * kLanes, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)));
+      const __m512 low = Op::result(Whole(), numbers[v], alpha, rows.x, rows.dy, v * kLanes);
+      const __m512 high = Op::result(Whole(), numbers[v + 1], alpha, rows.x, rows.dy, (v + 1) * kLanes);
+      _mm512_storeu_si512(rows.dst + v * kLanes, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)));
     }
     if constexpr (kVectors % 2 != 0) {
       constexpr int kLast = kVectors - 1;
-      const __m512 last = Op::result(Whole(), numbers[kLast], alpha, image.x, image.dy, kLast * kLanes);
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(image.dst + kLast * kLanes),
+      const __m512 last = Op::result(Whole(), numbers[kLast], alpha, rows.x, rows.dy, kLast * kLanes);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(rows.dst + kLast * kLanes),
                           reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(last)));
     }
-    image = image.at(1, 0);
+    rows = rows.at(1, 0);
   }
 }
 
 // Any number of columns of one line.
 template <class Op, class D>
-void some_columns(const Images<D>& image, int64_t columns, const NormalizationCoefficients& k, __m512 alpha) {
+void some_columns(const RowsInMemory<D>& rows, int64_t columns, const NormalizationCoefficients& k, __m512 alpha) {
   for (int64_t j = 0; j < columns; j += kLanes) {
     const int64_t left = columns - j;
     const Part part{static_cast<__mmask16>(left >= kLanes ? 0xffffU : (1U << left) - 1U)};
-    const __m512 y = Op::result(part, Op::numbers(part, k, j), alpha, image.x, image.dy, j);
-    _mm256_mask_storeu_epi16(image.dst + j, part.mask, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(y)));
+    const __m512 y = Op::result(part, Op::numbers(part, k, j), alpha, rows.x, rows.dy, j);
+    _mm256_mask_storeu_epi16(rows.dst + j, part.mask, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(y)));
   }
 }
 
 template <class Op, class D>
-void run(const Images<D>& image, int64_t count, int64_t period, const NormalizationCoefficients& k, float slope) {
+void run(const RowsInMemory<D>& rows, int64_t count, int64_t period, const NormalizationCoefficients& k, float slope) {
   const __m512 alpha = _mm512_set1_ps(slope);
   const int64_t lines = count / period;
   if (period % (4 * kLanes) == 0) {
-    for (int64_t j = 0; j < period; j += 4 * kLanes) whole_columns<Op, 4>(image.at(0, j), lines, k, j, alpha);
+    for (int64_t j = 0; j < period; j += 4 * kLanes) whole_columns<Op, 4>(rows.at(0, j), lines, k, j, alpha);
   } else if (period % (3 * kLanes) == 0) {
-    for (int64_t j = 0; j < period; j += 3 * kLanes) whole_columns<Op, 3>(image.at(0, j), lines, k, j, alpha);
+    for (int64_t j = 0; j < period; j += 3 * kLanes) whole_columns<Op, 3>(rows.at(0, j), lines, k, j, alpha);
   } else if (period % (2 * kLanes) == 0) {
-    for (int64_t j = 0; j < period; j += 2 * kLanes) whole_columns<Op, 2>(image.at(0, j), lines, k, j, alpha);
+    for (int64_t j = 0; j < period; j += 2 * kLanes) whole_columns<Op, 2>(rows.at(0, j), lines, k, j, alpha);
   } else if (period % kLanes == 0) {
-    for (int64_t j = 0; j < period; j += kLanes) whole_columns<Op, 1>(image.at(0, j), lines, k, j, alpha);
+    for (int64_t j = 0; j < period; j += kLanes) whole_columns<Op, 1>(rows.at(0, j), lines, k, j, alpha);
   } else {
-    for (int64_t i = 0; i < lines; ++i) some_columns<Op>(image.at(i, 0), period, k, alpha);
+    for (int64_t i = 0; i < lines; ++i) some_columns<Op>(rows.at(i, 0), period, k, alpha);
   }
-  some_columns<Op>(image.at(lines, 0), count % period, k, alpha);
+  some_columns<Op>(rows.at(lines, 0), count % period, k, alpha);
 }
 
 const uint16_t* bits(const BFloat16* p) { return reinterpret_cast<const uint16_t*>(p); }

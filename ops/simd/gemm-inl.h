@@ -12,6 +12,8 @@
 //   and with kHasBf16 a Bf16 that does what GemmSimd::F32 does, and with pair(low, high, words) makes words of two.
 #pragma once
 
+#include <cassert>
+
 #include "ops/simd/gemm.h"
 
 namespace hourglass::kernels {
@@ -165,6 +167,7 @@ struct GemmSimd {
   }
 
   static void multiply(bool is_bf16, const Gemm& p) {
+    assert(p.vectors >= 1 && p.vectors <= 4);
     with_element(is_bf16, [&](auto element) {
       using E = decltype(element);
       if constexpr (kLanes < kGrain) {

@@ -17,8 +17,8 @@ enum class DType : uint8_t;  // graph/shape.h, which files of one instruction se
 namespace hourglass::kernels {
 
 // C[m][n] (+)= sum over k of A[m][k] * B[k][n], plus up to two further matrices. `rows` is M, `vectors` is N in whole
-// vectors of 16, `depth` is K in words. A is read word by word, so it may have any strides; rows of B and C are
-// contiguous.
+// vectors of 16, 1 to 4 of them, `depth` is K in words. A is read word by word, so it may have any strides; rows of B
+// and C are contiguous.
 struct Gemm {
   struct Addend {
     const float* at = nullptr;

@@ -1,5 +1,6 @@
-// The vectors of AVX2 for ops/simd/gemm-inl.h and winograd_transforms-inl.h: f32 only. Compiled for AVX2 and FMA
-// whatever the build is for; the rules for such files are in gemm-inl.h.
+// The GEMM micro-kernel, its packing, and Winograd's transforms for AVX2, f32 only: the vector type with which
+// gemm-inl.h and winograd_transforms-inl.h are instantiated. Compiled for AVX2 and FMA whatever the build is for; the
+// rules for such files are in gemm-inl.h.
 #include "ops/simd/gemm.h"
 #include "ops/simd/winograd_transforms.h"
 

@@ -1,5 +1,6 @@
-// The vectors of AVX-512 for ops/simd/gemm-inl.h and winograd_transforms-inl.h: f32, and bf16 by AVX512_BF16. Compiled
-// for these whatever the build is for; the rules for such files are in gemm-inl.h.
+// The GEMM micro-kernel, its packing, and Winograd's transforms for AVX-512, f32, and bf16 by AVX512_BF16: the vector
+// type with which gemm-inl.h and winograd_transforms-inl.h are instantiated. Compiled for these whatever the build is
+// for; the rules for such files are in gemm-inl.h.
 #include "ops/simd/gemm.h"
 #include "ops/simd/winograd_transforms.h"
 

@@ -29,7 +29,7 @@ struct VectorTypes<16> {
   typedef float InMemory __attribute__((vector_size(64), aligned(4), may_alias));
 };
 
-#define HG_INLINE __attribute__((always_inline)) static inline
+#define HG_VECTOR_INLINE __attribute__((always_inline)) static inline
 // Large, and called once or twice for a group: compiled once, not in each of its callers.
 #define HG_APART __attribute__((noinline)) static
 
@@ -44,11 +44,11 @@ struct RestorationSimd {
   static constexpr int kBlockRows = kLanes == 16 ? 8 : 4;
   static constexpr int kBlockVectors = kLanes == 16 ? 3 : 2;
 
-  HG_INLINE Vector load(const float* p) { return *reinterpret_cast<const InMemory*>(p); }
-  HG_INLINE void store(float* p, Vector x) { *reinterpret_cast<InMemory*>(p) = x; }
+  HG_VECTOR_INLINE Vector load(const float* p) { return *reinterpret_cast<const InMemory*>(p); }
+  HG_VECTOR_INLINE void store(float* p, Vector x) { *reinterpret_cast<InMemory*>(p) = x; }
   // x - 0 is x, which compilers know; 0 + x would be an addition, as it makes 0 of -0.
-  HG_INLINE Vector set(float x) { return x - Vector{}; }
-  HG_INLINE float sum_of(Vector x) {
+  HG_VECTOR_INLINE Vector set(float x) { return x - Vector{}; }
+  HG_VECTOR_INLINE float sum_of(Vector x) {
     float sum = 0;
     for (int i = 0; i < kLanes; ++i) sum += x[i];
     return sum;
@@ -57,7 +57,7 @@ struct RestorationSimd {
   // ---- likeness
 
   template <int kVectors>
-  HG_INLINE void distances_of(const float* patch, const float* candidates, int64_t stride, float* sums) {
+  HG_VECTOR_INLINE void distances_of(const float* patch, const float* candidates, int64_t stride, float* sums) {
     Vector sum[kVectors];
 #pragma GCC unroll 4
     for (int i = 0; i < kVectors; ++i) sum[i] = Vector{};
@@ -107,7 +107,7 @@ struct RestorationSimd {
   static constexpr int kVectorsOf = kGroup / kLanes;
 
   // to[j][i] = from[i][j] of 4x4 elements; rows are from_row and to_row apart.
-  HG_INLINE void transpose_4x4(const float* from, int64_t from_row, float* to, int64_t to_row) {
+  HG_VECTOR_INLINE void transpose_4x4(const float* from, int64_t from_row, float* to, int64_t to_row) {
     using Four = typename VectorTypes<4>::Floats;
     using FourInMemory = typename VectorTypes<4>::InMemory;
     using Picks = typename VectorTypes<4>::Ints;
@@ -134,7 +134,7 @@ struct RestorationSimd {
 
   // out[s][k] = patches[k][s].
   template <int kGroup>
-  HG_INLINE void transpose(const float* patches, int64_t samples, int64_t row, float* out) {
+  HG_VECTOR_INLINE void transpose(const float* patches, int64_t samples, int64_t row, float* out) {
     for (int64_t s = 0; s < samples; s += 4) {
       for (int k = 0; k < kGroup; k += 4) transpose_4x4(patches + k * row + s, row, out + s * kGroup + k, kGroup);
     }
@@ -142,7 +142,7 @@ struct RestorationSimd {
 
   // A symmetric matrix, of which the upper triangle is given.
   template <int kGroup>
-  HG_INLINE void mirror(float* a) {
+  HG_VECTOR_INLINE void mirror(float* a) {
     for (int i = 0; i < kGroup; i += 4) {
       for (int j = i + 4; j < kGroup; j += 4) transpose_4x4(a + i * kGroup + j, kGroup, a + j * kGroup + i, kGroup);
       for (int p = i; p < i + 4; ++p) {
@@ -154,7 +154,8 @@ struct RestorationSimd {
   // result[i][j] = sum over rows r in [begin, end) of x[r][i] y[r][j], for i in [first, first + kRows) and j in kCount
   // vectors from kFrom on; rows of x, y and the result are kGroup long. kLess: the result is what it was, less that.
   template <int kGroup, int kRows, int kFrom, int kCount, bool kLess = false>
-  HG_INLINE void product_rows(const float* x, const float* y, int64_t begin, int64_t end, int first, float* result) {
+  HG_VECTOR_INLINE void product_rows(const float* x, const float* y, int64_t begin, int64_t end, int first,
+                                     float* result) {
     Vector sums[kRows][kCount];
 #pragma GCC unroll 8
     for (int i = 0; i < kRows; ++i) {
@@ -185,8 +186,8 @@ struct RestorationSimd {
   // The same for i in [first, last), a multiple of kLanes: by as many rows and vectors at a time as registers hold
   // sums.
   template <int kGroup, int kFrom, int kCount, bool kLess = false>
-  HG_INLINE void product_block(const float* x, const float* y, int64_t begin, int64_t end, int first, int last,
-                               float* result) {
+  HG_VECTOR_INLINE void product_block(const float* x, const float* y, int64_t begin, int64_t end, int first, int last,
+                                      float* result) {
     if constexpr (kLanes != 16 && kCount > 3) {
       product_block<kGroup, kFrom, 3, kLess>(x, y, begin, end, first, last, result);
       product_block<kGroup, kFrom + 3, kCount - 3, kLess>(x, y, begin, end, first, last, result);
@@ -204,7 +205,7 @@ struct RestorationSimd {
     gram_from<kGroup, 0>(x, rows, lower, result);
   }
   template <int kGroup, int kFrom>
-  HG_INLINE void gram_from(const float* x, int64_t rows, bool lower, float* result) {
+  HG_VECTOR_INLINE void gram_from(const float* x, int64_t rows, bool lower, float* result) {
     if constexpr (kFrom < kVectorsOf<kGroup>) {
       constexpr int i = kFrom * kLanes;
       product_block<kGroup, kFrom, kVectorsOf<kGroup> - kFrom>(x, x, lower ? i : 0, rows, i, i + kLanes, result);
@@ -221,7 +222,7 @@ struct RestorationSimd {
   // The upper triangle of a becomes U with U' U = a (Cholesky); `inverses` takes 1 / U_ii. a is I plus a positive
   // semidefinite matrix, so that its pivots are at least 1, whatever rounding says.
   template <int kGroup, int kFrom = 0>
-  HG_INLINE void factorize(float* a, float* inverses) {
+  HG_VECTOR_INLINE void factorize(float* a, float* inverses) {
     if constexpr (kFrom < kVectorsOf<kGroup>) {
       constexpr int kCount = kVectorsOf<kGroup> - kFrom, kFirst = kFrom * kLanes;
       product_block<kGroup, kFrom, kCount, true>(a, a, 0, kFirst, kFirst, kFirst + kLanes, a);
@@ -255,7 +256,7 @@ struct RestorationSimd {
 
   // t = (U')^-1, a lower triangle: t_i = (e_i - sum over p < i of U_pi t_p) / U_ii. Whole vectors of it are written.
   template <int kGroup, int kTo = 0>
-  HG_INLINE void invert(const float* u, const float* inverses, float* t) {
+  HG_VECTOR_INLINE void invert(const float* u, const float* inverses, float* t) {
     if constexpr (kTo < kVectorsOf<kGroup>) {
       constexpr int kFirst = kTo * kLanes;
       for (int i = kFirst; i < kFirst + kLanes; ++i) {
@@ -283,7 +284,8 @@ struct RestorationSimd {
 
   // out[k] = mean + sum over i of w[k][i] patches[i], in blocks of kRows patches and kVectors vectors.
   template <int kGroup, int kRows, int kVectors>
-  HG_INLINE void recombine_block(const float* patches, int64_t row, const float* w, const float* mean, float* out) {
+  HG_VECTOR_INLINE void recombine_block(const float* patches, int64_t row, const float* w, const float* mean,
+                                        float* out) {
     Vector sums[kRows][kVectors];
 #pragma GCC unroll 8
     for (int k = 0; k < kRows; ++k) {
@@ -323,7 +325,7 @@ struct RestorationSimd {
     }
   }
 
-  // Sets the mean of the patches, and leaves their differences from it; returns the sum of the squares of those.
+  // Sets the mean of the patches, and leaves their differences from it; returns the sum of the squared differences.
   template <int kGroup>
   HG_APART float centre(float* patches, int64_t row, float* mean) {
     Vector power = Vector{};
@@ -342,7 +344,7 @@ struct RestorationSimd {
   }
 
   template <int kGroup>
-  HG_INLINE void fill_with(const float* mean, int64_t row, float* patches) {
+  HG_VECTOR_INLINE void fill_with(const float* mean, int64_t row, float* patches) {
     for (int64_t s = 0; s < row; s += kLanes) {
       const Vector value = load(mean + s);
       for (int k = 0; k < kGroup; ++k) store(patches + k * row + s, value);
@@ -383,7 +385,7 @@ struct RestorationSimd {
     }
     transpose<kGroup>(patches, samples, row, transposed);
     shrinkage<kGroup>(transposed, samples, total, inverse, w);
-    // W = I less that.
+    // W = I - (X'X / (K noise) + I)^-1.
     float trace = 0;
     mirror<kGroup>(w);
     for (int i = 0; i < kGroup * kGroup; i += kLanes) store(w + i, -load(w + i));
@@ -401,7 +403,7 @@ struct RestorationSimd {
                                 : clean_group<kSmallGroup>(patches, samples, row, flat, scratch);
   }
 
-  // With G for the guide's centred patches and Y for the others', both less the guide's mean:
+  // With G for the guide's patches and Y for the noisy ones, both centred by the guide's mean:
   //   G G' (G G' / K + I)^-1 Y / K = G (G' G / K + I)^-1 G' Y / K.
   template <int kGroup>
   static float clean_guided_group(float* patches, float* guide, int64_t samples, int64_t row, float flat,
@@ -446,13 +448,13 @@ struct RestorationSimd {
   // ---- cells
 
   // The integers' bits as floats.
-  HG_INLINE Vector bits_of(Ints x) { return reinterpret_cast<Vector>(x); }
-  HG_INLINE Vector larger(Vector x, Vector y) { return x > y ? x : y; }
-  HG_INLINE Vector smaller(Vector x, Vector y) { return x < y ? x : y; }
+  HG_VECTOR_INLINE Vector bits_of(Ints x) { return reinterpret_cast<Vector>(x); }
+  HG_VECTOR_INLINE Vector larger(Vector x, Vector y) { return x > y ? x : y; }
+  HG_VECTOR_INLINE Vector smaller(Vector x, Vector y) { return x < y ? x : y; }
 
   // e^x for x <= 0, within 3e-7 of it relative to it, and about e^-87 below that: 2^k 2^f, with Taylor's polynomial of
   // 2^f on [-1/2, 1/2] to the sixth power of f ln 2.
-  HG_INLINE Vector exp_of(Vector x) {
+  HG_VECTOR_INLINE Vector exp_of(Vector x) {
     const Vector scaled = larger(x, set(-87.0F)) * set(1.44269504F);
     const Ints whole = __builtin_convertvector(scaled - set(0.5F), Ints);  // to the nearest, as x is not positive
     const Vector f = (scaled - __builtin_convertvector(whole, Vector)) * set(0.693147181F);
@@ -467,7 +469,7 @@ struct RestorationSimd {
 
   // Mills' ratio (1 - Phi(x)) / phi(x) for x >= 0, within 5e-7 of it relative to it: t = 1 / (1 + 0.3 x) times a
   // polynomial in t, fitted by least squares to the continued fraction.
-  HG_INLINE Vector mills_of(Vector x) {
+  HG_VECTOR_INLINE Vector mills_of(Vector x) {
     constexpr float kTerms[] = {0.29999987F, 0.30002103F, 0.27247184F,  0.22379497F, 0.12600069F,
                                 0.09800164F, 0.00805905F, -0.12165822F, 0.04662383F};
     const Vector t = set(1.0F) / (set(1.0F) + set(0.3F) * x);
@@ -510,7 +512,7 @@ struct RestorationSimd {
   }
 };
 
-#undef HG_INLINE
+#undef HG_VECTOR_INLINE
 #undef HG_APART
 
 }  // namespace hourglass::kernels

@@ -1,6 +1,6 @@
-// Loops of the restoration by vector instructions: for nonlocal Bayes (engine/restore/nonlocal_bayes.h), which patches
-// of an image are alike, and what a group of them says about each of its members; for a JPEG's cells
-// (engine/restore/consistency.h), the means of truncated normals. The loops of each instruction set are behind
+// Vector loops for nonlocal Bayes denoising (engine/restore/nonlocal_bayes.h): distances between patches, and a group's
+// patches replaced by their estimates under the group's own normal distribution; and for a JPEG's DCT cells
+// (engine/restore/consistency.h): means of truncated normal distributions. The loops of each instruction set are behind
 // pointers, as those of ops/simd/gemm.h are; there are plain ones for every CPU.
 #pragma once
 
@@ -10,7 +10,8 @@ namespace hourglass::kernels {
 
 constexpr int kPatchSide = 6;
 constexpr int kPatchSamples = kPatchSide * kPatchSide;
-// How many patches a group may have: the more samples they have, as in colour, the more it takes to know how they vary.
+// How many patches a group may have. The larger the patches, as in colour, the larger the group that their covariance
+// needs.
 constexpr int kSmallGroup = 32, kLargeGroup = 48;
 
 struct RestorationLoops {
@@ -22,7 +23,8 @@ struct RestorationLoops {
   void (*distances)(const float* patch, const float* candidates, int64_t stride, int64_t count, float* sums);
   // How many of `count` values, whole vectors of them, are below the bound.
   int64_t (*count_below)(const float* values, int64_t count, float bound);
-  // Replaces the patches of a group, in units of their noise, by what is most likely behind them; returns their weight.
+  // Replaces the patches of a group, in units of their noise, by their maximum a posteriori estimates; returns their
+  // weight.
   // patches: [count][row], with kSmallGroup or kLargeGroup of them, and `row` whole vectors that hold `samples` samples
   // and zeros behind them. A group whose variance per sample is below `flat` becomes its mean. scratch:
   // scratch_floats().

@@ -28,9 +28,9 @@ struct WinogradSimd : GemmSimd<Isa> {
 
   static constexpr int kTile = 6, kOut = 4, kPoints = kTile * kTile;
 
-  // The points of the Toom-Cook construction are 0, +-kA, +-kB and infinity. These make bf16's rounding least visible:
-  // an RMS error of 1.1 % of the output's for noise, 0.3 % for a smooth image, against 2.4 % and 0.8 % with Lavin and
-  // Gray's 0, +-1, +-2.
+  // The interpolation points of the Toom-Cook construction are 0, +-kA, +-kB and infinity. They make bf16's rounding
+  // least visible: an RMS error of 1.1 % of the output's for noise, 0.3 % for a smooth image, against 2.4 % and 0.8 %
+  // with Lavin and Gray's 0, +-1, +-2.
   //   Winograd, Arithmetic complexity of computations, 1980; Lavin and Gray, CVPR 2016.
   static constexpr float kA = 0.70710678118654752F, kB = 1.4142135623730951F;  // squares 1/2 and 2
   static constexpr float kNormA = -2.0F / 3, kNormB = 1.0F / 6;  // 1 / product of the distances to other points

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <random>
 
@@ -368,6 +369,27 @@ TEST_CASE("volumes are pooled along their slices, then along the depth") {
   });
   check_close(computed("MaxPool", {src}, window), largest);
   check_close(computed("AveragePool", {src}, window), mean);
+}
+
+TEST_CASE("ReduceLogSumExp, of numbers whose powers no type holds") {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const double of_two = std::log1p(std::exp(-1));
+  const HostTensor src(DType::f32, {3, 2}, {800, 799, -801, -800, 0, 0});
+  const HostTensor expected(DType::f32, {3}, {800 + of_two, -800 + of_two, std::log(2)});
+  check_close(computed("ReduceLogSumExp", {src}, {{"axes", Dims{1}}, {"keepdims", int64_t{0}}}), expected);
+  HostTensor kept = expected;
+  kept.shape = {3, 1};
+  check_close(computed("ReduceLogSumExp", {src}, {{"axes", Dims{-1}}}), kept);
+  check_close(computed("ReduceLogSumExp", {src}, {{"noop_with_empty_axes", int64_t{1}}}), src);
+
+  Graph graph;
+  GraphBuilder b(graph, op_table());
+  const HostTensor ends(DType::f32, {3, 2}, {-kInfinity, -kInfinity, kInfinity, 1, -kInfinity, 2});
+  const ValueId dst = b.add("ReduceLogSumExp", {b.constant(ends)}, {{"axes", Dims{1}}, {"keepdims", int64_t{0}}});
+  const std::vector<double> got = evaluate(graph, {}, {dst})[0].values;
+  CHECK(got[0] == -kInfinity);
+  CHECK(got[1] == kInfinity);
+  CHECK(got[2] == 2);
 }
 
 TEST_CASE("RMSNormalization, Swish") {

@@ -21,11 +21,8 @@ namespace {
 
 using kernels::Tag;
 
-// Whether nothing of the kernel is oneDNN's, which allocates as it runs; nor Pad along any axis, which holds the
-// coordinates that it is at.
-bool is_ours(const KernelPlan& plan) {
-  return plan.ours || (plan.implementation.starts_with("loop") && !plan.implementation.starts_with("loop:plain"));
-}
+// Whether nothing of the kernel is oneDNN's, which allocates as it runs.
+bool is_ours(const KernelPlan& plan) { return plan.ours || plan.implementation.starts_with("loop"); }
 
 // Aligned memory between two guard bands.
 class Buffer {

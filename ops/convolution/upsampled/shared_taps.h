@@ -5,8 +5,8 @@
 //   convolved[4m + 1] = w0 * short[2m]     + w2 * short[2m + 1] = middle + behind
 //   before = w0 * (short[2m - 1] - short[2m]),  middle = (w0 + w2) * short[2m],
 //   behind = w2 * (short[2m + 1] - short[2m])
-// These are Winograd's points 0, 1 and infinity, whose coefficients are 0, 1 and -1. The gradient of the short axis has
-// the same form, with w0 and w2 exchanged:
+// This is Toom-Cook with the interpolation points 0, 1 and infinity: its transforms need additions only. The gradient
+// of the short axis has the same form, with w0 and w2 exchanged:
 //   diff_short[2m] = w1 * g[4m] + w2 * g[4m - 1] + w0 * g[4m + 1],  and likewise diff_short[2m + 1].
 #pragma once
 
@@ -59,8 +59,8 @@ constexpr void for_each_product_of_tap(int64_t tap, const F& f) {
 // to[i] = a[i] - b[i], in f32 or bf16.
 void subtract(bool is_bf16, const void* a, const void* b, int64_t count, void* to);
 
-// to[p] = pixel p less the middle beside it, for `count` pixels of a row in which odd pixels are middles: row[p] -
-// row[p + 1] for even p, row[p + 1] - row[p] for odd p.
+// to[p] = that of pixels p and p + 1 which is no middle less the one which is, for p in [0, count): where odd pixels
+// are middles, row[p] - row[p + 1] for even p and row[p + 1] - row[p] for odd p.
 void differences_beside(bool is_bf16, const void* row, int64_t channels, int64_t count, void* to);
 
 // Makes the filters of coefficients that are sums of taps from the filters of single taps. Filter product_index()

@@ -16,7 +16,6 @@ constexpr int64_t kSides = 4;
 }  // namespace
 
 std::optional<BlurAxes> blur_axes(const Convolution& conv) {
-  if (!conv.normalized || !conv.normalized->resized || conv.src.shape.elements() == 0) return std::nullopt;
   const int64_t first = conv.normalized->first_channels, second = conv.src.shape[1] - first;
   if (conv.src.dtype == DType::bf16 && (first % 2 != 0 || second % 2 != 0)) return std::nullopt;
   const auto& [from, attrs] = *conv.normalized->resized;

@@ -14,11 +14,10 @@ namespace hourglass::kernels {
 
 // The reason with which kernels of upsampled images decline other sources.
 inline constexpr const char* kNotUpsampled =
-    "no image resized to exactly twice its size in front of a 3x3 filter, of at least 8 pixels a side (bf16: and an "
-    "even "
-    "number of channels)";
+    "no image resized to exactly twice its size in front of a 3x3 filter, of at least 8 pixels a side "
+    "(bf16: and an even number of channels)";
 
-// The two axes of a convolution's source that conv.normalized says is resized. Absent where it is not resized by
+// BlurAxis of H and of W, for a source that conv.normalized says is resized. Absent where it is not resized by
 // exactly two, and in bf16 where either activation has an odd number of channels, which can't be read in pairs.
 struct BlurAxes {
   BlurAxis h, w;

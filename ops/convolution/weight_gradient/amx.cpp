@@ -64,7 +64,8 @@ class AmxProducts final : public Products {
     auto* rows = reinterpret_cast<uint16_t*>(to);
     loops_.transpose(pixels, row_, s_.left(), rows, row_);
     if (!shifts_dst()) return;
-    // diff_dst is shifted the other way: what a source pixel meets with a later tap is diff_dst some pixels earlier.
+    // Shifting diff_dst back by a tap has the effect of shifting the source forward: source pixel p meets pixel p -
+    // place of diff_dst through that tap.
     for (int64_t j = 1; j < row_taps_; ++j) {
       uint16_t* shifted = rows + j * s_.left() * row_;
       for (int64_t c = 0; c < s_.left(); ++c) {

@@ -31,10 +31,6 @@ constexpr std::size_t kThreadBytes = 16 << 20;
 
 std::size_t bytes_of(int64_t words) { return static_cast<std::size_t>(words) * 4; }
 
-void add(const float* src, float* dst, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) dst[i] += src[i];
-}
-
 // Addresses of the pixels of a row; `zeros` for those outside of the image.
 HG_CLONES void find_pixels(const char* row, const int64_t* places, int64_t count, const char* zeros,
                            const void** pixels) {
@@ -205,7 +201,7 @@ class GradWeightsKernel final : public ConvolutionKernel {
         sum_row(reinterpret_cast<const T*>(from), l_.dst.w * l_.dst.c, period, of_row);
       });
       float* bias = kernel_.bias_of(part_);
-      for (int64_t j = 0; j < period; j += l_.dst.c) add(of_row + j, bias, l_.dst.c);
+      for (int64_t j = 0; j < period; j += l_.dst.c) add_run(of_row + j, bias, l_.dst.c);
     }
 
     const GradWeightsKernel& kernel_;
@@ -317,13 +313,14 @@ Answer plan_with(const Convolution& conv, std::unique_ptr<const Products> produc
 
 Answer plan_narrow_1x1(const PlanContext&, const Convolution& conv) {
   auto products = narrow_1x1_products(conv.src.dtype, product_sides(conv));
-  if (products == nullptr) return Declined{"pointwise, with at most 8 channels on a side only"};
+  if (products == nullptr) return Declined{"1x1, with at most 8 channels on a side only"};
   return plan_with(conv, std::move(products));
 }
 
 Answer plan_narrow_3x3(const PlanContext&, const Convolution& conv) {
   auto products = narrow_3x3_products(conv.src.dtype, product_sides(conv));
-  if (products == nullptr) return Declined{"nine taps, with at most 16 channels on both sides only"};
+  if (products == nullptr)
+    return Declined{"nine taps, at most 16 channels on both sides, on one of them whole vectors"};
   return plan_with(conv, std::move(products));
 }
 

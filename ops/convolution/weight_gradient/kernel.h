@@ -16,9 +16,10 @@ namespace hourglass::kernels {
 // One function per kind of Products. All decline where the sums or a band's rows are so large that a thread's part
 // would leave its caches.
 //
-// 1x1, at most 8 channels on either side: both operands are read in place, without packing.
+// 1x1, at most 8 channels on at least one side: both operands are read in place, without packing.
 Answer plan_narrow_1x1(const PlanContext& ctx, const Convolution& conv);
-// 3x3, at most 16 channels on both sides: sums of three taps stay in vector registers.
+// Nine taps, at most 16 channels on both sides: sums of three taps stay in vector registers. Declines where neither
+// side's channels are a multiple of 8 (from 16 channels on, on AVX-512, of 16), and more than 16 vectors of sums a tap.
 Answer plan_narrow_3x3(const PlanContext& ctx, const Convolution& conv);
 // By AMX tile instructions.
 Answer plan_amx_grad_weights(const PlanContext& ctx, const Convolution& conv);

@@ -193,6 +193,14 @@ TEST_CASE("sums and products of a byte's levels that 32 bits don't hold are refu
         return b.add("ReduceSum", {b.add("Mul", {level, number(1000)})});
       },
       "node 'ReduceSum' (ReduceSum): of levels from -255 to 255 it may make 3133440000");
+  // Offsets of maxima count through the whole tensor, of 3 x 64 x 64 elements.
+  refused(
+      [](GraphBuilder& b, ValueId, const auto& number) {
+        const ValueId image = b.input("image", {DType::f32, Shape{1, 3, 64, 64}});
+        const ValueId offsets = b.add("MaxPoolIndices", {image}, {{"kernel_shape", Dims{2, 2}}});
+        return b.add("Mul", {offsets, number(1'000'000)});
+      },
+      "may make 12287000000");
   planned(kI32, hash);  // counts modulo its range, as in ONNX
   // What was counted modulo a byte's range is within that, whatever it came from.
   for (const double factor : {8'000'000.0, 9'000'000.0}) {
