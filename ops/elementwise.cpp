@@ -460,11 +460,6 @@ KernelPlan plan_body(PlanContext& ctx) {
 
 }  // namespace
 
-KernelPlan plan_by_row(PlanContext& ctx) {
-  kernels::require_one_float_type(ctx);
-  return Compiler(ctx, {&ctx.node, 1}, ctx.out().shape).plan("loop");
-}
-
 std::span<const OpDef> family() {
   static const OpDef ops[] = {
       {.name = "Elementwise", .internal = true, .max_inputs = 1 << 20, .plan = plan_body},
@@ -473,3 +468,12 @@ std::span<const OpDef> family() {
 }
 
 }  // namespace hourglass::ops::elementwise
+
+namespace hourglass::ops {
+
+KernelPlan plan_by_row(PlanContext& ctx) {
+  kernels::require_one_float_type(ctx);
+  return elementwise::Compiler(ctx, {&ctx.node, 1}, ctx.out().shape).plan("loop");
+}
+
+}  // namespace hourglass::ops

@@ -14,8 +14,8 @@ namespace hourglass::kernels {
 constexpr int64_t kPartsPerThread = 16;
 int64_t parts_of(int64_t count);
 
-// body(context, thread, work) once on each thread, where `work` holds parts [0, parts). The parallel region itself, which
-// is compiled once for all loops.
+// body(context, thread, work) once on each thread, where `work` holds parts [0, parts). The parallel region itself,
+// which is compiled once for all loops.
 void run_on_threads(int64_t parts, void (*body)(const void* context, int64_t thread, WorkStealing& work),
                     const void* context);
 

@@ -269,7 +269,8 @@ void SeparableMap::gather(const Tile& tile, const float* combined, D* dst, int64
       return gather_elements<D, kTaps>(combined, first, columns_.index.data() + tile.begin,
                                        columns_.weight.data() + tile.begin, taps, row, dst, tile.end - tile.begin);
     }
-    // A constant number of channels is worth a version of its own where the taps are few, as those of nearest and linear.
+    // A constant number of channels is worth a version of its own where the taps are few, as those of nearest and
+    // linear.
     if constexpr (kTaps == 1 || kTaps == 2) {
       switch (lanes_) {
         case 8: return pixels(integral_constant<int, 8>());
