@@ -34,7 +34,7 @@ void add_file_options(Command& command, FitArguments& a) {
         .takes = "FILE",
         .target = &a.history,
         .help = "CSV of every iteration",
-        .methods = {kFit}},
+        .methods = {kFit, kLearn}},
        {.names = "--save-network",
         .takes = "FILE",
         .target = &a.save_network,

@@ -71,7 +71,7 @@ FitSession::FitSession(const FitRequest& request, Network network, std::vector<F
   }
   // Of a run that this one takes the place of.
   if (request.force && std::filesystem::is_regular_file(request.checkpoint.path)) checkpoint_.adopt();
-  history_.emplace(request.history, record_, std::move(rows), request.may_replace(request.history));
+  history_.emplace(request.history, kFitColumns, record_, std::move(rows), request.may_replace(request.history));
   profile_.emplace(request.profile, request.may_replace(request.profile));
 }
 

@@ -13,25 +13,24 @@
 namespace hourglass::cli {
 namespace {
 
-constexpr const char* kColumns =
-    "iteration,seconds,loss,psnr_degraded,psnr_degraded_average,psnr_original,psnr_original_average,run\n";
 constexpr double kFlushInterval = 1;  // seconds
 
 std::string optional_text(const std::optional<double>& value) { return value ? fmt::format("{:.4f}", *value) : ""; }
 
-std::string header_of(const std::string& record) {
+std::string header_of(std::string_view columns, const std::string& record) {
   std::string header;
   std::istringstream lines(record);
   for (std::string line; std::getline(lines, line);) header += "# " + line + "\n";
-  return header + kColumns;
+  return fmt::format("{}{}\n", header, columns);
 }
 
 }  // namespace
 
-History::History(const std::string& path, const std::string& record, std::string rows, bool overwrite)
+History::History(const std::string& path, std::string_view columns, const std::string& record, std::string rows,
+                 bool overwrite)
     : path_(path), rows_(std::move(rows)) {
   if (path_.empty()) return;
-  const std::string start = header_of(record);
+  const std::string start = header_of(columns, record);
   write_file_atomically(path_, bytes_of(start), overwrite);
   file_.reset(path_ == "-" ? ::fdopen(::dup(STDOUT_FILENO), "w") : std::fopen(path_.c_str(), "ae"));
   if (!file_) fail("{}: cannot open: {}", path_, std::system_category().message(errno));
@@ -40,11 +39,20 @@ History::History(const std::string& path, const std::string& record, std::string
 }
 
 void History::add(const RestoreStep& step) {
-  rows_ += fmt::format("{},{:.3f},{:.8g},{:.4f},{:.4f},{},{},{}\n", step.iteration, step.seconds, step.loss,
-                       step.psnr_degraded, step.psnr_degraded_average, optional_text(step.psnr_original),
-                       optional_text(step.psnr_original_average), step.run);
-  if (step.seconds - flushed_at_ < kFlushInterval) return;
-  flushed_at_ = step.seconds;
+  add_row(fmt::format("{},{:.3f},{:.8g},{:.4f},{:.4f},{},{},{}\n", step.iteration, step.seconds, step.loss,
+                      step.psnr_degraded, step.psnr_degraded_average, optional_text(step.psnr_original),
+                      optional_text(step.psnr_original_average), step.run),
+          step.seconds);
+}
+
+void History::add(const LearnStep& step, double seconds) {
+  add_row(fmt::format("{},{:.3f},{:.6g}\n", step.iteration, seconds, step.error), seconds);
+}
+
+void History::add_row(const std::string& row, double seconds) {
+  rows_ += row;
+  if (seconds - flushed_at_ < kFlushInterval) return;
+  flushed_at_ = seconds;
   try_flush();
 }
 

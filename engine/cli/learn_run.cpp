@@ -95,6 +95,190 @@ std::unique_ptr<Source> source_of(const RunRequest& request) {
   return std::make_unique<OfNoise>(request);
 }
 
+// The filter, whose result is written at once where it can be, then the lesson, with its progress and checkpoints.
+class LearnSession {
+ public:
+  // Errors of the network come before the work. Throws Error.
+  LearnSession(const RunRequest& request, const FitArguments& fit, Progress& progress, const InterruptGuard& interrupt);
+
+  LearnRun run();
+
+ private:
+  [[nodiscard]] double seconds() const { return earlier_ + seconds_since(start_); }
+  void begin(const char* stage);
+  // Progress within a stage, from 0 to 1; false when a signal has come.
+  bool show(double done);
+  Image filter();
+  void learn(const Image& filtered);
+  void after(const LearnStep& step);
+  void put_away(Archive& archive);
+  // Ended before it had gone beyond what it goes on with, which is still there.
+  void end_with_nothing_new();
+
+  const RunRequest& request_;
+  const FitArguments& fit_;
+  const LearnArguments& lesson_;
+  Progress& progress_;
+  const InterruptGuard& interrupt_;
+  const Archive* resumed_;
+  NetworkFactory network_;
+  std::unique_ptr<Source> source_;
+  int threads_;
+  std::string settings_;
+  LearnRun run_;
+  double earlier_;  // seconds of the run that this one goes on with
+  Clock::time_point start_, stage_;
+  bool ended_ = false;  // by a signal
+  // Of the steps of this part of the run: when the first was done, and which one that was.
+  double first_step_at_ = 0;
+  int64_t first_step_ = 0;
+  std::vector<uint8_t> whole_lesson_;  // as a checkpoint, for a signal that comes while the network is applied
+};
+
+LearnSession::LearnSession(const RunRequest& request, const FitArguments& fit, Progress& progress,
+                           const InterruptGuard& interrupt)
+    : request_(request),
+      fit_(fit),
+      lesson_(request.what.learn),
+      progress_(progress),
+      interrupt_(interrupt),
+      resumed_(request.call.resumed.get()),
+      network_(network_of(file_of(lesson_.start), op_table())),
+      threads_(threads_of(request.threads)),
+      earlier_(resumed_ != nullptr ? resumed_->number("seconds") : 0),
+      start_(Clock::now()),
+      stage_(start_) {
+  try {
+    make_lesson_problem(network_, op_table(), MosaicOptions{}.side);
+  } catch (const Error& error) {
+    throw error.within(lesson_.start);
+  }
+  source_ = source_of(request);
+  omp_set_num_threads(threads_);
+  const Settings settings(of_method(request.call.line, kLearn), values_of_learn(request, fit));
+  settings_ = settings.text();
+  const std::string record = record_of(request, settings, {});
+  run_.outcome = {.result = {}, .method = kLearn, .record = record};
+  run_.of_noise = request.what.noise.has_value();
+  run_.checkpoint = CheckpointFile({.path = checkpoint_path(fit, request),
+                                    .on_request = !fit.checkpoint.empty(),
+                                    .every_seconds = fit.checkpoint_every});
+  if (resumed_ != nullptr && same_file(run_.checkpoint.path(), request.call.resumed_from)) run_.checkpoint.adopt();
+  // Of a run that this one takes the place of.
+  if (request.force && std::filesystem::is_regular_file(run_.checkpoint.path())) run_.checkpoint.adopt();
+  run_.history.emplace(fit.history, kLessonColumns, record,
+                       resumed_ != nullptr ? resumed_->text("history") : std::string(),
+                       request.may_replace(fit.history));
+}
+
+void LearnSession::begin(const char* stage) {
+  progress_.begin(stage);
+  stage_ = Clock::now();
+  show(0);
+}
+
+bool LearnSession::show(double done) {
+  progress_.show_share(done, seconds_since(stage_));
+  ended_ = ended_ || interrupt_.signal() != 0;
+  return !ended_;
+}
+
+LearnRun LearnSession::run() {
+  const Image filtered = filter();
+  if (ended_) {
+    if (resumed_ != nullptr) end_with_nothing_new();
+    return std::move(run_);
+  }
+  if (request_.is_rewritable() && !request_.final_only && resumed_ == nullptr) {
+    Outcome first = run_.outcome;
+    first.result.interrupted = true;  // for its record: what ends here was to go on
+    write_result(request_, first, false);
+    run_.wrote = true;
+  }
+  learn(filtered);
+  return std::move(run_);
+}
+
+Image LearnSession::filter() {
+  begin("filter");
+  Image filtered = source_->filter([&](double done) { return show(done); });
+  RestoreResult& result = run_.outcome.result;
+  result.finished = source_->finish(filtered);
+  result.seconds = seconds();
+  result.interrupted = ended_;
+  run_.outcome.details["weight"] = 0.0;
+  return filtered;
+}
+
+void LearnSession::learn(const Image& filtered) {
+  begin("learn");
+  Learned learned = learn_picture(filtered, source_->photograph(), network_, op_table(),
+                                  {.iterations = lesson_.lessons,
+                                   .seed = fit_.seed,
+                                   .threads = threads_,
+                                   .precision = choose_precision(fit_.precision),
+                                   .example = !request_.report.empty(),
+                                   .resumed = resumed_,
+                                   .resumed_from = request_.call.resumed_from,
+                                   .partial = !request_.final_only,
+                                   .on_step = [&](const LearnStep& step) { after(step); }},
+                                  [&](double done) { return show(done); });
+  if (ended_ && learned.weight == 0) {
+    if (!whole_lesson_.empty()) {
+      Archive archive = Archive::decode(whole_lesson_);
+      put_away(archive);
+    }
+    if (resumed_ != nullptr) end_with_nothing_new();
+  }
+  if (!learned.reason.empty()) {
+    progress_.say(fmt::format("{}: nothing is learned: {}", request_.input, learned.reason));
+  }
+  RestoreResult& result = run_.outcome.result;
+  if (learned.weight > 0) result.finished = source_->finish(std::move(learned.image));
+  result.iterations = learned.iterations;
+  result.seconds = seconds();
+  result.interrupted = ended_;
+  run_.outcome.details["weight"] = run_.weight = learned.weight;
+  run_.errors = std::move(learned.errors);
+  run_.example = std::move(learned.example);
+}
+
+void LearnSession::after(const LearnStep& step) {
+  const double now = seconds();
+  run_.history->add(step, now);
+  if (first_step_ == 0) {
+    first_step_at_ = now;
+    first_step_ = step.iteration;
+  }
+  const auto left = static_cast<double>(lesson_.lessons - step.iteration);
+  const auto done = static_cast<double>(std::max<int64_t>(step.iteration - first_step_, 1));
+  const bool is_due = run_.checkpoint.due(now, now + left * (now - first_step_at_) / done);
+  const bool is_last = step.iteration == lesson_.lessons;
+  if (!run_.checkpoint.possible() || !(ended_ || is_last || is_due)) return;
+  Archive archive;
+  step.save(archive);
+  if (is_last) whole_lesson_ = archive.encode();
+  if (!is_last || is_due) put_away(archive);
+}
+
+void LearnSession::put_away(Archive& archive) {
+  archive.put("seconds", seconds());
+  archive.put("history", run_.history->rows());
+  sign_checkpoint(archive, request_, settings_, {request_.output, fit_.history, request_.report});
+  try {
+    run_.checkpoint.write(archive, seconds());
+    run_.resume_command = resume_command(request_, run_.checkpoint.path());
+  } catch (const Error& error) {
+    progress_.say(std::string("warning: ") + error.what());  // no reason to end the run
+  }
+}
+
+void LearnSession::end_with_nothing_new() {
+  run_.nothing_new = true;
+  // What was put away just now, or what this run goes on with.
+  if (run_.resume_command.empty()) run_.resume_command = resume_command(request_, request_.call.resumed_from);
+}
+
 }  // namespace
 
 NamedValues values_of_learn(const RunRequest& request, const FitArguments& arguments) {
@@ -104,115 +288,8 @@ NamedValues values_of_learn(const RunRequest& request, const FitArguments& argum
 
 LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress& progress,
                    const InterruptGuard& interrupt) {
-  const LearnArguments& learn = request.what.learn;
-  // Errors of the network come before the work.
-  const NetworkFactory network = network_of(file_of(learn.start), op_table());
-  try {
-    make_lesson_problem(network, op_table(), MosaicOptions{}.side);
-  } catch (const Error& error) {
-    throw error.within(learn.start);
-  }
-  const std::unique_ptr<Source> source = source_of(request);
-  const int threads = threads_of(request.threads);
-  const auto start = Clock::now();
-  omp_set_num_threads(threads);
-  auto stage = start;
-  bool ended = false;
-  const auto show = [&](double done) {
-    progress.show_share(done, seconds_since(stage));
-    ended = ended || interrupt.signal() != 0;
-    return !ended;
-  };
-  const auto begin = [&](const char* name) {
-    progress.begin(name);
-    stage = Clock::now();
-    show(0);
-  };
-  const Settings settings(of_method(request.call.line, kLearn), values_of_learn(request, fit));
-  LearnRun run{.outcome = {.result = {}, .method = kLearn, .record = record_of(request, settings, {})},
-               .of_noise = request.what.noise.has_value()};
-  Outcome& outcome = run.outcome;
-  run.checkpoint = CheckpointFile({.path = checkpoint_path(fit, request),
-                                   .on_request = !fit.checkpoint.empty(),
-                                   .every_seconds = fit.checkpoint_every});
-  const Archive* resumed = request.call.resumed.get();
-  const double earlier = resumed != nullptr ? resumed->number("seconds") : 0;
-  const auto seconds = [&] { return earlier + seconds_since(start); };
-  if (resumed != nullptr && same_file(run.checkpoint.path(), request.call.resumed_from)) run.checkpoint.adopt();
-  // Of a run that this one takes the place of.
-  if (request.force && std::filesystem::is_regular_file(run.checkpoint.path())) run.checkpoint.adopt();
-  begin("filter");
-  const Image filtered = source->filter(show);
-  outcome.result.finished = source->finish(filtered);
-  outcome.result.seconds = seconds();
-  outcome.result.interrupted = ended;
-  outcome.details["weight"] = 0.0;
-  // What is there already, of the part that was put away, is better.
-  run.nothing_new = ended && resumed != nullptr;
-  if (run.nothing_new) run.resume_command = resume_command(request, request.call.resumed_from);
-  if (ended) return run;
-  if (request.is_rewritable() && !request.final_only && resumed == nullptr) {
-    Outcome first = outcome;
-    first.result.interrupted = true;  // for its record: what ends here was to go on
-    write_result(request, first, false);
-    run.wrote = true;
-  }
-  begin("learn");
-  const auto put_away = [&](Archive& archive) {
-    archive.put("seconds", seconds());
-    sign_checkpoint(archive, request, settings.text(), {request.output, request.report});
-    try {
-      run.checkpoint.write(archive, seconds());
-      run.resume_command = resume_command(request, run.checkpoint.path());
-    } catch (const Error& error) {
-      progress.say(std::string("warning: ") + error.what());  // no reason to end the run
-    }
-  };
-  std::vector<uint8_t> whole_lesson;  // for a signal that comes while the network is applied
-  double begun_at = 0;
-  int64_t begun_with = 0;  // iterations
-  const auto on_step = [&](const LearnStep& step) {
-    const double now = seconds();
-    if (begun_at == 0) begun_at = now, begun_with = step.iteration;
-    const auto left = static_cast<double>(learn.lessons - step.iteration);
-    const double expected =
-        now + left * (now - begun_at) / static_cast<double>(std::max<int64_t>(step.iteration - begun_with, 1));
-    const bool is_last = step.iteration == learn.lessons;
-    if (!run.checkpoint.possible() || !(ended || is_last || run.checkpoint.due(now, expected))) return;
-    Archive archive;
-    step.save(archive);
-    if (is_last) whole_lesson = archive.encode();
-    if (!is_last || run.checkpoint.due(now, expected)) put_away(archive);
-  };
-  Learned learned = learn_picture(filtered, source->photograph(), network, op_table(),
-                                  {.iterations = learn.lessons,
-                                   .seed = fit.seed,
-                                   .threads = threads,
-                                   .precision = choose_precision(fit.precision),
-                                   .example = !request.report.empty(),
-                                   .resumed = resumed,
-                                   .resumed_from = request.call.resumed_from,
-                                   .partial = !request.final_only,
-                                   .on_step = on_step},
-                                  show);
-  if (ended && learned.weight == 0 && !whole_lesson.empty()) {
-    Archive archive = Archive::decode(whole_lesson);
-    put_away(archive);
-  }
-  run.nothing_new = ended && resumed != nullptr && learned.weight == 0;
-  // What was put away before is still there.
-  if (run.nothing_new && run.resume_command.empty()) {
-    run.resume_command = resume_command(request, request.call.resumed_from);
-  }
-  if (!learned.reason.empty()) progress.say(fmt::format("{}: nothing is learned: {}", request.input, learned.reason));
-  if (learned.weight > 0) outcome.result.finished = source->finish(std::move(learned.image));
-  outcome.result.iterations = learned.iterations;
-  outcome.result.seconds = seconds();
-  outcome.result.interrupted = ended;
-  outcome.details["weight"] = run.weight = learned.weight;
-  run.errors = std::move(learned.errors);
-  run.example = std::move(learned.example);
-  return run;
+  LearnSession session(request, fit, progress, interrupt);
+  return session.run();
 }
 
 void add_lesson(const LearnRun& run, const RunReport& report, ReportPage& page) {

@@ -7,6 +7,7 @@
 
 #include "engine/cli/checkpoint_file.h"
 #include "engine/cli/fit_options.h"
+#include "engine/cli/history.h"
 #include "engine/cli/interrupt.h"
 #include "engine/cli/outcome.h"
 #include "engine/cli/progress.h"
@@ -28,6 +29,7 @@ struct LearnRun {
   std::vector<double> errors = {};
   std::optional<LessonExample> example = {};       // where a report is wanted
   CheckpointFile checkpoint{CheckpointOptions()};  // to be removed when the run has ended well
+  std::optional<History> history = {};             // to be completed once the result is safe
   std::string resume_command = {};                 // empty: nothing to go on with is there
 };
 

@@ -148,6 +148,7 @@ ExitCode learn(const FitArguments& arguments, const FitCall& call, const TaskRun
     add_lesson(run, report, page);
     report.write(page);
   }
+  run.history->flush();
   tell_result(progress, request, run.outcome);
   if (!run.outcome.result.interrupted) run.checkpoint.remove();
   return end_of(progress, run.outcome, interrupt.signal(), run.resume_command);

@@ -109,7 +109,8 @@ Learned learn_picture(const Image& filtered, const Degraded& photograph, const N
       result.errors.push_back(lesson.step());
       result.iterations = lesson.iteration();
       tell(static_cast<double>(result.iterations) / static_cast<double>(options.iterations));
-      if (options.on_step) options.on_step({.iteration = result.iterations, .save = save});
+      if (options.on_step)
+        options.on_step({.iteration = result.iterations, .error = result.errors.back(), .save = save});
     }
     if (ended && (result.iterations == before || !options.partial)) return result;
     map.emplace(lesson.map());

@@ -20,6 +20,7 @@ namespace hourglass {
 // After an iteration of a lesson.
 struct LearnStep {
   int64_t iteration = 0;  // from 1
+  double error = 0;       // of its picture, rms in grey levels
   // Puts into an archive what a later learn_picture() of the same arguments needs to go on from here.
   std::function<void(Archive&)> save;
 };

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <signal.h>  // SIGINT, SIGTERM and SIGKILL
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -18,6 +19,17 @@ namespace {
 
 using Names = std::vector<std::string>;
 
+// The lines of a history without the time, the one thing that differs from run to run.
+Names without_seconds(const std::string& path) {
+  std::ifstream file(path);
+  Names lines;
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t first = line.find(','), second = line.find(',', first + 1);
+    lines.push_back(line[0] == '#' ? line : line.substr(0, first) + line.substr(second));
+  }
+  return lines;
+}
+
 struct Fixture {
   TemporaryFolder folder;
   std::string input = folder / "in.jpg", checkpoint = folder / "run.ckpt";
@@ -30,16 +42,7 @@ struct Fixture {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return arguments;
   }
-  // A CSV without the time, the one thing that differs from run to run.
-  [[nodiscard]] std::string history(const std::string& name) const {
-    std::ifstream file(folder / (name + ".csv"));
-    std::string text;
-    for (std::string line; std::getline(file, line);) {
-      const std::size_t first = line.find(','), second = line.find(',', first + 1);
-      text += (line[0] == '#' ? line : line.substr(0, first) + line.substr(second)) + "\n";
-    }
-    return text;
-  }
+  [[nodiscard]] Names history(const std::string& name) const { return without_seconds(folder / (name + ".csv")); }
   [[nodiscard]] bool same_image(const std::string& a, const std::string& b) const {
     return read_file(folder / (a + ".png")) == read_file(folder / (b + ".png"));
   }
@@ -294,11 +297,12 @@ TEST_CASE("a lesson that was ended goes on to the same bytes") {
   const std::string input = folder / "in.jpg", output = folder / "out.png", checkpoint = output + ".ckpt";
   write_file_atomically(input, encode_jpeg(make_picture(96, 80, 3), {.quality = 10}), false);
   const Names settings{"--method", "learn", "--lessons", "60", "--threads", "1", "--seed", "3"};
-  Names whole{"restore", input, "-o", folder / "whole.png"}, begun{"restore", input, "-o", output};
+  Names whole{"restore", input, "-o", folder / "whole.png", "--history", folder / "whole.csv"};
+  Names begun{"restore", input, "-o", output, "--history", folder / "out.csv"};
   whole.insert(whole.end(), settings.begin(), settings.end());
   begun.insert(begun.end(), settings.begin(), settings.end());
   check_ok(run(whole));
-  CHECK(folder.names() == Names{"in.jpg", "whole.png"});
+  CHECK(folder.names() == Names{"in.jpg", "whole.csv", "whole.png"});
 
   // Ended somewhere in the lesson.
   const auto reached_by = [](const std::string& path) {
@@ -326,9 +330,16 @@ TEST_CASE("a lesson that was ended goes on to the same bytes") {
   CHECK(folder.names() == before);
 
   // The settings are the checkpoint's; neither --force nor --method is needed.
-  const Run resumed = run({"restore", input, "-o", output, "--resume", checkpoint, "--json"});
+  const Run resumed =
+      run({"restore", input, "-o", output, "--history", folder / "out.csv", "--resume", checkpoint, "--json"});
   check_ok(resumed);
   CHECK(nlohmann::json::parse(last_line(resumed.out)).at("iterations") == 60);
+  // Every iteration once, with the same errors; the seconds are this run's.
+  const Names straight = without_seconds(folder / "whole.csv");
+  CHECK(std::count(straight.begin(), straight.end(), "iteration,error") == 1);
+  REQUIRE(!straight.empty());
+  CHECK(straight.back().starts_with("60,"));
+  CHECK(without_seconds(folder / "out.csv") == straight);
   CHECK(read_image(output).image.pixels == read_image(folder / "whole.png").image.pixels);
   CHECK(!std::filesystem::exists(checkpoint));
 
