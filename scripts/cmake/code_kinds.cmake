@@ -13,10 +13,8 @@
 # at another level of optimisation. So a source with such flags of its own has SKIP_PRECOMPILE_HEADERS.
 
 # What an inline function of a header uses of templates is instantiated in every source, even where headers are
-# precompiled. So libstdc++'s special functions (elliptic integrals, Bessel's, zeta's), which nothing here calls and
-# <cmath> brings, are left out: this is the guard of their header. And so in our own headers, what puts something into a
-# map, or copies and destroys a struct of many members, is only declared: its source holds it.
-add_compile_definitions(_GLIBCXX_BITS_SPECFUN_H)
+# precompiled. So in our own headers, what puts something into a map, or copies and destroys a struct of many members, is
+# only declared: its source holds it.
 
 # Sources of some kinds are compiled together, eight at a time, where HOURGLASS_TOGETHER is on, as the presets `release`
 # and `ci` have it: a build takes two thirds of the time. That means nothing either: a source includes what it uses (the
