@@ -63,6 +63,8 @@ Json::Json(std::string_view value) : value_(std::string(value)) {}
 Json::Json(const std::string& value) : value_(value) {}
 Json::Json(std::initializer_list<Member> members) : value_(std::vector<Member>(members)) {}
 
+Json Json::array() { return std::vector<Json>(); }
+
 std::optional<Json> Json::parse(std::string_view text) {
   bool is_deep = false;
   const auto is_kept = [&](int depth, Nlohmann::parse_event_t /*event*/, const Nlohmann& /*value*/) {
