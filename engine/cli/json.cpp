@@ -39,12 +39,14 @@ Json from_library(const Nlohmann& value) {
   if (value.is_number_integer()) return value.get<int64_t>();
   if (value.is_number()) return value.get<double>();
   if (value.is_string()) return value.get<std::string>();
-  Json json = value.is_array() ? Json::array() : Json();
   if (value.is_array()) {
+    Json json = Json::array();
     for (const Nlohmann& one : value) json.push_back(from_library(one));
-  } else if (value.is_object()) {
-    for (const auto& [name, one] : value.items()) json[name] = from_library(one);
+    return json;
   }
+  if (!value.is_object()) return {};
+  Json json(std::initializer_list<Json::Member>{});
+  for (const auto& [name, one] : value.items()) json[name] = from_library(one);
   return json;
 }
 
@@ -62,6 +64,8 @@ Json::Json(const char* value) : value_(std::string(value)) {}
 Json::Json(std::string_view value) : value_(std::string(value)) {}
 Json::Json(const std::string& value) : value_(value) {}
 Json::Json(std::initializer_list<Member> members) : value_(std::vector<Member>(members)) {}
+
+Json Json::array() { return std::vector<Json>(); }
 
 std::optional<Json> Json::parse(std::string_view text) {
   bool is_deep = false;

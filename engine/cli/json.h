@@ -30,12 +30,12 @@ class Json {
   Json(std::string_view value);
   Json(const std::string& value);
   template <std::signed_integral T>
-  Json(T value) : value_(int64_t{value}) {}
+  Json(T value);
   template <std::unsigned_integral T>
-  Json(T value) : value_(uint64_t{value}) {}
+  Json(T value);
   // An array.
   template <class T>
-  Json(const std::vector<T>& values) : value_(std::vector<Json>(values.begin(), values.end())) {}
+  Json(const std::vector<T>& values);
   // Objects.
   Json(std::initializer_list<Member> members);
   Json(const Json& other);
@@ -45,7 +45,7 @@ class Json {
   ~Json();
   template <class T>
   Json(const std::map<std::string, T>& values);
-  static Json array() { return std::vector<Json>(); }
+  static Json array();
   // Of text(). Nothing for what is no JSON, or is nested more than 64 deep.
   static std::optional<Json> parse(std::string_view text);
 
@@ -86,6 +86,13 @@ Json error_object(const std::string& text, const std::string& input = {});
 // The same of work that a signal has ended before it had a result, with "interrupted":true.
 Json interrupted_object(const std::string& text, const std::string& input = {});
 
+// Behind Member: what makes a Value needs to know what it may hold.
+template <std::signed_integral T>
+Json::Json(T value) : value_(int64_t{value}) {}
+template <std::unsigned_integral T>
+Json::Json(T value) : value_(uint64_t{value}) {}
+template <class T>
+Json::Json(const std::vector<T>& values) : value_(std::vector<Json>(values.begin(), values.end())) {}
 template <class T>
 Json::Json(const std::map<std::string, T>& values) : value_(std::vector<Member>()) {
   for (const auto& [name, value] : values) (*this)[name] = value;

@@ -32,23 +32,6 @@ std::vector<std::string> folders_above(const std::string& file) {
   return folders;
 }
 
-ManifestLines parse_lines(std::string_view text) {
-  ManifestLines lines;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    const std::string_view line = text.substr(at, end - at);
-    at = end + 1;
-    if (line.empty()) continue;
-    std::optional<Json> object = Json::parse(line);
-    if (object && !text_of(*object, "status").empty() && !text_of(*object, "input").empty()) {
-      lines.objects.push_back(*std::move(object));
-    } else {
-      ++lines.broken;
-    }
-  }
-  return lines;
-}
-
 }  // namespace
 
 Manifest::Manifest(const std::string& path) : path_(path) {
@@ -57,7 +40,7 @@ Manifest::Manifest(const std::string& path) : path_(path) {
   if (descriptor_ < 0) fail_to_write(name(), "cannot open", errno);
   if (::lseek(descriptor_, 0, SEEK_END) <= 0 || ::lseek(descriptor_, 0, SEEK_SET) != 0) return;
   const std::vector<uint8_t> bytes = read_from(descriptor_, name());
-  for (const Json& object : parse_lines({reinterpret_cast<const char*>(bytes.data()), bytes.size()}).objects) {
+  for (const Json& object : parse_manifest({reinterpret_cast<const char*>(bytes.data()), bytes.size()}).objects) {
     know(object);
   }
   if (bytes.back() != '\n') add_text("\n");  // what a power cut has left of a line ends here
@@ -115,9 +98,26 @@ std::string text_of(const Json& object, const char* name) {
 
 bool is_of_folder(const Json& object) { return text_of(object, "output").empty(); }
 
+ManifestLines parse_manifest(std::string_view text) {
+  ManifestLines lines;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    const std::string_view line = text.substr(at, end - at);
+    at = end + 1;
+    if (line.empty()) continue;
+    std::optional<Json> object = Json::parse(line);
+    if (object && !text_of(*object, "status").empty() && !text_of(*object, "input").empty()) {
+      lines.objects.push_back(*std::move(object));
+    } else {
+      ++lines.broken;
+    }
+  }
+  return lines;
+}
+
 ManifestLines read_manifest(const std::string& path) {
   const std::vector<uint8_t> bytes = read_file(path);
-  ManifestLines lines = parse_lines({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  ManifestLines lines = parse_manifest({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   if (lines.objects.empty()) fail("{}: is no manifest: no line of it is an object with input and status", path);
   return lines;
 }

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -47,12 +48,13 @@ class Manifest {
   std::map<std::pair<std::string, std::string>, std::string> failures_;  // the last words, by input and output
 };
 
-// The objects of a manifest; lines that a break has cut off are left out, and counted. Throws Error where there is no
-// such file, and where no line of it is a manifest's.
+// The objects of a manifest; lines that a break has cut off are left out, and counted.
 struct ManifestLines {
   std::vector<Json> objects;
   int64_t broken = 0;
 };
+ManifestLines parse_manifest(std::string_view text);
+// Throws Error where there is no such file, and where no line of it is a manifest's.
 ManifestLines read_manifest(const std::string& path);
 
 // Where the object has such a text, that; else an empty one.

@@ -83,11 +83,12 @@ void read_comments(jpeg_saved_marker_ptr segment, Metadata& metadata) {
     std::string text(segment->data, segment->data + segment->data_length);
     while (!text.empty() && text.back() == '\0') text.pop_back();
     std::replace(text.begin(), text.end(), '\0', ' ');
+    text = as_utf8(std::move(text));
     const std::string record_mark = std::string(kRecordKeyword) + "\n";
-    if (text.starts_with(record_mark) && is_utf8(text)) {
+    if (text.starts_with(record_mark)) {
       metadata.text.emplace_back(kRecordKeyword, text.substr(record_mark.size()));
     } else if (!text.empty()) {
-      metadata.text.emplace_back(kCommentKeyword, as_utf8(std::move(text)));
+      metadata.text.emplace_back(kCommentKeyword, std::move(text));
     }
   }
 }

@@ -57,6 +57,10 @@ std::string unescaped(std::string_view text) {
       {"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&#13;", '\r'}};
   std::string result;
   while (!text.empty()) {
+    const std::size_t plain = std::min(text.find('&'), text.size());
+    result += text.substr(0, plain);
+    text.remove_prefix(plain);
+    if (text.empty()) break;
     const auto* const known = std::find_if(std::begin(kNames), std::end(kNames),
                                            [&](const auto& one) { return text.starts_with(one.first); });
     const bool is_name = known != std::end(kNames);

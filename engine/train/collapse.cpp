@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "graph/error.h"
+
 namespace hourglass {
 namespace {
 

@@ -175,6 +175,12 @@ TEST_CASE("JSON reads what it writes") {
   CHECK(again->find("absent") == nullptr);
   CHECK(Json(1).find("x") == nullptr);
   CHECK(!Json::parse("{\"a\":"));
+  for (const char* text : {"{}", "[]", "null", "{\"a\":{}}", "[[],{}]", "\"\"", "-0.0", "18446744073709551615"}) {
+    CAPTURE(text);
+    const std::optional<Json> json = Json::parse(text);
+    REQUIRE(json);
+    CHECK(json->text() == text);
+  }
 }
 
 TEST_CASE("JSON that is nested deeply is refused, not followed to the end of the stack") {

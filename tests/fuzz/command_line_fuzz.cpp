@@ -44,8 +44,9 @@ constexpr MakeCommand kCommands[] = {restore_command,    denoise_command, inpain
                                      experiment_command, learn_command,   model_command,   bench_command,
                                      help_command};
 
-// The program as far as these arguments go.
-Command program_for(const std::vector<std::string>& arguments) {
+// The program as far as these arguments go: of one input of some, with all commands, otherwise with those alone that
+// are called by their names.
+Command program_for(const std::vector<std::string>& arguments, bool with_all) {
   static const Command outline = [] {
     const Command whole = program();
     expect(whole.commands.size() == std::size(kCommands), "all of the program's commands are listed here");
@@ -54,16 +55,21 @@ Command program_for(const std::vector<std::string>& arguments) {
     }
     return outline_of(whole);
   }();
-  Command made = outline;
-  for (std::size_t i = 0; i < made.commands.size(); ++i) {
-    const bool is_called = std::find(arguments.begin(), arguments.end(), made.commands[i].name) != arguments.end();
-    if (is_called) made.commands[i] = kCommands[i]();
+  Command made{.name = outline.name, .help = outline.help, .footer = outline.footer};
+  for (std::size_t i = 0; i < outline.commands.size(); ++i) {
+    const Command& one = outline.commands[i];
+    if (std::find(arguments.begin(), arguments.end(), one.name) != arguments.end()) {
+      made.commands.push_back(kCommands[i]());
+    } else if (with_all) {
+      made.commands.push_back(one);
+    }
   }
+  if (made.commands.empty()) made.commands.push_back(outline.commands.front());
   return made;
 }
 
-void parse_arguments(const std::vector<std::string>& arguments) {
-  const Command hourglass = program_for(arguments);
+void parse_arguments(const std::vector<std::string>& arguments, bool with_all) {
+  const Command hourglass = program_for(arguments, with_all);
   std::vector<const char*> argv{"hourglass"};
   for (const std::string& argument : arguments) argv.push_back(argument.c_str());
   try {
@@ -85,5 +91,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   fuzz::refusing({data, size}, [&](fuzz::Bytes) { parse_size(text); });
   fuzz::refusing({data, size}, [&](fuzz::Bytes) { Settings::parse(text); });
   fuzz::refusing({data, size}, [&](fuzz::Bytes) { Settings::of_command_line(text); });
-  return fuzz::refusing({data, size}, [](fuzz::Bytes bytes) { parse_arguments(lines_of(bytes)); });
+  return fuzz::refusing({data, size},
+                        [](fuzz::Bytes bytes) { parse_arguments(lines_of(bytes), fuzz::is_chosen(bytes)); });
 }

@@ -7,9 +7,11 @@
 #include <string>
 
 #include "engine/cli/commands.h"
+#include "engine/cli/json.h"
 #include "engine/image/jxl.h"
 #include "engine/image/npy.h"
 #include "engine/image/png.h"
+#include "engine/report/html_report.h"
 #include "engine/restore/restoration.h"
 #include "engine/train/archive.h"
 #include "graph/onnx_export.h"
@@ -85,6 +87,49 @@ void add_pngs(const Folder& folder) {
                                                     .palette = {0, 1, 2, 9, 8, 7, 50, 60, 70, 1, 1, 1},
                                                     .palette_alpha = {255, 255}}));
   folder.put("opaque", test::encode_raw_png(1, 1, {{1, 2, 3, 255}}, {.color_type = 6, .bit_depth = 8}));
+}
+
+// As metadata_fuzz.cpp reads them: how the rest is meant, then pieces.
+void add_metadata(const Folder& folder) {
+  const auto piece = [](char kind, const std::string& content) {
+    return std::string{kind, static_cast<char>(content.size())} + content;
+  };
+  const std::string big = text_of(test::make_exif(true, 6)), little = text_of(test::make_exif(false, 3));
+  const std::string iptc = "8BIM\x04\x04\0\0\0\0\0\x08\x1c\x02\x74\0\x03me!"s, xmp = "<x:xmpmeta/>";
+  std::string profile(132, '\0');
+  profile[3] = static_cast<char>(profile.size());
+  profile.replace(16, 8, "RGB XYZ ").replace(36, 4, "acsp");
+  folder.put("jpeg", "\0"s + piece(0, big) + piece(1, xmp) + piece(3, "\x01\x01"s + profile) + piece(4, iptc) +
+                         piece(6, "seen\xe9") + piece(7, "restore INPUT\n") + piece(8, "\x01\0\x48\0\x48\0\0"s));
+  folder.put("jpeg_parts", "\x04"s + piece(0, big.substr(0, 20)) + piece(0, big.substr(20)) +
+                               piece(4, iptc.substr(0, 9)) + piece(4, iptc.substr(9)) + piece(2, xmp) +
+                               piece(6, "hourglass\n\xff"));
+  folder.put("png", "\x01"s + piece(0, little) + piece(1, "Comment\0seen"s) + piece(2, "Title\0long"s) +
+                        piece(3, "XML:com.adobe.xmp\0\0\0\0\0"s + xmp) + piece(4, "ICC profile\0"s + profile) +
+                        piece(5, "\0\0\x0b\xb8\0\0\x0b\xb8\x01"s));
+  folder.put("png_iptc", "\x05"s + piece(1, "Raw profile type iptc\0\niptc\n      12\n3842494d040400000000"s));
+  folder.put("boxes", "\x02"s + piece(0, "\0\0\0\0"s + big) + piece(1, xmp) +
+                          piece(1,
+                                "<x xmlns:hourglass=\"urn:hourglass:1\"><rdf:li rdf:parseType=\"Resource\"><hourglass:"
+                                "keyword>a&amp;b</hourglass:keyword><hourglass:text>c&lt;</hourglass:text></rdf:li>"));
+  folder.put("box_whole", "\x06"s + piece(4, "\0\0\0\x0cxml <x/>"s));
+  folder.put("box_compressed", "\x02"s + piece(2, "xml \x0b\x02\x80<x/>a\x03"s));
+  folder.put("blocks", "\x03"s + std::string{static_cast<char>(big.size()), static_cast<char>(little.size())} + big +
+                           little + profile);
+}
+
+void add_json(const Folder& folder) {
+  const cli::Json object{{"input", "a/b.jpg"}, {"output", "out/b.png"}, {"status", "done"}, {"seconds", 1.25}};
+  const cli::Json failure{{"input", "a"}, {"status", "failed"}, {"error", "cannot be read"}};
+  folder.put("manifest", object.text() + "\n" + failure.text() + "\n" + object.text().substr(0, 20));
+  folder.put("reference", object.text(2));
+  folder.put("numbers", "[0,-1,-0.0,1e-320,0.1,18446744073709551615,-9223372036854775808,1E3,true,false,null,{},[]]"s);
+  folder.put("texts", R"(["\"\\\/\b\f\n\r\t","\u00e9\ud83d\ude00","é",""])"s);
+  folder.put("deep", std::string(64, '[') + std::string(64, ']'));
+  ReportPage page;
+  page.summary = object.text();
+  const std::string html = to_html(page);
+  folder.put("summary", html.substr(0, html.find("</script>") + 9));
 }
 
 void add_jxls(const Folder& folder) {
@@ -225,6 +270,8 @@ int main(int argc, char** argv) {
   add_pngs({root / "png"});
   add_jxls({root / "jxl"});
   add_arrays({root / "npy"});
+  add_metadata({root / "metadata"});
+  add_json({root / "json"});
   add_checkpoints({root / "checkpoint"});
   add_degradations({root / "degradation"});
   add_networks({root / "onnx_import"});

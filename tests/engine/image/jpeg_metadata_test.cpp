@@ -99,6 +99,15 @@ TEST_CASE("comments become PNG's Comment, in UTF-8") {
   check_survives(decoded);
 }
 
+TEST_CASE("what a comment says of how it was made stays that, in whatever encoding it is") {
+  const DecodedImage decoded = decode_jpeg(with_segment(plain(), kComment, "hourglass\nrestore M\xfcller.jpg"s));
+  CHECK(text_of(decoded.metadata, kRecordKeyword) == "restore M\xc3\xbcller.jpg|");
+  check_survives(decoded);
+  // What is written is read as the same.
+  const std::vector<uint8_t> again = encode_jpeg(decoded.image, {.metadata = &decoded.metadata});
+  CHECK(decode_jpeg(again).metadata.text == decoded.metadata.text);
+}
+
 TEST_CASE("of Photoshop's block stays whose the photograph is") {
   const std::string mark = "Photoshop 3.0\0"s, iptc = "8BIM\x04\x04\0\0\0\0\0\x0a\x1c\x02t\0\x05(c)me"s;
   const std::string thumbnail =
