@@ -127,7 +127,7 @@ HG_CLONES void reduce_columns(const T* x, int64_t stride, int64_t count, double*
 }
 
 // A reduction, chosen when a kernel is planned: templates are the loops over rows alone.
-struct Rows {
+struct RowLoops {
   double (*reduce_row)(const void* x, int64_t count);
   void (*reduce_columns)(const void* x, int64_t stride, int64_t count, double* acc, int64_t width);
 };
@@ -137,19 +137,19 @@ struct Reduction {
   double (*map)(double);
   double (*combine)(double, double);
   double (*finish)(double, double);
-  Rows f32, bf16;
-  Rows whole;  // in 32 bits; null where whole numbers are not reduced so
+  RowLoops f32, bf16;
+  RowLoops whole;  // in 32 bits; null where whole numbers are not reduced so
 };
 
 template <class K, class T>
-constexpr Rows kRows = {
+constexpr RowLoops kRows = {
     .reduce_row = [](const void* x, int64_t count) { return reduce_row<K>(static_cast<const T*>(x), count); },
     .reduce_columns = [](const void* x, int64_t stride, int64_t count, double* acc,
                          int64_t width) { reduce_columns<K>(static_cast<const T*>(x), stride, count, acc, width); },
 };
 
 template <class K>
-constexpr Rows whole_rows() {
+constexpr RowLoops whole_rows() {
   if constexpr (std::is_same_v<K, Sum> || std::is_same_v<K, Max> || std::is_same_v<K, Min> ||
                 std::is_base_of_v<Prod, K>) {
     return kRows<K, int32_t>;
@@ -309,7 +309,7 @@ void vjp(VjpContext& ctx) {
 
 // --- kernels ---
 
-const Rows& rows_of(const Reduction& reduction, DType dtype) {
+const RowLoops& rows_of(const Reduction& reduction, DType dtype) {
   return dtype == DType::i32 ? reduction.whole : dtype == DType::bf16 ? reduction.bf16 : reduction.f32;
 }
 

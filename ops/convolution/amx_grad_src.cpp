@@ -107,7 +107,7 @@ class AmxGradSrc final : public ConvolutionKernel {
       if (borders > 0) {
         parallel_parts(borders, [&](int64_t thread, const auto& take) {
           l.loops->begin();
-          Rows rows(*this, thread, image);
+          RowMaker rows(*this, thread, image);
           for (int64_t i = take(); i >= 0; i = take()) {
             rows.make(l.border_rows[static_cast<std::size_t>(i)], border_row(i));
           }
@@ -117,7 +117,7 @@ class AmxGradSrc final : public ConvolutionKernel {
       const int64_t parts = parts_of(l.src.h);
       parallel_parts(parts, [&](int64_t thread, const auto& take) {
         l.loops->begin();
-        Rows rows(*this, thread, image);
+        RowMaker rows(*this, thread, image);
         for (int64_t part = take(); part >= 0; part = take()) {
           for (int64_t row = l.src.h * part / parts; row < l.src.h * (part + 1) / parts; ++row) {
             auto* to = static_cast<BFloat16*>(at_.dst[0]) + l.src.offset(image, 0, row, 0);
@@ -167,9 +167,9 @@ class AmxGradSrc final : public ConvolutionKernel {
 
   // Makes rows of the padded diff_src of one image, in one thread. In ascending order each row of diff_dst is copied
   // once.
-  class Rows {
+  class RowMaker {
    public:
-    Rows(const AmxGradSrc& kernel, int64_t thread, int64_t image)
+    RowMaker(const AmxGradSrc& kernel, int64_t thread, int64_t image)
         : kernel_(kernel), l_(*kernel.layout_), thread_(thread), image_(image) {}
 
     // Writes the inner W pixels of a padded row to `to`, and adds the gradient of its border columns to them.

@@ -77,12 +77,12 @@ class PhaseFiltersForward final : public ConvolutionKernel {
     l.source->set_coefficients(at_, reinterpret_cast<float*>(scratch(0, l.coefficients)));
     parallel_parts(l.parts, [&](int64_t thread, const auto& take) {
       l.loops->begin();
-      Rows have;
+      RowRange have;
       for (int64_t part = take(); part >= 0; part = take()) {
         const int64_t all = l.src.n * l.src.h, end = all * (part + 1) / l.parts;
         for (int64_t at = all * part / l.parts; at < end;) {
           const int64_t row = at % l.src.h;
-          const Rows rows{at / l.src.h, row, std::min(end - at, l.src.h - row)};
+          const RowRange rows{at / l.src.h, row, std::min(end - at, l.src.h - row)};
           put_rows(thread, rows, have);
           have = rows;
           for (int64_t phase = 0; phase < 2; ++phase) convolve(thread, rows, phase);
@@ -103,7 +103,7 @@ class PhaseFiltersForward final : public ConvolutionKernel {
   }
   // Rows [first, first + count) of the small image. With the rows around them that the filter reaches, they lie one
   // after the other.
-  struct Rows {
+  struct RowRange {
     int64_t image = -1, first = 0, count = 0;
   };
   [[nodiscard]] uint16_t* place(int64_t thread, int64_t i) const {
@@ -176,7 +176,7 @@ class PhaseFiltersForward final : public ConvolutionKernel {
   }
 
   // Reads all rows that `rows` need; rows that the thread has already are moved.
-  void put_rows(int64_t thread, const Rows& rows, const Rows& have) const {
+  void put_rows(int64_t thread, const RowRange& rows, const RowRange& have) const {
     const Layout& l = *layout_;
     const int64_t around = l.h.reach - 1;
     const bool go_on = rows.image == have.image && rows.first == have.first + have.count;
@@ -201,7 +201,7 @@ class PhaseFiltersForward final : public ConvolutionKernel {
 
   // Makes every second row of dst, from `rows`. Exceptional columns are overwritten afterwards, column by column, for
   // as many rows as have the same mixture.
-  void convolve(int64_t thread, const Rows& rows, int64_t phase) const {
+  void convolve(int64_t thread, const RowRange& rows, int64_t phase) const {
     const Layout& l = *layout_;
     const auto mixture = [&](int64_t i) {
       return l.h.mixture_of[static_cast<std::size_t>(2 * (rows.first + i) + phase)];
