@@ -88,16 +88,16 @@ bool joins_channels(const Parts& parts) {
 
 // copy(part, offset in it, offset in the whole, pixels) for some pixels of every part in turn.
 template <typename Copy>
-void for_pixel_tiles(const Parts& parts, const Copy& copy) {
-  constexpr int64_t kTile = 64;
+void for_pixel_blocks(const Parts& parts, const Copy& copy) {
+  constexpr int64_t kBlock = 64;
   const View& whole = parts.whole;
   kernels::parallel_for(whole.n * whole.h, [&](int64_t row) {
     const int64_t n = row / whole.h, h = row % whole.h;
-    for (int64_t w = 0; w < whole.w; w += kTile) {
+    for (int64_t w = 0; w < whole.w; w += kBlock) {
       int64_t channel = 0;
       for (std::size_t i = 0; i < parts.parts.size(); ++i) {
         const View& part = parts.parts[i];
-        copy(i, part.offset(n, 0, h, w), whole.offset(n, 0, h, w) + channel, std::min(kTile, whole.w - w));
+        copy(i, part.offset(n, 0, h, w), whole.offset(n, 0, h, w) + channel, std::min(kBlock, whole.w - w));
         channel += part.c;
       }
     }
@@ -183,7 +183,7 @@ KernelPlan plan_concat(PlanContext& ctx) {
     plan.kernel = loop_kernel([parts](const Addresses& at) {
       auto* dst = static_cast<T*>(at.dst[0]);
       if (joins_channels(parts)) {
-        for_pixel_tiles(parts, [&](std::size_t i, int64_t part, int64_t whole, int64_t pixels) {
+        for_pixel_blocks(parts, [&](std::size_t i, int64_t part, int64_t whole, int64_t pixels) {
           const int64_t lanes = parts.parts[i].c;
           kernels::copy_lanes(static_cast<const T*>(at.src[i]) + part, lanes, dst + whole, parts.whole.c, lanes,
                               pixels);
@@ -307,7 +307,7 @@ KernelPlan plan_split(PlanContext& ctx) {
     plan.kernel = loop_kernel([parts](const Addresses& at) {
       if (joins_channels(parts)) {
         const auto* src = static_cast<const T*>(at.src[0]);
-        for_pixel_tiles(parts, [&](std::size_t i, int64_t part, int64_t whole, int64_t pixels) {
+        for_pixel_blocks(parts, [&](std::size_t i, int64_t part, int64_t whole, int64_t pixels) {
           const int64_t lanes = parts.parts[i].c;
           kernels::copy_lanes(src + whole, parts.whole.c, static_cast<T*>(at.dst[i]) + part, lanes, lanes, pixels);
         });

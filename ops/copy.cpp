@@ -295,12 +295,12 @@ KernelPlan plan_conversion(const PlanContext& ctx) {
           .dst = {kernels::with_type(src, ctx.out())},
           .implementation = "loop",
           .kernel = loop_kernel([=](const Addresses& at) {
-            constexpr int64_t kTile = 512;
-            kernels::parallel_for((elements + kTile - 1) / kTile, [&](int64_t i) {
-              const int64_t first = i * kTile, count = std::min(kTile, elements - first);
-              double tile[kTile];
-              read(at.src[0], first, tile, count);
-              write(tile, at.dst[0], first, count);
+            constexpr int64_t kBlock = 512;
+            kernels::parallel_for((elements + kBlock - 1) / kBlock, [&](int64_t i) {
+              const int64_t first = i * kBlock, count = std::min(kBlock, elements - first);
+              double block[kBlock];
+              read(at.src[0], first, block, count);
+              write(block, at.dst[0], first, count);
             });
           })};
 }

@@ -98,12 +98,12 @@ KernelPlan plan(PlanContext& ctx) {
       return;
     }
     result.kernel = loop_kernel([l](const Addresses& at) {
-      constexpr int64_t kTile = 128;
-      const int64_t tiles = (l.inner + kTile - 1) / kTile;
-      kernels::parallel_for(l.outer * tiles, [&](int64_t n) {
-        const int64_t first = n / tiles * l.extent * l.inner + n % tiles * kTile;
-        const int64_t count = std::min(kTile, l.inner - n % tiles * kTile);
-        double sums[kTile] = {};
+      constexpr int64_t kBlock = 128;
+      const int64_t blocks = (l.inner + kBlock - 1) / kBlock;
+      kernels::parallel_for(l.outer * blocks, [&](int64_t n) {
+        const int64_t first = n / blocks * l.extent * l.inner + n % blocks * kBlock;
+        const int64_t count = std::min(kBlock, l.inner - n % blocks * kBlock);
+        double sums[kBlock] = {};
         for (int64_t e = 0; e < l.extent; ++e) {
           const int64_t row = first + l.place(e) * l.inner;
           add_row(static_cast<const T*>(at.src[0]) + row, static_cast<T*>(at.dst[0]) + row, sums, count, l.exclusive);

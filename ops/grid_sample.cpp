@@ -85,18 +85,19 @@ void reference_grad(ReferenceContext& ctx) {
 }
 
 // A sparse matrix for each image, all in one: row r's entries are [begin[r], begin[r + 1]).
-struct Rows {
+struct SparseMatrix {
   std::vector<int64_t> begin;
   std::vector<int32_t> column;
   std::vector<float> weight;
 };
 
-Rows rows_of(const Attrs& attrs, const Shape& src, bool transposed) {
+SparseMatrix rows_of(const Attrs& attrs, const Shape& src, bool transposed) {
   const Sampling s = sampling_of(attrs, src);
   const int64_t of_src = src[2] * src[3], of_dst = s.grid.shape[1] * s.grid.shape[2];
   if (std::max(of_src, of_dst) > std::numeric_limits<int32_t>::max()) fail("an image of {} is too large", src);
   const int64_t rows = transposed ? of_src : of_dst;
-  Rows result{.begin = std::vector<int64_t>(static_cast<std::size_t>(src[0] * rows + 1)), .column = {}, .weight = {}};
+  SparseMatrix result{
+      .begin = std::vector<int64_t>(static_cast<std::size_t>(src[0] * rows + 1)), .column = {}, .weight = {}};
   const auto row = [&](int64_t n, int64_t to, int64_t from) {
     return static_cast<std::size_t>(n * rows + (transposed ? from : to));
   };
@@ -114,7 +115,7 @@ Rows rows_of(const Attrs& attrs, const Shape& src, bool transposed) {
 }
 
 template <class T>
-void multiply_rows(const Rows& m, int64_t first, int64_t count, const T* src, T* dst) {
+void multiply_rows(const SparseMatrix& m, int64_t first, int64_t count, const T* src, T* dst) {
   for (int64_t r = 0; r < count; ++r) {
     const auto row = static_cast<std::size_t>(first + r);
     float sum = 0;
@@ -127,7 +128,7 @@ void multiply_rows(const Rows& m, int64_t first, int64_t count, const T* src, T*
 }
 
 // in: the map's source; images of both have the same channels.
-KernelPlan plan_map(PlanContext& ctx, Rows rows) {
+KernelPlan plan_map(PlanContext& ctx, SparseMatrix rows) {
   kernels::require_one_float_type(ctx);
   const Shape &in = ctx.in(0).shape, &out = ctx.out().shape;
   const int64_t channels = in[1], images = in[0], in_plane = in[2] * in[3], out_plane = out[2] * out[3];

@@ -1,6 +1,7 @@
 // MaxPool: dst[n,c,oh,ow] = maximum of the window's source pixels (padding never wins).    ONNX MaxPool-12 (from 1)
 //   diff_src[ih,iw] = sum of diff_dst over the windows whose maximum is (ih,iw)
-//   Among equals the first in row-major order is the maximum, as in PyTorch.
+//   Among equals the first in row-major order is the maximum, as in PyTorch. NaN is passed over where there is a number
+//   beside it, as oneDNN's kernels do and PyTorch does not.
 //   src: [N,C,H,W], dst: [N,C,OH,OW]. Signals, [N,C,W], and volumes are pooled as images: ops/pooling.h.
 //   The output Indices, where it is read, is an op of its own: MaxPoolIndices, the maxima's offsets in src (i64).
 // MaxUnpool-11: dst has src's elements where the Indices of its second input say, and zeros elsewhere.
@@ -9,6 +10,7 @@
 // MaxPoolGrad takes (src, diff_dst) and finds the maxima again: oneDNN's backward pass wants the opaque workspace of
 // its forward pass, which would be a value of no type we have, alive from one pass to the other.
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "graph/error.h"
@@ -118,6 +120,12 @@ std::vector<ValueId> lower_max_unpool(LowerContext& ctx) {
   return {ctx.add("Pad", {dst}, {{"pads", Dims{0, 0, 0, 0, 0, 0, wanted[2] - dims[2], wanted[3] - dims[3]}}})};
 }
 
+// Whether x takes the place of the largest so far: any number takes NaN's, and NaN none.
+template <class T>
+bool exceeds(T x, T most) {
+  return x > most || (std::isnan(most) && !std::isnan(x));
+}
+
 // ---- references
 
 // Calls visit(src index of the maximum, dst index) for every window.
@@ -133,9 +141,8 @@ void for_each_maximum(const Attrs& attrs, const HostTensor& src, const Visit& vi
             const int64_t ih = h.position(oh, kh), iw = w.position(ow, kw);
             if (ih < 0 || ih >= h.src || iw < 0 || iw >= w.src) continue;
             const int64_t s = (plane * h.src + ih) * w.src + iw;
-            if (best < 0 || src.values[static_cast<std::size_t>(s)] > src.values[static_cast<std::size_t>(best)]) {
-              best = s;
-            }
+            const auto value = [&](int64_t at) { return src.values[static_cast<std::size_t>(at)]; };
+            if (best < 0 || exceeds(value(s), value(best))) best = s;
           }
         }
         visit(static_cast<std::size_t>(best), static_cast<std::size_t>((plane * h.dst + oh) * w.dst + ow));
@@ -327,7 +334,7 @@ KernelPlan plan_indices(PlanContext& ctx) {
           for (int64_t kh = kh0; kh < kh1; ++kh) {
             for (int64_t kw = kw0; kw < kw1; ++kw) {
               const int64_t s = (plane * h.src + h.position(oh, kh)) * w.src + w.position(ow, kw);
-              if (kernels::load(src + s) > kernels::load(src + best)) best = s;
+              if (exceeds(kernels::load(src + s), kernels::load(src + best))) best = s;
             }
           }
           dst[row * w.dst + ow] = static_cast<int32_t>(best);

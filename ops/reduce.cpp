@@ -127,7 +127,7 @@ HG_CLONES void reduce_columns(const T* x, int64_t stride, int64_t count, double*
 }
 
 // A reduction, chosen when a kernel is planned: templates are the loops over rows alone.
-struct Rows {
+struct RowLoops {
   double (*reduce_row)(const void* x, int64_t count);
   void (*reduce_columns)(const void* x, int64_t stride, int64_t count, double* acc, int64_t width);
 };
@@ -137,19 +137,19 @@ struct Reduction {
   double (*map)(double);
   double (*combine)(double, double);
   double (*finish)(double, double);
-  Rows f32, bf16;
-  Rows whole;  // in 32 bits; null where whole numbers are not reduced so
+  RowLoops f32, bf16;
+  RowLoops whole;  // in 32 bits; null where whole numbers are not reduced so
 };
 
 template <class K, class T>
-constexpr Rows kRows = {
+constexpr RowLoops kRows = {
     .reduce_row = [](const void* x, int64_t count) { return reduce_row<K>(static_cast<const T*>(x), count); },
     .reduce_columns = [](const void* x, int64_t stride, int64_t count, double* acc,
                          int64_t width) { reduce_columns<K>(static_cast<const T*>(x), stride, count, acc, width); },
 };
 
 template <class K>
-constexpr Rows whole_rows() {
+constexpr RowLoops whole_rows() {
   if constexpr (std::is_same_v<K, Sum> || std::is_same_v<K, Max> || std::is_same_v<K, Min> ||
                 std::is_base_of_v<Prod, K>) {
     return kRows<K, int32_t>;
@@ -309,7 +309,7 @@ void vjp(VjpContext& ctx) {
 
 // --- kernels ---
 
-const Rows& rows_of(const Reduction& reduction, DType dtype) {
+const RowLoops& rows_of(const Reduction& reduction, DType dtype) {
   return dtype == DType::i32 ? reduction.whole : dtype == DType::bf16 ? reduction.bf16 : reduction.f32;
 }
 
@@ -387,7 +387,7 @@ void plan_spatial(KernelPlan& plan, const Reduction& k, DType dtype, const View&
 }
 
 // Any dimensions of a row-major tensor: each result is made by one thread, over `reduced` for each index of `outer`; a
-// result has up to kTile neighbours that are made with it where the innermost dimension is kept.
+// result has up to kBlock neighbours that are made with it where the innermost dimension is kept.
 void plan_plain(KernelPlan& plan, const Reduction& k, DType dtype, const Shape& src, const Mask& mask, double count) {
   StridedLoop<2> nest{.extents = src.dims(),
                       .strides = {src.strides(), kernels::broadcast_strides(keepdims_shape(src, mask), src)}};
@@ -401,7 +401,7 @@ void plan_plain(KernelPlan& plan, const Reduction& k, DType dtype, const Shape& 
     const Dim dim{nest.extents[d], nest.strides[0][d], nest.strides[1][d]};
     (dim.dst_stride == 0 ? reduced : outer).push_back(dim);
   }
-  constexpr int64_t kTile = 128;
+  constexpr int64_t kBlock = 128;
   const bool inner_kept = !outer.empty() && outer.back().src_stride == 1;
   const Dim inner = inner_kept ? outer.back() : Dim{1, 0, 0};  // neighbours in dst and in src
   if (inner_kept) outer.pop_back();
@@ -413,18 +413,18 @@ void plan_plain(KernelPlan& plan, const Reduction& k, DType dtype, const Shape& 
     return result;
   };
   const int64_t outer_count = product(outer), reduced_count = product(reduced);
-  const int64_t tiles = (inner.extent + kTile - 1) / kTile;
+  const int64_t blocks = (inner.extent + kBlock - 1) / kBlock;
   plan.kernel = loop_kernel([=, rows = rows_of(k, dtype)](const Addresses& at) {
-    kernels::parallel_for(outer_count * tiles, [&](int64_t i) {
-      const int64_t tile = i % tiles * kTile;
-      const int64_t width = std::min(kTile, inner.extent - tile);
-      int64_t from = tile, to = tile, rest = i / tiles;
+    kernels::parallel_for(outer_count * blocks, [&](int64_t i) {
+      const int64_t block = i % blocks * kBlock;
+      const int64_t width = std::min(kBlock, inner.extent - block);
+      int64_t from = block, to = block, rest = i / blocks;
       for (std::size_t d = outer.size(); d-- > 0;) {
         from += rest % outer[d].extent * outer[d].src_stride;
         to += rest % outer[d].extent * outer[d].dst_stride;
         rest /= outer[d].extent;
       }
-      double acc[kTile];
+      double acc[kBlock];
       std::fill(acc, acc + width, k.start);
       for (int64_t r = 0; r < reduced_count; ++r) {
         int64_t at_r = from, left = r;

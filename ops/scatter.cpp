@@ -251,15 +251,15 @@ void reference_kept(ReferenceContext& ctx) {
 
 // --- kernels ---
 
-constexpr int64_t kTile = 1024;
+constexpr int64_t kBlock = 1024;
 
 // body(item, first, count) for each of `items` slices, in pieces of their elements.
 template <typename Body>
 void for_pieces(int64_t items, int64_t inner, const Body& body) {
-  const int64_t tiles = (inner + kTile - 1) / kTile;
-  kernels::parallel_for(items * tiles, [&](int64_t i) {
-    const int64_t first = i % tiles * kTile;
-    body(static_cast<std::size_t>(i / tiles), first, std::min(kTile, inner - first));
+  const int64_t blocks = (inner + kBlock - 1) / kBlock;
+  kernels::parallel_for(items * blocks, [&](int64_t i) {
+    const int64_t first = i % blocks * kBlock;
+    body(static_cast<std::size_t>(i / blocks), first, std::min(kBlock, inner - first));
   });
 }
 
@@ -274,7 +274,7 @@ void change(const Changes& c, bool adding, const T* list, T* dst) {
       std::memcpy(to, slice(at.begin), static_cast<std::size_t>(count) * sizeof(T));
       return;
     }
-    float sum[kTile];
+    float sum[kBlock];
     kernels::widen(to, count, sum);
     for (std::size_t k = at.begin; k < at.end; ++k) kernels::add_run(slice(k), sum, count);
     kernels::narrow(sum, count, to);

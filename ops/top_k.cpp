@@ -196,13 +196,13 @@ KernelPlan plan_arg(PlanContext& ctx) {
   kernels::with_element(dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([=](const Addresses& at) {
-      constexpr int64_t kTile = 256;
-      const int64_t tiles = (l.inner + kTile - 1) / kTile;
-      kernels::parallel_for(l.outer * tiles, [&](int64_t n) {
-        const int64_t o = n / tiles, first = n % tiles * kTile, count = std::min(kTile, l.inner - first);
+      constexpr int64_t kBlock = 256;
+      const int64_t blocks = (l.inner + kBlock - 1) / kBlock;
+      kernels::parallel_for(l.outer * blocks, [&](int64_t n) {
+        const int64_t o = n / blocks, first = n % blocks * kBlock, count = std::min(kBlock, l.inner - first);
         const T* src = static_cast<const T*>(at.src[0]) + o * l.extent * l.inner + first;
         int32_t* places = static_cast<int32_t*>(at.dst[0]) + o * l.inner + first;
-        float best[kTile];
+        float best[kBlock];
         kernels::widen(src, count, best);
         std::fill_n(places, count, 0);
         for (int64_t e = 1; e < l.extent; ++e) {

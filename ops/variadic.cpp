@@ -130,10 +130,10 @@ template <class F>
 Row rows(const Attrs&, std::size_t inputs) {
   const float factor = std::is_same_v<F, Mean> ? 1 / static_cast<float>(inputs) : 1;
   return [inputs, factor](const RowSource* src, float* dst, int64_t count) {
-    constexpr int64_t kTile = 512;
-    float acc[kTile];
-    for (int64_t i = 0; i < count; i += kTile) {
-      const int64_t width = std::min(kTile, count - i);
+    constexpr int64_t kBlock = 512;
+    float acc[kBlock];
+    for (int64_t i = 0; i < count; i += kBlock) {
+      const int64_t width = std::min(kBlock, count - i);
       for (std::size_t k = 0; k < inputs; ++k) {
         const RowSource operand{src[k].data + i * src[k].step, src[k].step};
         if (k > 0) {

@@ -16,8 +16,6 @@
 namespace hourglass::kernels {
 namespace {
 
-constexpr int64_t kLanes = 16, kStep = 32, kAmxTile = 256;
-
 // A contiguous run of the source, `taps` taps of the filter from `tap` on, that one output pixel reads.
 struct Run {
   int64_t row = 0, place = 0;  // offset from the pixel's first tap, in rows and in elements
@@ -31,7 +29,7 @@ struct Layout {
   WrittenStatistics statistics;
   View src, dst;
   std::vector<Run> runs;
-  int64_t run_steps = 0;                      // steps of kStep elements in a run, rounded up
+  int64_t run_steps = 0;                      // steps of kAmxDepth elements in a run, rounded up
   int64_t pitch = 0;                          // elements from one output pixel's run to the next one's
   int64_t places = 0, row = 0;                // pixels of a row with its border, and its elements, rounded up
   int64_t left_border = 0, right_border = 0;  // pixels of the border, of `places`
@@ -40,7 +38,9 @@ struct Layout {
   std::size_t weights = 0, zeros = 0, coefficients = 0, rows = 0, sums = 0, normal_buffer = 0, thread_bytes = 0;
 
   [[nodiscard]] int64_t run_channels() const { return runs[0].taps * src.c; }
-  [[nodiscard]] int64_t panel() const { return static_cast<int64_t>(runs.size()) * run_steps * kAmxTile; }  // words
+  [[nodiscard]] int64_t panel() const {
+    return static_cast<int64_t>(runs.size()) * run_steps * kAmxTileWords;
+  }  // words
 };
 
 class AmxForward final : public ConvolutionKernel {
@@ -99,15 +99,15 @@ class AmxForward final : public ConvolutionKernel {
     std::fill_n(zeros, l.dst.c * 2, '\0');
     parallel_for(static_cast<int64_t>(l.runs.size()) * l.run_steps, [&](int64_t i) {
       const Run& run = l.runs[static_cast<std::size_t>(i / l.run_steps)];
-      std::array<const void*, kStep> channels;
-      for (int64_t j = 0; j < kStep; ++j) {
-        const int64_t c = i % l.run_steps * kStep + j;
+      std::array<const void*, kAmxDepth> channels;
+      for (int64_t j = 0; j < kAmxDepth; ++j) {
+        const int64_t c = i % l.run_steps * kAmxDepth + j;
         channels[static_cast<std::size_t>(j)] =
             c < l.run_channels() ? static_cast<const uint16_t*>(at_.src[1]) + (run.tap * l.src.c + c) * l.dst.c
                                  : static_cast<const void*>(zeros);
       }
-      l.loops->pair(channels.data(), kStep, l.dst.c, reinterpret_cast<uint32_t*>(scratch(0, l.weights)) + i * kAmxTile,
-                    l.panel());
+      l.loops->pair(channels.data(), kAmxDepth, l.dst.c,
+                    reinterpret_cast<uint32_t*>(scratch(0, l.weights)) + i * kAmxTileWords, l.panel());
     });
   }
 
@@ -153,8 +153,8 @@ class AmxForward final : public ConvolutionKernel {
     for (std::size_t i = 0; i < l.runs.size(); ++i) {
       left[i] = l.reads_in_place ? static_cast<const uint16_t*>(at_.src[0]) + l.src.offset(image, 0, begin, 0)
                                  : slot(thread, begin + l.runs[i].row) + l.runs[i].place;
-      right[i] =
-          reinterpret_cast<const uint32_t*>(scratch(0, l.weights)) + static_cast<int64_t>(i) * l.run_steps * kAmxTile;
+      right[i] = reinterpret_cast<const uint32_t*>(scratch(0, l.weights)) +
+                 static_cast<int64_t>(i) * l.run_steps * kAmxTileWords;
     }
     l.loops->multiply_pixels(
         {.left = left.data(),
@@ -198,23 +198,23 @@ Answer plan_amx_forward(const PlanContext&, const Convolution& conv) {
     }
   }
   if (l.runs.size() > kMostAmxRuns) return Declined{fmt::format("more than {} runs of taps", kMostAmxRuns)};
-  l.run_steps = up(l.run_channels(), kStep) / kStep;
+  l.run_steps = up(l.run_channels(), kAmxDepth) / kAmxDepth;
   l.pitch = w.stride * l.src.c;
   l.places = (w.dst - 1) * w.stride + w.extent();
   l.left_border = std::clamp<int64_t>(w.pad_begin, 0, l.places);
   l.right_border = std::clamp<int64_t>(l.places - w.pad_begin - w.src, 0, l.places - l.left_border);
   // The last AMX tile reads beyond the last pixel, and the last step beyond its run.
-  const int64_t reach = (up(w.dst, kLanes) - 1) * l.pitch + l.runs.back().place + l.run_steps * kStep;
-  l.row = up(std::max(reach, l.places * l.src.c), kStep);
+  const int64_t reach = (up(w.dst, kAmxColumns) - 1) * l.pitch + l.runs.back().place + l.run_steps * kAmxDepth;
+  l.row = up(std::max(reach, l.places * l.src.c), kAmxDepth);
   l.slots = h.extent();
   l.parts = parts_of(l.dst.n * h.dst);
   // Only where all AMX tiles and steps are full does nothing read beyond the image.
   l.reads_in_place =
-      h.is_pointwise() && w.is_pointwise() && !conv.normalized && l.src.c % kStep == 0 && w.dst % kLanes == 0;
+      h.is_pointwise() && w.is_pointwise() && !conv.normalized && l.src.c % kAmxDepth == 0 && w.dst % kAmxColumns == 0;
 
   ScratchLayout offsets;
   const auto bytes = [](int64_t count, std::size_t size) { return static_cast<std::size_t>(count) * size; };
-  const std::size_t weights_bytes = bytes(up(l.dst.c, kLanes) / kLanes * l.panel(), sizeof(uint32_t));
+  const std::size_t weights_bytes = bytes(up(l.dst.c, kAmxColumns) / kAmxColumns * l.panel(), sizeof(uint32_t));
   l.weights = offsets.add(weights_bytes);
   l.zeros = offsets.add(bytes(l.dst.c, sizeof(uint16_t)));
   l.statistics = WrittenStatistics(conv.dst, conv.statistics, l.parts, offsets);

@@ -18,7 +18,6 @@
 namespace hourglass::kernels {
 namespace {
 
-constexpr int64_t kLanes = 16, kStep = 32, kAmxTile = 256;
 constexpr int64_t kMostPhases = 64;
 
 // One phase of an axis: the positions p = stride * a + rest of the padded source, counted from the padding's first.
@@ -52,23 +51,23 @@ struct Product {
   int64_t inner_begin = 0, inner_end = 0;  // of them, those inside the image; the others are border
   int64_t first = 0;                       // the image's column of inner_begin
 
-  [[nodiscard]] int64_t panel() const { return row.taps * steps * kAmxTile; }  // words
+  [[nodiscard]] int64_t panel() const { return row.taps * steps * kAmxTileWords; }  // words
 };
 
 // A panel's row holds a pair of K; the row that contains k, rounded up.
-uint32_t* panel_row(uint32_t* panel, int64_t k) { return panel + (k + 1) / 2 * kLanes; }
+uint32_t* panel_row(uint32_t* panel, int64_t k) { return panel + (k + 1) / 2 * kAmxColumns; }
 
 // Packs weights of up to 16 source channels, `count` output channels each, to k = first to first + count of a panel.
 void pair_weights(const AmxLoops& loops, const uint16_t* weights, int64_t count, int64_t channels, int64_t first,
                   uint32_t* panel) {
   if (count % 2 == 0) {
-    loops.pair_rows(weights, count, channels, count, panel + first / 2 * kLanes);
+    loops.pair_rows(weights, count, channels, count, panel + first / 2 * kAmxColumns);
     return;
   }
   for (int64_t k = 0; k < count; ++k) {
     const int64_t at = first + k;
-    for (int64_t c = 0; c < kLanes; ++c) {
-      uint32_t& word = panel[at / 2 * kLanes + c];
+    for (int64_t c = 0; c < kAmxColumns; ++c) {
+      uint32_t& word = panel[at / 2 * kAmxColumns + c];
       const uint32_t value = c < channels ? weights[c * count + k] : 0;
       word = at % 2 == 0 ? value : word | value << 16;
     }
@@ -110,7 +109,7 @@ class AmxGradSrc final : public ConvolutionKernel {
       if (borders > 0) {
         parallel_parts(borders, [&](int64_t thread, const auto& take) {
           l.loops->begin();
-          Rows rows(*this, thread, image);
+          RowMaker rows(*this, thread, image);
           for (int64_t i = take(); i >= 0; i = take()) {
             rows.make(l.border_rows[static_cast<std::size_t>(i)], border_row(i));
           }
@@ -120,7 +119,7 @@ class AmxGradSrc final : public ConvolutionKernel {
       const int64_t parts = parts_of(l.src.h);
       parallel_parts(parts, [&](int64_t thread, const auto& take) {
         l.loops->begin();
-        Rows rows(*this, thread, image);
+        RowMaker rows(*this, thread, image);
         for (int64_t part = take(); part >= 0; part = take()) {
           for (int64_t row = l.src.h * part / parts; row < l.src.h * (part + 1) / parts; ++row) {
             auto* to = static_cast<BFloat16*>(at_.dst[0]) + l.src.offset(image, 0, row, 0);
@@ -150,28 +149,29 @@ class AmxGradSrc final : public ConvolutionKernel {
   void pack_weights() const {
     const Layout& l = *layout_;
     const int64_t stride_h = l.conv.window.h.stride, stride_w = l.conv.window.w.stride;
-    const int64_t panels = up(l.src.c, kLanes) / kLanes, of_tap = l.dst.c * l.src.c;
+    const int64_t panels = up(l.src.c, kAmxColumns) / kAmxColumns, of_tap = l.dst.c * l.src.c;
     const auto* weights = static_cast<const uint16_t*>(at_.src[1]);
     parallel_for(static_cast<int64_t>(l.products.size()) * l.slots * panels, [&](int64_t i) {
       const Product& p = l.products[static_cast<std::size_t>(i / panels / l.slots)];
-      const int64_t m = i / panels % l.slots, first = i % panels * kLanes;
+      const int64_t m = i / panels % l.slots, first = i % panels * kAmxColumns;
       if (m >= p.row.taps) return;
-      auto* panel = reinterpret_cast<uint32_t*>(scratch(p.weights)) + i % panels * p.panel() + m * p.steps * kAmxTile;
-      const int64_t channels = std::min(kLanes, l.src.c - first);
+      auto* panel =
+          reinterpret_cast<uint32_t*>(scratch(p.weights)) + i % panels * p.panel() + m * p.steps * kAmxTileWords;
+      const int64_t channels = std::min(kAmxColumns, l.src.c - first);
       for (int64_t pixel = 0; pixel < p.column.taps; ++pixel) {
         const int64_t tap =
             p.row.tap(m, stride_h) * l.conv.window.w.kernel + p.column.tap(p.column.taps - 1 - pixel, stride_w);
         pair_weights(*l.loops, weights + tap * of_tap + first * l.dst.c, l.dst.c, channels, pixel * l.dst.c, panel);
       }
-      std::fill(panel_row(panel, p.column.taps * l.dst.c), panel + p.steps * kAmxTile, 0U);
+      std::fill(panel_row(panel, p.column.taps * l.dst.c), panel + p.steps * kAmxTileWords, 0U);
     });
   }
 
   // Makes rows of the padded diff_src of one image, in one thread. In ascending order each row of diff_dst is copied
   // once.
-  class Rows {
+  class RowMaker {
    public:
-    Rows(const AmxGradSrc& kernel, int64_t thread, int64_t image)
+    RowMaker(const AmxGradSrc& kernel, int64_t thread, int64_t image)
         : kernel_(kernel), l_(*kernel.layout_), thread_(thread), image_(image) {}
 
     // Writes the inner W pixels of a padded row to `to`, and adds the gradient of its border columns to them.
@@ -213,7 +213,7 @@ class AmxGradSrc final : public ConvolutionKernel {
       for (int64_t m = 0; m < p.row.taps; ++m) {
         const auto i = static_cast<std::size_t>(m);
         left[i] = slot(last - m) + (l_.margin - std::max<int64_t>(p.column.taps - 1, 0)) * l_.dst.c;
-        right[i] = reinterpret_cast<const uint32_t*>(kernel_.scratch(p.weights)) + m * p.steps * kAmxTile;
+        right[i] = reinterpret_cast<const uint32_t*>(kernel_.scratch(p.weights)) + m * p.steps * kAmxTileWords;
       }
       l_.loops->multiply_pixels({.left = left.data(),
                                  .left_row = l_.dst.c,
@@ -256,7 +256,8 @@ class AmxGradSrc final : public ConvolutionKernel {
 // over, as with 36 or 132 channels, costs almost as much as a pair. With a stride, oneDNN takes three times as long.
 bool is_worth_it(const Convolution& conv) {
   const int64_t channels = conv.src.shape[1];
-  return conv.window.h.stride * conv.window.w.stride > 1 || channels <= kLanes || channels % (2 * kLanes) == 0;
+  return conv.window.h.stride * conv.window.w.stride > 1 || channels <= kAmxColumns ||
+         channels % (2 * kAmxColumns) == 0;
 }
 
 }  // namespace
@@ -301,20 +302,20 @@ Answer plan_amx_grad_src(const PlanContext&, const Convolution& conv) {
   for (const Phase& row : row_phases) {
     for (const Phase& column : column_phases) {
       Product p{.row = row, .column = column};
-      p.steps = up(column.taps * l.dst.c, kStep) / kStep;
+      p.steps = up(column.taps * l.dst.c, kAmxDepth) / kAmxDepth;
       p.pixels = (columns - column.rest + w.stride - 1) / w.stride;
       p.inner_begin = (std::max<int64_t>(0, w.pad_begin - column.rest) + w.stride - 1) / w.stride;
       p.inner_end = (std::max<int64_t>(0, w.pad_begin + w.src - column.rest) + w.stride - 1) / w.stride;
       p.first = p.inner_begin * w.stride + column.rest - w.pad_begin;
-      const std::size_t of_product = bytes(up(l.src.c, kLanes) / kLanes * p.panel(), sizeof(uint32_t));
+      const std::size_t of_product = bytes(up(l.src.c, kAmxColumns) / kAmxColumns * p.panel(), sizeof(uint32_t));
       p.weights = offsets.add(of_product);
       weights_bytes += of_product;
       const int64_t begin = (l.margin - std::max<int64_t>(column.taps - 1, 0)) * l.dst.c;
-      l.row = std::max(l.row, begin + (up(p.pixels, kLanes) - 1) * l.dst.c + p.steps * kStep);
+      l.row = std::max(l.row, begin + (up(p.pixels, kAmxColumns) - 1) * l.dst.c + p.steps * kAmxDepth);
       l.products.push_back(p);
     }
   }
-  l.row = up(std::max(l.row, (l.margin + l.dst.w) * l.dst.c), kStep);
+  l.row = up(std::max(l.row, (l.margin + l.dst.w) * l.dst.c), kAmxDepth);
   l.borders = offsets.add(bytes(static_cast<int64_t>(l.border_rows.size()) * l.src.w * l.src.c, sizeof(BFloat16)));
   ScratchLayout of_thread;
   l.rows = offsets.end() + of_thread.add(bytes(l.slots * l.row, sizeof(uint16_t)));

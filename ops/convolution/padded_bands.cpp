@@ -61,13 +61,13 @@ void for_each_run(const View& src, const View& dst, const Function& fn) {
 }
 
 // Pixels that are copied for all channels in turn, so that the cache lines read stay in the first-level cache.
-constexpr int64_t kTile = 64;
+constexpr int64_t kBlock = 64;
 
 // Copies all channels of `count` neighbouring pixels of a row.
 template <class From, class To>
 void copy_stretch(const View& from, const From* src, const View& to, To* dst, int64_t count) {
-  for (int64_t begin = 0; begin < count; begin += kTile) {
-    const int64_t pixels = std::min(kTile, count - begin);
+  for (int64_t begin = 0; begin < count; begin += kBlock) {
+    const int64_t pixels = std::min(kBlock, count - begin);
     for_each_run(from, to, [&](const Run& run) {
       copy_lanes_filled(src + channel_offset(from, run.channel) + begin * from.stride_w, from.stride_w,
                         dst + channel_offset(to, run.channel) + begin * to.stride_w, to.stride_w, run.lanes, run.fill,
@@ -83,7 +83,7 @@ void zero_pixels(const View& to, To* dst, int64_t count) {
   }
 }
 
-// sum[i * lanes + l] += lane l of source pixel i, for up to kTile pixels. kLanes as for copy_pixels.
+// sum[i * lanes + l] += lane l of source pixel i, for up to kBlock pixels. kLanes as for copy_pixels.
 template <class From, int kLanes>
 HG_CLONES void add_pixels(const From* src, int64_t src_stride, float* sum, int64_t lanes, int64_t pixels) {
   if constexpr (kLanes > 0) lanes = kLanes;
@@ -259,14 +259,14 @@ void PaddedImage::fold(const std::vector<Row>& rows, const Pixels& part, const P
     parallel_for(static_cast<int64_t>(rows.size()), [&](int64_t i) {
       const Row& row = rows[static_cast<std::size_t>(i)];
       auto* out = dst + to.offset(n, 0, row.row, 0);
-      // Sums columns [begin, end) of the image: one column that several padded columns show, or up to kTile that are
+      // Sums columns [begin, end) of the image: one column that several padded columns show, or up to kBlock that are
       // shown once.
-      const auto sum_tile = [&](int64_t begin, int64_t end) {
+      const auto sum_block = [&](int64_t begin, int64_t end) {
         for_each_run(from, to, [&](const Run& run) {
           for (int64_t l = 0; l < run.lanes; l += kSumLanes) {
             const int64_t lanes = std::min(kSumLanes, run.lanes - l);
             const bool last = l + lanes == run.lanes;
-            float sum[kTile * kSumLanes] = {};
+            float sum[kBlock * kSumLanes] = {};
             for (const int64_t p : row.parts) {
               const auto* in = p >= 0 ? band_data + from.offset(0, 0, p, 0) : kept_data + kept.offset(0, 0, -1 - p, 0);
               in += channel_offset(p >= 0 ? from : kept, run.channel) + l;
@@ -282,8 +282,8 @@ void PaddedImage::fold(const std::vector<Row>& rows, const Pixels& part, const P
       const auto sum_pixels = [&](int64_t begin, int64_t end) {
         for (int64_t w = begin; w < end;) {
           const bool shown_once = w >= single_.begin && w < single_.end;
-          const int64_t next = shown_once ? std::min({w + kTile, single_.end, end}) : w + 1;
-          sum_tile(w, next);
+          const int64_t next = shown_once ? std::min({w + kBlock, single_.end, end}) : w + 1;
+          sum_block(w, next);
           w = next;
         }
       };

@@ -82,7 +82,7 @@ struct Layout {
   std::size_t source = 0, buffer = 0, wide = 0, sums = 0, thread_bytes = 0;
 
   [[nodiscard]] std::size_t element() const { return is_bf16 ? 2 : 4; }
-  [[nodiscard]] int64_t rows() const { return (pixels + kRows - 1) / kRows; }  // groups of kRows pixels
+  [[nodiscard]] int64_t pixel_groups() const { return (pixels + kRows - 1) / kRows; }  // groups of kRows pixels
 };
 
 class PointwiseKernel final : public ConvolutionKernel {
@@ -102,7 +102,8 @@ class PointwiseKernel final : public ConvolutionKernel {
     const Layout& l = *layout_;
     prepare();
     parallel_for(l.parts, [&](int64_t part) {
-      const int64_t begin = l.rows() * part / l.parts * kRows, end = l.rows() * (part + 1) / l.parts * kRows;
+      const int64_t begin = l.pixel_groups() * part / l.parts * kRows,
+                    end = l.pixel_groups() * (part + 1) / l.parts * kRows;
       for (int64_t first = begin, last = std::min(end, l.pixels); first < last; first += l.chunk) {
         convolve(part, first, std::min(l.chunk, last - first));
       }
@@ -232,7 +233,7 @@ KernelPlan plan_with(const Convolution& conv, MultiplyFew few, const GemmLoops* 
   l.is_bf16 = is_bf16;
   const Shape& shape = conv.dst.shape;
   l.pixels = shape[0] * shape[2] * shape[3];
-  l.parts = parts_of(l.rows());
+  l.parts = parts_of(l.pixel_groups());
   l.channels = channels;
   l.columns = few != nullptr ? few_columns(channels) : up(channels, kLanes);
   l.src_channels = src_channels;

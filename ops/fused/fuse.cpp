@@ -330,7 +330,7 @@ Node* pointwise_gradient(Graph& graph, const std::vector<int>& uses, ValueId id)
   const Dims& strides = node->attrs.ints("strides");
   const bool steps_by_one = std::all_of(strides.begin(), strides.end(), [](int64_t s) { return s == 1; });
   const bool is_pointwise = steps_by_one && weights[2] == 1 && weights[3] == 1 && from[2] == to[2] && from[3] == to[3];
-  return is_pointwise && weights[0] <= kernels::PointwiseGradient::kMostInputs ? node : nullptr;
+  return is_pointwise && weights[0] <= kernels::PointwiseGradient::kMostChannels ? node : nullptr;
 }
 
 }  // namespace

@@ -26,8 +26,8 @@ void infer(InferContext& ctx) {
   if (src.rank() != 4 || diff != Shape{src[0], diff[1], src[2], src[3]} || weights != Shape{diff[1], src[1], 1, 1}) {
     fail("diff_out has shape {}, weights {}, src {}: no pointwise convolution", diff, weights, src);
   }
-  if (diff[1] < 1 || diff[1] > kernels::PointwiseGradient::kMostInputs) {
-    fail("diff_out has {} channels, expected 1 to {}", diff[1], kernels::PointwiseGradient::kMostInputs);
+  if (diff[1] < 1 || diff[1] > kernels::PointwiseGradient::kMostChannels) {
+    fail("diff_out has {} channels, expected 1 to {}", diff[1], kernels::PointwiseGradient::kMostChannels);
   }
   for (std::size_t i = 3; i < kOther; ++i) {
     if (ctx.shape(i) != Shape{src[1]}) fail("input {} has shape {}, expected {}", i, ctx.shape(i), Shape{src[1]});
@@ -83,7 +83,8 @@ KernelPlan plan(PlanContext& ctx) {
   kernels::with_element(src.dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     plan.kernel = loop_kernel([=](const Addresses& at) {
-      const kernels::PointwiseGradient from{.diff_dst = at.src[0], .weights = at.src[1], .channels = channels};
+      const kernels::PointwiseGradient from{
+          .conv_diff_dst = at.src[0], .conv_weights = at.src[1], .channels = channels};
       kernels::normalize_backward<T>(normalization,
                                      {.diff_dst = has_other(at.src.size()) ? at.src[kOther] : nullptr,
                                       .src = at.src[2],

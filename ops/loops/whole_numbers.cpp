@@ -60,10 +60,10 @@ KernelPlan plan_whole(PlanContext& ctx, WholeStep step) {
   const int64_t elements = ctx.out().shape.elements();
   const WriteRow write = writer_of(ctx.out().dtype);
   plan.kernel = loop_kernel([=, operands = std::move(operands), step = std::move(step)](const Addresses& at) {
-    constexpr int64_t kTile = 512;
-    parallel_for((elements + kTile - 1) / kTile, [&](int64_t tile) {
-      const int64_t first = tile * kTile, count = std::min(kTile, elements - first);
-      int64_t y[kTile], x[kTile];
+    constexpr int64_t kBlock = 512;
+    parallel_for((elements + kBlock - 1) / kBlock, [&](int64_t block) {
+      const int64_t first = block * kBlock, count = std::min(kBlock, elements - first);
+      int64_t y[kBlock], x[kBlock];
       operands[0].read(at.src[0], first, count, y);
       if (operands.size() == 1) step(y, nullptr, count);
       for (std::size_t k = 1; k < operands.size(); ++k) {

@@ -63,10 +63,10 @@ class ProductGradient {
       : walk_(normalization.walk),
         channels_(from.channels),
         other_(static_cast<const T*>(at.diff_dst)),
-        diff_(static_cast<const T*>(from.diff_dst)),
+        diff_(static_cast<const T*>(from.conv_diff_dst)),
         weights_(reinterpret_cast<float*>(static_cast<char*>(at.scratch) + weights_place(walk_))),
         work_(weights_ + channels_ * walk_.v.c) {
-    const auto* weights = static_cast<const T*>(from.weights);
+    const auto* weights = static_cast<const T*>(from.conv_weights);
     for (int64_t k = 0; k < channels_; ++k) {
       for (int64_t c = 0; c < walk_.v.c; ++c) weights_[k * walk_.v.c + c] = kernels::load(weights + c * channels_ + k);
     }

@@ -28,9 +28,9 @@ void normalize_backward(const Normalization& a, const NormalizationBackward& at_
 // convolution's own diff_dst [N,H,W,channels] and weights [C][channels], plus a stored gradient where there is one. All
 // are channels-last.
 struct PointwiseGradient {
-  const void *diff_dst = nullptr, *weights = nullptr;
-  int64_t channels = 0;  // 1 to kMostInputs
-  static constexpr int64_t kMostInputs = 4;
+  const void *conv_diff_dst = nullptr, *conv_weights = nullptr;
+  int64_t channels = 0;  // 1 to kMostChannels
+  static constexpr int64_t kMostChannels = 4;
 };
 // For a channels-last normalization; NormalizationBackward::diff_dst is the stored gradient to add, or null.
 template <class T>

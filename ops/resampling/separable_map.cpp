@@ -146,10 +146,11 @@ std::vector<TapList> spread(const std::vector<TapList>& lists, int64_t lanes) {
   return elements;
 }
 
-}  // namespace
-
 // Elements of a row that make_normalized() has room for.
-constexpr int64_t kMostNormalized = std::max(kTile, SeparableMap::kMostChannels* SeparableMap::kMostReach);
+constexpr int64_t kMostWide = SeparableMap::kMostChannels * SeparableMap::kMostReach;
+constexpr int64_t kMostNormalized = std::max(kTile, kMostWide);
+
+}  // namespace
 
 SeparableMap::SeparableMap(const View& src, const View& dst, const std::vector<TapList>& rows,
                            const std::vector<TapList>& columns, bool by_pixels)

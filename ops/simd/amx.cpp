@@ -17,7 +17,7 @@ const AmxLoops* amx_loops() { return nullptr; }
 namespace hourglass::kernels {
 namespace {
 
-constexpr int64_t kLanes = 16, kPixels = 32, kTileWords = 256, kTileBytes = 64, kPair = 2 * kLanes;
+constexpr int64_t kLanes = 16, kTileBytes = 64, kPair = 2 * kLanes;
 
 // Intel's manual, volume 1, "Programming with Intel AMX": palette 1 has eight tiles of up to 16 rows of 64 bytes.
 struct TileConfig {
@@ -37,7 +37,7 @@ void end() { _tile_release(); }
 template <int kRows, int kColumns>
 [[gnu::always_inline]] inline void add_steps(const uint16_t* left, int64_t left_row, const uint32_t* right,
                                              int64_t right_column, int64_t steps) {
-  for (int64_t k = 0; k < steps; ++k, left += kPixels, right += kTileWords) {
+  for (int64_t k = 0; k < steps; ++k, left += kAmxDepth, right += kAmxTileWords) {
     _tile_loadd(4, left, left_row * 2);
     _tile_loadd(6, right, kTileBytes);
     _tile_dpbf16ps(0, 4, 6);
@@ -189,7 +189,7 @@ void transpose_words(__m512i r[kLanes]) {
 }
 
 void transpose(const void* const* pixels, int64_t count, int64_t channels, uint16_t* rows, int64_t row) {
-  for (int64_t p = 0; p < count; p += kPixels) {
+  for (int64_t p = 0; p < count; p += kAmxDepth) {
     for (int64_t c = 0; c < channels; c += kLanes) {
       const __mmask16 mask = lanes(channels - c);
       __m512i words[kLanes];
@@ -210,9 +210,9 @@ void pair(const void* const* pixels, int64_t count, int64_t channels, uint32_t* 
 }
 
 void pair_rows(const uint16_t* rows, int64_t row, int64_t channels, int64_t count, uint32_t* words) {
-  for (int64_t k = 0; k < count; k += kPixels) {
+  for (int64_t k = 0; k < count; k += kAmxDepth) {
     const int64_t rest = count - k;
-    const __mmask32 mask = rest >= kPixels ? 0xffffffffU : (1U << rest) - 1U;
+    const __mmask32 mask = rest >= kAmxDepth ? 0xffffffffU : (1U << rest) - 1U;
     __m512i r[kLanes];
     for (int64_t c = 0; c < kLanes; ++c) {
       r[c] = c < channels ? _mm512_maskz_loadu_epi16(mask, rows + c * row + k) : _mm512_setzero_si512();

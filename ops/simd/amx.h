@@ -11,6 +11,10 @@
 
 namespace hourglass::kernels {
 
+constexpr int64_t kAmxColumns = 16;     // n of a right tile, and rows of a left one
+constexpr int64_t kAmxDepth = 32;       // k of a step
+constexpr int64_t kAmxTileWords = 256;  // words, or f32 sums, of a tile
+
 // sums += A * B, for weight gradients.
 struct AmxProduct {
   // K is cut into `pieces` pieces of `steps` steps of 32 k each.

@@ -163,6 +163,15 @@ TEST_CASE("reductions") {
   check_equal(eval("SumTo", {x}, "shape=[3]"), row({5, 3, -3}));
 }
 
+TEST_CASE("maxima pass over NaN, as oneDNN's do") {
+  const HostTensor first = floats({1, 1, 2, 2}, {NAN, 1, 3, 2}), later = floats({1, 1, 2, 2}, {1, NAN, 0, 2});
+  check_equal(eval("MaxPool", {first}, "kernel_shape=[2,2]"), floats({1, 1, 1, 1}, {3}));
+  check_equal(eval("MaxPool", {later}, "kernel_shape=[2,2]"), floats({1, 1, 1, 1}, {2}));
+  check_equal(eval("MaxPoolIndices", {first}, "kernel_shape=[2,2]"), {DType::i64, Shape{1, 1, 1, 1}, {2}});
+  const HostTensor one = floats({1, 1, 1, 1}, {5});
+  check_equal(eval("MaxPoolGrad", {first, one}, "kernel_shape=[2,2]"), floats({1, 1, 2, 2}, {0, 0, 5, 0}));
+}
+
 TEST_CASE("slices, as numpy slices") {
   const HostTensor x = row({0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
   check_equal(eval("Slice", {x}, "starts=[2] ends=[5]"), row({2, 3, 4}));

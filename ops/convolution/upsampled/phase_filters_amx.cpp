@@ -21,7 +21,6 @@
 namespace hourglass::kernels {
 namespace {
 
-constexpr int64_t kLanes = 16, kStep = 32, kAmxTile = 256;
 // Rows of the small image in a part, where there are enough for the threads: a part needs the rows around its own too,
 // and keeps them all in memory.
 constexpr int64_t kFewestRows = 4, kMostRows = 16;
@@ -59,9 +58,9 @@ struct Layout {
 
   // Words of packed weights, all rows of the reach: of 16 output channels; of both phases of the columns; of one
   // exceptional column.
-  [[nodiscard]] int64_t panel() const { return h.reach * steps * kAmxTile; }
-  [[nodiscard]] int64_t pair_words() const { return up(2 * dst.c, kLanes) / kLanes * panel(); }
-  [[nodiscard]] int64_t column_words() const { return up(dst.c, kLanes) / kLanes * panel(); }
+  [[nodiscard]] int64_t panel() const { return h.reach * steps * kAmxTileWords; }
+  [[nodiscard]] int64_t pair_words() const { return up(2 * dst.c, kAmxColumns) / kAmxColumns * panel(); }
+  [[nodiscard]] int64_t column_words() const { return up(dst.c, kAmxColumns) / kAmxColumns * panel(); }
   // Words of all weights for output rows of one mixture.
   [[nodiscard]] int64_t row_words() const {
     return pair_words() + static_cast<int64_t>(columns.size()) * column_words();
@@ -80,12 +79,12 @@ class PhaseFiltersForward final : public ConvolutionKernel {
     l.source->set_coefficients(at_, reinterpret_cast<float*>(scratch(0, l.coefficients)));
     parallel_parts(l.parts, [&](int64_t thread, const auto& take) {
       l.loops->begin();
-      Rows have;
+      RowRange have;
       for (int64_t part = take(); part >= 0; part = take()) {
         const int64_t all = l.src.n * l.src.h, end = all * (part + 1) / l.parts;
         for (int64_t at = all * part / l.parts; at < end;) {
           const int64_t row = at % l.src.h;
-          const Rows rows{at / l.src.h, row, std::min(end - at, l.src.h - row)};
+          const RowRange rows{at / l.src.h, row, std::min(end - at, l.src.h - row)};
           put_rows(thread, rows, have);
           have = rows;
           for (int64_t phase = 0; phase < 2; ++phase) convolve(thread, rows, phase);
@@ -106,7 +105,7 @@ class PhaseFiltersForward final : public ConvolutionKernel {
   }
   // Rows [first, first + count) of the small image. With the rows around them that the filter reaches, they lie one
   // after the other.
-  struct Rows {
+  struct RowRange {
     int64_t image = -1, first = 0, count = 0;
   };
   [[nodiscard]] uint16_t* place(int64_t thread, int64_t i) const {
@@ -126,7 +125,7 @@ class PhaseFiltersForward final : public ConvolutionKernel {
       for (int64_t item = take(); item >= 0; item = take()) {
         const int64_t mixture = item / l.h.reach, k = item % l.h.reach;
         mix_rows(thread, l.h.mixtures[static_cast<std::size_t>(mixture)].data() + k);
-        uint32_t* words = weights(mixture) + k * l.steps * kAmxTile;
+        uint32_t* words = weights(mixture) + k * l.steps * kAmxTileWords;
         pack(thread, {0, 1}, words);
         for (std::size_t i = 0; i < l.columns.size(); ++i) {
           const int64_t column = l.w.mixture_of[static_cast<std::size_t>(l.columns[i])];
@@ -169,16 +168,17 @@ class PhaseFiltersForward final : public ConvolutionKernel {
       }
     }
     const int64_t made = l.w.reach * l.src.c;
-    std::fill(lines + made * channels, lines + l.steps * kStep * channels, BFloat16{0});
+    std::fill(lines + made * channels, lines + l.steps * kAmxDepth * channels, BFloat16{0});
     for (int64_t step = 0; step < l.steps; ++step) {
-      std::array<const void*, kStep> pixels;
-      for (int64_t j = 0; j < kStep; ++j) pixels[static_cast<std::size_t>(j)] = lines + (step * kStep + j) * channels;
-      l.loops->pair(pixels.data(), kStep, channels, words + step * kAmxTile, l.panel());
+      std::array<const void*, kAmxDepth> pixels;
+      for (int64_t j = 0; j < kAmxDepth; ++j)
+        pixels[static_cast<std::size_t>(j)] = lines + (step * kAmxDepth + j) * channels;
+      l.loops->pair(pixels.data(), kAmxDepth, channels, words + step * kAmxTileWords, l.panel());
     }
   }
 
   // Reads all rows that `rows` need; rows that the thread has already are moved.
-  void put_rows(int64_t thread, const Rows& rows, const Rows& have) const {
+  void put_rows(int64_t thread, const RowRange& rows, const RowRange& have) const {
     const Layout& l = *layout_;
     const int64_t around = l.h.reach - 1;
     const bool go_on = rows.image == have.image && rows.first == have.first + have.count;
@@ -203,7 +203,7 @@ class PhaseFiltersForward final : public ConvolutionKernel {
 
   // Makes every second row of dst, from `rows`. Exceptional columns are overwritten afterwards, column by column, for
   // as many rows as have the same mixture.
-  void convolve(int64_t thread, const Rows& rows, int64_t phase) const {
+  void convolve(int64_t thread, const RowRange& rows, int64_t phase) const {
     const Layout& l = *layout_;
     const auto mixture = [&](int64_t i) {
       return l.h.mixture_of[static_cast<std::size_t>(2 * (rows.first + i) + phase)];
@@ -239,7 +239,7 @@ class PhaseFiltersForward final : public ConvolutionKernel {
     std::array<const uint32_t*, kMostAmxRuns> right;
     for (int64_t k = 0; k < l.h.reach; ++k) {
       left[static_cast<std::size_t>(k)] = src + k * l.row;
-      right[static_cast<std::size_t>(k)] = words + k * l.steps * kAmxTile;
+      right[static_cast<std::size_t>(k)] = words + k * l.steps * kAmxTileWords;
     }
     l.loops->multiply_pixels({.left = left.data(),
                               .left_row = step,
@@ -284,14 +284,14 @@ Answer plan_phase_filters_amx(const PlanContext&, const Convolution& conv) {
   const MemoryDesc dst = with_tag(conv.dst, Tag::nhwc);
   l.src = view_of(with_tag({conv.src.dtype, from}, Tag::nhwc));
   l.dst = view_of(dst);
-  l.steps = up(l.w.reach * l.src.c, kStep) / kStep;
+  l.steps = up(l.w.reach * l.src.c, kAmxDepth) / kAmxDepth;
   // The last AMX tile reads beyond the last pixel, and the last step beyond its row.
-  l.row = up((up(l.src.w, kLanes) - 1) * l.src.c + l.steps * kStep, kStep);
+  l.row = up((up(l.src.w, kAmxColumns) - 1) * l.src.c + l.steps * kAmxDepth, kAmxDepth);
   const int64_t lines = l.src.n * l.src.h;
   l.parts = std::clamp(kPartsPerThread * omp_get_max_threads(), lines / kMostRows, lines / kFewestRows);
   l.parts = std::clamp<int64_t>(l.parts, std::min<int64_t>(omp_get_max_threads(), lines), lines);
   // So do the AMX tiles of an exceptional column, from any row of a part on.
-  const int64_t places = (lines + l.parts - 1) / l.parts + l.h.reach - 1 + kLanes - 1;
+  const int64_t places = (lines + l.parts - 1) / l.parts + l.h.reach - 1 + kAmxColumns - 1;
 
   ScratchLayout offsets;
   const auto bytes = [](int64_t count, std::size_t size) { return static_cast<std::size_t>(count) * size; };
@@ -305,7 +305,7 @@ Answer plan_phase_filters_amx(const PlanContext&, const Convolution& conv) {
   l.normal_buffer = offsets.end() + of_thread.add(bytes(l.src.w * l.src.c, sizeof(uint16_t)));
   l.mixed = offsets.end() + of_thread.add(bytes(w.kernel * l.src.c * l.dst.c, sizeof(float)));
   l.mixed_element = offsets.end() + of_thread.add(bytes(l.src.c * l.dst.c, sizeof(float)));
-  l.lines = offsets.end() + of_thread.add(bytes(l.steps * kStep * 2 * l.dst.c, sizeof(uint16_t)));
+  l.lines = offsets.end() + of_thread.add(bytes(l.steps * kAmxDepth * 2 * l.dst.c, sizeof(uint16_t)));
   l.thread_bytes = of_thread.end();
   if (weights_bytes > kAmxWeightsBytes) return Declined{"more than 2 MiB of weights"};
   if (l.thread_bytes > kAmxThreadBytes) return Declined{"rows of more than 8 MiB a thread"};

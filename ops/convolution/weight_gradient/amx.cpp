@@ -12,8 +12,6 @@
 namespace hourglass::kernels {
 namespace {
 
-constexpr int64_t kLanes = 16;
-
 std::size_t bytes_of(int64_t words) { return static_cast<std::size_t>(words) * 4; }
 
 // Operand A: one row per channel, of pixels.
@@ -23,22 +21,22 @@ class AmxProducts final : public Products {
       : Products(with_fewer_tiles(std::move(sides)), "avx512_core_amx_bf16"),
         loops_(loops),
         row_taps_(row_taps_of(s_)),
-        columns_(up(s_.right(), kLanes)),
-        width_(up(shifts_dst() ? s_.places : s_.width, kPixels)) {
+        columns_(up(s_.right(), kAmxColumns)),
+        width_(up(shifts_dst() ? s_.places : s_.width, kAmxDepth)) {
     // An odd number of cache lines, so that the rows of a tile don't compete for one set of the cache.
-    row_ = (up(width_ + s_.places - s_.width, kPixels) / kPixels | 1) * kPixels;
+    row_ = (up(width_ + s_.places - s_.width, kAmxDepth) / kAmxDepth | 1) * kAmxDepth;
     for (int64_t phase = 0; phase < s_.phases; ++phase) {
       const bool leads = phase < row_taps_ && tap(phase).phase == phase && tap(phase).place == 0;
       phases_lead_ = phases_lead_ && leads;
     }
-    rows_ = up(row_taps_ * s_.left(), kLanes);
+    rows_ = up(row_taps_ * s_.left(), kAmxColumns);
   }
 
   void begin() const override { loops_.begin(); }
   void end() const override { loops_.end(); }
   void add(const ProductRows& band, float* sums) const override {
-    for (int64_t m = 0; m < rows_; m += 2 * kLanes) {
-      for (int64_t n = 0; n < columns_; n += 2 * kLanes) {
+    for (int64_t m = 0; m < rows_; m += 2 * kAmxColumns) {
+      for (int64_t n = 0; n < columns_; n += 2 * kAmxColumns) {
         for (int64_t i = 0; i < taps() / row_taps_; ++i) add_tile(band, i, m, n, sums);
       }
     }
@@ -46,16 +44,16 @@ class AmxProducts final : public Products {
   [[nodiscard]] int64_t sums_floats() const override { return taps() / row_taps_ * rows_ * columns_; }
   [[nodiscard]] int64_t sums_at(int64_t tap, int64_t left, int64_t right) const override {
     const int64_t row = tap % row_taps_ * s_.left() + left;
-    return tile_at(tap / row_taps_, row, right) + row % kLanes * kLanes;
+    return tile_at(tap / row_taps_, row, right) + row % kAmxColumns * kAmxColumns;
   }
 
  protected:
   [[nodiscard]] std::size_t left_bytes() const override {
-    return bytes_of(std::max(shifts_dst() ? rows_ : 0, up(s_.left(), kLanes)) * row_ / 2);
+    return bytes_of(std::max(shifts_dst() ? rows_ : 0, up(s_.left(), kAmxColumns)) * row_ / 2);
   }
   // With room for the zero rows after the last channel of the phase that is packed last.
   [[nodiscard]] std::size_t left_row_bytes() const override {
-    return bytes_of(std::max(rows_, begin_of(s_.phases - 1) + up(s_.left(), kLanes)) * row_ / 2);
+    return bytes_of(std::max(rows_, begin_of(s_.phases - 1) + up(s_.left(), kAmxColumns)) * row_ / 2);
   }
   [[nodiscard]] std::size_t right_bytes() const override { return bytes_of(width_ / 2 * columns_); }
   [[nodiscard]] int64_t left_pixels() const override { return row_; }
@@ -88,12 +86,10 @@ class AmxProducts final : public Products {
     }
   }
   void put_right(const void* const* pixels, char* to) const override {
-    loops_.pair(pixels, width_, s_.right(), reinterpret_cast<uint32_t*>(to), width_ / 2 * kLanes);
+    loops_.pair(pixels, width_, s_.right(), reinterpret_cast<uint32_t*>(to), width_ / 2 * kAmxColumns);
   }
 
  private:
-  static constexpr int64_t kPixels = 32, kAmxTile = 256;
-
   static int64_t row_taps_of(const ProductSides& sides) {
     return std::count_if(sides.taps.begin(), sides.taps.end(),
                          [&](const ProductTap& tap) { return tap.row == sides.taps[0].row; });
@@ -103,7 +99,7 @@ class AmxProducts final : public Products {
   static ProductSides with_fewer_tiles(ProductSides sides) {
     const int64_t taps = row_taps_of(sides);
     const auto tiles = [&](int64_t with_taps, int64_t other) {
-      return up(taps * with_taps, kLanes) / kLanes * (up(other, kLanes) / kLanes);
+      return up(taps * with_taps, kAmxColumns) / kAmxColumns * (up(other, kAmxColumns) / kAmxColumns);
     };
     if (taps > 1 && sides.column_stride == 1) {
       sides.swapped = tiles(sides.dst_channels, sides.src_channels) < tiles(sides.src_channels, sides.dst_channels);
@@ -115,35 +111,36 @@ class AmxProducts final : public Products {
   [[nodiscard]] const ProductTap& tap(int64_t column) const { return s_.taps[static_cast<std::size_t>(column)]; }
   // The row of operand A where a phase is packed.
   [[nodiscard]] int64_t begin_of(int64_t phase) const {
-    return phases_lead_ ? phase * s_.left() : rows_ + phase * up(s_.left(), kLanes);
+    return phases_lead_ ? phase * s_.left() : rows_ + phase * up(s_.left(), kAmxColumns);
   }
   // The tile of sums of filter row `tap_row` that has row `row` and column `column`.
   [[nodiscard]] int64_t tile_at(int64_t tap_row, int64_t row, int64_t column) const {
-    return tap_row * rows_ * columns_ + (row / kLanes * (columns_ / kLanes) + column / kLanes) * kAmxTile;
+    return tap_row * rows_ * columns_ +
+           (row / kAmxColumns * (columns_ / kAmxColumns) + column / kAmxColumns) * kAmxTileWords;
   }
 
   // Adds the products of rows m and columns n for filter row `tap_row`, up to 2 x 2 tiles.
   void add_tile(const ProductRows& band, int64_t tap_row, int64_t m, int64_t n, float* sums) const {
-    const int64_t panel = width_ / 2 * kLanes;
+    const int64_t panel = width_ / 2 * kAmxColumns;
     const uint16_t* lefts[kMostBandRows];
     const uint32_t* rights[kMostBandRows];
     for (int64_t i = 0; i < band.count; ++i) {
       const char* src = band.src[tap(tap_row * row_taps_).row + i * s_.row_stride];
       const char* dst = band.dst[i];
       lefts[i] = reinterpret_cast<const uint16_t*>(s_.swapped ? dst : src) + m * row_;
-      rights[i] = reinterpret_cast<const uint32_t*>(s_.swapped ? src : dst) + n / kLanes * panel;
+      rights[i] = reinterpret_cast<const uint32_t*>(s_.swapped ? src : dst) + n / kAmxColumns * panel;
     }
     loops_.add_products({.left = lefts,
                          .left_row = row_,
                          .right = rights,
                          .right_column = panel,
                          .pieces = band.count,
-                         .steps = width_ / kPixels,
-                         .rows = std::min<int64_t>(2, (rows_ - m) / kLanes),
-                         .columns = std::min<int64_t>(2, (columns_ - n) / kLanes),
+                         .steps = width_ / kAmxDepth,
+                         .rows = std::min<int64_t>(2, (rows_ - m) / kAmxColumns),
+                         .columns = std::min<int64_t>(2, (columns_ - n) / kAmxColumns),
                          .sums = sums + tile_at(tap_row, m, n),
-                         .sums_row = columns_ / kLanes * kAmxTile,
-                         .sums_column = kAmxTile});
+                         .sums_row = columns_ / kAmxColumns * kAmxTileWords,
+                         .sums_column = kAmxTileWords});
   }
 
   const AmxLoops& loops_;

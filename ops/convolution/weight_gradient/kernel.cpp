@@ -79,7 +79,7 @@ class GradWeightsKernel final : public ConvolutionKernel {
     std::fill_n(scratch<char>(0, l.zeros), l.zero_bytes(), '\0');
     if (l.normalized) l.normalized->set_coefficients(at_, scratch<float>(0, l.coefficients));
     parallel_parts(l.parts, [&](int64_t thread, const auto& take) {
-      Rows mine(*this, thread);
+      RowPacker mine(*this, thread);
       l.products->begin();
       const int64_t rows = l.dst.n * l.dst.h;
       for (int64_t part = take(); part >= 0; part = take()) {
@@ -117,9 +117,10 @@ class GradWeightsKernel final : public ConvolutionKernel {
   }
 
   // Packs the rows of one thread, band by band, and adds their products.
-  class Rows {
+  class RowPacker {
    public:
-    Rows(const GradWeightsKernel& kernel, int64_t thread) : kernel_(kernel), l_(*kernel.layout_), thread_(thread) {}
+    RowPacker(const GradWeightsKernel& kernel, int64_t thread)
+        : kernel_(kernel), l_(*kernel.layout_), thread_(thread) {}
 
     void begin_part(int64_t part) {
       part_ = part;
