@@ -1,5 +1,6 @@
-// `restore` of a JPEG of at most 16x16 pixels: the filter, and two iterations of a fit to half pixels and half cells,
-// moved into the file's cells. The results are images of the input's size on the grid of 8 bits.
+// `restore` of a JPEG of at most 16x16 pixels: the filter, which looks for an earlier compression (by libFuzzer, in
+// some inputs alone), and two iterations of a fit to half pixels and half cells, moved into the file's cells. The
+// results are images of the input's size on the grid of 8 bits.
 #include <cmath>
 
 #include "engine/restore/jpeg_task.h"
@@ -30,8 +31,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
     RestoreInput input;
     input.degraded = decode_jpeg(bytes, fuzz::kSide * fuzz::kSide * 3 * sizeof(float));
     input.jpeg = read_jpeg_coefficients(bytes);
+    RestoreInput filtered = input;
+    if (fuzz::is_chosen(bytes)) filtered.first = find_first_compression(*input.jpeg);
+    if (const std::optional<Finished> finished = make_jpeg_task(filtered, {})->filter(255, {})) check(*finished, input);
     const std::unique_ptr<Task> task = make_jpeg_task(input, {.cell_weight = 0.5, .refine_passes = 2});
-    if (const std::optional<Finished> filtered = task->filter(255, {})) check(*filtered, input);
     check(
         restore(*task, fuzz::tiny_network, op_table(), fuzz::tiny_options(), [](const auto&) { return true; }).finished,
         input);

@@ -12,6 +12,7 @@
 #include "engine/image/npy.h"
 #include "engine/image/png.h"
 #include "engine/report/html_report.h"
+#include "engine/report/run_log.h"
 #include "engine/restore/restoration.h"
 #include "engine/train/archive.h"
 #include "graph/onnx_export.h"
@@ -183,6 +184,14 @@ void add_checkpoints(const Folder& folder) {
     for (int i = 0; i < rounds; ++i) fit.restoration.round();
     Archive state;
     fit.restoration.save(state);
+    RunLog log;
+    log.runs.resize(1 + static_cast<std::size_t>(rounds) / fuzz::TinyFit::kIterations);
+    for (RunCourse& course : log.runs) {
+      course = {.iteration = {1, 2}, .loss = {0.5, 0.25}, .degraded = {20, 21}, .original = {19, 20}, .kept = 2};
+    }
+    Archive part;
+    log.save(part);
+    state.put("log", part);
     folder.put("fit_" + std::to_string(rounds), state.encode());
   }
 }
