@@ -1,5 +1,5 @@
-// Whether a value depends on the network's input or on trained parameters: asked by ops that have two forms, one for a
-// constant operand (Gather), one for a computed operand (GatherComputed).
+// Whether a value depends on the network's input or on parameters without data: asked by ops that have two forms, one
+// for a constant operand (Gather), one for a computed operand (GatherComputed).
 #pragma once
 
 #include <set>

@@ -1,7 +1,7 @@
 // MaxPool: dst[n,c,oh,ow] = maximum of the window's source pixels (padding never wins).    ONNX MaxPool-12 (from 1)
 //   diff_src[ih,iw] = sum of diff_dst over the windows whose maximum is (ih,iw)
 //   Among equals the first in row-major order is the maximum, as in PyTorch. NaN is passed over where there is a number
-//   beside it, as oneDNN's kernels do and PyTorch does not.
+//   beside it, as oneDNN's kernels do and PyTorch does not. (Of NaN alone, or beside -infinity alone, kernels differ.)
 //   src: [N,C,H,W], dst: [N,C,OH,OW]. Signals, [N,C,W], and volumes are pooled as images: ops/pooling.h.
 //   The output Indices, where it is read, is an op of its own: MaxPoolIndices, the maxima's offsets in src (i64).
 // MaxUnpool-11: dst has src's elements where the Indices of its second input say, and zeros elsewhere.

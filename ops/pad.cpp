@@ -291,7 +291,8 @@ void fold_row(const RowPlan& plan, const From* in, To* out) {
   }
 }
 
-// `work` has room for a row of floats per thread where T is bf16: sums are in f32 and rounded once.
+// `work` has room for a row of floats per thread where T is bf16: sums are in f32 and rounded once, but for rows that
+// are copied and get a column or two added (few_columns).
 template <class T>
 void fold_rows(const RowPlan& plan, const T* diff_dst, T* diff_src, float* work) {
   const Stretch& s = plan.stretch;

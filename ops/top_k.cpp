@@ -224,7 +224,7 @@ OpDef arg_op(std::string_view name) {
   return {.name = name,
           .attrs = {{"axis", int64_t{0}}, {"keepdims", int64_t{1}}, {"select_last_index", int64_t{0}}},
           .infer = infer_arg,
-          .no_gradient = "its result is a place",
+          .no_gradient = "its result is an index",
           .plan = plan_arg<kMax>,
           .reference = reference_arg<kMax>,
           .bf16_inputs = 0b1};

@@ -12,8 +12,6 @@
 namespace hourglass::ops::unary {
 namespace {
 
-using namespace unary;
-
 template <class F>
 void infer(InferContext& ctx) {
   F{ctx.attrs};  // checks the attributes

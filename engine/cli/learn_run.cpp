@@ -95,7 +95,8 @@ std::unique_ptr<Source> source_of(const RunRequest& request) {
   return std::make_unique<OfNoise>(request);
 }
 
-// The filter, whose result is written at once where it can be, then the lesson, with its progress and checkpoints.
+// The filter, whose result is written at once where it can be, then the lesson, with its progress, history and
+// checkpoints.
 class LearnSession {
  public:
   // Errors of the network come before the work. Throws Error.
@@ -145,15 +146,14 @@ LearnSession::LearnSession(const RunRequest& request, const FitArguments& fit, P
       resumed_(request.call.resumed.get()),
       network_(network_of(file_of(lesson_.start), op_table())),
       threads_(threads_of(request.threads)),
-      earlier_(resumed_ != nullptr ? resumed_->number("seconds") : 0),
-      start_(Clock::now()),
-      stage_(start_) {
+      earlier_(resumed_ != nullptr ? resumed_->number("seconds") : 0) {
   try {
     make_lesson_problem(network_, op_table(), MosaicOptions{}.side);
   } catch (const Error& error) {
     throw error.within(lesson_.start);
   }
   source_ = source_of(request);
+  start_ = stage_ = Clock::now();
   omp_set_num_threads(threads_);
   const Settings settings(of_method(request.call.line, kLearn), values_of_learn(request, fit));
   settings_ = settings.text();
@@ -223,6 +223,7 @@ void LearnSession::learn(const Image& filtered) {
                                    .partial = !request_.final_only,
                                    .on_step = [&](const LearnStep& step) { after(step); }},
                                   [&](double done) { return show(done); });
+  run_.history->try_flush();
   if (ended_ && learned.weight == 0) {
     if (!whole_lesson_.empty()) {
       Archive archive = Archive::decode(whole_lesson_);

@@ -51,7 +51,7 @@ Examples:
   hourglass restore photo.jpg --best               a longer lesson: minutes
   hourglass restore -r photos --output-dir restored     all JPEGs below a folder; again after a break, it goes on
   hourglass restore photo.jpg -o clean.png --model standard --iterations 3000
-  hourglass restore small.jpg --reference original.png --history run.csv
+  hourglass restore small.jpg --method fit --reference original.png --history run.csv
   hourglass restore photo.jpg --method fit --no-cells --refine 0        the network alone
   hourglass restore blurred.png --degradation models/blur.onnx)";
 

@@ -89,8 +89,6 @@ std::optional<BandPrimitive> make_primitive(const dnnl::engine& engine, Directio
 // Whether the image is channels-last without gaps between its rows.
 bool is_one_run(const View& v) { return v.is_channels_last() && v.stride_h == v.w * v.c; }
 
-int64_t overlap_of(const WindowAxis& h) { return std::max<int64_t>(0, h.extent() - h.stride); }
-
 // All that plan() decides.
 struct Layout {
   explicit Layout(Convolution convolution) : conv(std::move(convolution)), padding(conv.window, conv.padding_mode) {}
@@ -345,7 +343,7 @@ int64_t band_rows(const Convolution& conv) {
 }
 
 // Cuts the image into bands and makes their primitives. False where oneDNN has no primitive for a band, or where the
-// gradient of some row would need bands that are not neighbours.
+// gradient of some row would need rows of an earlier band that are not in the overlap.
 bool cut(const dnnl::engine& engine, int64_t rows, Layout& layout) {
   const Convolution& conv = layout.conv;
   layout.bands = cut_into_bands(conv.window.h, conv.src.shape[0], rows);

@@ -126,8 +126,8 @@ class ImageRows final : public PaddedImage::Rows {
 }  // namespace
 
 std::vector<Band> cut_into_bands(const WindowAxis& h, int64_t images, int64_t rows) {
-  // Rows of the padded source that neighbouring bands share. A band is at least as high, so no row lies in three bands.
-  const int64_t overlap = std::max<int64_t>(0, h.extent() - h.stride), least = (overlap + h.stride - 1) / h.stride;
+  // Bands begin at least as far apart as neighbours overlap, so that no row lies in three.
+  const int64_t overlap = overlap_of(h), least = (overlap + h.stride - 1) / h.stride;
   int64_t count = std::max<int64_t>(1, (h.dst + rows - 1) / std::max<int64_t>(rows, 1));
   rows = std::max((h.dst + count - 1) / count, least);
   if (count > 1) rows = (rows + 3) / 4 * 4;

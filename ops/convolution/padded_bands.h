@@ -8,6 +8,7 @@
 // parallel over rows; the bytes do not depend on the number of threads.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -25,6 +26,9 @@ struct Band {
   int64_t dst_begin = 0, dst_rows = 0;
   int64_t src_begin = 0, src_rows = 0;
 };
+
+// Rows of the padded source that neighbouring bands share.
+inline int64_t overlap_of(const WindowAxis& h) { return std::max<int64_t>(0, h.extent() - h.stride); }
 
 // Cuts every image into bands of about `rows` output rows, a multiple of 4 if there are several; more where a padded
 // row would else lie in three bands. Together they cover every row of the padded source, and only neighbours overlap.
@@ -66,7 +70,7 @@ class PaddedImage {
     Dims parts;
   };
   // For each band, the rows of the image that it completes. Neighbouring bands overlap by `overlap` rows. Empty where
-  // the gradient of some row would need bands that are not neighbours (wrap).
+  // the gradient of some row would need rows of an earlier band that are not in the overlap (wrap; a low last band).
   [[nodiscard]] std::vector<std::vector<Row>> completed_rows(const std::vector<Band>& bands, int64_t overlap) const;
 
   // Adds up the band's gradient, and the overlap left over by the band before, to the rows that this band completes.

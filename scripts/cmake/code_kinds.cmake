@@ -20,7 +20,7 @@
 # and `ci` have it: a build takes two thirds of the time. That means nothing either: a source includes what it uses (the
 # other presets compile each alone), and names what is its own so that it stands beside the others' of its folder. A
 # source with row loops for several instruction sets stays alone: what it calls of others would be compiled for these too.
-option(HOURGLASS_TOGETHER "Compile sources without loops several at a time" OFF)
+option(HOURGLASS_TOGETHER "Compile several sources at a time" OFF)
 
 # For ccache: gcc's preprocessor then leaves a mention of the headers in its output. scripts/build sets the rest.
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)

@@ -227,6 +227,12 @@ TEST_CASE("each option of restore belongs to a fit, to learning, or to every met
     cli::ParsedCommand filtered = line;
     cli::choose_method(line, "filter");
     CHECK(line.find("method")->value == method);
+    // Where learning is usual, one that belongs to it too leaves it so.
+    cli::ParsedCommand learning = filtered;
+    cli::choose_method(learning, "learn");
+    const std::vector<std::string>& methods = option.methods;
+    CHECK(learning.find("method")->value ==
+          (std::find(methods.begin(), methods.end(), "learn") != methods.end() ? "learn" : method));
     filtered.set("method", "filter");
     CHECK_THROWS_WITH_AS(cli::choose_method(filtered, "filter"),
                          doctest::Contains(("--" + name + ": belongs to --method " + method).c_str()), Error);
