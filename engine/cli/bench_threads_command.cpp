@@ -25,9 +25,10 @@ Json to_json(const Interval& interval) {
 
 std::string text_of(const Interval& interval, int digits) {
   constexpr double kHundred = 100, kThousand = 1000;
-  if (interval.value >= kThousand) {
+  const double largest = interval.known() ? interval.high : interval.value;
+  if (largest >= kThousand) {
     digits = 0;
-  } else if (interval.value >= kHundred) {
+  } else if (largest >= kHundred) {
     digits = std::min(digits, 1);
   }
   if (!interval.known()) return fmt::format("{:.{}f} (?)", interval.value, digits);

@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 
+#include "engine/cli/threads_arguments.h"
 #include "engine/image/file.h"
 #include "engine/image/jpeg.h"
 #include "tests/cli/run.h"
@@ -236,6 +237,12 @@ TEST_CASE("bench threads: one number of threads tells nothing of more") {
   REQUIRE(result.exit_code == 0);
   CHECK_CONTAINS(result.out, "a second number of threads would tell");
   CHECK_FALSE(contains(result.out, "no faster"));
+}
+
+TEST_CASE("bench: the digits of an interval go by its largest number") {
+  CHECK(cli::text_of({.value = 9.121, .low = 6.268, .high = 16.742}, 2) == "9.12 (6.27 to 16.74)");
+  CHECK(cli::text_of({.value = 91.21, .low = 62.68, .high = 167.42}, 2) == "91.2 (62.7 to 167.4)");
+  CHECK(cli::text_of({.value = 912.1, .low = 626.8, .high = 1674.2}, 2) == "912 (627 to 1674)");
 }
 
 TEST_CASE("bench: no line of a report is wider than a terminal") {
