@@ -15,6 +15,7 @@
 #include "engine/cli/outcome.h"
 #include "engine/cli/progress.h"
 #include "engine/cli/run_report.h"
+#include "engine/image/file.h"
 #include "engine/image/jxl.h"
 #include "engine/image/read_image.h"
 #include "engine/restore/filter.h"

@@ -27,6 +27,7 @@ auto value_at(const T* p) {
 // Writes elements [first, first + count) of the loop nest, in its order, to dst.
 template <class T, class To>
 HG_CLONES void read_sequence(const StridedLoop<1>& nest, const T* src, int64_t first, int64_t count, To* dst) {
+  if (nest.elements() == 0) return;
   const Dims &extents = nest.extents, &strides = nest.strides[0];
   const std::size_t last = extents.size() - 1;
   const int64_t step = strides[last];

@@ -18,11 +18,11 @@ class BroadcastOperand {
  public:
   BroadcastOperand(const TensorType& operand, const Shape& full, const MemoryDesc& layout);
 
-  // The number of elements after which the sequence repeats; all of them where it does not.
+  // The number of elements after which the sequence repeats; all of them where it does not; 1 where there are none.
   [[nodiscard]] int64_t period() const;
 
-  // Writes elements [first, first + count) of the sequence to dst, as f32 or, of whole numbers, as int64_t. Allocates
-  // nothing.
+  // Writes elements [first, first + count) of the sequence to dst, as f32 or, of whole numbers, as int64_t; none
+  // where there are none. Allocates nothing.
   void read(const void* operand, int64_t first, int64_t count, float* dst) const;
   void read(const void* operand, int64_t first, int64_t count, int64_t* dst) const;
 
