@@ -297,7 +297,7 @@ TEST_CASE("scattering") {
   CHECK_THROWS_AS(eval("ScatterElements", {x, places, floats({1, 3}, {7, 8, 9})}, "reduction=mul"), Error);
 }
 
-TEST_CASE("updates of one place have a gradient where they are added") {
+TEST_CASE("updates of one element have a gradient where they are added") {
   const auto refusal = [](bool adding, const std::vector<double>& places, bool is_slice) {
     const Attrs reduction{{"reduction", std::string(adding ? "add" : "none")}};
     Graph graph;
@@ -324,8 +324,8 @@ TEST_CASE("updates of one place have a gradient where they are added") {
     CAPTURE(is_slice);
     CHECK(refusal(true, {1, 1}, is_slice).empty());
     CHECK(refusal(false, {1, 2}, is_slice).empty());
-    CHECK(refusal(false, {1, 1}, is_slice).find("a place is named twice") != std::string::npos);
-    CHECK(refusal(false, {-1, 4}, is_slice).find("a place is named twice") != std::string::npos);
+    CHECK(refusal(false, {1, 1}, is_slice).find("is named twice") != std::string::npos);
+    CHECK(refusal(false, {-1, 4}, is_slice).find("is named twice") != std::string::npos);
   }
 }
 
