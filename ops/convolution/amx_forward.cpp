@@ -18,7 +18,7 @@ namespace {
 
 // A contiguous run of the source, `taps` taps of the filter from `tap` on, that one output pixel reads.
 struct Run {
-  int64_t row = 0, place = 0;  // offset from the pixel's first tap, in rows and in elements
+  int64_t row = 0, offset = 0;  // offset from the pixel's first tap, in rows and in elements
   int64_t tap = 0, taps = 0;
 };
 
@@ -31,8 +31,8 @@ struct Schedule {
   std::vector<Run> runs;
   int64_t run_steps = 0;                      // steps of kAmxDepth elements in a run, rounded up
   int64_t pitch = 0;                          // elements from one output pixel's run to the next one's
-  int64_t places = 0, row = 0;                // pixels of a row with its border, and its elements, rounded up
-  int64_t left_border = 0, right_border = 0;  // pixels of the border, of `places`
+  int64_t row_pixels = 0, row = 0;            // pixels of a row with its border, and its elements, rounded up
+  int64_t left_border = 0, right_border = 0;  // pixels of the border, of `row_pixels`
   int64_t parts = 1, slots = 1;
   bool reads_in_place = false;  // 1x1: operand A is the source itself, nothing is copied
   std::size_t weights = 0, zeros = 0, coefficients = 0, rows = 0, sums = 0, normal_buffer = 0, thread_bytes = 0;
@@ -130,19 +130,19 @@ class AmxForward final : public ConvolutionKernel {
                     pixels);
       }
     };
-    const auto put_border = [&](int64_t place) {
-      const int64_t column = border_source(s.conv.padding_mode, place - w.pad_begin, w.src);
+    const auto put_border = [&](int64_t pixel) {
+      const int64_t column = border_source(s.conv.padding_mode, pixel - w.pad_begin, w.src);
       if (column == kOutside) {
-        std::fill_n(to + place * s.src.c, s.src.c, uint16_t{0});
+        std::fill_n(to + pixel * s.src.c, s.src.c, uint16_t{0});
       } else {
-        put(column, 1, to + place * s.src.c);
+        put(column, 1, to + pixel * s.src.c);
       }
     };
     for (int64_t i = 0; i < s.left_border; ++i) put_border(i);
-    const int64_t whole = s.places - s.left_border - s.right_border;
+    const int64_t whole = s.row_pixels - s.left_border - s.right_border;
     put(s.left_border - w.pad_begin, whole, to + s.left_border * s.src.c);
-    for (int64_t i = s.places - s.right_border; i < s.places; ++i) put_border(i);
-    std::fill_n(to + s.places * s.src.c, s.row - s.places * s.src.c, uint16_t{0});
+    for (int64_t i = s.row_pixels - s.right_border; i < s.row_pixels; ++i) put_border(i);
+    std::fill_n(to + s.row_pixels * s.src.c, s.row - s.row_pixels * s.src.c, uint16_t{0});
   }
 
   void convolve_row(int64_t thread, int64_t image, int64_t row) const {
@@ -152,7 +152,7 @@ class AmxForward final : public ConvolutionKernel {
     std::array<const uint32_t*, kMostAmxRuns> right;
     for (std::size_t i = 0; i < s.runs.size(); ++i) {
       left[i] = s.reads_in_place ? static_cast<const uint16_t*>(at_.src[0]) + s.src.offset(image, 0, begin, 0)
-                                 : slot(thread, begin + s.runs[i].row) + s.runs[i].place;
+                                 : slot(thread, begin + s.runs[i].row) + s.runs[i].offset;
       right[i] = reinterpret_cast<const uint32_t*>(scratch(0, s.weights)) +
                  static_cast<int64_t>(i) * s.run_steps * kAmxTileWords;
     }
@@ -190,22 +190,22 @@ Answer plan_amx_forward(const PlanContext&, const Convolution& conv) {
   s.dst = view_of(dst);
   for (int64_t i = 0; i < h.kernel; ++i) {
     if (w.dilation == 1) {
-      s.runs.push_back({.row = i * h.dilation, .place = 0, .tap = i * w.kernel, .taps = w.kernel});
+      s.runs.push_back({.row = i * h.dilation, .offset = 0, .tap = i * w.kernel, .taps = w.kernel});
       continue;
     }
     for (int64_t j = 0; j < w.kernel; ++j) {
-      s.runs.push_back({.row = i * h.dilation, .place = j * w.dilation * s.src.c, .tap = i * w.kernel + j, .taps = 1});
+      s.runs.push_back({.row = i * h.dilation, .offset = j * w.dilation * s.src.c, .tap = i * w.kernel + j, .taps = 1});
     }
   }
   if (s.runs.size() > kMostAmxRuns) return Declined{fmt::format("more than {} runs of taps", kMostAmxRuns)};
   s.run_steps = up(s.run_channels(), kAmxDepth) / kAmxDepth;
   s.pitch = w.stride * s.src.c;
-  s.places = (w.dst - 1) * w.stride + w.extent();
-  s.left_border = std::clamp<int64_t>(w.pad_begin, 0, s.places);
-  s.right_border = std::clamp<int64_t>(s.places - w.pad_begin - w.src, 0, s.places - s.left_border);
+  s.row_pixels = (w.dst - 1) * w.stride + w.extent();
+  s.left_border = std::clamp<int64_t>(w.pad_begin, 0, s.row_pixels);
+  s.right_border = std::clamp<int64_t>(s.row_pixels - w.pad_begin - w.src, 0, s.row_pixels - s.left_border);
   // The last AMX tile reads beyond the last pixel, and the last step beyond its run.
-  const int64_t reach = (up(w.dst, kAmxColumns) - 1) * s.pitch + s.runs.back().place + s.run_steps * kAmxDepth;
-  s.row = up(std::max(reach, s.places * s.src.c), kAmxDepth);
+  const int64_t reach = (up(w.dst, kAmxColumns) - 1) * s.pitch + s.runs.back().offset + s.run_steps * kAmxDepth;
+  s.row = up(std::max(reach, s.row_pixels * s.src.c), kAmxDepth);
   s.slots = h.extent();
   s.parts = parts_of(s.dst.n * h.dst);
   // Only where all AMX tiles and steps are full does nothing read beyond the image.

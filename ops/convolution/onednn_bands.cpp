@@ -106,8 +106,8 @@ struct Schedule {
   // Where the primitive works on the graph's own memory, without a copy.
   bool src_in_place = false, dst_in_place = false, weights_in_place = false;
   // Offsets into scratch memory.
-  std::size_t scratchpad = 0, src_part = 0, dst_part = 0, left_over = 0, weights_part = 0, weights_sum = 0,
-              bias_part = 0;
+  std::size_t scratchpad = 0, band_src = 0, band_dst = 0, left_over = 0, band_weights = 0, weights_sum = 0,
+              band_bias = 0;
   // A normalised source: its coefficients, and for each thread a row and a buffer for it.
   std::size_t coefficients = 0, normal_rows = 0, normal_row_bytes = 0;
 };
@@ -135,7 +135,7 @@ class OnednnBands final : public Kernel {
     const auto add = [&](int index, const MemoryDesc& desc, void* address) {
       if (desc.get_size() > 0) reorder_arguments_.push_back({index, remember(desc, address).get()});
     };
-    add(leaves ? DNNL_ARG_FROM : DNNL_ARG_TO, inner, scratch(leaves ? s.weights_sum : s.weights_part));
+    add(leaves ? DNNL_ARG_FROM : DNNL_ARG_TO, inner, scratch(leaves ? s.weights_sum : s.band_weights));
     add(leaves ? DNNL_ARG_TO : DNNL_ARG_FROM, s.weights, leaves ? at.dst[0] : at.src[1]);
     add(DNNL_ARG_SCRATCHPAD, reorder.scratchpad_desc(), scratch(s.scratchpad));
   }
@@ -182,7 +182,7 @@ class OnednnBands final : public Kernel {
     }
     return {.view = schedule_->dst_view, .type = schedule_->conv.dst.dtype, .data = data};
   }
-  [[nodiscard]] Pixels part(const View& view, std::size_t offset) const {
+  [[nodiscard]] Pixels band_pixels(const View& view, std::size_t offset) const {
     return {.view = view, .type = schedule_->conv.src.dtype, .data = scratch(offset)};
   }
   // Address of row `row` of image `n`.
@@ -199,26 +199,26 @@ class OnednnBands final : public Kernel {
     const auto add = [&](int index, const MemoryDesc& desc, void* address) {
       if (desc.get_size() > 0) arguments.push_back({index, remember(desc, address).get()});
     };
-    void* src_data = s.src_in_place ? row_address(src(), band.image, band.src_begin) : scratch(s.src_part);
-    void* dst_data = s.dst_in_place ? row_address(dst(), band.image, band.dst_begin) : scratch(s.dst_part);
+    void* src_data = s.src_in_place ? row_address(src(), band.image, band.src_begin) : scratch(s.band_src);
+    void* dst_data = s.dst_in_place ? row_address(dst(), band.image, band.dst_begin) : scratch(s.band_dst);
     add(DNNL_ARG_SCRATCHPAD, p.scratchpad, scratch(s.scratchpad));
     switch (s.conv.direction) {
       case Direction::forward:
         add(DNNL_ARG_SRC, p.src, src_data);
         add(DNNL_ARG_DST, p.dst, dst_data);
-        add(DNNL_ARG_WEIGHTS, p.weights, s.weights_in_place ? at_.src[1] : scratch(s.weights_part));
+        add(DNNL_ARG_WEIGHTS, p.weights, s.weights_in_place ? at_.src[1] : scratch(s.band_weights));
         if (s.conv.has_bias) add(DNNL_ARG_BIAS, s.bias, at_.src[s.conv.bias_input()]);
         break;
       case Direction::grad_src:
         add(DNNL_ARG_DIFF_SRC, p.src, src_data);
         add(DNNL_ARG_DIFF_DST, p.dst, dst_data);
-        add(DNNL_ARG_WEIGHTS, p.weights, s.weights_in_place ? at_.src[1] : scratch(s.weights_part));
+        add(DNNL_ARG_WEIGHTS, p.weights, s.weights_in_place ? at_.src[1] : scratch(s.band_weights));
         break;
       case Direction::grad_weights:
         add(DNNL_ARG_SRC, p.src, src_data);
         add(DNNL_ARG_DIFF_DST, p.dst, dst_data);
-        add(DNNL_ARG_DIFF_WEIGHTS, p.weights, b == 0 ? sum_weights() : scratch(s.weights_part));
-        if (s.conv.has_bias) add(DNNL_ARG_DIFF_BIAS, s.bias, b == 0 ? at_.dst[1] : scratch(s.bias_part));
+        add(DNNL_ARG_DIFF_WEIGHTS, p.weights, b == 0 ? sum_weights() : scratch(s.band_weights));
+        if (s.conv.has_bias) add(DNNL_ARG_DIFF_BIAS, s.bias, b == 0 ? at_.dst[1] : scratch(s.band_bias));
         break;
     }
   }
@@ -233,16 +233,16 @@ class OnednnBands final : public Kernel {
     const BandPrimitive& p = s.primitives[s.primitive_of[b]];
     const bool forward = s.conv.direction == Direction::forward;
     if (s.normalized) {
-      s.padding.gather(src(), NormalizedRows(*this, band.image), band, part(p.src_view, s.src_part));
+      s.padding.gather(src(), NormalizedRows(*this, band.image), band, band_pixels(p.src_view, s.band_src));
     } else if (s.conv.direction != Direction::grad_src && !s.src_in_place) {
-      s.padding.gather(src(), band, part(p.src_view, s.src_part));
+      s.padding.gather(src(), band, band_pixels(p.src_view, s.band_src));
     }
     if (!forward && !s.dst_in_place) {
-      copy_rows(dst(), band.image, band.dst_begin, part(p.dst_view, s.dst_part), 0, 0, band.dst_rows);
+      copy_rows(dst(), band.image, band.dst_begin, band_pixels(p.dst_view, s.band_dst), 0, 0, band.dst_rows);
     }
     execute(p.primitive, arguments_[b]);
     if (forward && !s.dst_in_place) {
-      copy_rows(part(p.dst_view, s.dst_part), 0, 0, dst(), band.image, band.dst_begin, band.dst_rows);
+      copy_rows(band_pixels(p.dst_view, s.band_dst), 0, 0, dst(), band.image, band.dst_begin, band.dst_rows);
     }
     if (s.statistics.wanted()) {
       const int64_t parts = parts_of(s.conv.window.h.dst);
@@ -255,13 +255,13 @@ class OnednnBands final : public Kernel {
     }
     if (s.conv.direction == Direction::grad_src && !s.src_in_place) fold(b);
     if (s.conv.direction == Direction::grad_weights && b > 0) {
-      const auto add = [](void* part, void* sum, int64_t count) {
+      const auto add = [](void* from, void* sum, int64_t count) {
         parallel_ranges(count, 4096, [&](int64_t begin, int64_t end) {
-          add_run(static_cast<const float*>(part) + begin, static_cast<float*>(sum) + begin, end - begin);
+          add_run(static_cast<const float*>(from) + begin, static_cast<float*>(sum) + begin, end - begin);
         });
       };
-      add(scratch(s.weights_part), sum_weights(), padded_elements(p.weights));
-      if (s.conv.has_bias) add(scratch(s.bias_part), at_.dst[1], s.conv.dst.shape[1]);
+      add(scratch(s.band_weights), sum_weights(), padded_elements(p.weights));
+      if (s.conv.has_bias) add(scratch(s.band_bias), at_.dst[1], s.conv.dst.shape[1]);
     }
   }
 
@@ -287,7 +287,7 @@ class OnednnBands final : public Kernel {
   void fold(std::size_t b) noexcept {
     const Schedule& s = *schedule_;
     const Band& band = s.bands[b];
-    const Pixels made = part(s.primitives[s.primitive_of[b]].src_view, s.src_part);
+    const Pixels made = band_pixels(s.primitives[s.primitive_of[b]].src_view, s.band_src);
     const Pixels kept = left_over(made);
     s.padding.fold(s.complete[b], made, kept, src(), band.image);
     const bool goes_on = b + 1 < s.bands.size() && s.bands[b + 1].image == band.image;
@@ -444,17 +444,17 @@ Answer plan_onednn_bands(const PlanContext& ctx, const Convolution& conv) {
   ScratchLayout offsets;
   s.scratchpad = offsets.add(largest([](const BandPrimitive& p) { return p.scratchpad.get_size(); }));
   const std::size_t src_bytes = largest([](const BandPrimitive& p) { return p.src.get_size(); });
-  if (!s.src_in_place) s.src_part = offsets.add(src_bytes);
-  if (!s.dst_in_place) s.dst_part = offsets.add(largest([](const BandPrimitive& p) { return p.dst.get_size(); }));
+  if (!s.src_in_place) s.band_src = offsets.add(src_bytes);
+  if (!s.dst_in_place) s.band_dst = offsets.add(largest([](const BandPrimitive& p) { return p.dst.get_size(); }));
   if (adds) s.left_over = offsets.add(src_bytes);
   const bool sums = conv.direction == Direction::grad_weights && s.bands.size() > 1;
   if (sums || (!s.weights_in_place && conv.direction != Direction::grad_weights)) {
-    s.weights_part = offsets.add(primitive.weights.get_size());
+    s.band_weights = offsets.add(primitive.weights.get_size());
   }
   if (!s.weights_in_place && conv.direction == Direction::grad_weights) {
     s.weights_sum = offsets.add(primitive.weights.get_size());
   }
-  if (sums && conv.has_bias) s.bias_part = offsets.add(s.bias.get_size());
+  if (sums && conv.has_bias) s.band_bias = offsets.add(s.bias.get_size());
   s.statistics = WrittenStatistics(conv.dst, conv.statistics, parts_of(conv.window.h.dst), offsets);
   if (conv.normalized) {
     s.normalized.emplace(conv);

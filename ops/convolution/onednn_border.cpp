@@ -56,8 +56,8 @@ struct Strip {
   dnnl::primitive primitive;
   MemoryDesc src, dst, scratchpad;
   int64_t src_row = 0, dst_row = 0;  // elements
-  std::size_t src_part = 0;          // offsets into scratch memory: of its result,
-  std::size_t dst_part = 0;          // and, for columns, of its copy of diff_dst
+  std::size_t src_offset = 0;        // offsets into scratch memory: of its result,
+  std::size_t dst_offset = 0;        // and, for columns, of its copy of diff_dst
 };
 
 struct Schedule {
@@ -74,7 +74,7 @@ struct Schedule {
     int64_t row;
   };
   std::vector<std::vector<Shown>> shown;
-  std::size_t scratchpad_part = 0;
+  std::size_t scratchpad_offset = 0;
 };
 
 class OnednnBorder final : public Kernel {
@@ -92,8 +92,8 @@ class OnednnBorder final : public Kernel {
     arguments_ = arguments(s.src_desc, at.dst[0], s.dst_desc, at.src[0], s.scratchpad);
     for (int64_t n = 0; n < s.dst.n; ++n) {
       for (const Strip& strip : s.strips) {
-        char* dst = strip.is_rows ? dst_pixel(n, strip.side.dst_begin, 0) : scratch(strip.dst_part);
-        strip_arguments_.push_back(arguments(strip.src, scratch(strip.src_part), strip.dst, dst, strip.scratchpad));
+        char* dst = strip.is_rows ? dst_pixel(n, strip.side.dst_begin, 0) : scratch(strip.dst_offset);
+        strip_arguments_.push_back(arguments(strip.src, scratch(strip.src_offset), strip.dst, dst, strip.scratchpad));
       }
     }
   }
@@ -136,7 +136,7 @@ class OnednnBorder final : public Kernel {
     add(DNNL_ARG_DIFF_SRC, src, src_data);
     add(DNNL_ARG_DIFF_DST, dst, dst_data);
     add(DNNL_ARG_WEIGHTS, schedule_->weights, const_cast<void*>(at_.src[1]));
-    add(DNNL_ARG_SCRATCHPAD, scratchpad, scratch(schedule_->scratchpad_part));
+    add(DNNL_ARG_SCRATCHPAD, scratchpad, scratch(schedule_->scratchpad_offset));
     return arguments;
   }
   void execute(const dnnl::primitive& primitive, const Arguments& arguments) const noexcept {
@@ -155,7 +155,7 @@ class OnednnBorder final : public Kernel {
         if (strip.is_rows) continue;
         const std::size_t bytes = static_cast<std::size_t>(strip.dst_row) * element_bytes();
         std::copy_n(dst_pixel(n, row, strip.side.dst_begin), bytes,
-                    scratch(strip.dst_part) + static_cast<std::size_t>(row) * bytes);
+                    scratch(strip.dst_offset) + static_cast<std::size_t>(row) * bytes);
       }
     });
   }
@@ -165,8 +165,8 @@ class OnednnBorder final : public Kernel {
   void add_strips(int64_t n) const noexcept {
     const Schedule& s = *schedule_;
     const int64_t channels = s.src.c;
-    const auto part = [&](const Strip& strip, int64_t row) {
-      return reinterpret_cast<const T*>(scratch(strip.src_part)) + row * strip.src_row;
+    const auto row_of = [&](const Strip& strip, int64_t row) {
+      return reinterpret_cast<const T*>(scratch(strip.src_offset)) + row * strip.src_row;
     };
     parallel_for(s.src.h, [&](int64_t row) {
       T* to = reinterpret_cast<T*>(src_row(n, row));
@@ -175,7 +175,7 @@ class OnednnBorder final : public Kernel {
         if (column != kOutside) add_run(from, to + column * channels, channels);
       };
       for (const auto& [index, strip_row] : s.shown[static_cast<std::size_t>(row)]) {
-        const T* from = part(s.strips[index], strip_row);
+        const T* from = row_of(s.strips[index], strip_row);
         const auto reached = static_cast<int64_t>(s.columns.size());
         const int64_t begin = std::min(s.conv.window.w.pad_begin, reached), end = std::min(begin + s.src.w, reached);
         for (int64_t i = 0; i < begin; ++i) add(from + i * channels, i);
@@ -185,7 +185,7 @@ class OnednnBorder final : public Kernel {
       for (const Strip& strip : s.strips) {
         if (strip.is_rows) continue;
         for (int64_t i = 0; i < strip.side.count; ++i) {
-          add(part(strip, row) + i * channels, strip.side.begin + i);
+          add(row_of(strip, row) + i * channels, strip.side.begin + i);
         }
       }
     });
@@ -290,10 +290,10 @@ Answer plan_onednn_border(const PlanContext& ctx, const Convolution& conv) {
   ScratchLayout offsets;
   std::size_t scratchpad = s.scratchpad.get_size();
   for (const Strip& strip : s.strips) scratchpad = std::max(scratchpad, strip.scratchpad.get_size());
-  s.scratchpad_part = offsets.add(scratchpad);
+  s.scratchpad_offset = offsets.add(scratchpad);
   for (Strip& strip : s.strips) {
-    strip.src_part = offsets.add(strip.src.get_size());
-    if (!strip.is_rows) strip.dst_part = offsets.add(strip.dst.get_size());
+    strip.src_offset = offsets.add(strip.src.get_size());
+    if (!strip.is_rows) strip.dst_offset = offsets.add(strip.dst.get_size());
   }
   KernelPlan plan{.src = {s.dst_desc, s.weights},
                   .dst = {s.src_desc},

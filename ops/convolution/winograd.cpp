@@ -64,8 +64,8 @@ struct TiledAxis {
 constexpr int64_t kNowhere = INT64_MIN;
 
 void find_plain_tiles(TiledAxis& axis) {
-  const auto follow = [](const Dims& places, int64_t first, int64_t count) {
-    const auto begin = places.begin() + first;
+  const auto follow = [](const Dims& positions, int64_t first, int64_t count) {
+    const auto begin = positions.begin() + first;
     return *begin >= 0 &&
            std::adjacent_find(begin, begin + count, [](int64_t a, int64_t b) { return b != a + 1; }) == begin + count;
   };
@@ -116,7 +116,7 @@ struct Schedule {
   TiledAxis h, w;
   int64_t tiles = 0, block = 0;  // of all images, and of a block
   // Gradient of the weights: 1 where all threads share one set of sums, else the number of sets (see kOwnSumsBytes).
-  int64_t parts = 1;
+  int64_t sets = 1;
   int64_t in_row = 0, out_row = 0, in_point = 0, out_point = 0, product_point = 0, weights_point = 0;
   // Offsets into scratch memory, and the bytes that each thread has of it.
   std::size_t weights = 0, in_words = 0, out_words = 0, products = 0, thread_bytes = 0, border = 0, zeros = 0;
@@ -242,13 +242,13 @@ class WinogradKernel final : public ConvolutionKernel {
   }
   [[nodiscard]] const float* coefficients() const { return alone() ? nullptr : words<float>(schedule_->coefficients); }
 
-  // The rows [row, row + kTile) of a column block that lie normalised in one of the thread's two ring buffers, `place`.
+  // The rows [row, row + kTile) of a column block that lie normalised in one of the thread's two ring buffers, `ring`.
   struct ColumnBlock {
-    int64_t place = 0, image = -1, row = 0, column = 0;
+    int64_t ring = 0, image = -1, row = 0, column = 0;
   };
   // Address of a row in the ring buffer.
   [[nodiscard]] char* block_row(const ColumnBlock& column_block, int64_t row) const {
-    const auto index = static_cast<std::size_t>(2 * omp_get_thread_num() + column_block.place);
+    const auto index = static_cast<std::size_t>(2 * omp_get_thread_num() + column_block.ring);
     return scratch(schedule_->column_blocks + index * schedule_->column_block_bytes) +
            row % kRing * schedule_->block_row_bytes();
   }
@@ -258,7 +258,7 @@ class WinogradKernel final : public ConvolutionKernel {
     const bool same_block = at.image == column_block.image && at.column_block == column_block.column;
     if (same_block && at.row == column_block.row) return;
     const bool below = same_block && at.row == column_block.row + kOut;
-    column_block = {.place = below ? column_block.place : 1 - column_block.place,
+    column_block = {.ring = below ? column_block.ring : 1 - column_block.ring,
                     .image = at.image,
                     .row = at.row,
                     .column = at.column_block};
@@ -439,11 +439,11 @@ class WinogradKernel final : public ConvolutionKernel {
   // ---- the gradient of the weights
 
   // Scratch memory of one set of sums: transformed tiles of src and diff_dst, and the 36 sums of products.
-  struct Part {
+  struct SumSet {
     uint32_t *in_words, *out_words;
     float* products;
   };
-  [[nodiscard]] Part part(int64_t index) const {
+  [[nodiscard]] SumSet sum_set(int64_t index) const {
     const Schedule& s = *schedule_;
     const std::size_t mine = static_cast<std::size_t>(index) * s.thread_bytes;
     return {words<uint32_t>(s.in_words + mine), words<uint32_t>(s.out_words + mine), words<float>(s.products + mine)};
@@ -455,49 +455,49 @@ class WinogradKernel final : public ConvolutionKernel {
     if (s.normalized) s.normalized->set_coefficients(at_, words<float>(s.coefficients));
     const int64_t pairs = (s.tiles + 1) / 2, block = s.block / 2;
     const auto depth = [&](int64_t count) { return s.is_bf16 ? count : 2 * count; };
-    const Part whole = part(0);
-    if (s.parts == 1) {
+    const SumSet all = sum_set(0);
+    if (s.sets == 1) {
       for (int64_t first = 0; first < pairs; first += block) {
         const int64_t count = std::min(block, pairs - first);
         const int64_t grain = s.normalized ? (s.column_block + 1) / 2 : 1, runs = (count + grain - 1) / grain;
-        const int64_t shares = parts_of(runs);
-        parallel_parts(shares, [&](int64_t, const auto& take) {
+        const int64_t parts = parts_of(runs);
+        parallel_parts(parts, [&](int64_t, const auto& take) {
           ColumnBlock column_block;
-          for (int64_t share = take(); share >= 0; share = take()) {
-            const int64_t begin = runs * share / shares * grain, end = runs * (share + 1) / shares * grain;
-            transform_pairs(whole, first + begin, std::min(end, count) - begin, begin, column_block);
+          for (int64_t part = take(); part >= 0; part = take()) {
+            const int64_t begin = runs * part / parts * grain, end = runs * (part + 1) / parts * grain;
+            transform_pairs(all, first + begin, std::min(end, count) - begin, begin, column_block);
           }
         });
-        parallel_for(kPoints * s.panels(), [&](int64_t i) { multiply_part(whole, i, depth(count), first > 0); });
+        parallel_for(kPoints * s.panels(), [&](int64_t i) { multiply_panel(all, i, depth(count), first > 0); });
       }
     } else {
-      parallel_for(s.parts, [&](int64_t index) {
-        const Part mine = part(index);
-        const int64_t begin = pairs * index / s.parts, end = pairs * (index + 1) / s.parts;
+      parallel_for(s.sets, [&](int64_t index) {
+        const SumSet mine = sum_set(index);
+        const int64_t begin = pairs * index / s.sets, end = pairs * (index + 1) / s.sets;
         ColumnBlock column_block;
         for (int64_t first = begin; first < end; first += block) {
           const int64_t count = std::min(block, end - first);
           transform_pairs(mine, first, count, 0, column_block);
-          for (int64_t i = 0; i < kPoints * s.panels(); ++i) multiply_part(mine, i, depth(count), first > begin);
+          for (int64_t i = 0; i < kPoints * s.panels(); ++i) multiply_panel(mine, i, depth(count), first > begin);
         }
       });
       parallel_ranges(kPoints * s.product_point, kLanes, [&](int64_t begin, int64_t end) {
-        for (int64_t i = 1; i < s.parts; ++i) {
-          s.gemm->add_pixel(false, part(i).products + begin, whole.products + begin, end - begin);
+        for (int64_t i = 1; i < s.sets; ++i) {
+          s.gemm->add_pixel(false, sum_set(i).products + begin, all.products + begin, end - begin);
         }
       });
     }
     if (s.bias) s.bias->run(at_.src[1], at_.scratch, static_cast<float*>(at_.dst[1]));
     const int64_t oc = s.out.c;
     parallel_ranges(s.in.c, 1, [&](int64_t begin, int64_t end) {
-      s.transforms->transform_grad(whole.products, s.product_point, s.columns, oc, static_cast<float*>(at_.dst[0]),
+      s.transforms->transform_grad(all.products, s.product_point, s.columns, oc, static_cast<float*>(at_.dst[0]),
                                    s.in.c * oc, begin, end);
     });
   }
 
   // Transforms tiles 2 * first to 2 * (first + count) of src and diff_dst, as pairs (in bf16 two tiles are one word),
   // to rows of the operands from `to` on.
-  void transform_pairs(const Part& part, int64_t first, int64_t count, int64_t to, ColumnBlock& column_block) const {
+  void transform_pairs(const SumSet& set, int64_t first, int64_t count, int64_t to, ColumnBlock& column_block) const {
     const Schedule& s = *schedule_;
     TileAt at(s, 2 * first);
     for (int64_t pair = 0; pair < count; ++pair) {
@@ -515,14 +515,14 @@ class WinogradKernel final : public ConvolutionKernel {
                            static_cast<const char*>(at_.src[1]), scratch(s.zeros), diff + i * kOut * kOut);
       }
       const int64_t row = s.is_bf16 ? to + pair : 2 * (to + pair);
-      s.transforms->transform_src_pair(s.is_bf16, src, s.in.c, part.in_words + row * s.in_row, s.in_point, s.in_row);
-      s.transforms->transform_diff_pair(s.is_bf16, diff, s.out.c, part.out_words + row * s.out_row, s.out_point,
+      s.transforms->transform_src_pair(s.is_bf16, src, s.in.c, set.in_words + row * s.in_row, s.in_point, s.in_row);
+      s.transforms->transform_diff_pair(s.is_bf16, diff, s.out.c, set.out_words + row * s.out_row, s.out_point,
                                         s.out_row);
     }
   }
 
   // One of kPoints * panels() products: a point, and one panel of its columns.
-  void multiply_part(const Part& part, int64_t index, int64_t depth, bool add) const {
+  void multiply_panel(const SumSet& set, int64_t index, int64_t depth, bool add) const {
     const Schedule& s = *schedule_;
     constexpr int64_t kRows = 24;
     const int64_t width = s.width(), panels = s.panels();
@@ -531,12 +531,12 @@ class WinogradKernel final : public ConvolutionKernel {
     const int64_t piece = even_piece(depth, kGemmDepth);
     for (int64_t k = 0; k < depth; k += piece) {
       for (int64_t row = 0; row < s.in.c; row += kRows) {
-        s.gemm->multiply(s.is_bf16, {.a = part.in_words + p * s.in_point + k * s.in_row + row,
+        s.gemm->multiply(s.is_bf16, {.a = set.in_words + p * s.in_point + k * s.in_row + row,
                                      .a_row = 1,
                                      .a_step = s.in_row,
-                                     .b = part.out_words + p * s.out_point + k * s.out_row + column,
+                                     .b = set.out_words + p * s.out_point + k * s.out_row + column,
                                      .b_step = s.out_row,
-                                     .c = part.products + p * s.product_point + row * s.columns + column,
+                                     .c = set.products + p * s.product_point + row * s.columns + column,
                                      .c_row = s.columns,
                                      .rows = std::min(kRows, s.in.c - row),
                                      .vectors = std::min(width, s.columns - column) / kLanes,
@@ -623,8 +623,8 @@ Answer plan_winograd(const PlanContext&, const Convolution& conv) {
     s.product_point = point_stride(s.in.c * s.columns);
     const int64_t sums_bytes = kPoints * s.product_point * 4;
     const bool apart = sums_bytes <= kOwnSumsBytes;
-    if (apart) s.parts = std::min(s.threads, (s.tiles + 1) / 2);
-    const int64_t mine = (s.tiles + s.parts - 1) / s.parts;
+    if (apart) s.sets = std::min(s.threads, (s.tiles + 1) / 2);
+    const int64_t mine = (s.tiles + s.sets - 1) / s.sets;
     const int64_t wanted = apart ? std::max<int64_t>((kBlockBytes - sums_bytes) / tile_bytes, 32)
                                  : std::max(kChunkBytes / tile_bytes, 2 * kGemmDepth);
     const int64_t blocks = (mine + wanted - 1) / wanted;
@@ -637,7 +637,7 @@ Answer plan_winograd(const PlanContext&, const Convolution& conv) {
     s.out_words = offsets.end() + of_thread.add(bytes(kPoints * s.out_point * 4));
     s.products = offsets.end() + of_thread.add(bytes(sums_bytes));
     s.thread_bytes = of_thread.end();
-    offsets.add(of_thread.end() * bytes(s.parts));
+    offsets.add(of_thread.end() * bytes(s.sets));
     if (conv.has_bias) s.bias.emplace(s.out, s.is_bf16, offsets);
   } else {
     s.depth = s.is_bf16 ? (s.in.c + 1) / 2 : s.in.c;

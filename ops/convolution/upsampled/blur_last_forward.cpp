@@ -198,15 +198,15 @@ class BlurLastForward final : public ConvolutionKernel {
     // A row of the small image, from the pixel before the column block to the pixel after it, followed by the
     // differences of its pixels.
     const uint32_t* row(int64_t row) {
-      const auto place = [&](int64_t i) {
+      const auto row_at = [&](int64_t i) {
         return kernel_.words<uint32_t>(thread_, s_.rows) + (i & 1) * s_.line_words();
       };
       for (; have_ < row; ++have_) {
-        uint32_t* to = place(have_ + 1);
+        uint32_t* to = row_at(have_ + 1);
         source_.read(image_, have_ + 1, column_ - 1, count_ + 2, to);
         add_differences(to);
       }
-      return place(row);
+      return row_at(row);
     }
     void add_differences(uint32_t* line) const {
       if (!columns_share(s_.words)) return;
@@ -222,13 +222,13 @@ class BlurLastForward final : public ConvolutionKernel {
     }
     // A row of the second activation, from the pixel before the column block's outputs on.
     const uint32_t* second_row(int64_t row) {
-      const auto place = [&](int64_t i) {
+      const auto row_at = [&](int64_t i) {
         return kernel_.words<uint32_t>(thread_, s_.second_rows) + (i & 3) * 2 * 2 * s_.row_pixels() * s_.second_words;
       };
       for (; have_second_ < row; ++have_second_) {
-        source_.read_second(image_, have_second_ + 1, 2 * column_ - 1, 2 * count_ + 2, place(have_second_ + 1));
+        source_.read_second(image_, have_second_ + 1, 2 * column_ - 1, 2 * count_ + 2, row_at(have_second_ + 1));
       }
-      return place(row);
+      return row_at(row);
     }
     [[nodiscard]] float* ring(int64_t r, int64_t panel) const {
       return kernel_.words<float>(thread_, s_.ring) + ((r & 3) * s_.panels + panel) * s_.row_floats();

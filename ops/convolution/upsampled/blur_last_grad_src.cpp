@@ -319,20 +319,20 @@ class BlurLastGradSrc final : public ConvolutionKernel {
     const float* products(int64_t t) {
       if (t < 0 || t >= s_.dst.h) return nullptr;
       const int64_t columns = up(s_.columns, kLanes);
-      const auto place = [&](int64_t row) {
+      const auto sums_of = [&](int64_t row) {
         return words<float>(s_.second_ring) + (row & 3) * s_.second_pixels() * columns;
       };
       for (have_second_ = std::max<int64_t>(have_second_, -1); have_second_ < t; ++have_second_) {
         const int64_t row = have_second_ + 1, left = 2 * begin_ - 2, right = 2 * end_ + 2;
         const int64_t from = std::max<int64_t>(left, 0), to = std::min(right, s_.dst.w);
-        float* sums = place(row);
+        float* sums = sums_of(row);
         std::fill_n(sums, (from - left) * columns, 0.0F);
         kernel_.multiply({reinterpret_cast<const uint32_t*>(kernel_.gradient(image_, row, from)), s_.words,
                           kernel_.words<uint32_t>(0, s_.second_weights), s_.words, columns},
                          to - from, sums + (from - left) * columns, columns);
         std::fill_n(sums + (to - left) * columns, (right - to) * columns, 0.0F);
       }
-      return place(t);
+      return sums_of(t);
     }
 
     void add_second(int64_t q) {

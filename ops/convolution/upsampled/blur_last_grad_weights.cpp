@@ -42,11 +42,11 @@ HG_CLONES void pair_pixels(const float* low, const float* high, int64_t count, u
   }
 }
 
-// to[i] = the sum over p of parts[p][i].
-HG_CLONES void add_floats(const float* const* parts, std::size_t count, int64_t elements, float* to) {
-  std::copy_n(parts[0], elements, to);
-  for (std::size_t part = 1; part < count; ++part) {
-    const float* from = parts[part];
+// to[i] = the sum over p of terms[p][i].
+HG_CLONES void add_floats(const float* const* terms, std::size_t count, int64_t elements, float* to) {
+  std::copy_n(terms[0], elements, to);
+  for (std::size_t p = 1; p < count; ++p) {
+    const float* from = terms[p];
     for (int64_t i = 0; i < elements; ++i) to[i] += from[i];
   }
 }
@@ -250,7 +250,7 @@ class BlurLastGradWeights final : public ConvolutionKernel {
     [[nodiscard]] char* line_at(int64_t slot) const {
       return words<char>(s_.rows) + static_cast<std::size_t>(slot * 2 * s_.row_pixels() * s_.first) * s_.element();
     }
-    // The packed operands of the line in that place; makes its differences.
+    // The packed operands of the line in that slot; makes its differences.
     Line line_of(int64_t slot) const {
       char* pixels = line_at(slot);
       char* beside = pixels + static_cast<std::size_t>(s_.row_pixels() * s_.first) * s_.element();
@@ -396,7 +396,7 @@ class BlurLastGradWeights final : public ConvolutionKernel {
     // A row of the second activation, packed, from the pixel that tap kw of the first output sees.
     const uint32_t* second_row(int64_t row, int64_t kw) {
       const int64_t pixels = 2 * s_.column_block + 3, all_words = (s_.column_block + 2) * pixel_words(s_.second);
-      const auto place = [&](int64_t i) {
+      const auto row_at = [&](int64_t i) {
         return words<char>(s_.second_rows) + static_cast<std::size_t>((i & 3) * 2 * pixels * s_.second) * s_.element();
       };
       const auto pairs = [&](int64_t i, int64_t by) {
@@ -404,13 +404,13 @@ class BlurLastGradWeights final : public ConvolutionKernel {
       };
       for (; have_second_ < row; ++have_second_) {
         const int64_t i = have_second_ + 1, count = end_ - begin_ + 2;
-        source_.read_second(image_, i, begin_ - 1, count, place(i));
+        source_.read_second(image_, i, begin_ - 1, count, row_at(i));
         if (!s_.is_bf16) continue;
-        in_words(place(i), s_.second, 1, count, pairs(i, 0));
-        in_words(place(i) + static_cast<std::size_t>(s_.second) * 2, s_.second, 1, count - 2, pairs(i, 1));
+        in_words(row_at(i), s_.second, 1, count, pairs(i, 0));
+        in_words(row_at(i) + static_cast<std::size_t>(s_.second) * 2, s_.second, 1, count - 2, pairs(i, 1));
       }
       if (s_.is_bf16) return pairs(row, kw % 2) + kw / 2 * pixel_words(s_.second);
-      return reinterpret_cast<const uint32_t*>(place(row)) + kw * s_.second;
+      return reinterpret_cast<const uint32_t*>(row_at(row)) + kw * s_.second;
     }
 
     // Adds the products of unblurred diff_dst, of the two rows of dst that belong to row i of the small image.
@@ -488,15 +488,15 @@ class BlurLastGradWeights final : public ConvolutionKernel {
     parallel_for(9 * s.channels(), [&](int64_t i) {
       const int64_t tap = i / s.channels(), channel = i % s.channels();
       for (int64_t panel = 0; panel < s.panels; ++panel) {
-        std::array<const float*, 4> parts = {};
+        std::array<const float*, 4> terms = {};
         std::size_t count = 0;
         if (channel < s.first) {
           for_each_product_of_tap(
-              tap, [&](int64_t product) { parts[count++] = sums + s.sums_at(product, panel) + channel * s.width; });
+              tap, [&](int64_t product) { terms[count++] = sums + s.sums_at(product, panel) + channel * s.width; });
         } else {
-          parts[count++] = sums + s.second_sums_at(tap, panel) + (channel - s.first) * s.width;
+          terms[count++] = sums + s.second_sums_at(tap, panel) + (channel - s.first) * s.width;
         }
-        add_floats(parts.data(), count, s.real_columns(panel), weights + i * s.dst.c + panel * s.width);
+        add_floats(terms.data(), count, s.real_columns(panel), weights + i * s.dst.c + panel * s.width);
       }
     });
   }

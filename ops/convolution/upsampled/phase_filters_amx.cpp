@@ -108,7 +108,7 @@ class PhaseFiltersForward final : public ConvolutionKernel {
   struct RowRange {
     int64_t image = -1, first = 0, count = 0;
   };
-  [[nodiscard]] uint16_t* place(int64_t thread, int64_t i) const {
+  [[nodiscard]] uint16_t* row_at(int64_t thread, int64_t i) const {
     return reinterpret_cast<uint16_t*>(scratch(thread, schedule_->rows)) + i * schedule_->row;
   }
   [[nodiscard]] uint32_t* weights(int64_t mixture) const {
@@ -182,9 +182,9 @@ class PhaseFiltersForward final : public ConvolutionKernel {
     const Schedule& s = *schedule_;
     const int64_t around = s.h.reach - 1;
     const bool go_on = rows.image == have.image && rows.first == have.first + have.count;
-    if (go_on) std::copy_n(place(thread, have.count), around * s.row, place(thread, 0));
+    if (go_on) std::copy_n(row_at(thread, have.count), around * s.row, row_at(thread, 0));
     for (int64_t i = go_on ? around : 0; i < rows.count + around; ++i) {
-      put_row(rows.image, rows.first + s.h.low + i, place(thread, i), scratch(thread, s.normal_buffer));
+      put_row(rows.image, rows.first + s.h.low + i, row_at(thread, i), scratch(thread, s.normal_buffer));
     }
   }
 
@@ -213,12 +213,12 @@ class PhaseFiltersForward final : public ConvolutionKernel {
       const uint32_t* words = weights(mixture(i));
       auto* to = static_cast<uint16_t*>(at_.dst[0]) + s.dst.offset(rows.image, 0, 2 * (rows.first + i) + phase, 0);
       for (int64_t k = i; k < end; ++k) {
-        multiply(thread, place(thread, k), s.src.c, s.src.w, words, 2 * s.dst.c,
+        multiply(thread, row_at(thread, k), s.src.c, s.src.w, words, 2 * s.dst.c,
                  {to + 2 * (k - i) * s.dst.stride_h, 2 * s.dst.c});
       }
       for (std::size_t c = 0; c < s.columns.size(); ++c) {
         const int64_t column = s.columns[c];
-        multiply(thread, place(thread, i) + column / 2 * s.src.c, s.row, end - i,
+        multiply(thread, row_at(thread, i) + column / 2 * s.src.c, s.row, end - i,
                  words + s.pair_words() + static_cast<int64_t>(c) * s.column_words(), s.dst.c,
                  {to + column * s.dst.c, 2 * s.dst.stride_h});
       }
@@ -291,7 +291,7 @@ Answer plan_phase_filters_amx(const PlanContext&, const Convolution& conv) {
   s.parts = std::clamp(kPartsPerThread * omp_get_max_threads(), lines / kMostRows, lines / kFewestRows);
   s.parts = std::clamp<int64_t>(s.parts, std::min<int64_t>(omp_get_max_threads(), lines), lines);
   // So do the AMX tiles of an exceptional column, from any row of a part on.
-  const int64_t places = (lines + s.parts - 1) / s.parts + s.h.reach - 1 + kAmxColumns - 1;
+  const int64_t slots = (lines + s.parts - 1) / s.parts + s.h.reach - 1 + kAmxColumns - 1;
 
   ScratchLayout offsets;
   const auto bytes = [](int64_t count, std::size_t size) { return static_cast<std::size_t>(count) * size; };
@@ -300,7 +300,7 @@ Answer plan_phase_filters_amx(const PlanContext&, const Convolution& conv) {
   s.statistics = WrittenStatistics(conv.dst, conv.statistics, s.parts, offsets);
   s.coefficients = offsets.add(s.source->coefficient_bytes());
   ScratchLayout of_thread;
-  s.rows = offsets.end() + of_thread.add(bytes(places * s.row, sizeof(uint16_t)));
+  s.rows = offsets.end() + of_thread.add(bytes(slots * s.row, sizeof(uint16_t)));
   s.sums = offsets.end() + of_thread.add(bytes(AmxPixels::kSums, sizeof(float)));
   s.normal_buffer = offsets.end() + of_thread.add(bytes(s.src.w * s.src.c, sizeof(uint16_t)));
   s.mixed = offsets.end() + of_thread.add(bytes(w.kernel * s.src.c * s.dst.c, sizeof(float)));

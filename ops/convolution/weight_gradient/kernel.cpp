@@ -32,10 +32,10 @@ constexpr std::size_t kThreadBytes = 16 << 20;
 std::size_t bytes_of(int64_t words) { return static_cast<std::size_t>(words) * 4; }
 
 // Addresses of the pixels of a row; `zeros` for those outside of the image.
-HG_CLONES void find_pixels(const char* row, const int64_t* places, int64_t count, const char* zeros,
+HG_CLONES void find_pixels(const char* row, const int64_t* offsets, int64_t count, const char* zeros,
                            const void** pixels) {
 #pragma omp simd
-  for (int64_t i = 0; i < count; ++i) pixels[i] = places[i] == kOutside ? zeros : row + places[i];
+  for (int64_t i = 0; i < count; ++i) pixels[i] = offsets[i] == kOutside ? zeros : row + offsets[i];
 }
 
 struct Schedule {
@@ -48,8 +48,8 @@ struct Schedule {
   int64_t slots = 1;  // ring buffer of packed rows of the source: those that a band touches
   // Byte offsets in a row of the pixels that are packed, kOutside for zeros: of the source phase by phase, and of
   // diff_dst.
-  std::vector<Dims> src_places;
-  Dims dst_places;
+  std::vector<Dims> src_offsets;
+  Dims dst_offsets;
   // Offsets into scratch memory: of each thread, then of all threads together; `sums` has those of each part.
   std::size_t src_rows = 0, dst_rows = 0, bias_row = 0, slot_list = 0, pixel_list = 0;
   std::size_t thread_bytes = 0, sums = 0, zeros = 0;
@@ -147,13 +147,13 @@ class GradWeightsKernel final : public ConvolutionKernel {
    private:
     [[nodiscard]] float* sums() const { return kernel_.sums_of(part_); }
 
-    const void* const* pixels(const char* row, const Dims& places) {
+    const void* const* pixels(const char* row, const Dims& offsets) {
       const char* zeros = kernel_.scratch<char>(0, s_.zeros);
       const void** pixels = kernel_.scratch<const void*>(thread_, s_.pixel_list);
       if (row == nullptr) {
-        std::fill_n(pixels, places.size(), zeros);
+        std::fill_n(pixels, offsets.size(), zeros);
       } else {
-        find_pixels(row, places.data(), static_cast<int64_t>(places.size()), zeros, pixels);
+        find_pixels(row, offsets.data(), static_cast<int64_t>(offsets.size()), zeros, pixels);
       }
       return pixels;
     }
@@ -168,8 +168,8 @@ class GradWeightsKernel final : public ConvolutionKernel {
       char* to = kernel_.scratch<char>(thread_, s_.src_rows + slot * s_.slot_bytes());
       if (row < put_until_) return to;
       const char* from = image_row(at, 0);
-      for (std::size_t phase = 0; phase < s_.src_places.size(); ++phase) {
-        s_.products->put_src(pixels(from, s_.src_places[phase]), static_cast<int64_t>(phase), to);
+      for (std::size_t phase = 0; phase < s_.src_offsets.size(); ++phase) {
+        s_.products->put_src(pixels(from, s_.src_offsets[phase]), static_cast<int64_t>(phase), to);
       }
       return to;
     }
@@ -185,13 +185,13 @@ class GradWeightsKernel final : public ConvolutionKernel {
     [[nodiscard]] char* normal_row(std::size_t slot) const {
       return kernel_.scratch<char>(thread_, s_.normal_rows + slot * s_.normal_row_bytes);
     }
-    const char* gradient(int64_t row, int64_t place) {
+    const char* gradient(int64_t row, int64_t index) {
       const char* from = kernel_.row(s_.dst, 1, image_, row);
       if (s_.conv.has_bias) add_to_bias(from);
       if (s_.products->dst_in_place()) return from;
       char* to =
-          kernel_.scratch<char>(thread_, s_.dst_rows + static_cast<std::size_t>(place) * s_.products->dst_bytes());
-      s_.products->put_dst(pixels(from, s_.dst_places), to);
+          kernel_.scratch<char>(thread_, s_.dst_rows + static_cast<std::size_t>(index) * s_.products->dst_bytes());
+      s_.products->put_dst(pixels(from, s_.dst_offsets), to);
       return to;
     }
     void add_to_bias(const char* from) const {
@@ -258,17 +258,17 @@ Answer plan_with(const Convolution& conv, std::unique_ptr<const Products> produc
   s.slots = (s.band - 1) * h.stride + h.extent();
   const auto element = static_cast<int64_t>(size_of(conv.src.dtype));
   for (int64_t phase = 0; phase < s.products->sides().phases; ++phase) {
-    Dims places;
+    Dims offsets;
     for (int64_t i = 0; i < s.products->src_pixels(); ++i) {
       const int64_t at = i * w.stride + phase;
       const bool read = at < (w.dst - 1) * w.stride + w.extent();
       const int64_t column = read ? border_source(conv.padding_mode, at - w.pad_begin, w.src) : kOutside;
-      places.push_back(column == kOutside ? kOutside : column * s.src.stride_w * element);
+      offsets.push_back(column == kOutside ? kOutside : column * s.src.stride_w * element);
     }
-    s.src_places.push_back(std::move(places));
+    s.src_offsets.push_back(std::move(offsets));
   }
   for (int64_t i = 0; i < s.products->dst_pixels(); ++i) {
-    s.dst_places.push_back(i < w.dst ? i * s.dst.stride_w * element : kOutside);
+    s.dst_offsets.push_back(i < w.dst ? i * s.dst.stride_w * element : kOutside);
   }
 
   ScratchLayout offsets;
