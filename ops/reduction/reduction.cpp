@@ -37,18 +37,19 @@ struct SumSquare : Sum {
 struct L2 : SumSquare {
   static double finish(double sum, double) { return std::sqrt(sum); }
 };
+// NaN is the maximum and the minimum of everything, as in numpy.
 struct Max {
   static constexpr bool kZerosVanish = false;
   static constexpr double kStart = -std::numeric_limits<double>::infinity();
   static double map(double x) { return x; }
-  static double combine(double a, double b) { return a > b ? a : b; }
+  static double combine(double a, double b) { return a > b || std::isnan(a) ? a : b; }
   static double finish(double x, double) { return x; }
 };
 struct Min {
   static constexpr bool kZerosVanish = false;
   static constexpr double kStart = std::numeric_limits<double>::infinity();
   static double map(double x) { return x; }
-  static double combine(double a, double b) { return a < b ? a : b; }
+  static double combine(double a, double b) { return a < b || std::isnan(a) ? a : b; }
   static double finish(double x, double) { return x; }
 };
 struct Prod {

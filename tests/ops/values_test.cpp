@@ -172,6 +172,15 @@ TEST_CASE("references of maxima pass over NaN") {
   check_equal(eval("MaxPoolGrad", {first, one}, "kernel_shape=[2,2]"), floats({1, 1, 2, 2}, {0, 0, 5, 0}));
 }
 
+TEST_CASE("a reduction's maximum or minimum is NaN where there is one, as numpy's") {
+  for (const char* op : {"ReduceMax", "ReduceMin", "GlobalMaxPool"}) {
+    for (const std::vector<double>& values : {std::vector<double>{NAN, 1, 3}, {1, NAN, 3}, {1, 3, NAN}}) {
+      CAPTURE(op);
+      CHECK(std::isnan(eval(op, {floats({1, 1, 3}, values)}).values[0]));
+    }
+  }
+}
+
 TEST_CASE("slices, as numpy slices") {
   const HostTensor x = row({0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
   check_equal(eval("Slice", {x}, "starts=[2] ends=[5]"), row({2, 3, 4}));
