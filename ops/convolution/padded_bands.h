@@ -52,7 +52,7 @@ class PaddedImage {
 
   // Copies the band's rows of the padded source to `dst`.
   void gather(const Pixels& image, const Band& band, const Pixels& dst) const;
-  // The same, with rows that are made while they are read that lie in memory as the image's rows would.
+  // The same, with rows that are made while they are read. They lie in memory as the image's rows would.
   class Rows {
    public:
     // Called by the thread that reads what it returns.
