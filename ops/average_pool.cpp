@@ -15,7 +15,6 @@
 namespace hourglass::ops::average_pool {
 namespace {
 
-using kernels::Argument;
 using kernels::PoolRow;
 using kernels::View;
 using kernels::Window;
