@@ -3,7 +3,7 @@
 //   Q [N,heads,queries,size], K [N,kv_heads,keys,size], V [N,kv_heads,keys,v_size], dst [N,heads,queries,v_size]; or
 //   each as [N,queries,heads*size], where q_num_heads and kv_num_heads say how many there are. Several heads of Q may
 //   share one of K and V. scale is 1 / sqrt(size) unless it is given. mask (optional) is added to the scores or, of
-//   truth values, says which of them count; is_causal: a query sees the keys up to its own place.
+//   truth values, says which of them count; is_causal: a query sees the keys up to its own position.
 // A composition. What serves texts (past_key, past_value, softcap, the further outputs) is not supported.
 #include <cmath>
 
@@ -14,13 +14,13 @@
 namespace hourglass::ops::attention {
 namespace {
 
-// [N,places,heads*size] as [N,heads,places,size]; what has four dimensions stays.
+// [N,positions,heads*size] as [N,heads,positions,size]; what has four dimensions stays.
 ValueId by_heads(const LowerContext& ctx, ValueId value, const std::string& heads_attr) {
   const Shape shape = ctx.shape(value);
   if (shape.rank() == 4) return value;
   const int64_t heads = ctx.node.attrs.has(heads_attr) ? ctx.node.attrs.integer(heads_attr) : 0;
   if (shape.rank() != 3 || heads < 1 || shape[2] % heads != 0) {
-    fail("{} is {}, expected [N,heads,places,size] or [N,places,{}*size]", ctx.b.graph().value(value).name, shape,
+    fail("{} is {}, expected [N,heads,positions,size] or [N,positions,{}*size]", ctx.b.graph().value(value).name, shape,
          heads_attr);
   }
   const ValueId split = ctx.reshape(value, {shape[0], shape[1], heads, shape[2] / heads});

@@ -15,7 +15,6 @@
 namespace hourglass::ops::average_pool {
 namespace {
 
-using kernels::Argument;
 using kernels::PoolRow;
 using kernels::View;
 using kernels::Window;
@@ -170,27 +169,11 @@ KernelPlan plan_forward(PlanContext& ctx) {
   const MemoryDesc src = kernels::in_layout_of(ctx.src[0], ctx.in(0));
   const MemoryDesc dst = kernels::in_layout_of(src, ctx.out());
   KernelPlan plan{.src = {src}, .dst = {dst}, .implementation = "loop", .kernel = nullptr};
-  if (onednn_agrees(window, attrs)) {
-    const auto desc = kernels::make_pooling(ctx.engine, kernels::pooling_spec(algorithm_of(attrs), window, src, dst));
-    if (kernels::has_fast_implementation(desc)) {
-      plan.implementation = kernels::implementation_of(desc);
-      plan.scratch_bytes = desc.scratchpad_desc().get_size();
-      plan.kernel = kernels::primitive_kernel(kernels::PoolingForward(desc), ctx.engine,
-                                              {{DNNL_ARG_SRC, From::src, 0, src},
-                                               {DNNL_ARG_DST, From::dst, 0, dst},
-                                               {DNNL_ARG_SCRATCHPAD, From::scratchpad, 0, desc.scratchpad_desc()}});
-      return plan;
-    }
-  }
+  const kernels::PoolingSpec spec = kernels::pooling_spec(algorithm_of(attrs), window, src, dst);
+  if (onednn_agrees(window, attrs) && kernels::plan_onednn_pooling(ctx, spec, plan)) return plan;
   const Pooling p{window, kernels::view_of(src), kernels::view_of(dst), include_pad(attrs)};
-  kernels::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
-    using T = std::remove_pointer_t<decltype(element)>;
-    plan.kernel = loop_kernel([p](const Addresses& at) {
-      const auto* from = static_cast<const T*>(at.src[0]);
-      auto* to = static_cast<T*>(at.dst[0]);
-      kernels::for_each_row(p.dst, [&](PoolRow row) { forward_row(p, row, from, to); });
-    });
-  });
+  plan.kernel = kernels::pooling_loop(ctx.in(0).dtype, p.dst,
+                                      [p](PoolRow row, const auto* from, auto* to) { forward_row(p, row, from, to); });
   return plan;
 }
 
@@ -214,14 +197,8 @@ KernelPlan plan_backward(PlanContext& ctx) {
     }
   }
   const Pooling p{window, kernels::view_of(diff_src), kernels::view_of(diff_dst), include_pad(attrs)};
-  kernels::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
-    using T = std::remove_pointer_t<decltype(element)>;
-    plan.kernel = loop_kernel([p](const Addresses& at) {
-      const auto* from = static_cast<const T*>(at.src[0]);
-      auto* to = static_cast<T*>(at.dst[0]);
-      kernels::for_each_row(p.src, [&](PoolRow row) { backward_row(p, row, from, to); });
-    });
-  });
+  plan.kernel = kernels::pooling_loop(ctx.in(0).dtype, p.src,
+                                      [p](PoolRow row, const auto* from, auto* to) { backward_row(p, row, from, to); });
   return plan;
 }
 

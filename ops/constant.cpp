@@ -67,9 +67,9 @@ void reference_range(ReferenceContext& ctx) {
 // Extents [start, end) of src, both clamped.
 Dims extents_of(const Attrs& attrs, const Shape& src) {
   const int64_t rank = src.rank();
-  const auto place = [&](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + rank : at, 0, rank); };
-  const int64_t start = place(attrs.integer("start"));
-  const int64_t end = attrs.has("end") ? place(attrs.integer("end")) : rank;
+  const auto clamped = [&](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + rank : at, 0, rank); };
+  const int64_t start = clamped(attrs.integer("start"));
+  const int64_t end = attrs.has("end") ? clamped(attrs.integer("end")) : rank;
   if (start >= end) return {};
   return {src.dims().begin() + start, src.dims().begin() + end};
 }

@@ -5,7 +5,7 @@
 //   OH = (H - 1) * stride + output_padding + (KH - 1) * dilation + 1 - pad_begin - pad_end
 // That is the gradient of a convolution for its source, so it becomes ConvGradSrc, and an Add of the bias.
 //   Signals [N,C,W] are images of one row; of volumes [N,C,D,H,W] see convolve_volume().
-// Col2Im-18: dst[n,c] = the sum of the blocks [KH,KW] that src [N,C*KH*KW,L] has for each place of a window.
+// Col2Im-18: dst[n,c] = the sum of the blocks [KH,KW] that src [N,C*KH*KW,L] has for each position of a window.
 //   It is the transposed convolution whose filters have a single 1 each.
 #include <algorithm>
 
@@ -80,11 +80,11 @@ ValueId convolve_signal(const LowerContext& ctx) {
   return ctx.reshape(dst, {shape[0], shape[1], shape[3]});
 }
 
-// Filters [outputs * places, 1, extents]: each has a single 1, the i-th at its (i mod places)-th element.
+// Filters [outputs * pixels, 1, extents]: each has a single 1, the i-th at its (i mod pixels)-th element.
 ValueId unit_filters(const LowerContext& ctx, int64_t outputs, int64_t height, int64_t width) {
-  const int64_t places = height * width;
-  HostTensor filters = kernels::filled({outputs * places, 1, height, width}, 0);
-  for (int64_t i = 0; i < outputs * places; ++i) filters.values[static_cast<std::size_t>(i * places + i % places)] = 1;
+  const int64_t pixels = height * width;
+  HostTensor filters = kernels::filled({outputs * pixels, 1, height, width}, 0);
+  for (int64_t i = 0; i < outputs * pixels; ++i) filters.values[static_cast<std::size_t>(i * pixels + i % pixels)] = 1;
   filters.dtype = ctx.b.graph().type(ctx.node.inputs[0]).dtype;
   return ctx.b.constant(std::move(filters), ctx.node.name + "/filters");
 }
@@ -175,14 +175,14 @@ std::vector<ValueId> lower_col2im(LowerContext& ctx) {
                {"strides", attrs.ints("strides")},
                {"dilations", attrs.ints("dilations")},
                {"pads", attrs.ints("pads")}};
-  const kernels::Window places = kernels::window_of(window, {1, 1, image[0], image[1]}, block);
-  if (places.h.dst * places.w.dst != shape[2]) {
-    fail("src {} has {} blocks, {}x{} places see the image", shape, shape[2], places.h.dst, places.w.dst);
+  const kernels::Window windows = kernels::window_of(window, {1, 1, image[0], image[1]}, block);
+  if (windows.h.dst * windows.w.dst != shape[2]) {
+    fail("src {} has {} blocks, {}x{} windows see the image", shape, shape[2], windows.h.dst, windows.w.dst);
   }
   window.set("group", channels);
   window.set("src_shape", Dims{shape[0], channels, image[0], image[1]});
   return {ctx.add("ConvGradSrc",
-                  {ctx.reshape(src, {shape[0], shape[1], places.h.dst, places.w.dst}),
+                  {ctx.reshape(src, {shape[0], shape[1], windows.h.dst, windows.w.dst}),
                    unit_filters(ctx, channels, block[0], block[1])},
                   std::move(window))};
 }

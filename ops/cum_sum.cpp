@@ -18,8 +18,8 @@ struct Lines {
   int64_t outer = 1, extent = 1, inner = 1;
   bool exclusive, reverse;
 
-  // The place along the axis that is the e-th to be added.
-  [[nodiscard]] int64_t place(int64_t e) const { return reverse ? extent - 1 - e : e; }
+  // The position along the axis of the e-th element to be added.
+  [[nodiscard]] int64_t position(int64_t e) const { return reverse ? extent - 1 - e : e; }
 };
 
 Lines lines_of(const Attrs& attrs, const Shape& src) {
@@ -50,7 +50,7 @@ void reference(ReferenceContext& ctx) {
     for (int64_t i = 0; i < l.inner; ++i) {
       double sum = 0;
       for (int64_t e = 0; e < l.extent; ++e) {
-        const auto at = static_cast<std::size_t>((o * l.extent + l.place(e)) * l.inner + i);
+        const auto at = static_cast<std::size_t>((o * l.extent + l.position(e)) * l.inner + i);
         const double x = ctx.inputs[0]->values[at];
         ctx.outputs[0].values[at] = l.exclusive ? sum : sum + x;
         sum += x;
@@ -74,8 +74,8 @@ void add_line(const Lines& l, const T* src, T* dst) {
   double sum = 0;
   for (int64_t e = 0; e < l.extent; ++e) {
     const double before = sum;
-    sum += static_cast<double>(kernels::load(src + l.place(e)));
-    kernels::store(dst + l.place(e), static_cast<float>(l.exclusive ? before : sum));
+    sum += static_cast<double>(kernels::load(src + l.position(e)));
+    kernels::store(dst + l.position(e), static_cast<float>(l.exclusive ? before : sum));
   }
 }
 
@@ -105,7 +105,7 @@ KernelPlan plan(PlanContext& ctx) {
         const int64_t count = std::min(kBlock, l.inner - n % blocks * kBlock);
         double sums[kBlock] = {};
         for (int64_t e = 0; e < l.extent; ++e) {
-          const int64_t row = first + l.place(e) * l.inner;
+          const int64_t row = first + l.position(e) * l.inner;
           add_row(static_cast<const T*>(at.src[0]) + row, static_cast<T*>(at.dst[0]) + row, sums, count, l.exclusive);
         }
       });

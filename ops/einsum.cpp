@@ -185,8 +185,8 @@ class Einsum {
   [[nodiscard]] Dims extents(const Term& term, const Letters& letters) const {
     Dims result;
     for (const char letter : letters) {
-      const auto place = term.letters.find(letter);
-      result.push_back(place == Letters::npos ? 1 : shape(term).dims()[place]);
+      const auto found = term.letters.find(letter);
+      result.push_back(found == Letters::npos ? 1 : shape(term).dims()[found]);
     }
     return result;
   }

@@ -1,19 +1,18 @@
 // Gather: dst = slices of src along `axis`, chosen by the constant `indices` (negative ones count from the back); the
-// indices' shape takes the axis' place.                           ONNX Gather.
+// indices' shape stands for the axis.                             ONNX Gather.
 // GatherComputed is its form for indices that depend on the network's input: GatherElements, with the indices repeated
 // for each element of a slice.
 //   diff_src = GatherGrad: each slice of diff_dst added to where it came from, zero elsewhere.
-#include <algorithm>
 #include <cstring>
-#include <numeric>
 
 #include "graph/error.h"
 #include "ops/is_computed.h"
+#include "ops/loops/copy_box.h"
 #include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
+#include "ops/loops/grouped_slices.h"
 #include "ops/loops/moved_element.h"
 #include "ops/loops/parallel.h"
-#include "ops/loops/rows.h"
 #include "ops/transposed.h"
 
 namespace hourglass::ops::gather {
@@ -99,27 +98,6 @@ KernelPlan plan_forward(PlanContext& ctx) {
   return plan;
 }
 
-// For each index in [0, extent) the slices of dst that were taken from there, in their order: `order` from
-// starts[index] to starts[index + 1].
-struct Takers {
-  Dims starts, order;
-};
-
-Takers takers_of(const Slices& s) {
-  Takers result{.starts = Dims(static_cast<std::size_t>(s.extent) + 1, 0), .order = Dims(s.indices.size())};
-  for (const int64_t index : s.indices) ++result.starts[static_cast<std::size_t>(index) + 1];
-  std::partial_sum(result.starts.begin(), result.starts.end(), result.starts.begin());
-  Dims next = result.starts;
-  for (std::size_t k = 0; k < s.indices.size(); ++k) {
-    const auto index = static_cast<std::size_t>(s.indices[k]);
-    result.order[static_cast<std::size_t>(next[index]++)] = static_cast<int64_t>(k);
-  }
-  return result;
-}
-
-constexpr int64_t kBlock = 1024;  // elements of a slice that are summed at a time
-
-// Each slice of diff_src is summed in f32, a block of its elements at a time, and rounded once.
 KernelPlan plan_backward(PlanContext& ctx) {
   kernels::require_one_float_type(ctx);
   const Slices s = slices_of(ctx.node.attrs, ctx.out().shape);
@@ -127,25 +105,13 @@ KernelPlan plan_backward(PlanContext& ctx) {
                   .dst = {kernels::plain(ctx.out())},
                   .implementation = "loop",
                   .kernel = nullptr};
-  const int64_t blocks = (s.inner + kBlock - 1) / kBlock;
+  const kernels::GroupedSlices grouped = kernels::group_slices(s.indices, s.inner);
   kernels::with_element(ctx.out().dtype == DType::bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
-    plan.kernel = loop_kernel([s, blocks, takers = takers_of(s)](const Addresses& at) {
-      const auto* diff_dst = static_cast<const T*>(at.src[0]);
+    plan.kernel = loop_kernel([outer = s.outer, extent = s.extent, grouped](const Addresses& at) {
       auto* diff_src = static_cast<T*>(at.dst[0]);
-      const auto count = static_cast<int64_t>(s.indices.size());
-      kernels::parallel_for(s.outer * s.extent * blocks, [&](int64_t i) {
-        const int64_t slice = i / blocks, o = slice / s.extent;
-        const auto index = static_cast<std::size_t>(slice % s.extent);
-        const int64_t begin = i % blocks * kBlock, elements = std::min(kBlock, s.inner - begin);
-        float sum[kBlock];
-        std::fill_n(sum, elements, 0.0F);
-        for (int64_t k = takers.starts[index]; k < takers.starts[index + 1]; ++k) {
-          const int64_t taker = o * count + takers.order[static_cast<std::size_t>(k)];
-          kernels::add_run(diff_dst + taker * s.inner + begin, sum, elements);
-        }
-        kernels::narrow(sum, elements, diff_src + slice * s.inner + begin);
-      });
+      kernels::zero_all(diff_src, outer * extent * grouped.inner);
+      kernels::add_slices(grouped, outer, extent, static_cast<const T*>(at.src[0]), diff_src);
     });
   });
   return plan;

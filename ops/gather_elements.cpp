@@ -6,7 +6,7 @@
 //     dst[..., indices[..., i, ...], ...] is replaced by updates[..., i, ...] or, reduction = add, has it added.
 //     Scatter is its older name.
 //     diff_updates = GatherElements of diff_dst; diff_data = diff_dst, 0 where it is replaced: ScatterElementsKept.
-//     Each place is to be replaced once, as ONNX says. Constant indices that name one twice are refused where updates
+//     Each element is to be replaced once, as ONNX says. Constant indices that name one twice are refused where updates
 //     need a gradient; computed ones are believed.
 //   The indices may be computed, but have no gradient; negative ones count from the back. Along other axes they may be
 //   shorter than src.
@@ -20,6 +20,7 @@
 #include "ops/loops/copy_box.h"
 #include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
+#include "ops/loops/f32_sums.h"
 #include "ops/loops/moved_element.h"
 #include "ops/loops/parallel.h"
 #include "ops/loops/strided_loop.h"
@@ -102,7 +103,7 @@ void infer_kept(InferContext& ctx) {
   ctx.outputs.push_back(*ctx.inputs[0]);
 }
 
-// --- the indices' places ---
+// --- the elements that the indices name ---
 
 // visit(offset in src, offset in the indices) for each index, in order along each line.
 template <typename Visit>
@@ -110,23 +111,23 @@ void for_elements(const Attrs& attrs, const Shape& src, const HostTensor& indice
   const Lines lines = lines_of(attrs, src, indices.shape);
   lines.nest.for_each([&](const auto& at) {
     for (int64_t i = 0; i < lines.count; ++i) {
-      const int64_t place = at[1] + i * lines.stride;
-      auto index = static_cast<int64_t>(indices.values[static_cast<std::size_t>(place)]);
+      const int64_t position = at[1] + i * lines.stride;
+      auto index = static_cast<int64_t>(indices.values[static_cast<std::size_t>(position)]);
       if (index < -lines.extent || index >= lines.extent) {
         fail("index {} is outside [{}, {})", index, -lines.extent, lines.extent);
       }
       if (index < 0) index += lines.extent;
-      visit(static_cast<std::size_t>(at[0] + index * lines.src_stride), static_cast<std::size_t>(place));
+      visit(static_cast<std::size_t>(at[0] + index * lines.src_stride), static_cast<std::size_t>(position));
     }
   });
 }
 
 bool name_one_twice(const Attrs& attrs, const Shape& src, const HostTensor& indices) {
-  std::vector<std::size_t> places;
-  places.reserve(indices.values.size());
-  for_elements(attrs, src, indices, [&](std::size_t place, std::size_t) { places.push_back(place); });
-  std::sort(places.begin(), places.end());
-  return std::adjacent_find(places.begin(), places.end()) != places.end();
+  std::vector<std::size_t> named;
+  named.reserve(indices.values.size());
+  for_elements(attrs, src, indices, [&](std::size_t element, std::size_t) { named.push_back(element); });
+  std::sort(named.begin(), named.end());
+  return std::adjacent_find(named.begin(), named.end()) != named.end();
 }
 
 // --- gradients ---
@@ -147,7 +148,7 @@ void vjp_scatter(VjpContext& ctx) {
   if (ctx.wants(2)) {
     const HostTensor* known = ctx.b.graph().value(indices).data.get();
     if (known != nullptr && !adds(ctx.node.attrs) && name_one_twice(ctx.node.attrs, ctx.in_shape(0), *known)) {
-      fail("a place is named twice: which of the updates stays, and has a gradient, ONNX does not say");
+      fail("an element is named twice: which of the updates stays, and has a gradient, ONNX does not say");
     }
     ctx.set_grad(2, ctx.b.add("GatherElements", {dy, indices}, axis, ctx.node.name + "/grad_updates"));
   }
@@ -182,7 +183,7 @@ void reference_kept(ReferenceContext& ctx) {
 
 // --- kernels ---
 
-// The place that an index names, or the nearest inside.
+// The position that an index names, or the nearest inside.
 int64_t inside(int64_t index, int64_t extent) {
   return std::clamp<int64_t>(index < 0 ? index + extent : index, 0, extent - 1);
 }
@@ -190,7 +191,7 @@ int64_t inside(int64_t index, int64_t extent) {
 // body(offset in src, offset in the indices) for each index, in parallel over lines, which share no element, and in
 // order along each.
 template <typename Body>
-void for_places(const Lines& lines, const void* indices, const Body& body) {
+void for_named(const Lines& lines, const void* indices, const Body& body) {
   const auto* index_of = static_cast<const int32_t*>(indices);
   lines.nest.for_rows([&](const auto& offset, int64_t count) {
     for (int64_t i = 0; i < lines.count; ++i) {
@@ -263,35 +264,24 @@ KernelPlan plan_gather(PlanContext& ctx) {
   return plan;
 }
 
-// Places may be named many times: their sums are in f32, in dst itself or, where dst is bf16, in scratch memory that is
-// rounded into it at the end.
-template <class T>
-constexpr bool kSumsInPlace = std::is_same_v<T, float>;
-
-template <class T>
-float* sums_of(const Addresses& at) {
-  return static_cast<float*>(kSumsInPlace<T> ? at.dst[0] : at.scratch);
-}
-
-// A plan for sums of as many elements as dst has; make() as of plan_plain().
+// A plan for sums, because an element may be named many times; make() as of plan_plain().
 template <typename Make>
 KernelPlan plan_sums(PlanContext& ctx, const Lines& lines, const Make& make) {
   KernelPlan plan = plan_plain(ctx, lines, make);
-  if (ctx.out().dtype != DType::f32) {
-    plan.scratch_bytes = static_cast<std::size_t>(ctx.out().shape.elements()) * sizeof(float);
-  }
+  plan.scratch_bytes = kernels::f32_sums_bytes(ctx.out());
   return plan;
 }
 
+constexpr int64_t kGrain = 1 << 14;
+
 // Adds the listed elements to the sums, and rounds these into dst.
 template <class T>
-void add_listed(const Lines& lines, const void* indices, const T* listed, float* sums, int64_t elements, T* dst) {
-  for_places(lines, indices, [=](int64_t place, int64_t i) { sums[place] += kernels::load(listed + i); });
-  if constexpr (!kSumsInPlace<T>) {
-    kernels::parallel_ranges(elements, 1 << 14, [&](int64_t begin, int64_t end) {
-      kernels::narrow(sums + begin, end - begin, dst + begin);
-    });
-  }
+void add_listed(const Lines& lines, const void* indices, const T* listed, const kernels::F32Sums<T>& sums,
+                int64_t elements) {
+  float* to = sums.data();
+  for_named(lines, indices, [=](int64_t element, int64_t i) { to[element] += kernels::load(listed + i); });
+  if (kernels::F32Sums<T>::kInPlace) return;
+  kernels::parallel_ranges(elements, kGrain, [&](int64_t begin, int64_t end) { sums.finish(begin, end); });
 }
 
 KernelPlan plan_gather_grad(PlanContext& ctx) {
@@ -299,9 +289,9 @@ KernelPlan plan_gather_grad(PlanContext& ctx) {
   return plan_sums(ctx, lines, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     return [lines, elements = ctx.out().shape.elements()](const Addresses& at) {
-      float* sums = sums_of<T>(at);
-      kernels::zero_all(sums, elements);
-      add_listed(lines, at.src[1], static_cast<const T*>(at.src[0]), sums, elements, static_cast<T*>(at.dst[0]));
+      const kernels::F32Sums<T> sums(at);
+      kernels::zero_all(sums.data(), elements);
+      add_listed(lines, at.src[1], static_cast<const T*>(at.src[0]), sums, elements);
     };
   });
 }
@@ -310,15 +300,15 @@ KernelPlan plan_scatter_add(PlanContext& ctx, const Lines& lines) {
   return plan_sums(ctx, lines, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     return [lines, elements = ctx.out().shape.elements()](const Addresses& at) {
-      float* sums = sums_of<T>(at);
-      if constexpr (kSumsInPlace<T>) {
-        kernels::copy_bytes(at.src[0], sums, elements * static_cast<int64_t>(sizeof(T)));
+      const kernels::F32Sums<T> sums(at);
+      if constexpr (kernels::F32Sums<T>::kInPlace) {
+        kernels::copy_bytes(at.src[0], sums.data(), elements * static_cast<int64_t>(sizeof(T)));
       } else {
-        kernels::parallel_ranges(elements, 1 << 14, [&](int64_t begin, int64_t end) {
-          kernels::widen(static_cast<const T*>(at.src[0]) + begin, end - begin, sums + begin);
+        kernels::parallel_ranges(elements, kGrain, [&](int64_t begin, int64_t end) {
+          kernels::widen(static_cast<const T*>(at.src[0]) + begin, end - begin, sums.data() + begin);
         });
       }
-      add_listed(lines, at.src[1], static_cast<const T*>(at.src[2]), sums, elements, static_cast<T*>(at.dst[0]));
+      add_listed(lines, at.src[1], static_cast<const T*>(at.src[2]), sums, elements);
     };
   });
 }
@@ -330,7 +320,7 @@ KernelPlan plan_replace(PlanContext& ctx, const Lines& lines) {
       const auto* updates = static_cast<const T*>(at.src[2]);
       auto* dst = static_cast<T*>(at.dst[0]);
       kernels::copy_bytes(at.src[0], dst, elements * static_cast<int64_t>(sizeof(T)));
-      for_places(lines, at.src[1], [=](int64_t place, int64_t i) { dst[place] = updates[i]; });
+      for_named(lines, at.src[1], [=](int64_t element, int64_t i) { dst[element] = updates[i]; });
     };
   });
 }
@@ -349,7 +339,7 @@ KernelPlan plan_kept(PlanContext& ctx) {
     return [lines, elements = ctx.out().shape.elements()](const Addresses& at) {
       auto* dst = static_cast<T*>(at.dst[0]);
       kernels::copy_bytes(at.src[0], dst, elements * static_cast<int64_t>(sizeof(T)));
-      for_places(lines, at.src[1], [=](int64_t place, int64_t) { kernels::store(dst + place, 0); });
+      for_named(lines, at.src[1], [=](int64_t element, int64_t) { kernels::store(dst + element, 0); });
     };
   });
   plan.in_place = {{0, 0}};

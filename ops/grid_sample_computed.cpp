@@ -13,6 +13,7 @@
 #include "ops/geometry/grid_sampling.h"
 #include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
+#include "ops/loops/f32_sums.h"
 #include "ops/loops/parallel.h"
 
 namespace hourglass::ops::grid_sample_computed {
@@ -194,38 +195,33 @@ KernelPlan plan_forward(PlanContext& ctx) {
   });
 }
 
-// Pixels of dst may see the same of src, so images and channels are divided among the threads, not pixels. Sums are
-// f32: in diff_src itself or, where diff_src is bf16, in scratch memory that is rounded into it at the end.
+// Pixels of dst may see the same of src, so images and channels are divided among the threads, not pixels.
 KernelPlan plan_grad(PlanContext& ctx) {
   const Sizes size(ctx.out().shape, ctx.in(1).shape);
   KernelPlan plan = plan_plain(ctx, ctx.out().dtype, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
-    constexpr bool kInPlace = std::is_same_v<T, float>;
     return [size, how = grid_sampling_of(ctx.node.attrs)](const Addresses& at) {
       const auto* diff_dst = static_cast<const T*>(at.src[0]);
       const auto* grid = static_cast<const float*>(at.src[1]);
-      auto* diff_src = static_cast<T*>(at.dst[0]);
-      auto* sums = static_cast<float*>(kInPlace ? at.dst[0] : at.scratch);
+      const kernels::F32Sums<T> sums(at);
       const int64_t groups = (size.channels + kChannels - 1) / kChannels;
       kernels::parallel_for(size.images * groups, [&](int64_t i) {
         const int64_t n = i / groups, begin = i % groups * kChannels, end = std::min(begin + kChannels, size.channels);
         const int64_t first = (n * size.channels + begin) * size.in_plane, last = first + (end - begin) * size.in_plane;
-        std::fill(sums + first, sums + last, 0.0F);
+        std::fill(sums.data() + first, sums.data() + last, 0.0F);
         for (int64_t p = 0; p < size.out_plane; ++p) {
           const PixelTaps taps(how, size, grid + 2 * (n * size.out_plane + p));
           for (int64_t c = begin; c < end; ++c) {
             const float diff = kernels::load(diff_dst + (n * size.channels + c) * size.out_plane + p);
-            float* plane = sums + (n * size.channels + c) * size.in_plane;
+            float* plane = sums.data() + (n * size.channels + c) * size.in_plane;
             for (const Tap& tap : taps) plane[tap.pixel] += tap.weight * diff;
           }
         }
-        if constexpr (!kInPlace) kernels::narrow(sums + first, last - first, diff_src + first);
+        sums.finish(first, last);
       });
     };
   });
-  if (ctx.out().dtype == DType::bf16) {
-    plan.scratch_bytes = static_cast<std::size_t>(ctx.out().shape.elements()) * sizeof(float);
-  }
+  plan.scratch_bytes = kernels::f32_sums_bytes(ctx.out());
   return plan;
 }
 

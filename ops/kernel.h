@@ -86,7 +86,7 @@ class PlanContext {
 // A kernel from a function: it is called with the bound addresses at every run.
 std::unique_ptr<Kernel> loop_kernel(std::function<void(const Addresses&)> run);
 
-// One that runs its parts one after another, on the same addresses; run_primitives() runs part `main` alone.
-std::unique_ptr<Kernel> sequence_kernel(std::vector<std::unique_ptr<Kernel>> parts, std::size_t main);
+// One that runs its steps one after another, on the same addresses; run_primitives() runs step `main` alone.
+std::unique_ptr<Kernel> sequence_kernel(std::vector<std::unique_ptr<Kernel>> steps, std::size_t main);
 
 }  // namespace hourglass

@@ -1,9 +1,10 @@
 // MaxPool: dst[n,c,oh,ow] = maximum of the window's source pixels (padding never wins).    ONNX MaxPool-12 (from 1)
 //   diff_src[ih,iw] = sum of diff_dst over the windows whose maximum is (ih,iw)
 //   Among equals the first in row-major order is the maximum, as in PyTorch. NaN is passed over where there is a number
-//   beside it, as oneDNN's kernels do and PyTorch does not. (Of NaN alone, or beside -infinity alone, kernels differ.)
-//   src: [N,C,H,W], dst: [N,C,OH,OW]. Signals, [N,C,W], and volumes are pooled as images: ops/pooling.h.
-//   The output Indices, where it is read, is an op of its own: MaxPoolIndices, the maxima's offsets in src (i64).
+//   beside it, as oneDNN's kernels do; PyTorch and numpy make NaN of the window. Of NaN alone the reference makes NaN,
+//   kernels make -infinity or, oneDNN's in f32, the lowest finite number. Beside -infinity alone it may get the
+//   gradient. src: [N,C,H,W], dst: [N,C,OH,OW]. Signals, [N,C,W], and volumes are pooled as images: ops/pooling.h. The
+//   output Indices, where it is read, is an op of its own: MaxPoolIndices, the maxima's offsets in src (i64).
 // MaxUnpool-11: dst has src's elements where the Indices of its second input say, and zeros elsewhere.
 //   A ScatterElements. Without output_shape dst is as large as the windows reach; with it, further zeros follow.
 //
@@ -25,11 +26,9 @@
 namespace hourglass::ops::max_pool {
 namespace {
 
-using kernels::Argument;
 using kernels::PoolRow;
 using kernels::View;
 using kernels::Window;
-using From = kernels::Argument::From;
 
 Window checked_window(const Attrs& attrs, const Shape& src) {
   if (attrs.integer("storage_order") != 0) fail("storage_order is 1; only 0, row-major, is supported");
@@ -262,26 +261,11 @@ KernelPlan plan_forward(PlanContext& ctx) {
   const MemoryDesc src = kernels::in_layout_of(ctx.src[0], ctx.in(0));
   const MemoryDesc dst = kernels::in_layout_of(src, ctx.out());
   KernelPlan plan{.src = {src}, .dst = {dst}, .implementation = "loop", .kernel = nullptr};
-  const auto desc =
-      kernels::make_pooling(ctx.engine, kernels::pooling_spec(dnnl::algorithm::pooling_max, window, src, dst));
-  if (kernels::has_fast_implementation(desc)) {
-    plan.implementation = kernels::implementation_of(desc);
-    plan.scratch_bytes = desc.scratchpad_desc().get_size();
-    plan.kernel = kernels::primitive_kernel(kernels::PoolingForward(desc), ctx.engine,
-                                            {{DNNL_ARG_SRC, From::src, 0, src},
-                                             {DNNL_ARG_DST, From::dst, 0, dst},
-                                             {DNNL_ARG_SCRATCHPAD, From::scratchpad, 0, desc.scratchpad_desc()}});
-    return plan;
-  }
+  const kernels::PoolingSpec spec = kernels::pooling_spec(dnnl::algorithm::pooling_max, window, src, dst);
+  if (kernels::plan_onednn_pooling(ctx, spec, plan)) return plan;
   const Pooling p{window, kernels::view_of(src), kernels::view_of(dst)};
-  kernels::with_element(ctx.in(0).dtype == DType::bf16, [&](auto* element) {
-    using T = std::remove_pointer_t<decltype(element)>;
-    plan.kernel = loop_kernel([p](const Addresses& at) {
-      const auto* from = static_cast<const T*>(at.src[0]);
-      auto* to = static_cast<T*>(at.dst[0]);
-      kernels::for_each_row(p.dst, [&](PoolRow row) { forward_row(p, row, from, to); });
-    });
-  });
+  plan.kernel = kernels::pooling_loop(ctx.in(0).dtype, p.dst,
+                                      [p](PoolRow row, const auto* from, auto* to) { forward_row(p, row, from, to); });
   return plan;
 }
 

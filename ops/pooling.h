@@ -5,11 +5,16 @@
 // averages of ceil_mode's overhanging windows: those run in loops over kernels::View, one call per row.
 #pragma once
 
+#include <memory>
+#include <type_traits>
+
 #include "graph/error.h"
 #include "graph/op.h"
 #include "ops/geometry/window.h"
 #include "ops/geometry/window_along.h"
+#include "ops/loops/element.h"
 #include "ops/loops/parallel.h"
+#include "ops/memory/onednn.h"
 #include "ops/memory/view.h"
 
 namespace hourglass::kernels {
@@ -39,6 +44,33 @@ inline PoolingSpec pooling_spec(dnnl::algorithm algorithm, const Window& window,
           .dilations = window.dilations(),
           .padding_l = window.padding_l(),
           .padding_r = window.padding_r()};
+}
+
+// Makes `plan` run oneDNN's forward primitive, where it has an optimised one.
+inline bool plan_onednn_pooling(const PlanContext& ctx, const PoolingSpec& spec, KernelPlan& plan) {
+  using From = Argument::From;
+  const auto desc = make_pooling(ctx.engine, spec);
+  if (!has_fast_implementation(desc)) return false;
+  plan.implementation = implementation_of(desc);
+  plan.scratch_bytes = desc.scratchpad_desc().get_size();
+  plan.kernel = primitive_kernel(PoolingForward(desc), ctx.engine,
+                                 {{DNNL_ARG_SRC, From::src, 0, spec.src},
+                                  {DNNL_ARG_DST, From::dst, 0, spec.dst},
+                                  {DNNL_ARG_SCRATCHPAD, From::scratchpad, 0, desc.scratchpad_desc()}});
+  return true;
+}
+
+// row_function(PoolRow, src[0], dst[0]) for every row of v, which is the view of one of them.
+template <typename RowFunction>
+std::unique_ptr<Kernel> pooling_loop(DType dtype, const View& v, const RowFunction& row_function) {
+  return with_element(dtype == DType::bf16, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    return loop_kernel([v, row_function](const Addresses& at) {
+      const auto* from = static_cast<const T*>(at.src[0]);
+      auto* to = static_cast<T*>(at.dst[0]);
+      for_each_row(v, [&](PoolRow row) { row_function(row, from, to); });
+    });
+  });
 }
 
 // The pooling of a signal, [N,C,W], as that of images of one row, and of a volume, [N,C,D,H,W], first along H and W,

@@ -3,7 +3,7 @@
 //   Tile{repeats}: dst[i] = src[i mod extent]; the gradient sums over the copies.
 //   Transpose{perm}: dst's dimension d is src's perm[d]; the gradient is the inverse permutation.
 //   DepthToSpace, SpaceToDepth{blocksize, mode}: b x b channels become b x b pixels and back; CRD and DCR say whether
-//   the channel or the pixel's place is the outer part of src's channel number.
+//   the channel or the pixel's position in its block is the outer part of src's channel number.
 // ONNX ops of the same names; shape, repeats and perm are constants. Kernels move elements of any type.
 #include "graph/error.h"
 #include "graph/text.h"
@@ -130,8 +130,8 @@ void vjp_tile(VjpContext& ctx) {
     split.insert(split.end(), {repeats[i], src.dims()[i]});
     summed.insert(summed.end(), {1, src.dims()[i]});
   }
-  const ValueId parts = reshape(ctx, ctx.grad_out(), split);
-  ctx.set_grad(0, reshape(ctx, emit(ctx, "SumTo", parts, {{"shape", summed}}), src.dims()));
+  const ValueId split_grad = reshape(ctx, ctx.grad_out(), split);
+  ctx.set_grad(0, reshape(ctx, emit(ctx, "SumTo", split_grad, {{"shape", summed}}), src.dims()));
 }
 
 // --- Transpose ---
@@ -177,9 +177,9 @@ KernelPlan plan_transpose(PlanContext& ctx) {
   const int rank = ctx.in(0).shape.rank();
   if (rank < 2 || ctx.in(0).shape.elements() == 0) return plan<transpose_nest>(ctx);
   const Dims perm = permutation_of(ctx.node.attrs, rank);
-  std::vector<int> place(perm.size());  // of src's dimension in dst, as oneDNN wants it
-  for (std::size_t i = 0; i < perm.size(); ++i) place[static_cast<std::size_t>(perm[i])] = static_cast<int>(i);
-  const MemoryDesc src = ctx.src[0], seen = src.permute_axes(place), dst = kernels::plain(ctx.out());
+  std::vector<int> position(perm.size());  // of src's dimension in dst, as oneDNN wants it
+  for (std::size_t i = 0; i < perm.size(); ++i) position[static_cast<std::size_t>(perm[i])] = static_cast<int>(i);
+  const MemoryDesc src = ctx.src[0], seen = src.permute_axes(position), dst = kernels::plain(ctx.out());
   const dnnl::reorder::primitive_desc reorder = kernels::make_reorder(ctx.engine, seen, dst);
   return {.src = {src},
           .dst = {dst},
@@ -233,9 +233,9 @@ void infer_space_to_depth(InferContext& ctx) {
 // The six dimensions N, C, H, BH, W, BW: strides in the deep tensor (operand 0) and in the wide one (operand 1).
 StridedLoop<2> depth_nest(int64_t b, bool crd, const Shape& deep, const Shape& wide) {
   const Dims d = deep.strides(), w = wide.strides();
-  const int64_t channel = crd ? b * b : 1, place = crd ? 1 : wide[1];
+  const int64_t channel = crd ? b * b : 1, pixel = crd ? 1 : wide[1];
   return {.extents = {wide[0], wide[1], deep[2], b, deep[3], b},
-          .strides = {Dims{d[0], channel * d[1], d[2], b * place * d[1], d[3], place * d[1]},
+          .strides = {Dims{d[0], channel * d[1], d[2], b * pixel * d[1], d[3], pixel * d[1]},
                       Dims{w[0], w[1], b * w[2], w[2], b * w[3], w[3]}}};
 }
 
@@ -257,8 +257,8 @@ void vjp_depth_to_space(VjpContext& ctx) {
     return;
   }
   const Shape src = ctx.in_shape(0);  // a copy: adding nodes moves values
-  const ValueId parts = reshape(ctx, ctx.grad_out(), {src[0], src[1] / (b * b), src[2], b, src[3], b});
-  ctx.set_grad(0, reshape(ctx, emit(ctx, "Transpose", parts, {{"perm", Dims{0, 1, 3, 5, 2, 4}}}), src.dims()));
+  const ValueId split_grad = reshape(ctx, ctx.grad_out(), {src[0], src[1] / (b * b), src[2], b, src[3], b});
+  ctx.set_grad(0, reshape(ctx, emit(ctx, "Transpose", split_grad, {{"perm", Dims{0, 1, 3, 5, 2, 4}}}), src.dims()));
 }
 
 void vjp_space_to_depth(VjpContext& ctx) {

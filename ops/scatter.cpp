@@ -1,28 +1,27 @@
 // GatherND and ScatterND: reads or replaces the slices of a tensor at constant n-dimensional indices.
 // ONNX ops of the same names.
-//   indices [..., Q]: each row is a place in src's first Q dimensions (behind batch_dims, which both share); negative
-//   numbers count from the back. A slice is what lies behind: src's further dimensions.
+//   indices [..., Q]: each row is a position in src's first Q dimensions (behind batch_dims, which both share);
+//   negative numbers count from the back. A slice is what lies behind: src's further dimensions.
 //   GatherND-12{batch_dims}: dst [indices' dims but the last, slice]: the slices. diff_src: GatherNDGrad.
 //   ScatterND-16{reduction}: dst = data with its slices replaced by those of updates, or, reduction = add, with updates
-//   added. Where a place is named twice, the last of those that replace it stays. diff_updates = GatherND of diff_dst;
+//   added. Where a slice is named twice, the last of those that replace it stays. diff_updates = GatherND of diff_dst;
 //   diff_data = diff_dst, without the slices that are replaced: ScatterNDKept. reduction = mul, min or max is a
 //   composition: the slices are gathered, joined with the updates by Mul, Min or Max, and put back, in as many rounds
-//   as the indices name one place.
+//   as the indices name one slice.
 // GatherNDComputed is GatherND for indices that depend on the network's input: GatherComputed (gather.cpp).
 // Internal: GatherNDGrad: a tensor of zeros to which each slice of diff_dst is added.
 //           ScatterNDKept: src with zeros in those slices.
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <memory>
-#include <numeric>
 
 #include "graph/error.h"
 #include "ops/is_computed.h"
 #include "ops/loops/copy_box.h"
 #include "ops/loops/element.h"
 #include "ops/loops/element_walk.h"
-#include "ops/loops/parallel.h"
-#include "ops/loops/rows.h"
+#include "ops/loops/grouped_slices.h"
 #include "ops/onnx_type.h"
 #include "ops/transposed.h"
 
@@ -32,7 +31,7 @@ namespace {
 // A tensor as slices of `inner` elements, and the numbers of those that the indices name.
 struct Slices {
   int64_t inner = 1;
-  Dims places;
+  Dims named;
   Dims listed;  // the dimensions of a tensor of these slices
 };
 
@@ -59,16 +58,16 @@ Slices slices_of(const Attrs& attrs, const Shape& src) {
   }
   const Dims values = indices.to_ints();
   const int64_t rows = static_cast<int64_t>(values.size()) / depth;
-  result.places.reserve(static_cast<std::size_t>(rows));
+  result.named.reserve(static_cast<std::size_t>(rows));
   for (int64_t row = 0; row < rows; ++row) {
-    int64_t place = row / (rows / batches);
+    int64_t slice = row / (rows / batches);
     for (int64_t k = 0; k < depth; ++k) {
       const int64_t extent = src[static_cast<int>(batch + k)],
                     index = values[static_cast<std::size_t>(row * depth + k)];
       if (index < -extent || index >= extent) fail("index {} is outside [{}, {})", index, -extent, extent);
-      place = place * extent + (index < 0 ? index + extent : index);
+      slice = slice * extent + (index < 0 ? index + extent : index);
     }
-    result.places.push_back(place);
+    result.named.push_back(slice);
   }
   return result;
 }
@@ -81,39 +80,8 @@ bool adds(const Attrs& attrs) {
   return reduction == "add";
 }
 
-// Which slices of a list change which places.
-struct Change {
-  int64_t place;
-  std::size_t begin, end;  // in Changes::order
-};
-struct Changes {
-  int64_t inner = 1;
-  Dims order;  // slices of the list, those of one place behind each other
-  std::vector<Change> changes;
-};
-
-// The last alone, or all of them.
-Changes changes_of(const Slices& slices, bool all) {
-  Changes result{.inner = slices.inner, .order = Dims(slices.places.size()), .changes = {}};
-  const auto place = [&](int64_t slice) { return slices.places[static_cast<std::size_t>(slice)]; };
-  std::iota(result.order.begin(), result.order.end(), 0);
-  std::stable_sort(result.order.begin(), result.order.end(), [&](int64_t a, int64_t b) { return place(a) < place(b); });
-  for (std::size_t i = 0; i < result.order.size(); ++i) {
-    const int64_t at = place(result.order[i]);
-    if (result.changes.empty() || result.changes.back().place != at) {
-      result.changes.push_back({at, i, i + 1});
-    } else {
-      result.changes.back().end = i + 1;
-      if (!all) result.changes.back().begin = i;
-    }
-  }
-  return result;
-}
-
 bool names_one_twice(const Slices& slices) {
-  Dims sorted = slices.places;
-  std::sort(sorted.begin(), sorted.end());
-  return std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end();
+  return kernels::group_slices(slices.named, slices.inner).groups.size() < slices.named.size();
 }
 
 // --- shapes ---
@@ -159,19 +127,19 @@ void vjp_scatter(VjpContext& ctx) {
   }
   if (!ctx.wants(1)) return;
   if (!adding && names_one_twice(slices_of(ctx.node.attrs, ctx.in_shape(0)))) {
-    fail("a place is named twice: which of the updates stays, and has a gradient, ONNX does not say");
+    fail("a slice is named twice: which of the updates stays, and has a gradient, ONNX does not say");
   }
   ctx.set_grad(1, ctx.b.add("GatherND", {ctx.grad_out()}, indices, ctx.node.name + "/grad_updates"));
 }
 
 // --- reductions that are compositions ---
 
-// Rows of the indices, so that those of one round name different places, and each place's in their order.
+// Rows of the indices, so that those of one round name different slices, and each slice's in their order.
 std::vector<Dims> rounds_of(const Slices& slices) {
   std::map<int64_t, std::size_t> times;
   std::vector<Dims> rounds;
-  for (std::size_t row = 0; row < slices.places.size(); ++row) {
-    const std::size_t round = times[slices.places[row]]++;
+  for (std::size_t row = 0; row < slices.named.size(); ++row) {
+    const std::size_t round = times[slices.named[row]]++;
     if (round == rounds.size()) rounds.emplace_back();
     rounds[round].push_back(static_cast<int64_t>(row));
   }
@@ -189,26 +157,26 @@ std::vector<ValueId> lower_reduction(LowerContext& ctx) {
   const std::vector<Dims> rounds = rounds_of(slices);
   constexpr std::size_t kMostRounds = 64;
   if (rounds.size() > kMostRounds) {
-    fail("a place is named {} times, with reduction = {} up to {} are supported", rounds.size(), reduction,
+    fail("a slice is named {} times, with reduction = {} up to {} are supported", rounds.size(), reduction,
          kMostRounds);
   }
   const int64_t depth = indices.shape[-1];
   Dims listed(data.dims().begin() + depth, data.dims().end());
-  listed.insert(listed.begin(), static_cast<int64_t>(slices.places.size()));
+  listed.insert(listed.begin(), static_cast<int64_t>(slices.named.size()));
   const ValueId updates = ctx.reshape(ctx.node.inputs[1], listed);
   ValueId dst = ctx.node.inputs[0];
   for (const Dims& rows : rounds) {
-    HostTensor places(DType::i64, Shape{static_cast<int64_t>(rows.size()), depth});
+    HostTensor chosen(DType::i64, Shape{static_cast<int64_t>(rows.size()), depth});
     for (std::size_t i = 0; i < rows.size(); ++i) {
       std::copy_n(indices.values.begin() + rows[i] * depth, depth,
-                  places.values.begin() + static_cast<int64_t>(i) * depth);
+                  chosen.values.begin() + static_cast<int64_t>(i) * depth);
     }
-    const Attrs at{{"indices", std::make_shared<const HostTensor>(std::move(places))}};
-    const ValueId chosen =
+    const Attrs at{{"indices", std::make_shared<const HostTensor>(std::move(chosen))}};
+    const ValueId update =
         rounds.size() == 1
             ? updates
             : ctx.add("Gather", {updates}, {{"indices", std::make_shared<const HostTensor>(HostTensor::ints(rows))}});
-    dst = ctx.add("ScatterND", {dst, ctx.add(op, {ctx.add("GatherND", {dst}, at), chosen})}, at);
+    dst = ctx.add("ScatterND", {dst, ctx.add(op, {ctx.add("GatherND", {dst}, at), update})}, at);
   }
   return {dst};
 }
@@ -219,8 +187,8 @@ std::vector<ValueId> lower_reduction(LowerContext& ctx) {
 template <typename Visit>
 void for_elements(const Slices& slices, const Visit& visit) {
   std::size_t at = 0;
-  for (const int64_t place : slices.places) {
-    for (int64_t i = 0; i < slices.inner; ++i) visit(static_cast<std::size_t>(place * slices.inner + i), at++);
+  for (const int64_t slice : slices.named) {
+    for (int64_t i = 0; i < slices.inner; ++i) visit(static_cast<std::size_t>(slice * slices.inner + i), at++);
   }
 }
 
@@ -251,36 +219,6 @@ void reference_kept(ReferenceContext& ctx) {
 
 // --- kernels ---
 
-constexpr int64_t kBlock = 1024;
-
-// body(item, first, count) for each of `items` slices, in pieces of their elements.
-template <typename Body>
-void for_pieces(int64_t items, int64_t inner, const Body& body) {
-  const int64_t blocks = (inner + kBlock - 1) / kBlock;
-  kernels::parallel_for(items * blocks, [&](int64_t i) {
-    const int64_t first = i % blocks * kBlock;
-    body(static_cast<std::size_t>(i / blocks), first, std::min(kBlock, inner - first));
-  });
-}
-
-// dst, with slices of the list added to places or, where it does not add, put there.
-template <class T>
-void change(const Changes& c, bool adding, const T* list, T* dst) {
-  for_pieces(static_cast<int64_t>(c.changes.size()), c.inner, [&](std::size_t i, int64_t first, int64_t count) {
-    const Change& at = c.changes[i];
-    T* to = dst + at.place * c.inner + first;
-    const auto slice = [&](std::size_t k) { return list + c.order[k] * c.inner + first; };
-    if (!adding) {
-      std::memcpy(to, slice(at.begin), static_cast<std::size_t>(count) * sizeof(T));
-      return;
-    }
-    float sum[kBlock];
-    kernels::widen(to, count, sum);
-    for (std::size_t k = at.begin; k < at.end; ++k) kernels::add_run(slice(k), sum, count);
-    kernels::narrow(sum, count, to);
-  });
-}
-
 // A kernel of row-major tensors; make(null pointer to the element) makes its function.
 template <typename Make>
 KernelPlan plan_plain(PlanContext& ctx, const Make& make) {
@@ -298,22 +236,37 @@ KernelPlan plan_gather(PlanContext& ctx) {
     return [s = slices_of(ctx.node.attrs, ctx.in(0).shape)](const Addresses& at) {
       const auto* src = static_cast<const T*>(at.src[0]);
       auto* dst = static_cast<T*>(at.dst[0]);
-      for_pieces(static_cast<int64_t>(s.places.size()), s.inner, [&](std::size_t i, int64_t first, int64_t count) {
-        std::memcpy(dst + static_cast<int64_t>(i) * s.inner + first, src + s.places[i] * s.inner + first,
+      const auto slices = static_cast<int64_t>(s.named.size());
+      kernels::for_slice_blocks(slices, s.inner, [&](int64_t i, int64_t first, int64_t count) {
+        std::memcpy(dst + i * s.inner + first, src + s.named[static_cast<std::size_t>(i)] * s.inner + first,
                     static_cast<std::size_t>(count) * sizeof(T));
       });
     };
   });
 }
 
+kernels::GroupedSlices grouped_slices(const PlanContext& ctx) {
+  const Slices slices = slices_of(ctx.node.attrs, ctx.out().shape);
+  return kernels::group_slices(slices.named, slices.inner);
+}
+
+// body(group, first, count) for each slice of dst that the indices name, in blocks of its elements.
+template <typename Body>
+void for_named(const kernels::GroupedSlices& grouped, const Body& body) {
+  kernels::for_slice_blocks(static_cast<int64_t>(grouped.groups.size()), grouped.inner,
+                            [&](int64_t i, int64_t first, int64_t count) {
+                              body(grouped.groups[static_cast<std::size_t>(i)], first, count);
+                            });
+}
+
 KernelPlan plan_gather_grad(PlanContext& ctx) {
   return plan_plain(ctx, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     const int64_t elements = ctx.out().shape.elements();
-    return [elements, c = changes_of(slices_of(ctx.node.attrs, ctx.out().shape), true)](const Addresses& at) {
+    return [elements, grouped = grouped_slices(ctx)](const Addresses& at) {
       auto* dst = static_cast<T*>(at.dst[0]);
       kernels::zero_all(dst, elements);
-      change(c, true, static_cast<const T*>(at.src[0]), dst);
+      kernels::add_slices(grouped, 1, 0, static_cast<const T*>(at.src[0]), dst);
     };
   });
 }
@@ -323,9 +276,16 @@ KernelPlan plan_scatter(PlanContext& ctx) {
     using T = std::remove_pointer_t<decltype(element)>;
     const bool adding = adds(ctx.node.attrs);
     const int64_t bytes = ctx.out().shape.elements() * static_cast<int64_t>(sizeof(T));
-    return [=, c = changes_of(slices_of(ctx.node.attrs, ctx.out().shape), adding)](const Addresses& at) {
-      kernels::copy_bytes(at.src[0], at.dst[0], bytes);
-      change(c, adding, static_cast<const T*>(at.src[1]), static_cast<T*>(at.dst[0]));
+    return [=, grouped = grouped_slices(ctx)](const Addresses& at) {
+      const auto* updates = static_cast<const T*>(at.src[1]);
+      auto* dst = static_cast<T*>(at.dst[0]);
+      kernels::copy_bytes(at.src[0], dst, bytes);
+      if (adding) return kernels::add_slices(grouped, 1, 0, updates, dst);
+      for_named(grouped, [&](const kernels::SliceGroup& group, int64_t first, int64_t count) {
+        std::memcpy(dst + group.target * grouped.inner + first,
+                    updates + grouped.order[group.end - 1] * grouped.inner + first,
+                    static_cast<std::size_t>(count) * sizeof(T));
+      });
     };
   });
   plan.in_place = {{0, 0}};
@@ -336,11 +296,11 @@ KernelPlan plan_kept(PlanContext& ctx) {
   KernelPlan plan = plan_plain(ctx, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     const int64_t bytes = ctx.out().shape.elements() * static_cast<int64_t>(sizeof(T));
-    return [=, c = changes_of(slices_of(ctx.node.attrs, ctx.out().shape), false)](const Addresses& at) {
-      kernels::copy_bytes(at.src[0], at.dst[0], bytes);
+    return [=, grouped = grouped_slices(ctx)](const Addresses& at) {
       auto* dst = static_cast<T*>(at.dst[0]);
-      for_pieces(static_cast<int64_t>(c.changes.size()), c.inner, [&](std::size_t i, int64_t first, int64_t count) {
-        std::memset(dst + c.changes[i].place * c.inner + first, 0, static_cast<std::size_t>(count) * sizeof(T));
+      kernels::copy_bytes(at.src[0], dst, bytes);
+      for_named(grouped, [&](const kernels::SliceGroup& group, int64_t first, int64_t count) {
+        std::memset(dst + group.target * grouped.inner + first, 0, static_cast<std::size_t>(count) * sizeof(T));
       });
     };
   });
@@ -352,8 +312,8 @@ void normalize_gather(NormalizeContext& ctx) {
   if (ctx.inputs.size() > 1 && is_computed(ctx.graph, ctx.inputs[1])) ctx.op = "GatherNDComputed";
 }
 
-// The places count through all of src's first Q dimensions as if these were one. In each of them the nearest inside is
-// taken for one that is outside.
+// The slices are counted through all of src's first Q dimensions as if these were one. In each of them the nearest
+// inside is taken for one that is outside.
 std::vector<ValueId> lower_gather_computed(LowerContext& ctx) {
   const ValueId src = ctx.node.inputs[0], given = ctx.node.inputs[1];
   const Shape shape = ctx.shape(src), listed = ctx.shape(given);
@@ -378,11 +338,11 @@ std::vector<ValueId> lower_gather_computed(LowerContext& ctx) {
   HostTensor strides = HostTensor::ints(counted.strides());
   strides.dtype = DType::i32;
   const ValueId steps = ctx.b.constant(std::move(strides), ctx.node.name + "/constant");
-  const ValueId places =
+  const ValueId named =
       ctx.add("ReduceSum", {ctx.add("Mul", {indices, steps})}, {{"axes", Dims{-1}}, {"keepdims", int64_t{0}}});
   Dims slices{counted.elements()};
   slices.insert(slices.end(), shape.dims().begin() + depth, shape.dims().end());
-  return {ctx.add("GatherComputed", {ctx.reshape(src, slices), places}, {{"axis", int64_t{0}}})};
+  return {ctx.add("GatherComputed", {ctx.reshape(src, slices), named}, {{"axis", int64_t{0}}})};
 }
 
 }  // namespace

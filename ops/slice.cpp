@@ -42,8 +42,8 @@ Range range_of(const Attrs& attrs, const Shape& shape) {
     if (step == 0) fail("the step along axis {} is 0", axis);
     // A forward walk stays within [0, extent], a backward one within [-1, extent - 1].
     const int64_t low = step > 0 ? 0 : -1, high = step > 0 ? extent : extent - 1;
-    const auto place = [&](int64_t at) { return std::clamp(at < 0 ? at + extent : at, low, high); };
-    const int64_t start = place(starts[i]), end = place(ends[i]);
+    const auto clamped = [&](int64_t at) { return std::clamp(at < 0 ? at + extent : at, low, high); };
+    const int64_t start = clamped(starts[i]), end = clamped(ends[i]);
     const int64_t distance = step > 0 ? end - start : start - end;
     // |step| without overflow for the smallest integer.
     const uint64_t stride = step > 0 ? static_cast<uint64_t>(step) : 0 - static_cast<uint64_t>(step);

@@ -42,7 +42,7 @@ bool is_larger(T a, T b) {
   return a > b || (a != a && b == b);
 }
 
-// Whether place i of a line comes before place j.
+// Whether element i of a line comes before element j.
 template <class T>
 struct Before {
   const T* line;
@@ -86,18 +86,18 @@ void reference_top_k(ReferenceContext& ctx) {
   const int64_t k = k_of(ctx.attrs);
   if (l.outer == 0) return;
   std::vector<double> line(static_cast<std::size_t>(l.extent));
-  std::vector<int32_t> places(line.size());
+  std::vector<int32_t> order(line.size());
   for (int64_t o = 0; o < l.outer; ++o) {
     for (int64_t i = 0; i < l.inner; ++i) {
       for (int64_t e = 0; e < l.extent; ++e) {
         line[static_cast<std::size_t>(e)] = src.values[static_cast<std::size_t>((o * l.extent + e) * l.inner + i)];
       }
-      std::iota(places.begin(), places.end(), 0);
-      std::sort(places.begin(), places.end(), Before<double>{line.data(), ctx.attrs.integer("largest") != 0});
+      std::iota(order.begin(), order.end(), 0);
+      std::sort(order.begin(), order.end(), Before<double>{line.data(), ctx.attrs.integer("largest") != 0});
       for (int64_t e = 0; e < k; ++e) {
         const auto at = static_cast<std::size_t>((o * k + e) * l.inner + i);
-        ctx.outputs[0].values[at] = line[static_cast<std::size_t>(places[static_cast<std::size_t>(e)])];
-        ctx.outputs[1].values[at] = places[static_cast<std::size_t>(e)];
+        ctx.outputs[0].values[at] = line[static_cast<std::size_t>(order[static_cast<std::size_t>(e)])];
+        ctx.outputs[1].values[at] = order[static_cast<std::size_t>(e)];
       }
     }
   }
@@ -108,7 +108,7 @@ void vjp_top_k(VjpContext& ctx) {
   ctx.set_grad(0, ctx.b.add("GatherElementsGrad", {ctx.grad_out(), ctx.out(1)}, attrs, ctx.node.name + "/grad"));
 }
 
-// Scratch: a line's elements and places, for each thread.
+// Scratch: a line's elements and their order, for each thread.
 KernelPlan plan_top_k(PlanContext& ctx) {
   const DType dtype = ctx.in(0).dtype;
   if (dtype != DType::f32 && dtype != DType::bf16) fail("kernels compute with f32 or bf16, not {}", dtype);
@@ -128,16 +128,16 @@ KernelPlan plan_top_k(PlanContext& ctx) {
         const int64_t o = n / l.inner, i = n % l.inner;
         char* mine = static_cast<char*>(at.scratch) + static_cast<std::size_t>(omp_get_thread_num()) * of_thread;
         auto* line = reinterpret_cast<float*>(mine);
-        auto* places = reinterpret_cast<int32_t*>(line + l.extent);
+        auto* order = reinterpret_cast<int32_t*>(line + l.extent);
         const T* src = static_cast<const T*>(at.src[0]) + o * l.extent * l.inner + i;
         for (int64_t e = 0; e < l.extent; ++e) line[e] = kernels::load(src + e * l.inner);
-        std::iota(places, places + l.extent, 0);
-        std::partial_sort(places, places + k, places + l.extent, Before<float>{line, largest});
+        std::iota(order, order + l.extent, 0);
+        std::partial_sort(order, order + k, order + l.extent, Before<float>{line, largest});
         T* values = static_cast<T*>(at.dst[0]) + o * k * l.inner + i;
         int32_t* indices = static_cast<int32_t*>(at.dst[1]) + o * k * l.inner + i;
         for (int64_t e = 0; e < k; ++e) {
-          kernels::store(values + e * l.inner, line[places[e]]);
-          indices[e * l.inner] = places[e];
+          kernels::store(values + e * l.inner, line[order[e]]);
+          indices[e * l.inner] = order[e];
         }
       });
     });
@@ -201,16 +201,16 @@ KernelPlan plan_arg(PlanContext& ctx) {
       kernels::parallel_for(l.outer * blocks, [&](int64_t n) {
         const int64_t o = n / blocks, first = n % blocks * kBlock, count = std::min(kBlock, l.inner - first);
         const T* src = static_cast<const T*>(at.src[0]) + o * l.extent * l.inner + first;
-        int32_t* places = static_cast<int32_t*>(at.dst[0]) + o * l.inner + first;
+        int32_t* indices = static_cast<int32_t*>(at.dst[0]) + o * l.inner + first;
         float best[kBlock];
         kernels::widen(src, count, best);
-        std::fill_n(places, count, 0);
+        std::fill_n(indices, count, 0);
         for (int64_t e = 1; e < l.extent; ++e) {
           for (int64_t i = 0; i < count; ++i) {
             const float x = kernels::load(src + e * l.inner + i);
             if (!is_better<kMax>(x, best[i], last)) continue;
             best[i] = x;
-            places[i] = static_cast<int32_t>(e);
+            indices[i] = static_cast<int32_t>(e);
           }
         }
       });

@@ -74,7 +74,7 @@ void pair_weights(const AmxLoops& loops, const uint16_t* weights, int64_t count,
   }
 }
 
-struct Layout {
+struct Schedule {
   Convolution conv;
   const AmxLoops* loops = nullptr;
   View src, dst;
@@ -98,38 +98,38 @@ struct Layout {
 
 class AmxGradSrc final : public ConvolutionKernel {
  public:
-  explicit AmxGradSrc(std::shared_ptr<const Layout> layout) : layout_(std::move(layout)) {}
+  explicit AmxGradSrc(std::shared_ptr<const Schedule> schedule) : schedule_(std::move(schedule)) {}
   void bind(const Addresses& at, const dnnl::stream&) override { at_ = at; }
 
   void run() noexcept override {
-    const Layout& l = *layout_;
+    const Schedule& s = *schedule_;
     pack_weights();
-    const auto borders = static_cast<int64_t>(l.border_rows.size());
-    for (int64_t image = 0; image < l.src.n; ++image) {
+    const auto borders = static_cast<int64_t>(s.border_rows.size());
+    for (int64_t image = 0; image < s.src.n; ++image) {
       if (borders > 0) {
         parallel_parts(borders, [&](int64_t thread, const auto& take) {
-          l.loops->begin();
+          s.loops->begin();
           RowMaker rows(*this, thread, image);
           for (int64_t i = take(); i >= 0; i = take()) {
-            rows.make(l.border_rows[static_cast<std::size_t>(i)], border_row(i));
+            rows.make(s.border_rows[static_cast<std::size_t>(i)], border_row(i));
           }
-          l.loops->end();
+          s.loops->end();
         });
       }
-      const int64_t parts = parts_of(l.src.h);
+      const int64_t parts = parts_of(s.src.h);
       parallel_parts(parts, [&](int64_t thread, const auto& take) {
-        l.loops->begin();
+        s.loops->begin();
         RowMaker rows(*this, thread, image);
         for (int64_t part = take(); part >= 0; part = take()) {
-          for (int64_t row = l.src.h * part / parts; row < l.src.h * (part + 1) / parts; ++row) {
-            auto* to = static_cast<BFloat16*>(at_.dst[0]) + l.src.offset(image, 0, row, 0);
-            rows.make(row + l.conv.window.h.pad_begin, to);
-            for (const int64_t i : l.shown[static_cast<std::size_t>(row)]) {
-              add_run(border_row(i), to, l.src.w * l.src.c);
+          for (int64_t row = s.src.h * part / parts; row < s.src.h * (part + 1) / parts; ++row) {
+            auto* to = static_cast<BFloat16*>(at_.dst[0]) + s.src.offset(image, 0, row, 0);
+            rows.make(row + s.conv.window.h.pad_begin, to);
+            for (const int64_t i : s.shown[static_cast<std::size_t>(row)]) {
+              add_run(border_row(i), to, s.src.w * s.src.c);
             }
           }
         }
-        l.loops->end();
+        s.loops->end();
       });
     }
   }
@@ -138,32 +138,32 @@ class AmxGradSrc final : public ConvolutionKernel {
   [[nodiscard]] char* scratch(std::size_t offset) const { return static_cast<char*>(at_.scratch) + offset; }
   template <typename T>
   [[nodiscard]] T* scratch(int64_t thread, std::size_t offset) const {
-    return reinterpret_cast<T*>(scratch(static_cast<std::size_t>(thread) * layout_->thread_bytes + offset));
+    return reinterpret_cast<T*>(scratch(static_cast<std::size_t>(thread) * schedule_->thread_bytes + offset));
   }
   [[nodiscard]] BFloat16* border_row(int64_t i) const {
-    return reinterpret_cast<BFloat16*>(scratch(layout_->borders)) + i * layout_->src.w * layout_->src.c;
+    return reinterpret_cast<BFloat16*>(scratch(schedule_->borders)) + i * schedule_->src.w * schedule_->src.c;
   }
 
   // Packs the weights, transposed, to panels of 16 source channels. K runs over neighbouring pixels of diff_dst and,
   // within them, their channels.
   void pack_weights() const {
-    const Layout& l = *layout_;
-    const int64_t stride_h = l.conv.window.h.stride, stride_w = l.conv.window.w.stride;
-    const int64_t panels = up(l.src.c, kAmxColumns) / kAmxColumns, of_tap = l.dst.c * l.src.c;
+    const Schedule& s = *schedule_;
+    const int64_t stride_h = s.conv.window.h.stride, stride_w = s.conv.window.w.stride;
+    const int64_t panels = up(s.src.c, kAmxColumns) / kAmxColumns, of_tap = s.dst.c * s.src.c;
     const auto* weights = static_cast<const uint16_t*>(at_.src[1]);
-    parallel_for(static_cast<int64_t>(l.products.size()) * l.slots * panels, [&](int64_t i) {
-      const Product& p = l.products[static_cast<std::size_t>(i / panels / l.slots)];
-      const int64_t m = i / panels % l.slots, first = i % panels * kAmxColumns;
+    parallel_for(static_cast<int64_t>(s.products.size()) * s.slots * panels, [&](int64_t i) {
+      const Product& p = s.products[static_cast<std::size_t>(i / panels / s.slots)];
+      const int64_t m = i / panels % s.slots, first = i % panels * kAmxColumns;
       if (m >= p.row.taps) return;
       auto* panel =
           reinterpret_cast<uint32_t*>(scratch(p.weights)) + i % panels * p.panel() + m * p.steps * kAmxTileWords;
-      const int64_t channels = std::min(kAmxColumns, l.src.c - first);
+      const int64_t channels = std::min(kAmxColumns, s.src.c - first);
       for (int64_t pixel = 0; pixel < p.column.taps; ++pixel) {
         const int64_t tap =
-            p.row.tap(m, stride_h) * l.conv.window.w.kernel + p.column.tap(p.column.taps - 1 - pixel, stride_w);
-        pair_weights(*l.loops, weights + tap * of_tap + first * l.dst.c, l.dst.c, channels, pixel * l.dst.c, panel);
+            p.row.tap(m, stride_h) * s.conv.window.w.kernel + p.column.tap(p.column.taps - 1 - pixel, stride_w);
+        pair_weights(*s.loops, weights + tap * of_tap + first * s.dst.c, s.dst.c, channels, pixel * s.dst.c, panel);
       }
-      std::fill(panel_row(panel, p.column.taps * l.dst.c), panel + p.steps * kAmxTileWords, 0U);
+      std::fill(panel_row(panel, p.column.taps * s.dst.c), panel + p.steps * kAmxTileWords, 0U);
     });
   }
 
@@ -172,39 +172,39 @@ class AmxGradSrc final : public ConvolutionKernel {
   class RowMaker {
    public:
     RowMaker(const AmxGradSrc& kernel, int64_t thread, int64_t image)
-        : kernel_(kernel), l_(*kernel.layout_), thread_(thread), image_(image) {}
+        : kernel_(kernel), s_(*kernel.schedule_), thread_(thread), image_(image) {}
 
     // Writes the inner W pixels of a padded row to `to`, and adds the gradient of its border columns to them.
     void make(int64_t padded, BFloat16* to) {
-      const WindowAxis& h = l_.conv.window.h;
+      const WindowAxis& h = s_.conv.window.h;
       const int64_t last = padded / h.stride;
       if (last + 1 < put_until_) put_until_ = kNone;
-      for (int64_t i = std::max(last - l_.slots + 1, put_until_); i <= last; ++i) put(i);
+      for (int64_t i = std::max(last - s_.slots + 1, put_until_); i <= last; ++i) put(i);
       put_until_ = last + 1;
-      const Product* products = l_.products_of(padded);
-      auto* outer = kernel_.scratch<BFloat16>(thread_, l_.outer);
-      for (int64_t i = 0; i < l_.column_phases; ++i) multiply(products[i], last, to, outer);
+      const Product* products = s_.products_of(padded);
+      auto* outer = kernel_.scratch<BFloat16>(thread_, s_.outer);
+      for (int64_t i = 0; i < s_.column_phases; ++i) multiply(products[i], last, to, outer);
       if (kernel_.alone()) return;
-      for (int64_t i = 0; i < l_.column_phases; ++i) fold(products[i], outer, to);
+      for (int64_t i = 0; i < s_.column_phases; ++i) fold(products[i], outer, to);
     }
 
    private:
     [[nodiscard]] uint16_t* slot(int64_t row) const {
-      return kernel_.scratch<uint16_t>(thread_, l_.rows) + (row + l_.slots) % l_.slots * l_.row;
+      return kernel_.scratch<uint16_t>(thread_, s_.rows) + (row + s_.slots) % s_.slots * s_.row;
     }
 
     // Copies a row of diff_dst with its margins into the ring buffer.
     void put(int64_t row) const {
       uint16_t* to = slot(row);
-      if (row < 0 || row >= l_.dst.h) {
-        std::fill_n(to, l_.row, uint16_t{0});
+      if (row < 0 || row >= s_.dst.h) {
+        std::fill_n(to, s_.row, uint16_t{0});
         return;
       }
-      const auto* from = static_cast<const uint16_t*>(kernel_.at_.src[0]) + l_.dst.offset(image_, 0, row, 0);
-      const int64_t margin = l_.margin * l_.dst.c, count = l_.dst.w * l_.dst.c;
+      const auto* from = static_cast<const uint16_t*>(kernel_.at_.src[0]) + s_.dst.offset(image_, 0, row, 0);
+      const int64_t margin = s_.margin * s_.dst.c, count = s_.dst.w * s_.dst.c;
       std::fill_n(to, margin, uint16_t{0});
       std::copy_n(from, count, to + margin);
-      std::fill_n(to + margin + count, l_.row - margin - count, uint16_t{0});
+      std::fill_n(to + margin + count, s_.row - margin - count, uint16_t{0});
     }
 
     void multiply(const Product& p, int64_t last, BFloat16* to, BFloat16* outer) const {
@@ -212,43 +212,43 @@ class AmxGradSrc final : public ConvolutionKernel {
       std::array<const uint32_t*, kMostAmxRuns> right;
       for (int64_t m = 0; m < p.row.taps; ++m) {
         const auto i = static_cast<std::size_t>(m);
-        left[i] = slot(last - m) + (l_.margin - std::max<int64_t>(p.column.taps - 1, 0)) * l_.dst.c;
+        left[i] = slot(last - m) + (s_.margin - std::max<int64_t>(p.column.taps - 1, 0)) * s_.dst.c;
         right[i] = reinterpret_cast<const uint32_t*>(kernel_.scratch(p.weights)) + m * p.steps * kAmxTileWords;
       }
-      l_.loops->multiply_pixels({.left = left.data(),
-                                 .left_row = l_.dst.c,
+      s_.loops->multiply_pixels({.left = left.data(),
+                                 .left_row = s_.dst.c,
                                  .right = right.data(),
                                  .right_column = p.panel(),
                                  .pieces = p.row.taps,
                                  .steps = p.steps,
                                  .pixels = p.pixels,
-                                 .channels = l_.src.c,
+                                 .channels = s_.src.c,
                                  .inner_begin = p.inner_begin,
                                  .inner_end = p.inner_end,
-                                 .dst = reinterpret_cast<uint16_t*>(to + p.first * l_.src.c),
-                                 .dst_row = l_.conv.window.w.stride * l_.src.c,
-                                 .outer = reinterpret_cast<uint16_t*>(outer + p.column.rest * l_.outer_elements()),
-                                 .sums = kernel_.scratch<float>(thread_, l_.sums)});
+                                 .dst = reinterpret_cast<uint16_t*>(to + p.first * s_.src.c),
+                                 .dst_row = s_.conv.window.w.stride * s_.src.c,
+                                 .outer = reinterpret_cast<uint16_t*>(outer + p.column.rest * s_.outer_elements()),
+                                 .sums = kernel_.scratch<float>(thread_, s_.sums)});
     }
     void fold(const Product& p, const BFloat16* outer, BFloat16* to) const {
-      const int64_t channels = l_.src.c;
-      const BFloat16* from = outer + p.column.rest * l_.outer_elements();
+      const int64_t channels = s_.src.c;
+      const BFloat16* from = outer + p.column.rest * s_.outer_elements();
       for (int64_t a = 0; a < p.pixels; ++a) {
         if (a == p.inner_begin) a = p.inner_end;
         if (a >= p.pixels) break;
-        const int64_t column = l_.columns[static_cast<std::size_t>(a * l_.conv.window.w.stride + p.column.rest)];
+        const int64_t column = s_.columns[static_cast<std::size_t>(a * s_.conv.window.w.stride + p.column.rest)];
         if (column != kOutside) add_run(from, to + column * channels, channels);
         from += channels;
       }
     }
 
     const AmxGradSrc& kernel_;
-    const Layout& l_;
+    const Schedule& s_;
     static constexpr int64_t kNone = std::numeric_limits<int64_t>::min();
     int64_t thread_, image_, put_until_ = kNone;
   };
 
-  std::shared_ptr<const Layout> layout_;
+  std::shared_ptr<const Schedule> schedule_;
   Addresses at_;
 };
 
@@ -272,27 +272,27 @@ Answer plan_amx_grad_src(const PlanContext&, const Convolution& conv) {
   if (has_wide_border(conv)) return Declined{"a border that shows many pixels"};
   if (!is_worth_it(conv)) return Declined{"oneDNN is faster with so many channels, which fill no pair of tiles"};
   if (is_pointwise && conv.src.shape != conv.dst.shape) return Declined{"pointwise, and not in place"};
-  auto layout = std::make_shared<Layout>();
-  Layout& l = *layout;
-  l.conv = conv;
-  l.loops = amx_tiles();
+  auto schedule = std::make_shared<Schedule>();
+  Schedule& s = *schedule;
+  s.conv = conv;
+  s.loops = amx_tiles();
   const MemoryDesc src = with_tag(conv.src, Tag::nhwc), dst = with_tag(conv.dst, Tag::nhwc);
-  l.src = view_of(src);
-  l.dst = view_of(dst);
+  s.src = view_of(src);
+  s.dst = view_of(dst);
   const int64_t rows = positions_of(h), columns = positions_of(w);
-  for (int64_t i = 0; i < columns; ++i) l.columns.push_back(border_source(conv.padding_mode, i - w.pad_begin, w.src));
-  l.shown.resize(static_cast<std::size_t>(h.src));
+  for (int64_t i = 0; i < columns; ++i) s.columns.push_back(border_source(conv.padding_mode, i - w.pad_begin, w.src));
+  s.shown.resize(static_cast<std::size_t>(h.src));
   for (int64_t i = 0; i < rows; ++i) {
     const int64_t at = i - h.pad_begin, row = border_source(conv.padding_mode, at, h.src);
     if (row == at || row == kOutside) continue;
-    l.shown[static_cast<std::size_t>(row)].push_back(static_cast<int64_t>(l.border_rows.size()));
-    l.border_rows.push_back(i);
+    s.shown[static_cast<std::size_t>(row)].push_back(static_cast<int64_t>(s.border_rows.size()));
+    s.border_rows.push_back(i);
   }
   const std::vector<Phase> row_phases = phases_of(h), column_phases = phases_of(w);
-  l.column_phases = static_cast<int64_t>(column_phases.size());
-  for (const Phase& phase : row_phases) l.slots = std::max(l.slots, phase.taps);
-  for (const Phase& phase : column_phases) l.margin = std::max(l.margin, phase.taps - 1);
-  if (static_cast<std::size_t>(l.slots) > kMostAmxRuns) {
+  s.column_phases = static_cast<int64_t>(column_phases.size());
+  for (const Phase& phase : row_phases) s.slots = std::max(s.slots, phase.taps);
+  for (const Phase& phase : column_phases) s.margin = std::max(s.margin, phase.taps - 1);
+  if (static_cast<std::size_t>(s.slots) > kMostAmxRuns) {
     return Declined{fmt::format("more than {} rows of taps", kMostAmxRuns)};
   }
 
@@ -302,28 +302,28 @@ Answer plan_amx_grad_src(const PlanContext&, const Convolution& conv) {
   for (const Phase& row : row_phases) {
     for (const Phase& column : column_phases) {
       Product p{.row = row, .column = column};
-      p.steps = up(column.taps * l.dst.c, kAmxDepth) / kAmxDepth;
+      p.steps = up(column.taps * s.dst.c, kAmxDepth) / kAmxDepth;
       p.pixels = (columns - column.rest + w.stride - 1) / w.stride;
       p.inner_begin = (std::max<int64_t>(0, w.pad_begin - column.rest) + w.stride - 1) / w.stride;
       p.inner_end = (std::max<int64_t>(0, w.pad_begin + w.src - column.rest) + w.stride - 1) / w.stride;
       p.first = p.inner_begin * w.stride + column.rest - w.pad_begin;
-      const std::size_t of_product = bytes(up(l.src.c, kAmxColumns) / kAmxColumns * p.panel(), sizeof(uint32_t));
+      const std::size_t of_product = bytes(up(s.src.c, kAmxColumns) / kAmxColumns * p.panel(), sizeof(uint32_t));
       p.weights = offsets.add(of_product);
       weights_bytes += of_product;
-      const int64_t begin = (l.margin - std::max<int64_t>(column.taps - 1, 0)) * l.dst.c;
-      l.row = std::max(l.row, begin + (up(p.pixels, kAmxColumns) - 1) * l.dst.c + p.steps * kAmxDepth);
-      l.products.push_back(p);
+      const int64_t begin = (s.margin - std::max<int64_t>(column.taps - 1, 0)) * s.dst.c;
+      s.row = std::max(s.row, begin + (up(p.pixels, kAmxColumns) - 1) * s.dst.c + p.steps * kAmxDepth);
+      s.products.push_back(p);
     }
   }
-  l.row = up(std::max(l.row, (l.margin + l.dst.w) * l.dst.c), kAmxDepth);
-  l.borders = offsets.add(bytes(static_cast<int64_t>(l.border_rows.size()) * l.src.w * l.src.c, sizeof(BFloat16)));
+  s.row = up(std::max(s.row, (s.margin + s.dst.w) * s.dst.c), kAmxDepth);
+  s.borders = offsets.add(bytes(static_cast<int64_t>(s.border_rows.size()) * s.src.w * s.src.c, sizeof(BFloat16)));
   ScratchLayout of_thread;
-  l.rows = offsets.end() + of_thread.add(bytes(l.slots * l.row, sizeof(uint16_t)));
-  l.outer = offsets.end() + of_thread.add(bytes(l.column_phases * l.outer_elements(), sizeof(BFloat16)));
-  l.sums = offsets.end() + of_thread.add(bytes(AmxPixels::kSums, sizeof(float)));
-  l.thread_bytes = of_thread.end();
+  s.rows = offsets.end() + of_thread.add(bytes(s.slots * s.row, sizeof(uint16_t)));
+  s.outer = offsets.end() + of_thread.add(bytes(s.column_phases * s.outer_elements(), sizeof(BFloat16)));
+  s.sums = offsets.end() + of_thread.add(bytes(AmxPixels::kSums, sizeof(float)));
+  s.thread_bytes = of_thread.end();
   if (weights_bytes > kAmxWeightsBytes) return Declined{"more than 2 MiB of weights"};
-  if (l.thread_bytes > kAmxThreadBytes) return Declined{"rows of more than 8 MiB a thread"};
+  if (s.thread_bytes > kAmxThreadBytes) return Declined{"rows of more than 8 MiB a thread"};
 
   KernelPlan plan{.src = {dst, with_tag(conv.weights, Tag::hwio)},
                   .dst = {src},
@@ -333,8 +333,8 @@ Answer plan_amx_grad_src(const PlanContext&, const Convolution& conv) {
                   .kernel = nullptr};
   // In place, since a row of diff_dst is copied before its memory is written: 32 channels at 512x512 take 1.2 instead
   // of 1.8 ms.
-  if (is_pointwise && l.src.c == l.dst.c) plan.in_place = {{0, 0}};
-  plan.kernel = std::make_unique<AmxGradSrc>(std::move(layout));
+  if (is_pointwise && s.src.c == s.dst.c) plan.in_place = {{0, 0}};
+  plan.kernel = std::make_unique<AmxGradSrc>(std::move(schedule));
   return plan;
 }
 

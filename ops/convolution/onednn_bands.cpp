@@ -89,9 +89,8 @@ std::optional<BandPrimitive> make_primitive(const dnnl::engine& engine, Directio
 // Whether the image is channels-last without gaps between its rows.
 bool is_one_run(const View& v) { return v.is_channels_last() && v.stride_h == v.w * v.c; }
 
-// All that plan() decides.
-struct Layout {
-  explicit Layout(Convolution convolution) : conv(std::move(convolution)), padding(conv.window, conv.padding_mode) {}
+struct Schedule {
+  explicit Schedule(Convolution convolution) : conv(std::move(convolution)), padding(conv.window, conv.padding_mode) {}
 
   Convolution conv;
   Tag layout = Tag::nhwc;  // of the bands
@@ -107,55 +106,55 @@ struct Layout {
   // Where the primitive works on the graph's own memory, without a copy.
   bool src_in_place = false, dst_in_place = false, weights_in_place = false;
   // Offsets into scratch memory.
-  std::size_t scratchpad = 0, src_part = 0, dst_part = 0, left_over = 0, weights_part = 0, weights_sum = 0,
-              bias_part = 0;
+  std::size_t scratchpad = 0, band_src = 0, band_dst = 0, left_over = 0, band_weights = 0, weights_sum = 0,
+              band_bias = 0;
   // A normalised source: its coefficients, and for each thread a row and a buffer for it.
   std::size_t coefficients = 0, normal_rows = 0, normal_row_bytes = 0;
 };
 
 class OnednnBands final : public Kernel {
  public:
-  OnednnBands(std::shared_ptr<const Layout> layout, const dnnl::engine& engine)
-      : layout_(std::move(layout)), engine_(engine) {}
+  OnednnBands(std::shared_ptr<const Schedule> schedule, const dnnl::engine& engine)
+      : schedule_(std::move(schedule)), engine_(engine) {}
 
   void bind(const Addresses& at, const dnnl::stream& stream) override {
     stream_ = stream;
     at_ = at;
     memories_.clear();
-    arguments_.assign(layout_->bands.size(), {});
-    memories_.reserve(8 * layout_->bands.size() + 4);
-    for (std::size_t b = 0; b < layout_->bands.size(); ++b) bind_band(b);
-    const Layout& l = *layout_;
-    if (l.weights_in_place) return;
+    arguments_.assign(schedule_->bands.size(), {});
+    memories_.reserve(8 * schedule_->bands.size() + 4);
+    for (std::size_t b = 0; b < schedule_->bands.size(); ++b) bind_band(b);
+    const Schedule& s = *schedule_;
+    if (s.weights_in_place) return;
     // Weights are reordered into the primitive's layout, their gradient out of it.
-    const MemoryDesc& inner = l.primitives[0].weights;
-    const bool leaves = l.conv.direction == Direction::grad_weights;
-    const auto reorder = leaves ? make_reorder(engine_, inner, l.weights) : make_reorder(engine_, l.weights, inner);
+    const MemoryDesc& inner = s.primitives[0].weights;
+    const bool leaves = s.conv.direction == Direction::grad_weights;
+    const auto reorder = leaves ? make_reorder(engine_, inner, s.weights) : make_reorder(engine_, s.weights, inner);
     weights_reorder_ = dnnl::reorder(reorder);
     reorder_arguments_.clear();
     const auto add = [&](int index, const MemoryDesc& desc, void* address) {
       if (desc.get_size() > 0) reorder_arguments_.push_back({index, remember(desc, address).get()});
     };
-    add(leaves ? DNNL_ARG_FROM : DNNL_ARG_TO, inner, scratch(leaves ? l.weights_sum : l.weights_part));
-    add(leaves ? DNNL_ARG_TO : DNNL_ARG_FROM, l.weights, leaves ? at.dst[0] : at.src[1]);
-    add(DNNL_ARG_SCRATCHPAD, reorder.scratchpad_desc(), scratch(l.scratchpad));
+    add(leaves ? DNNL_ARG_FROM : DNNL_ARG_TO, inner, scratch(leaves ? s.weights_sum : s.band_weights));
+    add(leaves ? DNNL_ARG_TO : DNNL_ARG_FROM, s.weights, leaves ? at.dst[0] : at.src[1]);
+    add(DNNL_ARG_SCRATCHPAD, reorder.scratchpad_desc(), scratch(s.scratchpad));
   }
 
   void run() noexcept override {
-    const Layout& l = *layout_;
-    const bool gradient = l.conv.direction == Direction::grad_weights;
-    if (!l.weights_in_place && !gradient) execute(weights_reorder_, reorder_arguments_);
-    if (l.normalized) l.normalized->set_coefficients(at_, static_cast<float*>(scratch(l.coefficients)));
-    l.statistics.begin(at_);
-    for (std::size_t b = 0; b < l.bands.size(); ++b) run_band(b);
-    l.statistics.end(at_);
-    if (!l.weights_in_place && gradient) execute(weights_reorder_, reorder_arguments_);
+    const Schedule& s = *schedule_;
+    const bool gradient = s.conv.direction == Direction::grad_weights;
+    if (!s.weights_in_place && !gradient) execute(weights_reorder_, reorder_arguments_);
+    if (s.normalized) s.normalized->set_coefficients(at_, static_cast<float*>(scratch(s.coefficients)));
+    s.statistics.begin(at_);
+    for (std::size_t b = 0; b < s.bands.size(); ++b) run_band(b);
+    s.statistics.end(at_);
+    if (!s.weights_in_place && gradient) execute(weights_reorder_, reorder_arguments_);
   }
 
   // Copies and normalisation are left out.
   void run_primitives() noexcept override {
-    const Layout& l = *layout_;
-    for (std::size_t b = 0; b < l.bands.size(); ++b) execute(l.primitives[l.primitive_of[b]].primitive, arguments_[b]);
+    const Schedule& s = *schedule_;
+    for (std::size_t b = 0; b < s.bands.size(); ++b) execute(s.primitives[s.primitive_of[b]].primitive, arguments_[b]);
   }
 
  private:
@@ -171,20 +170,20 @@ class OnednnBands final : public Kernel {
 
   // The graph's src (or diff_src) and dst (or diff_dst).
   [[nodiscard]] Pixels src() const {
-    void* data = layout_->conv.direction == Direction::grad_src ? at_.dst[0] : at_.src[0];
-    return {.view = layout_->src_view, .type = layout_->conv.src.dtype, .data = data};
+    void* data = schedule_->conv.direction == Direction::grad_src ? at_.dst[0] : at_.src[0];
+    return {.view = schedule_->src_view, .type = schedule_->conv.src.dtype, .data = data};
   }
   [[nodiscard]] Pixels dst() const {
     void* data = nullptr;
-    switch (layout_->conv.direction) {
+    switch (schedule_->conv.direction) {
       case Direction::forward: data = at_.dst[0]; break;
       case Direction::grad_src: data = at_.src[0]; break;
       case Direction::grad_weights: data = at_.src[1]; break;
     }
-    return {.view = layout_->dst_view, .type = layout_->conv.dst.dtype, .data = data};
+    return {.view = schedule_->dst_view, .type = schedule_->conv.dst.dtype, .data = data};
   }
-  [[nodiscard]] Pixels part(const View& view, std::size_t offset) const {
-    return {.view = view, .type = layout_->conv.src.dtype, .data = scratch(offset)};
+  [[nodiscard]] Pixels band_pixels(const View& view, std::size_t offset) const {
+    return {.view = view, .type = schedule_->conv.src.dtype, .data = scratch(offset)};
   }
   // Address of row `row` of image `n`.
   static void* row_address(const Pixels& pixels, int64_t n, int64_t row) {
@@ -193,76 +192,76 @@ class OnednnBands final : public Kernel {
   }
 
   void bind_band(std::size_t b) {
-    const Layout& l = *layout_;
-    const Band& band = l.bands[b];
-    const BandPrimitive& p = l.primitives[l.primitive_of[b]];
+    const Schedule& s = *schedule_;
+    const Band& band = s.bands[b];
+    const BandPrimitive& p = s.primitives[s.primitive_of[b]];
     auto& arguments = arguments_[b];
     const auto add = [&](int index, const MemoryDesc& desc, void* address) {
       if (desc.get_size() > 0) arguments.push_back({index, remember(desc, address).get()});
     };
-    void* src_data = l.src_in_place ? row_address(src(), band.image, band.src_begin) : scratch(l.src_part);
-    void* dst_data = l.dst_in_place ? row_address(dst(), band.image, band.dst_begin) : scratch(l.dst_part);
-    add(DNNL_ARG_SCRATCHPAD, p.scratchpad, scratch(l.scratchpad));
-    switch (l.conv.direction) {
+    void* src_data = s.src_in_place ? row_address(src(), band.image, band.src_begin) : scratch(s.band_src);
+    void* dst_data = s.dst_in_place ? row_address(dst(), band.image, band.dst_begin) : scratch(s.band_dst);
+    add(DNNL_ARG_SCRATCHPAD, p.scratchpad, scratch(s.scratchpad));
+    switch (s.conv.direction) {
       case Direction::forward:
         add(DNNL_ARG_SRC, p.src, src_data);
         add(DNNL_ARG_DST, p.dst, dst_data);
-        add(DNNL_ARG_WEIGHTS, p.weights, l.weights_in_place ? at_.src[1] : scratch(l.weights_part));
-        if (l.conv.has_bias) add(DNNL_ARG_BIAS, l.bias, at_.src[l.conv.bias_input()]);
+        add(DNNL_ARG_WEIGHTS, p.weights, s.weights_in_place ? at_.src[1] : scratch(s.band_weights));
+        if (s.conv.has_bias) add(DNNL_ARG_BIAS, s.bias, at_.src[s.conv.bias_input()]);
         break;
       case Direction::grad_src:
         add(DNNL_ARG_DIFF_SRC, p.src, src_data);
         add(DNNL_ARG_DIFF_DST, p.dst, dst_data);
-        add(DNNL_ARG_WEIGHTS, p.weights, l.weights_in_place ? at_.src[1] : scratch(l.weights_part));
+        add(DNNL_ARG_WEIGHTS, p.weights, s.weights_in_place ? at_.src[1] : scratch(s.band_weights));
         break;
       case Direction::grad_weights:
         add(DNNL_ARG_SRC, p.src, src_data);
         add(DNNL_ARG_DIFF_DST, p.dst, dst_data);
-        add(DNNL_ARG_DIFF_WEIGHTS, p.weights, b == 0 ? sum_weights() : scratch(l.weights_part));
-        if (l.conv.has_bias) add(DNNL_ARG_DIFF_BIAS, l.bias, b == 0 ? at_.dst[1] : scratch(l.bias_part));
+        add(DNNL_ARG_DIFF_WEIGHTS, p.weights, b == 0 ? sum_weights() : scratch(s.band_weights));
+        if (s.conv.has_bias) add(DNNL_ARG_DIFF_BIAS, s.bias, b == 0 ? at_.dst[1] : scratch(s.band_bias));
         break;
     }
   }
 
   [[nodiscard]] void* sum_weights() const {
-    return layout_->weights_in_place ? at_.dst[0] : scratch(layout_->weights_sum);
+    return schedule_->weights_in_place ? at_.dst[0] : scratch(schedule_->weights_sum);
   }
 
   void run_band(std::size_t b) noexcept {
-    const Layout& l = *layout_;
-    const Band& band = l.bands[b];
-    const BandPrimitive& p = l.primitives[l.primitive_of[b]];
-    const bool forward = l.conv.direction == Direction::forward;
-    if (l.normalized) {
-      l.padding.gather(src(), NormalizedRows(*this, band.image), band, part(p.src_view, l.src_part));
-    } else if (l.conv.direction != Direction::grad_src && !l.src_in_place) {
-      l.padding.gather(src(), band, part(p.src_view, l.src_part));
+    const Schedule& s = *schedule_;
+    const Band& band = s.bands[b];
+    const BandPrimitive& p = s.primitives[s.primitive_of[b]];
+    const bool forward = s.conv.direction == Direction::forward;
+    if (s.normalized) {
+      s.padding.gather(src(), NormalizedRows(*this, band.image), band, band_pixels(p.src_view, s.band_src));
+    } else if (s.conv.direction != Direction::grad_src && !s.src_in_place) {
+      s.padding.gather(src(), band, band_pixels(p.src_view, s.band_src));
     }
-    if (!forward && !l.dst_in_place) {
-      copy_rows(dst(), band.image, band.dst_begin, part(p.dst_view, l.dst_part), 0, 0, band.dst_rows);
+    if (!forward && !s.dst_in_place) {
+      copy_rows(dst(), band.image, band.dst_begin, band_pixels(p.dst_view, s.band_dst), 0, 0, band.dst_rows);
     }
     execute(p.primitive, arguments_[b]);
-    if (forward && !l.dst_in_place) {
-      copy_rows(part(p.dst_view, l.dst_part), 0, 0, dst(), band.image, band.dst_begin, band.dst_rows);
+    if (forward && !s.dst_in_place) {
+      copy_rows(band_pixels(p.dst_view, s.band_dst), 0, 0, dst(), band.image, band.dst_begin, band.dst_rows);
     }
-    if (l.statistics.wanted()) {
-      const int64_t parts = parts_of(l.conv.window.h.dst);
+    if (s.statistics.wanted()) {
+      const int64_t parts = parts_of(s.conv.window.h.dst);
       parallel_for(parts, [&](int64_t part) {
         for (int64_t i = band.dst_rows * part / parts; i < band.dst_rows * (part + 1) / parts; ++i) {
-          l.statistics.add(at_, part, row_address(dst(), band.image, band.dst_begin + i), l.conv.window.w.dst);
+          s.statistics.add(at_, part, row_address(dst(), band.image, band.dst_begin + i), s.conv.window.w.dst);
         }
-        if (b + 1 == l.bands.size()) l.statistics.end_part(at_, part);
+        if (b + 1 == s.bands.size()) s.statistics.end_part(at_, part);
       });
     }
-    if (l.conv.direction == Direction::grad_src && !l.src_in_place) fold(b);
-    if (l.conv.direction == Direction::grad_weights && b > 0) {
-      const auto add = [](void* part, void* sum, int64_t count) {
+    if (s.conv.direction == Direction::grad_src && !s.src_in_place) fold(b);
+    if (s.conv.direction == Direction::grad_weights && b > 0) {
+      const auto add = [](void* from, void* sum, int64_t count) {
         parallel_ranges(count, 4096, [&](int64_t begin, int64_t end) {
-          add_run(static_cast<const float*>(part) + begin, static_cast<float*>(sum) + begin, end - begin);
+          add_run(static_cast<const float*>(from) + begin, static_cast<float*>(sum) + begin, end - begin);
         });
       };
-      add(scratch(l.weights_part), sum_weights(), padded_elements(p.weights));
-      if (l.conv.has_bias) add(scratch(l.bias_part), at_.dst[1], l.conv.dst.shape[1]);
+      add(scratch(s.band_weights), sum_weights(), padded_elements(p.weights));
+      if (s.conv.has_bias) add(scratch(s.band_bias), at_.dst[1], s.conv.dst.shape[1]);
     }
   }
 
@@ -277,21 +276,21 @@ class OnednnBands final : public Kernel {
     int64_t image_;
   };
   [[nodiscard]] const void* normalized_row(int64_t image, int64_t row) const {
-    const Layout& l = *layout_;
-    const auto mine = static_cast<std::size_t>(2 * omp_get_thread_num()) * l.normal_row_bytes;
-    char* to = static_cast<char*>(scratch(l.normal_rows)) + mine;
-    l.normalized->read(at_, static_cast<const float*>(scratch(l.coefficients)), image, row, 0, l.conv.window.w.src, to,
-                       to + l.normal_row_bytes);
+    const Schedule& s = *schedule_;
+    const auto mine = static_cast<std::size_t>(2 * omp_get_thread_num()) * s.normal_row_bytes;
+    char* to = static_cast<char*>(scratch(s.normal_rows)) + mine;
+    s.normalized->read(at_, static_cast<const float*>(scratch(s.coefficients)), image, row, 0, s.conv.window.w.src, to,
+                       to + s.normal_row_bytes);
     return to;
   }
 
   void fold(std::size_t b) noexcept {
-    const Layout& l = *layout_;
-    const Band& band = l.bands[b];
-    const Pixels made = part(l.primitives[l.primitive_of[b]].src_view, l.src_part);
+    const Schedule& s = *schedule_;
+    const Band& band = s.bands[b];
+    const Pixels made = band_pixels(s.primitives[s.primitive_of[b]].src_view, s.band_src);
     const Pixels kept = left_over(made);
-    l.padding.fold(l.complete[b], made, kept, src(), band.image);
-    const bool goes_on = b + 1 < l.bands.size() && l.bands[b + 1].image == band.image;
+    s.padding.fold(s.complete[b], made, kept, src(), band.image);
+    const bool goes_on = b + 1 < s.bands.size() && s.bands[b + 1].image == band.image;
     if (goes_on && kept.view.h > 0) copy_rows(made, 0, band.src_rows - kept.view.h, kept, 0, 0, kept.view.h);
   }
 
@@ -299,13 +298,13 @@ class OnednnBands final : public Kernel {
   [[nodiscard]] Pixels left_over(const Pixels& band) const {
     Pixels kept = band;
     View& v = kept.view;
-    v.h = overlap_of(layout_->conv.window.h);
+    v.h = overlap_of(schedule_->conv.window.h);
     if (v.groups > 1) v.stride_g = v.h * v.w * v.block;
-    kept.data = scratch(layout_->left_over);
+    kept.data = scratch(schedule_->left_over);
     return kept;
   }
 
-  std::shared_ptr<const Layout> layout_;
+  std::shared_ptr<const Schedule> schedule_;
   dnnl::engine engine_;
   dnnl::stream stream_;
   Addresses at_;
@@ -344,26 +343,26 @@ int64_t band_rows(const Convolution& conv) {
 
 // Cuts the image into bands and makes their primitives. False where oneDNN has no primitive for a band, or where the
 // gradient of some row would need rows of an earlier band that are not in the overlap.
-bool cut(const dnnl::engine& engine, int64_t rows, Layout& layout) {
-  const Convolution& conv = layout.conv;
-  layout.bands = cut_into_bands(conv.window.h, conv.src.shape[0], rows);
-  layout.primitives.clear();
-  layout.primitive_of.clear();
+bool cut(const dnnl::engine& engine, int64_t rows, Schedule& s) {
+  const Convolution& conv = s.conv;
+  s.bands = cut_into_bands(conv.window.h, conv.src.shape[0], rows);
+  s.primitives.clear();
+  s.primitive_of.clear();
   if (conv.direction == Direction::grad_src) {
-    layout.complete = layout.padding.completed_rows(layout.bands, overlap_of(conv.window.h));
-    if (layout.complete.empty()) return false;
+    s.complete = s.padding.completed_rows(s.bands, overlap_of(conv.window.h));
+    if (s.complete.empty()) return false;
   }
   std::map<std::pair<int64_t, int64_t>, std::size_t> known;
-  for (const Band& band : layout.bands) {
-    const auto [at, is_new] = known.try_emplace({band.src_rows, band.dst_rows}, layout.primitives.size());
+  for (const Band& band : s.bands) {
+    const auto [at, is_new] = known.try_emplace({band.src_rows, band.dst_rows}, s.primitives.size());
     if (is_new) {
       std::optional<MemoryDesc> weights;
-      if (!layout.primitives.empty()) weights = layout.primitives[0].weights;
-      auto primitive = make_primitive(engine, conv.direction, spec_of(conv, layout.layout, band, weights));
+      if (!s.primitives.empty()) weights = s.primitives[0].weights;
+      auto primitive = make_primitive(engine, conv.direction, spec_of(conv, s.layout, band, weights));
       if (!primitive) return false;
-      layout.primitives.push_back(std::move(*primitive));
+      s.primitives.push_back(std::move(*primitive));
     }
-    layout.primitive_of.push_back(at->second);
+    s.primitive_of.push_back(at->second);
   }
   return true;
 }
@@ -388,20 +387,20 @@ Answer plan_onednn_bands(const PlanContext& ctx, const Convolution& conv) {
   // The source is normalised while it is copied, and only a border makes that copy necessary.
   if (conv.normalized && !has_border) return Declined{"normalises only what it copies for its border"};
   if (!has_border && !prefers_bands(conv)) return Declined{"the border is constant, and bands are no faster"};
-  auto layout = std::make_shared<Layout>(conv);
-  Layout& l = *layout;
+  auto schedule = std::make_shared<Schedule>(conv);
+  Schedule& s = *schedule;
   const auto can = [&](Tag layout) {
-    l.layout = layout;
-    return cut(ctx.engine, band_rows(conv), l) || cut(ctx.engine, conv.window.h.dst, l);
+    s.layout = layout;
+    return cut(ctx.engine, band_rows(conv), s) || cut(ctx.engine, conv.window.h.dst, s);
   };
-  const auto can_fast = [&](Tag layout) { return can(layout) && !is_reference(l.primitives[0].implementation); };
+  const auto can_fast = [&](Tag layout) { return can(layout) && !is_reference(s.primitives[0].implementation); };
   const std::vector<Tag> candidates = layouts(conv);
   if (std::none_of(candidates.begin(), candidates.end(), can_fast) &&
       std::none_of(candidates.begin(), candidates.end(), can)) {
     return Declined{"oneDNN has no kernel, or the bands' gradients can't be folded"};
   }
 
-  const BandPrimitive& primitive = l.primitives[0];
+  const BandPrimitive& primitive = s.primitives[0];
   const auto read = [&](std::size_t i, const TensorType& type) {
     if (ctx.policy == LayoutPolicy::channels_last) return with_tag(type, Tag::nhwc);
     return is_viewable(ctx.src[i]) ? ctx.src[i] : in_layout_of(primitive.src, type);
@@ -412,83 +411,83 @@ Answer plan_onednn_bands(const PlanContext& ctx, const Convolution& conv) {
   };
   switch (conv.direction) {
     case Direction::forward:
-      l.src = conv.normalized ? with_tag(conv.src, Tag::nhwc) : read(0, conv.src);
-      l.dst = write(primitive.dst, conv.dst);
+      s.src = conv.normalized ? with_tag(conv.src, Tag::nhwc) : read(0, conv.src);
+      s.dst = write(primitive.dst, conv.dst);
       break;
     case Direction::grad_src:
-      l.src = write(primitive.src, conv.src);
-      l.dst = read(0, conv.dst);
+      s.src = write(primitive.src, conv.src);
+      s.dst = read(0, conv.dst);
       break;
     case Direction::grad_weights:
-      l.src = read(0, conv.src);
-      l.dst = read(1, conv.dst);
+      s.src = read(0, conv.src);
+      s.dst = read(1, conv.dst);
       break;
   }
-  l.src_view = view_of(l.src);
-  l.dst_view = view_of(l.dst);
-  if (conv.has_bias) l.bias = plain({DType::f32, Shape{conv.weights.shape[0]}});
+  s.src_view = view_of(s.src);
+  s.dst_view = view_of(s.dst);
+  if (conv.has_bias) s.bias = plain({DType::f32, Shape{conv.weights.shape[0]}});
   const bool same_type = conv.weights.dtype == from_dnnl(blocking_of(primitive.weights).data_type);
-  l.weights = same_type ? primitive.weights : plain(conv.weights);
-  l.weights_in_place = same_type;
+  s.weights = same_type ? primitive.weights : plain(conv.weights);
+  s.weights_in_place = same_type;
   const bool padded =
       conv.window.h.pad_begin + conv.window.h.pad_end + conv.window.w.pad_begin + conv.window.w.pad_end > 0;
   // Without padding, overlapping gradients still have to be added up.
-  const bool adds = conv.direction == Direction::grad_src && overlap_of(conv.window.h) > 0 && l.bands.size() > 1;
-  l.src_in_place = !padded && !adds && !conv.normalized && is_one_run(l.src_view) && is_one_run(primitive.src_view);
-  l.dst_in_place = is_one_run(l.dst_view) && is_one_run(primitive.dst_view);
+  const bool adds = conv.direction == Direction::grad_src && overlap_of(conv.window.h) > 0 && s.bands.size() > 1;
+  s.src_in_place = !padded && !adds && !conv.normalized && is_one_run(s.src_view) && is_one_run(primitive.src_view);
+  s.dst_in_place = is_one_run(s.dst_view) && is_one_run(primitive.dst_view);
 
   const auto largest = [&](const auto& bytes) {
     std::size_t most = 0;
-    for (const BandPrimitive& p : l.primitives) most = std::max(most, bytes(p));
+    for (const BandPrimitive& p : s.primitives) most = std::max(most, bytes(p));
     return most;
   };
   ScratchLayout offsets;
-  l.scratchpad = offsets.add(largest([](const BandPrimitive& p) { return p.scratchpad.get_size(); }));
+  s.scratchpad = offsets.add(largest([](const BandPrimitive& p) { return p.scratchpad.get_size(); }));
   const std::size_t src_bytes = largest([](const BandPrimitive& p) { return p.src.get_size(); });
-  if (!l.src_in_place) l.src_part = offsets.add(src_bytes);
-  if (!l.dst_in_place) l.dst_part = offsets.add(largest([](const BandPrimitive& p) { return p.dst.get_size(); }));
-  if (adds) l.left_over = offsets.add(src_bytes);
-  const bool sums = conv.direction == Direction::grad_weights && l.bands.size() > 1;
-  if (sums || (!l.weights_in_place && conv.direction != Direction::grad_weights)) {
-    l.weights_part = offsets.add(primitive.weights.get_size());
+  if (!s.src_in_place) s.band_src = offsets.add(src_bytes);
+  if (!s.dst_in_place) s.band_dst = offsets.add(largest([](const BandPrimitive& p) { return p.dst.get_size(); }));
+  if (adds) s.left_over = offsets.add(src_bytes);
+  const bool sums = conv.direction == Direction::grad_weights && s.bands.size() > 1;
+  if (sums || (!s.weights_in_place && conv.direction != Direction::grad_weights)) {
+    s.band_weights = offsets.add(primitive.weights.get_size());
   }
-  if (!l.weights_in_place && conv.direction == Direction::grad_weights) {
-    l.weights_sum = offsets.add(primitive.weights.get_size());
+  if (!s.weights_in_place && conv.direction == Direction::grad_weights) {
+    s.weights_sum = offsets.add(primitive.weights.get_size());
   }
-  if (sums && conv.has_bias) l.bias_part = offsets.add(l.bias.get_size());
-  l.statistics = WrittenStatistics(conv.dst, conv.statistics, parts_of(conv.window.h.dst), offsets);
+  if (sums && conv.has_bias) s.band_bias = offsets.add(s.bias.get_size());
+  s.statistics = WrittenStatistics(conv.dst, conv.statistics, parts_of(conv.window.h.dst), offsets);
   if (conv.normalized) {
-    l.normalized.emplace(conv);
-    l.coefficients = offsets.add(l.normalized->coefficient_bytes());
-    l.normal_row_bytes = static_cast<std::size_t>(up(l.src_view.w * l.src_view.c, 64)) * size_of(conv.src.dtype);
-    l.normal_rows = offsets.add(2 * l.normal_row_bytes * static_cast<std::size_t>(omp_get_max_threads()));
+    s.normalized.emplace(conv);
+    s.coefficients = offsets.add(s.normalized->coefficient_bytes());
+    s.normal_row_bytes = static_cast<std::size_t>(up(s.src_view.w * s.src_view.c, 64)) * size_of(conv.src.dtype);
+    s.normal_rows = offsets.add(2 * s.normal_row_bytes * static_cast<std::size_t>(omp_get_max_threads()));
   }
 
   KernelPlan plan;
   switch (conv.direction) {
     case Direction::forward:
-      plan.src = {l.src, l.weights};
-      plan.dst = {l.dst};
-      l.statistics.add_to(plan);
-      if (conv.has_bias) plan.src.push_back(l.bias);
-      if (l.normalized) plan.src = l.normalized->inputs(l.weights);
+      plan.src = {s.src, s.weights};
+      plan.dst = {s.dst};
+      s.statistics.add_to(plan);
+      if (conv.has_bias) plan.src.push_back(s.bias);
+      if (s.normalized) plan.src = s.normalized->inputs(s.weights);
       break;
     case Direction::grad_src:
-      plan.src = {l.dst, l.weights};
-      plan.dst = {l.src};
-      if (!l.src_in_place && conv.src.dtype == DType::bf16) plan.rounding = kBorderRoundingBf16;
+      plan.src = {s.dst, s.weights};
+      plan.dst = {s.src};
+      if (!s.src_in_place && conv.src.dtype == DType::bf16) plan.rounding = kBorderRoundingBf16;
       break;
     case Direction::grad_weights:
-      plan.src = {l.src, l.dst};
-      plan.dst = {l.weights};
-      if (conv.has_bias) plan.dst.push_back(l.bias);
+      plan.src = {s.src, s.dst};
+      plan.dst = {s.weights};
+      if (conv.has_bias) plan.dst.push_back(s.bias);
       break;
   }
   plan.scratch_bytes = offsets.end();
-  if (l.normalized) plan.rounding = std::max(plan.rounding, l.normalized->rounding());
+  if (s.normalized) plan.rounding = std::max(plan.rounding, s.normalized->rounding());
   plan.implementation =
-      fmt::format("{} in {} band{}", primitive.implementation, l.bands.size(), l.bands.size() == 1 ? "" : "s");
-  plan.kernel = std::make_unique<OnednnBands>(std::move(layout), ctx.engine);
+      fmt::format("{} in {} band{}", primitive.implementation, s.bands.size(), s.bands.size() == 1 ? "" : "s");
+  plan.kernel = std::make_unique<OnednnBands>(std::move(schedule), ctx.engine);
   return plan;
 }
 

@@ -56,11 +56,11 @@ struct Strip {
   dnnl::primitive primitive;
   MemoryDesc src, dst, scratchpad;
   int64_t src_row = 0, dst_row = 0;  // elements
-  std::size_t src_part = 0;          // offsets into scratch memory: of its result,
-  std::size_t dst_part = 0;          // and, for columns, of its copy of diff_dst
+  std::size_t src_offset = 0;        // offsets into scratch memory: of its result,
+  std::size_t dst_offset = 0;        // and, for columns, of its copy of diff_dst
 };
 
-struct Layout {
+struct Schedule {
   Convolution conv;
   View src, dst;
   dnnl::primitive primitive;  // of the image with zeros around it
@@ -74,57 +74,57 @@ struct Layout {
     int64_t row;
   };
   std::vector<std::vector<Shown>> shown;
-  std::size_t scratchpad_part = 0;
+  std::size_t scratchpad_offset = 0;
 };
 
 class OnednnBorder final : public Kernel {
  public:
-  OnednnBorder(std::shared_ptr<const Layout> layout, const dnnl::engine& engine)
-      : layout_(std::move(layout)), engine_(engine) {}
+  OnednnBorder(std::shared_ptr<const Schedule> schedule, const dnnl::engine& engine)
+      : schedule_(std::move(schedule)), engine_(engine) {}
 
   void bind(const Addresses& at, const dnnl::stream& stream) override {
     at_ = at;
     stream_ = stream;
-    const Layout& l = *layout_;
+    const Schedule& s = *schedule_;
     memories_.clear();
     strip_arguments_.clear();
-    memories_.reserve(4 * (1 + l.strips.size() * static_cast<std::size_t>(l.dst.n)));
-    arguments_ = arguments(l.src_desc, at.dst[0], l.dst_desc, at.src[0], l.scratchpad);
-    for (int64_t n = 0; n < l.dst.n; ++n) {
-      for (const Strip& strip : l.strips) {
-        char* dst = strip.is_rows ? dst_pixel(n, strip.side.dst_begin, 0) : scratch(strip.dst_part);
-        strip_arguments_.push_back(arguments(strip.src, scratch(strip.src_part), strip.dst, dst, strip.scratchpad));
+    memories_.reserve(4 * (1 + s.strips.size() * static_cast<std::size_t>(s.dst.n)));
+    arguments_ = arguments(s.src_desc, at.dst[0], s.dst_desc, at.src[0], s.scratchpad);
+    for (int64_t n = 0; n < s.dst.n; ++n) {
+      for (const Strip& strip : s.strips) {
+        char* dst = strip.is_rows ? dst_pixel(n, strip.side.dst_begin, 0) : scratch(strip.dst_offset);
+        strip_arguments_.push_back(arguments(strip.src, scratch(strip.src_offset), strip.dst, dst, strip.scratchpad));
       }
     }
   }
 
   void run() noexcept override {
-    execute(layout_->primitive, arguments_);
-    for (int64_t n = 0; n < layout_->dst.n; ++n) {
+    execute(schedule_->primitive, arguments_);
+    for (int64_t n = 0; n < schedule_->dst.n; ++n) {
       copy_columns(n);
       run_strips(n);
-      with_element(layout_->conv.src.dtype == DType::bf16,
+      with_element(schedule_->conv.src.dtype == DType::bf16,
                    [&](auto* element) { add_strips<std::remove_pointer_t<decltype(element)>>(n); });
     }
   }
 
   void run_primitives() noexcept override {
-    execute(layout_->primitive, arguments_);
-    for (int64_t n = 0; n < layout_->dst.n; ++n) run_strips(n);
+    execute(schedule_->primitive, arguments_);
+    for (int64_t n = 0; n < schedule_->dst.n; ++n) run_strips(n);
   }
 
  private:
   using Arguments = std::vector<dnnl_exec_arg_t>;
 
   [[nodiscard]] char* scratch(std::size_t offset) const { return static_cast<char*>(at_.scratch) + offset; }
-  [[nodiscard]] std::size_t element_bytes() const { return size_of(layout_->conv.src.dtype); }
+  [[nodiscard]] std::size_t element_bytes() const { return size_of(schedule_->conv.src.dtype); }
   [[nodiscard]] char* src_row(int64_t n, int64_t row) const {
     return static_cast<char*>(at_.dst[0]) +
-           static_cast<std::size_t>(layout_->src.offset(n, 0, row, 0)) * element_bytes();
+           static_cast<std::size_t>(schedule_->src.offset(n, 0, row, 0)) * element_bytes();
   }
   [[nodiscard]] char* dst_pixel(int64_t n, int64_t row, int64_t column) const {
     return static_cast<char*>(const_cast<void*>(at_.src[0])) +
-           static_cast<std::size_t>(layout_->dst.offset(n, 0, row, column)) * element_bytes();
+           static_cast<std::size_t>(schedule_->dst.offset(n, 0, row, column)) * element_bytes();
   }
 
   Arguments arguments(const MemoryDesc& src, void* src_data, const MemoryDesc& dst, void* dst_data,
@@ -135,27 +135,27 @@ class OnednnBorder final : public Kernel {
     };
     add(DNNL_ARG_DIFF_SRC, src, src_data);
     add(DNNL_ARG_DIFF_DST, dst, dst_data);
-    add(DNNL_ARG_WEIGHTS, layout_->weights, const_cast<void*>(at_.src[1]));
-    add(DNNL_ARG_SCRATCHPAD, scratchpad, scratch(layout_->scratchpad_part));
+    add(DNNL_ARG_WEIGHTS, schedule_->weights, const_cast<void*>(at_.src[1]));
+    add(DNNL_ARG_SCRATCHPAD, scratchpad, scratch(schedule_->scratchpad_offset));
     return arguments;
   }
   void execute(const dnnl::primitive& primitive, const Arguments& arguments) const noexcept {
     dnnl_primitive_execute(primitive.get(), stream_.get(), static_cast<int>(arguments.size()), arguments.data());
   }
   void run_strips(int64_t n) const noexcept {
-    const std::vector<Strip>& strips = layout_->strips;
+    const std::vector<Strip>& strips = schedule_->strips;
     for (std::size_t i = 0; i < strips.size(); ++i) {
       execute(strips[i].primitive, strip_arguments_[static_cast<std::size_t>(n) * strips.size() + i]);
     }
   }
 
   void copy_columns(int64_t n) const noexcept {
-    parallel_for(layout_->dst.h, [&](int64_t row) {
-      for (const Strip& strip : layout_->strips) {
+    parallel_for(schedule_->dst.h, [&](int64_t row) {
+      for (const Strip& strip : schedule_->strips) {
         if (strip.is_rows) continue;
         const std::size_t bytes = static_cast<std::size_t>(strip.dst_row) * element_bytes();
         std::copy_n(dst_pixel(n, row, strip.side.dst_begin), bytes,
-                    scratch(strip.dst_part) + static_cast<std::size_t>(row) * bytes);
+                    scratch(strip.dst_offset) + static_cast<std::size_t>(row) * bytes);
       }
     });
   }
@@ -163,35 +163,35 @@ class OnednnBorder final : public Kernel {
   // Row by row of the image, so that one thread alone adds to a pixel.
   template <class T>
   void add_strips(int64_t n) const noexcept {
-    const Layout& l = *layout_;
-    const int64_t channels = l.src.c;
-    const auto part = [&](const Strip& strip, int64_t row) {
-      return reinterpret_cast<const T*>(scratch(strip.src_part)) + row * strip.src_row;
+    const Schedule& s = *schedule_;
+    const int64_t channels = s.src.c;
+    const auto row_of = [&](const Strip& strip, int64_t row) {
+      return reinterpret_cast<const T*>(scratch(strip.src_offset)) + row * strip.src_row;
     };
-    parallel_for(l.src.h, [&](int64_t row) {
+    parallel_for(s.src.h, [&](int64_t row) {
       T* to = reinterpret_cast<T*>(src_row(n, row));
       const auto add = [&](const T* from, int64_t padded_column) {
-        const int64_t column = l.columns[static_cast<std::size_t>(padded_column)];
+        const int64_t column = s.columns[static_cast<std::size_t>(padded_column)];
         if (column != kOutside) add_run(from, to + column * channels, channels);
       };
-      for (const auto& [index, strip_row] : l.shown[static_cast<std::size_t>(row)]) {
-        const T* from = part(l.strips[index], strip_row);
-        const auto reached = static_cast<int64_t>(l.columns.size());
-        const int64_t begin = std::min(l.conv.window.w.pad_begin, reached), end = std::min(begin + l.src.w, reached);
+      for (const auto& [index, strip_row] : s.shown[static_cast<std::size_t>(row)]) {
+        const T* from = row_of(s.strips[index], strip_row);
+        const auto reached = static_cast<int64_t>(s.columns.size());
+        const int64_t begin = std::min(s.conv.window.w.pad_begin, reached), end = std::min(begin + s.src.w, reached);
         for (int64_t i = 0; i < begin; ++i) add(from + i * channels, i);
         add_run(from + begin * channels, to, (end - begin) * channels);
         for (int64_t i = end; i < reached; ++i) add(from + i * channels, i);
       }
-      for (const Strip& strip : l.strips) {
+      for (const Strip& strip : s.strips) {
         if (strip.is_rows) continue;
         for (int64_t i = 0; i < strip.side.count; ++i) {
-          add(part(strip, row) + i * channels, strip.side.begin + i);
+          add(row_of(strip, row) + i * channels, strip.side.begin + i);
         }
       }
     });
   }
 
-  std::shared_ptr<const Layout> layout_;
+  std::shared_ptr<const Schedule> schedule_;
   dnnl::engine engine_;
   dnnl::stream stream_;
   Addresses at_;
@@ -205,26 +205,26 @@ MemoryDesc channels_last(DType type, int64_t n, int64_t channels, int64_t rows, 
 }
 
 // Adds the primitive for one side: above or below (is_rows), left or right. False where oneDNN has no kernel for it.
-bool make_strip(const dnnl::engine& engine, const Side& side, bool is_rows, Layout& l) {
+bool make_strip(const dnnl::engine& engine, const Side& side, bool is_rows, Schedule& s) {
   if (side.count == 0) return true;
-  const Convolution& conv = l.conv;
+  const Convolution& conv = s.conv;
   const auto& [h, w] = conv.window;
   const DType type = conv.src.dtype;
   Strip strip;
   strip.side = side;
   strip.is_rows = is_rows;
   ConvolutionSpec spec;
-  spec.weights = l.weights;
+  spec.weights = s.weights;
   spec.strides = conv.window.strides();
   spec.dilations = conv.window.dilations();
   if (is_rows) {
-    spec.src = channels_last(type, 1, l.src.c, side.count, covered(w));
-    spec.dst = channels_last(type, 1, l.dst.c, side.dst_count, w.dst);
+    spec.src = channels_last(type, 1, s.src.c, side.count, covered(w));
+    spec.dst = channels_last(type, 1, s.dst.c, side.dst_count, w.dst);
     spec.padding_l = {side.crop_begin, 0};
     spec.padding_r = {side.crop_end, 0};
   } else {
-    spec.src = channels_last(type, 1, l.src.c, h.src, side.count);
-    spec.dst = channels_last(type, 1, l.dst.c, h.dst, side.dst_count);
+    spec.src = channels_last(type, 1, s.src.c, h.src, side.count);
+    spec.dst = channels_last(type, 1, s.dst.c, h.dst, side.dst_count);
     spec.padding_l = {h.pad_begin, side.crop_begin};
     spec.padding_r = {h.reach_end(), side.crop_end};
   }
@@ -234,9 +234,9 @@ bool make_strip(const dnnl::engine& engine, const Side& side, bool is_rows, Layo
   strip.src = spec.src;
   strip.dst = spec.dst;
   strip.scratchpad = desc.scratchpad_desc();
-  strip.src_row = l.src.c * (is_rows ? covered(w) : side.count);
-  strip.dst_row = l.dst.c * (is_rows ? w.dst : side.dst_count);
-  l.strips.push_back(std::move(strip));
+  strip.src_row = s.src.c * (is_rows ? covered(w) : side.count);
+  strip.dst_row = s.dst.c * (is_rows ? w.dst : side.dst_count);
+  s.strips.push_back(std::move(strip));
   return true;
 }
 
@@ -248,60 +248,60 @@ Answer plan_onednn_border(const PlanContext& ctx, const Convolution& conv) {
   if (conv.src.shape[1] > kMostChannels) return Declined{fmt::format("more than {} channels", kMostChannels)};
   if (has_wide_border(conv)) return Declined{"a border that shows many pixels"};
   if (!prefers_channels_last(conv)) return Declined{"oneDNN is faster in another layout"};
-  auto layout = std::make_shared<Layout>();
-  Layout& l = *layout;
-  l.conv = conv;
+  auto schedule = std::make_shared<Schedule>();
+  Schedule& s = *schedule;
+  s.conv = conv;
   const auto& [h, w] = conv.window;
-  l.src_desc = with_tag(conv.src, Tag::nhwc);
-  l.dst_desc = with_tag(conv.dst, Tag::nhwc);
-  l.src = view_of(l.src_desc);
-  l.dst = view_of(l.dst_desc);
-  const auto desc = make_convolution_backward_data(ctx.engine, {.src = l.src_desc,
+  s.src_desc = with_tag(conv.src, Tag::nhwc);
+  s.dst_desc = with_tag(conv.dst, Tag::nhwc);
+  s.src = view_of(s.src_desc);
+  s.dst = view_of(s.dst_desc);
+  const auto desc = make_convolution_backward_data(ctx.engine, {.src = s.src_desc,
                                                                 .weights = any(conv.weights),
                                                                 .bias = {},
-                                                                .dst = l.dst_desc,
+                                                                .dst = s.dst_desc,
                                                                 .strides = conv.window.strides(),
                                                                 .dilations = conv.window.dilations(),
                                                                 .padding_l = conv.window.padding_l(),
                                                                 .padding_r = conv.window.padding_r()});
   if (!has_fast_implementation(desc)) return Declined{"oneDNN has no kernel"};
-  l.primitive = dnnl::convolution_backward_data(desc);
-  l.weights = desc.weights_desc();
-  l.scratchpad = desc.scratchpad_desc();
+  s.primitive = dnnl::convolution_backward_data(desc);
+  s.weights = desc.weights_desc();
+  s.scratchpad = desc.scratchpad_desc();
   for (const Side& side : {side_before(h), side_behind(h)}) {
-    if (!make_strip(ctx.engine, side, /*is_rows=*/true, l))
+    if (!make_strip(ctx.engine, side, /*is_rows=*/true, s))
       return Declined{"oneDNN has no kernel for the rows of the border"};
   }
   for (const Side& side : {side_before(w), side_behind(w)}) {
-    if (!make_strip(ctx.engine, side, /*is_rows=*/false, l))
+    if (!make_strip(ctx.engine, side, /*is_rows=*/false, s))
       return Declined{"oneDNN has no kernel for the columns of the border"};
   }
   for (int64_t i = 0; i < covered(w); ++i)
-    l.columns.push_back(border_source(conv.padding_mode, i - w.pad_begin, w.src));
-  l.shown.resize(static_cast<std::size_t>(h.src));
-  for (std::size_t s = 0; s < l.strips.size(); ++s) {
-    const Strip& strip = l.strips[s];
+    s.columns.push_back(border_source(conv.padding_mode, i - w.pad_begin, w.src));
+  s.shown.resize(static_cast<std::size_t>(h.src));
+  for (std::size_t index = 0; index < s.strips.size(); ++index) {
+    const Strip& strip = s.strips[index];
     for (int64_t i = 0; strip.is_rows && i < strip.side.count; ++i) {
       const int64_t row = border_source(conv.padding_mode, strip.side.begin + i - h.pad_begin, h.src);
-      l.shown[static_cast<std::size_t>(row)].push_back({s, i});
+      s.shown[static_cast<std::size_t>(row)].push_back({index, i});
     }
   }
 
   ScratchLayout offsets;
-  std::size_t scratchpad = l.scratchpad.get_size();
-  for (const Strip& strip : l.strips) scratchpad = std::max(scratchpad, strip.scratchpad.get_size());
-  l.scratchpad_part = offsets.add(scratchpad);
-  for (Strip& strip : l.strips) {
-    strip.src_part = offsets.add(strip.src.get_size());
-    if (!strip.is_rows) strip.dst_part = offsets.add(strip.dst.get_size());
+  std::size_t scratchpad = s.scratchpad.get_size();
+  for (const Strip& strip : s.strips) scratchpad = std::max(scratchpad, strip.scratchpad.get_size());
+  s.scratchpad_offset = offsets.add(scratchpad);
+  for (Strip& strip : s.strips) {
+    strip.src_offset = offsets.add(strip.src.get_size());
+    if (!strip.is_rows) strip.dst_offset = offsets.add(strip.dst.get_size());
   }
-  KernelPlan plan{.src = {l.dst_desc, l.weights},
-                  .dst = {l.src_desc},
+  KernelPlan plan{.src = {s.dst_desc, s.weights},
+                  .dst = {s.src_desc},
                   .scratch_bytes = offsets.end(),
                   .implementation = implementation_of(desc),
                   .rounding = conv.src.dtype == DType::bf16 ? kBorderRoundingBf16 : 0,
                   .kernel = nullptr};
-  plan.kernel = std::make_unique<OnednnBorder>(std::move(layout), ctx.engine);
+  plan.kernel = std::make_unique<OnednnBorder>(std::move(schedule), ctx.engine);
   return plan;
 }
 

@@ -87,11 +87,11 @@ void finish_with_weights_in(const PlanContext& ctx, const WeightsLayout& weights
   const auto reorder = make_reorder(ctx.engine, weights.given, weights.inner);
   const Argument blocked{DNNL_ARG_WEIGHTS, From::scratch, book_scratch(desc, reorder, weights, plan), weights.inner};
   arguments.push_back(blocked);
-  std::vector<std::unique_ptr<Kernel>> parts;
-  parts.push_back(reorder_kernel(ctx.engine, reorder, {DNNL_ARG_FROM, From::src, 1, weights.given},
+  std::vector<std::unique_ptr<Kernel>> steps;
+  steps.push_back(reorder_kernel(ctx.engine, reorder, {DNNL_ARG_FROM, From::src, 1, weights.given},
                                  {DNNL_ARG_TO, From::scratch, blocked.index, weights.inner}));
-  parts.push_back(primitive_kernel(Primitive(desc), ctx.engine, std::move(arguments)));
-  plan.kernel = sequence_kernel(std::move(parts), 1);
+  steps.push_back(primitive_kernel(Primitive(desc), ctx.engine, std::move(arguments)));
+  plan.kernel = sequence_kernel(std::move(steps), 1);
 }
 
 Answer plan_forward(const PlanContext& ctx, const Convolution& conv) {
@@ -153,11 +153,11 @@ Answer plan_grad_weights(const PlanContext& ctx, const Convolution& conv) {
   const auto reorder = make_reorder(ctx.engine, weights.inner, weights.given);
   const int64_t at = book_scratch(desc, reorder, weights, plan);
   arguments.push_back({DNNL_ARG_DIFF_WEIGHTS, From::scratch, at, weights.inner});
-  std::vector<std::unique_ptr<Kernel>> parts;
-  parts.push_back(primitive_kernel(Primitive(desc), ctx.engine, std::move(arguments)));
-  parts.push_back(reorder_kernel(ctx.engine, reorder, {DNNL_ARG_FROM, From::scratch, at, weights.inner},
+  std::vector<std::unique_ptr<Kernel>> steps;
+  steps.push_back(primitive_kernel(Primitive(desc), ctx.engine, std::move(arguments)));
+  steps.push_back(reorder_kernel(ctx.engine, reorder, {DNNL_ARG_FROM, From::scratch, at, weights.inner},
                                  {DNNL_ARG_TO, From::dst, 0, weights.given}));
-  plan.kernel = sequence_kernel(std::move(parts), 0);
+  plan.kernel = sequence_kernel(std::move(steps), 0);
   return plan;
 }
 

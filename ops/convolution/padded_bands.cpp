@@ -161,7 +161,7 @@ void copy_rows(const Pixels& from, int64_t from_n, int64_t from_begin, const Pix
 }
 
 PaddedImage::PaddedImage(const Window& window, PaddingMode border)
-    : column_parts_(static_cast<std::size_t>(window.w.src)) {
+    : column_terms_(static_cast<std::size_t>(window.w.src)) {
   const auto sources = [border](const WindowAxis& axis) {
     Dims result;
     for (int64_t i = -axis.pad_begin; i < axis.src + axis.pad_end; ++i) {
@@ -174,27 +174,27 @@ PaddedImage::PaddedImage(const Window& window, PaddingMode border)
   inner_ = {.begin = window.w.pad_begin, .end = window.w.pad_begin + window.w.src, .shift = -window.w.pad_begin};
   for (std::size_t i = 0; i < column_sources_.size(); ++i) {
     const int64_t at = column_sources_[i];
-    if (at != kOutside) column_parts_[static_cast<std::size_t>(at)].push_back(static_cast<int64_t>(i));
+    if (at != kOutside) column_terms_[static_cast<std::size_t>(at)].push_back(static_cast<int64_t>(i));
   }
   single_.shift = window.w.pad_begin;
   for (int64_t w = 0; w < window.w.src;) {
     int64_t end = w;
-    while (end < window.w.src && column_parts_[static_cast<std::size_t>(end)].size() == 1) ++end;
+    while (end < window.w.src && column_terms_[static_cast<std::size_t>(end)].size() == 1) ++end;
     if (end - w > single_.end - single_.begin) single_ = {.begin = w, .end = end, .shift = single_.shift};
     w = end + 1;
   }
 }
 
-void PaddedImage::gather(const Pixels& image, const Band& band, const Pixels& part) const {
-  gather(image, ImageRows(image, band.image), band, part);
+void PaddedImage::gather(const Pixels& image, const Band& band, const Pixels& dst) const {
+  gather(image, ImageRows(image, band.image), band, dst);
 }
 
-void PaddedImage::gather(const Pixels& image, const Rows& rows, const Band& band, const Pixels& part) const {
-  with_elements(image.type, part.type, [&](auto* f, auto* t) {
-    auto* dst = static_cast<decltype(t)>(part.data);
-    const View &from = image.view, &to = part.view;
+void PaddedImage::gather(const Pixels& image, const Rows& rows, const Band& band, const Pixels& dst) const {
+  with_elements(image.type, dst.type, [&](auto* f, auto* t) {
+    auto* dst_data = static_cast<decltype(t)>(dst.data);
+    const View &from = image.view, &to = dst.view;
     parallel_for(band.src_rows, [&](int64_t r) {
-      auto* out = dst + to.offset(0, 0, r, 0);
+      auto* out = dst_data + to.offset(0, 0, r, 0);
       const int64_t row = row_sources_[static_cast<std::size_t>(band.src_begin + r)];
       if (row == kOutside) return zero_pixels(to, out, to.w);
       const auto* in = static_cast<const std::remove_pointer_t<decltype(f)>*>(rows.row(row));
@@ -219,10 +219,10 @@ std::vector<std::vector<PaddedImage::Row>> PaddedImage::completed_rows(const std
                                                                        int64_t overlap) const {
   const auto padded_rows = static_cast<int64_t>(row_sources_.size());
   const int64_t image_rows = 1 + *std::max_element(row_sources_.begin(), row_sources_.end());
-  std::vector<Dims> parts(static_cast<std::size_t>(image_rows));
+  std::vector<Dims> terms(static_cast<std::size_t>(image_rows));
   for (int64_t p = 0; p < padded_rows; ++p) {
     const int64_t row = row_sources_[static_cast<std::size_t>(p)];
-    if (row != kOutside) parts[static_cast<std::size_t>(row)].push_back(p);
+    if (row != kOutside) terms[static_cast<std::size_t>(row)].push_back(p);
   }
   std::vector<std::vector<Row>> result;
   for (const Band& band : bands) {
@@ -232,15 +232,15 @@ std::vector<std::vector<PaddedImage::Row>> PaddedImage::completed_rows(const std
     const int64_t complete_from = starts ? 0 : band.src_begin, complete_to = ends ? end : end - overlap;
     std::vector<Row> rows;
     for (int64_t row = 0; row < image_rows; ++row) {
-      const Dims& from = parts[static_cast<std::size_t>(row)];
+      const Dims& from = terms[static_cast<std::size_t>(row)];
       // Padded rows are in ascending order, but a border row may lie before or after the row that it shows.
       const auto [low, high] = std::minmax_element(from.begin(), from.end());
       if (*high < complete_from || *high >= complete_to) continue;
       if (*low < complete_from) return {};
-      Row item{.row = row, .parts = {}};
+      Row item{.row = row, .terms = {}};
       for (const int64_t p : from) {
-        item.parts.push_back(p - band.src_begin);
-        if (!starts && p - band.src_begin < overlap) item.parts.push_back(-1 - (p - band.src_begin));
+        item.terms.push_back(p - band.src_begin);
+        if (!starts && p - band.src_begin < overlap) item.terms.push_back(-1 - (p - band.src_begin));
       }
       rows.push_back(std::move(item));
     }
@@ -249,13 +249,13 @@ std::vector<std::vector<PaddedImage::Row>> PaddedImage::completed_rows(const std
   return result;
 }
 
-void PaddedImage::fold(const std::vector<Row>& rows, const Pixels& part, const Pixels& left_over, const Pixels& image,
-                       int64_t n) const {
-  with_elements(part.type, image.type, [&](auto* f, auto* t) {
-    const auto* band_data = static_cast<decltype(f)>(part.data);
+void PaddedImage::fold(const std::vector<Row>& rows, const Pixels& gradient, const Pixels& left_over,
+                       const Pixels& image, int64_t n) const {
+  with_elements(gradient.type, image.type, [&](auto* f, auto* t) {
+    const auto* band_data = static_cast<decltype(f)>(gradient.data);
     const auto* kept_data = static_cast<decltype(f)>(left_over.data);
     auto* dst = static_cast<decltype(t)>(image.data);
-    const View &from = part.view, &kept = left_over.view, &to = image.view;
+    const View &from = gradient.view, &kept = left_over.view, &to = image.view;
     parallel_for(static_cast<int64_t>(rows.size()), [&](int64_t i) {
       const Row& row = rows[static_cast<std::size_t>(i)];
       auto* out = dst + to.offset(n, 0, row.row, 0);
@@ -267,10 +267,10 @@ void PaddedImage::fold(const std::vector<Row>& rows, const Pixels& part, const P
             const int64_t lanes = std::min(kSumLanes, run.lanes - l);
             const bool last = l + lanes == run.lanes;
             float sum[kBlock * kSumLanes] = {};
-            for (const int64_t p : row.parts) {
+            for (const int64_t p : row.terms) {
               const auto* in = p >= 0 ? band_data + from.offset(0, 0, p, 0) : kept_data + kept.offset(0, 0, -1 - p, 0);
               in += channel_offset(p >= 0 ? from : kept, run.channel) + l;
-              for (const int64_t column : column_parts_[static_cast<std::size_t>(begin)]) {
+              for (const int64_t column : column_terms_[static_cast<std::size_t>(begin)]) {
                 add_lanes(in + column * from.stride_w, from.stride_w, sum, lanes, end - begin);
               }
             }
@@ -287,9 +287,9 @@ void PaddedImage::fold(const std::vector<Row>& rows, const Pixels& part, const P
           w = next;
         }
       };
-      if (row.parts.size() != 1) return sum_pixels(0, to.w);
+      if (row.terms.size() != 1) return sum_pixels(0, to.w);
       sum_pixels(0, single_.begin);
-      copy_stretch(from, band_data + from.offset(0, 0, row.parts[0], single_.begin + single_.shift), to,
+      copy_stretch(from, band_data + from.offset(0, 0, row.terms[0], single_.begin + single_.shift), to,
                    out + single_.begin * to.stride_w, single_.end - single_.begin);
       sum_pixels(single_.end, to.w);
     });

@@ -50,9 +50,9 @@ class PaddedImage {
  public:
   PaddedImage(const Window& window, PaddingMode border);
 
-  // Copies the band's part of the padded source to `part`.
-  void gather(const Pixels& image, const Band& band, const Pixels& part) const;
-  // The same, with rows from another place (made while they are read) that lie in memory as the image's rows would.
+  // Copies the band's rows of the padded source to `dst`.
+  void gather(const Pixels& image, const Band& band, const Pixels& dst) const;
+  // The same, with rows that are made while they are read. They lie in memory as the image's rows would.
   class Rows {
    public:
     // Called by the thread that reads what it returns.
@@ -61,20 +61,20 @@ class PaddedImage {
    protected:
     ~Rows() = default;
   };
-  void gather(const Pixels& image, const Rows& rows, const Band& band, const Pixels& part) const;
+  void gather(const Pixels& image, const Rows& rows, const Band& band, const Pixels& dst) const;
 
-  // A row of the image as a sum of padded rows. A part r >= 0 is row r of the band, a part -1 - r is row r of the
+  // A row of the image as a sum of padded rows. A term r >= 0 is row r of the band, a term -1 - r is row r of the
   // overlap that the band before left over.
   struct Row {
     int64_t row = 0;
-    Dims parts;
+    Dims terms;
   };
   // For each band, the rows of the image that it completes. Neighbouring bands overlap by `overlap` rows. Empty where
   // the gradient of some row would need rows of an earlier band that are not in the overlap (wrap; a low last band).
   [[nodiscard]] std::vector<std::vector<Row>> completed_rows(const std::vector<Band>& bands, int64_t overlap) const;
 
   // Adds up the band's gradient, and the overlap left over by the band before, to the rows that this band completes.
-  void fold(const std::vector<Row>& rows, const Pixels& part, const Pixels& left_over, const Pixels& image,
+  void fold(const std::vector<Row>& rows, const Pixels& gradient, const Pixels& left_over, const Pixels& image,
             int64_t n) const;
 
  private:
@@ -83,7 +83,7 @@ class PaddedImage {
     int64_t begin = 0, end = 0, shift = 0;
   };
   Dims row_sources_, column_sources_;
-  std::vector<Dims> column_parts_;  // of each column of the image, the padded columns that show it
+  std::vector<Dims> column_terms_;  // of each column of the image, the padded columns that show it
   Stretch inner_;                   // padded columns that are the image itself
   Stretch single_;                  // the longest stretch of the image's columns that are shown once
 };

@@ -64,8 +64,8 @@ MultiplyFew few_loop(int64_t src_channels, int64_t columns) {
   return nullptr;
 }
 
-struct Layout {
-  explicit Layout(const Convolution& convolution) : conv(convolution), normalized(convolution) {}
+struct Schedule {
+  explicit Schedule(const Convolution& convolution) : conv(convolution), normalized(convolution) {}
 
   Convolution conv;
   NormalizedSource normalized;
@@ -87,25 +87,25 @@ struct Layout {
 
 class PointwiseKernel final : public ConvolutionKernel {
  public:
-  explicit PointwiseKernel(std::shared_ptr<const Layout> layout) : layout_(std::move(layout)) {}
+  explicit PointwiseKernel(std::shared_ptr<const Schedule> schedule) : schedule_(std::move(schedule)) {}
   void bind(const Addresses& at, const dnnl::stream&) override {
     at_ = at;
-    const Layout& l = *layout_;
+    const Schedule& s = *schedule_;
     weight_rows_.clear();
-    for (int64_t c = 0; c < l.src_channels; ++c) {
-      const auto offset = static_cast<std::size_t>(c * l.channels) * l.element();
+    for (int64_t c = 0; c < s.src_channels; ++c) {
+      const auto offset = static_cast<std::size_t>(c * s.channels) * s.element();
       weight_rows_.push_back(static_cast<const char*>(at.src[1]) + offset);
     }
   }
 
   void run() noexcept override {
-    const Layout& l = *layout_;
+    const Schedule& s = *schedule_;
     prepare();
-    parallel_for(l.parts, [&](int64_t part) {
-      const int64_t begin = l.pixel_groups() * part / l.parts * kRows,
-                    end = l.pixel_groups() * (part + 1) / l.parts * kRows;
-      for (int64_t first = begin, last = std::min(end, l.pixels); first < last; first += l.chunk) {
-        convolve(part, first, std::min(l.chunk, last - first));
+    parallel_for(s.parts, [&](int64_t part) {
+      const int64_t begin = s.pixel_groups() * part / s.parts * kRows,
+                    end = s.pixel_groups() * (part + 1) / s.parts * kRows;
+      for (int64_t first = begin, last = std::min(end, s.pixels); first < last; first += s.chunk) {
+        convolve(part, first, std::min(s.chunk, last - first));
       }
       statistics().end_part(at_, part);
     });
@@ -119,103 +119,105 @@ class PointwiseKernel final : public ConvolutionKernel {
   }
 
   [[nodiscard]] const WrittenStatistics& statistics() const {
-    return alone() ? WrittenStatistics::none() : layout_->statistics;
+    return alone() ? WrittenStatistics::none() : schedule_->statistics;
   }
-  [[nodiscard]] const float* coefficients() const { return alone() ? nullptr : scratch<float>(layout_->coefficients); }
+  [[nodiscard]] const float* coefficients() const {
+    return alone() ? nullptr : scratch<float>(schedule_->coefficients);
+  }
   // Packs weights, bias (rounded up with zeros) and coefficients.
   void prepare() const {
-    const Layout& l = *layout_;
-    if (l.few != nullptr) {
+    const Schedule& s = *schedule_;
+    if (s.few != nullptr) {
       widen_weights();
     } else {
       pack_weights();
     }
-    auto* bias = scratch<float>(l.bias);
-    std::fill_n(bias, l.columns, 0.0F);
-    if (l.conv.has_bias) std::copy_n(static_cast<const float*>(at_.src[l.conv.bias_input()]), l.channels, bias);
-    l.normalized.set_coefficients(at_, scratch<float>(l.coefficients));
+    auto* bias = scratch<float>(s.bias);
+    std::fill_n(bias, s.columns, 0.0F);
+    if (s.conv.has_bias) std::copy_n(static_cast<const float*>(at_.src[s.conv.bias_input()]), s.channels, bias);
+    s.normalized.set_coefficients(at_, scratch<float>(s.coefficients));
     statistics().begin(at_);
   }
 
   // The weights as f32, [src_channels][columns].
   void widen_weights() const {
-    const Layout& l = *layout_;
-    auto* weights = scratch<float>(l.weights);
-    std::fill_n(weights, l.src_channels * l.columns, 0.0F);
-    with_element(l.is_bf16, [&](auto* element) {
+    const Schedule& s = *schedule_;
+    auto* weights = scratch<float>(s.weights);
+    std::fill_n(weights, s.src_channels * s.columns, 0.0F);
+    with_element(s.is_bf16, [&](auto* element) {
       using T = std::remove_pointer_t<decltype(element)>;
-      for (int64_t c = 0; c < l.src_channels; ++c) {
-        widen(static_cast<const T*>(at_.src[1]) + c * l.channels, l.channels, weights + c * l.columns);
+      for (int64_t c = 0; c < s.src_channels; ++c) {
+        widen(static_cast<const T*>(at_.src[1]) + c * s.channels, s.channels, weights + c * s.columns);
       }
     });
   }
   // The weights in panels of kWidth columns, as the GEMM reads its operand B.
   void pack_weights() const {
-    const Layout& l = *layout_;
-    for (int64_t column = 0; column < l.columns; column += kWidth) {
-      const int64_t width = std::min(kWidth, l.columns - column);
-      l.loops->pack(l.is_bf16, weight_rows_.data(), static_cast<int64_t>(weight_rows_.size()), column,
-                    std::min(width, l.channels - column), scratch<uint32_t>(l.weights) + column * l.depth, width);
+    const Schedule& s = *schedule_;
+    for (int64_t column = 0; column < s.columns; column += kWidth) {
+      const int64_t width = std::min(kWidth, s.columns - column);
+      s.loops->pack(s.is_bf16, weight_rows_.data(), static_cast<int64_t>(weight_rows_.size()), column,
+                    std::min(width, s.channels - column), scratch<uint32_t>(s.weights) + column * s.depth, width);
     }
   }
 
   void convolve(int64_t part, int64_t first, int64_t count) const {
-    const Layout& l = *layout_;
-    const std::size_t mine = static_cast<std::size_t>(omp_get_thread_num()) * l.thread_bytes;
-    auto* source = scratch<uint32_t>(l.source + mine);
+    const Schedule& s = *schedule_;
+    const std::size_t mine = static_cast<std::size_t>(omp_get_thread_num()) * s.thread_bytes;
+    auto* source = scratch<uint32_t>(s.source + mine);
     // Rows and images follow each other without a gap, so pixels are one long row.
-    l.normalized.read(at_, coefficients(), 0, 0, first, count, source, scratch<char>(l.buffer + mine));
-    auto* dst = static_cast<char*>(at_.dst[0]) + static_cast<std::size_t>(first * l.channels) * l.element();
-    float* sums = l.in_place ? reinterpret_cast<float*>(dst) : scratch<float>(l.sums + mine);
-    if (l.few != nullptr) {
-      multiply_few_channels(source, count, scratch<float>(l.wide + mine), sums);
+    s.normalized.read(at_, coefficients(), 0, 0, first, count, source, scratch<char>(s.buffer + mine));
+    auto* dst = static_cast<char*>(at_.dst[0]) + static_cast<std::size_t>(first * s.channels) * s.element();
+    float* sums = s.in_place ? reinterpret_cast<float*>(dst) : scratch<float>(s.sums + mine);
+    if (s.few != nullptr) {
+      multiply_few_channels(source, count, scratch<float>(s.wide + mine), sums);
     } else {
       multiply_panels(source, count, sums);
     }
-    if (!l.in_place) store(sums, count, dst);
+    if (!s.in_place) store(sums, count, dst);
     statistics().add(at_, part, dst, count);
   }
 
   // In bf16 the pixels are first widened to f32, in `wide`.
   void multiply_few_channels(const void* source, int64_t count, float* wide, float* sums) const {
-    const Layout& l = *layout_;
-    if (l.is_bf16) {
-      widen(static_cast<const BFloat16*>(source), count * l.src_channels, wide);
+    const Schedule& s = *schedule_;
+    if (s.is_bf16) {
+      widen(static_cast<const BFloat16*>(source), count * s.src_channels, wide);
       source = wide;
     }
-    l.few(static_cast<const float*>(source), scratch<float>(l.weights), count, sums);
+    s.few(static_cast<const float*>(source), scratch<float>(s.weights), count, sums);
   }
   void multiply_panels(const uint32_t* source, int64_t count, float* sums) const {
-    const Layout& l = *layout_;
-    for (int64_t column = 0; column < l.columns; column += kWidth) {
-      const int64_t width = std::min(kWidth, l.columns - column);
-      multiply_in_pieces(*l.loops, l.is_bf16,
+    const Schedule& s = *schedule_;
+    for (int64_t column = 0; column < s.columns; column += kWidth) {
+      const int64_t width = std::min(kWidth, s.columns - column);
+      multiply_in_pieces(*s.loops, s.is_bf16,
                          {.a = source,
-                          .a_row = l.depth,
+                          .a_row = s.depth,
                           .a_step = 1,
-                          .b = scratch<uint32_t>(l.weights) + column * l.depth,
+                          .b = scratch<uint32_t>(s.weights) + column * s.depth,
                           .b_step = width,
                           .c = sums + column,
-                          .c_row = l.columns,
+                          .c_row = s.columns,
                           .rows = count,
                           .vectors = width / kLanes,
-                          .depth = l.depth});
+                          .depth = s.depth});
     }
   }
 
   void store(const float* sums, int64_t count, void* dst) const {
-    const Layout& l = *layout_;
-    with_element(l.is_bf16, [&](auto* element) {
+    const Schedule& s = *schedule_;
+    with_element(s.is_bf16, [&](auto* element) {
       using T = std::remove_pointer_t<decltype(element)>;
-      const auto put = l.channels == 3    ? store_pixels<T, 3>  // an image
-                       : l.channels == 8  ? store_pixels<T, 8>
-                       : l.channels == 16 ? store_pixels<T, 16>
+      const auto put = s.channels == 3    ? store_pixels<T, 3>  // an image
+                       : s.channels == 8  ? store_pixels<T, 8>
+                       : s.channels == 16 ? store_pixels<T, 16>
                                           : store_pixels<T, 0>;
-      put(sums, l.columns, count, l.channels, scratch<float>(l.bias), static_cast<T*>(dst));
+      put(sums, s.columns, count, s.channels, scratch<float>(s.bias), static_cast<T*>(dst));
     });
   }
 
-  std::shared_ptr<const Layout> layout_;
+  std::shared_ptr<const Schedule> schedule_;
   Addresses at_;
   std::vector<const void*> weight_rows_;
 };
@@ -226,45 +228,45 @@ bool is_pointwise(const Convolution& conv) { return conv.window.h.is_pointwise()
 KernelPlan plan_with(const Convolution& conv, MultiplyFew few, const GemmLoops* loops) {
   const bool is_bf16 = conv.src.dtype == DType::bf16;
   const int64_t channels = conv.dst.shape[1], src_channels = conv.src.shape[1];
-  auto layout = std::make_shared<Layout>(conv);
-  Layout& l = *layout;
-  l.loops = loops;
-  l.few = few;
-  l.is_bf16 = is_bf16;
+  auto schedule = std::make_shared<Schedule>(conv);
+  Schedule& s = *schedule;
+  s.loops = loops;
+  s.few = few;
+  s.is_bf16 = is_bf16;
   const Shape& shape = conv.dst.shape;
-  l.pixels = shape[0] * shape[2] * shape[3];
-  l.parts = parts_of(l.pixel_groups());
-  l.channels = channels;
-  l.columns = few != nullptr ? few_columns(channels) : up(channels, kLanes);
-  l.src_channels = src_channels;
-  l.depth = is_bf16 ? l.src_channels / 2 : l.src_channels;
-  l.in_place = !is_bf16 && l.columns == l.channels && !conv.has_bias;
-  const auto pixel_bytes = static_cast<int64_t>(l.src_channels * static_cast<int64_t>(l.element()));
-  l.chunk = std::max<int64_t>(4 * kRows, up(kChunkBytes / pixel_bytes, kRows));
-  l.chunk = std::min<int64_t>(l.chunk, 40 * kRows);
+  s.pixels = shape[0] * shape[2] * shape[3];
+  s.parts = parts_of(s.pixel_groups());
+  s.channels = channels;
+  s.columns = few != nullptr ? few_columns(channels) : up(channels, kLanes);
+  s.src_channels = src_channels;
+  s.depth = is_bf16 ? s.src_channels / 2 : s.src_channels;
+  s.in_place = !is_bf16 && s.columns == s.channels && !conv.has_bias;
+  const auto pixel_bytes = static_cast<int64_t>(s.src_channels * static_cast<int64_t>(s.element()));
+  s.chunk = std::max<int64_t>(4 * kRows, up(kChunkBytes / pixel_bytes, kRows));
+  s.chunk = std::min<int64_t>(s.chunk, 40 * kRows);
 
   ScratchLayout offsets;
   const auto bytes = [](int64_t count) { return static_cast<std::size_t>(count); };
-  l.weights = offsets.add(bytes((few != nullptr ? src_channels : l.depth) * l.columns * 4));
-  l.bias = offsets.add(bytes(l.columns * 4));
-  l.coefficients = offsets.add(l.normalized.coefficient_bytes());
-  l.statistics = WrittenStatistics(conv.dst, conv.statistics, l.parts, offsets);
+  s.weights = offsets.add(bytes((few != nullptr ? src_channels : s.depth) * s.columns * 4));
+  s.bias = offsets.add(bytes(s.columns * 4));
+  s.coefficients = offsets.add(s.normalized.coefficient_bytes());
+  s.statistics = WrittenStatistics(conv.dst, conv.statistics, s.parts, offsets);
   ScratchLayout of_thread;
-  l.source = offsets.end() + of_thread.add(bytes(l.chunk * pixel_bytes));
-  l.buffer = offsets.end() + of_thread.add(bytes(l.chunk * pixel_bytes));
-  if (few != nullptr && is_bf16) l.wide = offsets.end() + of_thread.add(bytes(l.chunk * src_channels * 4));
-  if (!l.in_place) l.sums = offsets.end() + of_thread.add(bytes(l.chunk * l.columns * 4));
-  l.thread_bytes = of_thread.end();
+  s.source = offsets.end() + of_thread.add(bytes(s.chunk * pixel_bytes));
+  s.buffer = offsets.end() + of_thread.add(bytes(s.chunk * pixel_bytes));
+  if (few != nullptr && is_bf16) s.wide = offsets.end() + of_thread.add(bytes(s.chunk * src_channels * 4));
+  if (!s.in_place) s.sums = offsets.end() + of_thread.add(bytes(s.chunk * s.columns * 4));
+  s.thread_bytes = of_thread.end();
   offsets.add(of_thread.end() * bytes(omp_get_max_threads()));
 
-  KernelPlan plan{.src = l.normalized.inputs(with_tag(conv.weights, Tag::hwio)),
+  KernelPlan plan{.src = s.normalized.inputs(with_tag(conv.weights, Tag::hwio)),
                   .dst = {with_tag(conv.dst, Tag::nhwc)},
                   .scratch_bytes = offsets.end(),
                   .implementation = few != nullptr ? "loop" : isa_of(*loops, conv.src.dtype),
-                  .rounding = l.normalized.rounding(),
+                  .rounding = s.normalized.rounding(),
                   .kernel = nullptr};
-  l.statistics.add_to(plan);
-  plan.kernel = std::make_unique<PointwiseKernel>(std::move(layout));
+  s.statistics.add_to(plan);
+  plan.kernel = std::make_unique<PointwiseKernel>(std::move(schedule));
   return plan;
 }
 

@@ -47,21 +47,21 @@ class NormalizedSource {
             void* buffer) const;
 
  private:
-  struct Part {
+  struct Activation {
     std::size_t input;  // index among the node's inputs
     MemoryDesc desc;
     View view;
-    int64_t first;  // its first channel in scale, bias, mean, inv_std
-    int64_t place;  // its first channel in the pixels that are made
+    int64_t first;        // its first channel in scale, bias, mean, inv_std
+    int64_t dst_channel;  // and in the pixels that are made
     PixelNormalizer normalizer;
     int64_t coefficients;                     // offset of its coefficients, in floats
     std::shared_ptr<const SeparableMap> map;  // the resize; null where there is none
   };
   template <class T>
-  static void copy_resized(const Part& part, const T* image, int64_t h, int64_t w, int64_t count, T* dst,
+  static void copy_resized(const Activation& x, const T* image, int64_t h, int64_t w, int64_t count, T* dst,
                            int64_t stride);
 
-  std::vector<Part> parts_;
+  std::vector<Activation> activations_;
   MemoryDesc numbers_;  // layout of scale, bias, mean and inv_std
   MemoryDesc bias_;     // the convolution's, or empty
   int64_t channels_;

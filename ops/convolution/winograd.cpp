@@ -64,8 +64,8 @@ struct TiledAxis {
 constexpr int64_t kNowhere = INT64_MIN;
 
 void find_plain_tiles(TiledAxis& axis) {
-  const auto follow = [](const Dims& places, int64_t first, int64_t count) {
-    const auto begin = places.begin() + first;
+  const auto follow = [](const Dims& positions, int64_t first, int64_t count) {
+    const auto begin = positions.begin() + first;
     return *begin >= 0 &&
            std::adjacent_find(begin, begin + count, [](int64_t a, int64_t b) { return b != a + 1; }) == begin + count;
   };
@@ -102,7 +102,7 @@ TiledAxis tile_gradient_axis(const WindowAxis& axis, PaddingMode border) {
   return tiled;
 }
 
-struct Layout {
+struct Schedule {
   Convolution conv;
   const GemmLoops* gemm = nullptr;
   const WinogradTransforms* transforms = nullptr;
@@ -116,7 +116,7 @@ struct Layout {
   TiledAxis h, w;
   int64_t tiles = 0, block = 0;  // of all images, and of a block
   // Gradient of the weights: 1 where all threads share one set of sums, else the number of sets (see kOwnSumsBytes).
-  int64_t parts = 1;
+  int64_t sets = 1;
   int64_t in_row = 0, out_row = 0, in_point = 0, out_point = 0, product_point = 0, weights_point = 0;
   // Offsets into scratch memory, and the bytes that each thread has of it.
   std::size_t weights = 0, in_words = 0, out_words = 0, products = 0, thread_bytes = 0, border = 0, zeros = 0;
@@ -159,26 +159,30 @@ struct TileAt {
   int64_t image, row, column;
   int64_t column_block;  // first column of its column block
   int64_t run;           // tiles from this one to the end of its row in the column block
-  TileAt(const Layout& l, int64_t t) : image(t / l.tiles_of_image()) {
-    const int64_t of_image = t % l.tiles_of_image();
-    const int64_t first = of_image / (l.column_block * l.h.tiles) * l.column_block;
-    const int64_t width = std::min(l.column_block, l.w.tiles - first), of_block = of_image - first * l.h.tiles;
+  TileAt(const Schedule& s, int64_t t) : image(t / s.tiles_of_image()) {
+    const int64_t of_image = t % s.tiles_of_image();
+    const int64_t first = of_image / (s.column_block * s.h.tiles) * s.column_block;
+    const int64_t width = std::min(s.column_block, s.w.tiles - first), of_block = of_image - first * s.h.tiles;
     row = of_block / width * kOut;
     column = (first + of_block % width) * kOut;
     column_block = first * kOut;
     run = width - of_block % width;
   }
   // From tile t - 1 to t.
-  void advance(const Layout& l, int64_t t) {
+  void advance(const Schedule& s, int64_t t) {
     if (run == 1) {
-      *this = TileAt(l, t);
+      *this = TileAt(s, t);
       return;
     }
     column += kOut;
     --run;
   }
-  [[nodiscard]] bool has_plain_sources(const Layout& l) const { return is_plain(l.h.plain_sources, l.w.plain_sources); }
-  [[nodiscard]] bool has_plain_targets(const Layout& l) const { return is_plain(l.h.plain_targets, l.w.plain_targets); }
+  [[nodiscard]] bool has_plain_sources(const Schedule& s) const {
+    return is_plain(s.h.plain_sources, s.w.plain_sources);
+  }
+  [[nodiscard]] bool has_plain_targets(const Schedule& s) const {
+    return is_plain(s.h.plain_targets, s.w.plain_targets);
+  }
 
  private:
   [[nodiscard]] bool is_plain(const std::vector<bool>& h, const std::vector<bool>& w) const {
@@ -196,10 +200,10 @@ void find_plain(Byte* base, int64_t row_bytes, int64_t pixel_bytes, Pixel** pixe
 
 // Addresses of the kSide x kSide pixels that a tile reads of an image; `zeros` for those outside.
 template <int kSide>
-void find_sources(const Layout& l, const View& view, const Dims& rows, const Dims& columns, bool is_plain,
+void find_sources(const Schedule& s, const View& view, const Dims& rows, const Dims& columns, bool is_plain,
                   const TileAt& at, const char* data, const void* zeros, const void** pixels) {
-  data += at.image * view.stride_n * l.element();
-  const int64_t row_bytes = view.stride_h * l.element(), pixel_bytes = view.stride_w * l.element();
+  data += at.image * view.stride_n * s.element();
+  const int64_t row_bytes = view.stride_h * s.element(), pixel_bytes = view.stride_w * s.element();
   const int64_t *row = rows.data() + at.row, *column = columns.data() + at.column;
   if (is_plain) {
     return find_plain<kSide>(data + *row * row_bytes + *column * pixel_bytes, row_bytes, pixel_bytes, pixels);
@@ -214,14 +218,14 @@ void find_sources(const Layout& l, const View& view, const Dims& rows, const Dim
 
 class WinogradKernel final : public ConvolutionKernel {
  public:
-  explicit WinogradKernel(std::shared_ptr<const Layout> layout) : layout_(std::move(layout)) {}
+  explicit WinogradKernel(std::shared_ptr<const Schedule> schedule) : schedule_(std::move(schedule)) {}
 
   void bind(const Addresses& at, const dnnl::stream&) override { at_ = at; }
 
   void run() noexcept override {
-    if (layout_->conv.direction == Direction::grad_weights) return run_grad_weights();
+    if (schedule_->conv.direction == Direction::grad_weights) return run_grad_weights();
     run_tiles();
-    if (!layout_->additions.empty()) add_border();
+    if (!schedule_->additions.empty()) add_border();
   }
 
  private:
@@ -234,60 +238,60 @@ class WinogradKernel final : public ConvolutionKernel {
   // ---- reading the source
 
   [[nodiscard]] const WrittenStatistics& statistics() const {
-    return alone() ? WrittenStatistics::none() : layout_->statistics;
+    return alone() ? WrittenStatistics::none() : schedule_->statistics;
   }
-  [[nodiscard]] const float* coefficients() const { return alone() ? nullptr : words<float>(layout_->coefficients); }
+  [[nodiscard]] const float* coefficients() const { return alone() ? nullptr : words<float>(schedule_->coefficients); }
 
-  // The rows [row, row + kTile) of a column block that lie normalised in one of the thread's two ring buffers, `place`.
+  // The rows [row, row + kTile) of a column block that lie normalised in one of the thread's two ring buffers, `ring`.
   struct ColumnBlock {
-    int64_t place = 0, image = -1, row = 0, column = 0;
+    int64_t ring = 0, image = -1, row = 0, column = 0;
   };
   // Address of a row in the ring buffer.
   [[nodiscard]] char* block_row(const ColumnBlock& column_block, int64_t row) const {
-    const auto index = static_cast<std::size_t>(2 * omp_get_thread_num() + column_block.place);
-    return scratch(layout_->column_blocks + index * layout_->column_block_bytes) +
-           row % kRing * layout_->block_row_bytes();
+    const auto index = static_cast<std::size_t>(2 * omp_get_thread_num() + column_block.ring);
+    return scratch(schedule_->column_blocks + index * schedule_->column_block_bytes) +
+           row % kRing * schedule_->block_row_bytes();
   }
   // Normalises the rows that a tile needs. Where the ring buffer holds the tile above, only the four new rows are made.
   void move_to(const TileAt& at, ColumnBlock& column_block) const {
-    const Layout& l = *layout_;
+    const Schedule& s = *schedule_;
     const bool same_block = at.image == column_block.image && at.column_block == column_block.column;
     if (same_block && at.row == column_block.row) return;
     const bool below = same_block && at.row == column_block.row + kOut;
-    column_block = {.place = below ? column_block.place : 1 - column_block.place,
+    column_block = {.ring = below ? column_block.ring : 1 - column_block.ring,
                     .image = at.image,
                     .row = at.row,
                     .column = at.column_block};
     const int64_t columns =
-        std::min(block_columns(l.column_block), static_cast<int64_t>(l.w.sources.size()) - at.column_block);
-    const int64_t* const w = l.w.sources.data() + at.column_block;
-    char* const buffer = block_row(column_block, 0) + kRing * l.block_row_bytes();
+        std::min(block_columns(s.column_block), static_cast<int64_t>(s.w.sources.size()) - at.column_block);
+    const int64_t* const w = s.w.sources.data() + at.column_block;
+    char* const buffer = block_row(column_block, 0) + kRing * s.block_row_bytes();
     for (int64_t i = below ? kTile - kOut : 0; i < kTile; ++i) {
-      const int64_t h = l.h.sources[static_cast<std::size_t>(at.row + i)];
+      const int64_t h = s.h.sources[static_cast<std::size_t>(at.row + i)];
       char* const to = block_row(column_block, at.row + i);
       for (int64_t j = 0, run = 1; h >= 0 && j < columns; j += run) {
         run = 1;
         if (w[j] < 0) continue;
         while (j + run < columns && w[j + run] == w[j] + run) ++run;
-        l.normalized->read(at_, coefficients(), at.image, h, w[j], run, to + j * l.pixel_bytes(), buffer);
+        s.normalized->read(at_, coefficients(), at.image, h, w[j], run, to + j * s.pixel_bytes(), buffer);
       }
     }
   }
   void find_source(ColumnBlock& column_block, const TileAt& at, const void** pixels) const {
-    const Layout& l = *layout_;
-    const bool is_plain = at.has_plain_sources(l);
-    if (!l.normalized) {
-      return find_sources<kTile>(l, l.in, l.h.sources, l.w.sources, is_plain, at, static_cast<const char*>(at_.src[0]),
-                                 scratch(l.zeros), pixels);
+    const Schedule& s = *schedule_;
+    const bool is_plain = at.has_plain_sources(s);
+    if (!s.normalized) {
+      return find_sources<kTile>(s, s.in, s.h.sources, s.w.sources, is_plain, at, static_cast<const char*>(at_.src[0]),
+                                 scratch(s.zeros), pixels);
     }
     move_to(at, column_block);
-    const int64_t *const h = l.h.sources.data() + at.row, *const w = l.w.sources.data() + at.column;
-    const char* const rows = block_row(column_block, 0) + (at.column - at.column_block) * l.pixel_bytes();
+    const int64_t *const h = s.h.sources.data() + at.row, *const w = s.w.sources.data() + at.column;
+    const char* const rows = block_row(column_block, 0) + (at.column - at.column_block) * s.pixel_bytes();
     for (int i = 0; i < kTile; ++i) {
-      const char* row = rows + (at.row + i) % kRing * l.block_row_bytes();
+      const char* row = rows + (at.row + i) % kRing * s.block_row_bytes();
       for (int j = 0; j < kTile; ++j) {
         const bool inside = is_plain || (h[i] >= 0 && w[j] >= 0);
-        pixels[i * kTile + j] = inside ? row + j * l.pixel_bytes() : scratch(l.zeros);
+        pixels[i * kTile + j] = inside ? row + j * s.pixel_bytes() : scratch(s.zeros);
       }
     }
   }
@@ -295,9 +299,9 @@ class WinogradKernel final : public ConvolutionKernel {
   // ---- forward and the gradient of the source
 
   void transform_weights() const {
-    const Layout& l = *layout_;
-    const bool forward = l.conv.direction == Direction::forward;
-    const int64_t ic = l.conv.src.shape[1], oc = l.conv.dst.shape[1];
+    const Schedule& s = *schedule_;
+    const bool forward = s.conv.direction == Direction::forward;
+    const int64_t ic = s.conv.src.shape[1], oc = s.conv.dst.shape[1];
     const WinogradTransforms::Weights weights{.weights = at_.src[1],
                                               .c_step = forward ? oc : 1,
                                               .n_step = forward ? 1 : oc,
@@ -305,30 +309,30 @@ class WinogradKernel final : public ConvolutionKernel {
                                               .flip = !forward,
                                               .c_count = forward ? ic : oc,
                                               .n_count = forward ? oc : ic,
-                                              .columns = l.columns,
-                                              .width = l.width(),
-                                              .depth = l.depth,
-                                              .words = words<uint32_t>(l.weights),
-                                              .point = l.weights_point};
-    parallel_ranges(l.depth, 1, [&](int64_t begin, int64_t end) {
-      l.transforms->transform_weights(l.is_bf16, weights, begin, end);
+                                              .columns = s.columns,
+                                              .width = s.width(),
+                                              .depth = s.depth,
+                                              .words = words<uint32_t>(s.weights),
+                                              .point = s.weights_point};
+    parallel_ranges(s.depth, 1, [&](int64_t begin, int64_t end) {
+      s.transforms->transform_weights(s.is_bf16, weights, begin, end);
     });
   }
 
   void run_tiles() const {
-    const Layout& l = *layout_;
+    const Schedule& s = *schedule_;
     transform_weights();
     statistics().begin(at_);
-    std::fill_n(scratch(l.zeros), up(l.in.c, kLanes) * l.element(), '\0');
-    if (l.normalized) l.normalized->set_coefficients(at_, words<float>(l.coefficients));
-    const int64_t blocks = l.blocks(), parts = parts_of(blocks);
+    std::fill_n(scratch(s.zeros), up(s.in.c, kLanes) * s.element(), '\0');
+    if (s.normalized) s.normalized->set_coefficients(at_, words<float>(s.coefficients));
+    const int64_t blocks = s.blocks(), parts = parts_of(blocks);
     parallel_parts(parts, [&](int64_t, const auto& take) {
       ColumnBlock column_block;
       for (int64_t part = take(); part >= 0; part = take()) {
         for (int64_t b = blocks * part / parts; b < blocks * (part + 1) / parts; ++b) {
-          const int64_t count = std::min(l.block, l.tiles - b * l.block);
-          run_block(b * l.block, count, column_block);
-          add_statistics(part, b * l.block, count);
+          const int64_t count = std::min(s.block, s.tiles - b * s.block);
+          run_block(b * s.block, count, column_block);
+          add_statistics(part, b * s.block, count);
         }
         statistics().end_part(at_, part);
       }
@@ -338,96 +342,96 @@ class WinogradKernel final : public ConvolutionKernel {
 
   // One block, tiles [first, first + count): transforms the sources, multiplies panel by panel, transforms back.
   void run_block(int64_t first, int64_t count, ColumnBlock& column_block) const {
-    const Layout& l = *layout_;
-    const std::size_t mine = static_cast<std::size_t>(omp_get_thread_num()) * l.thread_bytes;
-    auto* in_words = words<uint32_t>(l.in_words + mine);
-    auto* products = words<float>(l.products + mine);
-    TileAt at(l, first);
-    for (int64_t t = 0; t < count; at.advance(l, first + ++t)) {
+    const Schedule& s = *schedule_;
+    const std::size_t mine = static_cast<std::size_t>(omp_get_thread_num()) * s.thread_bytes;
+    auto* in_words = words<uint32_t>(s.in_words + mine);
+    auto* products = words<float>(s.products + mine);
+    TileAt at(s, first);
+    for (int64_t t = 0; t < count; at.advance(s, first + ++t)) {
       const void* pixels[kPoints];
       find_source(column_block, at, pixels);
-      l.transforms->transform_src(l.is_bf16, pixels, l.in.c, in_words + t * l.in_row, l.in_point);
+      s.transforms->transform_src(s.is_bf16, pixels, s.in.c, in_words + t * s.in_row, s.in_point);
     }
-    const int64_t width = l.width();
-    for (int64_t column = 0; column < l.columns; column += width) {
-      multiply_block(in_words, products, count, column, std::min(width, l.columns - column));
-      const float* bias = l.conv.has_bias ? static_cast<const float*>(at_.src[l.conv.bias_input()]) : nullptr;
-      at = TileAt(l, first);
-      for (int64_t t = 0; t < count; at.advance(l, first + ++t)) {
+    const int64_t width = s.width();
+    for (int64_t column = 0; column < s.columns; column += width) {
+      multiply_block(in_words, products, count, column, std::min(width, s.columns - column));
+      const float* bias = s.conv.has_bias ? static_cast<const float*>(at_.src[s.conv.bias_input()]) : nullptr;
+      at = TileAt(s, first);
+      for (int64_t t = 0; t < count; at.advance(s, first + ++t)) {
         void* pixels[kOut * kOut];
         find_targets(at, pixels);
-        l.transforms->transform_dst(l.is_bf16, products + t * l.out_row, l.product_point, column,
-                                    std::min(width, l.out.c - column), bias, pixels);
+        s.transforms->transform_dst(s.is_bf16, products + t * s.out_row, s.product_point, column,
+                                    std::min(width, s.out.c - column), bias, pixels);
       }
     }
   }
 
   // Adds the written pixels of tiles [first, first + count) to the statistics, by runs of neighbouring pixels.
   void add_statistics(int64_t part, int64_t first, int64_t count) const {
-    const Layout& l = *layout_;
+    const Schedule& s = *schedule_;
     for (int64_t t = first, tiles = 0; statistics().wanted() && t < first + count; t += tiles) {
-      const TileAt at(l, t);
+      const TileAt at(s, t);
       tiles = std::min(at.run, first + count - t);
-      for (int64_t row = at.row; row < std::min(at.row + kOut, l.out.h); ++row) {
-        const int64_t offset = l.out.offset(at.image, 0, row, at.column);
-        statistics().add(at_, part, static_cast<const char*>(at_.dst[0]) + offset * l.element(),
-                         std::min(kOut * tiles, l.out.w - at.column));
+      for (int64_t row = at.row; row < std::min(at.row + kOut, s.out.h); ++row) {
+        const int64_t offset = s.out.offset(at.image, 0, row, at.column);
+        statistics().add(at_, part, static_cast<const char*>(at_.dst[0]) + offset * s.element(),
+                         std::min(kOut * tiles, s.out.w - at.column));
       }
     }
   }
 
   void multiply_block(const uint32_t* in_words, float* products, int64_t count, int64_t column, int64_t width) const {
-    const Layout& l = *layout_;
+    const Schedule& s = *schedule_;
     for (int64_t p = 0; p < kPoints; ++p) {
-      multiply_in_pieces(*l.gemm, l.is_bf16,
-                         {.a = in_words + p * l.in_point,
-                          .a_row = l.in_row,
+      multiply_in_pieces(*s.gemm, s.is_bf16,
+                         {.a = in_words + p * s.in_point,
+                          .a_row = s.in_row,
                           .a_step = 1,
-                          .b = words<uint32_t>(l.weights) + p * l.weights_point + column * l.depth,
+                          .b = words<uint32_t>(s.weights) + p * s.weights_point + column * s.depth,
                           .b_step = width,
-                          .c = products + p * l.product_point,
-                          .c_row = l.out_row,
+                          .c = products + p * s.product_point,
+                          .c_row = s.out_row,
                           .rows = count,
                           .vectors = width / kLanes,
-                          .depth = l.depth});
+                          .depth = s.depth});
     }
   }
 
   void find_targets(const TileAt& at, void** pixels) const {
-    const Layout& l = *layout_;
-    char* image = static_cast<char*>(at_.dst[0]) + at.image * l.out.stride_n * l.element();
-    if (at.has_plain_targets(l)) {
-      const int64_t row_bytes = l.out.stride_h * l.element(), pixel_bytes = l.out.stride_w * l.element();
-      const int64_t row = l.h.targets[static_cast<std::size_t>(at.row)];
-      const int64_t column = l.w.targets[static_cast<std::size_t>(at.column)];
+    const Schedule& s = *schedule_;
+    char* image = static_cast<char*>(at_.dst[0]) + at.image * s.out.stride_n * s.element();
+    if (at.has_plain_targets(s)) {
+      const int64_t row_bytes = s.out.stride_h * s.element(), pixel_bytes = s.out.stride_w * s.element();
+      const int64_t row = s.h.targets[static_cast<std::size_t>(at.row)];
+      const int64_t column = s.w.targets[static_cast<std::size_t>(at.column)];
       return find_plain<kOut>(image + row * row_bytes + column * pixel_bytes, row_bytes, pixel_bytes, pixels);
     }
-    char* border = scratch(l.border) + at.image * l.border_pixels * l.out.c * l.element();
+    char* border = scratch(s.border) + at.image * s.border_pixels * s.out.c * s.element();
     for (int64_t i = 0; i < kOut; ++i) {
-      const int64_t row = l.h.targets[static_cast<std::size_t>(at.row + i)];
+      const int64_t row = s.h.targets[static_cast<std::size_t>(at.row + i)];
       for (int64_t j = 0; j < kOut; ++j) {
-        const int64_t column = l.w.targets[static_cast<std::size_t>(at.column + j)];
+        const int64_t column = s.w.targets[static_cast<std::size_t>(at.column + j)];
         void*& pixel = pixels[i * kOut + j];
         pixel = nullptr;
         if (row == kNowhere || column == kNowhere) continue;
         if (row >= 0 && column >= 0) {
-          pixel = image + (row * l.out.stride_h + column * l.out.stride_w) * l.element();
+          pixel = image + (row * s.out.stride_h + column * s.out.stride_w) * s.element();
         } else {
-          pixel = border + l.border_pixel(row, column, at.column + j) * l.out.c * l.element();
+          pixel = border + s.border_pixel(row, column, at.column + j) * s.out.c * s.element();
         }
       }
     }
   }
 
   void add_border() const {
-    const Layout& l = *layout_;
-    const int64_t images = l.out.n;
-    parallel_for(images * static_cast<int64_t>(l.additions.size()), [&](int64_t i) {
+    const Schedule& s = *schedule_;
+    const int64_t images = s.out.n;
+    parallel_for(images * static_cast<int64_t>(s.additions.size()), [&](int64_t i) {
       const int64_t image = i % images;
-      const char* border = scratch(l.border) + image * l.border_pixels * l.out.c * l.element();
-      char* data = static_cast<char*>(at_.dst[0]) + image * l.out.stride_n * l.element();
-      for (const Layout::Addition& a : l.additions[static_cast<std::size_t>(i / images)]) {
-        l.gemm->add_pixel(l.is_bf16, border + a.from * l.element(), data + a.to * l.element(), l.out.c);
+      const char* border = scratch(s.border) + image * s.border_pixels * s.out.c * s.element();
+      char* data = static_cast<char*>(at_.dst[0]) + image * s.out.stride_n * s.element();
+      for (const Schedule::Addition& a : s.additions[static_cast<std::size_t>(i / images)]) {
+        s.gemm->add_pixel(s.is_bf16, border + a.from * s.element(), data + a.to * s.element(), s.out.c);
       }
     });
   }
@@ -435,114 +439,114 @@ class WinogradKernel final : public ConvolutionKernel {
   // ---- the gradient of the weights
 
   // Scratch memory of one set of sums: transformed tiles of src and diff_dst, and the 36 sums of products.
-  struct Part {
+  struct SumSet {
     uint32_t *in_words, *out_words;
     float* products;
   };
-  [[nodiscard]] Part part(int64_t index) const {
-    const Layout& l = *layout_;
-    const std::size_t mine = static_cast<std::size_t>(index) * l.thread_bytes;
-    return {words<uint32_t>(l.in_words + mine), words<uint32_t>(l.out_words + mine), words<float>(l.products + mine)};
+  [[nodiscard]] SumSet sum_set(int64_t index) const {
+    const Schedule& s = *schedule_;
+    const std::size_t mine = static_cast<std::size_t>(index) * s.thread_bytes;
+    return {words<uint32_t>(s.in_words + mine), words<uint32_t>(s.out_words + mine), words<float>(s.products + mine)};
   }
 
   void run_grad_weights() const {
-    const Layout& l = *layout_;
-    std::fill_n(scratch(l.zeros), up(std::max(l.in.c, l.out.c), kLanes) * l.element(), '\0');
-    if (l.normalized) l.normalized->set_coefficients(at_, words<float>(l.coefficients));
-    const int64_t pairs = (l.tiles + 1) / 2, block = l.block / 2;
-    const auto depth = [&](int64_t count) { return l.is_bf16 ? count : 2 * count; };
-    const Part whole = part(0);
-    if (l.parts == 1) {
+    const Schedule& s = *schedule_;
+    std::fill_n(scratch(s.zeros), up(std::max(s.in.c, s.out.c), kLanes) * s.element(), '\0');
+    if (s.normalized) s.normalized->set_coefficients(at_, words<float>(s.coefficients));
+    const int64_t pairs = (s.tiles + 1) / 2, block = s.block / 2;
+    const auto depth = [&](int64_t count) { return s.is_bf16 ? count : 2 * count; };
+    const SumSet all = sum_set(0);
+    if (s.sets == 1) {
       for (int64_t first = 0; first < pairs; first += block) {
         const int64_t count = std::min(block, pairs - first);
-        const int64_t grain = l.normalized ? (l.column_block + 1) / 2 : 1, runs = (count + grain - 1) / grain;
-        const int64_t shares = parts_of(runs);
-        parallel_parts(shares, [&](int64_t, const auto& take) {
+        const int64_t grain = s.normalized ? (s.column_block + 1) / 2 : 1, runs = (count + grain - 1) / grain;
+        const int64_t parts = parts_of(runs);
+        parallel_parts(parts, [&](int64_t, const auto& take) {
           ColumnBlock column_block;
-          for (int64_t share = take(); share >= 0; share = take()) {
-            const int64_t begin = runs * share / shares * grain, end = runs * (share + 1) / shares * grain;
-            transform_pairs(whole, first + begin, std::min(end, count) - begin, begin, column_block);
+          for (int64_t part = take(); part >= 0; part = take()) {
+            const int64_t begin = runs * part / parts * grain, end = runs * (part + 1) / parts * grain;
+            transform_pairs(all, first + begin, std::min(end, count) - begin, begin, column_block);
           }
         });
-        parallel_for(kPoints * l.panels(), [&](int64_t i) { multiply_part(whole, i, depth(count), first > 0); });
+        parallel_for(kPoints * s.panels(), [&](int64_t i) { multiply_panel(all, i, depth(count), first > 0); });
       }
     } else {
-      parallel_for(l.parts, [&](int64_t index) {
-        const Part mine = part(index);
-        const int64_t begin = pairs * index / l.parts, end = pairs * (index + 1) / l.parts;
+      parallel_for(s.sets, [&](int64_t index) {
+        const SumSet mine = sum_set(index);
+        const int64_t begin = pairs * index / s.sets, end = pairs * (index + 1) / s.sets;
         ColumnBlock column_block;
         for (int64_t first = begin; first < end; first += block) {
           const int64_t count = std::min(block, end - first);
           transform_pairs(mine, first, count, 0, column_block);
-          for (int64_t i = 0; i < kPoints * l.panels(); ++i) multiply_part(mine, i, depth(count), first > begin);
+          for (int64_t i = 0; i < kPoints * s.panels(); ++i) multiply_panel(mine, i, depth(count), first > begin);
         }
       });
-      parallel_ranges(kPoints * l.product_point, kLanes, [&](int64_t begin, int64_t end) {
-        for (int64_t i = 1; i < l.parts; ++i) {
-          l.gemm->add_pixel(false, part(i).products + begin, whole.products + begin, end - begin);
+      parallel_ranges(kPoints * s.product_point, kLanes, [&](int64_t begin, int64_t end) {
+        for (int64_t i = 1; i < s.sets; ++i) {
+          s.gemm->add_pixel(false, sum_set(i).products + begin, all.products + begin, end - begin);
         }
       });
     }
-    if (l.bias) l.bias->run(at_.src[1], at_.scratch, static_cast<float*>(at_.dst[1]));
-    const int64_t oc = l.out.c;
-    parallel_ranges(l.in.c, 1, [&](int64_t begin, int64_t end) {
-      l.transforms->transform_grad(whole.products, l.product_point, l.columns, oc, static_cast<float*>(at_.dst[0]),
-                                   l.in.c * oc, begin, end);
+    if (s.bias) s.bias->run(at_.src[1], at_.scratch, static_cast<float*>(at_.dst[1]));
+    const int64_t oc = s.out.c;
+    parallel_ranges(s.in.c, 1, [&](int64_t begin, int64_t end) {
+      s.transforms->transform_grad(all.products, s.product_point, s.columns, oc, static_cast<float*>(at_.dst[0]),
+                                   s.in.c * oc, begin, end);
     });
   }
 
   // Transforms tiles 2 * first to 2 * (first + count) of src and diff_dst, as pairs (in bf16 two tiles are one word),
   // to rows of the operands from `to` on.
-  void transform_pairs(const Part& part, int64_t first, int64_t count, int64_t to, ColumnBlock& column_block) const {
-    const Layout& l = *layout_;
-    TileAt at(l, 2 * first);
+  void transform_pairs(const SumSet& set, int64_t first, int64_t count, int64_t to, ColumnBlock& column_block) const {
+    const Schedule& s = *schedule_;
+    TileAt at(s, 2 * first);
     for (int64_t pair = 0; pair < count; ++pair) {
       const void *src[2 * kPoints], *diff[2 * kOut * kOut];
       for (int64_t i = 0; i < 2; ++i) {
         const int64_t t = 2 * (first + pair) + i;
-        if (t >= l.tiles) {
-          std::fill_n(src + i * kPoints, kPoints, scratch(l.zeros));
-          std::fill_n(diff + i * kOut * kOut, kOut * kOut, scratch(l.zeros));
+        if (t >= s.tiles) {
+          std::fill_n(src + i * kPoints, kPoints, scratch(s.zeros));
+          std::fill_n(diff + i * kOut * kOut, kOut * kOut, scratch(s.zeros));
           continue;
         }
-        if (pair + i > 0) at.advance(l, t);
+        if (pair + i > 0) at.advance(s, t);
         find_source(column_block, at, src + i * kPoints);
-        find_sources<kOut>(l, l.out, l.h.targets, l.w.targets, at.has_plain_targets(l), at,
-                           static_cast<const char*>(at_.src[1]), scratch(l.zeros), diff + i * kOut * kOut);
+        find_sources<kOut>(s, s.out, s.h.targets, s.w.targets, at.has_plain_targets(s), at,
+                           static_cast<const char*>(at_.src[1]), scratch(s.zeros), diff + i * kOut * kOut);
       }
-      const int64_t row = l.is_bf16 ? to + pair : 2 * (to + pair);
-      l.transforms->transform_src_pair(l.is_bf16, src, l.in.c, part.in_words + row * l.in_row, l.in_point, l.in_row);
-      l.transforms->transform_diff_pair(l.is_bf16, diff, l.out.c, part.out_words + row * l.out_row, l.out_point,
-                                        l.out_row);
+      const int64_t row = s.is_bf16 ? to + pair : 2 * (to + pair);
+      s.transforms->transform_src_pair(s.is_bf16, src, s.in.c, set.in_words + row * s.in_row, s.in_point, s.in_row);
+      s.transforms->transform_diff_pair(s.is_bf16, diff, s.out.c, set.out_words + row * s.out_row, s.out_point,
+                                        s.out_row);
     }
   }
 
   // One of kPoints * panels() products: a point, and one panel of its columns.
-  void multiply_part(const Part& part, int64_t index, int64_t depth, bool add) const {
-    const Layout& l = *layout_;
+  void multiply_panel(const SumSet& set, int64_t index, int64_t depth, bool add) const {
+    const Schedule& s = *schedule_;
     constexpr int64_t kRows = 24;
-    const int64_t width = l.width(), panels = l.panels();
+    const int64_t width = s.width(), panels = s.panels();
     const int64_t p = index / panels, column = index % panels * width;
     // A piece of operand B meets all rows of A while it lies in the cache.
     const int64_t piece = even_piece(depth, kGemmDepth);
     for (int64_t k = 0; k < depth; k += piece) {
-      for (int64_t row = 0; row < l.in.c; row += kRows) {
-        l.gemm->multiply(l.is_bf16, {.a = part.in_words + p * l.in_point + k * l.in_row + row,
+      for (int64_t row = 0; row < s.in.c; row += kRows) {
+        s.gemm->multiply(s.is_bf16, {.a = set.in_words + p * s.in_point + k * s.in_row + row,
                                      .a_row = 1,
-                                     .a_step = l.in_row,
-                                     .b = part.out_words + p * l.out_point + k * l.out_row + column,
-                                     .b_step = l.out_row,
-                                     .c = part.products + p * l.product_point + row * l.columns + column,
-                                     .c_row = l.columns,
-                                     .rows = std::min(kRows, l.in.c - row),
-                                     .vectors = std::min(width, l.columns - column) / kLanes,
+                                     .a_step = s.in_row,
+                                     .b = set.out_words + p * s.out_point + k * s.out_row + column,
+                                     .b_step = s.out_row,
+                                     .c = set.products + p * s.product_point + row * s.columns + column,
+                                     .c_row = s.columns,
+                                     .rows = std::min(kRows, s.in.c - row),
+                                     .vectors = std::min(width, s.columns - column) / kLanes,
                                      .depth = std::min(piece, depth - k),
                                      .add = add || k > 0});
       }
     }
   }
 
-  std::shared_ptr<const Layout> layout_;
+  std::shared_ptr<const Schedule> schedule_;
   Addresses at_;
 };
 
@@ -560,24 +564,24 @@ bool has_enough_channels(const Convolution& conv, const GemmLoops& loops) {
 }
 
 // Lists the border pixels by the row of the image that each is added to, so that each row is one thread's.
-void list_additions(Layout& l) {
-  const auto& [h, w] = l.conv.window;
-  if (l.conv.padding_mode == PaddingMode::constant || h.pad_begin + h.pad_end + w.pad_begin + w.pad_end == 0) return;
-  const int64_t grid_columns = static_cast<int64_t>(l.w.targets.size());
-  l.border_columns = w.pad_begin + w.pad_end;
-  l.border_pixels = (h.pad_begin + h.pad_end) * grid_columns + h.src * l.border_columns;
-  std::map<int64_t, std::vector<Layout::Addition>> by_row;
+void list_additions(Schedule& s) {
+  const auto& [h, w] = s.conv.window;
+  if (s.conv.padding_mode == PaddingMode::constant || h.pad_begin + h.pad_end + w.pad_begin + w.pad_end == 0) return;
+  const int64_t grid_columns = static_cast<int64_t>(s.w.targets.size());
+  s.border_columns = w.pad_begin + w.pad_end;
+  s.border_pixels = (h.pad_begin + h.pad_end) * grid_columns + h.src * s.border_columns;
+  std::map<int64_t, std::vector<Schedule::Addition>> by_row;
   for (int64_t i = 0; i < h.src + h.pad_begin + h.pad_end; ++i) {
     for (int64_t j = 0; j < w.src + w.pad_begin + w.pad_end; ++j) {
-      const int64_t row = l.h.targets[static_cast<std::size_t>(i)], column = l.w.targets[static_cast<std::size_t>(j)];
+      const int64_t row = s.h.targets[static_cast<std::size_t>(i)], column = s.w.targets[static_cast<std::size_t>(j)];
       if (row >= 0 && column >= 0) continue;
-      const int64_t to_row = border_source(l.conv.padding_mode, i - h.pad_begin, h.src);
-      const int64_t to_column = border_source(l.conv.padding_mode, j - w.pad_begin, w.src);
-      by_row[to_row].push_back({.from = l.border_pixel(row, column, j) * l.out.c,
-                                .to = to_row * l.out.stride_h + to_column * l.out.stride_w});
+      const int64_t to_row = border_source(s.conv.padding_mode, i - h.pad_begin, h.src);
+      const int64_t to_column = border_source(s.conv.padding_mode, j - w.pad_begin, w.src);
+      by_row[to_row].push_back({.from = s.border_pixel(row, column, j) * s.out.c,
+                                .to = to_row * s.out.stride_h + to_column * s.out.stride_w});
     }
   }
-  for (auto& [row, list] : by_row) l.additions.push_back(std::move(list));
+  for (auto& [row, list] : by_row) s.additions.push_back(std::move(list));
 }
 
 }  // namespace
@@ -586,107 +590,107 @@ Answer plan_winograd(const PlanContext&, const Convolution& conv) {
   if (!is_3x3(conv)) return Declined{"3x3 with stride 1 only"};
   const GemmLoops* loops = gemm_loops(conv.src.dtype);
   if (!has_enough_channels(conv, *loops)) return Declined{"on AVX2, more than 8 channels on both sides only"};
-  auto layout = std::make_shared<Layout>();
-  Layout& l = *layout;
-  l.conv = conv;
-  l.gemm = loops;
-  l.transforms = winograd_transforms(conv.src.dtype);
-  l.is_bf16 = conv.src.dtype == DType::bf16;
-  l.threads = omp_get_max_threads();
+  auto schedule = std::make_shared<Schedule>();
+  Schedule& s = *schedule;
+  s.conv = conv;
+  s.gemm = loops;
+  s.transforms = winograd_transforms(conv.src.dtype);
+  s.is_bf16 = conv.src.dtype == DType::bf16;
+  s.threads = omp_get_max_threads();
   const MemoryDesc src = with_tag(conv.src, Tag::nhwc), dst = with_tag(conv.dst, Tag::nhwc);
   const MemoryDesc weights = with_tag(conv.weights, Tag::hwio);
   const auto& [h, w] = conv.window;
   const bool grad_src = conv.direction == Direction::grad_src, grad_weights = conv.direction == Direction::grad_weights;
-  l.in = view_of(grad_src ? dst : src);
-  l.out = view_of(grad_src ? src : dst);
-  l.h = grad_src ? tile_gradient_axis(h, conv.padding_mode) : tile_axis(h.dst, -h.pad_begin, h.src, conv.padding_mode);
-  l.w = grad_src ? tile_gradient_axis(w, conv.padding_mode) : tile_axis(w.dst, -w.pad_begin, w.src, conv.padding_mode);
-  find_plain_tiles(l.h);
-  find_plain_tiles(l.w);
-  l.tiles = l.in.n * l.tiles_of_image();
-  l.column_block = l.w.tiles;
+  s.in = view_of(grad_src ? dst : src);
+  s.out = view_of(grad_src ? src : dst);
+  s.h = grad_src ? tile_gradient_axis(h, conv.padding_mode) : tile_axis(h.dst, -h.pad_begin, h.src, conv.padding_mode);
+  s.w = grad_src ? tile_gradient_axis(w, conv.padding_mode) : tile_axis(w.dst, -w.pad_begin, w.src, conv.padding_mode);
+  find_plain_tiles(s.h);
+  find_plain_tiles(s.w);
+  s.tiles = s.in.n * s.tiles_of_image();
+  s.column_block = s.w.tiles;
   if (conv.normalized)
-    l.column_block = std::clamp<int64_t>(kColumnBlockBytes / (kRing * kOut * l.pixel_bytes()), 1, l.w.tiles);
-  l.columns = up(l.out.c, kLanes);
+    s.column_block = std::clamp<int64_t>(kColumnBlockBytes / (kRing * kOut * s.pixel_bytes()), 1, s.w.tiles);
+  s.columns = up(s.out.c, kLanes);
 
   ScratchLayout offsets;
   const auto bytes = [](int64_t count) { return static_cast<std::size_t>(count); };
-  l.zeros = offsets.add(bytes(up(std::max(l.in.c, l.out.c), kLanes) * l.element()));
+  s.zeros = offsets.add(bytes(up(std::max(s.in.c, s.out.c), kLanes) * s.element()));
   if (grad_weights) {
-    l.in_row = up(l.in.c, kLanes);
-    l.out_row = l.columns;
-    const int64_t tile_bytes = kPoints * (l.in_row + l.out_row) * l.element();
-    l.product_point = point_stride(l.in.c * l.columns);
-    const int64_t sums_bytes = kPoints * l.product_point * 4;
+    s.in_row = up(s.in.c, kLanes);
+    s.out_row = s.columns;
+    const int64_t tile_bytes = kPoints * (s.in_row + s.out_row) * s.element();
+    s.product_point = point_stride(s.in.c * s.columns);
+    const int64_t sums_bytes = kPoints * s.product_point * 4;
     const bool apart = sums_bytes <= kOwnSumsBytes;
-    if (apart) l.parts = std::min(l.threads, (l.tiles + 1) / 2);
-    const int64_t mine = (l.tiles + l.parts - 1) / l.parts;
+    if (apart) s.sets = std::min(s.threads, (s.tiles + 1) / 2);
+    const int64_t mine = (s.tiles + s.sets - 1) / s.sets;
     const int64_t wanted = apart ? std::max<int64_t>((kBlockBytes - sums_bytes) / tile_bytes, 32)
                                  : std::max(kChunkBytes / tile_bytes, 2 * kGemmDepth);
     const int64_t blocks = (mine + wanted - 1) / wanted;
-    l.block = up((mine + blocks - 1) / blocks, 2);
-    l.depth = l.is_bf16 ? l.block / 2 : l.block;
-    l.in_point = point_stride(l.depth * l.in_row);
-    l.out_point = point_stride(l.depth * l.out_row);
+    s.block = up((mine + blocks - 1) / blocks, 2);
+    s.depth = s.is_bf16 ? s.block / 2 : s.block;
+    s.in_point = point_stride(s.depth * s.in_row);
+    s.out_point = point_stride(s.depth * s.out_row);
     ScratchLayout of_thread;
-    l.in_words = offsets.end() + of_thread.add(bytes(kPoints * l.in_point * 4));
-    l.out_words = offsets.end() + of_thread.add(bytes(kPoints * l.out_point * 4));
-    l.products = offsets.end() + of_thread.add(bytes(sums_bytes));
-    l.thread_bytes = of_thread.end();
-    offsets.add(of_thread.end() * bytes(l.parts));
-    if (conv.has_bias) l.bias.emplace(l.out, l.is_bf16, offsets);
+    s.in_words = offsets.end() + of_thread.add(bytes(kPoints * s.in_point * 4));
+    s.out_words = offsets.end() + of_thread.add(bytes(kPoints * s.out_point * 4));
+    s.products = offsets.end() + of_thread.add(bytes(sums_bytes));
+    s.thread_bytes = of_thread.end();
+    offsets.add(of_thread.end() * bytes(s.sets));
+    if (conv.has_bias) s.bias.emplace(s.out, s.is_bf16, offsets);
   } else {
-    l.depth = l.is_bf16 ? (l.in.c + 1) / 2 : l.in.c;
-    l.in_row = up(l.in.c, kLanes) * l.element() / 4;
-    l.out_row = l.width();
-    const int64_t wanted = std::clamp<int64_t>(kBlockBytes / (kPoints * 4 * (l.in_row + l.out_row)), 8, 96);
-    const int64_t blocks = up((l.tiles + wanted - 1) / wanted, l.threads);  // about as many blocks for each thread
-    l.block = (l.tiles + blocks - 1) / blocks;
-    l.in_point = point_stride(l.block * l.in_row);
-    l.product_point = point_stride(l.block * l.out_row);
-    l.weights_point = point_stride(l.depth * l.columns);
-    l.weights = offsets.add(bytes(kPoints * l.weights_point * 4));
+    s.depth = s.is_bf16 ? (s.in.c + 1) / 2 : s.in.c;
+    s.in_row = up(s.in.c, kLanes) * s.element() / 4;
+    s.out_row = s.width();
+    const int64_t wanted = std::clamp<int64_t>(kBlockBytes / (kPoints * 4 * (s.in_row + s.out_row)), 8, 96);
+    const int64_t blocks = up((s.tiles + wanted - 1) / wanted, s.threads);  // about as many blocks for each thread
+    s.block = (s.tiles + blocks - 1) / blocks;
+    s.in_point = point_stride(s.block * s.in_row);
+    s.product_point = point_stride(s.block * s.out_row);
+    s.weights_point = point_stride(s.depth * s.columns);
+    s.weights = offsets.add(bytes(kPoints * s.weights_point * 4));
     if (grad_src) {
-      list_additions(l);
-      l.border = offsets.add(bytes(l.out.n * l.border_pixels * l.out.c * l.element()));
+      list_additions(s);
+      s.border = offsets.add(bytes(s.out.n * s.border_pixels * s.out.c * s.element()));
     }
     ScratchLayout of_thread;
-    l.in_words = offsets.end() + of_thread.add(bytes(kPoints * l.in_point * 4));
-    l.products = offsets.end() + of_thread.add(bytes(kPoints * l.product_point * 4));
-    l.thread_bytes = of_thread.end();
-    offsets.add(of_thread.end() * bytes(l.threads));
+    s.in_words = offsets.end() + of_thread.add(bytes(kPoints * s.in_point * 4));
+    s.products = offsets.end() + of_thread.add(bytes(kPoints * s.product_point * 4));
+    s.thread_bytes = of_thread.end();
+    offsets.add(of_thread.end() * bytes(s.threads));
   }
-  l.statistics = WrittenStatistics(conv.dst, conv.statistics, parts_of(l.blocks()), offsets);
+  s.statistics = WrittenStatistics(conv.dst, conv.statistics, parts_of(s.blocks()), offsets);
   if (conv.normalized) {
-    l.normalized.emplace(conv);
-    l.coefficients = offsets.add(l.normalized->coefficient_bytes());
-    l.column_block_bytes = bytes(up((kRing + 1) * l.block_row_bytes(), 64));
-    l.column_blocks = offsets.add(2 * l.column_block_bytes * bytes(l.threads));
+    s.normalized.emplace(conv);
+    s.coefficients = offsets.add(s.normalized->coefficient_bytes());
+    s.column_block_bytes = bytes(up((kRing + 1) * s.block_row_bytes(), 64));
+    s.column_blocks = offsets.add(2 * s.column_block_bytes * bytes(s.threads));
   }
 
   KernelPlan plan;
   plan.implementation = isa_of(*loops, conv.src.dtype);
-  if (l.is_bf16) plan.rounding = kRoundingBf16;
+  if (s.is_bf16) plan.rounding = kRoundingBf16;
   plan.scratch_bytes = offsets.end();
   switch (conv.direction) {
     case Direction::forward:
       plan.src = {src, weights};
       plan.dst = {dst};
-      l.statistics.add_to(plan);
+      s.statistics.add_to(plan);
       if (conv.has_bias) plan.src.push_back(plain({DType::f32, Shape{conv.weights.shape[0]}}));
-      if (l.normalized) plan.src = l.normalized->inputs(weights);
+      if (s.normalized) plan.src = s.normalized->inputs(weights);
       break;
     case Direction::grad_src:
       plan.src = {dst, weights};
       plan.dst = {src};
       break;
     case Direction::grad_weights:
-      plan.src = l.normalized ? l.normalized->inputs(dst) : std::vector<MemoryDesc>{src, dst};
+      plan.src = s.normalized ? s.normalized->inputs(dst) : std::vector<MemoryDesc>{src, dst};
       plan.dst = {weights};
-      if (l.bias) plan.dst.push_back(plain({DType::f32, Shape{conv.weights.shape[0]}}));
+      if (s.bias) plan.dst.push_back(plain({DType::f32, Shape{conv.weights.shape[0]}}));
       break;
   }
-  plan.kernel = std::make_unique<WinogradKernel>(std::move(layout));
+  plan.kernel = std::make_unique<WinogradKernel>(std::move(schedule));
   return plan;
 }
 

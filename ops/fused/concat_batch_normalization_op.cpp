@@ -72,9 +72,9 @@ HostTensor joined(const HostTensor& a, const HostTensor& b) {
   HostTensor whole(a.dtype, shape);
   auto out = whole.values.begin();
   for (int64_t n = 0; n < shape[0]; ++n) {
-    for (const HostTensor* part : {&a, &b}) {
-      const int64_t count = part->shape.elements() / part->shape[0];
-      out = std::copy_n(part->values.begin() + n * count, count, out);
+    for (const HostTensor* image : {&a, &b}) {
+      const int64_t count = image->shape.elements() / image->shape[0];
+      out = std::copy_n(image->values.begin() + n * count, count, out);
     }
   }
   return whole;
@@ -99,9 +99,9 @@ void reference_backward(ReferenceContext& ctx) {
   reference_of("BatchNormalizationGrad")(norm);
   auto from = norm.outputs[0].values.begin();
   for (int64_t n = 0; n < whole.shape[0]; ++n) {
-    for (HostTensor* part : {&ctx.outputs[0], &ctx.outputs[1]}) {
-      const int64_t count = part->shape.elements() / part->shape[0];
-      std::copy_n(from, count, part->values.begin() + n * count);
+    for (HostTensor* image : {&ctx.outputs[0], &ctx.outputs[1]}) {
+      const int64_t count = image->shape.elements() / image->shape[0];
+      std::copy_n(from, count, image->values.begin() + n * count);
       from += count;
     }
   }
@@ -112,20 +112,20 @@ void reference_backward(ReferenceContext& ctx) {
 // ---- kernels
 
 // a and b, inputs `first` and `first + 1`, as slices of the whole, and the layouts of all three.
-struct Parts {
+struct Slices {
   MemoryDesc a_desc, b_desc, whole_desc;
   bool is_bf16;
   Normalization a, b;
 
-  Parts(const PlanContext& ctx, std::size_t first)
+  Slices(const PlanContext& ctx, std::size_t first)
       : a_desc(kernels::with_tag(ctx.in(first), kernels::Tag::nhwc)),
         b_desc(kernels::with_tag(ctx.in(first + 1), kernels::Tag::nhwc)),
         whole_desc(kernels::with_tag(kernels::joined(ctx.in(first), ctx.in(first + 1)), kernels::Tag::nhwc)),
         is_bf16(ctx.in(first).dtype == DType::bf16),
-        a(part(ctx, a_desc, 0)),
-        b(part(ctx, b_desc, kernels::view_of(a_desc).c)) {}
+        a(slice(ctx, a_desc, 0)),
+        b(slice(ctx, b_desc, kernels::view_of(a_desc).c)) {}
 
-  // A plan that runs kernel(element, addresses, part, number of the part) for both.
+  // A plan that runs kernel(element, addresses, slice, number of the slice) for both.
   template <typename Function>
   [[nodiscard]] KernelPlan plan(std::vector<MemoryDesc> src, std::vector<MemoryDesc> dst,
                                 const Function& kernel) const {
@@ -145,19 +145,19 @@ struct Parts {
 
  private:
   [[nodiscard]] std::size_t element_bytes() const { return is_bf16 ? 2 : 4; }
-  [[nodiscard]] Normalization part(const PlanContext& ctx, const MemoryDesc& desc, int64_t first) const {
+  [[nodiscard]] Normalization slice(const PlanContext& ctx, const MemoryDesc& desc, int64_t first) const {
     return Normalization::slice(kernels::view_of(desc), 2 * static_cast<int64_t>(element_bytes()),
                                 static_cast<float>(ctx.node.attrs.real("alpha")), kernels::view_of(whole_desc).c,
                                 first);
   }
 };
 
-// Per-channel numbers of an input or output, from the part's first channel on.
-const float* floats(const Addresses& at, std::size_t input, const Normalization& part) {
-  return static_cast<const float*>(at.src[input]) + part.first;
+// Per-channel numbers of an input or output, from the slice's first channel on.
+const float* floats(const Addresses& at, std::size_t input, const Normalization& slice) {
+  return static_cast<const float*>(at.src[input]) + slice.first;
 }
-float* float_output(const Addresses& at, std::size_t output, const Normalization& part) {
-  return static_cast<float*>(at.dst[output]) + part.first;
+float* float_output(const Addresses& at, std::size_t output, const Normalization& slice) {
+  return static_cast<float*>(at.dst[output]) + slice.first;
 }
 
 // Row-major descriptors of a node's values from `first` on.
@@ -167,71 +167,71 @@ void append_plain(const PlanContext& ctx, const Ids& ids, std::size_t first, std
 }
 
 KernelPlan plan_forward(PlanContext& ctx) {
-  const Parts parts(ctx, 0);
+  const Slices slices(ctx, 0);
   const double epsilon = ctx.node.attrs.real("epsilon");
-  const auto kernel = [epsilon](auto* element, const Addresses& at, const Normalization& part, std::size_t i) {
+  const auto kernel = [epsilon](auto* element, const Addresses& at, const Normalization& slice, std::size_t i) {
     using T = std::remove_pointer_t<decltype(element)>;
-    kernels::normalize_forward<T>(part,
+    kernels::normalize_forward<T>(slice,
                                   {.src = at.src[i],
-                                   .scale = floats(at, 2, part),
-                                   .bias = floats(at, 3, part),
+                                   .scale = floats(at, 2, slice),
+                                   .bias = floats(at, 3, slice),
                                    .dst = at.dst[0],
-                                   .mean = float_output(at, 1, part),
-                                   .inv_std = float_output(at, 2, part),
+                                   .mean = float_output(at, 1, slice),
+                                   .inv_std = float_output(at, 2, slice),
                                    .scratch = at.scratch},
                                   epsilon);
   };
-  KernelPlan plan = parts.plan({parts.a_desc, parts.b_desc}, {parts.whole_desc}, kernel);
+  KernelPlan plan = slices.plan({slices.a_desc, slices.b_desc}, {slices.whole_desc}, kernel);
   append_plain(ctx, ctx.node.inputs, 2, plan.src);
   append_plain(ctx, ctx.node.outputs, 1, plan.dst);
   return plan;
 }
 
 KernelPlan plan_apply(PlanContext& ctx) {
-  const Parts parts(ctx, 0);
-  const auto kernel = [](auto* element, const Addresses& at, const Normalization& part, std::size_t i) {
+  const Slices slices(ctx, 0);
+  const auto kernel = [](auto* element, const Addresses& at, const Normalization& slice, std::size_t i) {
     using T = std::remove_pointer_t<decltype(element)>;
-    kernels::normalize_apply<T>(part, {.src = at.src[i],
-                                       .scale = floats(at, 2, part),
-                                       .bias = floats(at, 3, part),
-                                       .mean = floats(at, 4, part),
-                                       .inv_std = floats(at, 5, part),
-                                       .dst = at.dst[0],
-                                       .scratch = at.scratch});
+    kernels::normalize_apply<T>(slice, {.src = at.src[i],
+                                        .scale = floats(at, 2, slice),
+                                        .bias = floats(at, 3, slice),
+                                        .mean = floats(at, 4, slice),
+                                        .inv_std = floats(at, 5, slice),
+                                        .dst = at.dst[0],
+                                        .scratch = at.scratch});
   };
-  KernelPlan plan = parts.plan({parts.a_desc, parts.b_desc}, {parts.whole_desc}, kernel);
+  KernelPlan plan = slices.plan({slices.a_desc, slices.b_desc}, {slices.whole_desc}, kernel);
   append_plain(ctx, ctx.node.inputs, 2, plan.src);
   return plan;
 }
 
 KernelPlan plan_backward(PlanContext& ctx) {
-  Parts parts(ctx, 1);
-  kernels::cut_alike(parts.a.walk, parts.b.walk);
-  const std::size_t element_bytes = parts.is_bf16 ? 2 : 4;
+  Slices slices(ctx, 1);
+  kernels::cut_alike(slices.a.walk, slices.b.walk);
+  const std::size_t element_bytes = slices.is_bf16 ? 2 : 4;
   kernels::ScratchLayout offsets;
-  const std::array<std::size_t, 2> scratch{offsets.add(parts.a.scratch_bytes(element_bytes)),
-                                           offsets.add(parts.b.scratch_bytes(element_bytes))};
-  const auto addresses = [scratch](const Addresses& at, const Normalization& part, std::size_t i) {
+  const std::array<std::size_t, 2> scratch{offsets.add(slices.a.scratch_bytes(element_bytes)),
+                                           offsets.add(slices.b.scratch_bytes(element_bytes))};
+  const auto addresses = [scratch](const Addresses& at, const Normalization& slice, std::size_t i) {
     return kernels::NormalizationBackward{.diff_dst = at.src[0],
                                           .src = at.src[1 + i],
-                                          .scale = floats(at, 3, part),
-                                          .bias = floats(at, 4, part),
-                                          .mean = floats(at, 5, part),
-                                          .inv_std = floats(at, 6, part),
+                                          .scale = floats(at, 3, slice),
+                                          .bias = floats(at, 4, slice),
+                                          .mean = floats(at, 5, slice),
+                                          .inv_std = floats(at, 6, slice),
                                           .diff_src = at.dst[i],
-                                          .diff_scale = float_output(at, 2, part),
-                                          .diff_bias = float_output(at, 3, part),
+                                          .diff_scale = float_output(at, 2, slice),
+                                          .diff_bias = float_output(at, 3, slice),
                                           .scratch = static_cast<char*>(at.scratch) + scratch[i]};
   };
-  KernelPlan plan{.src = {parts.whole_desc, parts.a_desc, parts.b_desc},
-                  .dst = {parts.a_desc, parts.b_desc},
+  KernelPlan plan{.src = {slices.whole_desc, slices.a_desc, slices.b_desc},
+                  .dst = {slices.a_desc, slices.b_desc},
                   .scratch_bytes = offsets.end(),
                   .in_place = {{0, 1}, {1, 2}},
                   .implementation = "loop",
                   .kernel = nullptr};
-  kernels::with_element(parts.is_bf16, [&](auto* element) {
+  kernels::with_element(slices.is_bf16, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
-    plan.kernel = loop_kernel([addresses, a = parts.a, b = parts.b](const Addresses& at) {
+    plan.kernel = loop_kernel([addresses, a = slices.a, b = slices.b](const Addresses& at) {
       kernels::normalize_backward<T>(a, addresses(at, a, 0), b, addresses(at, b, 1));
     });
   });

@@ -27,7 +27,8 @@ Dims list_or(const Attrs& attrs, const std::string& name, std::size_t count, int
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-void place(WindowAxis& axis, const std::string& auto_pad, bool ceil_mode) {
+// Pads as auto_pad says, and counts the positions of the window.
+void complete(WindowAxis& axis, const std::string& auto_pad, bool ceil_mode) {
   if (auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER") {
     axis.dst = ceil_div(axis.src, axis.stride);
     const int64_t total = std::max<int64_t>((axis.dst - 1) * axis.stride + axis.extent() - axis.src, 0);
@@ -74,7 +75,7 @@ Window window_of(const Attrs& attrs, const Shape& src, const Dims& kernel) {
             .dilation = dilations[i],
             .pad_begin = pads[i],
             .pad_end = pads[kSpatial + i]};
-    place(axis, auto_pad, ceil_mode);
+    complete(axis, auto_pad, ceil_mode);
   }
   return window;
 }

@@ -1,4 +1,4 @@
-// Copies a box (a sub-tensor) of one activation to a place in another, each in its own layout: the core of Concat,
+// Copies a box (a sub-tensor) of one activation into another, each in its own layout: the core of Concat,
 // Slice and Split. Channels may move between lanes of a blocked layout.
 #pragma once
 

@@ -23,12 +23,12 @@ inline constexpr float kLn2High = 0x1.62ep-1F;
 inline constexpr float kLn2Low = static_cast<float>(0.693147180559945309417 - 0x1.62ep-1);
 
 // e^x = 2^n (1 + p) with |x - n ln 2| <= ln 2 / 2.
-struct ExpParts {
+struct ExpReduction {
   float p;
   float scale_a, scale_b;  // their product is 2^n; one factor alone would overflow at both ends
 };
 
-HG_INLINE ExpParts exp_parts(float x) {
+HG_INLINE ExpReduction reduce_exp(float x) {
   x = x > 89.0F ? 89.0F : x;  // e^89 is infinite, e^-104 is zero in float; NaN passes both
   x = x < -104.0F ? -104.0F : x;
   constexpr float kShift = 0x1.8p23F;  // adding it rounds to a whole number, which the low bits then hold
@@ -50,13 +50,13 @@ HG_INLINE ExpParts exp_parts(float x) {
 }
 
 HG_INLINE float exp(float x) {
-  const ExpParts e = exp_parts(x);
+  const ExpReduction e = reduce_exp(x);
   return (e.p * e.scale_a + e.scale_a) * e.scale_b;
 }
 
 // e^x - 1 for x <= 0, without cancellation near 0.
 HG_INLINE float expm1_of_negative(float x) {
-  const ExpParts e = exp_parts(x);
+  const ExpReduction e = reduce_exp(x);
   const float scale = e.scale_a * e.scale_b;
   return scale * e.p + (scale - 1);
 }

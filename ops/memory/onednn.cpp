@@ -16,7 +16,7 @@ DataType to_dnnl(DType dtype) {
     case DType::bf16: return DataType::bf16;
     case DType::f16: return DataType::f16;
     case DType::i32:
-    case DType::i64: return DataType::s32;  // places and counts, which 32 bits hold
+    case DType::i64: return DataType::s32;  // indices and counts, which 32 bits hold
     case DType::u8:
     case DType::boolean: return DataType::u8;
     case DType::i8: return DataType::s8;
@@ -215,18 +215,18 @@ class LoopKernel final : public Kernel {
 
 class SequenceKernel final : public Kernel {
  public:
-  SequenceKernel(std::vector<std::unique_ptr<Kernel>> parts, std::size_t main)
-      : parts_(std::move(parts)), main_(*parts_.at(main)) {}
+  SequenceKernel(std::vector<std::unique_ptr<Kernel>> steps, std::size_t main)
+      : steps_(std::move(steps)), main_(*steps_.at(main)) {}
   void bind(const Addresses& addresses, const dnnl::stream& stream) override {
-    for (const auto& part : parts_) part->bind(addresses, stream);
+    for (const auto& step : steps_) step->bind(addresses, stream);
   }
   void run() noexcept override {
-    for (const auto& part : parts_) part->run();
+    for (const auto& step : steps_) step->run();
   }
   void run_primitives() noexcept override { main_.run_primitives(); }
 
  private:
-  std::vector<std::unique_ptr<Kernel>> parts_;
+  std::vector<std::unique_ptr<Kernel>> steps_;
   Kernel& main_;
 };
 
@@ -386,8 +386,8 @@ std::unique_ptr<Kernel> loop_kernel(std::function<void(const Addresses&)> run) {
   return std::make_unique<kernels::LoopKernel>(std::move(run));
 }
 
-std::unique_ptr<Kernel> sequence_kernel(std::vector<std::unique_ptr<Kernel>> parts, std::size_t main) {
-  return std::make_unique<kernels::SequenceKernel>(std::move(parts), main);
+std::unique_ptr<Kernel> sequence_kernel(std::vector<std::unique_ptr<Kernel>> steps, std::size_t main) {
+  return std::make_unique<kernels::SequenceKernel>(std::move(steps), main);
 }
 
 }  // namespace hourglass

@@ -39,7 +39,7 @@ MemoryDesc with_tag(const TensorType& type, Tag tag);
 // ranks other than 4 row-major.
 MemoryDesc in_layout_of(const MemoryDesc& like, const TensorType& type);
 // The layout of `like`, which may have inner blocks of channels only, for another element type: each element at the
-// same place.
+// same offset.
 MemoryDesc with_type(const MemoryDesc& like, const TensorType& type);
 bool is_plain(const MemoryDesc& desc);
 

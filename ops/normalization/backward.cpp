@@ -64,7 +64,7 @@ class ProductGradient {
         channels_(from.channels),
         other_(static_cast<const T*>(at.diff_dst)),
         diff_(static_cast<const T*>(from.conv_diff_dst)),
-        weights_(reinterpret_cast<float*>(static_cast<char*>(at.scratch) + weights_place(walk_))),
+        weights_(reinterpret_cast<float*>(static_cast<char*>(at.scratch) + weights_offset(walk_))),
         work_(weights_ + channels_ * walk_.v.c) {
     const auto* weights = static_cast<const T*>(from.conv_weights);
     for (int64_t k = 0; k < channels_; ++k) {
@@ -72,7 +72,7 @@ class ProductGradient {
     }
   }
   static std::size_t scratch_bytes(const NormalizationWalk& walk, int64_t channels) {
-    return weights_place(walk) +
+    return weights_offset(walk) +
            static_cast<std::size_t>(channels * walk.v.c + walk.workers * work_floats(walk, channels)) * sizeof(float);
   }
 
@@ -100,7 +100,7 @@ class ProductGradient {
   }
 
  private:
-  static std::size_t weights_place(const NormalizationWalk& walk) { return (Scratch::bytes(walk) + 63) / 64 * 64; }
+  static std::size_t weights_offset(const NormalizationWalk& walk) { return (Scratch::bytes(walk) + 63) / 64 * 64; }
   static int64_t work_floats(const NormalizationWalk& walk, int64_t channels) {
     return (walk.chunk_elements() + walk.chunk_pixels * channels + 15) / 16 * 16;
   }
@@ -179,25 +179,27 @@ class Backward {
 // Runs one or several backward passes together, chunk by chunk. Several must be channels-last, in one group, and cut
 // alike.
 template <class First, class... Others>
-void run_backward(const First& first_part, const Others&... others) {
-  const NormalizationWalk& walk = first_part.walk();
-  const auto elsewhere = [&](const auto& part, int64_t offset) { return offset / walk.v.block * part.walk().v.block; };
+void run_backward(const First& leader, const Others&... others) {
+  const NormalizationWalk& walk = leader.walk();
+  const auto elsewhere = [&](const auto& other, int64_t offset) {
+    return offset / walk.v.block * other.walk().v.block;
+  };
   walk.run(
       [&](int64_t worker, int64_t split, int64_t first, int64_t last) {
-        first_part.clear(split, first, last);
+        leader.clear(split, first, last);
         (others.clear(split, first, last), ...);
         walk.for_chunks(split, first, last, [&](int64_t group, int64_t offset, int64_t pixels) {
-          first_part.add_sums(worker, split, group, offset, pixels);
+          leader.add_sums(worker, split, group, offset, pixels);
           (others.add_sums(worker, split, group, elsewhere(others, offset), pixels), ...);
         });
       },
       [&](int64_t first, int64_t last) {
-        first_part.finish(first, last);
+        leader.finish(first, last);
         (others.finish(first, last), ...);
       },
       [&](int64_t worker, int64_t split, int64_t first, int64_t last) {
         walk.for_chunks(split, first, last, [&](int64_t group, int64_t offset, int64_t pixels) {
-          first_part.apply(worker, group, offset, pixels);
+          leader.apply(worker, group, offset, pixels);
           (others.apply(worker, group, elsewhere(others, offset), pixels), ...);
         });
       });

@@ -10,7 +10,7 @@ namespace hourglass::kernels {
 
 // Sums of one part: folded ones in double, and those of the pixels since the last fold, in float, around the mean of
 // the pixels folded last. The first pixels are summed around the mean of some of them.
-struct MomentSums::Part {
+struct MomentSums::PartSums {
   double *sums, *squares;  // of one fold
   double* both;            // folded so far: [channel][sum, sum of squares]
   float *shift, *sum, *square;
@@ -26,7 +26,7 @@ std::size_t MomentSums::part_bytes() const {
   return (bytes + 63) / 64 * 64;
 }
 
-MomentSums::Part MomentSums::part_at(void* scratch, int64_t index) const {
+MomentSums::PartSums MomentSums::sums_of(void* scratch, int64_t index) const {
   auto* sums = reinterpret_cast<double*>(static_cast<char*>(scratch) + static_cast<std::size_t>(index) * part_bytes());
   auto* pixels = reinterpret_cast<int64_t*>(sums + 4 * channels_);
   auto* shift = reinterpret_cast<float*>(pixels + 2);
@@ -37,7 +37,7 @@ void MomentSums::clear(void* scratch) const { std::fill_n(static_cast<char*>(scr
 
 template <class T>
 void MomentSums::add(void* scratch, int64_t part, const T* pixels, int64_t count) const {
-  const Part p = part_at(scratch, part);
+  const PartSums p = sums_of(scratch, part);
   if (p.pixels[1] == 0) {
     const int64_t some = std::min(count, kFirst);
     sum_row(pixels, some * channels_, period_, p.sum);
@@ -54,10 +54,10 @@ void MomentSums::add(void* scratch, int64_t part, const T* pixels, int64_t count
   if (p.pixels[0] * channels_ >= kChunk || 2 * p.pixels[0] >= p.pixels[1]) fold(p);
 }
 
-void MomentSums::end_part(void* scratch, int64_t part) const { fold(part_at(scratch, part)); }
+void MomentSums::end_part(void* scratch, int64_t part) const { fold(sums_of(scratch, part)); }
 
 // Folds the float sums into the double ones; the next pixels are summed around the mean of these.
-void MomentSums::fold(const Part& p) const {
+void MomentSums::fold(const PartSums& p) const {
   if (p.pixels[0] == 0) return;
   fold_row(p.sum, period_, channels_, p.sums);
   fold_row(p.square, period_, channels_, p.squares);
@@ -73,9 +73,9 @@ void MomentSums::fold(const Part& p) const {
 }
 
 void MomentSums::finish(void* scratch, double epsilon, float* mean, float* inv_std) const {
-  const Part all = part_at(scratch, 0);
+  const PartSums all = sums_of(scratch, 0);
   for (int64_t i = 1; i < parts_; ++i) {
-    const Part p = part_at(scratch, i);
+    const PartSums p = sums_of(scratch, i);
     for (int64_t c = 0; c < 2 * channels_; ++c) all.both[c] += p.both[c];
     all.pixels[1] += p.pixels[1];
   }

@@ -25,10 +25,10 @@ class MomentSums {
 
  private:
   static constexpr int64_t kFirst = 64;  // most pixels whose mean is the first shift
-  struct Part;
-  [[nodiscard]] Part part_at(void* scratch, int64_t index) const;
+  struct PartSums;
+  [[nodiscard]] PartSums sums_of(void* scratch, int64_t index) const;
   [[nodiscard]] std::size_t part_bytes() const;
-  void fold(const Part& p) const;
+  void fold(const PartSums& p) const;
 
   int64_t channels_, period_, parts_;
 };

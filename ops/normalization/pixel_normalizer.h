@@ -6,7 +6,7 @@
 
 namespace hourglass::kernels {
 
-// One activation, or one part of the channels of a concatenation.
+// One activation, or one slice of the channels of a concatenation.
 class PixelNormalizer {
  public:
   // Source pixels have `channels` elements; normalised pixels are written `stride` elements apart.

@@ -126,13 +126,13 @@ struct Normalization {
   // Scratch memory, for elements of `element_bytes`.
   [[nodiscard]] std::size_t scratch_bytes(std::size_t element_bytes) const;
 
-  // The normalisation of the channels-last `part`, whose counterpart are the channels from `first` on of an image of
+  // The normalisation of the channels-last `slice`, whose counterpart are the channels from `first` on of an image of
   // `channels`. bytes_per_element is the walk's.
-  static Normalization slice(const View& part, int64_t bytes_per_element, float alpha, int64_t channels,
+  static Normalization slice(const View& slice, int64_t bytes_per_element, float alpha, int64_t channels,
                              int64_t first) {
-    Normalization n{.walk = {part, bytes_per_element}, .alpha = alpha, .stride = channels, .first = first};
+    Normalization n{.walk = {slice, bytes_per_element}, .alpha = alpha, .stride = channels, .first = first};
     // Whole vectors: the loops step from pixel to pixel of the image.
-    if (part.block % 16 == 0) n.walk.period = part.block;
+    if (slice.block % 16 == 0) n.walk.period = slice.block;
     return n;
   }
 };

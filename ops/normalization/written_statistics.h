@@ -28,7 +28,7 @@ class WrittenStatistics {
     epsilon_ = *epsilon;
     channels_ = dst.shape[1];
     sums_.emplace(channels_, parts);
-    place_ = scratch.add(sums_->scratch_bytes());
+    offset_ = scratch.add(sums_->scratch_bytes());
   }
 
   static const WrittenStatistics& none() {
@@ -62,13 +62,13 @@ class WrittenStatistics {
   }
 
  private:
-  [[nodiscard]] void* scratch(const Addresses& at) const { return static_cast<char*>(at.scratch) + place_; }
+  [[nodiscard]] void* scratch(const Addresses& at) const { return static_cast<char*>(at.scratch) + offset_; }
 
   std::optional<MomentSums> sums_;
   double epsilon_ = 0;
   int64_t channels_ = 0;
   bool is_bf16_ = false;
-  std::size_t place_ = 0;
+  std::size_t offset_ = 0;
 };
 
 // For kernels that can't take statistics while they write: puts a pass that takes them after `plan`, whose output 0 is

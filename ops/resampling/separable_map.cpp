@@ -13,9 +13,9 @@ namespace {
 // With fewer channels side by side, a channels-last row is gathered element by element, not pixel by pixel.
 constexpr int64_t kPixelBlock = 8;
 
-// Most floats of a tile of a combined row: it stays in the first-level cache with its sources and its result, so that
+// Most floats of a block of a combined row: it stays in the first-level cache with its sources and its result, so that
 // reading and writing memory overlap. Whole rows take a fifth to a half longer (128 x 256 x 256).
-constexpr int64_t kTile = 1024;
+constexpr int64_t kBlockFloats = 1024;
 
 // dst (+)= sum over r of weight[r] * src[r], rows of `count` elements; up to kRows rows at a time.
 constexpr int64_t kRows = 4;
@@ -148,7 +148,7 @@ std::vector<TapList> spread(const std::vector<TapList>& lists, int64_t lanes) {
 
 // Elements of a row that make_normalized() has room for.
 constexpr int64_t kMostWide = SeparableMap::kMostChannels * SeparableMap::kMostReach;
-constexpr int64_t kMostNormalized = std::max(kTile, kMostWide);
+constexpr int64_t kMostNormalized = std::max(kBlockFloats, kMostWide);
 
 }  // namespace
 
@@ -170,17 +170,17 @@ SeparableMap::SeparableMap(const View& src, const View& dst, const std::vector<T
     }
     low_.push_back(static_cast<int32_t>(low));
     high_.push_back(static_cast<int32_t>(high));
-    if (!tiles_.empty()) {
-      Tile& last = tiles_.back();
+    if (!blocks_.empty()) {
+      Block& last = blocks_.back();
       const int64_t begin = std::min(last.src_begin, low), end = std::max(last.src_end, high);
-      if ((end - begin) * column_ <= kTile) {
+      if ((end - begin) * column_ <= kBlockFloats) {
         last = {last.begin, o + 1, begin, end};
         continue;
       }
     }
-    tiles_.push_back({o, o + 1, low, high});
+    blocks_.push_back({o, o + 1, low, high});
   }
-  for (const Tile& tile : tiles_) buffer_ = std::max(buffer_, (tile.src_end - tile.src_begin) * column_);
+  for (const Block& block : blocks_) buffer_ = std::max(buffer_, (block.src_end - block.src_begin) * column_);
   if (by_pixels && buffer_ > kMostNormalized) {
     fail("pixels of {} channels are mixed from up to {} elements of a row, supported are {}", src.c, buffer_,
          kMostNormalized);
@@ -216,59 +216,60 @@ SeparableMap::Steady SeparableMap::steady_columns() const {
   return longest;
 }
 
-// Combines rows of src for a tile into the buffer. False where nothing was to be done, since the row is one row of src
+// Combines rows of src for a block into the buffer. False where nothing was to be done, since the row is one row of src
 // with weight 1, which is used in place.
 template <class T>
-bool SeparableMap::combine(const T* src, int64_t oh, const Tile& tile, float* buffer) const {
+bool SeparableMap::combine(const T* src, int64_t oh, const Block& block, float* buffer) const {
   const T* sources[kRows] = {};
   float weights[kRows] = {};
   for (int64_t t = 0; t < rows_.count; t += kRows) {
     const int64_t rows = std::min(kRows, rows_.count - t);
     for (int64_t r = 0; r < rows; ++r) {
-      sources[r] = src + rows_.at(t + r, oh) * src_.stride_h + tile.src_begin * column_;
+      sources[r] = src + rows_.at(t + r, oh) * src_.stride_h + block.src_begin * column_;
       weights[r] = rows_.weight_at(t + r, oh);
     }
     if (std::is_same_v<T, float> && rows_.count == 1 && weights[0] == 1) return false;
-    combine_rows(sources, weights, rows, t > 0, buffer, (tile.src_end - tile.src_begin) * column_);
+    combine_rows(sources, weights, rows, t > 0, buffer, (block.src_end - block.src_begin) * column_);
   }
   return true;
 }
 
 // body(begin, end, is_steady) for the columns before the steady ones, for these, and for those after them.
 template <typename Body>
-void SeparableMap::for_parts(const Tile& tile, const Body& body) const {
-  const int64_t begin = std::clamp(steady_.begin, tile.begin, tile.end), end = std::clamp(steady_.end, begin, tile.end);
-  if (tile.begin < begin) body(tile.begin, begin, false);
+void SeparableMap::for_stretches(const Block& block, const Body& body) const {
+  const int64_t begin = std::clamp(steady_.begin, block.begin, block.end),
+                end = std::clamp(steady_.end, begin, block.end);
+  if (block.begin < begin) body(block.begin, begin, false);
   if (begin < end) body(begin, end, true);
-  if (end < tile.end) body(end, tile.end, false);
+  if (end < block.end) body(end, block.end, false);
 }
 
 template <class D>
-void SeparableMap::gather(const Tile& tile, const float* combined, D* dst, int64_t stride) const {
+void SeparableMap::gather(const Block& block, const float* combined, D* dst, int64_t stride) const {
   const int64_t taps = columns_.count, row = columns_.dst;
-  const auto first = static_cast<int32_t>(tile.src_begin);
+  const auto first = static_cast<int32_t>(block.src_begin);
   using std::integral_constant;
   const auto with_taps = [&](auto constant) {
     constexpr int kTaps = constant();
-    const auto pixels = [&](auto block) {
-      for_parts(tile, [&](int64_t begin, int64_t end, bool is_steady) {
+    const auto pixels = [&](auto lanes) {
+      for_stretches(block, [&](int64_t begin, int64_t end, bool is_steady) {
         const int32_t* index = columns_.index.data() + begin;
         const float* weight = columns_.weight.data() + begin;
-        D* to = dst + (begin - tile.begin) * stride;
+        D* to = dst + (begin - block.begin) * stride;
         if constexpr (kTaps > 0) {
           if (is_steady) {
-            gather_steady<D, block(), kTaps>(combined, first, index, weight, row, steady_.period,
+            gather_steady<D, lanes(), kTaps>(combined, first, index, weight, row, steady_.period,
                                              steady_.step * column_, to, end - begin, lanes_, column_, stride);
             return;
           }
         }
-        gather_pixels<D, block(), kTaps>(combined, first, index, weight, taps, row, to, end - begin, lanes_, column_,
+        gather_pixels<D, lanes(), kTaps>(combined, first, index, weight, taps, row, to, end - begin, lanes_, column_,
                                          stride);
       });
     };
     if (by_elements_) {
-      return gather_elements<D, kTaps>(combined, first, columns_.index.data() + tile.begin,
-                                       columns_.weight.data() + tile.begin, taps, row, dst, tile.end - tile.begin);
+      return gather_elements<D, kTaps>(combined, first, columns_.index.data() + block.begin,
+                                       columns_.weight.data() + block.begin, taps, row, dst, block.end - block.begin);
     }
     // A constant number of channels is worth a version of its own where the taps are few, as those of nearest and
     // linear.
@@ -294,12 +295,12 @@ void SeparableMap::gather(const Tile& tile, const float* combined, D* dst, int64
 
 template <class T, class D>
 void SeparableMap::make_row(const T* src, int64_t oh, float* buffer, D* dst) const {
-  for (const Tile& tile : tiles_) {
+  for (const Block& block : blocks_) {
     const float* combined = buffer;
-    if (!combine(src, oh, tile, buffer)) {
-      combined = reinterpret_cast<const float*>(src) + rows_.at(0, oh) * src_.stride_h + tile.src_begin * column_;
+    if (!combine(src, oh, block, buffer)) {
+      combined = reinterpret_cast<const float*>(src) + rows_.at(0, oh) * src_.stride_h + block.src_begin * column_;
     }
-    gather(tile, combined, dst + tile.begin * lanes_, lanes_);
+    gather(block, combined, dst + block.begin * lanes_, lanes_);
   }
 }
 
@@ -307,35 +308,35 @@ template <class T>
 void SeparableMap::make_normalized(const T* src, int64_t oh, int64_t ow, int64_t count,
                                    const NormalizationCoefficients& k, int64_t period, T* dst, int64_t stride) const {
   alignas(64) float buffer[kMostNormalized];
-  for (const Tile& whole : tiles_) {
-    Tile tile = whole;
-    tile.begin = std::max(tile.begin, ow);
-    tile.end = std::min(tile.end, ow + count);
-    if (tile.begin >= tile.end) continue;
-    if (tile.begin != whole.begin || tile.end != whole.end) {
-      tile.src_begin = *std::min_element(low_.begin() + tile.begin, low_.begin() + tile.end);
-      tile.src_end = *std::max_element(high_.begin() + tile.begin, high_.begin() + tile.end);
+  for (const Block& whole : blocks_) {
+    Block block = whole;
+    block.begin = std::max(block.begin, ow);
+    block.end = std::min(block.end, ow + count);
+    if (block.begin >= block.end) continue;
+    if (block.begin != whole.begin || block.end != whole.end) {
+      block.src_begin = *std::min_element(low_.begin() + block.begin, low_.begin() + block.end);
+      block.src_end = *std::max_element(high_.begin() + block.begin, high_.begin() + block.end);
     }
     if constexpr (std::is_same_v<T, BFloat16>) {
       const Bf16Rows* rows = bf16_rows();
       if (rows != nullptr && rows_.count == 2 && columns_.count == 2 && lanes_ % 16 == 0 && column_ == lanes_) {
-        const auto row = [&](int64_t t) { return src + rows_.at(t, oh) * src_.stride_h + tile.src_begin * column_; };
+        const auto row = [&](int64_t t) { return src + rows_.at(t, oh) * src_.stride_h + block.src_begin * column_; };
         rows->combine(row(0), row(1), rows_.weight_at(0, oh), rows_.weight_at(1, oh),
-                      (tile.src_end - tile.src_begin) * column_, period, k, buffer);
-        for_parts(tile, [&](int64_t begin, int64_t end, bool is_steady) {
-          rows->gather(buffer, static_cast<int32_t>(tile.src_begin), columns_.index.data() + begin,
+                      (block.src_end - block.src_begin) * column_, period, k, buffer);
+        for_stretches(block, [&](int64_t begin, int64_t end, bool is_steady) {
+          rows->gather(buffer, static_cast<int32_t>(block.src_begin), columns_.index.data() + begin,
                        columns_.weight.data() + begin, columns_.dst, lanes_, is_steady ? steady_.period : end - begin,
                        steady_.step * column_, end - begin, dst + (begin - ow) * stride, stride);
         });
         continue;
       }
     }
-    if (!combine(src, oh, tile, buffer)) {
-      std::copy_n(reinterpret_cast<const float*>(src) + rows_.at(0, oh) * src_.stride_h + tile.src_begin * column_,
-                  (tile.src_end - tile.src_begin) * column_, buffer);
+    if (!combine(src, oh, block, buffer)) {
+      std::copy_n(reinterpret_cast<const float*>(src) + rows_.at(0, oh) * src_.stride_h + block.src_begin * column_,
+                  (block.src_end - block.src_begin) * column_, buffer);
     }
-    normalize_run(buffer, (tile.src_end - tile.src_begin) * column_, period, k.center, k.factor, k.offset);
-    gather(tile, buffer, dst + (tile.begin - ow) * stride, stride);
+    normalize_run(buffer, (block.src_end - block.src_begin) * column_, period, k.center, k.factor, k.offset);
+    gather(block, buffer, dst + (block.begin - ow) * stride, stride);
   }
 }
 

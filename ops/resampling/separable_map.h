@@ -2,7 +2,7 @@
 // other: for every channel
 //   dst[oh,ow] = sum over (h,w) of rows[oh,h] * columns[ow,w] * src[h,w].
 //
-// A row of dst is made a block of columns (Tile) at a time, vertically first: the few rows of src that it needs are
+// A row of dst is made a block of columns at a time, vertically first: the few rows of src that it needs are
 // combined into a buffer, and the pixels of that buffer are mixed horizontally (gather). In the middle of an image the
 // columns' weights repeat with a short period (polyphase), which the loops use.
 #pragma once
@@ -43,7 +43,7 @@ class SeparableMap {
   static constexpr int64_t kMostChannels = 512, kMostReach = 8;
 
  private:
-  struct Tile {
+  struct Block {
     int64_t begin, end;          // columns of dst
     int64_t src_begin, src_end;  // columns of src that these need
   };
@@ -54,18 +54,18 @@ class SeparableMap {
   };
   [[nodiscard]] Steady steady_columns() const;
   template <class T>
-  bool combine(const T* src, int64_t oh, const Tile& tile, float* buffer) const;
+  bool combine(const T* src, int64_t oh, const Block& block, float* buffer) const;
   template <typename Body>
-  void for_parts(const Tile& tile, const Body& body) const;
+  void for_stretches(const Block& block, const Body& body) const;
   template <class D>
-  void gather(const Tile& tile, const float* combined, D* dst, int64_t stride) const;
+  void gather(const Block& block, const float* combined, D* dst, int64_t stride) const;
 
   View src_, dst_;
   bool by_elements_;  // columns are elements, not pixels: where few channels lie side by side
   Taps rows_, columns_;
   int64_t column_, lanes_;  // elements of a column of src, and of dst
   Steady steady_;
-  std::vector<Tile> tiles_;
+  std::vector<Block> blocks_;
   std::vector<int32_t> low_, high_;  // of each column of dst, the columns of src that it needs
   int64_t buffer_ = 0;
 };

@@ -27,7 +27,7 @@ struct Whole {
   static __m512 load(const float* row, int64_t j) { return _mm512_loadu_ps(row + j); }
   static __m512 number(const float* vector, int64_t j) { return load(vector, j); }
 };
-struct Part {
+struct Masked {
   __mmask16 mask;
   [[nodiscard]] __m512 load(const uint16_t* row, int64_t j) const {
     return widen(_mm256_maskz_loadu_epi16(mask, row + j));
@@ -129,9 +129,9 @@ template <class Op, class D>
 void some_columns(const RowsInMemory<D>& rows, int64_t columns, const NormalizationCoefficients& k, __m512 alpha) {
   for (int64_t j = 0; j < columns; j += kLanes) {
     const int64_t left = columns - j;
-    const Part part{static_cast<__mmask16>(left >= kLanes ? 0xffffU : (1U << left) - 1U)};
-    const __m512 y = Op::result(part, Op::numbers(part, k, j), alpha, rows.x, rows.dy, j);
-    _mm256_mask_storeu_epi16(rows.dst + j, part.mask, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(y)));
+    const Masked masked{static_cast<__mmask16>(left >= kLanes ? 0xffffU : (1U << left) - 1U)};
+    const __m512 y = Op::result(masked, Op::numbers(masked, k, j), alpha, rows.x, rows.dy, j);
+    _mm256_mask_storeu_epi16(rows.dst + j, masked.mask, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(y)));
   }
 }
 

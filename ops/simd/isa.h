@@ -9,8 +9,7 @@
 
 namespace hourglass::kernels {
 
-// Each includes those before it. avx2 means AVX2 with FMA, BMI1 and BMI2, avx512 adds AVX-512 F, BW and VL. No CPU has
-// `never`.
+// Each includes those before it. avx2 means all of x86-64-v3, avx512 all of x86-64-v4. No CPU has `never`.
 enum class Isa : uint8_t { any, avx2, avx512, avx512_bf16, amx, never };
 
 bool has(Isa isa);

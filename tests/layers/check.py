@@ -22,11 +22,14 @@ from typing import NamedTuple
 MAY_INCLUDE = {
     "graph": [],
     # What ops mean, and the rooms of their kernels.
-    "ops": ["graph", "ops/geometry", "ops/memory", "ops/loops", "ops/simd", "ops/resampling", "ops/normalization",
-            "ops/convolution", "ops/fused"],
+    "ops": ["graph", "ops/geometry", "ops/memory", "ops/loops", "ops/elementwise", "ops/reduction", "ops/moving",
+            "ops/simd", "ops/resampling", "ops/normalization", "ops/convolution", "ops/fused"],
     "ops/geometry": ["graph"],
     "ops/memory": ["graph", "ops/geometry", "ops/kernel.h"],
     "ops/loops": ["graph", "ops/geometry", "ops/memory", "ops/kernel.h"],
+    "ops/elementwise": ["graph", "ops/memory", "ops/loops", "ops/kernel.h"],
+    "ops/reduction": ["graph", "ops/memory", "ops/loops", "ops/kernel.h"],
+    "ops/moving": ["graph", "ops/geometry", "ops/memory", "ops/loops", "ops/kernel.h"],
     # Behind pointers: files of one instruction set share no inline function with the program.
     "ops/simd": ["graph/shape.h", "ops/memory/onednn.h", "ops/memory/scratch_layout.h"],
     "ops/resampling": ["graph", "ops/geometry", "ops/memory", "ops/loops", "ops/simd"],

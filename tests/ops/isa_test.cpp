@@ -1,9 +1,10 @@
-// has_isa(): what may be asked of the CPU.
+// has_isa() and has(): what may be asked of the CPU.
 #include <doctest/doctest.h>
 
 #include <dnnl.hpp>
 
 #include "ops/memory/onednn.h"
+#include "ops/simd/isa.h"
 
 namespace hourglass::kernels {
 namespace {
@@ -25,6 +26,15 @@ TEST_CASE("x86's instruction sets are found on x86 alone, and only where the CPU
     CHECK_FALSE(has_isa(isa));
   }
 #endif
+}
+
+// The compiler may use all of a level in the files built for it.
+TEST_CASE("loops run only on a CPU that has all of the x86-64 level they are built for") {
+#if defined(__x86_64__) && !defined(__clang__)
+  CHECK(has(Isa::avx2) == (has_isa(cpu_isa::avx2) && __builtin_cpu_supports("x86-64-v3") != 0));
+  CHECK(has(Isa::avx512) == (has_isa(cpu_isa::avx512_core) && __builtin_cpu_supports("x86-64-v4") != 0));
+#endif
+  CHECK_FALSE(has(Isa::never));
 }
 
 }  // namespace

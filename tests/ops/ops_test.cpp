@@ -401,6 +401,54 @@ TEST_CASE("elementwise gradients agree with the double reference at zeros and in
   CHECK(checked > 0);
 }
 
+// Every fifth element is NaN. Also the reductions that GlobalAveragePool and GlobalMaxPool are, and the elementwise ops
+// of which LpPool is made.
+TEST_CASE("pooling agrees with the double reference where there is NaN") {
+  std::vector<DType> types{DType::f32};
+  if (kernels::computes_bf16(kernels::make_engine())) types.push_back(DType::bf16);
+  int numbers = 0, no_numbers = 0;
+  for (const char* name :
+       {"MaxPool", "MaxPoolGrad", "MaxPoolIndices", "AveragePool", "AveragePoolGrad", "GlobalMaxPool",
+        "GlobalAveragePool", "ReduceMax", "ReduceMin", "ReduceMean", "Abs", "Pow", "Mul"}) {
+    const OpDef* op = op_table().find(name);
+    REQUIRE(op != nullptr);
+    for (const std::string& text : cases_of(*op)) {
+      for (const DType dtype : types) {
+        for (const Tag tag : kTags) {
+          const Case c = dtype == DType::bf16 ? in_bf16(*op, parse_case(*op, text)) : parse_case(*op, text);
+          std::vector<HostTensor> values = draw_inputs(c, 1);
+          for (std::size_t i = 0; i < values.size(); ++i) {
+            for (std::size_t k = i; k < values[i].values.size() && is_floating(values[i].dtype); k += 5) {
+              values[i].values[k] = std::nan("");
+            }
+          }
+          const HostTensor expected = evaluate_reference(*op, c.attrs, pointers(c, values))[0];
+          KernelRun kernel(*op, c, values, tag);
+          const HostTensor got = kernel.run()[0];
+          CAPTURE(op->name);
+          CAPTURE(text);
+          CAPTURE(static_cast<int>(tag));
+          CAPTURE(kernel.plan().implementation);
+          int bad = 0;
+          for (std::size_t k = 0; k < expected.values.size(); ++k) {
+            const double want = expected.values[k], have = got.values[k];
+            const double tolerance =
+                (dtype == DType::bf16 ? kToleranceBf16 : kTolerance) * std::max(1.0, std::abs(want));
+            // Kernels of MaxPool take the maximum of NaN alone for the lowest number, or for -infinity.
+            const bool lowest = op->name == "MaxPool" && have < -3e38;
+            const bool agree = std::isnan(want) ? std::isnan(have) || lowest : std::abs(have - want) <= tolerance;
+            if (!agree) ++bad;
+            ++(std::isnan(want) ? no_numbers : numbers);
+          }
+          CHECK(bad == 0);
+        }
+      }
+    }
+  }
+  CHECK(numbers > 0);
+  CHECK(no_numbers > 0);
+}
+
 // Elements that a kernel was not written for it must not take for floats. ReduceProd has cases of its own: many
 // numbers' product is out of range.
 TEST_CASE("kernels of whole numbers are right, or refuse") {

@@ -70,10 +70,10 @@ std::optional<BlurAxis> blur_axis(const WindowAxis& window, PaddingMode border, 
   const int64_t middle = extent / 2;
   for (int64_t phase = 0; phase < 2; ++phase) {
     for (const auto& [element, weight] : resize[static_cast<std::size_t>(2 * middle + phase)]) {
-      const int64_t place = 2 + 2 * (element - middle) - phase;
+      const int64_t tap = 2 + 2 * (element - middle) - phase;
       if (weight == 0) continue;
-      if (place < 0 || place > 3) return std::nullopt;
-      axis.blur[static_cast<std::size_t>(place)] += static_cast<float>(weight);
+      if (tap < 0 || tap > 3) return std::nullopt;
+      axis.blur[static_cast<std::size_t>(tap)] += static_cast<float>(weight);
     }
   }
   for (int64_t position = -1; position <= 2 * extent; ++position) {

@@ -56,7 +56,7 @@ HG_CLONES void store_pixels(const float* sums, int64_t width, int64_t pixels, in
   }
 }
 
-struct Layout {
+struct Schedule {
   Convolution conv;
   const GemmLoops* loops = nullptr;
   bool is_bf16 = false;
@@ -85,22 +85,22 @@ struct Layout {
 
 class BlurLastForward final : public ConvolutionKernel {
  public:
-  explicit BlurLastForward(std::shared_ptr<const Layout> layout)
-      : layout_(std::move(layout)), source_(*layout_->source) {}
+  explicit BlurLastForward(std::shared_ptr<const Schedule> schedule)
+      : schedule_(std::move(schedule)), source_(*schedule_->source) {}
   void bind(const Addresses& at, const dnnl::stream&) override {
     at_ = at;
     source_.bind(at);
   }
 
   void run() noexcept override {
-    const Layout& l = *layout_;
+    const Schedule& s = *schedule_;
     source_.prepare(alone());
     pack_weights();
-    auto* bias = words<float>(0, l.bias);
-    std::fill_n(bias, l.panels * l.width, 0.0F);
-    if (l.conv.has_bias) std::copy_n(static_cast<const float*>(at_.src[l.conv.bias_input()]), l.dst.c, bias);
+    auto* bias = words<float>(0, s.bias);
+    std::fill_n(bias, s.panels * s.width, 0.0F);
+    if (s.conv.has_bias) std::copy_n(static_cast<const float*>(at_.src[s.conv.bias_input()]), s.dst.c, bias);
     statistics().begin(at_);
-    parallel_parts(l.parts, [&](int64_t thread, const auto& take) {
+    parallel_parts(s.parts, [&](int64_t thread, const auto& take) {
       for (int64_t part = take(); part >= 0; part = take()) {
         Part(*this, thread, part).run();
         statistics().end_part(at_, part);
@@ -113,55 +113,55 @@ class BlurLastForward final : public ConvolutionKernel {
   template <class T>
   [[nodiscard]] T* words(int64_t thread, std::size_t offset) const {
     return reinterpret_cast<T*>(static_cast<char*>(at_.scratch) +
-                                static_cast<std::size_t>(thread) * layout_->thread_bytes + offset);
+                                static_cast<std::size_t>(thread) * schedule_->thread_bytes + offset);
   }
   [[nodiscard]] const WrittenStatistics& statistics() const {
-    return alone() ? WrittenStatistics::none() : layout_->statistics;
+    return alone() ? WrittenStatistics::none() : schedule_->statistics;
   }
   [[nodiscard]] uint32_t* panel(int64_t index) const {
-    return words<uint32_t>(0, layout_->weights) + index * layout_->panel_words();
+    return words<uint32_t>(0, schedule_->weights) + index * schedule_->panel_words();
   }
   // The packed filter of one shared product, for the small image.
   [[nodiscard]] uint32_t* filter(int64_t index, int64_t product) const {
-    const Layout& l = *layout_;
-    return panel(index) + product * l.words * l.columns(index);
+    const Schedule& s = *schedule_;
+    return panel(index) + product * s.words * s.columns(index);
   }
   // The packed filter row kh for the second activation.
   [[nodiscard]] uint32_t* second_taps(int64_t index, int64_t kh) const {
-    const Layout& l = *layout_;
-    return panel(index) + (kSharedProducts * l.words + 3 * kh * l.second_words) * l.columns(index);
+    const Schedule& s = *schedule_;
+    return panel(index) + (kSharedProducts * s.words + 3 * kh * s.second_words) * s.columns(index);
   }
 
   void pack_weights() const {
-    const Layout& l = *layout_;
-    const int64_t first = l.source->channels(), second = l.source->second_channels();
-    parallel_for(l.panels * 9, [&](int64_t i) {
-      const int64_t index = i / 9, tap = i % 9, columns = l.columns(index);
-      const int64_t channels = std::min(columns, l.dst.c - index * l.width);
+    const Schedule& s = *schedule_;
+    const int64_t first = s.source->channels(), second = s.source->second_channels();
+    parallel_for(s.panels * 9, [&](int64_t i) {
+      const int64_t index = i / 9, tap = i % 9, columns = s.columns(index);
+      const int64_t channels = std::min(columns, s.dst.c - index * s.width);
       const auto pack = [&](int64_t from, int64_t count, uint32_t* to) {
         const auto* weights = static_cast<const char*>(at_.src[1]);
         for (int64_t c = 0; c < count; c += 2) {
           const void* lines[2];
           for (int64_t j = 0; j < 2; ++j) {
             const int64_t line = tap * (first + second) + from + std::min(c + j, count - 1);
-            lines[j] = weights + static_cast<std::size_t>(line * l.dst.c) * l.element();
+            lines[j] = weights + static_cast<std::size_t>(line * s.dst.c) * s.element();
           }
-          const int64_t lines_count = l.is_bf16 ? 2 : std::min<int64_t>(2, count - c);
-          l.loops->pack(l.is_bf16, lines, lines_count, index * l.width, channels,
-                        to + (l.is_bf16 ? c / 2 : c) * columns, columns);
+          const int64_t lines_count = s.is_bf16 ? 2 : std::min<int64_t>(2, count - c);
+          s.loops->pack(s.is_bf16, lines, lines_count, index * s.width, channels,
+                        to + (s.is_bf16 ? c / 2 : c) * columns, columns);
         }
       };
       pack(0, first, filter(index, product_of_tap(tap)));
-      pack(first, second, second_taps(index, tap / 3) + tap % 3 * l.second_words * columns);
+      pack(first, second, second_taps(index, tap / 3) + tap % 3 * s.second_words * columns);
     });
-    for (int64_t index = 0; index < l.panels; ++index) {
-      add_taps_of_middles(l.is_bf16, filter(index, 0), l.words * l.columns(index));
+    for (int64_t index = 0; index < s.panels; ++index) {
+      add_taps_of_middles(s.is_bf16, filter(index, 0), s.words * s.columns(index));
     }
   }
 
   void multiply(const PixelProduct& product, int64_t count, float* sums, int64_t row, const Gemm::Addend& more = {},
                 const Gemm::Addend& and_more = {}) const {
-    multiply_pixels(*layout_->loops, layout_->is_bf16, product, count, sums, row, more, and_more);
+    multiply_pixels(*schedule_->loops, schedule_->is_bf16, product, count, sums, row, more, and_more);
   }
   // Adds the products to the sums.
   void multiply_and_add(const PixelProduct& product, int64_t count, float* sums) const {
@@ -173,19 +173,19 @@ class BlurLastForward final : public ConvolutionKernel {
    public:
     Part(const BlurLastForward& kernel, int64_t thread, int64_t part)
         : kernel_(kernel),
-          l_(*kernel.layout_),
+          s_(*kernel.schedule_),
           source_(kernel.source_),
           thread_(thread),
           part_(part),
-          image_(part / (l_.column_blocks * l_.row_parts)),
-          column_(part / l_.row_parts % l_.column_blocks * l_.column_block),
-          count_(std::min(l_.column_block, source_.w().extent - column_)) {}
+          image_(part / (s_.column_blocks * s_.row_parts)),
+          column_(part / s_.row_parts % s_.column_blocks * s_.column_block),
+          count_(std::min(s_.column_block, source_.w().extent - column_)) {}
 
     void run() {
       // Two rows of the small image share products.
-      const int64_t h = source_.h().extent, pairs = (h + 1) / 2, index = part_ % l_.row_parts;
-      const int64_t begin = 4 * (pairs * index / l_.row_parts);
-      const int64_t end = std::min(4 * (pairs * (index + 1) / l_.row_parts), 2 * h);
+      const int64_t h = source_.h().extent, pairs = (h + 1) / 2, index = part_ % s_.row_parts;
+      const int64_t begin = 4 * (pairs * index / s_.row_parts);
+      const int64_t end = std::min(4 * (pairs * (index + 1) / s_.row_parts), 2 * h);
       have_ = begin / 2 - 2;
       have_second_ = begin - 2;
       for (int64_t r = begin - 2; r <= end; ++r) {
@@ -198,47 +198,47 @@ class BlurLastForward final : public ConvolutionKernel {
     // A row of the small image, from the pixel before the column block to the pixel after it, followed by the
     // differences of its pixels.
     const uint32_t* row(int64_t row) {
-      const auto place = [&](int64_t i) {
-        return kernel_.words<uint32_t>(thread_, l_.rows) + (i & 1) * l_.line_words();
+      const auto row_at = [&](int64_t i) {
+        return kernel_.words<uint32_t>(thread_, s_.rows) + (i & 1) * s_.line_words();
       };
       for (; have_ < row; ++have_) {
-        uint32_t* to = place(have_ + 1);
+        uint32_t* to = row_at(have_ + 1);
         source_.read(image_, have_ + 1, column_ - 1, count_ + 2, to);
         add_differences(to);
       }
-      return place(row);
+      return row_at(row);
     }
     void add_differences(uint32_t* line) const {
-      if (!columns_share(l_.words)) return;
-      differences_beside(l_.is_bf16, line, source_.channels(), count_ + 1, line + l_.row_pixels() * l_.words);
+      if (!columns_share(s_.words)) return;
+      differences_beside(s_.is_bf16, line, source_.channels(), count_ + 1, line + s_.row_pixels() * s_.words);
     }
     // Row a less row b, with its differences.
     const uint32_t* difference(int64_t a, int64_t b) {
       row(std::max(a, b));
-      uint32_t* to = kernel_.words<uint32_t>(thread_, l_.rows) + 2 * l_.line_words();
-      subtract(l_.is_bf16, row(a), row(b), (count_ + 2) * source_.channels(), to);
+      uint32_t* to = kernel_.words<uint32_t>(thread_, s_.rows) + 2 * s_.line_words();
+      subtract(s_.is_bf16, row(a), row(b), (count_ + 2) * source_.channels(), to);
       add_differences(to);
       return to;
     }
     // A row of the second activation, from the pixel before the column block's outputs on.
     const uint32_t* second_row(int64_t row) {
-      const auto place = [&](int64_t i) {
-        return kernel_.words<uint32_t>(thread_, l_.second_rows) + (i & 3) * 2 * 2 * l_.row_pixels() * l_.second_words;
+      const auto row_at = [&](int64_t i) {
+        return kernel_.words<uint32_t>(thread_, s_.second_rows) + (i & 3) * 2 * 2 * s_.row_pixels() * s_.second_words;
       };
       for (; have_second_ < row; ++have_second_) {
-        source_.read_second(image_, have_second_ + 1, 2 * column_ - 1, 2 * count_ + 2, place(have_second_ + 1));
+        source_.read_second(image_, have_second_ + 1, 2 * column_ - 1, 2 * count_ + 2, row_at(have_second_ + 1));
       }
-      return place(row);
+      return row_at(row);
     }
     [[nodiscard]] float* ring(int64_t r, int64_t panel) const {
-      return kernel_.words<float>(thread_, l_.ring) + ((r & 3) * l_.panels + panel) * l_.row_floats();
+      return kernel_.words<float>(thread_, s_.ring) + ((r & 3) * s_.panels + panel) * s_.row_floats();
     }
 
     // A convolved line: the products of a line of the small image with the filters of vertical tap h; even and odd
     // pixels in turn, from the even one before the outputs on. `shared`, laid out alike, is added where it is not null.
     void multiply_line(const uint32_t* line, Point h, int64_t panel, const float* shared, float* to) const {
       using Addend = Gemm::Addend;
-      const int64_t columns = l_.columns(panel), step = 2 * columns, words = l_.words, odd = count_ + 1;
+      const int64_t columns = s_.columns(panel), step = 2 * columns, words = s_.words, odd = count_ + 1;
       const auto product = [&](const uint32_t* pixels, int64_t pixels_step, Point w, int64_t depth) {
         return PixelProduct{pixels, pixels_step * words, kernel_.filter(panel, product_index(h, w)), depth * words,
                             columns};
@@ -250,8 +250,8 @@ class BlurLastForward final : public ConvolutionKernel {
       if (!columns_share(words)) {
         return kernel_.multiply(product(line, 1, Point::before, 2), odd, to + columns, step, of_shared(1, step));
       }
-      auto* middles = kernel_.words<float>(thread_, l_.middles);
-      const uint32_t* beside = line + l_.row_pixels() * words;
+      auto* middles = kernel_.words<float>(thread_, s_.middles);
+      const uint32_t* beside = line + s_.row_pixels() * words;
       const Addend middle{middles, columns};
       kernel_.multiply(product(line + words, 2, Point::middle, 1), (odd + 1) / 2, middles, columns);
       kernel_.multiply(product(beside, 2, Point::before, 1), (odd + 1) / 2, to + columns, 2 * step, middle,
@@ -264,16 +264,16 @@ class BlurLastForward final : public ConvolutionKernel {
     void convolve(int64_t r) {
       const int64_t i = (r - (r & 1)) / 2;
       const auto shared = [&](int64_t panel) {
-        return kernel_.words<float>(thread_, l_.shared) + panel * l_.convolved_pixels() * l_.width;
+        return kernel_.words<float>(thread_, s_.shared) + panel * s_.convolved_pixels() * s_.width;
       };
       const bool is_even = (r & 1) == 0;
       const Point h = is_even ? Point::even : (i & 1) != 0 ? Point::before : Point::behind;
       const uint32_t* line = is_even ? row(i) : h == Point::before ? difference(i, i + 1) : difference(i + 1, i);
-      auto* convolved = kernel_.words<float>(thread_, l_.convolved);
-      for (int64_t panel = 0; panel < l_.panels; ++panel) {
+      auto* convolved = kernel_.words<float>(thread_, s_.convolved);
+      for (int64_t panel = 0; panel < s_.panels; ++panel) {
         if (h == Point::before) multiply_line(row(i + 1), Point::middle, panel, nullptr, shared(panel));
         multiply_line(line, h, panel, is_even ? nullptr : shared(panel), convolved);
-        blur_row(convolved, l_.columns(panel), source_.w().blur.data(), 2 * count_ * l_.columns(panel), ring(r, panel));
+        blur_row(convolved, s_.columns(panel), source_.w().blur.data(), 2 * count_ * s_.columns(panel), ring(r, panel));
       }
     }
 
@@ -281,26 +281,26 @@ class BlurLastForward final : public ConvolutionKernel {
     void finish(int64_t t) {
       const int64_t pixels = 2 * count_;
       auto* dst = static_cast<char*>(kernel_.at_.dst[0]) +
-                  static_cast<std::size_t>(l_.dst.offset(image_, 0, t, 2 * column_)) * l_.element();
-      auto* sums = kernel_.words<float>(thread_, l_.sums);
-      for (int64_t panel = 0; panel < l_.panels; ++panel) {
-        const int64_t columns = l_.columns(panel);
+                  static_cast<std::size_t>(s_.dst.offset(image_, 0, t, 2 * column_)) * s_.element();
+      auto* sums = kernel_.words<float>(thread_, s_.sums);
+      for (int64_t panel = 0; panel < s_.panels; ++panel) {
+        const int64_t columns = s_.columns(panel);
         const float* const from[4] = {ring(t - 2, panel), ring(t - 1, panel), ring(t, panel), ring(t + 1, panel)};
         blur_rows(from, source_.h().blur.data(), pixels * columns, sums);
         add_second(t, panel, sums);
         add_frame(t, panel, sums);
-        const int64_t first = panel * l_.width;
-        with_element(l_.is_bf16, [&](auto* element) {
+        const int64_t first = panel * s_.width;
+        with_element(s_.is_bf16, [&](auto* element) {
           using T = std::remove_pointer_t<decltype(element)>;
-          store_pixels(sums, columns, pixels, std::min(columns, l_.dst.c - first),
-                       kernel_.words<float>(0, l_.bias) + first, reinterpret_cast<T*>(dst) + first, l_.dst.c);
+          store_pixels(sums, columns, pixels, std::min(columns, s_.dst.c - first),
+                       kernel_.words<float>(0, s_.bias) + first, reinterpret_cast<T*>(dst) + first, s_.dst.c);
         });
       }
       kernel_.statistics().add(kernel_.at_, part_, dst, pixels);
     }
 
     void add_second(int64_t t, int64_t panel, float* sums) {
-      const int64_t columns = l_.columns(panel), words = l_.second_words;
+      const int64_t columns = s_.columns(panel), words = s_.second_words;
       if (words == 0) return;
       second_row(t + 1);
       for (int64_t kh = 0; kh < 3; ++kh) {
@@ -311,7 +311,7 @@ class BlurLastForward final : public ConvolutionKernel {
 
     // Adds the frame (what the border holds more than the blur makes there) to outputs at the image's sides.
     void add_frame(int64_t t, int64_t panel, float* sums) const {
-      const int64_t columns = l_.columns(panel), words = l_.words, last = 2 * count_ - 1;
+      const int64_t columns = s_.columns(panel), words = s_.words, last = 2 * count_ - 1;
       const auto add = [&](const void* line, int64_t position, int64_t tap, int64_t output, int64_t count) {
         if (line == nullptr) return;
         kernel_.multiply_and_add({static_cast<const uint32_t*>(line) + (position + 1) * words, words,
@@ -320,20 +320,20 @@ class BlurLastForward final : public ConvolutionKernel {
       };
       for (int64_t k = 0; k < 3; ++k) {
         if (t == 0) add(source_.frame(image_, Side::top), 2 * column_ + k - 1, k, 0, 2 * count_);
-        if (t == l_.dst.h - 1) add(source_.frame(image_, Side::bottom), 2 * column_ + k - 1, 6 + k, 0, 2 * count_);
+        if (t == s_.dst.h - 1) add(source_.frame(image_, Side::bottom), 2 * column_ + k - 1, 6 + k, 0, 2 * count_);
         if (column_ == 0) add(source_.frame(image_, Side::left), t + k - 1, 3 * k, 0, 1);
-        if (2 * (column_ + count_) == l_.dst.w) add(source_.frame(image_, Side::right), t + k - 1, 3 * k + 2, last, 1);
+        if (2 * (column_ + count_) == s_.dst.w) add(source_.frame(image_, Side::right), t + k - 1, 3 * k + 2, last, 1);
       }
     }
 
     const BlurLastForward& kernel_;
-    const Layout& l_;
+    const Schedule& s_;
     const UpsampledSource& source_;
     int64_t thread_, part_, image_, column_, count_;
     int64_t have_ = 0, have_second_ = 0;  // the last rows that were read
   };
 
-  std::shared_ptr<const Layout> layout_;
+  std::shared_ptr<const Schedule> schedule_;
   UpsampledSource source_;
   Addresses at_;
 };
@@ -343,55 +343,55 @@ class BlurLastForward final : public ConvolutionKernel {
 Answer plan_blur_last_forward(const PlanContext&, const Convolution& conv) {
   const GemmLoops* loops = gemm_loops(conv.src.dtype);
   ScratchLayout offsets;
-  auto layout = std::make_shared<Layout>();
-  Layout& l = *layout;
-  l.source = UpsampledSource::of(conv, offsets);
-  if (!l.source) return Declined{kNotUpsampled};
-  l.conv = conv;
-  l.loops = loops;
-  l.is_bf16 = conv.src.dtype == DType::bf16;
+  auto schedule = std::make_shared<Schedule>();
+  Schedule& s = *schedule;
+  s.source = UpsampledSource::of(conv, offsets);
+  if (!s.source) return Declined{kNotUpsampled};
+  s.conv = conv;
+  s.loops = loops;
+  s.is_bf16 = conv.src.dtype == DType::bf16;
   const MemoryDesc dst = with_tag(conv.dst, Tag::nhwc);
-  l.dst = view_of(dst);
-  const auto per_word = static_cast<int64_t>(4 / l.element());
-  l.words = l.source->channels() / per_word;
-  l.second_words = l.source->second_channels() / per_word;
-  l.width = std::min(kVectors * kLanes, up(l.dst.c, kLanes));
-  l.panels = (l.dst.c + l.width - 1) / l.width;
+  s.dst = view_of(dst);
+  const auto per_word = static_cast<int64_t>(4 / s.element());
+  s.words = s.source->channels() / per_word;
+  s.second_words = s.source->second_channels() / per_word;
+  s.width = std::min(kVectors * kLanes, up(s.dst.c, kLanes));
+  s.panels = (s.dst.c + s.width - 1) / s.width;
 
-  const int64_t threads = omp_get_max_threads(), h = l.source->h().extent, w = l.source->w().extent;
-  const int64_t most = std::max<int64_t>(kRingBytes / (kRing * 2 * l.panels * l.width * 4), kLanes);
-  l.column_block = up(even_piece(w, most), 2);
-  l.column_blocks = (w + l.column_block - 1) / l.column_block;
-  const int64_t columns = l.dst.n * l.column_blocks;
-  l.row_parts = std::clamp(kPartsPerThread * threads / columns, std::max<int64_t>(h / kMostRows, 1),
+  const int64_t threads = omp_get_max_threads(), h = s.source->h().extent, w = s.source->w().extent;
+  const int64_t most = std::max<int64_t>(kRingBytes / (kRing * 2 * s.panels * s.width * 4), kLanes);
+  s.column_block = up(even_piece(w, most), 2);
+  s.column_blocks = (w + s.column_block - 1) / s.column_block;
+  const int64_t columns = s.dst.n * s.column_blocks;
+  s.row_parts = std::clamp(kPartsPerThread * threads / columns, std::max<int64_t>(h / kMostRows, 1),
                            std::max<int64_t>(h / kFewestRows, 1));
-  l.row_parts = std::clamp((threads + columns - 1) / columns, l.row_parts, (h + 1) / 2);
-  l.parts = columns * l.row_parts;
+  s.row_parts = std::clamp((threads + columns - 1) / columns, s.row_parts, (h + 1) / 2);
+  s.parts = columns * s.row_parts;
 
   const auto bytes = [](int64_t words) { return static_cast<std::size_t>(words) * 4; };
-  l.weights = offsets.add(bytes(l.panels * l.panel_words()));
-  l.bias = offsets.add(bytes(l.panels * l.width));
-  l.statistics = WrittenStatistics(conv.dst, conv.statistics, l.parts, offsets);
+  s.weights = offsets.add(bytes(s.panels * s.panel_words()));
+  s.bias = offsets.add(bytes(s.panels * s.width));
+  s.statistics = WrittenStatistics(conv.dst, conv.statistics, s.parts, offsets);
   ScratchLayout of_thread;
   const auto add = [&](int64_t words) { return offsets.end() + of_thread.add(bytes(words)); };
-  l.rows = add(3 * l.line_words());
-  l.second_rows = add(4 * 2 * 2 * l.row_pixels() * l.second_words);
-  l.convolved = add(l.convolved_pixels() * l.width);
-  l.middles = add((l.column_block / 2 + 1) * l.width);
-  l.shared = add(l.panels * l.convolved_pixels() * l.width);
-  l.ring = add(kRing * l.panels * l.row_floats());
-  l.sums = add(l.row_floats());
-  l.thread_bytes = of_thread.end();
+  s.rows = add(3 * s.line_words());
+  s.second_rows = add(4 * 2 * 2 * s.row_pixels() * s.second_words);
+  s.convolved = add(s.convolved_pixels() * s.width);
+  s.middles = add((s.column_block / 2 + 1) * s.width);
+  s.shared = add(s.panels * s.convolved_pixels() * s.width);
+  s.ring = add(kRing * s.panels * s.row_floats());
+  s.sums = add(s.row_floats());
+  s.thread_bytes = of_thread.end();
 
   const NormalizedSource all(conv);
   KernelPlan plan{.src = all.inputs(with_tag(conv.weights, Tag::hwio)),
                   .dst = {dst},
-                  .scratch_bytes = offsets.end() + l.thread_bytes * static_cast<std::size_t>(threads),
+                  .scratch_bytes = offsets.end() + s.thread_bytes * static_cast<std::size_t>(threads),
                   .implementation = isa_of(*loops, conv.src.dtype),
                   .rounding = all.rounding(),
                   .kernel = nullptr};
-  l.statistics.add_to(plan);
-  plan.kernel = std::make_unique<BlurLastForward>(std::move(layout));
+  s.statistics.add_to(plan);
+  plan.kernel = std::make_unique<BlurLastForward>(std::move(schedule));
   return plan;
 }
 

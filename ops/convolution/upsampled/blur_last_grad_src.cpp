@@ -63,7 +63,7 @@ HG_CLONES void add_taps(const float* products, int64_t step, int64_t count, int6
   }
 }
 
-struct Layout {
+struct Schedule {
   Convolution conv;
   const GemmLoops* loops = nullptr;
   bool is_bf16 = false;
@@ -96,76 +96,76 @@ struct Layout {
 
 class BlurLastGradSrc final : public ConvolutionKernel {
  public:
-  explicit BlurLastGradSrc(std::shared_ptr<const Layout> layout) : layout_(std::move(layout)) {}
+  explicit BlurLastGradSrc(std::shared_ptr<const Schedule> schedule) : schedule_(std::move(schedule)) {}
   void bind(const Addresses& at, const dnnl::stream&) override { at_ = at; }
 
   void run() noexcept override {
-    const Layout& l = *layout_;
+    const Schedule& s = *schedule_;
     pack_weights();
-    parallel_parts(l.parts, [&](int64_t thread, const auto& take) {
+    parallel_parts(s.parts, [&](int64_t thread, const auto& take) {
       for (int64_t part = take(); part >= 0; part = take()) Part(*this, thread, part).run();
     });
-    if (!l.has_frame) return;
-    parallel_parts(l.dst.n * kSides, [&](int64_t thread, const auto& take) {
+    if (!s.has_frame) return;
+    parallel_parts(s.dst.n * kSides, [&](int64_t thread, const auto& take) {
       for (int64_t i = take(); i >= 0; i = take()) make_side(thread, i / kSides, i % kSides);
     });
-    parallel_for(l.small.n * l.small.h, [&](int64_t i) { add_sides(i / l.small.h, i % l.small.h); });
+    parallel_for(s.small.n * s.small.h, [&](int64_t i) { add_sides(i / s.small.h, i % s.small.h); });
   }
 
  private:
   template <class T>
   [[nodiscard]] T* words(int64_t thread, std::size_t offset) const {
     return reinterpret_cast<T*>(static_cast<char*>(at_.scratch) +
-                                static_cast<std::size_t>(thread) * layout_->thread_bytes + offset);
+                                static_cast<std::size_t>(thread) * schedule_->thread_bytes + offset);
   }
   [[nodiscard]] const char* gradient(int64_t image, int64_t row, int64_t column) const {
-    const Layout& l = *layout_;
+    const Schedule& s = *schedule_;
     return static_cast<const char*>(at_.src[0]) +
-           static_cast<std::size_t>(l.dst.offset(image, 0, row, column)) * l.element();
+           static_cast<std::size_t>(s.dst.offset(image, 0, row, column)) * s.element();
   }
   // The packed filter of one shared product. Convolution transposed: the tap before the middle is the filter's last,
   // the tap after it the first.
   [[nodiscard]] uint32_t* filter(int64_t panel, int64_t product) const {
-    const Layout& l = *layout_;
-    return words<uint32_t>(0, l.weights) + panel * l.panel_words() + product * l.words * l.columns_of(panel);
+    const Schedule& s = *schedule_;
+    return words<uint32_t>(0, s.weights) + panel * s.panel_words() + product * s.words * s.columns_of(panel);
   }
   [[nodiscard]] uint32_t* filter_of_tap(int64_t panel, int64_t tap) const {
     return filter(panel, product_of_tap(8 - tap));
   }
 
   void pack_weights() const {
-    const Layout& l = *layout_;
-    const int64_t channels = l.conv.src.shape[1];
-    with_element(l.is_bf16, [&](auto* element) {
+    const Schedule& s = *schedule_;
+    const int64_t channels = s.conv.src.shape[1];
+    with_element(s.is_bf16, [&](auto* element) {
       using T = std::remove_pointer_t<decltype(element)>;
       constexpr int64_t kPerWord = 4 / sizeof(T);
       const auto* weights = static_cast<const T*>(at_.src[1]);
       // Transposes channels [first, first + count) of a tap, to columns from `to` on.
       const auto transpose = [&](int64_t tap, int64_t first, int64_t count, T* to, int64_t columns) {
         for (int64_t c = 0; c < count; ++c) {
-          const T* from = weights + (tap * channels + first + c) * l.dst.c;
-          for (int64_t k = 0; k < l.dst.c; ++k) to[(k / kPerWord * columns + c) * kPerWord + k % kPerWord] = from[k];
+          const T* from = weights + (tap * channels + first + c) * s.dst.c;
+          for (int64_t k = 0; k < s.dst.c; ++k) to[(k / kPerWord * columns + c) * kPerWord + k % kPerWord] = from[k];
         }
       };
-      parallel_for(9 * (l.panels + 1), [&](int64_t i) {
+      parallel_for(9 * (s.panels + 1), [&](int64_t i) {
         const int64_t tap = i % 9, panel = i / 9;
-        if (panel == l.panels) {
-          if (l.second.c == 0) return;
-          auto* to = words<T>(0, l.second_weights) + tap * l.second.c * kPerWord;
-          return transpose(tap, l.small.c, l.second.c, to, up(l.columns, kLanes));
+        if (panel == s.panels) {
+          if (s.second.c == 0) return;
+          auto* to = words<T>(0, s.second_weights) + tap * s.second.c * kPerWord;
+          return transpose(tap, s.small.c, s.second.c, to, up(s.columns, kLanes));
         }
-        transpose(tap, panel * l.width, l.real_columns(panel), reinterpret_cast<T*>(filter_of_tap(panel, tap)),
-                  l.columns_of(panel));
+        transpose(tap, panel * s.width, s.real_columns(panel), reinterpret_cast<T*>(filter_of_tap(panel, tap)),
+                  s.columns_of(panel));
       });
     });
-    for (int64_t panel = 0; panel < l.panels; ++panel) {
-      add_taps_of_middles(l.is_bf16, filter(panel, 0), l.words * l.columns_of(panel));
+    for (int64_t panel = 0; panel < s.panels; ++panel) {
+      add_taps_of_middles(s.is_bf16, filter(panel, 0), s.words * s.columns_of(panel));
     }
   }
 
   void multiply(const PixelProduct& product, int64_t count, float* sums, int64_t row, const Gemm::Addend& more = {},
                 const Gemm::Addend& and_more = {}) const {
-    multiply_pixels(*layout_->loops, layout_->is_bf16, product, count, sums, row, more, and_more);
+    multiply_pixels(*schedule_->loops, schedule_->is_bf16, product, count, sums, row, more, and_more);
   }
 
   // One part: some rows of a column block of the small image.
@@ -173,22 +173,22 @@ class BlurLastGradSrc final : public ConvolutionKernel {
    public:
     Part(const BlurLastGradSrc& kernel, int64_t thread, int64_t part)
         : kernel_(kernel),
-          l_(*kernel.layout_),
+          s_(*kernel.schedule_),
           thread_(thread),
-          image_(part / (l_.column_blocks * l_.row_parts)),
-          begin_(part / l_.row_parts % l_.column_blocks * l_.column_block),
-          end_(std::min(begin_ + l_.column_block, l_.small.w)),
-          rows_begin_(first_row(part % l_.row_parts)),
-          rows_end_(std::min(first_row(part % l_.row_parts + 1), l_.small.h)),
+          image_(part / (s_.column_blocks * s_.row_parts)),
+          begin_(part / s_.row_parts % s_.column_blocks * s_.column_block),
+          end_(std::min(begin_ + s_.column_block, s_.small.w)),
+          rows_begin_(first_row(part % s_.row_parts)),
+          rows_end_(std::min(first_row(part % s_.row_parts + 1), s_.small.h)),
           first_(begin_ == 0 ? -2 : begin_),
-          count_((end_ == l_.small.w ? end_ + 1 : end_) - first_) {}
+          count_((end_ == s_.small.w ? end_ + 1 : end_) - first_) {}
 
     void run() {
       have_ = 2 * rows_begin_ - 3;
       have_second_ = 2 * rows_begin_ - 2;
       for (int64_t i = rows_begin_; i < rows_end_; ++i) {
         add_small(i);
-        for (int64_t q = 2 * i; q < 2 * i + 2 && l_.second.c > 0; ++q) add_second(q);
+        for (int64_t q = 2 * i; q < 2 * i + 2 && s_.second.c > 0; ++q) add_second(q);
       }
     }
 
@@ -200,47 +200,47 @@ class BlurLastGradSrc final : public ConvolutionKernel {
 
     // The first row of a part. It is even, because two rows share products.
     [[nodiscard]] int64_t first_row(int64_t row_part) const {
-      return 2 * ((l_.small.h + 1) / 2 * row_part / l_.row_parts);
+      return 2 * ((s_.small.h + 1) / 2 * row_part / s_.row_parts);
     }
 
     // ---- the small image
 
     // A line of the blurred gradient: its even pixels from first_ on, its odd pixels from the one before on, and the
     // odd ones' differences.
-    [[nodiscard]] uint32_t* odd_pixels(uint32_t* line) const { return line + l_.row_pixels() * l_.words; }
-    [[nodiscard]] uint32_t* differences(uint32_t* line) const { return line + 2 * l_.row_pixels() * l_.words; }
+    [[nodiscard]] uint32_t* odd_pixels(uint32_t* line) const { return line + s_.row_pixels() * s_.words; }
+    [[nodiscard]] uint32_t* differences(uint32_t* line) const { return line + 2 * s_.row_pixels() * s_.words; }
     void add_differences(uint32_t* line) const {
-      if (columns_share(l_.words)) {
-        differences_beside(l_.is_bf16, odd_pixels(line), l_.dst.c, count_, differences(line));
+      if (columns_share(s_.words)) {
+        differences_beside(s_.is_bf16, odd_pixels(line), s_.dst.c, count_, differences(line));
       }
     }
 
     // Row r of the blurred gradient. The three rows before it are in the ring buffer.
     uint32_t* blurred(int64_t r) {
-      uint32_t* line = words<uint32_t>(l_.ring) + (r & 3) * l_.line_words();
+      uint32_t* line = words<uint32_t>(s_.ring) + (r & 3) * s_.line_words();
       if (r <= have_) return line;
       have_ = r;
-      auto* mixed = words<float>(l_.mixed);
-      if (!l_.gradient->blur_columns(kernel_.at_.src[0], image_, r, first_ - 1, count_ + 1, mixed)) {
-        std::fill_n(line, l_.line_words(), uint32_t{0});
+      auto* mixed = words<float>(s_.mixed);
+      if (!s_.gradient->blur_columns(kernel_.at_.src[0], image_, r, first_ - 1, count_ + 1, mixed)) {
+        std::fill_n(line, s_.line_words(), uint32_t{0});
         return line;
       }
       for (int64_t phase = 0; phase < 2; ++phase) {
         uint32_t* to = phase == 0 ? line : odd_pixels(line);
-        const float* from = mixed + (phase == 0 ? 2 * l_.dst.c : 0);
+        const float* from = mixed + (phase == 0 ? 2 * s_.dst.c : 0);
         const int64_t pixels = phase == 0 ? count_ : count_ + 1;
-        auto* floats = l_.is_bf16 ? words<float>(l_.floats) : reinterpret_cast<float*>(to);
-        l_.gradient->blur_row(from, phase, pixels, 0, l_.dst.c, floats, l_.dst.c);
-        if (l_.is_bf16) narrow(floats, pixels * l_.dst.c, reinterpret_cast<BFloat16*>(to));
+        auto* floats = s_.is_bf16 ? words<float>(s_.floats) : reinterpret_cast<float*>(to);
+        s_.gradient->blur_row(from, phase, pixels, 0, s_.dst.c, floats, s_.dst.c);
+        if (s_.is_bf16) narrow(floats, pixels * s_.dst.c, reinterpret_cast<BFloat16*>(to));
       }
       add_differences(line);
       return line;
     }
     // Row a less row b of the blurred gradient.
     uint32_t* difference(int64_t a, int64_t b) {
-      uint32_t *from = blurred(a), *less = blurred(b), *to = words<uint32_t>(l_.differences);
-      subtract(l_.is_bf16, from, less, count_ * l_.dst.c, to);
-      subtract(l_.is_bf16, odd_pixels(from), odd_pixels(less), (count_ + 1) * l_.dst.c, odd_pixels(to));
+      uint32_t *from = blurred(a), *less = blurred(b), *to = words<uint32_t>(s_.differences);
+      subtract(s_.is_bf16, from, less, count_ * s_.dst.c, to);
+      subtract(s_.is_bf16, odd_pixels(from), odd_pixels(less), (count_ + 1) * s_.dst.c, odd_pixels(to));
       add_differences(to);
       return to;
     }
@@ -254,9 +254,9 @@ class BlurLastGradSrc final : public ConvolutionKernel {
     template <typename Lines>
     void multiply_lines(const Lines& lines, int64_t panel, const float* shared, float* sums) const {
       using Addend = Gemm::Addend;
-      const int64_t columns = l_.columns_of(panel), words = l_.words, befores = (count_ + 1) / 2;
-      const int64_t odd = l_.row_pixels(), beside = 2 * odd;
-      auto* middles = this->words<float>(l_.middles);
+      const int64_t columns = s_.columns_of(panel), words = s_.words, befores = (count_ + 1) / 2;
+      const int64_t odd = s_.row_pixels(), beside = 2 * odd;
+      auto* middles = this->words<float>(s_.middles);
       for (std::size_t i = 0; i < lines.size(); ++i) {
         const bool is_last = i + 1 == lines.size();
         const auto product = [&](int64_t pixel, int64_t step, Point w, int64_t depth) {
@@ -280,7 +280,7 @@ class BlurLastGradSrc final : public ConvolutionKernel {
     void add_small(int64_t i) {
       // The blur sees the small image repeat its first and last row beyond its ends; their gradient is added to these
       // rows.
-      const bool is_first = i == 0, is_last = i == l_.small.h - 1, is_even = i % 2 == 0;
+      const bool is_first = i == 0, is_last = i == s_.small.h - 1, is_even = i % 2 == 0;
       std::array<Line, 6> all;
       std::size_t count = 0;
       if (is_first) all[count++] = {blurred(-2), Point::even};
@@ -293,21 +293,21 @@ class BlurLastGradSrc final : public ConvolutionKernel {
       if (is_last) all[count++] = {last, Point::before};
       if (is_last) all[count++] = {blurred(2 * i + 2), Point::even};
       const std::span<const Line> lines(all.data(), count);
-      for (int64_t panel = 0; panel < l_.panels; ++panel) {
-        const int64_t columns = l_.columns_of(panel);
-        float* shared = words<float>(l_.shared) + panel * l_.row_pixels() * l_.width;
+      for (int64_t panel = 0; panel < s_.panels; ++panel) {
+        const int64_t columns = s_.columns_of(panel);
+        float* shared = words<float>(s_.shared) + panel * s_.row_pixels() * s_.width;
         if (is_even) multiply_lines(std::array{Line{last, Point::middle}}, panel, nullptr, shared);
-        auto* sums = words<float>(l_.sums);
+        auto* sums = words<float>(s_.sums);
         multiply_lines(lines, panel, shared, sums);
         float* inside = sums + (begin_ - first_) * columns;
         if (first_ < begin_) add_scaled(inside - columns, 1, columns, inside);
         if (first_ + count_ > end_) {
           add_scaled(inside + (end_ - begin_) * columns, 1, columns, inside + (end_ - 1 - begin_) * columns);
         }
-        with_element(l_.is_bf16, [&](auto* element) {
+        with_element(s_.is_bf16, [&](auto* element) {
           using T = std::remove_pointer_t<decltype(element)>;
-          auto* to = static_cast<T*>(kernel_.at_.dst[0]) + l_.small.offset(image_, 0, i, begin_) + panel * l_.width;
-          store_pixels(inside, columns, end_ - begin_, l_.real_columns(panel), to, l_.small.c);
+          auto* to = static_cast<T*>(kernel_.at_.dst[0]) + s_.small.offset(image_, 0, i, begin_) + panel * s_.width;
+          store_pixels(inside, columns, end_ - begin_, s_.real_columns(panel), to, s_.small.c);
         });
       }
     }
@@ -317,34 +317,34 @@ class BlurLastGradSrc final : public ConvolutionKernel {
     // Products of row t of diff_dst for the other channels, from two pixels before the column block on; null outside of
     // the image.
     const float* products(int64_t t) {
-      if (t < 0 || t >= l_.dst.h) return nullptr;
-      const int64_t columns = up(l_.columns, kLanes);
-      const auto place = [&](int64_t row) {
-        return words<float>(l_.second_ring) + (row & 3) * l_.second_pixels() * columns;
+      if (t < 0 || t >= s_.dst.h) return nullptr;
+      const int64_t columns = up(s_.columns, kLanes);
+      const auto sums_of = [&](int64_t row) {
+        return words<float>(s_.second_ring) + (row & 3) * s_.second_pixels() * columns;
       };
       for (have_second_ = std::max<int64_t>(have_second_, -1); have_second_ < t; ++have_second_) {
         const int64_t row = have_second_ + 1, left = 2 * begin_ - 2, right = 2 * end_ + 2;
-        const int64_t from = std::max<int64_t>(left, 0), to = std::min(right, l_.dst.w);
-        float* sums = place(row);
+        const int64_t from = std::max<int64_t>(left, 0), to = std::min(right, s_.dst.w);
+        float* sums = sums_of(row);
         std::fill_n(sums, (from - left) * columns, 0.0F);
-        kernel_.multiply({reinterpret_cast<const uint32_t*>(kernel_.gradient(image_, row, from)), l_.words,
-                          kernel_.words<uint32_t>(0, l_.second_weights), l_.words, columns},
+        kernel_.multiply({reinterpret_cast<const uint32_t*>(kernel_.gradient(image_, row, from)), s_.words,
+                          kernel_.words<uint32_t>(0, s_.second_weights), s_.words, columns},
                          to - from, sums + (from - left) * columns, columns);
         std::fill_n(sums + (to - left) * columns, (right - to) * columns, 0.0F);
       }
-      return place(t);
+      return sums_of(t);
     }
 
     void add_second(int64_t q) {
-      const int64_t channels = l_.second.c, columns = up(l_.columns, kLanes), pixels = 2 * (end_ - begin_);
-      auto* sums = words<float>(l_.second_sums);
+      const int64_t channels = s_.second.c, columns = up(s_.columns, kLanes), pixels = 2 * (end_ - begin_);
+      auto* sums = words<float>(s_.second_sums);
       std::fill_n(sums, (pixels + 2) * channels, 0.0F);
-      products(std::min(q + 1, l_.dst.h - 1));
+      products(std::min(q + 1, s_.dst.h - 1));
       // Row q, and the border rows that show it.
       const auto shows = [&](int64_t row) {
-        return row == q || ((row == -1 || row == l_.dst.h) && border_source(l_.conv.padding_mode, row, l_.dst.h) == q);
+        return row == q || ((row == -1 || row == s_.dst.h) && border_source(s_.conv.padding_mode, row, s_.dst.h) == q);
       };
-      for (const int64_t row : {int64_t{-1}, q, l_.dst.h}) {
+      for (const int64_t row : {int64_t{-1}, q, s_.dst.h}) {
         if (!shows(row)) continue;
         for (int64_t kh = 0; kh < 3; ++kh) {
           const float* from = products(row + 1 - kh);
@@ -360,21 +360,21 @@ class BlurLastGradSrc final : public ConvolutionKernel {
       // The border columns, added to the pixels that they show.
       float* inside = sums + channels;
       const auto fold = [&](int64_t column) {
-        const int64_t to = border_source(l_.conv.padding_mode, column, l_.dst.w);
+        const int64_t to = border_source(s_.conv.padding_mode, column, s_.dst.w);
         if (to == kOutside) return;
         add_scaled(inside + (column - 2 * begin_) * channels, 1, channels, inside + (to - 2 * begin_) * channels);
       };
       if (begin_ == 0) fold(-1);
-      if (end_ == l_.small.w) fold(l_.dst.w);
-      with_element(l_.is_bf16, [&](auto* element) {
+      if (end_ == s_.small.w) fold(s_.dst.w);
+      with_element(s_.is_bf16, [&](auto* element) {
         using T = std::remove_pointer_t<decltype(element)>;
         narrow(inside, pixels * channels,
-               static_cast<T*>(kernel_.at_.dst[1]) + l_.second.offset(image_, 0, q, 2 * begin_));
+               static_cast<T*>(kernel_.at_.dst[1]) + s_.second.offset(image_, 0, q, 2 * begin_));
       });
     }
 
     const BlurLastGradSrc& kernel_;
-    const Layout& l_;
+    const Schedule& s_;
     int64_t thread_, image_, begin_, end_, rows_begin_, rows_end_;
     int64_t first_, count_;               // columns with those beyond the image's ends
     int64_t have_ = 0, have_second_ = 0;  // the last rows that were made
@@ -383,50 +383,50 @@ class BlurLastGradSrc final : public ConvolutionKernel {
   // ---- the frame of the small image: the adjoint of UpsampledSource's
 
   [[nodiscard]] float* side(int64_t image, int64_t side) const {
-    return words<float>(0, layout_->frames) + (image * kSides + side) * layout_->frame_floats();
+    return words<float>(0, schedule_->frames) + (image * kSides + side) * schedule_->frame_floats();
   }
 
   // Computes one side of the frame's gradient and spreads it over the small image's elements along that side: for a row
   // by the weights `padded` and by `blurred`, for a column by `padded`.
   void make_side(int64_t thread, int64_t image, int64_t which) const {
-    const Layout& l = *layout_;
+    const Schedule& s = *schedule_;
     const bool is_row = which < 2, is_end = which % 2 != 0;
-    const BlurAxis& along = is_row ? l.axes->w : l.axes->h;
+    const BlurAxis& along = is_row ? s.axes->w : s.axes->h;
     const int64_t extent = 2 * along.extent, tap = is_end ? 2 : 0;
     // diff_dst along that side, with two zero pixels before and after it.
-    auto* line = words<uint32_t>(thread, l.line);
-    std::fill_n(line, (extent + 4) * l.words, uint32_t{0});
-    const std::size_t pixel = static_cast<std::size_t>(l.words) * 4;
+    auto* line = words<uint32_t>(thread, s.line);
+    std::fill_n(line, (extent + 4) * s.words, uint32_t{0});
+    const std::size_t pixel = static_cast<std::size_t>(s.words) * 4;
     for (int64_t i = 0; i < extent; ++i) {
-      const int64_t last_row = is_end ? l.dst.h - 1 : 0, last_column = is_end ? l.dst.w - 1 : 0;
+      const int64_t last_row = is_end ? s.dst.h - 1 : 0, last_column = is_end ? s.dst.w - 1 : 0;
       const char* from = is_row ? gradient(image, last_row, i) : gradient(image, i, last_column);
-      std::copy_n(from, pixel, reinterpret_cast<char*>(line + (i + 2) * l.words));
+      std::copy_n(from, pixel, reinterpret_cast<char*>(line + (i + 2) * s.words));
     }
-    float *to = side(image, which), *frame = to + extent * l.small.c;
-    std::fill_n(to, l.frame_floats(), 0.0F);
-    auto* sums = words<float>(thread, l.sums);
+    float *to = side(image, which), *frame = to + extent * s.small.c;
+    std::fill_n(to, s.frame_floats(), 0.0F);
+    auto* sums = words<float>(thread, s.sums);
     // Positions -1 to extent; a column leaves its ends, the corners, to the rows.
     const int64_t begin = is_row ? 0 : 1, end = is_row ? extent + 2 : extent + 1;
-    for (int64_t first = begin; first < end; first += l.column_block) {
-      const int64_t count = std::min(l.column_block, end - first);
-      for (int64_t panel = 0; panel < l.panels; ++panel) {
+    for (int64_t first = begin; first < end; first += s.column_block) {
+      const int64_t count = std::min(s.column_block, end - first);
+      for (int64_t panel = 0; panel < s.panels; ++panel) {
         for (int64_t k = 0; k < 3; ++k) {
           // Position p is tap k's of the output p + 1 - k.
           const uint32_t* weights = filter_of_tap(panel, is_row ? 3 * tap + k : 3 * k + tap);
-          multiply({line + (first + 2 - k) * l.words, l.words, weights, l.words, l.columns_of(panel)}, count, sums,
-                   l.columns_of(panel), {k > 0 ? sums : nullptr, l.columns_of(panel)});
+          multiply({line + (first + 2 - k) * s.words, s.words, weights, s.words, s.columns_of(panel)}, count, sums,
+                   s.columns_of(panel), {k > 0 ? sums : nullptr, s.columns_of(panel)});
         }
-        store_pixels(sums, l.columns_of(panel), count, l.real_columns(panel), frame + panel * l.width, l.small.c);
+        store_pixels(sums, s.columns_of(panel), count, s.real_columns(panel), frame + panel * s.width, s.small.c);
         for (int64_t i = 0; i < count; ++i) {
-          spread(is_row, along, first + i, frame + i * l.small.c + panel * l.width, l.real_columns(panel),
-                 to + panel * l.width);
+          spread(is_row, along, first + i, frame + i * s.small.c + panel * s.width, s.real_columns(panel),
+                 to + panel * s.width);
         }
       }
     }
   }
   void spread(bool is_row, const BlurAxis& along, int64_t position, const float* from, int64_t channels,
               float* to) const {
-    const int64_t c = layout_->small.c;
+    const int64_t c = schedule_->small.c;
     const auto add = [&](const TapList& list, float* line) {
       for (const auto& [element, weight] : list) {
         add_scaled(from, static_cast<float>(weight), channels, line + element * c);
@@ -438,12 +438,12 @@ class BlurLastGradSrc final : public ConvolutionKernel {
   }
 
   void add_sides(int64_t image, int64_t row) const {
-    const Layout& l = *layout_;
-    const auto &h = l.axes->h, &w = l.axes->w;
-    const int64_t c = l.small.c, line = l.small.w * c;
-    with_element(l.is_bf16, [&](auto* element) {
+    const Schedule& s = *schedule_;
+    const auto &h = s.axes->h, &w = s.axes->w;
+    const int64_t c = s.small.c, line = s.small.w * c;
+    with_element(s.is_bf16, [&](auto* element) {
       using T = std::remove_pointer_t<decltype(element)>;
-      auto* to = static_cast<T*>(at_.dst[0]) + l.small.offset(image, 0, row, 0);
+      auto* to = static_cast<T*>(at_.dst[0]) + s.small.offset(image, 0, row, 0);
       for (int64_t end = 0; end < 2; ++end) {
         const auto weight_of = [&](const std::vector<TapList>& lists) {
           double sum = 0;
@@ -459,7 +459,7 @@ class BlurLastGradSrc final : public ConvolutionKernel {
     });
   }
 
-  std::shared_ptr<const Layout> layout_;
+  std::shared_ptr<const Schedule> schedule_;
   Addresses at_;
 };
 
@@ -467,13 +467,13 @@ class BlurLastGradSrc final : public ConvolutionKernel {
 
 Answer plan_blur_last_grad_src(const PlanContext&, const Convolution& conv) {
   const GemmLoops* loops = gemm_loops(conv.src.dtype);
-  auto layout = std::make_shared<Layout>();
-  Layout& l = *layout;
-  l.axes = blur_axes(conv);
-  if (!l.axes) return Declined{kNotUpsampled};
-  l.conv = conv;
-  l.loops = loops;
-  l.is_bf16 = conv.src.dtype == DType::bf16;
+  auto schedule = std::make_shared<Schedule>();
+  Schedule& s = *schedule;
+  s.axes = blur_axes(conv);
+  if (!s.axes) return Declined{kNotUpsampled};
+  s.conv = conv;
+  s.loops = loops;
+  s.is_bf16 = conv.src.dtype == DType::bf16;
   const Shape& whole = conv.src.shape;
   const int64_t first = conv.normalized->first_channels, second = whole[1] - first;
   if (second > 0 && conv.padding_mode == PaddingMode::wrap)
@@ -481,54 +481,54 @@ Answer plan_blur_last_grad_src(const PlanContext&, const Convolution& conv) {
   const MemoryDesc dst = with_tag(conv.dst, Tag::nhwc);
   const MemoryDesc small = with_tag({conv.src.dtype, conv.normalized->resized->from}, Tag::nhwc);
   const MemoryDesc others = with_tag({conv.src.dtype, Shape{whole[0], second, whole[2], whole[3]}}, Tag::nhwc);
-  l.dst = view_of(dst);
-  l.small = view_of(small);
-  if (second > 0) l.second = view_of(others);
-  const auto per_word = static_cast<int64_t>(4 / l.element());
-  if (l.dst.c % per_word != 0) return Declined{"an odd number of channels in bf16"};
-  l.words = l.dst.c / per_word;
-  l.gradient.emplace(l.axes->h, l.axes->w, l.dst, l.is_bf16);
-  l.has_frame = l.axes->h.ends_differ() || l.axes->w.ends_differ();
-  l.width = std::min(kVectors * kLanes, up(first, kLanes));
-  l.panels = (first + l.width - 1) / l.width;
-  l.columns = 9 * second;
+  s.dst = view_of(dst);
+  s.small = view_of(small);
+  if (second > 0) s.second = view_of(others);
+  const auto per_word = static_cast<int64_t>(4 / s.element());
+  if (s.dst.c % per_word != 0) return Declined{"an odd number of channels in bf16"};
+  s.words = s.dst.c / per_word;
+  s.gradient.emplace(s.axes->h, s.axes->w, s.dst, s.is_bf16);
+  s.has_frame = s.axes->h.ends_differ() || s.axes->w.ends_differ();
+  s.width = std::min(kVectors * kLanes, up(first, kLanes));
+  s.panels = (first + s.width - 1) / s.width;
+  s.columns = 9 * second;
 
-  const int64_t threads = omp_get_max_threads(), h = l.small.h, w = l.small.w;
-  const int64_t pixel_bytes = kRing * (3 * l.words + 2 * up(l.columns, kLanes)) * 4;
+  const int64_t threads = omp_get_max_threads(), h = s.small.h, w = s.small.w;
+  const int64_t pixel_bytes = kRing * (3 * s.words + 2 * up(s.columns, kLanes)) * 4;
   const int64_t most = std::max<int64_t>(kRingBytes / pixel_bytes, kLanes);
-  l.column_block = up(even_piece(w, most), 2);
-  l.column_blocks = (w + l.column_block - 1) / l.column_block;
-  const int64_t columns = l.dst.n * l.column_blocks;
-  l.row_parts = std::clamp<int64_t>((kPartsPerThread * threads + columns - 1) / columns, 1, (h + 3) / 4);
-  l.parts = columns * l.row_parts;
+  s.column_block = up(even_piece(w, most), 2);
+  s.column_blocks = (w + s.column_block - 1) / s.column_block;
+  const int64_t columns = s.dst.n * s.column_blocks;
+  s.row_parts = std::clamp<int64_t>((kPartsPerThread * threads + columns - 1) / columns, 1, (h + 3) / 4);
+  s.parts = columns * s.row_parts;
 
   const auto bytes = [](int64_t words) { return static_cast<std::size_t>(words) * 4; };
   ScratchLayout offsets;
-  l.weights = offsets.add(bytes(l.panels * l.panel_words()));
-  l.second_weights = offsets.add(bytes(l.words * up(l.columns, kLanes)));
-  if (l.has_frame) l.frames = offsets.add(bytes(l.dst.n * kSides * l.frame_floats()));
+  s.weights = offsets.add(bytes(s.panels * s.panel_words()));
+  s.second_weights = offsets.add(bytes(s.words * up(s.columns, kLanes)));
+  if (s.has_frame) s.frames = offsets.add(bytes(s.dst.n * kSides * s.frame_floats()));
   ScratchLayout of_thread;
   const auto add = [&](int64_t words) { return offsets.end() + of_thread.add(bytes(words)); };
-  l.mixed = add(l.gradient->mixed_floats(l.row_pixels()));
-  if (l.is_bf16) l.floats = add(l.row_pixels() * l.dst.c);
-  l.ring = add(kRing * l.line_words());
-  l.differences = add(l.line_words());
-  l.middles = add((l.row_pixels() / 2 + 1) * l.width);
-  l.shared = add(l.panels * l.row_pixels() * l.width);
-  l.sums = add(l.row_pixels() * l.width);
-  l.second_ring = add(kRing * l.second_pixels() * up(l.columns, kLanes));
-  l.second_sums = add((l.second_pixels() + 2) * second);
-  if (l.has_frame) l.line = add((std::max(l.dst.h, l.dst.w) + 4) * l.words);
-  l.thread_bytes = of_thread.end();
+  s.mixed = add(s.gradient->mixed_floats(s.row_pixels()));
+  if (s.is_bf16) s.floats = add(s.row_pixels() * s.dst.c);
+  s.ring = add(kRing * s.line_words());
+  s.differences = add(s.line_words());
+  s.middles = add((s.row_pixels() / 2 + 1) * s.width);
+  s.shared = add(s.panels * s.row_pixels() * s.width);
+  s.sums = add(s.row_pixels() * s.width);
+  s.second_ring = add(kRing * s.second_pixels() * up(s.columns, kLanes));
+  s.second_sums = add((s.second_pixels() + 2) * second);
+  if (s.has_frame) s.line = add((std::max(s.dst.h, s.dst.w) + 4) * s.words);
+  s.thread_bytes = of_thread.end();
 
   KernelPlan plan{.src = {dst, with_tag(conv.weights, Tag::hwio)},
                   .dst = {small},
-                  .scratch_bytes = offsets.end() + l.thread_bytes * static_cast<std::size_t>(threads),
+                  .scratch_bytes = offsets.end() + s.thread_bytes * static_cast<std::size_t>(threads),
                   .implementation = isa_of(*loops, conv.src.dtype),
-                  .rounding = l.is_bf16 ? kRoundingBf16 : 0,
+                  .rounding = s.is_bf16 ? kRoundingBf16 : 0,
                   .kernel = nullptr};
   if (second > 0) plan.dst.push_back(others);
-  plan.kernel = std::make_unique<BlurLastGradSrc>(std::move(layout));
+  plan.kernel = std::make_unique<BlurLastGradSrc>(std::move(schedule));
   return plan;
 }
 

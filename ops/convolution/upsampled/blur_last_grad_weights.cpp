@@ -42,11 +42,11 @@ HG_CLONES void pair_pixels(const float* low, const float* high, int64_t count, u
   }
 }
 
-// to[i] = the sum over p of parts[p][i].
-HG_CLONES void add_floats(const float* const* parts, std::size_t count, int64_t elements, float* to) {
-  std::copy_n(parts[0], elements, to);
-  for (std::size_t part = 1; part < count; ++part) {
-    const float* from = parts[part];
+// to[i] = the sum over p of terms[p][i].
+HG_CLONES void add_floats(const float* const* terms, std::size_t count, int64_t elements, float* to) {
+  std::copy_n(terms[0], elements, to);
+  for (std::size_t p = 1; p < count; ++p) {
+    const float* from = terms[p];
     for (int64_t i = 0; i < elements; ++i) to[i] += from[i];
   }
 }
@@ -59,7 +59,7 @@ HG_CLONES void pair_with_zero(const float* low, int64_t count, uint32_t* words) 
   }
 }
 
-struct Layout {
+struct Schedule {
   Convolution conv;
   const GemmLoops* loops = nullptr;
   bool is_bf16 = false;
@@ -106,24 +106,24 @@ struct Layout {
 
 class BlurLastGradWeights final : public ConvolutionKernel {
  public:
-  explicit BlurLastGradWeights(std::shared_ptr<const Layout> layout)
-      : layout_(std::move(layout)), source_(*layout_->source) {}
+  explicit BlurLastGradWeights(std::shared_ptr<const Schedule> schedule)
+      : schedule_(std::move(schedule)), source_(*schedule_->source) {}
   void bind(const Addresses& at, const dnnl::stream&) override {
     at_ = at;
     source_.bind(at);
   }
 
   void run() noexcept override {
-    const Layout& l = *layout_;
+    const Schedule& s = *schedule_;
     source_.prepare(alone());
-    const int64_t all = l.dst.n * l.column_blocks * l.pairs_of_lines();
-    parallel_parts(l.parts, [&](int64_t thread, const auto& take) {
+    const int64_t all = s.dst.n * s.column_blocks * s.pairs_of_lines();
+    parallel_parts(s.parts, [&](int64_t thread, const auto& take) {
       for (int64_t part = take(); part >= 0; part = take()) {
-        std::fill_n(sums_of(part), l.sums_floats(), 0.0F);
-        const int64_t end = all * (part + 1) / l.parts;
-        for (int64_t at = all * part / l.parts; at < end;) {
-          const int64_t pair = at % l.pairs_of_lines(), count = std::min(end - at, l.pairs_of_lines() - pair);
-          Run(*this, thread, part, at / l.pairs_of_lines()).add(pair, count);
+        std::fill_n(sums_of(part), s.sums_floats(), 0.0F);
+        const int64_t end = all * (part + 1) / s.parts;
+        for (int64_t at = all * part / s.parts; at < end;) {
+          const int64_t pair = at % s.pairs_of_lines(), count = std::min(end - at, s.pairs_of_lines() - pair);
+          Run(*this, thread, part, at / s.pairs_of_lines()).add(pair, count);
           at += count;
         }
       }
@@ -135,10 +135,10 @@ class BlurLastGradWeights final : public ConvolutionKernel {
   template <class T>
   [[nodiscard]] T* words(int64_t thread, std::size_t offset) const {
     return reinterpret_cast<T*>(static_cast<char*>(at_.scratch) +
-                                static_cast<std::size_t>(thread) * layout_->thread_bytes + offset);
+                                static_cast<std::size_t>(thread) * schedule_->thread_bytes + offset);
   }
   [[nodiscard]] float* sums_of(int64_t part) const {
-    return words<float>(0, layout_->sums) + part * layout_->sums_floats();
+    return words<float>(0, schedule_->sums) + part * schedule_->sums_floats();
   }
 
   // Neighbouring lines of one column block of an image, one after another.
@@ -146,15 +146,15 @@ class BlurLastGradWeights final : public ConvolutionKernel {
    public:
     Run(const BlurLastGradWeights& kernel, int64_t thread, int64_t part, int64_t column_block)
         : kernel_(kernel),
-          l_(*kernel.layout_),
+          s_(*kernel.schedule_),
           source_(kernel.source_),
           thread_(thread),
           sums_(kernel.sums_of(part)),
-          image_(column_block / l_.column_blocks),
-          column_(column_block % l_.column_blocks * l_.column_block - 1),
-          count_(std::min(l_.column_block, source_.w().extent + 1 - column_)),
+          image_(column_block / s_.column_blocks),
+          column_(column_block % s_.column_blocks * s_.column_block - 1),
+          count_(std::min(s_.column_block, source_.w().extent + 1 - column_)),
           begin_(std::max<int64_t>(2 * column_, 0)),
-          end_(std::min(2 * (column_ + count_), l_.dst.w)) {}
+          end_(std::min(2 * (column_ + count_), s_.dst.w)) {}
 
     // Pairs [pair, pair + count) of lines of the small image.
     void add(int64_t pair, int64_t count) {
@@ -175,7 +175,7 @@ class BlurLastGradWeights final : public ConvolutionKernel {
     }
     [[nodiscard]] const char* gradient(int64_t t, int64_t column) const {
       return static_cast<const char*>(kernel_.at_.src[1]) +
-             static_cast<std::size_t>(l_.dst.offset(image_, 0, t, column)) * l_.element();
+             static_cast<std::size_t>(s_.dst.offset(image_, 0, t, column)) * s_.element();
     }
 
     // A packed operand: `step` words from one pixel (in bf16 pair of pixels) to the next.
@@ -187,15 +187,15 @@ class BlurLastGradWeights final : public ConvolutionKernel {
     void multiply(const Words& left, int64_t channels, const Words& right, int64_t depth, int64_t panel,
                   float* sums) const {
       for (int64_t c = 0; c < channels; c += kRows) {
-        l_.loops->multiply(l_.is_bf16, {.a = left.at + c,
+        s_.loops->multiply(s_.is_bf16, {.a = left.at + c,
                                         .a_row = 1,
                                         .a_step = left.step,
                                         .b = right.at,
                                         .b_step = right.step,
-                                        .c = sums + c * l_.width,
-                                        .c_row = l_.width,
+                                        .c = sums + c * s_.width,
+                                        .c_row = s_.width,
                                         .rows = std::min(kRows, channels - c),
-                                        .vectors = l_.columns(panel) / kLanes,
+                                        .vectors = s_.columns(panel) / kLanes,
                                         .depth = depth,
                                         .add = true});
       }
@@ -204,13 +204,13 @@ class BlurLastGradWeights final : public ConvolutionKernel {
     // Packs `count` pixels, `channels` each and `step` pixels apart, as words: f32 stays in place, bf16 is paired into
     // `to`.
     const uint32_t* in_words(const void* pixels, int64_t channels, int64_t step, int64_t count, uint32_t* to) const {
-      if (!l_.is_bf16) return static_cast<const uint32_t*>(pixels);
+      if (!s_.is_bf16) return static_cast<const uint32_t*>(pixels);
       const auto* from = static_cast<const uint16_t*>(pixels);
       const int64_t row = up(channels, kLanes);
       pack_all(
           count, [&](int64_t i) { return from + std::min(i, count - 1) * step * channels; },
           [&](const void* const* list, int64_t first, int64_t n) {
-            l_.loops->pack(true, list, n, 0, channels, to + first / 2 * row, row);
+            s_.loops->pack(true, list, n, 0, channels, to + first / 2 * row, row);
           });
       return to;
     }
@@ -220,12 +220,12 @@ class BlurLastGradWeights final : public ConvolutionKernel {
       constexpr int64_t kAtATime = 64;
       std::array<const void*, kAtATime> list;
       for (int64_t first = 0; first < count; first += kAtATime) {
-        const int64_t n = std::min(kAtATime, (l_.is_bf16 ? up(count, 2) : count) - first);
+        const int64_t n = std::min(kAtATime, (s_.is_bf16 ? up(count, 2) : count) - first);
         for (int64_t i = 0; i < n; ++i) list[static_cast<std::size_t>(i)] = address(first + i);
         pack(list.data(), first, n);
       }
     }
-    [[nodiscard]] int64_t pixel_words(int64_t channels) const { return l_.is_bf16 ? up(channels, kLanes) : channels; }
+    [[nodiscard]] int64_t pixel_words(int64_t channels) const { return s_.is_bf16 ? up(channels, kLanes) : channels; }
 
     // The pixels of a line that a shared tap is multiplied by: `count` of them, every step-th from `first` on, or of
     // their differences.
@@ -234,7 +234,7 @@ class BlurLastGradWeights final : public ConvolutionKernel {
       int64_t first, step, count;
     };
     [[nodiscard]] Pixels pixels_of(Point point) const {
-      const bool share = columns_share(l_.words());
+      const bool share = columns_share(s_.words());
       const int64_t half = (count_ + 1) / 2;
       switch (point) {
         case Point::even: break;
@@ -248,26 +248,26 @@ class BlurLastGradWeights final : public ConvolutionKernel {
 
     // Memory of a line: its pixels, then their differences.
     [[nodiscard]] char* line_at(int64_t slot) const {
-      return words<char>(l_.rows) + static_cast<std::size_t>(slot * 2 * l_.row_pixels() * l_.first) * l_.element();
+      return words<char>(s_.rows) + static_cast<std::size_t>(slot * 2 * s_.row_pixels() * s_.first) * s_.element();
     }
-    // The packed operands of the line in that place; makes its differences.
+    // The packed operands of the line in that slot; makes its differences.
     Line line_of(int64_t slot) const {
       char* pixels = line_at(slot);
-      char* beside = pixels + static_cast<std::size_t>(l_.row_pixels() * l_.first) * l_.element();
-      if (columns_share(l_.words())) differences_beside(l_.is_bf16, pixels, l_.first, count_, beside);
+      char* beside = pixels + static_cast<std::size_t>(s_.row_pixels() * s_.first) * s_.element();
+      if (columns_share(s_.words())) differences_beside(s_.is_bf16, pixels, s_.first, count_, beside);
       Line line = {};
-      uint32_t* to = words<uint32_t>(l_.row_pairs) + slot * l_.pair_words();
+      uint32_t* to = words<uint32_t>(s_.row_pairs) + slot * s_.pair_words();
       for (std::size_t i = 0; i < kSharedTaps; ++i) {
         const Pixels p = pixels_of(static_cast<Point>(i));
         const char* from =
-            (p.are_differences ? beside : pixels) + static_cast<std::size_t>(p.first * l_.first) * l_.element();
-        if (!l_.is_bf16) {
-          line[i] = {reinterpret_cast<const uint32_t*>(from), p.step * l_.first};
+            (p.are_differences ? beside : pixels) + static_cast<std::size_t>(p.first * s_.first) * s_.element();
+        if (!s_.is_bf16) {
+          line[i] = {reinterpret_cast<const uint32_t*>(from), p.step * s_.first};
         } else if (i > 0 && from == pixels) {
           line[i] = line[0];
         } else {
-          line[i] = {in_words(from, l_.first, p.step, p.count, to), up(l_.first, kLanes)};
-          to += l_.depth(p.count) * up(l_.first, kLanes);
+          line[i] = {in_words(from, s_.first, p.step, p.count, to), up(s_.first, kLanes)};
+          to += s_.depth(p.count) * up(s_.first, kLanes);
         }
       }
       return line;
@@ -284,14 +284,14 @@ class BlurLastGradWeights final : public ConvolutionKernel {
     // Row a less row b, packed.
     Line difference(int64_t a, int64_t b) {
       row(std::max(a, b));
-      subtract(l_.is_bf16, line_at(a & 1), line_at(b & 1), (count_ + 2) * l_.first, line_at(2));
+      subtract(s_.is_bf16, line_at(a & 1), line_at(b & 1), (count_ + 2) * s_.first, line_at(2));
       return line_of(2);
     }
 
     // Adds the products of lines i and i + 1 of the small image with rows 2 * i to 2 * i + 3 of the blurred gradient.
     void add_pair(int64_t i) {
       float *even = blurred(0), *before = blurred(1), *behind = even;
-      if (!columns_share(l_.words())) {
+      if (!columns_share(s_.words())) {
         // Then rows share none either, and each line of the gradient is packed once for both of its taps.
         for (int64_t row = i; row < i + 2; ++row) {
           if (blur(2 * row, even)) add_line(even, Point::even, this->row(row));
@@ -305,20 +305,20 @@ class BlurLastGradWeights final : public ConvolutionKernel {
       if (blur(2 * i + 2, even)) add_line(even, Point::even, row(i + 1));
       const bool is_behind = blur(2 * i + 3, behind);
       if (is_behind) add_line(behind, Point::behind, difference(i + 2, i + 1));
-      if (is_before && is_behind) add_run(before, behind, l_.blurred_floats());
+      if (is_before && is_behind) add_run(before, behind, s_.blurred_floats());
       if (is_before || is_behind) add_line(is_behind ? behind : before, Point::middle, row(i + 1));
     }
 
-    [[nodiscard]] float* blurred(int64_t index) const { return words<float>(l_.blurred) + index * l_.blurred_floats(); }
+    [[nodiscard]] float* blurred(int64_t index) const { return words<float>(s_.blurred) + index * s_.blurred_floats(); }
     // Row r of the blurred gradient in the column block: of each panel the even pixels and then the odd ones. False
     // where it is zero.
     bool blur(int64_t r, float* to) const {
-      auto* mixed = words<float>(l_.mixed);
-      if (!l_.gradient->blur_columns(kernel_.at_.src[1], image_, r, column_, count_, mixed)) return false;
-      for (int64_t panel = 0; panel < l_.panels; ++panel) {
+      auto* mixed = words<float>(s_.mixed);
+      if (!s_.gradient->blur_columns(kernel_.at_.src[1], image_, r, column_, count_, mixed)) return false;
+      for (int64_t panel = 0; panel < s_.panels; ++panel) {
         for (int64_t phase = 0; phase < 2; ++phase) {
-          l_.gradient->blur_row(mixed, phase, count_, panel * l_.width, l_.real_columns(panel),
-                                to + (2 * panel + phase) * l_.column_block * l_.width, l_.width);
+          s_.gradient->blur_row(mixed, phase, count_, panel * s_.width, s_.real_columns(panel),
+                                to + (2 * panel + phase) * s_.column_block * s_.width, s_.width);
         }
       }
       return true;
@@ -327,15 +327,15 @@ class BlurLastGradWeights final : public ConvolutionKernel {
     // Adds the products of a line of the blurred gradient and a line of the small image to the sums of vertical tap h;
     // and the products with line `behind` to those of vertical tap SharedTap::behind.
     void add_line(const float* gradient, Point h, const Line& line, const Line* behind = nullptr) const {
-      for (int64_t panel = 0; panel < l_.panels; ++panel) {
-        const Line right = gradient_line(gradient + 2 * panel * l_.column_block * l_.width);
+      for (int64_t panel = 0; panel < s_.panels; ++panel) {
+        const Line right = gradient_line(gradient + 2 * panel * s_.column_block * s_.width);
         const auto add = [&](const Line& left, Point of_line) {
           for (std::size_t i = 0; i < kSharedTaps; ++i) {
             const auto w = static_cast<Point>(i);
             const int64_t count = pixels_of(w).count;
             if (count == 0) continue;
-            multiply(left[i], l_.first, right[i], l_.depth(count), panel,
-                     sums_ + l_.sums_at(product_index(of_line, w), panel));
+            multiply(left[i], s_.first, right[i], s_.depth(count), panel,
+                     sums_ + s_.sums_at(product_index(of_line, w), panel));
           }
         };
         add(line, h);
@@ -346,32 +346,32 @@ class BlurLastGradWeights final : public ConvolutionKernel {
     // Packs a panel's line of the blurred gradient for each shared tap: the even pixels, and the odd ones that the tap
     // meets; for the middle, sums of two odd pixels.
     Line gradient_line(const float* even) const {
-      const float* odd = even + l_.column_block * l_.width;
-      auto* middles = words<float>(l_.middles);
+      const float* odd = even + s_.column_block * s_.width;
+      auto* middles = words<float>(s_.middles);
       for (int64_t m = 0; m < pixels_of(Point::middle).count; ++m) {
-        const float* const beside[2] = {odd + 2 * m * l_.width, odd + (2 * m + 1) * l_.width};
-        add_floats(beside, 2 * m + 1 < count_ ? 2 : 1, l_.width, middles + m * l_.width);
+        const float* const beside[2] = {odd + 2 * m * s_.width, odd + (2 * m + 1) * s_.width};
+        add_floats(beside, 2 * m + 1 < count_ ? 2 : 1, s_.width, middles + m * s_.width);
       }
       Line line = {};
-      uint32_t* to = words<uint32_t>(l_.right_pairs);
+      uint32_t* to = words<uint32_t>(s_.right_pairs);
       for (std::size_t i = 0; i < kSharedTaps; ++i) {
         const auto point = static_cast<Point>(i);
         const Pixels p = pixels_of(point);
         const float* from = point == Point::even     ? even
                             : point == Point::middle ? middles
-                            : p.step == 2            ? odd + p.first * l_.width
+                            : p.step == 2            ? odd + p.first * s_.width
                                                      : odd;
-        const int64_t step = (point == Point::middle ? 1 : p.step) * l_.width;
+        const int64_t step = (point == Point::middle ? 1 : p.step) * s_.width;
         line[i] = {reinterpret_cast<const uint32_t*>(from), step};
-        if (!l_.is_bf16) continue;
+        if (!s_.is_bf16) continue;
         if (point == Point::behind && p.step == 1) {
           line[i] = line[i - 1];
           continue;
         }
-        line[i] = {to, l_.width};
-        for (int64_t k = 0; k < p.count; k += 2, to += l_.width) {
+        line[i] = {to, s_.width};
+        for (int64_t k = 0; k < p.count; k += 2, to += s_.width) {
           const float* low = from + k * step;
-          k + 1 < p.count ? pair_pixels(low, low + step, l_.width, to) : pair_with_zero(low, l_.width, to);
+          k + 1 < p.count ? pair_pixels(low, low + step, s_.width, to) : pair_with_zero(low, s_.width, to);
         }
       }
       return line;
@@ -379,38 +379,38 @@ class BlurLastGradWeights final : public ConvolutionKernel {
 
     // Packs an even number of pixels of diff_dst, `step` elements apart, of one panel.
     Words plain(const char* pixels, int64_t step, int64_t count, int64_t panel) const {
-      const int64_t columns = l_.real_columns(panel);
-      if (!l_.is_bf16 && columns % kLanes == 0) {
-        return {reinterpret_cast<const uint32_t*>(pixels) + panel * l_.width, step};
+      const int64_t columns = s_.real_columns(panel);
+      if (!s_.is_bf16 && columns % kLanes == 0) {
+        return {reinterpret_cast<const uint32_t*>(pixels) + panel * s_.width, step};
       }
-      auto* to = words<uint32_t>(l_.plain_row);
+      auto* to = words<uint32_t>(s_.plain_row);
       pack_all(
-          count, [&](int64_t i) { return pixels + static_cast<std::size_t>(i * step) * l_.element(); },
+          count, [&](int64_t i) { return pixels + static_cast<std::size_t>(i * step) * s_.element(); },
           [&](const void* const* list, int64_t first, int64_t n) {
-            l_.loops->pack(l_.is_bf16, list, n, panel * l_.width, columns,
-                           to + (l_.is_bf16 ? first / 2 : first) * l_.width, l_.width);
+            s_.loops->pack(s_.is_bf16, list, n, panel * s_.width, columns,
+                           to + (s_.is_bf16 ? first / 2 : first) * s_.width, s_.width);
           });
-      return {to, l_.width};
+      return {to, s_.width};
     }
 
     // A row of the second activation, packed, from the pixel that tap kw of the first output sees.
     const uint32_t* second_row(int64_t row, int64_t kw) {
-      const int64_t pixels = 2 * l_.column_block + 3, all_words = (l_.column_block + 2) * pixel_words(l_.second);
-      const auto place = [&](int64_t i) {
-        return words<char>(l_.second_rows) + static_cast<std::size_t>((i & 3) * 2 * pixels * l_.second) * l_.element();
+      const int64_t pixels = 2 * s_.column_block + 3, all_words = (s_.column_block + 2) * pixel_words(s_.second);
+      const auto row_at = [&](int64_t i) {
+        return words<char>(s_.second_rows) + static_cast<std::size_t>((i & 3) * 2 * pixels * s_.second) * s_.element();
       };
       const auto pairs = [&](int64_t i, int64_t by) {
-        return words<uint32_t>(l_.second_pairs) + ((i & 3) * 2 + by) * all_words;
+        return words<uint32_t>(s_.second_pairs) + ((i & 3) * 2 + by) * all_words;
       };
       for (; have_second_ < row; ++have_second_) {
         const int64_t i = have_second_ + 1, count = end_ - begin_ + 2;
-        source_.read_second(image_, i, begin_ - 1, count, place(i));
-        if (!l_.is_bf16) continue;
-        in_words(place(i), l_.second, 1, count, pairs(i, 0));
-        in_words(place(i) + static_cast<std::size_t>(l_.second) * 2, l_.second, 1, count - 2, pairs(i, 1));
+        source_.read_second(image_, i, begin_ - 1, count, row_at(i));
+        if (!s_.is_bf16) continue;
+        in_words(row_at(i), s_.second, 1, count, pairs(i, 0));
+        in_words(row_at(i) + static_cast<std::size_t>(s_.second) * 2, s_.second, 1, count - 2, pairs(i, 1));
       }
-      if (l_.is_bf16) return pairs(row, kw % 2) + kw / 2 * pixel_words(l_.second);
-      return reinterpret_cast<const uint32_t*>(place(row)) + kw * l_.second;
+      if (s_.is_bf16) return pairs(row, kw % 2) + kw / 2 * pixel_words(s_.second);
+      return reinterpret_cast<const uint32_t*>(row_at(row)) + kw * s_.second;
     }
 
     // Adds the products of unblurred diff_dst, of the two rows of dst that belong to row i of the small image.
@@ -418,32 +418,32 @@ class BlurLastGradWeights final : public ConvolutionKernel {
       if (i < 0 || i >= source_.h().extent || begin_ >= end_) return;
       add_columns_of_frame(2 * i);
       for (int64_t t = 2 * i; t < 2 * i + 2; ++t) {
-        if (l_.second > 0 || t == 0 || t == l_.dst.h - 1) add_row(t);
+        if (s_.second > 0 || t == 0 || t == s_.dst.h - 1) add_row(t);
       }
     }
 
     // Row t of diff_dst with the second activation, and with the rows of the frame.
     void add_row(int64_t t) {
       const int64_t count = end_ - begin_;
-      if (l_.second > 0) second_row(t + 1, 0);
-      for (int64_t panel = 0; panel < l_.panels; ++panel) {
-        const Words right = plain(gradient(t, begin_), l_.dst.c, count, panel);
+      if (s_.second > 0) second_row(t + 1, 0);
+      for (int64_t panel = 0; panel < s_.panels; ++panel) {
+        const Words right = plain(gradient(t, begin_), s_.dst.c, count, panel);
         const auto add = [&](const uint32_t* left, int64_t channels, int64_t sums) {
-          multiply({left, pixel_words(channels)}, channels, right, l_.depth(count), panel, sums_ + sums);
+          multiply({left, pixel_words(channels)}, channels, right, s_.depth(count), panel, sums_ + sums);
         };
-        for (int64_t tap = 0; tap < 9 && l_.second > 0; ++tap) {
-          add(second_row(t + tap / 3 - 1, tap % 3), l_.second, l_.second_sums_at(tap, panel));
+        for (int64_t tap = 0; tap < 9 && s_.second > 0; ++tap) {
+          add(second_row(t + tap / 3 - 1, tap % 3), s_.second, s_.second_sums_at(tap, panel));
         }
         const auto add_frame = [&](Side side, int64_t first_tap) {
           const auto* line = static_cast<const char*>(source_.frame(image_, side));
           for (int64_t k = 0; k < 3 && line != nullptr; ++k) {
-            const char* pixels = line + static_cast<std::size_t>((begin_ + k) * l_.first) * l_.element();
-            add(in_words(pixels, l_.first, 1, count, words<uint32_t>(l_.pairs)), l_.first,
-                l_.sums_at(product_of_tap(first_tap + k), panel));
+            const char* pixels = line + static_cast<std::size_t>((begin_ + k) * s_.first) * s_.element();
+            add(in_words(pixels, s_.first, 1, count, words<uint32_t>(s_.pairs)), s_.first,
+                s_.sums_at(product_of_tap(first_tap + k), panel));
           }
         };
         if (t == 0) add_frame(Side::top, 0);
-        if (t == l_.dst.h - 1) add_frame(Side::bottom, 6);
+        if (t == s_.dst.h - 1) add_frame(Side::bottom, 6);
       }
     }
 
@@ -452,22 +452,22 @@ class BlurLastGradWeights final : public ConvolutionKernel {
       const auto add = [&](Side side, int64_t column, int64_t first_tap) {
         const auto* line = static_cast<const char*>(source_.frame(image_, side));
         if (line == nullptr) return;
-        for (int64_t panel = 0; panel < l_.panels; ++panel) {
-          const Words right = plain(gradient(t, column), l_.dst.stride_h, 2, panel);
+        for (int64_t panel = 0; panel < s_.panels; ++panel) {
+          const Words right = plain(gradient(t, column), s_.dst.stride_h, 2, panel);
           for (int64_t k = 0; k < 3; ++k) {
-            const uint32_t* left = in_words(line + static_cast<std::size_t>((t + k) * l_.first) * l_.element(),
-                                            l_.first, 1, 2, words<uint32_t>(l_.pairs));
-            multiply({left, pixel_words(l_.first)}, l_.first, right, l_.depth(2), panel,
-                     sums_ + l_.sums_at(product_of_tap(first_tap + 3 * k), panel));
+            const uint32_t* left = in_words(line + static_cast<std::size_t>((t + k) * s_.first) * s_.element(),
+                                            s_.first, 1, 2, words<uint32_t>(s_.pairs));
+            multiply({left, pixel_words(s_.first)}, s_.first, right, s_.depth(2), panel,
+                     sums_ + s_.sums_at(product_of_tap(first_tap + 3 * k), panel));
           }
         }
       };
       if (begin_ == 0) add(Side::left, 0, 0);
-      if (end_ == l_.dst.w) add(Side::right, l_.dst.w - 1, 2);
+      if (end_ == s_.dst.w) add(Side::right, s_.dst.w - 1, 2);
     }
 
     const BlurLastGradWeights& kernel_;
-    const Layout& l_;
+    const Schedule& s_;
     const UpsampledSource& source_;
     int64_t thread_;
     float* sums_;
@@ -479,29 +479,29 @@ class BlurLastGradWeights final : public ConvolutionKernel {
 
   // Adds the parts' sums, in the order of the parts, and the shared products of each tap, to diff_weights.
   void finish() const {
-    const Layout& l = *layout_;
-    parallel_ranges(l.sums_floats(), kLanes, [&](int64_t begin, int64_t end) {
-      add_parts(sums_of(0) + begin, end - begin, l.sums_floats(), l.parts);
+    const Schedule& s = *schedule_;
+    parallel_ranges(s.sums_floats(), kLanes, [&](int64_t begin, int64_t end) {
+      add_parts(sums_of(0) + begin, end - begin, s.sums_floats(), s.parts);
     });
     auto* weights = static_cast<float*>(at_.dst[0]);
     const float* sums = sums_of(0);
-    parallel_for(9 * l.channels(), [&](int64_t i) {
-      const int64_t tap = i / l.channels(), channel = i % l.channels();
-      for (int64_t panel = 0; panel < l.panels; ++panel) {
-        std::array<const float*, 4> parts = {};
+    parallel_for(9 * s.channels(), [&](int64_t i) {
+      const int64_t tap = i / s.channels(), channel = i % s.channels();
+      for (int64_t panel = 0; panel < s.panels; ++panel) {
+        std::array<const float*, 4> terms = {};
         std::size_t count = 0;
-        if (channel < l.first) {
+        if (channel < s.first) {
           for_each_product_of_tap(
-              tap, [&](int64_t product) { parts[count++] = sums + l.sums_at(product, panel) + channel * l.width; });
+              tap, [&](int64_t product) { terms[count++] = sums + s.sums_at(product, panel) + channel * s.width; });
         } else {
-          parts[count++] = sums + l.second_sums_at(tap, panel) + (channel - l.first) * l.width;
+          terms[count++] = sums + s.second_sums_at(tap, panel) + (channel - s.first) * s.width;
         }
-        add_floats(parts.data(), count, l.real_columns(panel), weights + i * l.dst.c + panel * l.width);
+        add_floats(terms.data(), count, s.real_columns(panel), weights + i * s.dst.c + panel * s.width);
       }
     });
   }
 
-  std::shared_ptr<const Layout> layout_;
+  std::shared_ptr<const Schedule> schedule_;
   UpsampledSource source_;
   Addresses at_;
 };
@@ -512,55 +512,55 @@ Answer plan_blur_last_grad_weights(const PlanContext&, const Convolution& conv) 
   const GemmLoops* loops = gemm_loops(conv.src.dtype);
   if (conv.has_bias) return Declined{"a gradient of the bias"};
   ScratchLayout offsets;
-  auto layout = std::make_shared<Layout>();
-  Layout& l = *layout;
-  l.source = UpsampledSource::of(conv, offsets);
-  if (!l.source) return Declined{kNotUpsampled};
-  l.conv = conv;
-  l.loops = loops;
-  l.is_bf16 = conv.src.dtype == DType::bf16;
+  auto schedule = std::make_shared<Schedule>();
+  Schedule& s = *schedule;
+  s.source = UpsampledSource::of(conv, offsets);
+  if (!s.source) return Declined{kNotUpsampled};
+  s.conv = conv;
+  s.loops = loops;
+  s.is_bf16 = conv.src.dtype == DType::bf16;
   const MemoryDesc dst = with_tag(conv.dst, Tag::nhwc);
-  l.dst = view_of(dst);
-  l.gradient.emplace(l.source->h(), l.source->w(), l.dst, l.is_bf16);
-  l.first = l.source->channels();
-  l.second = l.source->second_channels();
-  l.width = std::min(kVectors * kLanes, up(l.dst.c, kLanes));
-  l.panels = (l.dst.c + l.width - 1) / l.width;
-  const int64_t sums_bytes = l.sums_floats() * 4;
+  s.dst = view_of(dst);
+  s.gradient.emplace(s.source->h(), s.source->w(), s.dst, s.is_bf16);
+  s.first = s.source->channels();
+  s.second = s.source->second_channels();
+  s.width = std::min(kVectors * kLanes, up(s.dst.c, kLanes));
+  s.panels = (s.dst.c + s.width - 1) / s.width;
+  const int64_t sums_bytes = s.sums_floats() * 4;
   if (sums_bytes > kSumsBytes) return Declined{"more than 2 MiB of sums"};
 
-  const int64_t threads = omp_get_max_threads(), w = l.source->w().extent + 2;
-  const int64_t most = std::max<int64_t>(kBlurredBytes / (4 * l.panels * l.width * 4), kLanes);
-  l.column_block = up(even_piece(w, most), 2);
-  l.column_blocks = (w + l.column_block - 1) / l.column_block;
+  const int64_t threads = omp_get_max_threads(), w = s.source->w().extent + 2;
+  const int64_t most = std::max<int64_t>(kBlurredBytes / (4 * s.panels * s.width * 4), kLanes);
+  s.column_block = up(even_piece(w, most), 2);
+  s.column_blocks = (w + s.column_block - 1) / s.column_block;
   const int64_t parts = std::clamp<int64_t>(kPartsSumsBytes / sums_bytes, 1, kPartsPerThread);
-  l.parts = std::min(parts * threads, parts_of(l.dst.n * l.column_blocks * l.pairs_of_lines()));
+  s.parts = std::min(parts * threads, parts_of(s.dst.n * s.column_blocks * s.pairs_of_lines()));
 
   const auto bytes = [](int64_t words) { return static_cast<std::size_t>(words) * 4; };
-  l.sums = offsets.add(bytes(l.parts * l.sums_floats()));
+  s.sums = offsets.add(bytes(s.parts * s.sums_floats()));
   ScratchLayout of_thread;
   const auto add = [&](int64_t words) { return offsets.end() + of_thread.add(bytes(words)); };
-  const int64_t first_words = up(l.first, kLanes), second_words = up(l.second, kLanes);
-  l.rows = add(3 * 2 * l.row_pixels() * l.first);
-  if (l.is_bf16) l.row_pairs = add(3 * l.pair_words());
-  l.second_rows = add(4 * 2 * (2 * l.column_block + 3) * l.second);
-  if (l.is_bf16) l.second_pairs = add(4 * 2 * (l.column_block + 2) * second_words);
-  if (l.is_bf16) l.pairs = add((l.column_block + 2) * first_words);
-  l.mixed = add(l.gradient->mixed_floats(l.column_block));
-  l.blurred = add(2 * l.blurred_floats());
-  l.middles = add((l.column_block / 2 + 1) * l.width);
-  if (l.is_bf16) l.right_pairs = add(l.pairs_in_line() * l.width);
-  l.plain_row = add((2 * l.column_block + 2) * l.width);
-  l.thread_bytes = of_thread.end();
+  const int64_t first_words = up(s.first, kLanes), second_words = up(s.second, kLanes);
+  s.rows = add(3 * 2 * s.row_pixels() * s.first);
+  if (s.is_bf16) s.row_pairs = add(3 * s.pair_words());
+  s.second_rows = add(4 * 2 * (2 * s.column_block + 3) * s.second);
+  if (s.is_bf16) s.second_pairs = add(4 * 2 * (s.column_block + 2) * second_words);
+  if (s.is_bf16) s.pairs = add((s.column_block + 2) * first_words);
+  s.mixed = add(s.gradient->mixed_floats(s.column_block));
+  s.blurred = add(2 * s.blurred_floats());
+  s.middles = add((s.column_block / 2 + 1) * s.width);
+  if (s.is_bf16) s.right_pairs = add(s.pairs_in_line() * s.width);
+  s.plain_row = add((2 * s.column_block + 2) * s.width);
+  s.thread_bytes = of_thread.end();
 
   const NormalizedSource all(conv);
   KernelPlan plan{.src = all.inputs(dst),
                   .dst = {with_tag(conv.weights, Tag::hwio)},
-                  .scratch_bytes = offsets.end() + l.thread_bytes * static_cast<std::size_t>(threads),
+                  .scratch_bytes = offsets.end() + s.thread_bytes * static_cast<std::size_t>(threads),
                   .implementation = isa_of(*loops, conv.src.dtype),
                   .rounding = all.rounding(),
                   .kernel = nullptr};
-  plan.kernel = std::make_unique<BlurLastGradWeights>(std::move(layout));
+  plan.kernel = std::make_unique<BlurLastGradWeights>(std::move(schedule));
   return plan;
 }
 

@@ -20,21 +20,21 @@ namespace {
 class BeforeResizeGradient final : public Kernel {
  public:
   // Offsets into scratch memory.
-  struct Places {
+  struct Offsets {
     std::size_t whole = 0, image = 0, buffers = 0, scratch = 0;
   };
   // `reorder` is null, or makes the gradient of the whole source channels-last.
-  BeforeResizeGradient(SeparableMap map, bool is_bf16, const Places& places, std::unique_ptr<Kernel> conv,
+  BeforeResizeGradient(SeparableMap map, bool is_bf16, const Offsets& offsets, std::unique_ptr<Kernel> conv,
                        std::unique_ptr<Kernel> reorder)
       : map_(std::move(map)),
         is_bf16_(is_bf16),
-        places_(places),
+        offsets_(offsets),
         conv_(std::move(conv)),
         reorder_(std::move(reorder)) {}
 
   void bind(const Addresses& at, const dnnl::stream& stream) override {
     at_ = at;
-    conv_->bind({at.src, {scratch(places_.whole)}, scratch(places_.scratch)}, stream);
+    conv_->bind({at.src, {scratch(offsets_.whole)}, scratch(offsets_.scratch)}, stream);
     if (reorder_) reorder_->bind(at, stream);
   }
   void run() noexcept override {
@@ -50,11 +50,11 @@ class BeforeResizeGradient final : public Kernel {
   template <class T>
   void resize() const {
     const View &whole = map_.src(), &small = map_.dst();
-    const auto* from = reinterpret_cast<const T*>(scratch(places_.image));
+    const auto* from = reinterpret_cast<const T*>(scratch(offsets_.image));
     const int64_t others = whole.c - small.c;
     const int64_t rows = small.n * small.h, parts = parts_of(rows);
     parallel_parts(parts, [&](int64_t thread, const auto& take) {
-      auto* buffer = reinterpret_cast<float*>(scratch(places_.buffers)) + thread * map_.buffer_floats();
+      auto* buffer = reinterpret_cast<float*>(scratch(offsets_.buffers)) + thread * map_.buffer_floats();
       for (int64_t part = take(); part >= 0; part = take()) {
         for (int64_t i = rows * part / parts; i < rows * (part + 1) / parts; ++i) {
           const int64_t image = i / small.h, row = i % small.h;
@@ -73,7 +73,7 @@ class BeforeResizeGradient final : public Kernel {
 
   SeparableMap map_;
   bool is_bf16_;
-  Places places_;
+  Offsets offsets_;
   std::unique_ptr<Kernel> conv_, reorder_;
   Addresses at_;
 };
@@ -89,25 +89,25 @@ KernelPlan before_resize_gradient(const PlanContext& ctx, const Convolution& con
   const MemoryDesc to = with_tag({type, small}, Tag::nhwc);
   const auto taps = [&](int axis) { return transposed(taps_of_axis(attrs, small, axis), small[axis]); };
   SeparableMap map(view_of(image), view_of(to), taps(2), taps(3));
-  ScratchLayout offsets;
-  BeforeResizeGradient::Places places;
+  ScratchLayout scratch;
+  BeforeResizeGradient::Offsets offsets;
   std::unique_ptr<Kernel> reorder;
   if (given != image) {
     const auto desc = make_reorder(ctx.engine, given, image);
-    offsets.add(desc.scratchpad_desc().get_size());
-    places.whole = offsets.add(given.get_size());
-    places.image = offsets.add(image.get_size());
+    scratch.add(desc.scratchpad_desc().get_size());
+    offsets.whole = scratch.add(given.get_size());
+    offsets.image = scratch.add(image.get_size());
     reorder =
-        reorder_kernel(ctx.engine, desc, {DNNL_ARG_FROM, From::scratch, static_cast<int64_t>(places.whole), given},
-                       {DNNL_ARG_TO, From::scratch, static_cast<int64_t>(places.image), image});
+        reorder_kernel(ctx.engine, desc, {DNNL_ARG_FROM, From::scratch, static_cast<int64_t>(offsets.whole), given},
+                       {DNNL_ARG_TO, From::scratch, static_cast<int64_t>(offsets.image), image});
   } else {
-    places.whole = places.image = offsets.add(image.get_size());
+    offsets.whole = offsets.image = scratch.add(image.get_size());
   }
-  places.buffers = offsets.add(static_cast<std::size_t>(map.buffer_floats() * omp_get_max_threads()) * sizeof(float));
-  places.scratch = offsets.add(conv.scratch_bytes);
+  offsets.buffers = scratch.add(static_cast<std::size_t>(map.buffer_floats() * omp_get_max_threads()) * sizeof(float));
+  offsets.scratch = scratch.add(conv.scratch_bytes);
   KernelPlan plan{.src = conv.src,
                   .dst = {to},
-                  .scratch_bytes = offsets.end(),
+                  .scratch_bytes = scratch.end(),
                   .implementation = conv.implementation,
                   .rounding = conv.rounding,
                   .kernel = nullptr};
@@ -116,7 +116,7 @@ KernelPlan before_resize_gradient(const PlanContext& ctx, const Convolution& con
   if (small[1] < whole[1]) {
     plan.dst.push_back(with_tag({type, Shape{whole[0], whole[1] - small[1], whole[2], whole[3]}}, Tag::nhwc));
   }
-  plan.kernel = std::make_unique<BeforeResizeGradient>(std::move(map), type == DType::bf16, places,
+  plan.kernel = std::make_unique<BeforeResizeGradient>(std::move(map), type == DType::bf16, offsets,
                                                        std::move(conv.kernel), std::move(reorder));
   return plan;
 }

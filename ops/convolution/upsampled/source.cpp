@@ -127,24 +127,24 @@ void UpsampledSource::make_column_of_frame(int64_t image, Side side, float* buff
   narrow(sums, line, to);
 }
 
-void UpsampledSource::read_image(const NormalizedSource& source, int64_t place, int64_t image, int64_t row,
+void UpsampledSource::read_image(const NormalizedSource& source, std::size_t coefficients, int64_t image, int64_t row,
                                  int64_t column, int64_t count, char* to, void* buffer) const {
-  const auto* coefficients = reinterpret_cast<const float*>(scratch(static_cast<std::size_t>(place)));
-  source.read(at_, as_is_ ? nullptr : coefficients, image, row, column, count, to, buffer);
+  source.read(at_, as_is_ ? nullptr : reinterpret_cast<const float*>(scratch(coefficients)), image, row, column, count,
+              to, buffer);
 }
 
 void UpsampledSource::read(int64_t image, int64_t row, int64_t column, int64_t count, void* to) const {
   const auto pixel = static_cast<std::size_t>(channels_) * element_;
   auto* const first = static_cast<char*>(to);
-  const auto place = [&](int64_t i) { return first + static_cast<std::size_t>(i) * pixel; };
+  const auto pixel_at = [&](int64_t i) { return first + static_cast<std::size_t>(i) * pixel; };
   // The pixels inside of the image; at least the nearest one.
   const int64_t before = std::clamp<int64_t>(-column, 0, count - 1);
   const int64_t begin = std::min(column + before, w_.extent - 1), end = std::min(column + count, w_.extent);
   const int64_t inside = std::max<int64_t>(end - begin, 1);
-  read_image(small_, static_cast<int64_t>(small_coefficients_), image, std::clamp<int64_t>(row, 0, h_.extent - 1),
-             begin, inside, place(before), place(count));
-  for (int64_t i = 0; i < before; ++i) std::copy_n(place(before), pixel, place(i));
-  for (int64_t i = before + inside; i < count; ++i) std::copy_n(place(before + inside - 1), pixel, place(i));
+  read_image(small_, small_coefficients_, image, std::clamp<int64_t>(row, 0, h_.extent - 1), begin, inside,
+             pixel_at(before), pixel_at(count));
+  for (int64_t i = 0; i < before; ++i) std::copy_n(pixel_at(before), pixel, pixel_at(i));
+  for (int64_t i = before + inside; i < count; ++i) std::copy_n(pixel_at(before + inside - 1), pixel, pixel_at(i));
 }
 
 void UpsampledSource::read_second(int64_t image, int64_t row, int64_t column, int64_t count, void* to) const {
@@ -160,7 +160,7 @@ void UpsampledSource::read_second(int64_t image, int64_t row, int64_t column, in
       continue;
     }
     if (position == source) run = std::min(count - i, 2 * w_.extent - position);
-    read_image(*second_, static_cast<int64_t>(second_coefficients_), image, from, source, run, at, buffer);
+    read_image(*second_, second_coefficients_, image, from, source, run, at, buffer);
   }
 }
 

@@ -58,7 +58,7 @@ class UpsampledSource {
   template <class T>
   void make_column_of_frame(int64_t image, Side side, float* buffer, T* to) const;
   [[nodiscard]] std::size_t line_elements() const;
-  void read_image(const NormalizedSource& source, int64_t place, int64_t image, int64_t row, int64_t column,
+  void read_image(const NormalizedSource& source, std::size_t coefficients, int64_t image, int64_t row, int64_t column,
                   int64_t count, char* to, void* buffer) const;
   [[nodiscard]] char* scratch(std::size_t offset) const { return static_cast<char*>(at_.scratch) + offset; }
 

@@ -22,11 +22,11 @@ class AmxProducts final : public Products {
         loops_(loops),
         row_taps_(row_taps_of(s_)),
         columns_(up(s_.right(), kAmxColumns)),
-        width_(up(shifts_dst() ? s_.places : s_.width, kAmxDepth)) {
+        width_(up(shifts_dst() ? s_.phase_width : s_.width, kAmxDepth)) {
     // An odd number of cache lines, so that the rows of a tile don't compete for one set of the cache.
-    row_ = (up(width_ + s_.places - s_.width, kAmxDepth) / kAmxDepth | 1) * kAmxDepth;
+    row_ = (up(width_ + s_.phase_width - s_.width, kAmxDepth) / kAmxDepth | 1) * kAmxDepth;
     for (int64_t phase = 0; phase < s_.phases; ++phase) {
-      const bool leads = phase < row_taps_ && tap(phase).phase == phase && tap(phase).place == 0;
+      const bool leads = phase < row_taps_ && tap(phase).phase == phase && tap(phase).position == 0;
       phases_lead_ = phases_lead_ && leads;
     }
     rows_ = up(row_taps_ * s_.left(), kAmxColumns);
@@ -63,12 +63,12 @@ class AmxProducts final : public Products {
     loops_.transpose(pixels, row_, s_.left(), rows, row_);
     if (!shifts_dst()) return;
     // Shifting diff_dst back by a tap has the effect of shifting the source forward: source pixel p meets pixel p -
-    // place of diff_dst through that tap.
+    // position of diff_dst through that tap.
     for (int64_t j = 1; j < row_taps_; ++j) {
       uint16_t* shifted = rows + j * s_.left() * row_;
       for (int64_t c = 0; c < s_.left(); ++c) {
-        std::fill_n(shifted + c * row_, tap(j).place, uint16_t{0});
-        std::copy_n(rows + c * row_, width_ - tap(j).place, shifted + c * row_ + tap(j).place);
+        std::fill_n(shifted + c * row_, tap(j).position, uint16_t{0});
+        std::copy_n(rows + c * row_, width_ - tap(j).position, shifted + c * row_ + tap(j).position);
       }
     }
   }
@@ -80,7 +80,7 @@ class AmxProducts final : public Products {
     put_left(pixels, reinterpret_cast<char*>(rows + begin_of(phase) * row_));
     if (phase + 1 < s_.phases) return;
     for (int64_t j = phases_lead_ ? s_.phases : 0; j < row_taps_; ++j) {
-      const uint16_t* from = rows + begin_of(tap(j).phase) * row_ + tap(j).place;
+      const uint16_t* from = rows + begin_of(tap(j).phase) * row_ + tap(j).position;
       uint16_t* to = rows + j * s_.left() * row_;
       for (int64_t c = 0; c < s_.left(); ++c) std::copy_n(from + c * row_, width_, to + c * row_);
     }

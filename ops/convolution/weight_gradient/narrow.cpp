@@ -110,8 +110,8 @@ class NarrowProducts final : public Products {
   [[nodiscard]] bool right_in_place() const override { return true; }
   [[nodiscard]] std::size_t left_bytes() const override { return 0; }
   [[nodiscard]] std::size_t right_bytes() const override { return 0; }
-  [[nodiscard]] int64_t left_pixels() const override { return s_.places; }
-  [[nodiscard]] int64_t right_pixels() const override { return s_.places; }
+  [[nodiscard]] int64_t left_pixels() const override { return s_.phase_width; }
+  [[nodiscard]] int64_t right_pixels() const override { return s_.phase_width; }
   void put_left(const void* const*, char*) const override {}
   void put_right(const void* const*, char*) const override {}
 
@@ -226,8 +226,8 @@ class NarrowTapProducts final : public Products {
   [[nodiscard]] std::size_t right_bytes() const override {
     return bytes_of(right_in_place() ? 0 : right_pixels() * s_.right());
   }
-  [[nodiscard]] int64_t left_pixels() const override { return s_.swapped ? s_.width : s_.places; }
-  [[nodiscard]] int64_t right_pixels() const override { return s_.swapped ? s_.places : s_.width; }
+  [[nodiscard]] int64_t left_pixels() const override { return s_.swapped ? s_.width : s_.phase_width; }
+  [[nodiscard]] int64_t right_pixels() const override { return s_.swapped ? s_.phase_width : s_.width; }
   void put_left(const void* const* pixels, char* to) const override { put(pixels, left_pixels(), s_.left(), to); }
   void put_right(const void* const* pixels, char* to) const override { put(pixels, right_pixels(), s_.right(), to); }
 
@@ -269,7 +269,7 @@ class NarrowTapProducts final : public Products {
         for (std::size_t j = 0; j < 3; ++j) {
           const ProductTap& tap = s_.taps[t + j];
           const auto* src = reinterpret_cast<const float*>(band.src[tap.row + i * s_.row_stride]) +
-                            (tap.phase * s_.places + tap.place) * s_.src_channels;
+                            (tap.phase * s_.phase_width + tap.position) * s_.src_channels;
           const auto* dst = reinterpret_cast<const float*>(band.dst[i]);
           p.left[j] = (s_.swapped ? dst : src) + m;
           p.right[j] = (s_.swapped ? src : dst) + n;

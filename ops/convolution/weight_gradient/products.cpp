@@ -13,7 +13,7 @@ ProductSides product_sides(const Convolution& conv) {
                      .dst_channels = conv.dst.shape[1],
                      .swapped = h.kernel * w.kernel == 1 && conv.dst.shape[1] < conv.src.shape[1],
                      .width = w.dst,
-                     .places = w.dst + (w.extent() - 1) / w.stride,
+                     .phase_width = w.dst + (w.extent() - 1) / w.stride,
                      .phases = std::min(w.stride, w.extent()),
                      .row_stride = h.stride,
                      .column_stride = w.stride,
@@ -22,7 +22,7 @@ ProductSides product_sides(const Convolution& conv) {
   for (int64_t i = 0; i < h.kernel; ++i) {
     for (int64_t j = 0; j < w.kernel; ++j) {
       const int64_t column = j * w.dilation;
-      sides.taps.push_back({.row = i * h.dilation, .phase = column % w.stride, .place = column / w.stride});
+      sides.taps.push_back({.row = i * h.dilation, .phase = column % w.stride, .position = column / w.stride});
     }
   }
   return sides;

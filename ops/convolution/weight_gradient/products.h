@@ -17,17 +17,17 @@ constexpr int64_t kMostBandRows = 16;
 
 // Where a tap's pixels lie in a packed row of the source. With a stride, a packed row holds the columns phase by phase
 // (stride 2: the even ones, then the odd ones), so that a tap's pixels are neighbours. `row` counts from the first row
-// that the window touches, `place` within the phase.
+// that the window touches, `position` within the phase.
 struct ProductTap {
-  int64_t row = 0, phase = 0, place = 0;
+  int64_t row = 0, phase = 0, position = 0;
 };
 
 // Sizes and taps of both operands.
 struct ProductSides {
   int64_t src_channels = 0, dst_channels = 0;
   bool swapped = false;
-  int64_t width = 0;   // pixels in a row of diff_dst
-  int64_t places = 0;  // pixels in one phase of a row of the source
+  int64_t width = 0;        // pixels in a row of diff_dst
+  int64_t phase_width = 0;  // pixels in one phase of a row of the source
   int64_t phases = 1;
   int64_t row_stride = 1, column_stride = 1;  // in the source, per row and pixel of diff_dst
   bool padded = false;                        // whether some windows leave the source
@@ -61,7 +61,7 @@ class Products {
   // Bytes of a packed row: of the source, all phases, and of diff_dst.
   [[nodiscard]] std::size_t src_bytes() const { return s_.swapped ? phases_bytes(right_bytes()) : left_row_bytes(); }
   [[nodiscard]] std::size_t dst_bytes() const { return s_.swapped ? left_bytes() : right_bytes(); }
-  // Pixels that a packed row takes (of the source: per phase): at least `places` and `width`.
+  // Pixels that a packed row takes (of the source: per phase): at least `phase_width` and `width`.
   [[nodiscard]] int64_t src_pixels() const { return s_.swapped ? right_pixels() : left_pixels(); }
   [[nodiscard]] int64_t dst_pixels() const { return s_.swapped ? left_pixels() : right_pixels(); }
   // Packs a row. `pixels` are addresses of their first channels. A row of the source is packed phase by phase, in

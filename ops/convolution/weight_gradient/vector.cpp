@@ -24,10 +24,10 @@ class VectorProducts final : public Products {
         is_bf16_(is_bf16),
         per_step_(is_bf16 ? 2 : 1),
         columns_(up(s_.right(), kLanes)) {
-    const auto is_odd = [](const ProductTap& tap) { return tap.place % 2 != 0; };
+    const auto is_odd = [](const ProductTap& tap) { return tap.position % 2 != 0; };
     if (is_bf16 && std::any_of(s_.taps.begin(), s_.taps.end(), is_odd)) copies_ = 2;
     const auto steps = [&](int64_t pixels) { return up(pixels, per_step_) / per_step_; };
-    left_steps_ = steps(s_.swapped ? s_.width : s_.places);
+    left_steps_ = steps(s_.swapped ? s_.width : s_.phase_width);
     right_steps_ = steps(s_.width);
     const auto stays = [&](int64_t channels, bool is_src) {
       return !is_bf16 && channels <= kFewChannels && !(is_src && s_.padded);
@@ -113,11 +113,11 @@ class VectorProducts final : public Products {
     for (int64_t m = 0; m < s_.left(); m += kRows) {
       if (left_in_place_) {
         p.a_step = s_.left() * (s_.swapped ? 1 : s_.column_stride);
-        p.a = row + tap.phase * s_.left() + (tap.place + k) * p.a_step + m;
+        p.a = row + tap.phase * s_.left() + (tap.position + k) * p.a_step + m;
       } else {
         p.a_step = panel_width(s_.left(), m, kRows);
-        p.a = row + (tap.phase * copies_ + tap.place % copies_) * copy_words() + m * left_steps_ +
-              (tap.place / per_step_ + k) * p.a_step;
+        p.a = row + (tap.phase * copies_ + tap.position % copies_) * copy_words() + m * left_steps_ +
+              (tap.position / per_step_ + k) * p.a_step;
       }
       p.c = sums + m * columns_;
       p.rows = std::min(kRows, s_.left() - m);
