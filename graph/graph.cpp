@@ -81,6 +81,24 @@ ValueId GraphBuilder::parameter(const std::string& name, TensorType type, Init i
                     .data = std::move(values)});
 }
 
+ValueId GraphBuilder::append(const Graph& other, ValueId input, const std::string& prefix) {
+  std::map<ValueId, ValueId> mapped{{other.inputs.at(0), input}, {kNoValue, kNoValue}};
+  for (const ValueId id : other.all(ValueKind::constant)) {
+    mapped[id] = constant(*other.value(id).data, prefix + other.value(id).name);
+  }
+  for (const ValueId id : other.parameters()) {
+    const Value& value = other.value(id);
+    mapped[id] = parameter(prefix + value.name, value.type, value.init, value.data);
+  }
+  for (const Node& node : other.nodes) {
+    std::vector<ValueId> inputs;
+    for (const ValueId id : node.inputs) inputs.push_back(mapped.at(id));
+    const std::vector<ValueId> outputs = add_all(node.op->name, inputs, node.attrs, prefix + node.name);
+    for (std::size_t i = 0; i < outputs.size(); ++i) mapped[node.outputs[i]] = outputs[i];
+  }
+  return mapped.at(other.outputs.at(0));
+}
+
 ValueId GraphBuilder::add(std::string_view op, std::vector<ValueId> inputs, Attrs attrs, std::string name) {
   return add_all(op, std::move(inputs), std::move(attrs), std::move(name)).front();
 }

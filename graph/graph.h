@@ -125,6 +125,10 @@ class GraphBuilder {
   std::vector<ValueId> add_all(std::string_view op, std::vector<ValueId> inputs, Attrs attrs = {},
                                std::string name = {});
 
+  // Adds the nodes of a graph of one input and one output, with its constants and parameters, and takes `input` for its
+  // input. Names are those of the other graph behind `prefix`. Returns its output.
+  ValueId append(const Graph& other, ValueId input, const std::string& prefix = {});
+
   [[nodiscard]] Graph& graph() { return graph_; }
   [[nodiscard]] const OpTable& table() const { return table_; }
   // `name`, or `name` with a number behind it when it is taken. Reserves it.

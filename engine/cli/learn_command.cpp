@@ -67,7 +67,7 @@ Examples:
   hourglass learn -o leaves.onnx --resume leaves.onnx.ckpt)";
 
 NetworkFactory starting_network(const LearnCommandArguments& a, int planes) {
-  if (!a.start.empty()) return network_of(OnnxFile::read(a.start), op_table());
+  if (!a.start.empty()) return as_map(network_of(OnnxFile::read(a.start), op_table()), op_table());
   const ResidualUnetOptions options{.channels = a.channels,
                                     .convolutions = a.convolutions,
                                     .input_depth = map_input_depth(planes),

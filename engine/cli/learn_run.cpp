@@ -144,7 +144,7 @@ LearnSession::LearnSession(const RunRequest& request, const FitArguments& fit, P
       progress_(progress),
       interrupt_(interrupt),
       resumed_(request.call.resumed.get()),
-      network_(network_of(file_of(lesson_.start), op_table())),
+      network_(as_map(network_of(file_of(lesson_.start), op_table()), op_table())),
       threads_(threads_of(request.threads)),
       earlier_(resumed_ != nullptr ? resumed_->number("seconds") : 0) {
   try {

@@ -35,7 +35,8 @@ void add_learn_options(Command& command, LearnArguments& arguments) {
                 .takes = arguments.start + "|FILE",
                 .target = &arguments.start,
                 .help = fmt::format("The network and the weights to start from: {} (which has learned from drawn "
-                                    "shapes alone), or an ONNX file of the same inputs ('hourglass learn' makes them)",
+                                    "shapes alone), or an ONNX file, of the same inputs ('hourglass learn' makes "
+                                    "them) or from an image to an image of the same size",
                                     arguments.start),
                 .methods = {kLearn}}});
 }

@@ -30,7 +30,10 @@ struct MapConditions {
 
 class Degradation;
 
-// A spoiled picture. Its planes hold grey levels minus 128 and have the picture's size.
+// A picture's values go from 0 to 1; planes hold grey levels, from 0 to 255, minus 128.
+inline constexpr float kGreyLevels = 255, kMiddleLevel = 128;
+
+// A spoiled picture. Its planes have the picture's size.
 class Degraded {
  public:
   Degraded() = default;

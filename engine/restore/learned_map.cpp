@@ -19,7 +19,7 @@ float phase(int64_t at, int64_t period, bool sine) {
   return static_cast<float>(sine ? std::sin(angle) : std::cos(angle));
 }
 
-// Filled up to multiples of kMapMultiple, the border repeated.
+// The border repeated up to that size.
 Plane fill_up(const Plane& plane, int64_t height, int64_t width) {
   if (plane.height == height && plane.width == width) return plane;
   Plane result(width, height);
@@ -46,10 +46,8 @@ struct Span {
   int64_t first = 0, from = 0, to = 0;
 };
 
-// Tiles of `tile` pixels that cover `length`; inside, a pixel is at least `reach` from its tile's ends. All but reach
-// are multiples of kMapMultiple.
-std::vector<Span> spans(int64_t length, int64_t tile, int64_t reach) {
-  const int64_t margin = round_up(reach, kMapMultiple);
+// Tiles of `tile` pixels that cover `length`; inside, a pixel is at least `margin` from its tile's ends.
+std::vector<Span> spans(int64_t length, int64_t tile, int64_t margin) {
   std::vector<Span> result;
   for (int64_t from = 0; from < length;) {
     const int64_t first = std::min(std::max<int64_t>(from - margin, 0), length - tile);
@@ -58,6 +56,19 @@ std::vector<Span> spans(int64_t length, int64_t tile, int64_t reach) {
     from = to;
   }
   return result;
+}
+
+// What sides must be multiples of: kMapMultiple, or as many times that as a network wants that halves more often.
+int64_t multiple_of(const NetworkFactory& make) {
+  constexpr int64_t kOdd = 9, kMost = 128;
+  for (int64_t multiple = kMapMultiple;; multiple *= 2) {
+    try {
+      make(kOdd * multiple, kOdd * multiple);
+      return multiple;
+    } catch (const Error&) {
+      if (multiple == kMost) throw;
+    }
+  }
 }
 
 // Adds scale times the planes of `image`, whose rows or columns are in reverse order.
@@ -146,6 +157,31 @@ void write_map_input(const std::vector<Plane>& degraded, const std::vector<Plane
   std::fill_n(to, height * width, noise / kMapScale);
 }
 
+NetworkFactory as_map(NetworkFactory make, const OpTable& table) {
+  return [make = std::move(make), &table](int64_t height, int64_t width) {
+    Graph network = make(height, width);
+    if (network.inputs.size() != 1 || network.outputs.size() != 1) return network;
+    const Shape image = network.shape(network.inputs[0]);
+    if (network.shape(network.outputs[0]) != image || image.rank() != 4 || (image[1] != 1 && image[1] != 3)) {
+      return network;
+    }
+    Graph map;
+    map.name = network.name;
+    GraphBuilder builder(map, table);
+    const auto with = [&](const char* op, ValueId value, double number) {
+      return builder.add(op, {value, builder.constant(HostTensor::scalar(DType::f32, number), "map/number")}, {},
+                         "map");
+    };
+    constexpr double kMiddle = kMiddleLevel / kGreyLevels, kScale = kGreyLevels / kMapScale;
+    const ValueId z = builder.input("z", {DType::f32, {1, map_input_depth(image[1]), height, width}});
+    const ValueId filtered =
+        builder.add("Slice", {z}, {{"starts", Dims{0}}, {"ends", Dims{image[1]}}, {"axes", Dims{1}}}, "map/filtered");
+    const ValueId made = builder.append(network, with("Add", with("Div", filtered, kScale), kMiddle));
+    map.outputs = {with("Mul", with("Sub", made, kMiddle), kScale)};
+    return map;
+  };
+}
+
 int64_t reach_of(const Graph& graph) {
   // For each value that is computed from z, how many pixels of z one of its own spans, and how far it reaches beyond
   // them. The others span none.
@@ -181,7 +217,7 @@ int64_t reach_of(const Graph& graph) {
     } else if (op == "Resize") {
       made.reach += made.pixel;
     } else if (op != "LeakyRelu" && op != "Relu" && op != "Elu" && op != "Sigmoid" && op != "Concat" && op != "Add" &&
-               op != "Sub" && op != "Mul" && op != "Slice") {
+               op != "Sub" && op != "Mul" && op != "Div" && op != "Slice") {
       return -1;
     }
     for (const ValueId id : node.outputs) {
@@ -203,8 +239,8 @@ MapValues map_values(const Graph& graph, int64_t height, int64_t width) {
   const MapValues values{.input = graph.inputs[0], .image = graph.outputs[0], .channels = channels};
   const Shape input{1, map_input_depth(channels), height, width}, image{1, channels, height, width};
   if (graph.shape(values.input) != input || made != image) {
-    fail("the network makes {} of {}; to be taught in a lesson it must make {} of {}", graph.shape(values.image),
-         graph.shape(values.input), image, input);
+    fail("the network makes {} of {}; to be taught in a lesson it must make {} of {}, or of an image of that size",
+         graph.shape(values.image), graph.shape(values.input), image, input);
   }
   return values;
 }
@@ -238,8 +274,8 @@ std::vector<Plane> LearnedMap::apply(const std::vector<Plane>& degraded, const s
 
 std::vector<Plane> LearnedMap::apply_upright(const std::vector<Plane>& degraded, const std::vector<Plane>& filtered,
                                              const MapConditions& conditions, const Advance& advance) const {
-  const int64_t height = round_up(degraded.at(0).height, kMapMultiple);
-  const int64_t width = round_up(degraded[0].width, kMapMultiple);
+  const int64_t multiple = multiple_of(make_);
+  const int64_t height = round_up(degraded.at(0).height, multiple), width = round_up(degraded[0].width, multiple);
   const auto filled = [&](const std::vector<Plane>& planes) {
     std::vector<Plane> result;
     for (const Plane& plane : planes) result.push_back(fill_up(plane, height, width));
@@ -247,11 +283,11 @@ std::vector<Plane> LearnedMap::apply_upright(const std::vector<Plane>& degraded,
   };
   const std::vector<Plane> all_degraded = filled(degraded), all_filtered = filled(filtered);
 
-  const int64_t reach = reach_of(make_(std::min(height, options_.tile), std::min(width, options_.tile)));
+  const int64_t tile = round_up(options_.tile, multiple);
+  const int64_t reach = reach_of(make_(std::min(height, tile), std::min(width, tile)));
+  const int64_t margin = round_up(std::max<int64_t>(reach, 0), multiple);
   // A tile must give something besides its margins.
-  const int64_t side =
-      reach < 0 ? std::max(height, width)
-                : std::max(round_up(options_.tile, kMapMultiple), 2 * round_up(reach, kMapMultiple) + kMapMultiple);
+  const int64_t side = reach < 0 ? std::max(height, width) : std::max(tile, 2 * margin + multiple);
   const int64_t rows = std::min(height, side), columns = std::min(width, side);
   Graph graph = make_(rows, columns);
   const MapValues values = map_values(graph, rows, columns);
@@ -280,8 +316,7 @@ std::vector<Plane> LearnedMap::apply_upright(const std::vector<Plane>& degraded,
   // Mirrored, a tile of whole blocks is the one that would have come of the mirrored picture.
   const std::vector<bool> flips = options_.symmetries ? std::vector{false, true} : std::vector{false};
   const float scale = kMapScale / static_cast<float>(flips.size() * flips.size());
-  const std::vector<Span> down = spans(height, rows, std::max<int64_t>(reach, 0));
-  const std::vector<Span> across = spans(width, columns, std::max<int64_t>(reach, 0));
+  const std::vector<Span> down = spans(height, rows, margin), across = spans(width, columns, margin);
   const auto tiles = static_cast<double>(down.size() * across.size());
   double done = 0;
   for (const Span& v : down) {

@@ -26,7 +26,8 @@
 namespace hourglass {
 
 inline constexpr float kMapScale = 64;  // grey levels
-// Sides of what a map is given are multiples of this: the phases then begin anew, and networks may halve four times.
+// Sides of what a map is given are multiples of this: the phases then begin anew, and networks may halve four times. Of
+// one that halves more often they are multiples of 32, 64 or 128.
 inline constexpr int64_t kMapMultiple = 16;
 
 // D.
@@ -36,6 +37,10 @@ int64_t map_noise_channel(int64_t channels);
 // Fills z, row-major. All planes have the same size; where there are blocks, their first pixel begins one.
 void write_map_input(const std::vector<Plane>& degraded, const std::vector<Plane>& filtered,
                      const MapConditions& conditions, int64_t channels, std::span<float> z);
+
+// Networks from an image to an image, [1, C, H, W] to the same, as maps: they are given the filtered planes, 0 being
+// black and 1 white, and make such planes. Others stay as they are. The table must outlive it.
+NetworkFactory as_map(NetworkFactory make, const OpTable& table);
 
 // How far a pixel of the result reaches into z, in pixels: from the windows of all nodes. Negative where a node looks
 // at all of the picture, or nobody knows: then there are no tiles.

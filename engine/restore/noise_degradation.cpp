@@ -12,7 +12,6 @@
 namespace hourglass {
 namespace {
 
-constexpr float kGreyLevels = 255, kMiddleLevel = 128;
 
 class NoisyPicture : public Degraded {
  public:

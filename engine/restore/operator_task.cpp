@@ -1,7 +1,6 @@
 #include "engine/restore/operator_task.h"
 
 #include <algorithm>
-#include <map>
 #include <optional>
 
 #include "engine/restore/energy.h"
@@ -34,23 +33,6 @@ Graph fixed_operator(const OnnxFile& file, const OpTable& table, int64_t height,
   return graph;
 }
 
-// The operator's nodes behind `image`; returns its output.
-ValueId append(GraphBuilder& builder, const Graph& op, ValueId image) {
-  std::map<ValueId, ValueId> mapped{{op.inputs[0], image}, {kNoValue, kNoValue}};
-  for (std::size_t i = 0; i < op.values.size(); ++i) {
-    const Value& value = op.values[i];
-    if (value.kind != ValueKind::constant) continue;
-    mapped[{static_cast<int32_t>(i)}] = builder.constant(*value.data, "degradation/" + value.name);
-  }
-  for (const Node& node : op.nodes) {
-    std::vector<ValueId> inputs;
-    for (const ValueId id : node.inputs) inputs.push_back(mapped.at(id));
-    const std::vector<ValueId> outputs = builder.add_all(node.op->name, inputs, node.attrs, "degradation/" + node.name);
-    for (std::size_t i = 0; i < outputs.size(); ++i) mapped[node.outputs[i]] = outputs[i];
-  }
-  return mapped.at(op.outputs[0]);
-}
-
 class OperatorTask : public Task {
  public:
   OperatorTask(Graph op, const Array& measurement)
@@ -69,7 +51,7 @@ class OperatorTask : public Task {
   [[nodiscard]] const Image& baseline() const override { return baseline_; }
 
   ValueId energy(GraphBuilder& builder, ValueId image) const override {
-    const ValueId made = append(builder, op_, image);
+    const ValueId made = builder.append(op_, image, "degradation/");
     const Shape shape = builder.graph().shape(made);
     const ValueId target =
         builder.constant({DType::f32, shape, {measurement_.begin(), measurement_.end()}}, "measurement");

@@ -196,6 +196,60 @@ TEST_CASE("pairs of gray files stand among those in colour") {
   CHECK_THROWS_AS(Mosaics(files, {flat}, options), Error);
 }
 
+// An image and what a convolution with weights 0 makes of it, which it halves `halvings` times besides, and
+// doubles again.
+NetworkFactory image_to_image(int64_t channels, int halvings) {
+  return [=](int64_t height, int64_t width) {
+    Graph graph;
+    GraphBuilder b(graph, op_table());
+    const ValueId image = b.input("image", {DType::f32, {1, channels, height, width}});
+    const Shape weights{channels, channels, 3, 3};
+    const std::vector<double> zeros(static_cast<std::size_t>(weights.elements()));
+    const ValueId filters =
+        b.parameter("filters", {DType::f32, weights}, {}, std::make_shared<HostTensor>(DType::f32, weights, zeros));
+    ValueId made = b.add("Conv", {image, filters}, {{"kernel_shape", Dims{3, 3}}, {"pads", Dims{1, 1, 1, 1}}});
+    for (int i = 0; i < halvings; ++i) {
+      made = b.add("AveragePool", {made}, {{"kernel_shape", Dims{2, 2}}, {"strides", Dims{2, 2}}});
+    }
+    for (int i = 0; i < halvings; ++i) {
+      made = b.add("Resize", {made}, {{"scales", Floats{1, 1, 2, 2}}});
+    }
+    graph.outputs = {b.add("Add", {image, made})};
+    return graph;
+  };
+}
+
+TEST_CASE("a network from an image to an image is a map of the filtered planes") {
+  const File file = compressed_leaves(90, 70, 3);
+  const JpegModel model(file.coefficients);
+  const std::vector<Plane> filtered = model.to_planes(file.filtered), degraded = model.to_planes(file.original);
+  const MapConditions conditions{.strength = 10, .noise = 5};
+  for (const int64_t channels : {1, 3}) {
+    for (const int halvings : {0, 5}) {
+      CAPTURE(channels);
+      CAPTURE(halvings);
+      const NetworkFactory make = as_map(image_to_image(channels, halvings), op_table());
+      const Graph graph = make(160, 288);
+      CHECK(graph.shape(graph.inputs[0]) == Shape{1, map_input_depth(channels), 160, 288});
+      CHECK(graph.value(graph.parameters().at(0)).name == "filters");
+      CHECK(reach_of(graph) >= 0);
+      // By the weights 0 it changes nothing; of 90x70 pixels 96x96 are given to it where it halves five times.
+      const LearnedMap map(make, op_table(), {}, {.tile = 64});
+      const std::vector<Plane> made = map.apply(degraded, filtered, conditions);
+      REQUIRE(made.size() == 3);
+      for (std::size_t p = 0; p < 3; ++p) CHECK(farthest(made[p].samples, filtered[p].samples) < 1e-3);
+      const Problem problem = make_lesson_problem(make, op_table(), 64);
+      CHECK(problem.graph.parameters().size() == 1);
+    }
+  }
+  // A map stays as it is; a network that makes images of something else is none.
+  CHECK(as_map(small_map(3), op_table())(32, 32).nodes.size() == small_map(3)(32, 32).nodes.size());
+  const NetworkFactory other = [](int64_t height, int64_t width) {
+    return make_residual_unet({.input_depth = 3, .output_channels = 1}, height, width);
+  };
+  CHECK_THROWS_AS(make_lesson_problem(as_map(other, op_table()), op_table(), 64), Error);
+}
+
 TEST_CASE("noise spoils as it says, the same for the same seed, and a network is shown no blocks") {
   const Image picture = DeadLeaves(3, {.width = 64, .height = 48, .channels = 3}).picture(1);
   constexpr double kSigma = 20;
