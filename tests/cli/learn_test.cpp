@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "engine/image/file.h"
+#include "engine/image/metrics.h"
 #include "engine/image/read_image.h"
 #include "engine/train/archive.h"
 #include "tests/cli/run.h"
@@ -55,6 +56,21 @@ TEST_CASE("the same seed makes the same weights, whose file says how they were m
   CAPTURE(restored.err);
   CHECK(restored.exit_code == 0);
   CHECK(read_image(folder / "photo.restored.png").image.width == 80);
+}
+
+TEST_CASE("a network from an image to an image is what learns, whatever multiple its sides must be of") {
+  const TemporaryFolder folder;
+  const std::string photo = folder / "photo.jpg", hourglass = data_path("../../../models/hourglass-small.onnx");
+  const Image picture = crop(read_image(data_path("chelsea.png")).image, 120, 60, 80, 72);  // of 32
+  write_file_atomically(photo, encode_jpeg(picture, {.quality = 10}), false);
+  const Run restored = run({"restore", photo, "--start", hourglass, "--lessons", "1", "--threads", "1"});
+  CAPTURE(restored.err);
+  REQUIRE(restored.exit_code == 0);
+  CHECK_CONTAINS(restored.err, "1 iteration of learning");
+  // Untaught it does harm, and so counts for nothing.
+  REQUIRE(run({"restore", photo, "--fast", "-o", folder / "filtered.png"}).exit_code == 0);
+  const Image filtered = read_image(folder / "filtered.png").image;
+  CHECK(psnr(read_image(folder / "photo.restored.png").image, picture) > psnr(filtered, picture) - 0.02);
 }
 
 TEST_CASE("learning that was ended goes on to the same bytes") {
