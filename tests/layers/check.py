@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails when an #include opens a door between layers the wrong way.
+"""Fails when an #include opens a door between layers the wrong way, or is missing.
 
     graph <- ops <- engine/runtime <- engine/train <- engine/restore <- engine/report <- engine/cli
     engine/measure stands on engine/train and serves engine/cli.
@@ -8,6 +8,8 @@
 Headers of oneDNN reach no header outside ops/, and no source outside ops/, engine/runtime/ and engine/measure/; those of
 ONNX, protobuf and cairo reach no header at all; those of CLI11 and nlohmann's JSON one source each. That counts for what
 an included file includes in turn: a complaint names the file that opens the door, and the way from there to the library.
+
+A source that calls a function of ours reaches a header that declares it: it must compile alone.
 
 usage: check.py ROOT
 """
@@ -139,6 +141,50 @@ def wrong_library(library, path, include, includes):
     return f"{include}{through}: {library.where(path)}"
 
 
+def reached_from(path, includes):
+    """The files of ours that `path` includes, and that these include."""
+    reached, queue = set(), deque(include for _, include in includes[path])
+    while queue:
+        file = queue.popleft()
+        if file in includes and file not in reached:
+            reached.add(file)
+            queue.extend(include for _, include in includes[file])
+    return reached
+
+
+def without_prose(text):
+    return re.sub(r'//[^\n]*|"(?:[^"\\\n]|\\.)*"', '""', text)
+
+
+# What stands before a function's name where it is declared.
+TYPE = r"(?:\b(?!return\b|throw\b|else\b|case\b)\w+[&*>]*\s+|[&*])"
+
+
+def undeclared_calls(texts, includes):
+    """[(path, function, header)]: calls of a function of ours whose header the source does not reach.
+
+    A source is compiled behind others or behind precompiled headers, which may declare what it forgot to include. This
+    goes by words: functions that headers declare at the start of a line, and calls that nothing in the source or in
+    what it includes can explain otherwise.
+    """
+    code = {path: without_prose(text) for path, text in texts.items()}
+    words = {path: set(re.findall(r"\w+", text)) for path, text in code.items()}
+    declared = {}
+    for path, text in code.items():
+        if path.endswith(".h"):
+            for name in re.findall(r"^(?!return\b|using\b|#)[\w\[][\w:<>,&*\[\] ]*[&*\s](\w+)\(", text, re.MULTILINE):
+                declared.setdefault(name, path)
+    found = []
+    for path, text in code.items():
+        reached = reached_from(path, includes)
+        calls = set(re.findall(r"(?<![\w.>:~])(\w+)\(", text))
+        for name in sorted(calls & declared.keys()):
+            own = re.search(rf"{TYPE}{name}\(|\b{name}\b(?!\()", text)
+            if not own and path != declared[name] and not any(name in words[file] for file in reached):
+                found.append((path, name, declared[name]))
+    return found
+
+
 def check(root):
     """(complaints, number of includes looked at) for the tree at root."""
     root = Path(root)
@@ -165,6 +211,8 @@ def check(root):
                 reason = wrong_library(library, path, include, includes)
                 if reason:
                     complaints.append(f"{path}:{number}: includes {reason}")
+    for path, name, header in undeclared_calls(texts, includes):
+        complaints.append(f"{path}: calls {name}() and includes nothing that declares it, as {header} does")
     return complaints, sum(len(found) for found in includes.values())
 
 

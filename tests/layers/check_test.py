@@ -67,12 +67,13 @@ BAD_BY_WAY_OF_OTHERS = [
 
 
 class Check(unittest.TestCase):
-    def complaints(self, files):
+    def complaints(self, files, code=None):
         with tempfile.TemporaryDirectory() as root:
             for path, includes in files.items():
                 file = Path(root, path)
                 file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text("".join(f"  # include {include}\n" for include in includes), encoding="utf-8")
+                text = "".join(f"  # include {include}\n" for include in includes) + (code or {}).get(path, "")
+                file.write_text(text, encoding="utf-8")
             return check(root)[0]
 
     def test_what_is_allowed(self):
@@ -100,6 +101,23 @@ class Check(unittest.TestCase):
     def test_circles_end(self):
         circle = {"ops/a.h": ['"ops/b.h"'], "ops/b.h": ['"ops/a.h"'], "engine/cli/main.cpp": ['"ops/a.h"']}
         self.assertEqual(self.complaints({**GOOD, **circle}), [])
+
+    def test_a_source_reaches_what_declares_the_functions_it_calls(self):
+        header, source = "engine/image/file.h", "engine/cli/run.cpp"
+        files = {**GOOD, header: ["<string>"], source: ['"engine/cli/run.h"'], "engine/cli/run.h": ["<vector>"]}
+        code = {header: "std::string output_name(const std::string& path);\n"}
+        call = "bool f() { return output_name(path) == name; }\n"
+        found = self.complaints(files, {**code, source: call})
+        self.assertEqual(len(found), 1, found)
+        self.assertIn(f"{source}: calls output_name()", found[0])
+        for included in header, '"engine/cli/more.h"':
+            reached = {**files, "engine/cli/more.h": [f'"{header}"'], source: [f'"{included}"'.replace('""', '"')]}
+            self.assertEqual(self.complaints(reached, {**code, source: call}), [])
+        # Another's, or one of the source's own.
+        for other in ("x.output_name(a);", "x->output_name(a);", "other::output_name(a);", "// output_name(a)",
+                      'f("output_name(a)");', "int output_name(int a);\nint b = output_name(1);",
+                      "const auto output_name = [](int) {};\noutput_name(1);"):
+            self.assertEqual(self.complaints(files, {**code, source: other + "\n"}), [], other)
 
 
 if __name__ == "__main__":
