@@ -220,7 +220,7 @@ NetworkFactory image_to_image(int64_t channels, int halvings) {
 }
 
 TEST_CASE("a network from an image to an image is a map of the filtered planes") {
-  const File file = compressed_leaves(90, 70, 3);
+  const File file = compressed_leaves(400, 40, 3);
   const JpegModel model(file.coefficients);
   const std::vector<Plane> filtered = model.to_planes(file.filtered), degraded = model.to_planes(file.original);
   const MapConditions conditions{.strength = 10, .noise = 5};
@@ -233,11 +233,18 @@ TEST_CASE("a network from an image to an image is a map of the filtered planes")
       CHECK(graph.shape(graph.inputs[0]) == Shape{1, map_input_depth(channels), 160, 288});
       CHECK(graph.value(graph.parameters().at(0)).name == "filters");
       CHECK(reach_of(graph) >= 0);
-      // By the weights 0 it changes nothing; of 90x70 pixels 96x96 are given to it where it halves five times.
-      const LearnedMap map(make, op_table(), {}, {.tile = 64});
-      const std::vector<Plane> made = map.apply(degraded, filtered, conditions);
-      REQUIRE(made.size() == 3);
-      for (std::size_t p = 0; p < 3; ++p) CHECK(farthest(made[p].samples, filtered[p].samples) < 1e-3);
+      // By the weights 0 it changes nothing. Of 400x40 pixels 416x64 are given to one that halves five times.
+      const auto applied = [&](const std::vector<std::vector<float>>& weights, int64_t tile) {
+        return LearnedMap(make, op_table(), weights, {.tile = tile}).apply(degraded, filtered, conditions);
+      };
+      const std::vector<Plane> same = applied({}, 64);
+      REQUIRE(same.size() == 3);
+      for (std::size_t p = 0; p < 3; ++p) CHECK(farthest(same[p].samples, filtered[p].samples) < 1e-3);
+      // In tiles it makes of a picture what it makes of it whole.
+      const std::vector<std::vector<float>> drawn = drawn_weights(make, 0.3F);
+      const std::vector<Plane> whole = applied(drawn, 1024), tiled = applied(drawn, 64);
+      CHECK(farthest(whole[0].samples, filtered[0].samples) > 1);
+      for (std::size_t p = 0; p < 3; ++p) CHECK(farthest(tiled[p].samples, whole[p].samples) < 1e-3);
       const Problem problem = make_lesson_problem(make, op_table(), 64);
       CHECK(problem.graph.parameters().size() == 1);
     }
