@@ -58,9 +58,9 @@ constexpr std::string_view kNetworks =
 costs in arithmetic and memory. Weights in the file are where the fit starts (--weights draw draws new ones), --freeze
 keeps some as they are, and --save-network writes what has been fitted.
 
---method learn has another network, which is applied to the filtered picture. It starts from weights that have learned
-from drawn shapes alone: --start names others, 'hourglass learn' makes them. A network from an image to an image of the
-same size will do as well: it is given the filtered picture, from 0 to 1 (in colour Y Cb Cr), and makes a better one.)";
+--method learn applies another network to the filtered picture. --start names others: 'hourglass learn' makes them, from
+drawn shapes alone, and any network from an image to an image of the same size will do. Values go from 0 to 1 (in colour
+Y Cb Cr).)";
 
 constexpr std::string_view kMemory =
     R"(What a run holds grows with the pixels of the image:
