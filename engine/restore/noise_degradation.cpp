@@ -12,7 +12,6 @@
 namespace hourglass {
 namespace {
 
-
 class NoisyPicture : public Degraded {
  public:
   NoisyPicture(const Degradation& degradation, std::vector<Plane> planes)

@@ -301,6 +301,13 @@ void check_gradient(const OpDef& op, const Case& c) {
   }
 }
 
+// f32, and bf16 where oneDNN computes in it on this CPU.
+const std::vector<DType>& computed_types() {
+  static const std::vector<DType> types =
+      kernels::computes_bf16(kernels::make_engine()) ? std::vector{DType::f32, DType::bf16} : std::vector{DType::f32};
+  return types;
+}
+
 }  // namespace
 
 TEST_CASE("every op is complete") {
@@ -364,13 +371,11 @@ TEST_CASE("kernels agree with the double reference in bf16") {
 TEST_CASE("elementwise gradients agree with the double reference at zeros and infinities") {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   constexpr double kValues[] = {0, 1, -1, 0.5, -0.5, 0.25, kInfinity, -kInfinity};
-  std::vector<DType> types{DType::f32};
-  if (kernels::computes_bf16(kernels::make_engine())) types.push_back(DType::bf16);
   int checked = 0;
   for (const OpDef* op : op_table().all()) {
     if (!op->internal || op->row == nullptr || op->min_inputs != 2) continue;
     for (const std::string& text : cases_of(*op)) {
-      for (const DType dtype : types) {
+      for (const DType dtype : computed_types()) {
         for (const Tag tag : kTags) {
           const Case c = dtype == DType::bf16 ? in_bf16(*op, parse_case(*op, text)) : parse_case(*op, text);
           std::vector<HostTensor> values = draw_inputs(c, 1);
@@ -404,8 +409,6 @@ TEST_CASE("elementwise gradients agree with the double reference at zeros and in
 // Every fifth element is NaN. Also the reductions that GlobalAveragePool and GlobalMaxPool are, and the elementwise ops
 // of which LpPool is made.
 TEST_CASE("pooling agrees with the double reference where there is NaN") {
-  std::vector<DType> types{DType::f32};
-  if (kernels::computes_bf16(kernels::make_engine())) types.push_back(DType::bf16);
   int numbers = 0, no_numbers = 0;
   for (const char* name :
        {"MaxPool", "MaxPoolGrad", "MaxPoolIndices", "AveragePool", "AveragePoolGrad", "GlobalMaxPool",
@@ -413,7 +416,7 @@ TEST_CASE("pooling agrees with the double reference where there is NaN") {
     const OpDef* op = op_table().find(name);
     REQUIRE(op != nullptr);
     for (const std::string& text : cases_of(*op)) {
-      for (const DType dtype : types) {
+      for (const DType dtype : computed_types()) {
         for (const Tag tag : kTags) {
           const Case c = dtype == DType::bf16 ? in_bf16(*op, parse_case(*op, text)) : parse_case(*op, text);
           std::vector<HostTensor> values = draw_inputs(c, 1);
@@ -490,11 +493,9 @@ TEST_CASE("kernels of whole numbers are right, or refuse") {
 // An activation that a normalisation computes too: where it is dead, whatever the gradient holds does not matter.
 TEST_CASE("a normalisation's gradient does not see what its Relu hides") {
   const OpDef& op = *op_table().find("BatchNormalizationGrad");
-  std::vector<DType> types{DType::f32};
-  if (kernels::computes_bf16(kernels::make_engine())) types.push_back(DType::bf16);
   for (const char* text : {"1x8x5x7 1x8x5x7 8 8 8 8@0.5..2 | alpha=0", "2x17x6x3 2x17x6x3 17 17 17 17@0.5..2 | alpha=0",
                            "1x64x9x9 1x64x9x9 64 64 64 64@0.5..2 | alpha=0"}) {
-    for (const DType dtype : types) {
+    for (const DType dtype : computed_types()) {
       for (const Tag tag : kTags) {
         CAPTURE(std::string(text));
         CAPTURE(static_cast<int>(dtype));
