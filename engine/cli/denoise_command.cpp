@@ -33,7 +33,6 @@ struct DenoiseArguments {
 // the average's decay of 0.99 are FitOptions' own.
 FitArguments denoise_paper_settings() {
   FitArguments fit;
-  fit.model = "standard";
   fit.schedule = "constant";
   fit.iterations = 3000;
   return fit;
@@ -72,7 +71,7 @@ std::string noise_in(const DenoiseArguments& a, const Image& image) {
 
 ExitCode run(const DenoiseArguments& a, ParsedCommand& line, const FitCall& call) {
   expand_flags(a.method, line);
-  choose_method(line, kDenoiseMethod);
+  choose_method_and_model(a.method, line, kDenoiseMethod);
   const std::string& method = a.method.method;
   const DecodedImage input = read_image(a.fit.input);
   const std::unique_ptr<Task> task = make_denoise_task(input.image, a.sigma.value_or(0) / 255);
@@ -100,7 +99,9 @@ ExitCode run(const DenoiseArguments& a, ParsedCommand& line, const FitCall& call
 Command denoise_command() {
   const auto arguments = std::make_shared<DenoiseArguments>(
       DenoiseArguments{.fit = denoise_paper_settings(), .many = {}, .method = {}, .sigma = {}});
-  arguments->method.learn.start = "leaves-noise";
+  arguments->fit.model = {};
+  arguments->method.usual_to_learn = "leaves-noise";
+  arguments->method.usual_to_fit = "standard";
   Command command{.name = "denoise", .help = "Take the noise out of a photograph", .footer = kDenoiseFooter};
   add_method_options(command, arguments->method,
                      "How to take it out, see below: learn takes half a minute or so, filter seconds, fit minutes; "
@@ -115,7 +116,7 @@ Command denoise_command() {
                         "photograph)",
                 .checks = {range(0.1, 255.0)},
                 .common = true}});
-  add_learn_options(command, arguments->method.learn);
+  add_learn_options(command, arguments->method);
   add_many_options(command, arguments->many);
   put_methods_apart(command);
   command.run = [arguments](ParsedCommand& line) {
@@ -125,11 +126,11 @@ Command denoise_command() {
                                        .verb = "denoised",
                                        .settled =
                                            [&](ImageFormat) {
-                                             const MethodArguments before = arguments->method;
+                                             const DenoiseArguments before = *arguments;
                                              ParsedCommand settled = line;
                                              expand_flags(arguments->method, settled);
-                                             choose_method(settled, kDenoiseMethod);
-                                             arguments->method = before;
+                                             choose_method_and_model(arguments->method, settled, kDenoiseMethod);
+                                             *arguments = before;
                                              return settled;
                                            },
                                        .run_one = [&](const FitCall& call) { return run(*arguments, line, call); }});

@@ -59,8 +59,9 @@ NamedValues EarlierResults::in_force(const ParsedCommand& line) const {
   if (line.find("precision") != nullptr) {
     values.emplace_back("precision", std::string(name_of(choose_precision(fit_.precision))));
   }
-  if (const std::optional<double> rate = set_rate(fit_); rate && line.find("learning-rate") != nullptr) {
-    values.emplace_back("learning-rate", fmt::format("{}", *rate));
+  if (line.find("learning-rate") != nullptr) {
+    const std::optional<double> rate = set_rate(fit_.learning_rate, line.find("model")->value);
+    if (rate) values.emplace_back("learning-rate", fmt::format("{}", *rate));
   }
   return values;
 }

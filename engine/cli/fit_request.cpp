@@ -36,7 +36,7 @@ RestoreOptions options_of(const FitArguments& arguments, const RunRequest& reque
   FitOptions& fit = options.fit;
   fit.seed = arguments.seed;
   fit.threads = request.threads;
-  const std::optional<double> rate = set_rate(arguments);
+  const std::optional<double> rate = set_rate(arguments.learning_rate, arguments.model);
   fit.adam.learning_rate = rate.value_or(kUsualRate);
   options.find_rate = !rate;
   fit.optimize_network = arguments.optimize != "input";
@@ -152,8 +152,8 @@ ResolvedFit resolve(const FitArguments& arguments, const FitCall& call, const Ta
   return {.request = std::move(request), .network = std::move(network)};
 }
 
-std::optional<double> set_rate(const FitArguments& arguments) {
-  if (arguments.learning_rate || find_builtin(arguments.model) == nullptr) return arguments.learning_rate;
+std::optional<double> set_rate(std::optional<double> rate, const std::string& model) {
+  if (rate || find_builtin(model) == nullptr) return rate;
   return kUsualRate;
 }
 

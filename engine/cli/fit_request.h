@@ -37,8 +37,9 @@ struct ResolvedFit {
 // Refuses what can be refused before a fit begins. `call` and `what` must outlive the request. Throws Error.
 ResolvedFit resolve(const FitArguments& arguments, const FitCall& call, const TaskRun& what);
 
-// The learning rate that is known before the fit; nothing where a trial finds it.
-std::optional<double> set_rate(const FitArguments& arguments);
+// The learning rate that is known before the fit of --model, where --learning-rate says `rate`; nothing where a trial
+// finds it.
+std::optional<double> set_rate(std::optional<double> rate, const std::string& model);
 
 // The options whose values were left to the task, to the machine or to "auto": names, and the values that the run has.
 NamedValues values_in_force(const FitRequest& request);

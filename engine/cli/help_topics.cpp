@@ -58,9 +58,9 @@ constexpr std::string_view kNetworks =
 costs in arithmetic and memory. Weights in the file are where the fit starts (--weights draw draws new ones), --freeze
 keeps some as they are, and --save-network writes what has been fitted.
 
---method learn applies another network to the filtered picture. --start names others: 'hourglass learn' makes them, from
-drawn shapes alone, and any network from an image to an image of the same size will do. Values go from 0 to 1 (in colour
-Y Cb Cr).)";
+What learns is another network, applied to the filtered picture: leaves (denoise: leaves-noise), a file by 'hourglass
+learn' or 'model make --kind residual_unet', or any from an image to an image of the same size (from 0 to 1, R G B or
+luma). A file of those that has weights learns without --method learn.)";
 
 constexpr std::string_view kMemory =
     R"(What a run holds grows with the pixels of the image:

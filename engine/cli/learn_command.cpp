@@ -54,7 +54,7 @@ struct LearnCommandArguments {
 constexpr const char* kLearnFooter =
     R"(A network learns to undo JPEG, or with --noise white noise, on pictures that are drawn from a seed: overlapping shapes
 with textures, edges in and out of focus (dead leaves). No photograph goes into it. OUTPUT is an ONNX file with weights,
-whose description says how it was made; 'hourglass restore photo.jpg --start OUTPUT' ('hourglass denoise' for noise) goes
+whose description says how it was made; 'hourglass restore photo.jpg --model OUTPUT' ('hourglass denoise' for noise) goes
 on from there with the photograph itself.
 
 The pictures are filtered first, which takes about a second of one CPU for each mosaic. Ctrl-C ends early: OUTPUT is
@@ -67,7 +67,10 @@ Examples:
   hourglass learn -o leaves.onnx --resume leaves.onnx.ckpt)";
 
 NetworkFactory starting_network(const LearnCommandArguments& a, int planes) {
-  if (!a.start.empty()) return as_map(network_of(OnnxFile::read(a.start), op_table()), op_table());
+  if (!a.start.empty()) {
+    const PlaneColors colors = a.noise.empty() ? PlaneColors::ycbcr : PlaneColors::rgb;
+    return as_map(network_of(OnnxFile::read(a.start), op_table()), op_table(), colors);
+  }
   const ResidualUnetOptions options{.channels = a.channels,
                                     .convolutions = a.convolutions,
                                     .input_depth = map_input_depth(planes),

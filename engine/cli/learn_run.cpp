@@ -32,12 +32,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-OnnxFile file_of(const std::string& start) {
-  const std::string name = start + ".onnx";
-  const std::string_view built_in = embedded_file(name);
-  return built_in.empty() ? OnnxFile::read(start) : OnnxFile::parse(built_in, name);
-}
-
 // What is restored.
 class Source {
  public:
@@ -99,8 +93,8 @@ std::unique_ptr<Source> source_of(const RunRequest& request) {
 // checkpoints.
 class LearnSession {
  public:
-  // Errors of the network come before the work. Throws Error.
-  LearnSession(const RunRequest& request, const FitArguments& fit, Progress& progress, const InterruptGuard& interrupt);
+  LearnSession(const RunRequest& request, const FitArguments& fit, NetworkFactory network, Progress& progress,
+               const InterruptGuard& interrupt);
 
   LearnRun run();
 
@@ -136,22 +130,17 @@ class LearnSession {
   std::vector<uint8_t> whole_lesson_;  // as a checkpoint, for a signal that comes while the network is applied
 };
 
-LearnSession::LearnSession(const RunRequest& request, const FitArguments& fit, Progress& progress,
-                           const InterruptGuard& interrupt)
+LearnSession::LearnSession(const RunRequest& request, const FitArguments& fit, NetworkFactory network,
+                           Progress& progress, const InterruptGuard& interrupt)
     : request_(request),
       fit_(fit),
       lesson_(request.what.learn),
       progress_(progress),
       interrupt_(interrupt),
       resumed_(request.call.resumed.get()),
-      network_(as_map(network_of(file_of(lesson_.start), op_table()), op_table())),
+      network_(std::move(network)),
       threads_(threads_of(request.threads)),
       earlier_(resumed_ != nullptr ? resumed_->number("seconds") : 0) {
-  try {
-    make_lesson_problem(network_, op_table(), MosaicOptions{}.side);
-  } catch (const Error& error) {
-    throw error.within(lesson_.start);
-  }
   source_ = source_of(request);
   start_ = stage_ = Clock::now();
   omp_set_num_threads(threads_);
@@ -287,9 +276,14 @@ NamedValues values_of_learn(const RunRequest& request, const FitArguments& argum
           {"precision", std::string(name_of(choose_precision(arguments.precision)))}};
 }
 
-LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress& progress,
+NetworkFactory network_to_teach(const TaskRun& what, const FitArguments& arguments) {
+  return choose_map(arguments.model, arguments.model_output, arguments.weights == "draw",
+                    what.jpeg != nullptr ? PlaneColors::ycbcr : PlaneColors::rgb);
+}
+
+LearnRun run_learn(const RunRequest& request, const FitArguments& fit, NetworkFactory network, Progress& progress,
                    const InterruptGuard& interrupt) {
-  LearnSession session(request, fit, progress, interrupt);
+  LearnSession session(request, fit, std::move(network), progress, interrupt);
   return session.run();
 }
 

@@ -33,8 +33,11 @@ struct LearnRun {
   std::string resume_command = {};                 // empty: nothing to go on with is there
 };
 
+// The network of --model, by --model-output and --weights. Throws Error.
+NetworkFactory network_to_teach(const TaskRun& what, const FitArguments& arguments);
+
 // Goes on with a run that was put away, where the call says so. Throws Error.
-LearnRun run_learn(const RunRequest& request, const FitArguments& fit, Progress& progress,
+LearnRun run_learn(const RunRequest& request, const FitArguments& fit, NetworkFactory network, Progress& progress,
                    const InterruptGuard& interrupt);
 
 // What the lesson was about and how it went.

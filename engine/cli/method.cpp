@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "graph/error.h"
+#include "graph/text.h"
 
 namespace hourglass::cli {
 namespace {
@@ -43,12 +44,11 @@ void choose_method(ParsedCommand& line, const std::string& usual) {
   std::string method = said ? line.find("method")->value : usual;
   for (const ParsedOption& one : line.options) {
     if (!one.given || belongs_to(one.option, method)) continue;
-    const std::string& other = one.option.methods.front();
     if (said) {
-      fail("--{0}: belongs to --method {1}, and means nothing to --method {2}: leave out one of the two", one.name,
-           other, method);
+      fail("--{}: belongs to --method {}, and means nothing to --method {}: leave out one of the two", one.name,
+           join(one.option.methods, " or "), method);
     }
-    method = other;
+    method = one.option.methods.front();
     chosen_by = one.name;
   }
   for (const ParsedOption& one : line.options) {

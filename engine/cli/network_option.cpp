@@ -1,16 +1,32 @@
 #include "engine/cli/network_option.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
+#include "engine/restore/draw_weights.h"
+#include "engine/restore/lesson.h"
 #include "engine/runtime/precision.h"
 #include "graph/error.h"
 #include "graph/onnx_import.h"
 #include "graph/text.h"
 #include "models/builtin.h"
+#include "models/embedded.h"
 #include "ops/table.h"
 
 namespace hourglass::cli {
+namespace {
+
+OnnxFile file_of_map(const std::string& model) {
+  if (find_builtin(model) != nullptr) {
+    fail("--model {}: makes an image of noise, by --method fit; what learns goes from an image to an image", model);
+  }
+  const std::string name = model + ".onnx";
+  const std::string_view comes_along = embedded_file(name);
+  return comes_along.empty() ? OnnxFile::read(model) : OnnxFile::parse(comes_along, name);
+}
+
+}  // namespace
 
 ChosenNetwork choose_network(const std::string& model, const std::string& output, const BuiltinChannels& channels) {
   ChosenNetwork chosen{.name = model, .make = {}, .notes = std::make_shared<std::vector<std::string>>()};
@@ -39,6 +55,38 @@ ChosenNetwork choose_network(const std::string& model, const std::string& output
   chosen.make = [make = network_of(file, op_table(), output, chosen.notes.get()), notes = chosen.notes](
                     int64_t height, int64_t width) { return make(height, width); };
   return chosen;
+}
+
+NetworkFactory choose_map(const std::string& model, const std::string& output, bool draw, PlaneColors colors) {
+  NetworkFactory make = network_of(file_of_map(model), op_table(), output);
+  if (draw) {
+    make = [brought = std::move(make)](int64_t height, int64_t width) {
+      Graph graph = brought(height, width);
+      draw_weights(graph);
+      return graph;
+    };
+  }
+  make = as_map(std::move(make), op_table(), colors);
+  try {
+    make_lesson_problem(make, op_table(), MosaicOptions{}.side);
+  } catch (const Error& error) {
+    throw error.within(model);
+  }
+  return make;
+}
+
+bool is_map(const std::string& model, const std::string& output) {
+  try {
+    choose_map(model, output, false, PlaneColors::rgb);
+    const int64_t side = MosaicOptions{}.side;
+    const Graph graph = network_of(file_of_map(model), op_table(), output)(side, side);
+    const std::vector<ValueId> parameters = graph.parameters();
+    const bool brings_weights =
+        std::all_of(parameters.begin(), parameters.end(), [&](ValueId id) { return graph.value(id).data != nullptr; });
+    return brings_weights || graph.shape(graph.inputs.at(0))[1] > graph.shape(graph.outputs.at(0))[1];
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 FixedSides fixed_sides(const OnnxFile& file) {

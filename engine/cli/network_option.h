@@ -7,6 +7,7 @@
 
 #include "engine/cli/command_line.h"
 #include "engine/cli/size_option.h"
+#include "engine/restore/learned_map.h"
 #include "engine/restore/network.h"
 #include "engine/train/fit.h"
 #include "graph/onnx_import.h"
@@ -29,6 +30,13 @@ struct BuiltinChannels {
 // A built-in topology is made with these channels; a file is taken as it is, with that output of several that --model-
 // output names. Throws Error when it is neither.
 ChosenNetwork choose_network(const std::string& model, const std::string& output, const BuiltinChannels& channels);
+
+// The networks that learn to improve a picture (engine/restore/learned_map.h), of --model: the one that comes with the
+// program under that name, or a file's; draw: with new weights (draw_weights()). Throws Error for what improves none.
+NetworkFactory choose_map(const std::string& model, const std::string& output, bool draw, PlaneColors colors);
+// Whether choose_map() has such a network, and it need not be meant for a fit: one from an image to an image whose
+// weights are all to be drawn may be either, and is taken for one that makes its image of noise.
+bool is_map(const std::string& model, const std::string& output);
 
 // Throws Error as image_input() does.
 FixedSides fixed_sides(const OnnxFile& file);

@@ -60,7 +60,7 @@ ExitCode run_operator(const RestoreArguments& arguments, ParsedCommand& line, co
   if (arguments.method.method == kFilter) {
     fail("--method filter goes by the cells of a JPEG: with --degradation there is only --method fit");
   }
-  choose_method(line, kFit);
+  choose_method_and_model(arguments.method, line, kFit);
   const FitArguments& fit = arguments.fit;
   const std::string& energy = arguments.jpeg.energy;
   if (energy != "mse") fail("--energy {} belongs to JPEG: with --degradation it is mse", energy);
@@ -111,23 +111,24 @@ std::string usual_method(bool is_jpeg) { return is_jpeg ? kLearn : kFit; }
 ParsedCommand settled(RestoreArguments& arguments, ParsedCommand line, ImageFormat format) {
   const RestoreArguments before = arguments;
   expand_flags(arguments.method, line);
-  choose_method(line, arguments.degradation.empty() ? usual_method(format == ImageFormat::jpeg) : kFit);
+  choose_method_and_model(arguments.method, line,
+                          arguments.degradation.empty() ? usual_method(format == ImageFormat::jpeg) : kFit);
   arguments = before;
   return line;
 }
 
 ExitCode run(const RestoreArguments& arguments, ParsedCommand& line, const FitCall& call) {
   expand_flags(arguments.method, line);
-  FitArguments fit = arguments.fit;
   if (!arguments.degradation.empty()) return run_operator(arguments, line, call);
   if (!arguments.size.empty()) fail("--size belongs to --degradation: a photograph has its own");
   if (!arguments.degradation_output.empty()) fail("--degradation-output belongs to --degradation");
-  RestoreInput input = load_input(fit.input, fit.memory_limit.value_or(0));
+  RestoreInput input = load_input(arguments.fit.input, arguments.fit.memory_limit.value_or(0));
   if (!input.jpeg && (arguments.method.method == kFilter || arguments.method.method == kLearn)) {
-    fail("{}: is no JPEG, and --method {} goes by the cells that a JPEG states: there is only --method fit", fit.input,
-         arguments.method.method);
+    fail("{}: is no JPEG, and --method {} goes by the cells that a JPEG states: there is only --method fit",
+         arguments.fit.input, arguments.method.method);
   }
-  choose_method(line, usual_method(input.jpeg.has_value()));
+  choose_method_and_model(arguments.method, line, usual_method(input.jpeg.has_value()));
+  FitArguments fit = arguments.fit;
   const std::string& method = arguments.method.method;
   if (method != kFit && !arguments.once) {
     omp_set_num_threads(threads_of(fit.threads));
@@ -172,6 +173,9 @@ std::optional<ImageFormat> folder_format(const RestoreArguments& arguments) {
 
 Command restore_command() {
   const auto arguments = std::make_shared<RestoreArguments>();
+  arguments->fit.model = {};
+  arguments->method.usual_to_learn = "leaves";
+  arguments->method.usual_to_fit = "small";
   Command command{.name = "restore", .help = "Restore a compressed photograph from itself", .footer = kRestoreFooter};
   add_method_options(command, arguments->method,
                      "How to restore, see below: learn takes half a minute or so, filter seconds, fit minutes; without "
@@ -204,7 +208,7 @@ Command restore_command() {
         .target = &arguments->size,
         .help = "With --degradation: WIDTHxHEIGHT of the image sought, where FILE does not say it",
         .methods = {kFit}}});
-  add_learn_options(command, arguments->method.learn);
+  add_learn_options(command, arguments->method);
   add_many_options(command, arguments->many);
   put_methods_apart(command);
   command.run = [arguments](ParsedCommand& line) {

@@ -128,13 +128,14 @@ ExitCode learn(const FitArguments& arguments, const FitCall& call, const TaskRun
     needed = what.jpeg != nullptr ? of_lesson : std::max(needed, of_lesson);
   }
   check_memory(arguments, what, needed + more_memory(what), learns ? "--method filter needs less" : "give it more");
+  NetworkFactory network = network_to_teach(what, arguments);
   const RunRequest request = resolve_run(arguments, call, what);
   check_resumed(request);
   Progress progress(progress_options(request));
   say_input(progress, request);
   say_settled(progress, request, values_of_learn(request, arguments));
   const InterruptGuard interrupt;
-  LearnRun run = run_learn(request, arguments, progress, interrupt);
+  LearnRun run = run_learn(request, arguments, std::move(network), progress, interrupt);
   progress.finish();
   if (run.nothing_new) {
     tell_nothing(progress, request, "stopped before there was anything new: what is there stays");

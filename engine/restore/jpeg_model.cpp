@@ -1,13 +1,13 @@
 #include "engine/restore/jpeg_model.h"
 
 #include <Eigen/Core>
-#include <Eigen/LU>
 
 #include <algorithm>
 #include <cmath>
 
 #include "engine/restore/dct.h"
 #include "engine/restore/round_up.h"
+#include "engine/restore/ycbcr.h"
 #include "graph/error.h"
 
 namespace hourglass {
@@ -25,17 +25,6 @@ const Matrix8& dct_matrix() {
     for (int u = 0; u < 8; ++u) {
       for (int x = 0; x < 8; ++x) m(u, x) = static_cast<float>(basis(u, x));
     }
-    return m;
-  }();
-  return matrix;
-}
-
-// JFIF 1.02: Y Cb Cr from R G B, without the offset of 128 that the level shift takes away again.
-const Eigen::Matrix3d& ycbcr_from_rgb() {
-  static const Eigen::Matrix3d matrix = [] {
-    constexpr double kr = 0.299, kg = 0.587, kb = 0.114;
-    Eigen::Matrix3d m;
-    m << kr, kg, kb, -kr / (2 - 2 * kb), -kg / (2 - 2 * kb), 0.5, 0.5, -kg / (2 - 2 * kr), -kb / (2 - 2 * kr);
     return m;
   }();
   return matrix;
@@ -64,7 +53,7 @@ ColorMap color_map(JpegColor color, std::size_t channels) {
     for (std::size_t c = 0; c < channels; ++c) {
       double factor = p == c ? 1 : 0;
       if (color == JpegColor::ycbcr || (color == JpegColor::gray && channels == 3)) {
-        factor = ycbcr_from_rgb()(static_cast<int>(p), static_cast<int>(c));
+        factor = kYcbcrFromRgb[3 * p + c];
       }
       map.matrix[p * channels + c] = 255 * factor;
     }
@@ -122,7 +111,6 @@ std::vector<Plane> JpegModel::to_planes(const Image& image) const {
 
 Image JpegModel::to_image(const std::vector<Plane>& planes) const {
   Image image(planes[0].width, planes[0].height, static_cast<int>(planes.size()));
-  const Eigen::Matrix3d inverse = ycbcr_from_rgb().inverse();
 #pragma omp parallel for schedule(static)
   for (std::size_t i = 0; i < planes[0].samples.size(); ++i) {
     for (std::size_t c = 0; c < planes.size(); ++c) {
@@ -130,8 +118,7 @@ Image JpegModel::to_image(const std::vector<Plane>& planes) const {
       if (file_->color == JpegColor::ycbcr) {
         value = 0;
         for (std::size_t p = 0; p < 3; ++p) {
-          value +=
-              inverse(static_cast<int>(c), static_cast<int>(p)) * (planes[p].samples[i] + (p == 0 ? kLevelShift : 0));
+          value += kRgbFromYcbcr[3 * c + p] * (planes[p].samples[i] + (p == 0 ? kLevelShift : 0));
         }
       }
       image.plane(static_cast<int>(c))[i] = static_cast<float>(value / 255);

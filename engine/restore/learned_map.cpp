@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "engine/restore/round_up.h"
+#include "engine/restore/ycbcr.h"
 #include "engine/runtime/compile.h"
 #include "graph/error.h"
 #include "graph/op.h"
@@ -157,8 +158,8 @@ void write_map_input(const std::vector<Plane>& degraded, const std::vector<Plane
   std::fill_n(to, height * width, noise / kMapScale);
 }
 
-NetworkFactory as_map(NetworkFactory make, const OpTable& table) {
-  return [make = std::move(make), &table](int64_t height, int64_t width) {
+NetworkFactory as_map(NetworkFactory make, const OpTable& table, PlaneColors colors) {
+  return [make = std::move(make), &table, colors](int64_t height, int64_t width) {
     Graph network = make(height, width);
     if (network.inputs.size() != 1 || network.outputs.size() != 1) return network;
     const Shape image = network.shape(network.inputs[0]);
@@ -172,12 +173,20 @@ NetworkFactory as_map(NetworkFactory make, const OpTable& table) {
       return builder.add(op, {value, builder.constant(HostTensor::scalar(DType::f32, number), "map/number")}, {},
                          "map");
     };
+    const bool converts = image[1] == 3 && colors == PlaneColors::ycbcr;
+    const auto converted = [&](ValueId planes, const std::array<double, 9>& matrix) {
+      if (!converts) return planes;
+      const ValueId filters =
+          builder.constant({DType::f32, {3, 3, 1, 1}, {matrix.begin(), matrix.end()}}, "map/matrix");
+      return builder.add("Conv", {planes, filters}, {{"kernel_shape", Dims{1, 1}}}, "map/colors");
+    };
     constexpr double kMiddle = kMiddleLevel / kGreyLevels, kScale = kGreyLevels / kMapScale;
     const ValueId z = builder.input("z", {DType::f32, {1, map_input_depth(image[1]), height, width}});
     const ValueId filtered =
         builder.add("Slice", {z}, {{"starts", Dims{0}}, {"ends", Dims{image[1]}}, {"axes", Dims{1}}}, "map/filtered");
-    const ValueId made = builder.append(network, with("Add", with("Div", filtered, kScale), kMiddle));
-    map.outputs = {with("Mul", with("Sub", made, kMiddle), kScale)};
+    const ValueId colored = converted(filtered, kRgbFromYcbcr);
+    const ValueId made = builder.append(network, with("Add", with("Div", colored, kScale), kMiddle));
+    map.outputs = {with("Mul", converted(with("Sub", made, kMiddle), kYcbcrFromRgb), kScale)};
     return map;
   };
 }

@@ -38,9 +38,11 @@ int64_t map_noise_channel(int64_t channels);
 void write_map_input(const std::vector<Plane>& degraded, const std::vector<Plane>& filtered,
                      const MapConditions& conditions, int64_t channels, std::span<float> z);
 
-// Networks from an image to an image, [1, C, H, W] to the same, as maps: they are given the filtered planes, 0 being
-// black and 1 white, and make such planes. Others stay as they are. The table must outlive it.
-NetworkFactory as_map(NetworkFactory make, const OpTable& table);
+enum class PlaneColors : uint8_t { rgb, ycbcr };  // what three planes are
+
+// Networks from an image to an image, [1, C, H, W] to the same, as maps: they are given the filtered picture, R G B or
+// luma from 0 (black) to 1 (white), and make such a picture. Others stay as they are. The table must outlive it.
+NetworkFactory as_map(NetworkFactory make, const OpTable& table, PlaneColors colors);
 
 // How far a pixel of the result reaches into z, in pixels: from the windows of all nodes. Negative where a node looks
 // at all of the picture, or nobody knows: then there are no tiles.

@@ -67,7 +67,8 @@ TEST_CASE("help: what most people need comes first, what belongs to one method l
   for (const char* part :
        {"\nArguments:\n  INPUT... ", "\nCommon options:\n  --method learn|filter|fit  ", "\n  -o, --output FILE  ",
         "\n  --threads N  ", " (default: 0)\n", "\n  -h, --help  ", "\nSeveral files:\n",
-        "\nOptions of a fit:\n  --model NET ", "\nMethods:\n  learn ", "\nExamples:\n  hourglass restore photo.jpg "}) {
+        "\nOptions of learning and of a fit:\n  --model NET ", "\nOptions of a fit:\n  --freeze ",
+        "\nMethods:\n  learn ", "\nExamples:\n  hourglass restore photo.jpg "}) {
     CAPTURE(part);
     const std::size_t found = help.find(part, at);
     REQUIRE(found != std::string::npos);

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "engine/cli/network_option.h"
 #include "engine/image/file.h"
 #include "engine/image/metrics.h"
 #include "engine/image/read_image.h"
@@ -52,7 +53,7 @@ TEST_CASE("the same seed makes the same weights, whose file says how they were m
   const Image picture = crop(read_image(data_path("chelsea.png")).image, 120, 60, 80, 72);
   const std::string photo = folder / "photo.jpg";
   write_file_atomically(photo, encode_jpeg(picture, {.quality = 10}), false);
-  const Run restored = run({"restore", photo, "--start", first, "--lessons", "1", "--threads", "1", "--json"});
+  const Run restored = run({"restore", photo, "--model", first, "--lessons", "1", "--threads", "1", "--json"});
   CAPTURE(restored.err);
   CHECK(restored.exit_code == 0);
   CHECK(read_image(folder / "photo.restored.png").image.width == 80);
@@ -63,10 +64,34 @@ TEST_CASE("a network from an image to an image is what learns, whatever multiple
   const std::string photo = folder / "photo.jpg", hourglass = data_path("../../../models/hourglass-small.onnx");
   const Image picture = crop(read_image(data_path("chelsea.png")).image, 120, 60, 80, 72);  // of 32
   write_file_atomically(photo, encode_jpeg(picture, {.quality = 10}), false);
-  const Run restored = run({"restore", photo, "--start", hourglass, "--lessons", "1", "--threads", "1"});
+  const Run restored = run({"restore", photo, "--model", hourglass, "--lessons", "1", "--threads", "1"});
   CAPTURE(restored.err);
   REQUIRE(restored.exit_code == 0);
   CHECK_CONTAINS(restored.err, "1 iteration of learning");
+  // A file with weights means learning by itself; what is to be drawn, or makes something else, a fit.
+  CHECK(cli::is_map("leaves", ""));
+  CHECK(cli::is_map(data_path("../../../models/leaves.onnx"), ""));
+  CHECK(cli::is_map(data_path("../onnx/skip_17_eval.onnx"), ""));
+  CHECK_FALSE(cli::is_map(hourglass, ""));
+  CHECK_FALSE(cli::is_map("small", ""));
+  CHECK_FALSE(cli::is_map(data_path("../pytorch/skip-training-11-open.onnx"), ""));
+  CHECK_FALSE(cli::is_map(folder / "none.onnx", ""));
+  const Run exported = run({"restore", photo, "-o", folder / "exported.png", "--model",
+                            data_path("../onnx/skip_17_eval.onnx"), "--threads", "1", "--json", "--weights", "draw"});
+  CAPTURE(exported.err);
+  REQUIRE(exported.exit_code == 0);
+  CHECK_CONTAINS(exported.out, R"("method":"learn")");
+  // Where another option means a fit, or --method says so, it is fitted.
+  for (const Names& more : {Names{"--iterations", "2"}, Names{"--method", "fit", "--iterations", "2"}}) {
+    Names arguments{"restore", photo, "-o", folder / "fitted.png", "--force", "--model", hourglass, "--threads", "1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Run fitted = run(arguments);
+    CAPTURE(fitted.err);
+    CHECK(fitted.exit_code == 0);
+    CHECK_CONTAINS(fitted.err, "2 iterations");
+  }
+  check_fails(run({"restore", photo, "--model", "small", "--lessons", "1", "--force"}), 1,
+              "--model small: makes an image of noise, by --method fit");
   // Untaught it does harm, and so counts for nothing.
   REQUIRE(run({"restore", photo, "--fast", "-o", folder / "filtered.png"}).exit_code == 0);
   const Image filtered = read_image(folder / "filtered.png").image;

@@ -210,7 +210,7 @@ TEST_CASE("each option of restore belongs to a fit, to learning, or to every met
     CAPTURE(name);
     CHECK(option.methods.empty() == of_all.contains(name));
     if (option.methods.empty()) continue;
-    const bool is_of_learning = name == "lessons" || name == "start";
+    const bool is_of_learning = name == "lessons";
     const std::string method = is_of_learning ? "learn" : "fit";
     CHECK(option.methods.front() == method);
     if (option.methods.size() > 1) {
@@ -341,10 +341,10 @@ TEST_CASE_FIXTURE(Fixture, "a lesson that is ended early leaves a result, and wh
   const Run png = run({"restore", original, "-o", folder / "x.png", "--method", "learn"});
   CHECK(png.exit_code == 1);
   CHECK_CONTAINS(png.err, "is no JPEG, and --method learn goes by the cells");
-  const Run none = restore({"--method", "learn", "--start", folder / "none.onnx", "--force"});
+  const Run none = restore({"--method", "learn", "--model", folder / "none.onnx", "--force"});
   CHECK(none.exit_code == 1);
   CHECK_CONTAINS(none.err, "none.onnx");
-  const Run other = restore({"--method", "learn", "--start", data_path("../../../models/unet.onnx"), "--force"});
+  const Run other = restore({"--method", "learn", "--model", data_path("../../../models/unet.onnx"), "--force"});
   CHECK(other.exit_code == 1);
   CHECK_CONTAINS(other.err, "unet.onnx: the network makes ");
 }

@@ -228,7 +228,7 @@ TEST_CASE("a network from an image to an image is a map of the filtered planes")
     for (const int halvings : {0, 5}) {
       CAPTURE(channels);
       CAPTURE(halvings);
-      const NetworkFactory make = as_map(image_to_image(channels, halvings), op_table());
+      const NetworkFactory make = as_map(image_to_image(channels, halvings), op_table(), PlaneColors::ycbcr);
       const Graph graph = make(160, 288);
       CHECK(graph.shape(graph.inputs[0]) == Shape{1, map_input_depth(channels), 160, 288});
       CHECK(graph.value(graph.parameters().at(0)).name == "filters");
@@ -249,12 +249,26 @@ TEST_CASE("a network from an image to an image is a map of the filtered planes")
       CHECK(problem.graph.parameters().size() == 1);
     }
   }
+  // It sees R G B, whatever the planes are: one that takes its image away from white takes each channel away.
+  const NetworkFactory negative = [](int64_t height, int64_t width) {
+    Graph graph;
+    GraphBuilder b(graph, op_table());
+    const ValueId image = b.input("image", {DType::f32, {1, 3, height, width}});
+    const ValueId white = b.constant({DType::f32, {1, 3, 1, 1}, {1, 0.5, 0.25}}, "white");
+    graph.outputs = {b.add("Sub", {white, image})};
+    return graph;
+  };
+  const LearnedMap map(as_map(negative, op_table(), PlaneColors::ycbcr), op_table(), {}, {});
+  const Image seen = model.to_image(filtered), made = model.to_image(map.apply(degraded, filtered, conditions));
+  for (int c = 0; c < 3; ++c) {
+    CHECK(made.plane(c)[777] == doctest::Approx(1 / std::pow(2.0, c) - seen.plane(c)[777]).epsilon(1e-4));
+  }
   // A map stays as it is; a network that makes images of something else is none.
-  CHECK(as_map(small_map(3), op_table())(32, 32).nodes.size() == small_map(3)(32, 32).nodes.size());
+  CHECK(as_map(small_map(3), op_table(), PlaneColors::ycbcr)(32, 32).nodes.size() == small_map(3)(32, 32).nodes.size());
   const NetworkFactory other = [](int64_t height, int64_t width) {
     return make_residual_unet({.input_depth = 3, .output_channels = 1}, height, width);
   };
-  CHECK_THROWS_AS(make_lesson_problem(as_map(other, op_table()), op_table(), 64), Error);
+  CHECK_THROWS_AS(make_lesson_problem(as_map(other, op_table(), PlaneColors::ycbcr), op_table(), 64), Error);
 }
 
 TEST_CASE("noise spoils as it says, the same for the same seed, and a network is shown no blocks") {
