@@ -22,8 +22,7 @@ OnnxFile file_of_map(const std::string& model) {
     fail("--model {}: makes an image of noise, by --method fit; what learns goes from an image to an image", model);
   }
   const std::string name = model + ".onnx";
-  const std::string_view comes_along = embedded_file(name);
-  return comes_along.empty() ? OnnxFile::read(model) : OnnxFile::parse(comes_along, name);
+  return comes_along(model) ? OnnxFile::parse(embedded_file(name), name) : OnnxFile::read(model);
 }
 
 }  // namespace
@@ -74,6 +73,8 @@ NetworkFactory choose_map(const std::string& model, const std::string& output, b
   }
   return make;
 }
+
+bool comes_along(const std::string& model) { return !embedded_file(model + ".onnx").empty(); }
 
 bool is_map(const std::string& model, const std::string& output) {
   try {

@@ -34,6 +34,8 @@ ChosenNetwork choose_network(const std::string& model, const std::string& output
 // The networks that learn to improve a picture (engine/restore/learned_map.h), of --model: the one that comes with the
 // program under that name, or a file's; draw: with new weights (draw_weights()). Throws Error for what improves none.
 NetworkFactory choose_map(const std::string& model, const std::string& output, bool draw, PlaneColors colors);
+// Whether it is one that comes with the program.
+bool comes_along(const std::string& model);
 // Whether choose_map() has such a network, and it need not be meant for a fit: one from an image to an image whose
 // weights are all to be drawn may be either, and is taken for one that makes its image of noise.
 bool is_map(const std::string& model, const std::string& output);

@@ -12,6 +12,7 @@
 #include "engine/cli/interrupt.h"
 #include "engine/cli/learn_run.h"
 #include "engine/cli/live_report.h"
+#include "engine/cli/network_option.h"
 #include "engine/cli/outcome.h"
 #include "engine/cli/progress.h"
 #include "engine/cli/run_report.h"
@@ -26,6 +27,7 @@
 #include "engine/runtime/waiting.h"
 #include "graph/error.h"
 #include "graph/text.h"
+#include "ops/table.h"
 
 namespace hourglass::cli {
 namespace {
@@ -117,18 +119,29 @@ ExitCode filter(const FitArguments& arguments, const FitCall& call, const TaskRu
   return end_of(progress, outcome, interrupt.signal(), {});
 }
 
+// Planned for the user's own network alone: that of the program has been measured.
+std::size_t lesson_memory(const FitArguments& arguments, const TaskRun& what, const NetworkFactory& network) {
+  const Image& image = what.input.image;
+  if (!arguments.memory_limit) return 0;
+  if (comes_along(arguments.model)) return learn_memory(image.plane_size(), image.channels, what.learn.lessons);
+  return learn_memory(image, network, op_table(),
+                      {.iterations = what.learn.lessons,
+                       .threads = threads_of(arguments.threads),
+                       .precision = choose_precision(arguments.precision)});
+}
+
 ExitCode learn(const FitArguments& arguments, const FitCall& call, const TaskRun& what) {
   const Image& image = what.input.image;
+  NetworkFactory network = network_to_teach(what, arguments);
   const bool learns = std::min(image.width, image.height) >= kLeastSideToLearn;
   constexpr std::size_t kNetworkFile = 4'000'000;  // read and looked at in any case
   std::size_t needed = filter_memory_of(arguments, what) + kNetworkFile;
   if (learns) {
-    const std::size_t of_lesson = learn_memory(image.plane_size(), image.channels, what.learn.lessons);
+    const std::size_t of_lesson = lesson_memory(arguments, what, network);
     // A JPEG's filter takes less than that: it goes tile by tile.
     needed = what.jpeg != nullptr ? of_lesson : std::max(needed, of_lesson);
   }
   check_memory(arguments, what, needed + more_memory(what), learns ? "--method filter needs less" : "give it more");
-  NetworkFactory network = network_to_teach(what, arguments);
   const RunRequest request = resolve_run(arguments, call, what);
   check_resumed(request);
   Progress progress(progress_options(request));

@@ -56,16 +56,42 @@ void take_up(Lesson& lesson, const LearnOptions& options, Learned& result) {
   }
 }
 
+LessonOptions lesson_options(const LearnOptions& options, const Image& picture) {
+  LessonOptions lesson;
+  lesson.iterations = options.iterations;
+  lesson.symmetries = picture.plane_size() <= kMostForSymmetries;
+  lesson.threads = options.threads;
+  lesson.mosaic.seed = options.seed;
+  lesson.precision = options.precision;
+  return lesson;
+}
+
+// Bytes that the program holds at most, of which the network takes so many in its lesson, and where it is applied.
+std::size_t memory_with(int64_t pixels, int channels, int64_t iterations, int64_t in_lesson, int64_t applied) {
+  constexpr int64_t kProgram = 38'000'000, kMosaic = 360'000;
+  const bool gray = channels == 1;
+  // Transposed copies.
+  const int64_t turned = pixels <= kMostForSymmetries ? pixels * (gray ? 16 : 48) : 0;
+  const int64_t network = std::max(in_lesson + mosaics_for(iterations) * kMosaic, applied);
+  return static_cast<std::size_t>(kProgram + network + turned + pixels * (gray ? 40 : 118));
+}
+
 }  // namespace
 
 std::size_t learn_memory(int64_t pixels, int channels, int64_t iterations) {
-  constexpr int64_t kTile = 512 * 512;
-  const bool gray = channels == 1;
-  const int64_t lesson = 66'000'000 + mosaics_for(iterations) * 360'000;
-  const int64_t applied = 40'000'000 + std::min(pixels, kTile) * (gray ? 560 : 640);
-  // Transposed copies.
-  const int64_t turned = pixels <= kMostForSymmetries ? pixels * (gray ? 16 : 48) : 0;
-  return static_cast<std::size_t>(std::max(lesson, applied) + turned + pixels * (gray ? 40 : 118));
+  constexpr int64_t kTile = 512 * 512, kLesson = 28'000'000;
+  const int64_t tile = std::min(pixels, kTile) * (channels == 1 ? 560 : 640);
+  return memory_with(pixels, channels, iterations, kLesson, tile + 2'000'000);
+}
+
+std::size_t learn_memory(const Image& picture, const NetworkFactory& make, const OpTable& table,
+                         const LearnOptions& options) {
+  const LessonOptions lesson = lesson_options(options, picture);
+  const LearnedMap map(make, table, {}, {.threads = lesson.threads, .precision = lesson.precision});
+  const auto with_margin = [](std::size_t bytes) { return static_cast<int64_t>(bytes + bytes / 10); };
+  return memory_with(picture.plane_size(), picture.channels, options.iterations,
+                     with_margin(Lesson::planned_bytes(make, table, lesson)),
+                     with_margin(map.planned_bytes(picture.height, picture.width)));
 }
 
 Learned learn_picture(const Image& filtered, const Degraded& photograph, const NetworkFactory& make,
@@ -81,12 +107,6 @@ Learned learn_picture(const Image& filtered, const Degraded& photograph, const N
     return result;
   }
 
-  LessonOptions lesson_options;
-  lesson_options.iterations = options.iterations;
-  lesson_options.symmetries = filtered.plane_size() <= kMostForSymmetries;
-  lesson_options.threads = options.threads;
-  lesson_options.mosaic.seed = options.seed;
-  lesson_options.precision = options.precision;
   bool ended = false;
   const auto part = [&](double from, double to) {
     return [&advance, &ended, from, to](double done) {
@@ -96,7 +116,7 @@ Learned learn_picture(const Image& filtered, const Degraded& photograph, const N
   };
   std::optional<LearnedMap> map, first;
   {
-    Lesson lesson(photograph, filtered, make, table, lesson_options, part(0, kMosaicsShare));
+    Lesson lesson(photograph, filtered, make, table, lesson_options(options, filtered), part(0, kMosaicsShare));
     const auto tell = part(kMosaicsShare, kLessonShare);
     if (options.example) first.emplace(lesson.map());
     if (options.resumed != nullptr) take_up(lesson, options, result);

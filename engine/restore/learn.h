@@ -63,6 +63,9 @@ inline constexpr int64_t kMostForSymmetries = 3'000'000;
 // network the values of a tile (learned_map.h): in colour 216 MiB for 0.26 megapixels, 294 for 0.84. In bf16 a tile
 // takes half of that.
 std::size_t learn_memory(int64_t pixels, int channels, int64_t iterations);
+// With another network, by its plans: in the precision in which it learns.
+std::size_t learn_memory(const Image& picture, const NetworkFactory& make, const OpTable& table,
+                         const LearnOptions& options);
 
 // filtered: the filter's result. make: maps as learned_map.h wants them, of one plane or three; the values of their
 // weights are where the lesson starts. What one of one plane does not make, the other planes, stays as filtered.

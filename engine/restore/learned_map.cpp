@@ -281,23 +281,41 @@ std::vector<Plane> LearnedMap::apply(const std::vector<Plane>& degraded, const s
   return result;
 }
 
+LearnedMap::Tiling LearnedMap::tiling_of(int64_t height, int64_t width) const {
+  const int64_t multiple = multiple_of(make_), tile = round_up(options_.tile, multiple);
+  Tiling result{.height = round_up(height, multiple), .width = round_up(width, multiple)};
+  const int64_t reach = reach_of(make_(std::min(result.height, tile), std::min(result.width, tile)));
+  result.margin = round_up(std::max<int64_t>(reach, 0), multiple);
+  // A tile must give something besides its margins.
+  const int64_t side =
+      reach < 0 ? std::max(result.height, result.width) : std::max(tile, 2 * result.margin + multiple);
+  result.rows = std::min(result.height, side);
+  result.columns = std::min(result.width, side);
+  return result;
+}
+
+std::size_t LearnedMap::planned_bytes(int64_t height, int64_t width) const {
+  const Tiling tiling = tiling_of(height, width);
+  Graph graph = make_(tiling.rows, tiling.columns);
+  const MapValues values = map_values(graph, tiling.rows, tiling.columns);
+  const int64_t input = map_input_depth(values.channels) * tiling.rows * tiling.columns;
+  const CompiledInference compiled = compile_inference(
+      std::move(graph), *table_, {.precision = options_.precision, .threads = options_.threads, .allocate = false});
+  return compiled.plan.arena_bytes() + compiled.plan.persistent_bytes() +
+         static_cast<std::size_t>(input) * sizeof(float);
+}
+
 std::vector<Plane> LearnedMap::apply_upright(const std::vector<Plane>& degraded, const std::vector<Plane>& filtered,
                                              const MapConditions& conditions, const Advance& advance) const {
-  const int64_t multiple = multiple_of(make_);
-  const int64_t height = round_up(degraded.at(0).height, multiple), width = round_up(degraded[0].width, multiple);
-  const auto filled = [&](const std::vector<Plane>& planes) {
+  const auto [height, width, rows, columns, margin] = tiling_of(degraded.at(0).height, degraded[0].width);
+  // Names of a structured binding can't be captured.
+  const auto filled = [to_height = height, to_width = width](const std::vector<Plane>& planes) {
     std::vector<Plane> result;
-    for (const Plane& plane : planes) result.push_back(fill_up(plane, height, width));
+    for (const Plane& plane : planes) result.push_back(fill_up(plane, to_height, to_width));
     return result;
   };
   const std::vector<Plane> all_degraded = filled(degraded), all_filtered = filled(filtered);
 
-  const int64_t tile = round_up(options_.tile, multiple);
-  const int64_t reach = reach_of(make_(std::min(height, tile), std::min(width, tile)));
-  const int64_t margin = round_up(std::max<int64_t>(reach, 0), multiple);
-  // A tile must give something besides its margins.
-  const int64_t side = reach < 0 ? std::max(height, width) : std::max(tile, 2 * margin + multiple);
-  const int64_t rows = std::min(height, side), columns = std::min(width, side);
   Graph graph = make_(rows, columns);
   const MapValues values = map_values(graph, rows, columns);
   const ValueId input = values.input;

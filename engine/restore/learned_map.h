@@ -83,7 +83,17 @@ class LearnedMap {
   [[nodiscard]] std::vector<Plane> apply(const std::vector<Plane>& degraded, const std::vector<Plane>& filtered,
                                          const MapConditions& conditions, const Advance& advance = {}) const;
 
+  // What apply() to a picture of that size holds for the network, in bytes, planned on paper. Throws Error where the
+  // network does not suit.
+  [[nodiscard]] std::size_t planned_bytes(int64_t height, int64_t width) const;
+
  private:
+  // How a picture is given to the network: filled up to height x width, in tiles of rows x columns that overlap by
+  // twice the margin.
+  struct Tiling {
+    int64_t height = 0, width = 0, rows = 0, columns = 0, margin = 0;
+  };
+  [[nodiscard]] Tiling tiling_of(int64_t height, int64_t width) const;
   // The same without transposed pictures.
   [[nodiscard]] std::vector<Plane> apply_upright(const std::vector<Plane>& degraded, const std::vector<Plane>& filtered,
                                                  const MapConditions& conditions, const Advance& advance) const;

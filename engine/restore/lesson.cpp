@@ -42,6 +42,16 @@ std::vector<PictureGroup> groups_of(const Degradation& degradation, const Image&
   return groups;
 }
 
+// But for the pairs.
+FitOptions fit_options_of(const LessonOptions& options) {
+  return {.seed = options.mosaic.seed,
+          .adam = {.learning_rate = options.learning_rate, .norm_limit = kNormLimit},
+          .weights_decay = options.weights_decay,
+          .threads = options.threads,
+          .precision = options.precision,
+          .memory_limit = options.memory_limit};
+}
+
 }  // namespace
 
 int64_t mosaics_for(int64_t iterations) {
@@ -144,6 +154,10 @@ double find_blend_weight(const LearnedMap& map, const Image& filtered, const Deg
   return gain(best) > kLeastGain ? best : 0;  // and where a number is no number
 }
 
+std::size_t Lesson::planned_bytes(const NetworkFactory& make, const OpTable& table, const LessonOptions& options) {
+  return Fit::planned_bytes(make_lesson_problem(make, table, options.mosaic.side), table, fit_options_of(options));
+}
+
 Lesson::Lesson(const Degraded& photograph, const Image& filtered, NetworkFactory make, const OpTable& table,
                const LessonOptions& options, const Advance& advance)
     : make_(std::move(make)), table_(table), options_(options), scale_(photograph.degradation().conditions().noise) {
@@ -156,14 +170,9 @@ Lesson::Lesson(const Degraded& photograph, const Image& filtered, NetworkFactory
   const auto planes = std::min<int64_t>(channels, static_cast<int64_t>(degradation.channels()));
   scale_ *= std::sqrt(static_cast<double>(channels) / static_cast<double>(planes));
   const Mosaics mosaics({shared(degradation)}, groups_of(degradation, filtered, options), options.mosaic);
-  fit_ = std::make_unique<Fit>(problem, table_,
-                               FitOptions{.seed = options.mosaic.seed,
-                                          .adam = {.learning_rate = options.learning_rate, .norm_limit = kNormLimit},
-                                          .pairs = std::make_shared<MosaicPairs>(mosaics, count, channels, advance),
-                                          .weights_decay = options.weights_decay,
-                                          .threads = options.threads,
-                                          .precision = options.precision,
-                                          .memory_limit = options.memory_limit});
+  FitOptions fit_options = fit_options_of(options);
+  fit_options.pairs = std::make_shared<MosaicPairs>(mosaics, count, channels, advance);
+  fit_ = std::make_unique<Fit>(problem, table_, fit_options);
 }
 
 double Lesson::step() {

@@ -80,6 +80,9 @@ double find_blend_weight(const LearnedMap& map, const Image& filtered, const Deg
 
 class Lesson {
  public:
+  // What the Fit of a lesson holds, in bytes, planned on paper. Throws Error where the network does not suit.
+  static std::size_t planned_bytes(const NetworkFactory& make, const OpTable& table, const LessonOptions& options);
+
   // filtered: the filter's result, of the photograph's size. make: networks from what learned_map.h says; what weights
   // they bring are where the lesson starts. The photograph and the table must outlive this. Throws Error when something
   // does not fit. `advance` hears of the filtering of the mosaics, and may end it.

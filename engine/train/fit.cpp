@@ -77,7 +77,9 @@ std::size_t given_bytes(const Graph& graph, bool parameters) {
 
 CompiledTraining Fit::compile(const Problem& problem, const OpTable& table, const FitOptions& options, bool allocate) {
   if (options.pairs && !problem.target.valid()) fail("pairs were given for a problem whose loss reads no target");
-  if (!options.pairs && problem.target.valid()) fail("the loss reads a target, and there are no pairs that say it");
+  if (allocate && !options.pairs && problem.target.valid()) {
+    fail("the loss reads a target, and there are no pairs that say it");
+  }
   if (options.pairs && options.optimize_input) fail("the input comes from pairs: it can't be optimized too");
   return compile_training(
       {.graph = problem.graph, .input = problem.input, .image = problem.image, .loss = problem.loss}, table,
@@ -157,7 +159,7 @@ std::size_t Fit::bytes_of(const Problem& problem, const CompiledTraining& compil
     for (const ValueId id : compiled.parameters) floats += compiled.plan.padded_elements(id);
   }
   // Two pairs are in hand: the one that is learned from and the next.
-  if (options.pairs) {
+  if (problem.target.valid()) {
     floats += 2 * (problem.graph.shape(problem.input).elements() + problem.graph.shape(problem.target).elements());
   }
   return compiled.plan.arena_bytes() + compiled.plan.persistent_bytes() + input + given_bytes(problem.graph, false) +

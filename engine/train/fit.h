@@ -99,8 +99,8 @@ class Fit {
   ~Fit();
 
   // What a Fit of this holds: the plan's memory, Adam's moments, z, the average, values that the graph brings,
-  // parameters' excepted, and what is copied as it is saved. Plans, but allocates none of it. Throws Error where that
-  // is more than options.memory_limit leaves it.
+  // parameters' excepted, and what is copied as it is saved. Plans, but allocates none of it; of pairs nothing need be
+  // given. Throws Error where that is more than options.memory_limit leaves it.
   static std::size_t planned_bytes(const Problem& problem, const OpTable& table, const FitOptions& options);
 
   // The kernels that a Fit of this would run, in order. Plans, but allocates no memory.

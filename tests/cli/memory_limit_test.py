@@ -17,10 +17,12 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import picture
 
 TOLERANCE, WASTE = 1.05, 2
+DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data")
 
 FIT = ["--method", "fit", "--iterations", "2", "--learning-rate", "0.01"]
 # The input, by what `degrade` makes of a picture of that size, and the command that gets it. Of the words, {folder} is the
-# case's own, where mask.png holds one of half the picture's pixels. The result is a PNG where the command names none.
+# case's own, where mask.png holds one of half the picture's pixels, and {data} the tests' data. The result is a PNG where the
+# command names none.
 CASES = [
     ("gray JPEG, filter", (640, 480, 1), ["--quality", "30"], ["restore", "--fast"]),
     ("4:2:0 JPEG, filter", (400, 300, 3), ["--quality", "20"], ["restore", "--fast"]),
@@ -35,6 +37,10 @@ CASES = [
     ("gray JPEG, filter, to JPEG", (640, 480, 1), ["--quality", "20"], ["restore", "--fast", "-o", "{folder}/out.jpg"]),
     ("gray JPEG, learn", (200, 160, 1), ["--quality", "20"], ["restore", "--lessons", "2"]),
     ("4:2:0 JPEG, learn", (200, 160, 3), ["--quality", "20"], ["restore", "--lessons", "2"]),
+    ("4:2:0 JPEG, another network learns", (700, 500, 3), ["--quality", "20"],
+     ["restore", "--lessons", "2", "--model", "{data}/onnx/skip_17_eval.onnx"]),
+    ("gray JPEG, another network learns", (300, 200, 1), ["--quality", "20"],
+     ["restore", "--lessons", "2", "--model", "{data}/onnx/skip_17_training.onnx"]),
     ("a JPEG too small to learn from", (40, 32, 3), ["--quality", "20"], ["restore", "--lessons", "2"]),
     ("4:2:0 JPEG, fit in f32", (160, 128, 3), ["--quality", "20"], ["restore", "--precision", "f32"] + FIT),
     ("4:2:0 JPEG, fit in what suits the CPU", (160, 128, 3), ["--quality", "20"], ["restore"] + FIT),
@@ -72,7 +78,7 @@ def peak_of(command, folder, until=None):
 
 def command_of(program, folder, case):
     _, size, degraded, command = case
-    command = [program] + [word.format(folder=folder) for word in command] + ["--threads", "2"]
+    command = [program] + [word.format(folder=folder, data=DATA) for word in command] + ["--threads", "2"]
     if command[1] == "bench":
         return command
     png, jpeg = os.path.join(folder, "in.png"), os.path.join(folder, "in.jpg")
