@@ -105,7 +105,7 @@ Taught teach(Arguments& a, const Degraded& photograph, const Image& filtered, co
       const LearnedMap map = lesson.map();
       const std::vector<Plane> made = apply_map(map, photograph, planes);
       taught.applying += seconds_since(start);
-      taught.weight = find_blend_weight(map, filtered, degradation);
+      taught.weight = Bootstrap(filtered, degradation).weight(map);
       if (taught.planes.empty()) {
         for (const Plane& plane : made) taught.planes.emplace_back(plane.width, plane.height);
       }

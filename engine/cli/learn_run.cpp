@@ -231,6 +231,7 @@ void LearnSession::learn(const Image& filtered) {
   run_.outcome.details["weight"] = run_.weight = learned.weight;
   run_.errors = std::move(learned.errors);
   run_.example = std::move(learned.example);
+  run_.gains = std::move(learned.gains);
 }
 
 void LearnSession::after(const LearnStep& step) {
@@ -297,7 +298,7 @@ void add_lesson(const LearnRun& run, const RunReport& report, ReportPage& page) 
       "The filter makes one picture of the photograph, and the network, which has learned from the photograph made "
       "smaller, another. The result is a mixture of the two. How much of the network's is good was tried: the filter's "
       "picture was spoiled as the photograph was and restored again, and the mixture that came nearest to it was "
-      "taken.");
+      "taken. How much nearer than the filter the network comes there is the lower curve, as its lesson goes on.");
   if (run.example) {
     const LessonExample& e = *run.example;
     const auto add = [&](const Image& image, const std::string& title, const std::string& caption) {
@@ -324,11 +325,24 @@ void add_lesson(const LearnRun& run, const RunReport& report, ReportPage& page) 
   }
   if (series.x.size() < 2) return;
   Figure figure{.title = "Learning"};
-  figure.charts.push_back({.x = {.label = "iteration"}, .y = {.label = "error", .unit = "grey levels"}});
+  std::string alternative = fmt::format("The network's error on the smaller pictures, means of {} iterations", mean);
+  const Axis iterations{.label = "iteration", .low = 0, .high = series.x.back()};
+  figure.charts.push_back({.x = iterations, .y = {.label = "error", .unit = "grey levels"}});
   figure.charts.back().series.push_back(std::move(series));
-  page.plots.push_back(
-      {.figure = std::move(figure),
-       .alternative = fmt::format("The network's error on the smaller pictures, means of {} iterations.", mean)});
+  if (run.gains.size() > 1) {
+    Series gains{.name = "gain", .dots = true};
+    for (const LessonGain& one : run.gains) {
+      gains.x.push_back(static_cast<double>(one.iteration));
+      gains.y.push_back(one.decibels);
+    }
+    figure.charts.push_back({.x = iterations, .y = {.label = "gain over the filter", .unit = "dB"}});
+    figure.charts.back().series.push_back(std::move(gains));
+    alternative +=
+        fmt::format(", and by how much it does better than the filter on the filter's picture, spoiled once more: {:.2f} "
+                    "dB before the lesson, {:.2f} dB after it",
+                    run.gains.front().decibels, run.gains.back().decibels);
+  }
+  page.plots.push_back({.figure = std::move(figure), .alternative = alternative + "."});
 }
 
 }  // namespace hourglass::cli

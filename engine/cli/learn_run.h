@@ -27,7 +27,8 @@ struct LearnRun {
   bool nothing_new = false;  // it was ended before it had gone beyond what had been put away
   double weight = 0;         // of the network's part
   std::vector<double> errors = {};
-  std::optional<LessonExample> example = {};       // where a report is wanted
+  std::optional<LessonExample> example = {};       // where a report is wanted, as the gains
+  std::vector<LessonGain> gains = {};
   CheckpointFile checkpoint{CheckpointOptions()};  // to be removed when the run has ended well
   std::optional<History> history = {};             // to be completed once the result is safe
   std::string resume_command = {};                 // empty: nothing to go on with is there

@@ -18,6 +18,8 @@ namespace {
 constexpr double kMosaicsShare = 0.3, kLessonShare = 0.9;
 // And when the network has been applied; then its picture is filtered.
 constexpr double kAppliedShare = 0.97;
+// How often a network is tried out during its lesson, and on a picture of which side.
+constexpr int64_t kTrials = 16, kTrialSide = 128;
 
 // The middle of the picture at half its size, spoiled, and what the filter and two networks make of it. Nothing where
 // that is too small.
@@ -51,6 +53,11 @@ void take_up(Lesson& lesson, const LearnOptions& options, Learned& result) {
     lesson.load(*options.resumed);
     result.iterations = lesson.iteration();
     result.errors = options.resumed->numbers("errors", static_cast<std::size_t>(result.iterations));
+    // Of a run that was to have no report there are none.
+    const std::vector<double>& gains = options.resumed->numbers("gains");
+    for (std::size_t i = 0; i + 1 < gains.size(); i += 2) {
+      result.gains.push_back({static_cast<int64_t>(gains[i]), gains[i + 1]});
+    }
   } catch (const Error& error) {
     throw error.within(options.resumed_from);
   }
@@ -115,19 +122,30 @@ Learned learn_picture(const Image& filtered, const Degraded& photograph, const N
     };
   };
   std::optional<LearnedMap> map, first;
+  std::optional<Bootstrap> trial;
+  if (options.example) trial.emplace(filtered, degradation, kTrialSide);
+  const auto try_out = [&](const Lesson& lesson) {
+    if (trial) result.gains.push_back({lesson.iteration(), trial->gain(lesson.map())});
+  };
   {
     Lesson lesson(photograph, filtered, make, table, lesson_options(options, filtered), part(0, kMosaicsShare));
     const auto tell = part(kMosaicsShare, kLessonShare);
     if (options.example) first.emplace(lesson.map());
     if (options.resumed != nullptr) take_up(lesson, options, result);
+    if (lesson.iteration() == 0) try_out(lesson);
+    const int64_t every = std::max<int64_t>(options.iterations / kTrials, 1);
     const int64_t before = result.iterations;
     const auto save = [&](Archive& archive) {
       lesson.save(archive);
       archive.put("errors", result.errors);
+      std::vector<double> gains;
+      for (const LessonGain& one : result.gains) gains.insert(gains.end(), {static_cast<double>(one.iteration), one.decibels});
+      archive.put("gains", gains);
     };
     while (!ended && !lesson.done()) {
       result.errors.push_back(lesson.step());
       result.iterations = lesson.iteration();
+      if (result.iterations % every == 0) try_out(lesson);
       tell(static_cast<double>(result.iterations) / static_cast<double>(options.iterations));
       if (options.on_step)
         options.on_step({.iteration = result.iterations, .error = result.errors.back(), .save = save});
@@ -137,7 +155,7 @@ Learned learn_picture(const Image& filtered, const Degraded& photograph, const N
   }
   if (options.threads > 0) omp_set_num_threads(options.threads);
   if (first && !ended) result.example = make_example(filtered, degradation, *first, *map);
-  const double weight = find_blend_weight(*map, filtered, degradation);
+  const double weight = Bootstrap(filtered, degradation).weight(*map);
   if (weight > 0) {
     // Where the lesson was ended early, that has been obeyed: what it has taught is applied.
     const bool obeyed = ended;

@@ -30,7 +30,7 @@ struct LearnOptions {
   uint64_t seed = 0;
   int threads = 0;  // 0: all that are available
   Precision precision = Precision::f32;
-  bool example = false;                                // whether Learned::example is wanted
+  bool example = false;                                // whether Learned::example and ::gains are wanted
   const Archive* resumed = nullptr;                    // what LearnStep::save had put there; null: the lesson begins
   std::string resumed_from = {};                       // its name, for errors
   bool partial = true;                                 // whether a lesson that is ended early is applied
@@ -43,6 +43,13 @@ struct LessonExample {
   Image before, after;               // what the network makes of both before and after the lesson
 };
 
+// How good the network is after so many iterations, as far as that can be known without the original: see
+// Bootstrap::gain().
+struct LessonGain {
+  int64_t iteration = 0;
+  double decibels = 0;
+};
+
 struct Learned {
   Image image;                      // settled (degradation.h)
   double weight = 0;                // of the network's part; 0: the image is the filter's
@@ -50,6 +57,7 @@ struct Learned {
   std::string reason = {};          // why nothing was learned; empty where something was
   std::vector<double> errors = {};  // of each iteration's picture, rms in grey levels
   std::optional<LessonExample> example = {};
+  std::vector<LessonGain> gains = {};  // in the order of iterations
 };
 
 // Of a picture to learn from: the least of both sides.

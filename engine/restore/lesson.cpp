@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "engine/image/metrics.h"
 #include "engine/restore/energy.h"
 #include "engine/restore/pixel_psnr.h"
 #include "engine/restore/resample.h"
@@ -117,41 +118,53 @@ std::vector<Plane> blend(const std::vector<Plane>& filtered, const std::vector<P
   return mixed;
 }
 
-double find_blend_weight(const LearnedMap& map, const Image& filtered, const Degradation& degradation) {
+Bootstrap::Bootstrap(const Image& filtered, const Degradation& degradation, int64_t side) : degradation_(degradation) {
   // Half a block further down and right than a JPEG's grid, where it is farthest from it.
-  constexpr int64_t kOffset = 4, kLargest = 256;
+  constexpr int64_t kOffset = 4;
   constexpr uint64_t kBootstrapSeed = 0xB0075;  // no lesson's
-  const auto side = [&](int64_t length) {
-    return std::min(kLargest, (length - kOffset) / kMapMultiple * kMapMultiple);
+  const auto part_of = [&](int64_t length) {
+    return std::min(side, (length - kOffset) / kMapMultiple * kMapMultiple);
   };
-  const int64_t width = side(filtered.width), height = side(filtered.height);
-  if (width < kMapMultiple || height < kMapMultiple) return 0;
+  const int64_t width = part_of(filtered.width), height = part_of(filtered.height);
+  if (width < kMapMultiple || height < kMapMultiple) return;
   const auto begin = [&](int64_t length, int64_t part) { return (length - part - kOffset) / 16 * 8 + kOffset; };
-  const Image truth = crop(filtered, begin(filtered.width, width), begin(filtered.height, height), width, height);
-  const Spoiled again = degradation.spoil(degradation.to_planes(truth), kBootstrapSeed, 0);
-  const Image& first = again.filtered;
-  const std::vector<Plane> planes = degradation.to_planes(first);
-  const Image second = degradation.to_image(blend(planes, apply_map(map, *again.picture, planes), 1, *again.picture));
+  truth_ = crop(filtered, begin(filtered.width, width), begin(filtered.height, height), width, height);
+  spoiled_ = degradation.spoil(degradation.to_planes(truth_), kBootstrapSeed, 0);
+}
+
+Image Bootstrap::made_by(const LearnedMap& map) const {
+  const std::vector<Plane> planes = degradation_.to_planes(spoiled_.filtered);
+  return degradation_.to_image(blend(planes, apply_map(map, *spoiled_.picture, planes), 1, *spoiled_.picture));
+}
+
+double Bootstrap::gain(const LearnedMap& map) const {
+  if (truth_.pixels.empty()) return 0;
+  return psnr(made_by(map), truth_) - psnr(spoiled_.filtered, truth_);
+}
+
+double Bootstrap::weight(const LearnedMap& map) const {
+  if (truth_.pixels.empty()) return 0;
+  const Image &first = spoiled_.filtered, second = made_by(map);
   // The w for which |first + w (second - first) - truth|^2 is least.
   double product = 0, squares = 0, errors = 0;
-  for (std::size_t i = 0; i < truth.pixels.size(); ++i) {
-    const double error = static_cast<double>(truth.pixels[i]) - first.pixels[i];
+  for (std::size_t i = 0; i < truth_.pixels.size(); ++i) {
+    const double error = static_cast<double>(truth_.pixels[i]) - first.pixels[i];
     const double difference = static_cast<double>(second.pixels[i]) - first.pixels[i];
     product += error * difference;
     squares += difference * difference;
     errors += error * error;
   }
   // By how much a weight changes the squared error, as a share of the filter's.
-  const auto gain = [&](double weight) { return (2 * weight * product - weight * weight * squares) / errors; };
+  const auto gained = [&](double weight) { return (2 * weight * product - weight * weight * squares) / errors; };
   const double best = std::clamp(product / squares, 0.0, 1.0);
   // The bootstrap is partial to the filter, whose own work the truth is here: on five photographs at quality 10 it said
   // 0.56 to 0.74, where 0.8 to 1 was best in hindsight. So half of the weight is a larger one, unless that costs more
   // than 5 % of the squared error there.
   constexpr double kUsualWeight = 1.2, kHarm = -0.05;
   const double weight = std::min((best + kUsualWeight) / 2, 1.0);
-  if (gain(weight) > kHarm) return weight;
+  if (gained(weight) > kHarm) return weight;
   constexpr double kLeastGain = 0.002;        // of the smallest some are chance; 0.01 dB
-  return gain(best) > kLeastGain ? best : 0;  // and where a number is no number
+  return gained(best) > kLeastGain ? best : 0;  // and where a number is no number
 }
 
 std::size_t Lesson::planned_bytes(const NetworkFactory& make, const OpTable& table, const LessonOptions& options) {

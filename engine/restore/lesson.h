@@ -11,7 +11,7 @@
 //   Lesson lesson(photograph, filtered, make, op_table(), {.iterations = 800});
 //   while (!lesson.done()) lesson.step();
 //   const LearnedMap f = lesson.map();
-//   const double w = find_blend_weight(f, filtered, photograph.degradation());
+//   const double w = Bootstrap(filtered, photograph.degradation()).weight(f);
 //
 // w is found without the original: x, spoiled once more (on a grid that lies elsewhere) is a picture whose original is
 // known to be x. There f and the filter are compared (a parametric bootstrap; Efron, Tibshirani 1993, chapter 6). Where
@@ -75,8 +75,26 @@ std::vector<Plane> apply_map(const LearnedMap& map, const Degraded& photograph, 
 std::vector<Plane> blend(const std::vector<Plane>& filtered, const std::vector<Plane>& learned, double weight,
                          const Degraded& photograph);
 
-// The weight, from 0 to 1, by the bootstrap above, on the middle of the picture.
-double find_blend_weight(const LearnedMap& map, const Image& filtered, const Degradation& degradation);
+// The bootstrap above, on the middle of the picture.
+class Bootstrap {
+ public:
+  static constexpr int64_t kSide = 256;  // of that middle, at most
+  Bootstrap(const Image& filtered, const Degradation& degradation, int64_t side = kSide);
+
+  // The weight of the network's picture, from 0 to 1.
+  [[nodiscard]] double weight(const LearnedMap& map) const;
+  // By how many dB the network's picture is nearer to its original, which is the estimate, than the filter's is. 0 where
+  // the picture is too small for it.
+  [[nodiscard]] double gain(const LearnedMap& map) const;
+
+ private:
+  // What the network makes of it, settled.
+  [[nodiscard]] Image made_by(const LearnedMap& map) const;
+
+  const Degradation& degradation_;
+  Image truth_;     // empty: too small
+  Spoiled spoiled_;
+};
 
 class Lesson {
  public:

@@ -313,9 +313,10 @@ TEST_CASE_FIXTURE(Fixture,
           0);
   CHECK(read_image(output).image.pixels == learned.pixels);
   const std::string html = text_of(report);
-  for (const char* part : {"restored by the filter and a network that has learned from the photograph itself",
-                           "The lesson", "The photograph made smaller.", "By the network after it.", "mixed from",
-                           " % network, ", "Mixed from what?", "means of 20 iterations", "grey levels"}) {
+  for (const char* part :
+       {"restored by the filter and a network that has learned from the photograph itself", "The lesson",
+        "The photograph made smaller.", "By the network after it.", "mixed from", " % network, ", "Mixed from what?",
+        "means of 20 iterations", "grey levels", "dB before the lesson"}) {
     CHECK_CONTAINS(html, part);
   }
   REQUIRE(restore({"--lessons", "80", "--seed", "5", "--force"}).exit_code == 0);

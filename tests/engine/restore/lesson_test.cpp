@@ -329,6 +329,12 @@ TEST_CASE("a lesson takes noise out of a picture, more than the filter does") {
   CHECK(psnr(learned.image, original) > psnr(filtered, original) + 0.1);
   REQUIRE(learned.example);
   CHECK(psnr(learned.example->after, learned.example->target) > psnr(learned.example->before, learned.example->target));
+  // Tried out as it starts and sixteen times on the way.
+  REQUIRE(learned.gains.size() == 17);
+  CHECK(learned.gains.front().iteration == 0);
+  CHECK(learned.gains[1].iteration == 18);
+  CHECK(learned.gains.back().decibels > learned.gains.front().decibels + 0.1);
+  CHECK(learned.gains.back().decibels > 0);
 }
 
 TEST_CASE("a map applied in tiles is the map applied to the whole") {
@@ -408,6 +414,7 @@ TEST_CASE("learning tells of all its work, and an end while the network is appli
   // Nothing of the lesson is lost: what was put away at its end goes on with the picture alone.
   Archive whole;
   LearnOptions kept = options;
+  kept.example = true;
   kept.on_step = [&](const LearnStep& step) {
     if (step.iteration == options.iterations) {
       Archive archive;
@@ -423,6 +430,9 @@ TEST_CASE("learning tells of all its work, and an end while the network is appli
   const Learned resumed = learn_picture(file.filtered, *photograph, small_map(1), op_table(), later, {});
   CHECK(resumed.image.pixels == learned.image.pixels);
   CHECK(resumed.errors == learned.errors);
+  CHECK(learned.gains.empty());
+  CHECK(left.gains.size() == 5);
+  CHECK(resumed.gains.size() == 5);
   // An end in the lesson is obeyed at once: what it has taught so far is applied.
   some.clear();
   const Learned ended = learn_until(0.5, some);
@@ -541,7 +551,7 @@ TEST_CASE("a network that is of no use does not count, one that knows the origin
   const std::unique_ptr<Degraded> photograph = degraded_jpeg(model);
   const NetworkFactory make = small_map(1);
   const LearnedMap useless(make, op_table(), drawn_weights(make, 5), {});
-  CHECK(find_blend_weight(useless, file.filtered, photograph->degradation()) == 0);
+  CHECK(Bootstrap(file.filtered, photograph->degradation()).weight(useless) == 0);
   const std::vector<Plane> filtered = model.to_planes(file.filtered), original = model.to_planes(file.original);
   CHECK(blend(filtered, original, 0, *photograph)[0].samples == filtered[0].samples);
   CHECK(psnr(model.to_image(blend(filtered, original, 1, *photograph)), file.original) >
