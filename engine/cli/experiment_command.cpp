@@ -153,7 +153,7 @@ Command experiment_command() {
   command.option("report").help = "The page that shows the run (default: report.html in the folder)";
   command.option("force").help = "Write into a folder that is not empty";
   // What these name has its place in the folder.
-  for (const char* name : {"reference", "history", "checkpoint", "quality", "keep-times"}) command.remove(name);
+  for (const char* name : {"reference", "history", "checkpoint", "quality", "keep-times", "tile"}) command.remove(name);
   add_compress_options(command, "How much", a.compress);
   add_jpeg_options(command, a.jpeg);
   command.add({{.names = "--snapshots",

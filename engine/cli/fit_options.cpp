@@ -173,6 +173,15 @@ void add_fit_options(Command& command, FitArguments& a, const FitHelp& help) {
                 "(default: as many as a short timing finds fastest)",
         .checks = {range(1, 1000)},
         .methods = {kFit}},
+       {.names = "--tile",
+        .takes = "PIXELS",
+        .target = &a.part_side,
+        .help = fmt::format("Fit a large image in parts of so many pixels a side, which overlap and are blended, one "
+                            "after the other and all from the same seed; 0: as a whole (default: as a whole, or in "
+                            "parts of at least {} that memory allows)",
+                            kLeastUsualPart),
+        .checks = {range(0, 1000000)},
+        .methods = {kFit}},
        {.names = "--schedule",
         .target = &a.schedule,
         .help = "Of the learning rate: constant, or cosine to zero",

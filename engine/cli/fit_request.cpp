@@ -13,6 +13,7 @@
 #include "engine/restore/draw_weights.h"
 #include "engine/restore/restoration.h"
 #include "engine/runtime/cpus.h"
+#include "engine/runtime/memory.h"
 #include "engine/runtime/placement.h"
 #include "engine/runtime/precision.h"
 #include "graph/error.h"
@@ -85,6 +86,62 @@ Network bind(const ChosenNetwork& chosen, const Image& image, const FitArguments
   }
 }
 
+// Makes the request one of parts of that side, and returns the network of the first.
+Network begin_parts(FitRequest& request, const NetworkOf& of_part, int64_t side) {
+  const Task& task = request.what.task;
+  const Parts parts = parts_of(task, side);
+  RestoreOptions& options = request.options;
+  options.part_side = side;
+  options.runs = parts.count();
+  const Rectangle first = parts.rectangle(0);
+  options.fit.memory_besides = memory_besides_parts(task.baseline().plane_size());
+  request.of_part = of_part;
+  request.parts_note =
+      fmt::format("fitted in {} parts of about {}x{} pixels, which overlap and are blended, all from the same seed",
+                  parts.count(), first.width, first.height);
+  return of_part(task.part(first)->baseline());
+}
+
+std::size_t memory_for(const FitRequest& request, const Task& task, const Network& network) {
+  return needed_bytes(make_problem(task, network, op_table()), op_table(), request.options);
+}
+
+// The network of the image as a whole, or, where that is asked for or the whole does not fit into memory, of its first
+// part; the request is then one of parts.
+Network whole_or_part(FitRequest& request, const FitArguments& arguments, const NetworkOf& of_part) {
+  const Task& task = request.what.task;
+  const Image& sought = task.baseline();
+  const int64_t longest = std::max(sought.width, sought.height), asked = arguments.part_side.value_or(0);
+  if (asked > 0) {
+    if (arguments.runs > 1) fail("--tile and --runs: parts are fitted once each, leave out one of the two");
+    if (parts_of(task, asked).count() > 1) return begin_parts(request, of_part, asked);
+  }
+  Network whole = of_part(sought);
+  const bool can_be_cut = task.part_unit() > 0 && !arguments.part_side && arguments.runs == 1 &&
+                          !request.saves_network() && longest > kLeastUsualPart;
+  if (!can_be_cut) return whole;
+  const std::size_t limit = arguments.memory_limit ? *arguments.memory_limit : available_memory();
+  const std::size_t needed = memory_for(request, task, whole);
+  if (needed <= limit) return whole;
+  const RestoreOptions as_whole = request.options;
+  std::size_t least = 0;
+  for (const int64_t side : {8 * kLeastUsualPart, 4 * kLeastUsualPart, 2 * kLeastUsualPart, kLeastUsualPart}) {
+    if (side >= longest) continue;
+    request.options = as_whole;
+    Network network = begin_parts(request, of_part, side);
+    least = memory_for(request, *task.part(parts_of(task, side).rectangle(0)), network);
+    if (least > limit) continue;
+    request.parts_note +=
+        fmt::format("; as a whole it would take {}, and there are {} (--tile)", size_text(needed), size_text(limit));
+    return network;
+  }
+  fail(
+      "the fit needs {} even in parts of {} pixels, and there are {}: take a smaller network, bf16 where the CPU has "
+      "it, "
+      "or --method filter",
+      size_text(least), kLeastUsualPart, size_text(limit));
+}
+
 // How many runs go on at once, and, where a short timing decides it, what is to be said of that.
 void choose_at_once(FitRequest& request, const FitArguments& arguments, const Network& network) {
   RestoreOptions& options = request.options;
@@ -96,7 +153,7 @@ void choose_at_once(FitRequest& request, const FitArguments& arguments, const Ne
     return;
   }
   const int threads = threads_of(options);
-  if (options.runs == 1 || threads == 1 || options.iterations < kWorthTiming) return;
+  if (options.part_side > 0 || options.runs == 1 || threads == 1 || options.iterations < kWorthTiming) return;
   const Problem problem = make_problem(request.what.task, network, op_table());
   const ShareMaker make = [&](int at_once, int) {
     RestoreOptions divided = options;
@@ -127,11 +184,11 @@ ResolvedFit resolve(const FitArguments& arguments, const FitCall& call, const Ta
   request.profile = arguments.profile;
   request.save_network = arguments.save_network;
   request.save_input = arguments.save_input;
-  if (request.saves_network() && arguments.runs > 1) {
-    fail(
-        "{}: each of the {} runs fits a network of its own, and the result is the mean of their images: leave out "
-        "--runs",
-        request.save_network.empty() ? "--network-input" : "--save-network", arguments.runs);
+  if (request.saves_network() && (arguments.runs > 1 || arguments.part_side.value_or(0) > 0)) {
+    fail("{}: each of the {} fits a network of its own, and the result is of all of them: leave out {}",
+         request.save_network.empty() ? "--network-input" : "--save-network",
+         arguments.runs > 1 ? fmt::format("{} runs", arguments.runs) : "parts",
+         arguments.runs > 1 ? "--runs" : "--tile");
   }
   request.checkpoint = {.path = checkpoint_path(arguments, request),
                         .on_request = !arguments.checkpoint.empty(),
@@ -144,7 +201,10 @@ ResolvedFit resolve(const FitArguments& arguments, const FitCall& call, const Ta
   const ChosenNetwork chosen = choose_network(
       request.model, arguments.model_output,
       {.output_channels = sought.channels, .input_depth = input == InputKind::meshgrid ? kMeshgridDepth : 0});
-  Network network = bind(chosen, sought, arguments, input);
+  const NetworkOf of_part = [chosen, arguments, input](const Image& part) {
+    return bind(chosen, part, arguments, input);
+  };
+  Network network = whole_or_part(request, arguments, of_part);
   request.notes = *chosen.notes;
   if (std::string note = buffers_note(network.graph); !note.empty()) request.notes.push_back(std::move(note));
   choose_at_once(request, arguments, network);
@@ -165,7 +225,11 @@ NamedValues values_in_force(const FitRequest& request) {
                      {"threads", fmt::format("{}", threads_of(request.options))},
                      {"precision", std::string(name_of(fit.precision))}};
   if (!request.options.find_rate) values.emplace_back("learning-rate", fmt::format("{}", fit.adam.learning_rate));
-  if (request.options.runs > 1) values.emplace_back("at-once", fmt::format("{}", request.options.at_once));
+  if (request.options.part_side > 0) {
+    values.emplace_back("tile", fmt::format("{}", request.options.part_side));
+  } else if (request.options.runs > 1) {
+    values.emplace_back("at-once", fmt::format("{}", request.options.at_once));
+  }
   return values;
 }
 

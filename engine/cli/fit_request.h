@@ -14,6 +14,7 @@
 #include "engine/cli/fit_options.h"
 #include "engine/cli/run_request.h"
 #include "engine/restore/network.h"
+#include "engine/restore/restoration.h"
 #include "engine/restore/restore.h"
 
 namespace hourglass::cli {
@@ -25,13 +26,15 @@ struct FitRequest : RunRequest {
   std::string stop = {};                // the rule, as it was asked for
   std::vector<std::string> notes = {};  // what the importer has to say of the network
   std::string at_once_note = {};        // how `at_once` was chosen, where a timing did
+  std::string parts_note = {};          // that the image is fitted in parts, and why
+  NetworkOf of_part = {};               // where it is
 
   [[nodiscard]] bool saves_network() const { return !save_network.empty() || !save_input.empty(); }
 };
 
 struct ResolvedFit {
   const FitRequest request;
-  Network network;  // bound to the task's baseline
+  Network network;  // bound to the task's baseline, or to its first part
 };
 
 // Refuses what can be refused before a fit begins. `call` and `what` must outlive the request. Throws Error.

@@ -47,7 +47,7 @@ Json step_values(const RestoreStep& step, const std::string& stopping) {
 
 FitSession::FitSession(const FitRequest& request, Network network, std::vector<FitObserver*> observers)
     : request_(request),
-      restoration_(request.what.task, std::move(network), op_table(), request.options),
+      restoration_(request.what.task, std::move(network), op_table(), request.options, request.of_part),
       checkpoint_(request.checkpoint),
       observers_(std::move(observers)) {
   const Settings settings(request.call.line, values_in_force(request));
@@ -201,7 +201,11 @@ Outcome FitSession::leave(Outcome filtered) const {
 
 Json FitSession::details(const RestoreResult& result) const {
   Json json{{"model", request_.model}, {"seed", request_.options.fit.seed}, {"stop", request_.stop}};
-  if (request_.options.runs > 1) json["at_once"] = request_.options.at_once;
+  if (request_.options.part_side > 0) {
+    json["parts"] = request_.options.runs;
+  } else if (request_.options.runs > 1) {
+    json["at_once"] = request_.options.at_once;
+  }
   json["learning_rate"] = learning_rate_;
   json["stopped_early"] = result.stopped_early;
   json["memory_bytes"] = result.memory_bytes;

@@ -73,9 +73,9 @@ constexpr std::string_view kMemory =
   a fit                    what 'hourglass model info NET --size WIDTHxHEIGHT' says; of that, some 47 MiB, 130 bytes
                            for each pixel and 22 for each weight (with bf16 24) belong to any network
 
-A fit is planned before it begins, in one block of memory. It needs less with a smaller
-network (--model) and with --precision bf16, which is chosen by itself where the CPU has it. Of --runs that go on side by
-side (--at-once), each has a block of its own.
+A fit is planned in one block of memory, each of --runs side by side (--at-once) in its own. It needs less with a
+smaller network and with --precision bf16, which is chosen by itself where the CPU has it. Where the whole image does
+not fit, restore and denoise fit it in parts (--tile).
 
 --memory-limit 4G refuses what would need more, before the work begins; what 'model info' says is enough. Of several
 files, no more are done at once than fit into the limit, or into what the machine has free where there is none. A number

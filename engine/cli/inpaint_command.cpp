@@ -75,6 +75,7 @@ Command inpaint_command() {
                   {.input = "The photograph (JPEG, PNG or JPEG XL)",
                    .suffix = kInpaintSuffix,
                    .input_noise_default = "0.03; 0 for large holes"});
+  command.remove("tile");
   command.add({{.names = "--mask",
                 .takes = "FILE",
                 .target = &arguments->mask,

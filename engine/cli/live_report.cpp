@@ -94,11 +94,13 @@ void LiveReport::load(const Archive& checkpoint) {
 }
 
 void LiveReport::on_step(const RestoreStep& step, const RunLog& log) {
-  const bool milestone = step.run == 0 && is_milestone(step.iteration, request_.what.snapshots),
+  const bool milestone =
+                 step.run == 0 && !step.average.empty() && is_milestone(step.iteration, request_.what.snapshots),
              due = step.seconds >= next_write_;
   if (!milestone && !due) return;
   const auto start = std::chrono::steady_clock::now();
-  const Image average = image_of(step.average);
+  // Of parts there is no picture on the way.
+  const Image average = step.average.empty() ? request_.what.task.baseline() : image_of(step.average);
   if (milestone) add_snapshot(step, average);
   if (!due) return;
   const int64_t total = step.iterations * request_.options.runs;

@@ -45,7 +45,8 @@ Table machine_table() {
 Table settings_in_force(const ParsedCommand& line, const NamedValues& in_force) {
   Table settings = settings_of(line);
   for (const auto& [name, value] : in_force) {
-    const auto found = std::find_if(settings.begin(), settings.end(), [&](const auto& s) { return s.first == name; });
+    const auto found =
+        std::find_if(settings.begin(), settings.end(), [&name = name](const auto& s) { return s.first == name; });
     if (found == settings.end()) {
       settings.emplace_back(name, value);
     } else {

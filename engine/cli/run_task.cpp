@@ -205,6 +205,7 @@ ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& 
   const FitRequest& request = resolved.request;
   Progress progress(progress_options(request));
   if (!request.at_once_note.empty()) progress.say(request.at_once_note);
+  if (!request.parts_note.empty()) progress.say(request.input + ": " + request.parts_note);
   std::optional<LiveReport> report;
   std::vector<FitObserver*> observers = what.observers;
   if (!request.report.empty()) observers.push_back(&report.emplace(request));

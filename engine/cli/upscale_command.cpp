@@ -77,6 +77,7 @@ Command upscale_command() {
                   {.input = "The photograph (JPEG, PNG or JPEG XL)",
                    .suffix = kUpscaleSuffix,
                    .input_noise_default = "0.03; 0.05 for factor 8"});
+  command.remove("tile");
   command.add({{.names = "--factor",
                 .target = &arguments->task.factor,
                 .help = "2, 4 or 8",

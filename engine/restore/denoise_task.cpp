@@ -38,6 +38,14 @@ class DenoiseTask : public Task {
     return finish(filter_noise(noisy_, sigma, advance), levels, {});
   }
 
+  [[nodiscard]] std::unique_ptr<Task> part(const Rectangle& rectangle) const override {
+    auto part = std::make_unique<DenoiseTask>(crop(noisy_, rectangle.x, rectangle.y, rectangle.width, rectangle.height),
+                                              sigma_);
+    part->estimate_ = estimate_;
+    return part;
+  }
+  [[nodiscard]] int64_t part_unit() const override { return 1; }
+
  private:
   Image noisy_;
   double sigma_, estimate_ = 0;

@@ -4,13 +4,9 @@
 #include <cstdint>
 
 #include "engine/image/jpeg.h"
+#include "engine/restore/rectangle.h"
 
 namespace hourglass {
-
-// In pixels.
-struct Rectangle {
-  int64_t x = 0, y = 0, width = 0, height = 0;
-};
 
 // The least number of pixels, in each direction, after which all components begin a new block: the sides of an MCU.
 inline int64_t mcu_width(const JpegCoefficients& file) { return int64_t{8} * file.max_h_sampling; }

@@ -1,10 +1,12 @@
 #include "engine/restore/jpeg_task.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "engine/image/file.h"
 #include "engine/image/read_image.h"
 #include "engine/restore/energy.h"
+#include "engine/restore/jpeg_part.h"
 #include "engine/restore/pixel_psnr.h"
 #include "graph/error.h"
 
@@ -14,7 +16,10 @@ namespace {
 class JpegTask : public Task {
  public:
   JpegTask(const RestoreInput& input, const JpegTaskOptions& options)
-      : options_(options), degraded_(input.degraded.image), first_(input.first ? &*input.first : nullptr) {
+      : options_(options),
+        input_(input),
+        degraded_(input.degraded.image),
+        first_(input.first ? &*input.first : nullptr) {
     if (input.jpeg) model_.emplace(*input.jpeg);
     if (options.cell_weight > 0 && !model_) fail("the cell energy needs a JPEG: only its file states cells");
   }
@@ -54,12 +59,35 @@ class JpegTask : public Task {
     return source.finish(source.filter(advance));
   }
 
+  [[nodiscard]] std::unique_ptr<Task> part(const Rectangle& rectangle) const override;
+  [[nodiscard]] int64_t part_unit() const override {
+    return input_.jpeg ? std::lcm(mcu_width(*input_.jpeg), mcu_height(*input_.jpeg)) : 1;
+  }
+
  private:
   JpegTaskOptions options_;
+  const RestoreInput& input_;
   const Image& degraded_;
   const FirstCompression* first_;
   std::optional<JpegModel> model_;
 };
+
+struct OwnInput {
+  const RestoreInput own;
+};
+
+class JpegPartTask : OwnInput, public JpegTask {
+ public:
+  JpegPartTask(RestoreInput input, const JpegTaskOptions& options)
+      : OwnInput{std::move(input)}, JpegTask(own, options) {}
+};
+
+std::unique_ptr<Task> JpegTask::part(const Rectangle& rectangle) const {
+  RestoreInput input;
+  input.degraded.image = crop(degraded_, rectangle.x, rectangle.y, rectangle.width, rectangle.height);
+  if (input_.jpeg) input.jpeg = part_of(*input_.jpeg, rectangle);
+  return std::make_unique<JpegPartTask>(std::move(input), options_);
+}
 
 }  // namespace
 

@@ -75,14 +75,30 @@ void check_memory(const Problem& problem, const OpTable& table, const RestoreOpt
        lanes > 1 ? "fewer runs at once, " : "");
 }
 
-Restoration::Restoration(const Task& task, Network network, const OpTable& table, const RestoreOptions& options)
-    : task_(task), table_(table), options_(options), start_(std::chrono::steady_clock::now()) {
+Parts parts_of(const Task& task, int64_t side) {
+  if (task.part_unit() == 0) fail("this image can't be fitted part by part");
   const Image& sought = task.baseline();
+  return {sought.width, sought.height, side, task.part_unit()};
+}
+
+Restoration::Restoration(const Task& task, Network network, const OpTable& table, const RestoreOptions& options,
+                         NetworkOf of_part)
+    : task_(task),
+      table_(table),
+      options_(options),
+      of_part_(std::move(of_part)),
+      start_(std::chrono::steady_clock::now()) {
+  const Image& sought = task.baseline();
+  if (options.part_side > 0) {
+    parts_ = parts_of(task, options.part_side);
+    if (parts_->count() != options.runs) fail("{} runs for {} parts", options.runs, parts_->count());
+    cover_.assign(static_cast<std::size_t>(sought.plane_size()), 0.0F);
+  }
   if (options.original) check_original(*options.original, sought);
   canvas_width_ = network.canvas_width;
   canvas_height_ = network.canvas_height;
   network_sha256_ = sha256_of(network.graph);
-  problem_ = make_problem(task, std::move(network), table);
+  problem_ = make_problem(parts_ ? *task.part(parts_->rectangle(0)) : task, std::move(network), table);
   problem_sha256_ = sha256_of(problem_->graph);
   sum_.assign(sought.pixels.size(), 0.0F);
 
@@ -125,16 +141,34 @@ void Restoration::in_lanes(const std::function<void(std::size_t)>& work) {
 void Restoration::begin_runs(const Begins& indices) {
   std::vector<std::optional<Problem>> problems(lanes_.size());
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
-    if (indices[i]) problems[i] = *problem_;
+    if (!indices[i]) continue;
+    if (parts_) lanes_[i].run.reset();
+    problems[i] = parts_ ? take_part(lanes_[i], *indices[i]) : *problem_;
   }
   if (begun_ == options_.runs) {
     for (const ValueId id : problem_->graph.parameters()) problem_->graph.value(id).data.reset();
   }
   in_lanes([&](std::size_t i) {
     if (!indices[i]) return;
-    lanes_[i].run.reset();  // its memory, before the next one's is asked for
-    lanes_[i].run = std::make_unique<FitRun>(task_, std::move(*problems[i]), table_, options_, *indices[i]);
+    Lane& lane = lanes_[i];
+    lane.run.reset();  // its memory, before the next one's is asked for
+    lane.run = std::make_unique<FitRun>(parts_ ? *lane.part : task_, std::move(*problems[i]), table_,
+                                        parts_ ? lane.options : options_, *indices[i]);
   });
+}
+
+Problem Restoration::take_part(Lane& lane, int index) const {
+  const Rectangle at = parts_->rectangle(index);
+  lane.part = task_.part(at);
+  lane.options = options_;
+  if (options_.original) lane.options.original = crop(*options_.original, at.x, at.y, at.width, at.height);
+  return make_problem(*lane.part, of_part_(lane.part->baseline()), table_);
+}
+
+void Restoration::add(const FitRun& run, std::vector<float>& sum, std::vector<float>& cover) const {
+  const std::vector<float>& best = run.best();
+  if (parts_) return parts_->add(run.index(), best, sum, cover);
+  for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += best[k];
 }
 
 bool Restoration::find_rates(const OnTrial& on_trial) {
@@ -169,9 +203,10 @@ std::vector<RestoreStep> Restoration::round(std::vector<TimedPart>* parts, const
     RestoreStep& step = steps.emplace_back(std::move(*made[i]));
     step.total = ++total_;
     step.seconds = seconds();
+    if (parts_) step.average = {};
     const FitRun& run = *lanes_[i].run;
     if (!run.done()) continue;
-    for (std::size_t k = 0; k < sum_.size(); ++k) sum_[k] += run.best()[k];
+    add(run, sum_, cover_);
     ++ended_;
     stopped_early_ = stopped_early_ || run.stopped_early();
   }
@@ -180,14 +215,22 @@ std::vector<RestoreStep> Restoration::round(std::vector<TimedPart>* parts, const
 
 Image Restoration::average() const {
   Image average = task_.baseline();
-  std::vector<float> sum = sum_;
+  std::vector<float> sum = sum_, cover = cover_;
   int count = ended_;
   if (count == 0) {
     for (const Lane& lane : lanes_) {
       if (!lane.run || !lane.run->begun()) continue;
-      for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += lane.run->best()[k];
+      add(*lane.run, sum, cover);
       ++count;
     }
+  }
+  if (parts_) {
+    // What no part has given yet stays as it is.
+    const std::size_t plane = cover.size();
+    for (std::size_t k = 0; k < sum.size(); ++k) {
+      average.pixels[k] = sum[k] + (1 - cover[k % plane]) * average.pixels[k];
+    }
+    return average;
   }
   for (std::size_t k = 0; k < sum.size(); ++k) average.pixels[k] = sum[k] / static_cast<float>(count);
   return average;
@@ -243,6 +286,7 @@ void Restoration::save(Archive& archive) {
   archive.put("seconds", seconds());
   archive.put("stopped_early", int64_t{stopped_early_});
   archive.put("sum", sum_);
+  if (parts_) archive.put("cover", cover_);
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     if (!lanes_[i].run) continue;
     Archive run;
@@ -266,6 +310,7 @@ void Restoration::load(const Archive& archive) {
     fail("it has more runs in hand than {}, which is what --at-once or --runs asks for", lanes_.size());
   }
   sum_ = archive.floats("sum", sum_.size());
+  if (parts_) cover_ = archive.floats("cover", cover_.size());
   total_ = archive.integer("total", 1, begun_ * options_.iterations);
   stopped_early_ = archive.integer("stopped_early") != 0;
   Begins indices(lanes_.size());

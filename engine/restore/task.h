@@ -14,6 +14,7 @@
 #include <optional>
 
 #include "engine/image/image.h"
+#include "engine/restore/rectangle.h"
 #include "engine/train/stopping.h"
 #include "graph/graph.h"
 
@@ -63,6 +64,11 @@ class Task {
   [[nodiscard]] virtual Finished finish(Image average, int levels, const Advance& advance) const;
   // The result that needs no network, in seconds: empty where the input alone says too little for one.
   [[nodiscard]] virtual std::optional<Finished> filter(int /*levels*/, const Advance& /*advance*/) const { return {}; }
+  // The fit of a rectangle of the image alone, which begins at multiples of part_unit(), and ends at such or with the
+  // image. Nothing where the task can't be cut. What it makes is not to be finished. This must outlive it.
+  [[nodiscard]] virtual std::unique_ptr<Task> part(const Rectangle& /*rectangle*/) const { return {}; }
+  // 0 where part() makes nothing.
+  [[nodiscard]] virtual int64_t part_unit() const { return 0; }
 };
 
 }  // namespace hourglass

@@ -50,6 +50,7 @@ CASES = [
     ("PNG, inpaint", (96, 64, 3), None, ["inpaint", "--mask", "{folder}/mask.png"] + FIT[2:]),
     ("PNG, experiment", (128, 96, 1), None,
      ["experiment", "--quality", "20", "--model", "small", "--iterations", "2", "--learning-rate", "0.01"]),
+    ("4:2:0 JPEG, fit in parts", (1400, 1000, 3), ["--quality", "20"], ["restore"] + FIT),
     ("24 megapixels, filter", (6000, 4000, 3), ["--quality", "20"], ["restore", "--fast"]),
     ("bench", (0, 0), None, ["bench", "iteration", "--model", "small", "--size", "160x128", "--iterations", "1"]),
 ]

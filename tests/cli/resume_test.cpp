@@ -1,8 +1,10 @@
 // Runs that are interrupted, killed and taken up again.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <signal.h>  // SIGINT, SIGTERM and SIGKILL
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -215,6 +217,64 @@ TEST_CASE_FIXTURE(Fixture, "a terminal that goes ends the run early, unless the 
   CHECK_CONTAINS(hung_up.err, "to go on: ");
   CAPTURE(ignored.err);
   CHECK(ignored.exit_code == 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a large image is fitted in parts, when that is asked for and when memory is short") {
+  write_file_atomically(input, encode_jpeg(make_picture(300, 280, 3), {.quality = 10}), true);
+  const Names parts{"--method", "fit", "--tile", "160", "--iterations", "20", "--threads", "1", "--stop", "none"};
+  const auto with = [&](const std::string& name, const Names& more) {
+    Names arguments = command(name, parts);
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run(arguments);
+  };
+  const Run whole = with("whole", {"--json", "--report", folder / "report.html"});
+  check_ok(whole);
+  const nlohmann::json json = nlohmann::json::parse(last_line(whole.out));
+  CHECK(json.at("parts") == 4);
+  CHECK(json.at("iterations") == 80);
+  CHECK_CONTAINS(whole.err, "in.jpg: fitted in 4 parts of about 176x160 pixels");
+  CHECK_CONTAINS(find_text(read_file(folder / "whole.png"), kRecordKeyword).value_or(""), "--tile 160");
+  const Names rows = history("whole");
+  CHECK(std::any_of(rows.begin(), rows.end(), [](const std::string& row) { return row.ends_with(",3"); }));
+
+  // Ended in the third part, it goes on to the same bytes.
+  const Run ended =
+      run_and_signal_when(command("out",
+                                  [&] {
+                                    Names more = parts;
+                                    more.insert(more.end(), {"--checkpoint", checkpoint, "--checkpoint-every", "0"});
+                                    return more;
+                                  }()),
+                          SIGINT, [&] { return reached() > 45; });
+  CAPTURE(ended.err);
+  if (ended.exit_code != 0) {
+    REQUIRE(ended.exit_code == 130);
+    CHECK(!same_image("out", "whole"));
+    check_ok(
+        run({"restore", input, "-o", folder / "out.png", "--history", folder / "out.csv", "--resume", checkpoint}));
+  }
+  CHECK(read_image(folder / "out.png").image.pixels == read_image(folder / "whole.png").image.pixels);
+
+  // As many parts as fit into the limit; and none are enough.
+  const Names small{"--method",    "fit", "--iterations",    "1",   "--threads", "1",
+                    "--precision", "f32", "--learning-rate", "0.01"};
+  const auto limited = [&](const std::string& limit) {
+    Names more = small;
+    more.insert(more.end(), {"--memory-limit", limit, "--force"});
+    return run(command("limited", more));
+  };
+  const std::string refusal = limited("20M").err;
+  CHECK_CONTAINS(refusal, "even in parts of 256 pixels, and there are 20 MiB");
+  const double needs = std::stod(refusal.substr(refusal.find("needs ") + 6));
+  const Run fits = limited(fmt::format("{}M", std::ceil(needs)));
+  check_ok(fits);
+  CHECK_CONTAINS(fits.err, "in.jpg: fitted in 4 parts");
+  CHECK_CONTAINS(fits.err, "as a whole it would take ");
+
+  check_fails(with("x", {"--runs", "2"}), 1, "--tile and --runs");
+  check_fails(with("x", {"--save-network", folder / "x.onnx"}), 1, "leave out --tile");
+  check_fails(run(command("x", {"--tile", "100"})), 1, "the least are 128x128");
+  check_fails(run({"upscale", input, "--tile", "160"}), 2, "there is no option '--tile'");
 }
 
 TEST_CASE_FIXTURE(Fixture, "a short run leaves no checkpoint") {

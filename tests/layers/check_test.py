@@ -4,7 +4,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from check import check
+from check import captured_bindings, check
 
 GOOD = {
     "graph/a.cpp": ['"graph/a.h"', "<vector>", "<onnx/onnx_pb.h>"],
@@ -52,6 +52,18 @@ BAD = [
     ("engine/new/x.h", "<vector>"),
 ]
 
+
+# Structured bindings, and whether a lambda captures one.
+BINDINGS = [
+    ("void f() { const auto [a, b] = g(); const auto h = [&](int c) { return a + c; }; }", ["a"]),
+    ("void f() { for (const auto& [a, b] : g()) { h([&] { return b; }); } }", ["b"]),
+    ("void f() { for (const auto& [a, b] : g()) { h([&b = b] { return b; }); } }", []),
+    ("void f() { const auto [a, b] = g(); h([a] { return a; }); }", ["a"]),
+    ("void f() { const auto [a, b] = g(); h([&a] { return a; }); }", ["a"]),
+    ("void f() { const auto [a, b] = g(); h([&](int a) { return a; }); }", []),
+    ("void f() { const auto [a, b] = g(); h([] { return 1; }); x([&] { return y.a + z->b; }); }", []),
+    ("void f() { { const auto [a, b] = g(); } int a; h([&] { return a; }); }", []),
+]
 
 # The same by way of other files: what is changed, the one file that opens the door, and how the complaint ends.
 BAD_BY_WAY_OF_OTHERS = [
@@ -118,6 +130,10 @@ class Check(unittest.TestCase):
                       'f("output_name(a)");', "int output_name(int a);\nint b = output_name(1);",
                       "const auto output_name = [](int) {};\noutput_name(1);"):
             self.assertEqual(self.complaints(files, {**code, source: other + "\n"}), [], other)
+
+    def test_bindings_that_lambdas_capture(self):
+        for code, names in BINDINGS:
+            self.assertEqual([name for _, name in captured_bindings({"graph/a.cpp": code})], names, code)
 
 
 if __name__ == "__main__":

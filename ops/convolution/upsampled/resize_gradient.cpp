@@ -82,7 +82,8 @@ class BeforeResizeGradient final : public Kernel {
 
 KernelPlan before_resize_gradient(const PlanContext& ctx, const Convolution& convolution, KernelPlan conv) {
   using From = Argument::From;
-  const auto& [small, attrs] = *convolution.normalized->resized;
+  const Shape& small = convolution.normalized->resized->from;
+  const Attrs& attrs = convolution.normalized->resized->attrs;
   const Shape& whole = convolution.src.shape;
   const DType type = convolution.src.dtype;
   const MemoryDesc image = with_tag({type, whole}, Tag::nhwc), given = conv.dst[0];

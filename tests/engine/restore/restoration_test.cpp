@@ -6,7 +6,10 @@
 #include <cmath>
 #include <map>
 
+#include "engine/image/jpeg.h"
+#include "engine/restore/denoise_task.h"
 #include "engine/restore/energy.h"
+#include "engine/restore/jpeg_task.h"
 #include "engine/restore/pixel_psnr.h"
 #include "graph/error.h"
 #include "models/builder.h"
@@ -181,6 +184,91 @@ TEST_CASE("runs side by side, put away and taken up") {
     CHECK(error_of_load(narrow, archive).find("it has more runs in hand than 2") == 0);
     options.at_once = 3;
   }
+}
+
+TEST_CASE("a picture that is fitted in parts is made of the fits of each part, all from one seed") {
+  Image picture(300, 170, 1);
+  for (std::size_t i = 0; i < picture.pixels.size(); ++i) picture.pixels[i] = static_cast<float>(i % 41) / 41;
+  const std::unique_ptr<Task> task = make_denoise_task(picture, 0.1);
+  const NetworkOf of_part = [](const Image& part) {
+    const auto make = [](int64_t height, int64_t width) {
+      return make_skip({.channels = {4}, .skips = {0}, .input_depth = 2, .output_channels = 1}, height, width);
+    };
+    return bind_network(make, op_table(), part);
+  };
+  RestoreOptions options = options_of(3);
+  options.fit.seed = 4;
+  options.original = picture;
+  options.part_side = kLeastPart;
+  const Parts parts = parts_of(*task, kLeastPart);
+  REQUIRE(parts.count() == 6);
+  options.runs = parts.count();
+  const auto whole_network = [&] { return of_part(task->part(parts.rectangle(0))->baseline()); };
+
+  std::vector<float> sum(picture.pixels.size()), cover(picture.pixels.size());
+  Image begun = picture;  // when the first part has ended, and the second has not
+  for (int i = 0; i < parts.count(); ++i) {
+    const Rectangle at = parts.rectangle(i);
+    const std::unique_ptr<Task> part = task->part(at);
+    CHECK(part->baseline().width == at.width);
+    CHECK(part->baseline().pixels[5] == picture.at(0, at.y, at.x + 5));
+    RestoreOptions alone = options_of(3);
+    alone.fit.seed = 4;
+    Restoration fit(*part, of_part(part->baseline()), op_table(), alone);
+    advance(fit);
+    parts.add(i, fit.average().pixels, sum, cover);
+    for (std::size_t k = 0; i == 0 && k < sum.size(); ++k) {
+      begun.pixels[k] = sum[k] + (1 - cover[k]) * picture.pixels[k];
+    }
+  }
+  for (const float weight : cover) CHECK(weight == doctest::Approx(1));
+
+  Restoration in_parts(*task, whole_network(), op_table(), options, of_part);
+  advance(in_parts, 4);
+  CHECK(in_parts.runs_ended() == 1);
+  CHECK(in_parts.average().pixels == begun.pixels);
+  Archive archive;
+  in_parts.save(archive);
+  Restoration later(*task, whole_network(), op_table(), options, of_part);
+  later.load(Archive::decode(archive.encode()));
+  for (Restoration* restoration : {&in_parts, &later}) {
+    while (!restoration->done()) {
+      for (const RestoreStep& step : restoration->round()) {
+        CHECK(step.average.empty());
+        CHECK(step.psnr_original.has_value());
+      }
+    }
+    const Image made = restoration->average();
+    double farthest = 0;
+    for (std::size_t k = 0; k < sum.size(); ++k) {
+      farthest = std::max(farthest, static_cast<double>(std::abs(made.pixels[k] - sum[k])));
+    }
+    CHECK(farthest < 1e-6);
+  }
+  CHECK(later.average().pixels == in_parts.average().pixels);
+
+  const Wave uncut;
+  CHECK_THROWS_WITH_AS(parts_of(uncut, kLeastPart), "this image can't be fitted part by part", Error);
+  CHECK_THROWS_AS(parts_of(*task, kLeastPart - 1), Error);
+}
+
+TEST_CASE("a part of a JPEG is a JPEG of its own") {
+  RestoreInput input;
+  input.degraded.image = Image(203, 150, 3);
+  for (std::size_t i = 0; i < input.degraded.image.pixels.size(); ++i) {
+    input.degraded.image.pixels[i] = static_cast<float>(i % 97) / 97;
+  }
+  const std::vector<uint8_t> bytes = encode_jpeg(input.degraded.image, {.quality = 30});
+  input.degraded.image = decode_jpeg(bytes).image;
+  input.jpeg = read_jpeg_coefficients(bytes);
+  const std::unique_ptr<Task> task = make_jpeg_task(input, {.cell_weight = 1});
+  CHECK(task->part_unit() == 16);
+  const std::unique_ptr<Task> part = task->part({.x = 128, .y = 32, .width = 75, .height = 118});
+  // The original's pixels lie in its cells, up to the border where chroma is filtered with what lies beyond.
+  CHECK(part->discrepancy()(part->baseline().pixels) ==
+        doctest::Approx(task->discrepancy()(input.degraded.image.pixels)).epsilon(0.3));
+  const std::unique_ptr<Task> all = task->part({.x = 0, .y = 0, .width = 203, .height = 150});
+  CHECK(all->discrepancy()(input.degraded.image.pixels) == task->discrepancy()(input.degraded.image.pixels));
 }
 
 TEST_CASE("interrupted before any run has ended, the result is the mean of those in hand") {
