@@ -117,9 +117,9 @@ std::vector<ValueId> lower_extrapolation(LowerContext& ctx) {
   attrs.set("extrapolation_value", 0.0);
   const ValueId src = ctx.node.inputs[0], inside = ctx.add("Resize", {src}, attrs);
   const Shape shape = ctx.shape(src), dst = ctx.shape(inside);
+  HostTensor outside = kernels::filled(Shape{1, 1, dst[kH], dst[kW]}, 0);  // refuses what is too large, before all else
   const std::vector<bool> rows = kernels::outside_of_axis(attrs, shape, kH),
                           columns = kernels::outside_of_axis(attrs, shape, kW);
-  HostTensor outside = kernels::filled(Shape{1, 1, dst[kH], dst[kW]}, 0);
   for (int64_t i = 0; i < outside.shape.elements(); ++i) {
     const bool is_out = rows[static_cast<std::size_t>(i / dst[kW])] || columns[static_cast<std::size_t>(i % dst[kW])];
     outside.values[static_cast<std::size_t>(i)] = is_out ? value : 0;

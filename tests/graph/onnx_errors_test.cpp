@@ -366,6 +366,15 @@ TEST_CASE("terabytes are refused before they are asked for") {
   ModelMaker::attr(resize, "extrapolation_value", 1.0F);
   cropped.output("z");
   CHECK_REFUSED(cropped, "node 'huge' (Resize): needs a constant of 1x1x32768x32768, more than");
+  // At once, however long one side is.
+  ModelMaker long_side = small_model();
+  long_side.floats("roi", {8});
+  long_side.ints("sizes", {1, 4, 1, int64_t{1} << 40});
+  auto& longer = long_side.node("Resize", {"y", "roi", "", "sizes"}, {"z"}, "huge");
+  ModelMaker::attr(longer, "coordinate_transformation_mode", std::string("tf_crop_and_resize"));
+  ModelMaker::attr(longer, "extrapolation_value", 1.0F);
+  long_side.output("z");
+  CHECK_REFUSED(long_side, "node 'huge' (Resize): needs a constant of 1x1x1x1099511627776, more than");
   ModelMaker normalized = small_model();
   normalized.model.mutable_opset_import(0)->set_version(17);
   normalized.ints("repeats", {1, 1, 1 << 12, 1 << 12});
