@@ -41,7 +41,7 @@ using namespace hourglass;
 namespace {
 
 struct Arguments {
-  std::string folder, csv, start, cache, tag;
+  std::string folder, csv, start, cache, tag, trials;
   std::vector<int> qualities{10};
   std::vector<std::string> images;
   std::vector<int64_t> channels{24, 48, 64};
@@ -83,8 +83,48 @@ struct Taught {
   double learning = 0, applying = 0;  // seconds
 };
 
+double psnr_clamped(Image image, const Image& original) {
+  clamp(image);
+  return psnr(image, original);
+}
+
+// How good the network is on its way, in the file of --trials: on the estimate spoiled once more (Bootstrap), as a run
+// can know it, and on the photograph itself.
+class Trials {
+ public:
+  static constexpr int64_t kCount = 16;  // in a lesson
+
+  Trials(const Arguments& a, const std::string& key, const Degraded& photograph, const Image& filtered,
+         const Image& original)
+      : photograph_(photograph), original_(original), key_(key), base_(psnr_clamped(filtered, original)) {
+    if (a.trials.empty()) return;
+    bootstrap_.emplace(filtered, photograph.degradation());
+    file_.open(a.trials, std::ios::app);
+    every_ = std::max<int64_t>(a.lesson.iterations / kCount, 1);
+  }
+
+  void after(const Lesson& lesson, const std::vector<Plane>& planes) {
+    if (!bootstrap_ || lesson.iteration() % every_ != 0) return;
+    const LearnedMap map = lesson.map();
+    const Image made =
+        photograph_.degradation().to_image(blend(planes, apply_map(map, photograph_, planes), 1, photograph_));
+    file_ << fmt::format("{},{},{:+.4f},{:+.4f}\n", key_, lesson.iteration(), bootstrap_->gain(map),
+                         psnr_clamped(made, original_) - base_)
+          << std::flush;
+  }
+
+ private:
+  const Degraded& photograph_;
+  const Image& original_;
+  std::string key_;
+  double base_;
+  std::optional<Bootstrap> bootstrap_;
+  std::ofstream file_;
+  int64_t every_ = 1;
+};
+
 // Lessons of the last round from the picture that the round before has made, the first from the filter's.
-Taught teach(Arguments& a, const Degraded& photograph, const Image& filtered, const Image& first) {
+Taught teach(Arguments& a, const Degraded& photograph, const Image& filtered, const Image& first, Trials& trials) {
   const Degradation& degradation = photograph.degradation();
   Taught taught;
   Image source = first;
@@ -98,7 +138,10 @@ Taught teach(Arguments& a, const Degraded& photograph, const Image& filtered, co
       LessonOptions options = a.lesson;
       options.mosaic.seed += static_cast<uint64_t>(1000 * (round * a.lessons + k));
       Lesson lesson(photograph, source, make, op_table(), options);
-      while (!lesson.done()) lesson.step();
+      while (!lesson.done()) {
+        lesson.step();
+        trials.after(lesson, planes);
+      }
       a.before = lesson.fit().averaged_weights();
       taught.learning += seconds_since(start);
       start = std::chrono::steady_clock::now();
@@ -136,11 +179,6 @@ Image filtered_image(const Arguments& a, const std::string& key, const Image& de
   image = filter();
   std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(image.pixels.data()), bytes);
   return image;
-}
-
-double psnr_clamped(Image image, const Image& original) {
-  clamp(image);
-  return psnr(image, original);
 }
 
 // Of the errors of two images.
@@ -185,7 +223,8 @@ std::string measure(Arguments& a, const std::string& key, const std::string& nam
   const Image filtered = filtered_image(
       a, fmt::format("{}-{}-{}{}-{}", name, a.color ? "color" : "gray", a.noise.empty() ? "q" : "noise", level, a.crop),
       spoiled, filter);
-  const Taught taught = teach(a, *photograph, filtered, a.truth ? original : filtered);
+  Trials trials(a, key, *photograph, filtered, original);
+  const Taught taught = teach(a, *photograph, filtered, a.truth ? original : filtered, trials);
   const std::vector<Plane>& learned = taught.planes;
   const double weight = taught.weight;
 
@@ -339,6 +378,9 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   files->add_flag("--carry", a.carry, "Rounds go on from the weights of the one before");
   files->add_flag("--warm", a.warm, "Photographs go on from the weights of the one before");
+  files->add_option("--trials", a.trials,
+                    "CSV of what the network gains sixteen times on its way: tag,color,quality,iterations,image,"
+                    "iteration, in dB on the estimate spoiled once more, and on the photograph");
   files->add_flag("--truth", a.truth, "Learn from the original, which nobody has: what could be reached");
   CLI::App* table = app.add_subcommand("table", "The CSV as Markdown");
   table->add_option("--csv", a.csv)->required();

@@ -17,6 +17,29 @@ bool same_value(const std::string& a, const std::string& b) {
   return a == b || (x && y && *x == *y);
 }
 
+// A value on one line: a line feed becomes a backslash and an n, a backslash two of them.
+std::string escaped(const std::string& value) {
+  std::string text;
+  for (const char c : value) {
+    if (c == '\n') {
+      text += "\\n";
+    } else {
+      text.append(c == '\\' ? 2 : 1, c);
+    }
+  }
+  return text;
+}
+
+std::string unescaped(const std::string& text) {
+  std::string value;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool escapes = text[i] == '\\' && i + 1 < text.size();
+    if (escapes) ++i;
+    value += escapes && text[i] == 'n' ? '\n' : text[i];
+  }
+  return value;
+}
+
 std::string said(const std::string& name, const std::string& value) {
   return value.empty() ? "--" + name : "--" + name + " " + value;
 }
@@ -42,7 +65,7 @@ Settings Settings::parse(const std::string& text) {
   for (std::string line; std::getline(lines, line);) {
     const std::size_t at = line.find('=');
     if (at == std::string::npos) fail("its settings hold '{}', which is none", line);
-    settings.values_[line.substr(0, at)] = line.substr(at + 1);
+    settings.values_[line.substr(0, at)] = unescaped(line.substr(at + 1));
   }
   return settings;
 }
@@ -77,7 +100,7 @@ bool Settings::agrees(const Settings& done, bool with_threads) const {
 
 std::string Settings::text() const {
   std::string text = command_ + "\n";
-  for (const auto& [name, value] : values_) text += name + "=" + value + "\n";
+  for (const auto& [name, value] : values_) text += name + "=" + escaped(value) + "\n";
   return text;
 }
 

@@ -215,6 +215,13 @@ TEST_CASE("settings know a command without any parser") {
   CHECK(second.threads == 5);
   CHECK(*second.drop == 0.5);
   CHECK(Settings(resumed).text() == settings.text());
+
+  // Names of files may hold anything.
+  first.name = "a\nthreads=7\\n";
+  const Settings odd{ParsedCommand(first.command())};
+  CHECK(odd.text().find("\nname=a\\nthreads=7\\\\n\n") != std::string::npos);
+  CHECK(odd.text().find("\nthreads=5\n") != std::string::npos);
+  CHECK(Settings::parse(odd.text()).command_line() == odd.command_line());
 }
 
 TEST_CASE("every command of the program says what it does, and every option where its value goes") {
