@@ -178,7 +178,8 @@ TEST_CASE("of several files each has its object, which names its event") {
                                           {{"verify", folder.jpeg, folder.png, bad}, 3},
                                           {{"verify", folder.jpeg, bad, folder.png}, 3},
                                           {{"restore", folder.jpeg, bad, "--fast", "--threads", "1"}, 3}}) {
-    CAPTURE(call[0]);
+    const auto& this_call = call;
+    CAPTURE(this_call[0]);
     Names with_json = call;
     with_json.push_back("--json");
     const Run result = run(with_json);

@@ -420,7 +420,8 @@ TEST_CASE_FIXTURE(Fixture, "while a fit goes on, its output holds the filter's r
 TEST_CASE_FIXTURE(Fixture, "a signal ends the filter with what there is") {
   make_large();
   for (const auto& [signal, code] : {std::pair{SIGINT, 130}, std::pair{SIGTERM, 143}}) {
-    CAPTURE(code);
+    const auto& this_code = code;
+    CAPTURE(this_code);
     const Run result = run_and_signal(command({"--fast", "--json", "--force"}), signal, "filter 0 %");
     CAPTURE(result.err);
     CHECK(result.exit_code == code);

@@ -47,7 +47,8 @@ TEST_CASE("model make writes the shipped files") {
         "--no-extra-1x1", "--upsample", "nearest"}}};
   const TemporaryFolder folder;
   for (const auto& [name, options] : commands) {
-    CAPTURE(name);
+    const auto& this_name = name;
+    CAPTURE(this_name);
     const std::string path = folder / (name + ".onnx");
     std::vector<std::string> arguments{"model", "make", "-o", path};
     arguments.insert(arguments.end(), options.begin(), options.end());

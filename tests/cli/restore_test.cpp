@@ -162,8 +162,10 @@ TEST_CASE("restore takes every kind of JPEG at every size") {
       const std::string name = kind.name;
       if (width != 17 && name != "gray" && name != "4:2:0") continue;
       CAPTURE(name);
-      CAPTURE(width);
-      CAPTURE(height);
+      const auto& this_width = width;
+      CAPTURE(this_width);
+      const auto& this_height = height;
+      CAPTURE(this_height);
       save_jpeg(input, make_picture(width, height, kind.channels), kind.options);
       const nlohmann::json json = json_of(restore_with({input, "--force", "--json"}));
       const Image image = read_image(output).image;

@@ -120,7 +120,8 @@ TEST_CASE_FIXTURE(Fixture, "runs side by side go on side by side") {
 
 TEST_CASE_FIXTURE(Fixture, "a signal ends the run early, keeps the result, and says how to go on") {
   for (const auto& [signal, code] : {std::pair{SIGINT, 130}, std::pair{SIGTERM, 143}}) {
-    CAPTURE(code);
+    const auto& this_code = code;
+    CAPTURE(this_code);
     // Long enough to be hit, short enough to be finished afterwards.
     Names arguments = command("out", {"--threads", "1", "--iterations", "400", "--stop", "none", "--json"});
     const Run result = run_and_signal(arguments, signal, "\n1/400  ");

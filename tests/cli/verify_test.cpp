@@ -66,7 +66,8 @@ TEST_CASE("what an encoder that prefers zeros may have made is told of") {
   std::fill(picture.pixels.begin(), picture.pixels.end(), 128.0F / 255);
   write_file_atomically(jpeg, encode_jpeg(picture, {.quality = 20}), false);
   for (const auto& [steps, is_told] : {std::pair{0.7, true}, {1.3, false}}) {
-    CAPTURE(steps);
+    const auto& this_steps = steps;
+    CAPTURE(this_steps);
     // The DCT's vector for the frequency (0, 1) is cos((2 x + 1) pi / 16) / (4 sqrt(2)).
     for (int64_t y = 0; y < 8; ++y) {
       for (int64_t x = 0; x < 8; ++x) {

@@ -210,16 +210,19 @@ def scope_of(code, start):
 
 
 def captured_bindings(texts):
-    """[(path, name)]: structured bindings that a lambda uses without an initialiser of its own, which clang before 16
-    refuses although C++20 allows it."""
+    """[(path, name)]: structured bindings that a lambda, or a macro of doctest that makes one, uses without an
+    initialiser of its own, which clang before 16 refuses although C++20 allows it."""
     found = []
     for path, text in texts.items():
         code = without_prose(text)
         for binding in re.finditer(r"\bauto\s*&{0,2}\s*\[([\w\s,]+)\]", code):
             scope = scope_of(code, binding.end())
+            names = re.split(r"\s*,\s*", binding[1].strip())
+            for captured in re.finditer(r"\b(?:CAPTURE|INFO)\(([^;]*)\);", scope):
+                found += [(path, name) for name in names if re.search(rf"(?<![\w.>]){name}\b", captured[1])]
             for closure in re.finditer(r"\[([^\[\]]*)\]\s*(?:\([^()]*\)\s*)?(?:mutable\s*)?(?:->[^{;]*)?\{", scope):
                 body = scope[closure.end() - 1:end_of(scope, closure.end() - 1, "{", "}")]
-                for name in re.split(r"\s*,\s*", binding[1].strip()):
+                for name in names:
                     own = (re.search(rf"\b{name}\s*=", closure[1]) or
                            re.search(rf"\b{name}\b", closure[0][len(closure[1]) + 2:]))
                     if closure[1].strip() and not own and re.search(rf"(?<![\w.>]){name}\b", body):
@@ -255,7 +258,9 @@ def check(root):
                     complaints.append(f"{path}:{number}: includes {reason}")
     for path, name, header in undeclared_calls(texts, includes):
         complaints.append(f"{path}: calls {name}() and includes nothing that declares it, as {header} does")
-    for path, name in captured_bindings(texts):
+    others = {file.relative_to(root).as_posix(): file.read_text(encoding="utf-8")
+              for folder in ("tests", "bench") for file in sorted((root / folder).rglob("*.cpp"))}
+    for path, name in captured_bindings({**texts, **others}):
         complaints.append(f"{path}: a lambda captures the structured binding {name}, which clang 14 refuses: "
                           f"[{name} = {name}], or a variable of its own")
     return complaints, sum(len(found) for found in includes.values())

@@ -62,6 +62,7 @@ BINDINGS = [
     ("void f() { const auto [a, b] = g(); h([&a] { return a; }); }", ["a"]),
     ("void f() { const auto [a, b] = g(); h([&](int a) { return a; }); }", []),
     ("void f() { const auto [a, b] = g(); h([] { return 1; }); x([&] { return y.a + z->b; }); }", []),
+    ("void f() { for (const auto& [a, b] : g()) { CAPTURE(b); CHECK(a); } }", ["b"]),
     ("void f() { { const auto [a, b] = g(); } int a; h([&] { return a; }); }", []),
 ]
 

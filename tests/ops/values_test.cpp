@@ -127,7 +127,8 @@ TEST_CASE("the gradients of Relu and LeakyRelu read dst, so that src need not be
   for (const auto& [op, attrs, reads_dst] :
        {Row{"Relu", {}, true}, Row{"LeakyRelu", {{"alpha", 0.0}}, true}, Row{"LeakyRelu", {{"alpha", 0.2}}, true},
         Row{"LeakyRelu", {{"alpha", -0.2}}, false}}) {
-    CAPTURE(op);
+    const auto& this_op = op;
+    CAPTURE(this_op);
     Graph graph;
     GraphBuilder b(graph, op_table());
     const ValueId src = b.parameter("src", {DType::f32, Shape{4}}, {}), dst = b.add(op, {src}, attrs);

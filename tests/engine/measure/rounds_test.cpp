@@ -83,7 +83,8 @@ TEST_CASE("rounds: they end within the time limit, as far as one round does") {
   CHECK(rounds.seconds < 31);  // a round takes two seconds, give or take some
   Machine slow(0);
   for (const auto& [limit, count] : {std::pair{0.0, 1}, {30.0, 1}, {399.0, 1}, {401.0, 2}, {999.0, 4}}) {
-    CAPTURE(limit);
+    const auto& this_limit = limit;
+    CAPTURE(this_limit);
     double share = 0;
     const Rounds some = measure_in_rounds({slow.thing("a", 100)}, {.precision_goal = 0, .time_limit = limit},
                                           slow.tools(), [&](const RoundProgress& at) { share = at.share; });

@@ -198,8 +198,10 @@ TEST_CASE("tile by tile, the filter tells how far it is, and leaves what it did 
 TEST_CASE("strips lower or narrower than an MCU are filtered tile by tile too") {
   for (const auto& [width, height] : {std::pair<int64_t, int64_t>{150, 9}, {9, 130}, {66, 8}}) {
     const Sample sample(width, height, false, 30);
-    CAPTURE(width);
-    CAPTURE(height);
+    const auto& this_width = width;
+    CAPTURE(this_width);
+    const auto& this_height = height;
+    CAPTURE(this_height);
     CHECK(sample.gain(sample.filtered({.tile = 64})) > 0);
   }
 }

@@ -259,7 +259,8 @@ TEST_CASE("twenty networks without normalisation end below their first loss") {
   const auto all = networks();
   REQUIRE(all.size() == 20);
   for (const auto& [name, graph] : all) {
-    CAPTURE(name);
+    const auto& this_name = name;
+    CAPTURE(this_name);
     const Course found = fit(graph, options_of(true)), usual = fit(graph, options_of(false));
     halved += !usual.error.empty() || found.last < 0.5 * usual.last;
     MESSAGE(name, ": ", found.first, " -> ", found.last, " at ", found.rate, "; at the usual rate ", usual.last, " ",

@@ -74,7 +74,8 @@ TEST_CASE("the Lanczos weights are numpy's") {
   const std::vector<double> four{-0.00106538273646024, -0.00975170145388128, -0.020383987504071, -0.0148778908478768,
                                  0.0245940644628168,   0.0986584995197038,   0.183115282856215,  0.239711115703553};
   for (const auto& [factor, expected] : {std::pair{2, two}, std::pair{4, four}}) {
-    CAPTURE(factor);
+    const auto& this_factor = factor;
+    CAPTURE(this_factor);
     const Downsampler downsampler(factor);
     const std::vector<double>& weights = downsampler.weights();
     REQUIRE(weights.size() == 2 * expected.size());

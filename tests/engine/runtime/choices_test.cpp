@@ -65,7 +65,8 @@ TEST_CASE("a condition that is computed chooses, and has no gradient") {
        }},
   };
   for (const auto& [name, tail] : tails) {
-    CAPTURE(std::string(name));
+    const auto& this_name = name;
+    CAPTURE(std::string(this_name));
     check(network_with(tail));
   }
 }
@@ -143,7 +144,8 @@ TEST_CASE("values that places choose") {
        }},
   };
   for (const auto& [name, tail] : tails) {
-    CAPTURE(std::string(name));
+    const auto& this_name = name;
+    CAPTURE(std::string(this_name));
     check(network_with(tail));
   }
 }
@@ -186,7 +188,8 @@ TEST_CASE("sums over what is in another order") {
       {"Atan, Asinh", [](Builder& b, ValueId h) { return b.add("Asinh", {b.add("Atan", {h})}); }},
   };
   for (const auto& [name, tail] : tails) {
-    CAPTURE(std::string(name));
+    const auto& this_name = name;
+    CAPTURE(std::string(this_name));
     check(network_with(tail));
   }
 }

@@ -52,7 +52,8 @@ TEST_CASE("there is at least one CPU, and OMP_NUM_THREADS counts where it is a n
   CHECK(cpus >= 1);
   for (const auto& [text, threads] : {std::pair{"3", 3}, {"5,2", 5}, {"0", cpus}, {"many", cpus}, {"", cpus}}) {
     const OmpNumThreads told(text);
-    CAPTURE(text);
+    const auto& this_text = text;
+    CAPTURE(this_text);
     CHECK(available_cpus() == threads);
   }
 }

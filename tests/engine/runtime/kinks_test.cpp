@@ -105,7 +105,8 @@ TEST_CASE("gradients are the loss's differences where activations are dead, and 
        }},
   };
   for (const auto& [name, tail] : tails) {
-    CAPTURE(std::string(name));
+    const auto& this_name = name;
+    CAPTURE(std::string(this_name));
     check(network_with(tail));
   }
 }
@@ -154,7 +155,8 @@ TEST_CASE("an infinite gradient ends where an activation is dead, in fused kerne
   for (const auto& [name, activation] : activations) {
     for (const Precision precision : precisions()) {
       for (const LayoutPolicy policy : {LayoutPolicy::any, LayoutPolicy::channels_last}) {
-        CAPTURE(std::string(name));
+        const auto& this_name = name;
+        CAPTURE(std::string(this_name));
         CAPTURE(static_cast<int>(precision));
         CAPTURE(static_cast<int>(policy));
         const Gradients expected = run(network(activation, false), precision, policy);

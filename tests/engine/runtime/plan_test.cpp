@@ -297,7 +297,8 @@ TEST_CASE("no convolution is computed by one of oneDNN's references") {
                                                 {3, {{"pads", ones}, {"group", int64_t{4}}}}}) {
       for (const StepInfo& step : convolution_steps(channels, kernel, attrs)) {
         CAPTURE(channels);
-        CAPTURE(kernel);
+        const auto& this_kernel = kernel;
+        CAPTURE(this_kernel);
         CAPTURE(step.op);
         CHECK_MESSAGE(!step.implementation.starts_with("ref"), step.implementation);
       }
@@ -320,7 +321,8 @@ TEST_CASE("convolutions of bf16 are computed by AMX where the CPU has it") {
       for (const StepInfo& step : convolution_steps(channels, kernel, attrs, DType::bf16)) {
         if (step.op == "Cast" || step.op == "Reorder") continue;
         CAPTURE(channels);
-        CAPTURE(kernel);
+        const auto& this_kernel = kernel;
+        CAPTURE(this_kernel);
         CAPTURE(step.op);
         // Of few channels, loops over the rows as they lie take half the time.
         const bool narrow = step.op == "ConvGradWeights" && kernel == 1 && channels == 8;

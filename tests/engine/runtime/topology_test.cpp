@@ -196,7 +196,8 @@ TEST_CASE("placement: programs side by side get disjoint CPUs, whole cores where
   const auto topology = machine(kTwoSockets);
   if (!topology) return;
   for (const auto& [instances, threads] : {std::pair{4, 16}, {64, 1}, {2, 64}, {128, 1}, {3, 5}}) {
-    CAPTURE(instances);
+    const auto& this_instances = instances;
+    CAPTURE(this_instances);
     const std::vector<CpuSet> sets = split_cpus(*topology, instances, threads);
     REQUIRE(sets.size() == static_cast<std::size_t>(instances));
     std::set<int> all, cores;
