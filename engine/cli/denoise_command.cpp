@@ -91,7 +91,8 @@ ExitCode run(const DenoiseArguments& a, ParsedCommand& line, const FitCall& call
                    .found = noise_in(a, input.image),
                    .method = method,
                    .noise = method == kFit ? std::nullopt : std::optional(sigma_of(a, input.image)),
-                   .learn = a.method.learn});
+                   .learn = a.method.learn,
+                   .may_be_cut = true});
 }
 
 }  // namespace

@@ -169,16 +169,17 @@ void add_fit_options(Command& command, FitArguments& a, const FitHelp& help) {
         .methods = {kFit}},
        {.names = "--at-once",
         .target = &a.at_once,
-        .help = "How many of the runs go on side by side, each with its share of the threads and the memory "
-                "(default: as many as a short timing finds fastest)",
+        .help =
+            "How many of the runs, or of the parts (--tile), go on side by side, each with its share of the threads "
+            "and the memory (default: of runs as many as a short timing finds fastest, of parts 1)",
         .checks = {range(1, 1000)},
         .methods = {kFit}},
        {.names = "--tile",
         .takes = "PIXELS",
         .target = &a.part_side,
-        .help = fmt::format("Fit a large image in parts of so many pixels a side, which overlap and are blended, one "
-                            "after the other and all from the same seed; 0: as a whole (default: as a whole, or in "
-                            "parts of at least {} that memory allows)",
+        .help = fmt::format("Fit a large image in parts of so many pixels a side, which overlap and are blended, all "
+                            "from the same seed; 0: as a whole (default: as a whole, or where memory is too small for "
+                            "that in parts of {} or more)",
                             kLeastUsualPart),
         .checks = {range(0, 1000000)},
         .methods = {kFit}},
@@ -245,8 +246,9 @@ void add_fit_options(Command& command, FitArguments& a, const FitHelp& help) {
        {.names = "--memory-limit",
         .takes = "SIZE",
         .target = &a.memory_limit,
-        .help = "What the run may hold, as 4G or 800M (a number alone: bytes); one that needs more is refused "
-                "(default: no limit). Several files share it",
+        .help =
+            "What the run may hold, as 4G or 800M (a number alone: bytes); one that needs more is refused, or fits the "
+            "image in parts (default: no limit). Several files share it",
         .checks = {memory_size()}}});
   add_stop_options(command, a.stop);
   add_file_options(command, a);

@@ -86,60 +86,67 @@ Network bind(const ChosenNetwork& chosen, const Image& image, const FitArguments
   }
 }
 
-// Makes the request one of parts of that side, and returns the network of the first.
-Network begin_parts(FitRequest& request, const NetworkOf& of_part, int64_t side) {
+// Makes the request one of parts of that side, and returns the network of the largest.
+Network begin_parts(FitRequest& request, const FitArguments& arguments, const NetworkOf& of_part, int64_t side) {
   const Task& task = request.what.task;
   const Parts parts = parts_of(task, side);
+  const int64_t pixels = task.baseline().plane_size();
   RestoreOptions& options = request.options;
   options.part_side = side;
   options.runs = parts.count();
-  const Rectangle first = parts.rectangle(0);
-  options.fit.memory_besides = memory_besides_parts(task.baseline().plane_size());
+  options.at_once = std::clamp(arguments.at_once.value_or(1), 1, parts.count());
+  options.fit.memory_besides -= memory_besides_fits(pixels) - memory_besides_parts(pixels);
   request.of_part = of_part;
+  const Rectangle largest = parts.rectangle(parts.largest());
   request.parts_note =
-      fmt::format("fitted in {} parts of about {}x{} pixels, which overlap and are blended, all from the same seed",
-                  parts.count(), first.width, first.height);
-  return of_part(task.part(first)->baseline());
+      fmt::format("fitted in {} parts of at most {}x{} pixels, which overlap and are blended, all from the same seed",
+                  parts.count(), largest.width, largest.height);
+  return of_part(task.part(largest)->baseline());
 }
 
 std::size_t memory_for(const FitRequest& request, const Task& task, const Network& network) {
   return needed_bytes(make_problem(task, network, op_table()), op_table(), request.options);
 }
 
-// The network of the image as a whole, or, where that is asked for or the whole does not fit into memory, of its first
-// part; the request is then one of parts.
+// The network of the image as a whole, or, where that is asked for or the whole does not fit into memory, of its
+// largest part; the request is then one of parts. A run that goes on has the parts that it began with.
 Network whole_or_part(FitRequest& request, const FitArguments& arguments, const NetworkOf& of_part) {
   const Task& task = request.what.task;
   const Image& sought = task.baseline();
-  const int64_t longest = std::max(sought.width, sought.height), asked = arguments.part_side.value_or(0);
+  const int64_t longest = std::max(sought.width, sought.height);
+  const Archive* resumed = request.call.resumed.get();
+  const bool was_chosen = !arguments.part_side && resumed != nullptr && resumed->has("part_side");
+  const int64_t asked = was_chosen ? resumed->integer("part_side") : arguments.part_side.value_or(0);
   if (asked > 0) {
     if (arguments.runs > 1) fail("--tile and --runs: parts are fitted once each, leave out one of the two");
-    if (parts_of(task, asked).count() > 1) return begin_parts(request, of_part, asked);
+    if (parts_of(task, asked).count() > 1) return begin_parts(request, arguments, of_part, asked);
   }
   Network whole = of_part(sought);
-  const bool can_be_cut = task.part_unit() > 0 && !arguments.part_side && arguments.runs == 1 &&
-                          !request.saves_network() && longest > kLeastUsualPart;
-  if (!can_be_cut) return whole;
+  const bool chooses = request.what.may_be_cut && task.part_unit() > 0 && !arguments.part_side && resumed == nullptr &&
+                       arguments.runs == 1 && !request.saves_network() && longest > kLeastUsualPart;
   const std::size_t limit = arguments.memory_limit ? *arguments.memory_limit : available_memory();
+  if (!chooses || limit == 0) return whole;
   const std::size_t needed = memory_for(request, task, whole);
   if (needed <= limit) return whole;
   const RestoreOptions as_whole = request.options;
-  std::size_t least = 0;
   for (const int64_t side : {8 * kLeastUsualPart, 4 * kLeastUsualPart, 2 * kLeastUsualPart, kLeastUsualPart}) {
     if (side >= longest) continue;
     request.options = as_whole;
-    Network network = begin_parts(request, of_part, side);
-    least = memory_for(request, *task.part(parts_of(task, side).rectangle(0)), network);
-    if (least > limit) continue;
-    request.parts_note +=
-        fmt::format("; as a whole it would take {}, and there are {} (--tile)", size_text(needed), size_text(limit));
+    Network network = begin_parts(request, arguments, of_part, side);
+    const Parts parts = parts_of(task, side);
+    const std::size_t of_parts = memory_for(request, *task.part(parts.rectangle(parts.largest())), network);
+    if (of_parts > limit && side > kLeastUsualPart) continue;
+    if (of_parts > limit && arguments.memory_limit) {
+      fail(
+          "the fit needs {} even in parts of {} pixels, the limit is {}: take a smaller network, or bf16 where the CPU "
+          "has it",
+          size_text(of_parts), side, size_text(limit));
+    }
+    request.parts_note += fmt::format("; as a whole it would take {}, and {} {} (--tile)", size_text(needed),
+                                      arguments.memory_limit ? "the limit is" : "the machine has", size_text(limit));
     return network;
   }
-  fail(
-      "the fit needs {} even in parts of {} pixels, and there are {}: take a smaller network, bf16 where the CPU has "
-      "it, "
-      "or --method filter",
-      size_text(least), kLeastUsualPart, size_text(limit));
+  return whole;
 }
 
 // How many runs go on at once, and, where a short timing decides it, what is to be said of that.
@@ -148,12 +155,13 @@ void choose_at_once(FitRequest& request, const FitArguments& arguments, const Ne
   // Shorter fits end before it is known how they are best done.
   constexpr int64_t kWorthTiming = 200;
   constexpr double kSeconds = 1.5;  // for each number
+  if (options.part_side > 0) return;
   if (arguments.at_once) {
     options.at_once = std::min(*arguments.at_once, options.runs);
     return;
   }
   const int threads = threads_of(options);
-  if (options.part_side > 0 || options.runs == 1 || threads == 1 || options.iterations < kWorthTiming) return;
+  if (options.runs == 1 || threads == 1 || options.iterations < kWorthTiming) return;
   const Problem problem = make_problem(request.what.task, network, op_table());
   const ShareMaker make = [&](int at_once, int) {
     RestoreOptions divided = options;
@@ -225,9 +233,7 @@ NamedValues values_in_force(const FitRequest& request) {
                      {"threads", fmt::format("{}", threads_of(request.options))},
                      {"precision", std::string(name_of(fit.precision))}};
   if (!request.options.find_rate) values.emplace_back("learning-rate", fmt::format("{}", fit.adam.learning_rate));
-  if (request.options.part_side > 0) {
-    values.emplace_back("tile", fmt::format("{}", request.options.part_side));
-  } else if (request.options.runs > 1) {
+  if (request.options.part_side == 0 && request.options.runs > 1) {
     values.emplace_back("at-once", fmt::format("{}", request.options.at_once));
   }
   return values;

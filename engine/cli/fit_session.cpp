@@ -172,8 +172,16 @@ bool FitSession::is_ahead() const {
   // Finished, the small network's average of 100 iterations is within 0.02 dB of the filter's result or above it, that
   // of 200 never below (astronaut and camera of the tests, quality 10 and 40).
   constexpr int64_t kOvertakes = 200;
+  // What no part has given yet is as it was.
+  if (request_.options.part_side > 0) return restoration_.done();
   if (restoration_.runs_ended() > 0) return true;
   return begun() && request_.options.iterations - restoration_.first().iterations_left() >= kOvertakes;
+}
+
+std::string FitSession::parts_text() const {
+  if (request_.options.part_side == 0 || restoration_.done()) return {};
+  return fmt::format("{} of {} parts are fitted, the others are as they were", restoration_.runs_ended(),
+                     request_.options.runs);
 }
 
 Outcome FitSession::finish(Progress& progress, const InterruptGuard& interrupt) {

@@ -77,7 +77,7 @@ A fit is planned in one block of memory, each of --runs side by side (--at-once)
 smaller network and with --precision bf16, which is chosen by itself where the CPU has it. Where the whole image does
 not fit, restore and denoise fit it in parts (--tile).
 
---memory-limit 4G refuses what would need more, before the work begins; what 'model info' says is enough. Of several
+--memory-limit 4G refuses what would need more still, before the work begins; what 'model info' says is enough. Of several
 files, no more are done at once than fit into the limit, or into what the machine has free where there is none. A number
 without a unit is of bytes; K, M, G and T are powers of 1024.)";
 

@@ -337,10 +337,13 @@ void add_lesson(const LearnRun& run, const RunReport& report, ReportPage& page) 
     }
     figure.charts.push_back({.x = iterations, .y = {.label = "gain over the filter", .unit = "dB"}});
     figure.charts.back().series.push_back(std::move(gains));
-    alternative +=
-        fmt::format(", and by how much it does better than the filter on the filter's picture, spoiled once more: {:.2f} "
-                    "dB before the lesson, {:.2f} dB after it",
-                    run.gains.front().decibels, run.gains.back().decibels);
+    alternative += fmt::format(
+        ", and by how much it does better than the filter on the filter's picture, spoiled once more: {:.2f} "
+        "dB {}, {:.2f} dB at the end",
+        run.gains.front().decibels,
+        run.gains.front().iteration == 0 ? std::string("before the lesson")
+                                         : fmt::format("after {} iterations of it", run.gains.front().iteration),
+        run.gains.back().decibels);
   }
   page.plots.push_back({.figure = std::move(figure), .alternative = alternative + "."});
 }

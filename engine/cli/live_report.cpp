@@ -94,13 +94,12 @@ void LiveReport::load(const Archive& checkpoint) {
 }
 
 void LiveReport::on_step(const RestoreStep& step, const RunLog& log) {
-  const bool milestone =
-                 step.run == 0 && !step.average.empty() && is_milestone(step.iteration, request_.what.snapshots),
+  if (step.average.empty()) return;  // of one part: there is no picture on the way
+  const bool milestone = step.run == 0 && is_milestone(step.iteration, request_.what.snapshots),
              due = step.seconds >= next_write_;
   if (!milestone && !due) return;
   const auto start = std::chrono::steady_clock::now();
-  // Of parts there is no picture on the way.
-  const Image average = step.average.empty() ? request_.what.task.baseline() : image_of(step.average);
+  const Image average = image_of(step.average);
   if (milestone) add_snapshot(step, average);
   if (!due) return;
   const int64_t total = step.iterations * request_.options.runs;
@@ -126,7 +125,8 @@ void LiveReport::on_step(const RestoreStep& step, const RunLog& log) {
 void LiveReport::on_result(const Outcome& outcome, const RunLog& log) {
   ReportPage last = report_.result_page(
       outcome, outcome.method == kFilter ? "by the filter: the network had not come far enough" : by_network());
-  if (!log.runs.empty()) {
+  // The curves of parts are each of another picture.
+  if (!log.runs.empty() && request_.options.part_side == 0) {
     RunEnds ends = report_.ends();
     ends.ended = true;
     const Image& image = outcome.result.finished.image;

@@ -39,6 +39,7 @@ ChosenNetwork choose_network(const std::string& model, const std::string& output
     };
     return chosen;
   }
+  if (comes_along(model)) fail("--model {}: learns (--method learn), and makes no image of noise", model);
   if (!std::filesystem::exists(model)) {
     std::vector<std::string_view> names;
     for (const Builtin& builtin : builtins()) names.push_back(builtin.name);

@@ -160,6 +160,7 @@ ExitCode run(const RestoreArguments& arguments, ParsedCommand& line, const FitCa
                    .first = input.first ? &*input.first : nullptr,
                    .method = method,
                    .learn = std::move(learn),
+                   .may_be_cut = true,
                    .filter_first = input.jpeg && arguments.jpeg.task.use_cells});
 }
 

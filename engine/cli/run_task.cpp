@@ -235,6 +235,7 @@ ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& 
   if (leaves_nothing(request, outcome)) return exit_code_of(interrupt.signal());
   progress.finish();
   if (outcome.method == kFit) write_result(request, outcome, replaced);
+  if (const std::string parts = session.parts_text(); outcome.method == kFit && !parts.empty()) progress.say(parts);
   if (outcome.result.stopped_early) progress.say(why_stopped(request, outcome.result));
   session.close(progress);
   for (FitObserver* observer : observers) observer->on_result(outcome, session.log());

@@ -18,7 +18,7 @@ inline constexpr const char* kManyFilesHeading = "Several files";
 bool is_setting(const ParsedOption& option);
 
 // Options without a default on the command line, whose values in a run depend on its network or on a timing.
-inline constexpr const char* kDecidedByRun[] = {"input-noise", "at-once", "tile"};
+inline constexpr const char* kDecidedByRun[] = {"input-noise", "at-once"};
 
 class Settings {
  public:

@@ -13,9 +13,9 @@ namespace {
 
 class DenoiseTask : public Task {
  public:
-  DenoiseTask(Image noisy, double sigma) : noisy_(std::move(noisy)), sigma_(sigma) {
-    if (sigma_ == 0 && noisy_.width >= 3 && noisy_.height >= 3) estimate_ = estimate_noise(noisy_);
-  }
+  // estimate: of the noise, where sigma is 0; 0: none.
+  DenoiseTask(Image noisy, double sigma, double estimate)
+      : noisy_(std::move(noisy)), sigma_(sigma), estimate_(estimate) {}
 
   [[nodiscard]] const Image& baseline() const override { return noisy_; }
   ValueId energy(GraphBuilder& builder, ValueId image) const override { return mse_energy(builder, image, noisy_); }
@@ -39,22 +39,22 @@ class DenoiseTask : public Task {
   }
 
   [[nodiscard]] std::unique_ptr<Task> part(const Rectangle& rectangle) const override {
-    auto part = std::make_unique<DenoiseTask>(crop(noisy_, rectangle.x, rectangle.y, rectangle.width, rectangle.height),
-                                              sigma_);
-    part->estimate_ = estimate_;
-    return part;
+    return std::make_unique<DenoiseTask>(crop(noisy_, rectangle.x, rectangle.y, rectangle.width, rectangle.height),
+                                         sigma_, estimate_);
   }
   [[nodiscard]] int64_t part_unit() const override { return 1; }
 
  private:
   Image noisy_;
-  double sigma_, estimate_ = 0;
+  double sigma_, estimate_;
 };
 
 }  // namespace
 
 std::unique_ptr<Task> make_denoise_task(Image noisy, double sigma) {
-  return std::make_unique<DenoiseTask>(std::move(noisy), sigma);
+  const bool estimated = sigma == 0 && noisy.width >= 3 && noisy.height >= 3;
+  const double estimate = estimated ? estimate_noise(noisy) : 0;
+  return std::make_unique<DenoiseTask>(std::move(noisy), sigma, estimate);
 }
 
 }  // namespace hourglass

@@ -139,7 +139,8 @@ Learned learn_picture(const Image& filtered, const Degraded& photograph, const N
       lesson.save(archive);
       archive.put("errors", result.errors);
       std::vector<double> gains;
-      for (const LessonGain& one : result.gains) gains.insert(gains.end(), {static_cast<double>(one.iteration), one.decibels});
+      for (const LessonGain& one : result.gains)
+        gains.insert(gains.end(), {static_cast<double>(one.iteration), one.decibels});
       archive.put("gains", gains);
     };
     while (!ended && !lesson.done()) {
@@ -150,6 +151,7 @@ Learned learn_picture(const Image& filtered, const Degraded& photograph, const N
       if (options.on_step)
         options.on_step({.iteration = result.iterations, .error = result.errors.back(), .save = save});
     }
+    if (trial && (result.gains.empty() || result.gains.back().iteration < lesson.iteration())) try_out(lesson);
     if (ended && (result.iterations == before || !options.partial)) return result;
     map.emplace(lesson.map());
   }

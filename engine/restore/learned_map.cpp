@@ -287,8 +287,7 @@ LearnedMap::Tiling LearnedMap::tiling_of(int64_t height, int64_t width) const {
   const int64_t reach = reach_of(make_(std::min(result.height, tile), std::min(result.width, tile)));
   result.margin = round_up(std::max<int64_t>(reach, 0), multiple);
   // A tile must give something besides its margins.
-  const int64_t side =
-      reach < 0 ? std::max(result.height, result.width) : std::max(tile, 2 * result.margin + multiple);
+  const int64_t side = reach < 0 ? std::max(result.height, result.width) : std::max(tile, 2 * result.margin + multiple);
   result.rows = std::min(result.height, side);
   result.columns = std::min(result.width, side);
   return result;
@@ -307,11 +306,11 @@ std::size_t LearnedMap::planned_bytes(int64_t height, int64_t width) const {
 
 std::vector<Plane> LearnedMap::apply_upright(const std::vector<Plane>& degraded, const std::vector<Plane>& filtered,
                                              const MapConditions& conditions, const Advance& advance) const {
-  const auto [height, width, rows, columns, margin] = tiling_of(degraded.at(0).height, degraded[0].width);
-  // Names of a structured binding can't be captured.
-  const auto filled = [to_height = height, to_width = width](const std::vector<Plane>& planes) {
+  const Tiling tiling = tiling_of(degraded.at(0).height, degraded[0].width);
+  const int64_t rows = tiling.rows, columns = tiling.columns;
+  const auto filled = [&](const std::vector<Plane>& planes) {
     std::vector<Plane> result;
-    for (const Plane& plane : planes) result.push_back(fill_up(plane, to_height, to_width));
+    for (const Plane& plane : planes) result.push_back(fill_up(plane, tiling.height, tiling.width));
     return result;
   };
   const std::vector<Plane> all_degraded = filled(degraded), all_filtered = filled(filtered);
@@ -343,7 +342,8 @@ std::vector<Plane> LearnedMap::apply_upright(const std::vector<Plane>& degraded,
   // Mirrored, a tile of whole blocks is the one that would have come of the mirrored picture.
   const std::vector<bool> flips = options_.symmetries ? std::vector{false, true} : std::vector{false};
   const float scale = kMapScale / static_cast<float>(flips.size() * flips.size());
-  const std::vector<Span> down = spans(height, rows, margin), across = spans(width, columns, margin);
+  const std::vector<Span> down = spans(tiling.height, rows, tiling.margin),
+                          across = spans(tiling.width, columns, tiling.margin);
   const auto tiles = static_cast<double>(down.size() * across.size());
   double done = 0;
   for (const Span& v : down) {

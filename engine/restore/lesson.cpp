@@ -122,9 +122,7 @@ Bootstrap::Bootstrap(const Image& filtered, const Degradation& degradation, int6
   // Half a block further down and right than a JPEG's grid, where it is farthest from it.
   constexpr int64_t kOffset = 4;
   constexpr uint64_t kBootstrapSeed = 0xB0075;  // no lesson's
-  const auto part_of = [&](int64_t length) {
-    return std::min(side, (length - kOffset) / kMapMultiple * kMapMultiple);
-  };
+  const auto part_of = [&](int64_t length) { return std::min(side, (length - kOffset) / kMapMultiple * kMapMultiple); };
   const int64_t width = part_of(filtered.width), height = part_of(filtered.height);
   if (width < kMapMultiple || height < kMapMultiple) return;
   const auto begin = [&](int64_t length, int64_t part) { return (length - part - kOffset) / 16 * 8 + kOffset; };
@@ -139,7 +137,8 @@ Image Bootstrap::made_by(const LearnedMap& map) const {
 
 double Bootstrap::gain(const LearnedMap& map) const {
   if (truth_.pixels.empty()) return 0;
-  return psnr(made_by(map), truth_) - psnr(spoiled_.filtered, truth_);
+  const double gain = psnr(made_by(map), truth_) - psnr(spoiled_.filtered, truth_);
+  return std::isfinite(gain) ? gain : 0;  // of a picture without anything in it
 }
 
 double Bootstrap::weight(const LearnedMap& map) const {
@@ -163,7 +162,7 @@ double Bootstrap::weight(const LearnedMap& map) const {
   constexpr double kUsualWeight = 1.2, kHarm = -0.05;
   const double weight = std::min((best + kUsualWeight) / 2, 1.0);
   if (gained(weight) > kHarm) return weight;
-  constexpr double kLeastGain = 0.002;        // of the smallest some are chance; 0.01 dB
+  constexpr double kLeastGain = 0.002;          // of the smallest some are chance; 0.01 dB
   return gained(best) > kLeastGain ? best : 0;  // and where a number is no number
 }
 

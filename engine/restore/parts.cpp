@@ -16,6 +16,16 @@ Parts::Parts(int64_t width, int64_t height, int64_t side, int64_t unit) : width_
 const TileSpan& Parts::row(int index) const { return rows_[static_cast<std::size_t>(index) / columns_.size()]; }
 const TileSpan& Parts::column(int index) const { return columns_[static_cast<std::size_t>(index) % columns_.size()]; }
 
+int Parts::largest() const {
+  const auto longest = [](const std::vector<TileSpan>& spans) {
+    const auto length = [](const TileSpan& span) { return span.last - span.first; };
+    return std::max_element(spans.begin(), spans.end(),
+                            [&](const TileSpan& a, const TileSpan& b) { return length(a) < length(b); }) -
+           spans.begin();
+  };
+  return static_cast<int>(longest(rows_) * static_cast<int64_t>(columns_.size()) + longest(columns_));
+}
+
 Rectangle Parts::rectangle(int index) const {
   const TileSpan &y = row(index), &x = column(index);
   return {.x = x.first, .y = y.first, .width = x.last - x.first, .height = y.last - y.first};

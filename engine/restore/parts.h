@@ -25,6 +25,8 @@ class Parts {
   // They are numbered row by row.
   [[nodiscard]] int count() const { return static_cast<int>(rows_.size() * columns_.size()); }
   [[nodiscard]] Rectangle rectangle(int index) const;
+  // The number of the largest: those at the border are smaller.
+  [[nodiscard]] int largest() const;
   // Adds a part's pixels, planar, times their weights to the sum, planar and of the image's size, and the weights to
   // `cover`, of one channel. The weights of all parts together are 1.
   void add(int index, std::span<const float> pixels, std::span<float> sum, std::span<float> cover) const;

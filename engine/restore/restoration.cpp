@@ -92,13 +92,14 @@ Restoration::Restoration(const Task& task, Network network, const OpTable& table
   if (options.part_side > 0) {
     parts_ = parts_of(task, options.part_side);
     if (parts_->count() != options.runs) fail("{} runs for {} parts", options.runs, parts_->count());
+    original_.swap(options_.original);
     cover_.assign(static_cast<std::size_t>(sought.plane_size()), 0.0F);
   }
   if (options.original) check_original(*options.original, sought);
   canvas_width_ = network.canvas_width;
   canvas_height_ = network.canvas_height;
   network_sha256_ = sha256_of(network.graph);
-  problem_ = make_problem(parts_ ? *task.part(parts_->rectangle(0)) : task, std::move(network), table);
+  problem_ = make_problem(parts_ ? *task.part(parts_->rectangle(parts_->largest())) : task, std::move(network), table);
   problem_sha256_ = sha256_of(problem_->graph);
   sum_.assign(sought.pixels.size(), 0.0F);
 
@@ -161,7 +162,7 @@ Problem Restoration::take_part(Lane& lane, int index) const {
   const Rectangle at = parts_->rectangle(index);
   lane.part = task_.part(at);
   lane.options = options_;
-  if (options_.original) lane.options.original = crop(*options_.original, at.x, at.y, at.width, at.height);
+  if (original_) lane.options.original = crop(*original_, at.x, at.y, at.width, at.height);
   return make_problem(*lane.part, of_part_(lane.part->baseline()), table_);
 }
 
@@ -286,6 +287,7 @@ void Restoration::save(Archive& archive) {
   archive.put("seconds", seconds());
   archive.put("stopped_early", int64_t{stopped_early_});
   archive.put("sum", sum_);
+  archive.put("part_side", options_.part_side);
   if (parts_) archive.put("cover", cover_);
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     if (!lanes_[i].run) continue;

@@ -44,8 +44,9 @@ using NetworkOf = std::function<Network(const Image& baseline)>;
 
 class Restoration {
  public:
-  // The network is bound to the task's baseline, or where that is fitted part by part to the first part's; of_part then
-  // makes those of the others. Task and table must outlive this. Throws Error when the network does not suit the task.
+  // The network is bound to the task's baseline, or where that is fitted part by part to that of the largest part;
+  // of_part then makes those of all parts. Task and table must outlive this. Throws Error when the network does not
+  // suit the task.
   Restoration(const Task& task, Network network, const OpTable& table, const RestoreOptions& options,
               NetworkOf of_part = {});
 
@@ -118,6 +119,7 @@ class Restoration {
   RestoreOptions options_;
   NetworkOf of_part_;
   std::optional<Parts> parts_;
+  std::optional<Image> original_;  // of all parts: RestoreOptions::original
   int64_t canvas_width_ = 0, canvas_height_ = 0;
   std::string network_sha256_, problem_sha256_;
   std::optional<Problem> problem_;

@@ -51,6 +51,8 @@ CASES = [
     ("PNG, experiment", (128, 96, 1), None,
      ["experiment", "--quality", "20", "--model", "small", "--iterations", "2", "--learning-rate", "0.01"]),
     ("4:2:0 JPEG, fit in parts", (1400, 1000, 3), ["--quality", "20"], ["restore"] + FIT),
+    ("4:2:0 JPEG, fit of a large network in parts", (700, 700, 3), ["--quality", "20"],
+     ["restore", "--model", "standard"] + FIT),
     ("24 megapixels, filter", (6000, 4000, 3), ["--quality", "20"], ["restore", "--fast"]),
     ("bench", (0, 0), None, ["bench", "iteration", "--model", "small", "--size", "160x128", "--iterations", "1"]),
 ]

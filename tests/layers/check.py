@@ -209,6 +209,20 @@ def scope_of(code, start):
     return code[start:]
 
 
+def closures_in(code):
+    """(captures, parameters and what follows them, body) of the lambdas that capture anything."""
+    for begin in re.finditer(r"(?<![\w\])])\[(?=\s*[&=\w])", code):
+        captures_end = end_of(code, begin.start(), "[", "]")
+        at = captures_end + 1
+        parameters = re.compile(r"\s*\(").match(code, at)
+        if parameters:
+            at = end_of(code, parameters.end() - 1, "(", ")") + 1
+        body = re.compile(r"\s*(?:mutable\s*|noexcept\s*)*(?:->[^{;]*)?\{").match(code, at)
+        if body:
+            yield (code[begin.end():captures_end], code[captures_end + 1:body.end()],
+                   code[body.end() - 1:end_of(code, body.end() - 1, "{", "}")])
+
+
 def captured_bindings(texts):
     """[(path, name)]: structured bindings that a lambda, or a macro of doctest that makes one, uses without an
     initialiser of its own, which clang before 16 refuses although C++20 allows it."""
@@ -220,12 +234,10 @@ def captured_bindings(texts):
             names = re.split(r"\s*,\s*", binding[1].strip())
             for captured in re.finditer(r"\b(?:CAPTURE|INFO)\(([^;]*)\);", scope):
                 found += [(path, name) for name in names if re.search(rf"(?<![\w.>]){name}\b", captured[1])]
-            for closure in re.finditer(r"\[([^\[\]]*)\]\s*(?:\([^()]*\)\s*)?(?:mutable\s*)?(?:->[^{;]*)?\{", scope):
-                body = scope[closure.end() - 1:end_of(scope, closure.end() - 1, "{", "}")]
+            for captures, head, body in closures_in(scope):
                 for name in names:
-                    own = (re.search(rf"\b{name}\s*=", closure[1]) or
-                           re.search(rf"\b{name}\b", closure[0][len(closure[1]) + 2:]))
-                    if closure[1].strip() and not own and re.search(rf"(?<![\w.>]){name}\b", body):
+                    own = re.search(rf"\b{name}\s*=", captures) or re.search(rf"\b{name}\b", head)
+                    if not own and re.search(rf"(?<![\w.>]){name}\b", body):
                         found.append((path, name))
     return sorted(set(found))
 

@@ -63,6 +63,9 @@ BINDINGS = [
     ("void f() { const auto [a, b] = g(); h([&](int a) { return a; }); }", []),
     ("void f() { const auto [a, b] = g(); h([] { return 1; }); x([&] { return y.a + z->b; }); }", []),
     ("void f() { for (const auto& [a, b] : g()) { CAPTURE(b); CHECK(a); } }", ["b"]),
+    ("void f() { const auto [a, b] = g(); h([&](const F<int(int)>& x) noexcept { return a + x(1); }); }", ["a"]),
+    ("void f() { const auto [a, b] = g(); h([&, k = v[0]] { return b + k; }); }", ["b"]),
+    ("void f() { const auto [a, b] = g(); h([=]() mutable -> int { return b; }); }", ["b"]),
     ("void f() { { const auto [a, b] = g(); } int a; h([&] { return a; }); }", []),
 ]
 
