@@ -9,7 +9,7 @@
 // of 25 grey levels, fitted with plain MSE.
 #include <CLI/CLI.hpp>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cmath>

@@ -75,7 +75,13 @@ std::string to_string(const AttrValue& value) {
         if constexpr (std::is_same_v<T, std::shared_ptr<const HostTensor>>) {
           return v ? fmt::format("{}:{}", v->dtype, v->shape) : "none";
         } else if constexpr (std::is_same_v<T, Dims> || std::is_same_v<T, Floats> || std::is_same_v<T, Strings>) {
-          return fmt::format("[{}]", fmt::join(v, ","));
+          std::string list;
+          const char* between = "";
+          for (const auto& element : v) {
+            list += fmt::format("{}{}", between, element);
+            between = ",";
+          }
+          return "[" + list + "]";
         } else {
           return fmt::format("{}", v);
         }

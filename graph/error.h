@@ -8,7 +8,7 @@
 // Programming errors are asserts, never Errors.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <stdexcept>
 #include <string>

@@ -4,7 +4,7 @@
 // Rank 0 is a scalar with one element. Extents are >= 0 and their product fits int64 (checked on construction).
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cstdint>
 #include <initializer_list>

@@ -1,6 +1,6 @@
 #include "engine/cli/call.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cstdio>

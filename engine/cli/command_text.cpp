@@ -1,6 +1,6 @@
 #include "engine/cli/command_text.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cctype>

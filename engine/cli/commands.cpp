@@ -1,6 +1,6 @@
 #include "engine/cli/commands.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "engine/cli/help_topics.h"
 

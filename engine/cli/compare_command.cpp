@@ -1,5 +1,5 @@
 // hourglass compare REFERENCE IMAGE...: how near are images to their references?
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cmath>

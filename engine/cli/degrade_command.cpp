@@ -1,5 +1,5 @@
 // hourglass degrade IMAGE -o OUT: an image made worse in a known way, to try the other commands on.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cstdio>
 #include <filesystem>

@@ -1,6 +1,6 @@
 // hourglass denoise FILE: the noise of a photograph taken out, by a filter or by a fit. What it shares with other
 // commands is in run_task.h.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <memory>

@@ -1,6 +1,6 @@
 #include "engine/cli/earlier_result.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <filesystem>
 #include <optional>

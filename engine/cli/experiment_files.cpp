@@ -1,6 +1,6 @@
 #include "engine/cli/experiment_files.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 #include "engine/cli/file_by_file.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <signal.h>  // SIGKILL is POSIX
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 #include "engine/cli/file_workers.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <poll.h>
 
 #include <algorithm>

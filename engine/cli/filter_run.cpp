@@ -1,6 +1,6 @@
 #include "engine/cli/filter_run.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <chrono>
 #include <utility>

@@ -1,6 +1,6 @@
 #include "engine/cli/fit_options.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <span>
 #include <string_view>

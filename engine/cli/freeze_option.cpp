@@ -1,6 +1,6 @@
 #include "engine/cli/freeze_option.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <fnmatch.h>  // POSIX
 
 #include <algorithm>

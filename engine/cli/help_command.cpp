@@ -1,5 +1,5 @@
 // hourglass help [COMMAND|TOPIC]: what --help prints, topics, and the same as manual pages and completions of shells.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <filesystem>
 #include <memory>

@@ -1,6 +1,6 @@
 #include "engine/cli/help_page.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <sstream>

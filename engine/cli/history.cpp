@@ -1,6 +1,6 @@
 #include "engine/cli/history.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include <cerrno>

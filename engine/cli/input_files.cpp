@@ -1,6 +1,6 @@
 #include "engine/cli/input_files.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include <algorithm>

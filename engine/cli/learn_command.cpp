@@ -1,5 +1,5 @@
 // hourglass learn -o FILE: the weights that --method learn of restore and denoise starts from, out of drawn pictures.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <chrono>
 #include <cmath>

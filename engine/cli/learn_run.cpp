@@ -1,6 +1,6 @@
 #include "engine/cli/learn_run.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <omp.h>
 
 #include <algorithm>

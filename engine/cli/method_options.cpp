@@ -1,6 +1,6 @@
 #include "engine/cli/method_options.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "engine/cli/method.h"
 #include "engine/cli/network_option.h"

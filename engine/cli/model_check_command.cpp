@@ -1,5 +1,5 @@
 // hourglass model check: can this ONNX file be trained here, and if not, why?
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <memory>

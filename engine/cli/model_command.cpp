@@ -1,5 +1,5 @@
 // hourglass model make | info | list: topologies as ONNX files, and what they cost. (check: model_check_command.cpp)
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cstdio>

@@ -1,7 +1,7 @@
 #include "engine/cli/output.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <signal.h>  // SIGPIPE is POSIX
 #include <unistd.h>
 

@@ -1,5 +1,5 @@
 // hourglass report MANIFEST...: what became of the files of one run or of several?
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cstdio>
 #include <filesystem>

@@ -1,6 +1,6 @@
 #include "engine/cli/report_folder.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <filesystem>
 #include <map>

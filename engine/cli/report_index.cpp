@@ -1,6 +1,6 @@
 #include "engine/cli/report_index.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cmath>

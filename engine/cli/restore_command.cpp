@@ -1,5 +1,5 @@
 // hourglass restore FILE: a compressed photograph from itself. What it shares with the other fits is in run_task.h.
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <omp.h>
 
 #include <memory>

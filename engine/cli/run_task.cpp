@@ -1,6 +1,6 @@
 #include "engine/cli/run_task.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <signal.h>  // SIGHUP is POSIX
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 #include "engine/cli/scaling_figure.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 

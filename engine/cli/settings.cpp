@@ -1,6 +1,6 @@
 #include "engine/cli/settings.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <optional>
 #include <sstream>

@@ -1,5 +1,5 @@
 // hourglass verify PHOTO.jpg IMAGE...: could the JPEG have come from this image?
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cmath>
 #include <memory>

@@ -1,7 +1,7 @@
 #include "engine/cli/version.h"
 
 #include <dnnl.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <zlib.h>
 
 #ifdef __GLIBC__

@@ -1,6 +1,6 @@
 #include "engine/image/jxl_metadata.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <jxl/decode.h>
 
 #include <algorithm>

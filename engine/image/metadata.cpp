@@ -1,6 +1,6 @@
 #include "engine/image/metadata.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cstddef>

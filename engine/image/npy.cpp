@@ -90,9 +90,10 @@ Array decode_npy(std::span<const uint8_t> bytes) {
 }
 
 std::vector<uint8_t> encode_npy(const Array& array) {
-  // A tuple of one has a comma too.
-  std::string header = fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}{}), }}",
-                                   fmt::join(array.shape, ", "), array.shape.size() == 1 ? "," : "");
+  std::string shape;
+  for (const int64_t extent : array.shape) shape += fmt::format("{}{}", shape.empty() ? "" : ", ", extent);
+  if (array.shape.size() == 1) shape += ',';  // a tuple of one has a comma too
+  std::string header = fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", shape);
   // The data starts at a multiple of 64 bytes.
   constexpr std::size_t kPrefix = 10, kAlignment = 64;
   header.resize((kPrefix + header.size() + 1 + kAlignment - 1) / kAlignment * kAlignment - kPrefix - 1, ' ');

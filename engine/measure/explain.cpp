@@ -1,6 +1,6 @@
 #include "engine/measure/explain.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cmath>

@@ -1,6 +1,6 @@
 #include "engine/measure/laws.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <array>

@@ -1,7 +1,7 @@
 #include "engine/measure/machine.h"
 
 #include <dlfcn.h>
-#include <fmt/ranges.h>
+#include <fmt/core.h>
 #include <omp.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -11,6 +11,9 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <vector>
+
+#include "graph/text.h"
 
 namespace hourglass {
 namespace {
@@ -79,7 +82,7 @@ ClockControl read_clock_control(const std::string& root) {
     std::string governor;
     if (std::ifstream(entry.path() / "cpufreq/scaling_governor") >> governor) governors.insert(governor);
   }
-  clock.governor = fmt::format("{}", fmt::join(governors, ", "));
+  clock.governor = join(std::vector<std::string>(governors.begin(), governors.end()), ", ");
   // The intel_pstate driver says the contrary of the others.
   for (const auto& [file, on] : {std::pair{"/cpufreq/boost", '1'}, {"/intel_pstate/no_turbo", '0'}}) {
     char value = 0;

@@ -1,10 +1,11 @@
-#include <fmt/ranges.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <map>
 #include <tuple>
 
 #include "engine/measure/machine.h"
+#include "graph/text.h"
 
 namespace hourglass {
 namespace {
@@ -25,7 +26,7 @@ std::string boxes(const std::vector<std::vector<HardwareThread>>& cores, std::si
   for (const std::vector<HardwareThread>& core : cores) {
     std::vector<std::string> numbers;
     for (const HardwareThread& cpu : core) numbers.push_back(cpu.usable ? fmt::format("{}", cpu.cpu) : ".");
-    const std::string box = fmt::format("[{}]", fmt::join(numbers, " "));
+    const std::string box = fmt::format("[{}]", join(numbers, " "));
     if (line.size() > empty && line.size() + 1 + box.size() > width) {
       text += line + "\n";
       line.assign(indentation, ' ');

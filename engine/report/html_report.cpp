@@ -1,6 +1,6 @@
 #include "engine/report/html_report.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cctype>

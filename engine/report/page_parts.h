@@ -1,7 +1,7 @@
 // Internal to engine/report: what its pages have in common.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <iterator>
 #include <string>

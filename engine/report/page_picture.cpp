@@ -1,6 +1,6 @@
 #include "engine/report/page_picture.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cmath>

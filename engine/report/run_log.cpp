@@ -1,6 +1,6 @@
 #include "engine/report/run_log.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cmath>

@@ -1,6 +1,6 @@
 #include "engine/restore/learn.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <omp.h>
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 #include "engine/train/stopping.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cmath>

@@ -22,7 +22,7 @@ struct Run {
   int64_t tap = 0, taps = 0;
 };
 
-struct Schedule {
+struct AmxForwardSchedule {
   Convolution conv;
   const AmxLoops* loops = nullptr;
   std::optional<NormalizedSource> normalized;
@@ -45,11 +45,11 @@ struct Schedule {
 
 class AmxForward final : public ConvolutionKernel {
  public:
-  explicit AmxForward(std::shared_ptr<const Schedule> schedule) : schedule_(std::move(schedule)) {}
+  explicit AmxForward(std::shared_ptr<const AmxForwardSchedule> schedule) : schedule_(std::move(schedule)) {}
   void bind(const Addresses& at, const dnnl::stream&) override { at_ = at; }
 
   void run() noexcept override {
-    const Schedule& s = *schedule_;
+    const AmxForwardSchedule& s = *schedule_;
     pack_weights();
     statistics().begin(at_);
     if (s.normalized) s.normalized->set_coefficients(at_, reinterpret_cast<float*>(scratch(0, s.coefficients)));
@@ -94,7 +94,7 @@ class AmxForward final : public ConvolutionKernel {
 
   // Packs the weights to panels of 16 output channels, with K in pairs as AMX reads bf16.
   void pack_weights() const {
-    const Schedule& s = *schedule_;
+    const AmxForwardSchedule& s = *schedule_;
     char* zeros = scratch(0, s.zeros);
     std::fill_n(zeros, s.dst.c * 2, '\0');
     parallel_for(static_cast<int64_t>(s.runs.size()) * s.run_steps, [&](int64_t i) {
@@ -113,7 +113,7 @@ class AmxForward final : public ConvolutionKernel {
 
   // Copies a row of the source with its border into the ring buffer. Rows are counted from the padding's first.
   void put_row(int64_t thread, int64_t image, int64_t row) const {
-    const Schedule& s = *schedule_;
+    const AmxForwardSchedule& s = *schedule_;
     const WindowAxis &h = s.conv.window.h, &w = s.conv.window.w;
     uint16_t* to = slot(thread, row);
     const int64_t from = border_source(s.conv.padding_mode, row - h.pad_begin, h.src);
@@ -146,7 +146,7 @@ class AmxForward final : public ConvolutionKernel {
   }
 
   void convolve_row(int64_t thread, int64_t image, int64_t row) const {
-    const Schedule& s = *schedule_;
+    const AmxForwardSchedule& s = *schedule_;
     const int64_t begin = row * s.conv.window.h.stride;
     std::array<const uint16_t*, kMostAmxRuns> left;
     std::array<const uint32_t*, kMostAmxRuns> right;
@@ -172,7 +172,7 @@ class AmxForward final : public ConvolutionKernel {
          .sums = reinterpret_cast<float*>(scratch(thread, s.sums))});
   }
 
-  std::shared_ptr<const Schedule> schedule_;
+  std::shared_ptr<const AmxForwardSchedule> schedule_;
   Addresses at_;
 };
 
@@ -180,8 +180,8 @@ class AmxForward final : public ConvolutionKernel {
 
 Answer plan_amx_forward(const PlanContext&, const Convolution& conv) {
   const auto& [h, w] = conv.window;
-  auto schedule = std::make_shared<Schedule>();
-  Schedule& s = *schedule;
+  auto schedule = std::make_shared<AmxForwardSchedule>();
+  AmxForwardSchedule& s = *schedule;
   s.conv = conv;
   s.loops = amx_tiles();
   const MemoryDesc src = with_tag(conv.src, Tag::nhwc), dst = with_tag(conv.dst, Tag::nhwc);

@@ -74,7 +74,7 @@ void pair_weights(const AmxLoops& loops, const uint16_t* weights, int64_t count,
   }
 }
 
-struct Schedule {
+struct AmxGradSrcSchedule {
   Convolution conv;
   const AmxLoops* loops = nullptr;
   View src, dst;
@@ -98,11 +98,11 @@ struct Schedule {
 
 class AmxGradSrc final : public ConvolutionKernel {
  public:
-  explicit AmxGradSrc(std::shared_ptr<const Schedule> schedule) : schedule_(std::move(schedule)) {}
+  explicit AmxGradSrc(std::shared_ptr<const AmxGradSrcSchedule> schedule) : schedule_(std::move(schedule)) {}
   void bind(const Addresses& at, const dnnl::stream&) override { at_ = at; }
 
   void run() noexcept override {
-    const Schedule& s = *schedule_;
+    const AmxGradSrcSchedule& s = *schedule_;
     pack_weights();
     const auto borders = static_cast<int64_t>(s.border_rows.size());
     for (int64_t image = 0; image < s.src.n; ++image) {
@@ -147,7 +147,7 @@ class AmxGradSrc final : public ConvolutionKernel {
   // Packs the weights, transposed, to panels of 16 source channels. K runs over neighbouring pixels of diff_dst and,
   // within them, their channels.
   void pack_weights() const {
-    const Schedule& s = *schedule_;
+    const AmxGradSrcSchedule& s = *schedule_;
     const int64_t stride_h = s.conv.window.h.stride, stride_w = s.conv.window.w.stride;
     const int64_t panels = up(s.src.c, kAmxColumns) / kAmxColumns, of_tap = s.dst.c * s.src.c;
     const auto* weights = static_cast<const uint16_t*>(at_.src[1]);
@@ -243,12 +243,12 @@ class AmxGradSrc final : public ConvolutionKernel {
     }
 
     const AmxGradSrc& kernel_;
-    const Schedule& s_;
+    const AmxGradSrcSchedule& s_;
     static constexpr int64_t kNone = std::numeric_limits<int64_t>::min();
     int64_t thread_, image_, put_until_ = kNone;
   };
 
-  std::shared_ptr<const Schedule> schedule_;
+  std::shared_ptr<const AmxGradSrcSchedule> schedule_;
   Addresses at_;
 };
 
@@ -272,8 +272,8 @@ Answer plan_amx_grad_src(const PlanContext&, const Convolution& conv) {
   if (has_wide_border(conv)) return Declined{"a border that shows many pixels"};
   if (!is_worth_it(conv)) return Declined{"oneDNN is faster with so many channels, which fill no pair of tiles"};
   if (is_pointwise && conv.src.shape != conv.dst.shape) return Declined{"pointwise, and not in place"};
-  auto schedule = std::make_shared<Schedule>();
-  Schedule& s = *schedule;
+  auto schedule = std::make_shared<AmxGradSrcSchedule>();
+  AmxGradSrcSchedule& s = *schedule;
   s.conv = conv;
   s.loops = amx_tiles();
   const MemoryDesc src = with_tag(conv.src, Tag::nhwc), dst = with_tag(conv.dst, Tag::nhwc);

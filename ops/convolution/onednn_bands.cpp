@@ -89,8 +89,9 @@ std::optional<BandPrimitive> make_primitive(const dnnl::engine& engine, Directio
 // Whether the image is channels-last without gaps between its rows.
 bool is_one_run(const View& v) { return v.is_channels_last() && v.stride_h == v.w * v.c; }
 
-struct Schedule {
-  explicit Schedule(Convolution convolution) : conv(std::move(convolution)), padding(conv.window, conv.padding_mode) {}
+struct BandsSchedule {
+  explicit BandsSchedule(Convolution convolution)
+      : conv(std::move(convolution)), padding(conv.window, conv.padding_mode) {}
 
   Convolution conv;
   Tag layout = Tag::nhwc;  // of the bands
@@ -114,7 +115,7 @@ struct Schedule {
 
 class OnednnBands final : public Kernel {
  public:
-  OnednnBands(std::shared_ptr<const Schedule> schedule, const dnnl::engine& engine)
+  OnednnBands(std::shared_ptr<const BandsSchedule> schedule, const dnnl::engine& engine)
       : schedule_(std::move(schedule)), engine_(engine) {}
 
   void bind(const Addresses& at, const dnnl::stream& stream) override {
@@ -124,7 +125,7 @@ class OnednnBands final : public Kernel {
     arguments_.assign(schedule_->bands.size(), {});
     memories_.reserve(8 * schedule_->bands.size() + 4);
     for (std::size_t b = 0; b < schedule_->bands.size(); ++b) bind_band(b);
-    const Schedule& s = *schedule_;
+    const BandsSchedule& s = *schedule_;
     if (s.weights_in_place) return;
     // Weights are reordered into the primitive's layout, their gradient out of it.
     const MemoryDesc& inner = s.primitives[0].weights;
@@ -141,7 +142,7 @@ class OnednnBands final : public Kernel {
   }
 
   void run() noexcept override {
-    const Schedule& s = *schedule_;
+    const BandsSchedule& s = *schedule_;
     const bool gradient = s.conv.direction == Direction::grad_weights;
     if (!s.weights_in_place && !gradient) execute(weights_reorder_, reorder_arguments_);
     if (s.normalized) s.normalized->set_coefficients(at_, static_cast<float*>(scratch(s.coefficients)));
@@ -153,7 +154,7 @@ class OnednnBands final : public Kernel {
 
   // Copies and normalisation are left out.
   void run_primitives() noexcept override {
-    const Schedule& s = *schedule_;
+    const BandsSchedule& s = *schedule_;
     for (std::size_t b = 0; b < s.bands.size(); ++b) execute(s.primitives[s.primitive_of[b]].primitive, arguments_[b]);
   }
 
@@ -192,7 +193,7 @@ class OnednnBands final : public Kernel {
   }
 
   void bind_band(std::size_t b) {
-    const Schedule& s = *schedule_;
+    const BandsSchedule& s = *schedule_;
     const Band& band = s.bands[b];
     const BandPrimitive& p = s.primitives[s.primitive_of[b]];
     auto& arguments = arguments_[b];
@@ -228,7 +229,7 @@ class OnednnBands final : public Kernel {
   }
 
   void run_band(std::size_t b) noexcept {
-    const Schedule& s = *schedule_;
+    const BandsSchedule& s = *schedule_;
     const Band& band = s.bands[b];
     const BandPrimitive& p = s.primitives[s.primitive_of[b]];
     const bool forward = s.conv.direction == Direction::forward;
@@ -276,7 +277,7 @@ class OnednnBands final : public Kernel {
     int64_t image_;
   };
   [[nodiscard]] const void* normalized_row(int64_t image, int64_t row) const {
-    const Schedule& s = *schedule_;
+    const BandsSchedule& s = *schedule_;
     const auto mine = static_cast<std::size_t>(2 * omp_get_thread_num()) * s.normal_row_bytes;
     char* to = static_cast<char*>(scratch(s.normal_rows)) + mine;
     s.normalized->read(at_, static_cast<const float*>(scratch(s.coefficients)), image, row, 0, s.conv.window.w.src, to,
@@ -285,7 +286,7 @@ class OnednnBands final : public Kernel {
   }
 
   void fold(std::size_t b) noexcept {
-    const Schedule& s = *schedule_;
+    const BandsSchedule& s = *schedule_;
     const Band& band = s.bands[b];
     const Pixels made = band_pixels(s.primitives[s.primitive_of[b]].src_view, s.band_src);
     const Pixels kept = left_over(made);
@@ -304,7 +305,7 @@ class OnednnBands final : public Kernel {
     return kept;
   }
 
-  std::shared_ptr<const Schedule> schedule_;
+  std::shared_ptr<const BandsSchedule> schedule_;
   dnnl::engine engine_;
   dnnl::stream stream_;
   Addresses at_;
@@ -343,7 +344,7 @@ int64_t band_rows(const Convolution& conv) {
 
 // Cuts the image into bands and makes their primitives. False where oneDNN has no primitive for a band, or where the
 // gradient of some row would need rows of an earlier band that are not in the overlap.
-bool cut(const dnnl::engine& engine, int64_t rows, Schedule& s) {
+bool cut(const dnnl::engine& engine, int64_t rows, BandsSchedule& s) {
   const Convolution& conv = s.conv;
   s.bands = cut_into_bands(conv.window.h, conv.src.shape[0], rows);
   s.primitives.clear();
@@ -387,8 +388,8 @@ Answer plan_onednn_bands(const PlanContext& ctx, const Convolution& conv) {
   // The source is normalised while it is copied, and only a border makes that copy necessary.
   if (conv.normalized && !has_border) return Declined{"normalises only what it copies for its border"};
   if (!has_border && !prefers_bands(conv)) return Declined{"the border is constant, and bands are no faster"};
-  auto schedule = std::make_shared<Schedule>(conv);
-  Schedule& s = *schedule;
+  auto schedule = std::make_shared<BandsSchedule>(conv);
+  BandsSchedule& s = *schedule;
   const auto can = [&](Tag layout) {
     s.layout = layout;
     return cut(ctx.engine, band_rows(conv), s) || cut(ctx.engine, conv.window.h.dst, s);

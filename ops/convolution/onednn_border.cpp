@@ -60,7 +60,7 @@ struct Strip {
   std::size_t dst_offset = 0;        // and, for columns, of its copy of diff_dst
 };
 
-struct Schedule {
+struct BorderSchedule {
   Convolution conv;
   View src, dst;
   dnnl::primitive primitive;  // of the image with zeros around it
@@ -79,13 +79,13 @@ struct Schedule {
 
 class OnednnBorder final : public Kernel {
  public:
-  OnednnBorder(std::shared_ptr<const Schedule> schedule, const dnnl::engine& engine)
+  OnednnBorder(std::shared_ptr<const BorderSchedule> schedule, const dnnl::engine& engine)
       : schedule_(std::move(schedule)), engine_(engine) {}
 
   void bind(const Addresses& at, const dnnl::stream& stream) override {
     at_ = at;
     stream_ = stream;
-    const Schedule& s = *schedule_;
+    const BorderSchedule& s = *schedule_;
     memories_.clear();
     strip_arguments_.clear();
     memories_.reserve(4 * (1 + s.strips.size() * static_cast<std::size_t>(s.dst.n)));
@@ -163,7 +163,7 @@ class OnednnBorder final : public Kernel {
   // Row by row of the image, so that one thread alone adds to a pixel.
   template <class T>
   void add_strips(int64_t n) const noexcept {
-    const Schedule& s = *schedule_;
+    const BorderSchedule& s = *schedule_;
     const int64_t channels = s.src.c;
     const auto row_of = [&](const Strip& strip, int64_t row) {
       return reinterpret_cast<const T*>(scratch(strip.src_offset)) + row * strip.src_row;
@@ -191,7 +191,7 @@ class OnednnBorder final : public Kernel {
     });
   }
 
-  std::shared_ptr<const Schedule> schedule_;
+  std::shared_ptr<const BorderSchedule> schedule_;
   dnnl::engine engine_;
   dnnl::stream stream_;
   Addresses at_;
@@ -205,7 +205,7 @@ MemoryDesc channels_last(DType type, int64_t n, int64_t channels, int64_t rows, 
 }
 
 // Adds the primitive for one side: above or below (is_rows), left or right. False where oneDNN has no kernel for it.
-bool make_strip(const dnnl::engine& engine, const Side& side, bool is_rows, Schedule& s) {
+bool make_strip(const dnnl::engine& engine, const Side& side, bool is_rows, BorderSchedule& s) {
   if (side.count == 0) return true;
   const Convolution& conv = s.conv;
   const auto& [h, w] = conv.window;
@@ -248,8 +248,8 @@ Answer plan_onednn_border(const PlanContext& ctx, const Convolution& conv) {
   if (conv.src.shape[1] > kMostChannels) return Declined{fmt::format("more than {} channels", kMostChannels)};
   if (has_wide_border(conv)) return Declined{"a border that shows many pixels"};
   if (!prefers_channels_last(conv)) return Declined{"oneDNN is faster in another layout"};
-  auto schedule = std::make_shared<Schedule>();
-  Schedule& s = *schedule;
+  auto schedule = std::make_shared<BorderSchedule>();
+  BorderSchedule& s = *schedule;
   s.conv = conv;
   const auto& [h, w] = conv.window;
   s.src_desc = with_tag(conv.src, Tag::nhwc);

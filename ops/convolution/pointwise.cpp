@@ -17,7 +17,6 @@
 namespace hourglass::kernels {
 namespace {
 
-constexpr int64_t kLanes = 16;
 // Output channels of one panel of the weights.
 constexpr int64_t kWidth = 64;
 // With fewer source channels a pass that normalises first is no slower; multiply_few() serves some of them.
@@ -200,7 +199,7 @@ class PointwiseKernel final : public ConvolutionKernel {
                           .c = sums + column,
                           .c_row = s.columns,
                           .rows = count,
-                          .vectors = width / kLanes,
+                          .vectors = width / kGemmLanes,
                           .depth = s.depth});
     }
   }
@@ -237,7 +236,7 @@ KernelPlan plan_with(const Convolution& conv, MultiplyFew few, const GemmLoops* 
   s.pixels = shape[0] * shape[2] * shape[3];
   s.parts = parts_of(s.pixel_groups());
   s.channels = channels;
-  s.columns = few != nullptr ? few_columns(channels) : up(channels, kLanes);
+  s.columns = few != nullptr ? few_columns(channels) : up(channels, kGemmLanes);
   s.src_channels = src_channels;
   s.depth = is_bf16 ? s.src_channels / 2 : s.src_channels;
   s.in_place = !is_bf16 && s.columns == s.channels && !conv.has_bias;

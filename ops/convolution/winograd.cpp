@@ -19,7 +19,7 @@
 namespace hourglass::kernels {
 namespace {
 
-constexpr int64_t kLanes = 16, kTile = 6, kOut = 4, kPoints = kTile * kTile;
+constexpr int64_t kTile = 6, kOut = 4, kPoints = kTile * kTile;
 // A thread's transformed tiles and products of one block stay in its second-level cache.
 constexpr int64_t kBlockBytes = 720 << 10;
 // Gradient of the weights: the transformed tiles of src and diff_dst that are summed at a time, by all threads
@@ -40,11 +40,11 @@ constexpr int64_t kVectors = 4;
 constexpr double kRoundingBf16 = 1.0 / 32;
 
 // Words between two points: an odd number of cache lines, so that the 36 points don't compete for one set of the cache.
-int64_t point_stride(int64_t words) { return (up(words, kLanes) / kLanes | 1) * kLanes; }
+int64_t point_stride(int64_t words) { return (up(words, kGemmLanes) / kGemmLanes | 1) * kGemmLanes; }
 
 // Vectors of a panel of B with `columns` columns in all, split evenly: 9 = 3 + 3 + 3 rather than 4 + 4 + 1.
 int64_t vectors_of(int64_t columns) {
-  const int64_t all = columns / kLanes;
+  const int64_t all = columns / kGemmLanes;
   return all <= kVectors ? all : all % kVectors == 0 || all % 3 != 0 ? kVectors : 3;
 }
 
@@ -102,7 +102,7 @@ TiledAxis tile_gradient_axis(const WindowAxis& axis, PaddingMode border) {
   return tiled;
 }
 
-struct Schedule {
+struct WinogradSchedule {
   Convolution conv;
   const GemmLoops* gemm = nullptr;
   const WinogradTransforms* transforms = nullptr;
@@ -150,7 +150,7 @@ struct Schedule {
   [[nodiscard]] int64_t tiles_of_image() const { return h.tiles * w.tiles; }
   [[nodiscard]] int64_t blocks() const { return (tiles + block - 1) / block; }
   // Columns of one panel of B, and the number of panels.
-  [[nodiscard]] int64_t width() const { return vectors_of(columns) * kLanes; }
+  [[nodiscard]] int64_t width() const { return vectors_of(columns) * kGemmLanes; }
   [[nodiscard]] int64_t panels() const { return (columns + width() - 1) / width(); }
 };
 
@@ -159,7 +159,7 @@ struct TileAt {
   int64_t image, row, column;
   int64_t column_block;  // first column of its column block
   int64_t run;           // tiles from this one to the end of its row in the column block
-  TileAt(const Schedule& s, int64_t t) : image(t / s.tiles_of_image()) {
+  TileAt(const WinogradSchedule& s, int64_t t) : image(t / s.tiles_of_image()) {
     const int64_t of_image = t % s.tiles_of_image();
     const int64_t first = of_image / (s.column_block * s.h.tiles) * s.column_block;
     const int64_t width = std::min(s.column_block, s.w.tiles - first), of_block = of_image - first * s.h.tiles;
@@ -169,7 +169,7 @@ struct TileAt {
     run = width - of_block % width;
   }
   // From tile t - 1 to t.
-  void advance(const Schedule& s, int64_t t) {
+  void advance(const WinogradSchedule& s, int64_t t) {
     if (run == 1) {
       *this = TileAt(s, t);
       return;
@@ -177,10 +177,10 @@ struct TileAt {
     column += kOut;
     --run;
   }
-  [[nodiscard]] bool has_plain_sources(const Schedule& s) const {
+  [[nodiscard]] bool has_plain_sources(const WinogradSchedule& s) const {
     return is_plain(s.h.plain_sources, s.w.plain_sources);
   }
-  [[nodiscard]] bool has_plain_targets(const Schedule& s) const {
+  [[nodiscard]] bool has_plain_targets(const WinogradSchedule& s) const {
     return is_plain(s.h.plain_targets, s.w.plain_targets);
   }
 
@@ -200,7 +200,7 @@ void find_plain(Byte* base, int64_t row_bytes, int64_t pixel_bytes, Pixel** pixe
 
 // Addresses of the kSide x kSide pixels that a tile reads of an image; `zeros` for those outside.
 template <int kSide>
-void find_sources(const Schedule& s, const View& view, const Dims& rows, const Dims& columns, bool is_plain,
+void find_sources(const WinogradSchedule& s, const View& view, const Dims& rows, const Dims& columns, bool is_plain,
                   const TileAt& at, const char* data, const void* zeros, const void** pixels) {
   data += at.image * view.stride_n * s.element();
   const int64_t row_bytes = view.stride_h * s.element(), pixel_bytes = view.stride_w * s.element();
@@ -218,7 +218,7 @@ void find_sources(const Schedule& s, const View& view, const Dims& rows, const D
 
 class WinogradKernel final : public ConvolutionKernel {
  public:
-  explicit WinogradKernel(std::shared_ptr<const Schedule> schedule) : schedule_(std::move(schedule)) {}
+  explicit WinogradKernel(std::shared_ptr<const WinogradSchedule> schedule) : schedule_(std::move(schedule)) {}
 
   void bind(const Addresses& at, const dnnl::stream&) override { at_ = at; }
 
@@ -254,7 +254,7 @@ class WinogradKernel final : public ConvolutionKernel {
   }
   // Normalises the rows that a tile needs. Where the ring buffer holds the tile above, only the four new rows are made.
   void move_to(const TileAt& at, ColumnBlock& column_block) const {
-    const Schedule& s = *schedule_;
+    const WinogradSchedule& s = *schedule_;
     const bool same_block = at.image == column_block.image && at.column_block == column_block.column;
     if (same_block && at.row == column_block.row) return;
     const bool below = same_block && at.row == column_block.row + kOut;
@@ -278,7 +278,7 @@ class WinogradKernel final : public ConvolutionKernel {
     }
   }
   void find_source(ColumnBlock& column_block, const TileAt& at, const void** pixels) const {
-    const Schedule& s = *schedule_;
+    const WinogradSchedule& s = *schedule_;
     const bool is_plain = at.has_plain_sources(s);
     if (!s.normalized) {
       return find_sources<kTile>(s, s.in, s.h.sources, s.w.sources, is_plain, at, static_cast<const char*>(at_.src[0]),
@@ -299,7 +299,7 @@ class WinogradKernel final : public ConvolutionKernel {
   // ---- forward and the gradient of the source
 
   void transform_weights() const {
-    const Schedule& s = *schedule_;
+    const WinogradSchedule& s = *schedule_;
     const bool forward = s.conv.direction == Direction::forward;
     const int64_t ic = s.conv.src.shape[1], oc = s.conv.dst.shape[1];
     const WinogradTransforms::Weights weights{.weights = at_.src[1],
@@ -320,10 +320,10 @@ class WinogradKernel final : public ConvolutionKernel {
   }
 
   void run_tiles() const {
-    const Schedule& s = *schedule_;
+    const WinogradSchedule& s = *schedule_;
     transform_weights();
     statistics().begin(at_);
-    std::fill_n(scratch(s.zeros), up(s.in.c, kLanes) * s.element(), '\0');
+    std::fill_n(scratch(s.zeros), up(s.in.c, kGemmLanes) * s.element(), '\0');
     if (s.normalized) s.normalized->set_coefficients(at_, words<float>(s.coefficients));
     const int64_t blocks = s.blocks(), parts = parts_of(blocks);
     parallel_parts(parts, [&](int64_t, const auto& take) {
@@ -342,7 +342,7 @@ class WinogradKernel final : public ConvolutionKernel {
 
   // One block, tiles [first, first + count): transforms the sources, multiplies panel by panel, transforms back.
   void run_block(int64_t first, int64_t count, ColumnBlock& column_block) const {
-    const Schedule& s = *schedule_;
+    const WinogradSchedule& s = *schedule_;
     const std::size_t mine = static_cast<std::size_t>(omp_get_thread_num()) * s.thread_bytes;
     auto* in_words = words<uint32_t>(s.in_words + mine);
     auto* products = words<float>(s.products + mine);
@@ -368,7 +368,7 @@ class WinogradKernel final : public ConvolutionKernel {
 
   // Adds the written pixels of tiles [first, first + count) to the statistics, by runs of neighbouring pixels.
   void add_statistics(int64_t part, int64_t first, int64_t count) const {
-    const Schedule& s = *schedule_;
+    const WinogradSchedule& s = *schedule_;
     for (int64_t t = first, tiles = 0; statistics().wanted() && t < first + count; t += tiles) {
       const TileAt at(s, t);
       tiles = std::min(at.run, first + count - t);
@@ -381,7 +381,7 @@ class WinogradKernel final : public ConvolutionKernel {
   }
 
   void multiply_block(const uint32_t* in_words, float* products, int64_t count, int64_t column, int64_t width) const {
-    const Schedule& s = *schedule_;
+    const WinogradSchedule& s = *schedule_;
     for (int64_t p = 0; p < kPoints; ++p) {
       multiply_in_pieces(*s.gemm, s.is_bf16,
                          {.a = in_words + p * s.in_point,
@@ -392,13 +392,13 @@ class WinogradKernel final : public ConvolutionKernel {
                           .c = products + p * s.product_point,
                           .c_row = s.out_row,
                           .rows = count,
-                          .vectors = width / kLanes,
+                          .vectors = width / kGemmLanes,
                           .depth = s.depth});
     }
   }
 
   void find_targets(const TileAt& at, void** pixels) const {
-    const Schedule& s = *schedule_;
+    const WinogradSchedule& s = *schedule_;
     char* image = static_cast<char*>(at_.dst[0]) + at.image * s.out.stride_n * s.element();
     if (at.has_plain_targets(s)) {
       const int64_t row_bytes = s.out.stride_h * s.element(), pixel_bytes = s.out.stride_w * s.element();
@@ -424,13 +424,13 @@ class WinogradKernel final : public ConvolutionKernel {
   }
 
   void add_border() const {
-    const Schedule& s = *schedule_;
+    const WinogradSchedule& s = *schedule_;
     const int64_t images = s.out.n;
     parallel_for(images * static_cast<int64_t>(s.additions.size()), [&](int64_t i) {
       const int64_t image = i % images;
       const char* border = scratch(s.border) + image * s.border_pixels * s.out.c * s.element();
       char* data = static_cast<char*>(at_.dst[0]) + image * s.out.stride_n * s.element();
-      for (const Schedule::Addition& a : s.additions[static_cast<std::size_t>(i / images)]) {
+      for (const WinogradSchedule::Addition& a : s.additions[static_cast<std::size_t>(i / images)]) {
         s.gemm->add_pixel(s.is_bf16, border + a.from * s.element(), data + a.to * s.element(), s.out.c);
       }
     });
@@ -444,14 +444,14 @@ class WinogradKernel final : public ConvolutionKernel {
     float* products;
   };
   [[nodiscard]] SumSet sum_set(int64_t index) const {
-    const Schedule& s = *schedule_;
+    const WinogradSchedule& s = *schedule_;
     const std::size_t mine = static_cast<std::size_t>(index) * s.thread_bytes;
     return {words<uint32_t>(s.in_words + mine), words<uint32_t>(s.out_words + mine), words<float>(s.products + mine)};
   }
 
   void run_grad_weights() const {
-    const Schedule& s = *schedule_;
-    std::fill_n(scratch(s.zeros), up(std::max(s.in.c, s.out.c), kLanes) * s.element(), '\0');
+    const WinogradSchedule& s = *schedule_;
+    std::fill_n(scratch(s.zeros), up(std::max(s.in.c, s.out.c), kGemmLanes) * s.element(), '\0');
     if (s.normalized) s.normalized->set_coefficients(at_, words<float>(s.coefficients));
     const int64_t pairs = (s.tiles + 1) / 2, block = s.block / 2;
     const auto depth = [&](int64_t count) { return s.is_bf16 ? count : 2 * count; };
@@ -481,7 +481,7 @@ class WinogradKernel final : public ConvolutionKernel {
           for (int64_t i = 0; i < kPoints * s.panels(); ++i) multiply_panel(mine, i, depth(count), first > begin);
         }
       });
-      parallel_ranges(kPoints * s.product_point, kLanes, [&](int64_t begin, int64_t end) {
+      parallel_ranges(kPoints * s.product_point, kGemmLanes, [&](int64_t begin, int64_t end) {
         for (int64_t i = 1; i < s.sets; ++i) {
           s.gemm->add_pixel(false, sum_set(i).products + begin, all.products + begin, end - begin);
         }
@@ -498,7 +498,7 @@ class WinogradKernel final : public ConvolutionKernel {
   // Transforms tiles 2 * first to 2 * (first + count) of src and diff_dst, as pairs (in bf16 two tiles are one word),
   // to rows of the operands from `to` on.
   void transform_pairs(const SumSet& set, int64_t first, int64_t count, int64_t to, ColumnBlock& column_block) const {
-    const Schedule& s = *schedule_;
+    const WinogradSchedule& s = *schedule_;
     TileAt at(s, 2 * first);
     for (int64_t pair = 0; pair < count; ++pair) {
       const void *src[2 * kPoints], *diff[2 * kOut * kOut];
@@ -523,7 +523,7 @@ class WinogradKernel final : public ConvolutionKernel {
 
   // One of kPoints * panels() products: a point, and one panel of its columns.
   void multiply_panel(const SumSet& set, int64_t index, int64_t depth, bool add) const {
-    const Schedule& s = *schedule_;
+    const WinogradSchedule& s = *schedule_;
     constexpr int64_t kRows = 24;
     const int64_t width = s.width(), panels = s.panels();
     const int64_t p = index / panels, column = index % panels * width;
@@ -539,14 +539,14 @@ class WinogradKernel final : public ConvolutionKernel {
                                      .c = set.products + p * s.product_point + row * s.columns + column,
                                      .c_row = s.columns,
                                      .rows = std::min(kRows, s.in.c - row),
-                                     .vectors = std::min(width, s.columns - column) / kLanes,
+                                     .vectors = std::min(width, s.columns - column) / kGemmLanes,
                                      .depth = std::min(piece, depth - k),
                                      .add = add || k > 0});
       }
     }
   }
 
-  std::shared_ptr<const Schedule> schedule_;
+  std::shared_ptr<const WinogradSchedule> schedule_;
   Addresses at_;
 };
 
@@ -564,13 +564,13 @@ bool has_enough_channels(const Convolution& conv, const GemmLoops& loops) {
 }
 
 // Lists the border pixels by the row of the image that each is added to, so that each row is one thread's.
-void list_additions(Schedule& s) {
+void list_additions(WinogradSchedule& s) {
   const auto& [h, w] = s.conv.window;
   if (s.conv.padding_mode == PaddingMode::constant || h.pad_begin + h.pad_end + w.pad_begin + w.pad_end == 0) return;
   const int64_t grid_columns = static_cast<int64_t>(s.w.targets.size());
   s.border_columns = w.pad_begin + w.pad_end;
   s.border_pixels = (h.pad_begin + h.pad_end) * grid_columns + h.src * s.border_columns;
-  std::map<int64_t, std::vector<Schedule::Addition>> by_row;
+  std::map<int64_t, std::vector<WinogradSchedule::Addition>> by_row;
   for (int64_t i = 0; i < h.src + h.pad_begin + h.pad_end; ++i) {
     for (int64_t j = 0; j < w.src + w.pad_begin + w.pad_end; ++j) {
       const int64_t row = s.h.targets[static_cast<std::size_t>(i)], column = s.w.targets[static_cast<std::size_t>(j)];
@@ -590,8 +590,8 @@ Answer plan_winograd(const PlanContext&, const Convolution& conv) {
   if (!is_3x3(conv)) return Declined{"3x3 with stride 1 only"};
   const GemmLoops* loops = gemm_loops(conv.src.dtype);
   if (!has_enough_channels(conv, *loops)) return Declined{"on AVX2, more than 8 channels on both sides only"};
-  auto schedule = std::make_shared<Schedule>();
-  Schedule& s = *schedule;
+  auto schedule = std::make_shared<WinogradSchedule>();
+  WinogradSchedule& s = *schedule;
   s.conv = conv;
   s.gemm = loops;
   s.transforms = winograd_transforms(conv.src.dtype);
@@ -611,13 +611,13 @@ Answer plan_winograd(const PlanContext&, const Convolution& conv) {
   s.column_block = s.w.tiles;
   if (conv.normalized)
     s.column_block = std::clamp<int64_t>(kColumnBlockBytes / (kRing * kOut * s.pixel_bytes()), 1, s.w.tiles);
-  s.columns = up(s.out.c, kLanes);
+  s.columns = up(s.out.c, kGemmLanes);
 
   ScratchLayout offsets;
   const auto bytes = [](int64_t count) { return static_cast<std::size_t>(count); };
-  s.zeros = offsets.add(bytes(up(std::max(s.in.c, s.out.c), kLanes) * s.element()));
+  s.zeros = offsets.add(bytes(up(std::max(s.in.c, s.out.c), kGemmLanes) * s.element()));
   if (grad_weights) {
-    s.in_row = up(s.in.c, kLanes);
+    s.in_row = up(s.in.c, kGemmLanes);
     s.out_row = s.columns;
     const int64_t tile_bytes = kPoints * (s.in_row + s.out_row) * s.element();
     s.product_point = point_stride(s.in.c * s.columns);
@@ -641,7 +641,7 @@ Answer plan_winograd(const PlanContext&, const Convolution& conv) {
     if (conv.has_bias) s.bias.emplace(s.out, s.is_bf16, offsets);
   } else {
     s.depth = s.is_bf16 ? (s.in.c + 1) / 2 : s.in.c;
-    s.in_row = up(s.in.c, kLanes) * s.element() / 4;
+    s.in_row = up(s.in.c, kGemmLanes) * s.element() / 4;
     s.out_row = s.width();
     const int64_t wanted = std::clamp<int64_t>(kBlockBytes / (kPoints * 4 * (s.in_row + s.out_row)), 8, 96);
     const int64_t blocks = up((s.tiles + wanted - 1) / wanted, s.threads);  // about as many blocks for each thread

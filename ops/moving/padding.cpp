@@ -152,7 +152,7 @@ void pad_rows(const RowPlan& plan, const T* src, T* dst) {
 
 // Adds the diff_dst row `in` to the diff_src row `out`: the stretch as it lies, then what folds back from the border.
 template <class To, class From>
-void fold_row(const RowPlan& plan, const From* in, To* out) {
+void fold_padded_row(const RowPlan& plan, const From* in, To* out) {
   const Stretch& s = plan.stretch;
   const int64_t block = plan.block;
   const auto border = [&](int64_t begin, int64_t end) {
@@ -173,7 +173,7 @@ void fold_row(const RowPlan& plan, const From* in, To* out) {
 // `work` has room for a row of floats per thread where T is bf16: sums are in f32 and rounded once, but for rows that
 // are copied and get a column or two added (few_columns).
 template <class T>
-void fold_rows(const RowPlan& plan, const T* diff_dst, T* diff_src, float* work) {
+void fold_padded_rows(const RowPlan& plan, const T* diff_dst, T* diff_src, float* work) {
   const Stretch& s = plan.stretch;
   const int64_t row_elements = plan.src_columns * plan.block;
   const bool whole = s.begin < s.end && s.begin - s.shift == 0 && s.end - s.begin == plan.src_columns;
@@ -219,7 +219,7 @@ void fold_rows(const RowPlan& plan, const T* diff_dst, T* diff_src, float* work)
       sum = work + omp_get_thread_num() * row_elements;
     }
     std::fill(sum, sum + row_elements, 0.0F);
-    for (int64_t k = 0; k < shown; ++k) fold_row(plan, row_shown_at(k), sum);
+    for (int64_t k = 0; k < shown; ++k) fold_padded_row(plan, row_shown_at(k), sum);
     if constexpr (!std::is_same_v<T, float>) narrow(sum, row_elements, out);
   });
 }
@@ -251,7 +251,8 @@ KernelPlan plan_by_rows(PlanContext& ctx, const Padding& padding) {
       if constexpr (kForward) {
         pad_rows(rows, static_cast<const T*>(at.src[0]), static_cast<T*>(at.dst[0]));
       } else {
-        fold_rows(rows, static_cast<const T*>(at.src[0]), static_cast<T*>(at.dst[0]), static_cast<float*>(at.scratch));
+        fold_padded_rows(rows, static_cast<const T*>(at.src[0]), static_cast<T*>(at.dst[0]),
+                         static_cast<float*>(at.scratch));
       }
     });
   });

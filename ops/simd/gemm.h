@@ -16,6 +16,9 @@ enum class DType : uint8_t;  // graph/shape.h, which files of one instruction se
 
 namespace hourglass::kernels {
 
+// Columns and packed words are counted in whole vectors of so many, on every CPU.
+constexpr int64_t kGemmLanes = 16;
+
 // C[m][n] (+)= sum over k of A[m][k] * B[k][n], plus up to two further matrices. `rows` is M, `vectors` is N in whole
 // vectors of 16, 1 to 4 of them, `depth` is K in words. A is read word by word, so it may have any strides; rows of B
 // and C are contiguous.

@@ -1,6 +1,6 @@
 # Kinds of code: how a group of targets is optimised, and which precompiled headers its sources start from.
 #
-#   hourglass_code_kind(pixels OPTIONS ... LINK OpenMP::OpenMP_CXX HEADERS <fmt/format.h> graph/op.h ...)
+#   hourglass_code_kind(pixels OPTIONS ... LINK OpenMP::OpenMP_CXX HEADERS <fmt/core.h> graph/op.h ...)
 #   hourglass_compile_as(TARGET pixels)
 #
 # Precompiled headers are what nearly every source reads, parsed once instead of once in each. They save time and mean

@@ -1,6 +1,6 @@
 // hourglass experiment, end to end.
 #include <doctest/doctest.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <signal.h>  // SIGINT
 
 #include <algorithm>

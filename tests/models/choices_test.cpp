@@ -16,7 +16,7 @@
 //   HOURGLASS_WRITE_CHOICES=tests/models/choices.txt choices_tests    writes the sections of this instruction set anew
 //   HOURGLASS_DUMP_CHOICES=FILE choices_tests                         every step of every plan, for diff
 #include <doctest/doctest.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -29,6 +29,7 @@
 #include "engine/measure/machine.h"
 #include "engine/runtime/precision.h"
 #include "engine/train/fit.h"
+#include "graph/text.h"
 #include "models/builtin.h"
 #include "ops/table.h"
 
@@ -179,7 +180,7 @@ std::vector<std::string> section_of(const Builtin& network, Precision precision,
   return lines;
 }
 
-std::string text_of(const std::vector<std::string>& lines) { return fmt::format("\n{}\n", fmt::join(lines, "\n")); }
+std::string text_of(const std::vector<std::string>& lines) { return "\n" + join(lines, "\n") + "\n"; }
 
 }  // namespace
 

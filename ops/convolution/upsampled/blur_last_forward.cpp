@@ -23,7 +23,6 @@ namespace {
 using Side = UpsampledSource::Side;
 using Point = SharedTap;
 
-constexpr int64_t kLanes = 16;
 // Most vectors of output channels in one panel.
 constexpr int64_t kVectors = 4;
 // Rows of the convolved image, already blurred along the row, that one output row is blurred from.
@@ -72,7 +71,7 @@ struct Schedule {
   std::size_t rows = 0, second_rows = 0, convolved = 0, middles = 0, shared = 0, ring = 0, sums = 0, thread_bytes = 0;
 
   [[nodiscard]] std::size_t element() const { return is_bf16 ? 2 : 4; }
-  [[nodiscard]] int64_t columns(int64_t panel) const { return std::min(width, up(dst.c, kLanes) - panel * width); }
+  [[nodiscard]] int64_t columns(int64_t panel) const { return std::min(width, up(dst.c, kGemmLanes) - panel * width); }
   // Words of one panel: the filters of all shared products, then all nine taps of the second activation, row by row.
   [[nodiscard]] int64_t panel_words() const { return (kSharedProducts * words + 9 * second_words) * width; }
   // For one column block: pixels of a row of the small image, words of a row with its differences, pixels of a
@@ -355,11 +354,11 @@ Answer plan_blur_last_forward(const PlanContext&, const Convolution& conv) {
   const auto per_word = static_cast<int64_t>(4 / s.element());
   s.words = s.source->channels() / per_word;
   s.second_words = s.source->second_channels() / per_word;
-  s.width = std::min(kVectors * kLanes, up(s.dst.c, kLanes));
+  s.width = std::min(kVectors * kGemmLanes, up(s.dst.c, kGemmLanes));
   s.panels = (s.dst.c + s.width - 1) / s.width;
 
   const int64_t threads = omp_get_max_threads(), h = s.source->h().extent, w = s.source->w().extent;
-  const int64_t most = std::max<int64_t>(kRingBytes / (kRing * 2 * s.panels * s.width * 4), kLanes);
+  const int64_t most = std::max<int64_t>(kRingBytes / (kRing * 2 * s.panels * s.width * 4), kGemmLanes);
   s.column_block = up(even_piece(w, most), 2);
   s.column_blocks = (w + s.column_block - 1) / s.column_block;
   const int64_t columns = s.dst.n * s.column_blocks;

@@ -24,7 +24,6 @@ namespace {
 
 using Point = SharedTap;
 
-constexpr int64_t kLanes = 16;
 // Most vectors of source channels in one panel.
 constexpr int64_t kVectors = 4;
 // Rows of the two ring buffers, of the blurred gradient and of the products for the other channels: three make an
@@ -81,7 +80,9 @@ struct Schedule {
               second_sums = 0, line = 0, thread_bytes = 0;
 
   [[nodiscard]] std::size_t element() const { return is_bf16 ? 2 : 4; }
-  [[nodiscard]] int64_t columns_of(int64_t panel) const { return std::min(width, up(small.c, kLanes) - panel * width); }
+  [[nodiscard]] int64_t columns_of(int64_t panel) const {
+    return std::min(width, up(small.c, kGemmLanes) - panel * width);
+  }
   [[nodiscard]] int64_t real_columns(int64_t panel) const { return std::min(width, small.c - panel * width); }
   [[nodiscard]] int64_t panel_words() const { return kSharedProducts * words * width; }
   // Pixels of a row that a column block needs, with those beyond either end of the image.
@@ -152,7 +153,7 @@ class BlurLastGradSrc final : public ConvolutionKernel {
         if (panel == s.panels) {
           if (s.second.c == 0) return;
           auto* to = words<T>(0, s.second_weights) + tap * s.second.c * kPerWord;
-          return transpose(tap, s.small.c, s.second.c, to, up(s.columns, kLanes));
+          return transpose(tap, s.small.c, s.second.c, to, up(s.columns, kGemmLanes));
         }
         transpose(tap, panel * s.width, s.real_columns(panel), reinterpret_cast<T*>(filter_of_tap(panel, tap)),
                   s.columns_of(panel));
@@ -318,7 +319,7 @@ class BlurLastGradSrc final : public ConvolutionKernel {
     // the image.
     const float* products(int64_t t) {
       if (t < 0 || t >= s_.dst.h) return nullptr;
-      const int64_t columns = up(s_.columns, kLanes);
+      const int64_t columns = up(s_.columns, kGemmLanes);
       const auto sums_of = [&](int64_t row) {
         return words<float>(s_.second_ring) + (row & 3) * s_.second_pixels() * columns;
       };
@@ -336,7 +337,7 @@ class BlurLastGradSrc final : public ConvolutionKernel {
     }
 
     void add_second(int64_t q) {
-      const int64_t channels = s_.second.c, columns = up(s_.columns, kLanes), pixels = 2 * (end_ - begin_);
+      const int64_t channels = s_.second.c, columns = up(s_.columns, kGemmLanes), pixels = 2 * (end_ - begin_);
       auto* sums = words<float>(s_.second_sums);
       std::fill_n(sums, (pixels + 2) * channels, 0.0F);
       products(std::min(q + 1, s_.dst.h - 1));
@@ -489,13 +490,13 @@ Answer plan_blur_last_grad_src(const PlanContext&, const Convolution& conv) {
   s.words = s.dst.c / per_word;
   s.gradient.emplace(s.axes->h, s.axes->w, s.dst, s.is_bf16);
   s.has_frame = s.axes->h.ends_differ() || s.axes->w.ends_differ();
-  s.width = std::min(kVectors * kLanes, up(first, kLanes));
+  s.width = std::min(kVectors * kGemmLanes, up(first, kGemmLanes));
   s.panels = (first + s.width - 1) / s.width;
   s.columns = 9 * second;
 
   const int64_t threads = omp_get_max_threads(), h = s.small.h, w = s.small.w;
-  const int64_t pixel_bytes = kRing * (3 * s.words + 2 * up(s.columns, kLanes)) * 4;
-  const int64_t most = std::max<int64_t>(kRingBytes / pixel_bytes, kLanes);
+  const int64_t pixel_bytes = kRing * (3 * s.words + 2 * up(s.columns, kGemmLanes)) * 4;
+  const int64_t most = std::max<int64_t>(kRingBytes / pixel_bytes, kGemmLanes);
   s.column_block = up(even_piece(w, most), 2);
   s.column_blocks = (w + s.column_block - 1) / s.column_block;
   const int64_t columns = s.dst.n * s.column_blocks;
@@ -505,7 +506,7 @@ Answer plan_blur_last_grad_src(const PlanContext&, const Convolution& conv) {
   const auto bytes = [](int64_t words) { return static_cast<std::size_t>(words) * 4; };
   ScratchLayout offsets;
   s.weights = offsets.add(bytes(s.panels * s.panel_words()));
-  s.second_weights = offsets.add(bytes(s.words * up(s.columns, kLanes)));
+  s.second_weights = offsets.add(bytes(s.words * up(s.columns, kGemmLanes)));
   if (s.has_frame) s.frames = offsets.add(bytes(s.dst.n * kSides * s.frame_floats()));
   ScratchLayout of_thread;
   const auto add = [&](int64_t words) { return offsets.end() + of_thread.add(bytes(words)); };
@@ -516,7 +517,7 @@ Answer plan_blur_last_grad_src(const PlanContext&, const Convolution& conv) {
   s.middles = add((s.row_pixels() / 2 + 1) * s.width);
   s.shared = add(s.panels * s.row_pixels() * s.width);
   s.sums = add(s.row_pixels() * s.width);
-  s.second_ring = add(kRing * s.second_pixels() * up(s.columns, kLanes));
+  s.second_ring = add(kRing * s.second_pixels() * up(s.columns, kGemmLanes));
   s.second_sums = add((s.second_pixels() + 2) * second);
   if (s.has_frame) s.line = add((std::max(s.dst.h, s.dst.w) + 4) * s.words);
   s.thread_bytes = of_thread.end();

@@ -24,7 +24,6 @@ namespace {
 using Point = SharedTap;
 using Side = UpsampledSource::Side;
 
-constexpr int64_t kLanes = 16;
 // Most vectors of columns, and rows, of one GEMM call: its sums stay in registers for all of K.
 constexpr int64_t kVectors = 4, kRows = 24;
 // Two lines of the blurred gradient of a column block stay in a thread's second-level cache beside the sums.
@@ -78,7 +77,7 @@ struct Schedule {
   std::size_t thread_bytes = 0;
 
   [[nodiscard]] std::size_t element() const { return is_bf16 ? 2 : 4; }
-  [[nodiscard]] int64_t columns(int64_t panel) const { return std::min(width, up(dst.c, kLanes) - panel * width); }
+  [[nodiscard]] int64_t columns(int64_t panel) const { return std::min(width, up(dst.c, kGemmLanes) - panel * width); }
   [[nodiscard]] int64_t real_columns(int64_t panel) const { return std::min(width, dst.c - panel * width); }
   [[nodiscard]] int64_t channels() const { return first + second; }
   [[nodiscard]] int64_t words() const { return is_bf16 ? first / 2 : first; }  // of a pixel of the small image
@@ -101,7 +100,7 @@ struct Schedule {
   [[nodiscard]] int64_t blurred_floats() const { return panels * 2 * column_block * width; }
   // In bf16: pairs of pixels of a packed line, for all shared taps.
   [[nodiscard]] int64_t pairs_in_line() const { return 3 * depth(column_block); }
-  [[nodiscard]] int64_t pair_words() const { return pairs_in_line() * up(first, kLanes); }
+  [[nodiscard]] int64_t pair_words() const { return pairs_in_line() * up(first, kGemmLanes); }
 };
 
 class BlurLastGradWeights final : public ConvolutionKernel {
@@ -195,7 +194,7 @@ class BlurLastGradWeights final : public ConvolutionKernel {
                                         .c = sums + c * s_.width,
                                         .c_row = s_.width,
                                         .rows = std::min(kRows, channels - c),
-                                        .vectors = s_.columns(panel) / kLanes,
+                                        .vectors = s_.columns(panel) / kGemmLanes,
                                         .depth = depth,
                                         .add = true});
       }
@@ -206,7 +205,7 @@ class BlurLastGradWeights final : public ConvolutionKernel {
     const uint32_t* in_words(const void* pixels, int64_t channels, int64_t step, int64_t count, uint32_t* to) const {
       if (!s_.is_bf16) return static_cast<const uint32_t*>(pixels);
       const auto* from = static_cast<const uint16_t*>(pixels);
-      const int64_t row = up(channels, kLanes);
+      const int64_t row = up(channels, kGemmLanes);
       pack_all(
           count, [&](int64_t i) { return from + std::min(i, count - 1) * step * channels; },
           [&](const void* const* list, int64_t first, int64_t n) {
@@ -225,7 +224,9 @@ class BlurLastGradWeights final : public ConvolutionKernel {
         pack(list.data(), first, n);
       }
     }
-    [[nodiscard]] int64_t pixel_words(int64_t channels) const { return s_.is_bf16 ? up(channels, kLanes) : channels; }
+    [[nodiscard]] int64_t pixel_words(int64_t channels) const {
+      return s_.is_bf16 ? up(channels, kGemmLanes) : channels;
+    }
 
     // The pixels of a line that a shared tap is multiplied by: `count` of them, every step-th from `first` on, or of
     // their differences.
@@ -266,8 +267,8 @@ class BlurLastGradWeights final : public ConvolutionKernel {
         } else if (i > 0 && from == pixels) {
           line[i] = line[0];
         } else {
-          line[i] = {in_words(from, s_.first, p.step, p.count, to), up(s_.first, kLanes)};
-          to += s_.depth(p.count) * up(s_.first, kLanes);
+          line[i] = {in_words(from, s_.first, p.step, p.count, to), up(s_.first, kGemmLanes)};
+          to += s_.depth(p.count) * up(s_.first, kGemmLanes);
         }
       }
       return line;
@@ -380,7 +381,7 @@ class BlurLastGradWeights final : public ConvolutionKernel {
     // Packs an even number of pixels of diff_dst, `step` elements apart, of one panel.
     Words plain(const char* pixels, int64_t step, int64_t count, int64_t panel) const {
       const int64_t columns = s_.real_columns(panel);
-      if (!s_.is_bf16 && columns % kLanes == 0) {
+      if (!s_.is_bf16 && columns % kGemmLanes == 0) {
         return {reinterpret_cast<const uint32_t*>(pixels) + panel * s_.width, step};
       }
       auto* to = words<uint32_t>(s_.plain_row);
@@ -480,7 +481,7 @@ class BlurLastGradWeights final : public ConvolutionKernel {
   // Adds the parts' sums, in the order of the parts, and the shared products of each tap, to diff_weights.
   void finish() const {
     const Schedule& s = *schedule_;
-    parallel_ranges(s.sums_floats(), kLanes, [&](int64_t begin, int64_t end) {
+    parallel_ranges(s.sums_floats(), kGemmLanes, [&](int64_t begin, int64_t end) {
       add_parts(sums_of(0) + begin, end - begin, s.sums_floats(), s.parts);
     });
     auto* weights = static_cast<float*>(at_.dst[0]);
@@ -524,13 +525,13 @@ Answer plan_blur_last_grad_weights(const PlanContext&, const Convolution& conv) 
   s.gradient.emplace(s.source->h(), s.source->w(), s.dst, s.is_bf16);
   s.first = s.source->channels();
   s.second = s.source->second_channels();
-  s.width = std::min(kVectors * kLanes, up(s.dst.c, kLanes));
+  s.width = std::min(kVectors * kGemmLanes, up(s.dst.c, kGemmLanes));
   s.panels = (s.dst.c + s.width - 1) / s.width;
   const int64_t sums_bytes = s.sums_floats() * 4;
   if (sums_bytes > kSumsBytes) return Declined{"more than 2 MiB of sums"};
 
   const int64_t threads = omp_get_max_threads(), w = s.source->w().extent + 2;
-  const int64_t most = std::max<int64_t>(kBlurredBytes / (4 * s.panels * s.width * 4), kLanes);
+  const int64_t most = std::max<int64_t>(kBlurredBytes / (4 * s.panels * s.width * 4), kGemmLanes);
   s.column_block = up(even_piece(w, most), 2);
   s.column_blocks = (w + s.column_block - 1) / s.column_block;
   const int64_t parts = std::clamp<int64_t>(kPartsSumsBytes / sums_bytes, 1, kPartsPerThread);
@@ -540,7 +541,7 @@ Answer plan_blur_last_grad_weights(const PlanContext&, const Convolution& conv) 
   s.sums = offsets.add(bytes(s.parts * s.sums_floats()));
   ScratchLayout of_thread;
   const auto add = [&](int64_t words) { return offsets.end() + of_thread.add(bytes(words)); };
-  const int64_t first_words = up(s.first, kLanes), second_words = up(s.second, kLanes);
+  const int64_t first_words = up(s.first, kGemmLanes), second_words = up(s.second, kGemmLanes);
   s.rows = add(3 * 2 * s.row_pixels() * s.first);
   if (s.is_bf16) s.row_pairs = add(3 * s.pair_words());
   s.second_rows = add(4 * 2 * (2 * s.column_block + 3) * s.second);

@@ -12,8 +12,6 @@
 namespace hourglass::kernels {
 namespace {
 
-std::size_t bytes_of(int64_t words) { return static_cast<std::size_t>(words) * 4; }
-
 // Operand A: one row per channel, of pixels.
 class AmxProducts final : public Products {
  public:

@@ -29,8 +29,6 @@ constexpr int64_t kSumsBytes = 1 << 20, kPartsSumsBytes = 256 << 10;
 // Most bytes of packed rows that a thread keeps. Filters that span hundreds of rows would need more.
 constexpr std::size_t kThreadBytes = 16 << 20;
 
-std::size_t bytes_of(int64_t words) { return static_cast<std::size_t>(words) * 4; }
-
 // Addresses of the pixels of a row; `zeros` for those outside of the image.
 HG_CLONES void find_pixels(const char* row, const int64_t* offsets, int64_t count, const char* zeros,
                            const void** pixels) {

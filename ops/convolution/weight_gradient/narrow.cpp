@@ -14,8 +14,6 @@ namespace {
 
 constexpr int64_t kLanes = 16;
 
-std::size_t bytes_of(int64_t words) { return static_cast<std::size_t>(words) * 4; }
-
 // Operands of a run of pixels, `left_step` and `right_step` elements from pixel to pixel, and where their sums are.
 template <class T>
 struct Few {

@@ -4,6 +4,8 @@
 // where that fills vectors or AMX tiles better.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +13,8 @@
 #include "ops/convolution/convolution.h"
 
 namespace hourglass::kernels {
+
+constexpr std::size_t bytes_of(int64_t words) { return static_cast<std::size_t>(words) * 4; }
 
 // Most rows of diff_dst in a band.
 constexpr int64_t kMostBandRows = 16;

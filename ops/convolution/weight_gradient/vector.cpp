@@ -10,10 +10,6 @@
 namespace hourglass::kernels {
 namespace {
 
-constexpr int64_t kLanes = 16;
-
-std::size_t bytes_of(int64_t words) { return static_cast<std::size_t>(words) * 4; }
-
 // Operand A is packed into panels of kRows channels, B into panels of kColumns; a panel has a row of words for each
 // step of K, which is a pixel or, in bf16, two. In f32, operands of few channels are read in place.
 class VectorProducts final : public Products {
@@ -23,7 +19,7 @@ class VectorProducts final : public Products {
         loops_(loops),
         is_bf16_(is_bf16),
         per_step_(is_bf16 ? 2 : 1),
-        columns_(up(s_.right(), kLanes)) {
+        columns_(up(s_.right(), kGemmLanes)) {
     const auto is_odd = [](const ProductTap& tap) { return tap.position % 2 != 0; };
     if (is_bf16 && std::any_of(s_.taps.begin(), s_.taps.end(), is_odd)) copies_ = 2;
     const auto steps = [&](int64_t pixels) { return up(pixels, per_step_) / per_step_; };
@@ -33,7 +29,7 @@ class VectorProducts final : public Products {
       return !is_bf16 && channels <= kFewChannels && !(is_src && s_.padded);
     };
     left_in_place_ = stays(s_.left(), !s_.swapped);
-    right_in_place_ = stays(s_.right(), s_.swapped) && s_.right() % kLanes == 0;
+    right_in_place_ = stays(s_.right(), s_.swapped) && s_.right() % kGemmLanes == 0;
   }
 
   void add(const ProductRows& band, float* sums) const override {
@@ -43,7 +39,7 @@ class VectorProducts final : public Products {
           Gemm p{.b_step = right_in_place_ ? s_.right() * (s_.swapped ? s_.column_stride : 1)
                                            : panel_width(s_.right(), n, kColumns),
                  .c_row = columns_,
-                 .vectors = panel_width(s_.right(), n, kColumns) / kLanes,
+                 .vectors = panel_width(s_.right(), n, kColumns) / kGemmLanes,
                  .depth = std::min(kSteps, right_steps_ - k),
                  .add = true};
           p.b = words(right(band, i)) + (right_in_place_ ? n : n * right_steps_) + k * p.b_step;
@@ -95,9 +91,9 @@ class VectorProducts final : public Products {
 
   static const uint32_t* words(const char* row) { return reinterpret_cast<const uint32_t*>(row); }
   static int64_t panel_width(int64_t channels, int64_t first, int64_t width) {
-    return std::min(up(channels, kLanes) - first, width);
+    return std::min(up(channels, kGemmLanes) - first, width);
   }
-  [[nodiscard]] int64_t copy_words() const { return up(s_.left(), kLanes) * left_steps_; }
+  [[nodiscard]] int64_t copy_words() const { return up(s_.left(), kGemmLanes) * left_steps_; }
 
   void put(const void* const* pixels, int64_t channels, int64_t panel, int64_t steps, uint32_t* to) const {
     for (int64_t c = 0; c < channels; c += panel) {

@@ -1,5 +1,5 @@
 // What a JPEG says beside its pixels, as far as our own encoder does not write it.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <string>
 

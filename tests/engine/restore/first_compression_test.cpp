@@ -1,7 +1,7 @@
 #include "engine/restore/first_compression.h"
 
 #include <doctest/doctest.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cmath>

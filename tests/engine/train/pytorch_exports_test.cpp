@@ -9,7 +9,7 @@
 //
 // bench/pytorch_exports asks for the whole matrix, and for a table of it.
 #include <doctest/doctest.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cmath>
