@@ -1,6 +1,6 @@
 // Runs that are interrupted, killed and taken up again.
 #include <doctest/doctest.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <signal.h>  // SIGINT, SIGTERM and SIGKILL
 
 #include <algorithm>
