@@ -170,17 +170,17 @@ void add_fit_options(Command& command, FitArguments& a, const FitHelp& help) {
        {.names = "--at-once",
         .target = &a.at_once,
         .help =
-            "How many of the runs, or of the parts (--tile), go on side by side, each with its share of the threads "
-            "and the memory (default: of runs as many as a short timing finds fastest, of parts 1)",
+            "How many of the runs, or of the tiles (--tile), go on side by side, each with its share of the threads "
+            "and the memory (default: of runs as many as a short timing finds fastest, of tiles 1)",
         .checks = {range(1, 1000)},
         .methods = {kFit}},
        {.names = "--tile",
         .takes = "PIXELS",
-        .target = &a.part_side,
-        .help = fmt::format("Fit a large image in parts of so many pixels a side, which overlap and are blended, all "
+        .target = &a.tile_side,
+        .help = fmt::format("Fit a large image in tiles of so many pixels a side, which overlap and are blended, all "
                             "from the same seed; 0: as a whole (default: as a whole, or where memory is too small for "
-                            "that in parts of {} or more)",
-                            kLeastUsualPart),
+                            "that in tiles of {} or more)",
+                            kLeastUsualTile),
         .checks = {range(0, 1000000)},
         .methods = {kFit}},
        {.names = "--schedule",
@@ -248,7 +248,7 @@ void add_fit_options(Command& command, FitArguments& a, const FitHelp& help) {
         .target = &a.memory_limit,
         .help =
             "What the run may hold, as 4G or 800M (a number alone: bytes); one that needs more is refused, or fits the "
-            "image in parts (default: no limit). Several files share it",
+            "image in tiles (default: no limit). Several files share it",
         .checks = {memory_size()}}});
   add_stop_options(command, a.stop);
   add_file_options(command, a);

@@ -23,7 +23,7 @@ namespace hourglass::cli {
 // As it was said; resolve() (engine/cli/fit_request.h) knows what it means.
 inline constexpr int kUsualQuality = 95;
 inline constexpr double kUsualRate = 0.01;
-inline constexpr int64_t kLeastUsualPart = 256;  // of --tile
+inline constexpr int64_t kLeastUsualTile = 256;  // of --tile
 
 struct FitArguments {
   std::string input, output, model = "small", model_output, weights = "file", freeze, reference, history, save_network,
@@ -39,7 +39,7 @@ struct FitArguments {
   std::optional<int> bit_depth;          // absent: the input's
   std::optional<int> quality;            // of a JPEG, libjpeg's scale; absent: kUsualQuality
   std::optional<int> at_once;            // absent: as a short timing finds best
-  std::optional<int64_t> part_side;      // pixels, 0: as a whole; absent: as memory allows
+  std::optional<int64_t> tile_side;      // pixels, 0: as a whole; absent: as memory allows
   StopArguments stop;
   std::string checkpoint, resume;  // absent: beside the output; none
   double checkpoint_every = 60;    // seconds

@@ -86,22 +86,22 @@ Network bind(const ChosenNetwork& chosen, const Image& image, const FitArguments
   }
 }
 
-// Makes the request one of parts of that side, and returns the network of the largest.
-Network begin_parts(FitRequest& request, const FitArguments& arguments, const NetworkOf& of_part, int64_t side) {
+// Makes the request one of tiles of that side, and returns the network of the largest.
+Network begin_tiles(FitRequest& request, const FitArguments& arguments, const NetworkOf& of_tile, int64_t side) {
   const Task& task = request.what.task;
-  const Parts parts = parts_of(task, side);
+  const TileGrid tiles = tiles_of(task, side);
   const int64_t pixels = task.baseline().plane_size();
   RestoreOptions& options = request.options;
-  options.part_side = side;
-  options.runs = parts.count();
-  options.at_once = std::clamp(arguments.at_once.value_or(1), 1, parts.count());
-  options.fit.memory_besides -= memory_besides_fits(pixels) - memory_besides_parts(pixels);
-  request.of_part = of_part;
-  const Rectangle largest = parts.rectangle(parts.largest());
-  request.parts_note =
-      fmt::format("fitted in {} parts of at most {}x{} pixels, which overlap and are blended, all from the same seed",
-                  parts.count(), largest.width, largest.height);
-  return of_part(task.part(largest)->baseline());
+  options.tile_side = side;
+  options.runs = tiles.count();
+  options.at_once = std::clamp(arguments.at_once.value_or(1), 1, tiles.count());
+  options.fit.memory_besides -= memory_besides_fits(pixels) - memory_besides_tiles(pixels);
+  request.of_tile = of_tile;
+  const Rectangle largest = tiles.rectangle(tiles.largest());
+  request.tiles_note =
+      fmt::format("fitted in {} tiles of at most {}x{} pixels, which overlap and are blended, all from the same seed",
+                  tiles.count(), largest.width, largest.height);
+  return of_tile(task.tile(largest)->baseline());
 }
 
 std::size_t memory_for(const FitRequest& request, const Task& task, const Network& network) {
@@ -109,40 +109,40 @@ std::size_t memory_for(const FitRequest& request, const Task& task, const Networ
 }
 
 // The network of the image as a whole, or, where that is asked for or the whole does not fit into memory, of its
-// largest part; the request is then one of parts. A run that goes on has the parts that it began with.
-Network whole_or_part(FitRequest& request, const FitArguments& arguments, const NetworkOf& of_part) {
+// largest tile; the request is then one of tiles. A run that goes on has the tiles that it began with.
+Network whole_or_tile(FitRequest& request, const FitArguments& arguments, const NetworkOf& of_tile) {
   const Task& task = request.what.task;
   const Image& sought = task.baseline();
   const int64_t longest = std::max(sought.width, sought.height);
   const Archive* resumed = request.call.resumed.get();
-  const bool was_chosen = !arguments.part_side && resumed != nullptr && resumed->has("part_side");
-  const int64_t asked = was_chosen ? resumed->integer("part_side") : arguments.part_side.value_or(0);
+  const bool was_chosen = !arguments.tile_side && resumed != nullptr && resumed->has("tile_side");
+  const int64_t asked = was_chosen ? resumed->integer("tile_side") : arguments.tile_side.value_or(0);
   if (asked > 0) {
-    if (arguments.runs > 1) fail("--tile and --runs: parts are fitted once each, leave out one of the two");
-    if (parts_of(task, asked).count() > 1) return begin_parts(request, arguments, of_part, asked);
+    if (arguments.runs > 1) fail("--tile and --runs: tiles are fitted once each, leave out one of the two");
+    if (tiles_of(task, asked).count() > 1) return begin_tiles(request, arguments, of_tile, asked);
   }
-  Network whole = of_part(sought);
-  const bool chooses = request.what.may_be_cut && task.part_unit() > 0 && !arguments.part_side && resumed == nullptr &&
-                       arguments.runs == 1 && !request.saves_network() && longest > kLeastUsualPart;
+  Network whole = of_tile(sought);
+  const bool chooses = request.what.may_be_cut && task.tile_unit() > 0 && !arguments.tile_side && resumed == nullptr &&
+                       arguments.runs == 1 && !request.saves_network() && longest > kLeastUsualTile;
   const std::size_t limit = arguments.memory_limit ? *arguments.memory_limit : available_memory();
   if (!chooses || limit == 0) return whole;
   const std::size_t needed = memory_for(request, task, whole);
   if (needed <= limit) return whole;
   const RestoreOptions as_whole = request.options;
-  for (const int64_t side : {8 * kLeastUsualPart, 4 * kLeastUsualPart, 2 * kLeastUsualPart, kLeastUsualPart}) {
+  for (const int64_t side : {8 * kLeastUsualTile, 4 * kLeastUsualTile, 2 * kLeastUsualTile, kLeastUsualTile}) {
     if (side >= longest) continue;
     request.options = as_whole;
-    Network network = begin_parts(request, arguments, of_part, side);
-    const Parts parts = parts_of(task, side);
-    const std::size_t of_parts = memory_for(request, *task.part(parts.rectangle(parts.largest())), network);
-    if (of_parts > limit && side > kLeastUsualPart) continue;
-    if (of_parts > limit && arguments.memory_limit) {
+    Network network = begin_tiles(request, arguments, of_tile, side);
+    const TileGrid tiles = tiles_of(task, side);
+    const std::size_t of_tiles = memory_for(request, *task.tile(tiles.rectangle(tiles.largest())), network);
+    if (of_tiles > limit && side > kLeastUsualTile) continue;
+    if (of_tiles > limit && arguments.memory_limit) {
       fail(
-          "the fit needs {} even in parts of {} pixels, the limit is {}: take a smaller network, or bf16 where the CPU "
+          "the fit needs {} even in tiles of {} pixels, the limit is {}: take a smaller network, or bf16 where the CPU "
           "has it",
-          size_text(of_parts), side, size_text(limit));
+          size_text(of_tiles), side, size_text(limit));
     }
-    request.parts_note += fmt::format("; as a whole it would take {}, and {} {} (--tile)", size_text(needed),
+    request.tiles_note += fmt::format("; as a whole it would take {}, and {} {} (--tile)", size_text(needed),
                                       arguments.memory_limit ? "the limit is" : "the machine has", size_text(limit));
     return network;
   }
@@ -155,7 +155,7 @@ void choose_at_once(FitRequest& request, const FitArguments& arguments, const Ne
   // Shorter fits end before it is known how they are best done.
   constexpr int64_t kWorthTiming = 200;
   constexpr double kSeconds = 1.5;  // for each number
-  if (options.part_side > 0) return;
+  if (options.tile_side > 0) return;
   if (arguments.at_once) {
     options.at_once = std::min(*arguments.at_once, options.runs);
     return;
@@ -192,10 +192,10 @@ ResolvedFit resolve(const FitArguments& arguments, const FitCall& call, const Ta
   request.profile = arguments.profile;
   request.save_network = arguments.save_network;
   request.save_input = arguments.save_input;
-  if (request.saves_network() && (arguments.runs > 1 || arguments.part_side.value_or(0) > 0)) {
+  if (request.saves_network() && (arguments.runs > 1 || arguments.tile_side.value_or(0) > 0)) {
     fail("{}: each of the {} fits a network of its own, and the result is of all of them: leave out {}",
          request.save_network.empty() ? "--network-input" : "--save-network",
-         arguments.runs > 1 ? fmt::format("{} runs", arguments.runs) : "parts",
+         arguments.runs > 1 ? fmt::format("{} runs", arguments.runs) : "tiles",
          arguments.runs > 1 ? "--runs" : "--tile");
   }
   request.checkpoint = {.path = checkpoint_path(arguments, request),
@@ -209,10 +209,10 @@ ResolvedFit resolve(const FitArguments& arguments, const FitCall& call, const Ta
   const ChosenNetwork chosen = choose_network(
       request.model, arguments.model_output,
       {.output_channels = sought.channels, .input_depth = input == InputKind::meshgrid ? kMeshgridDepth : 0});
-  const NetworkOf of_part = [chosen, arguments, input](const Image& part) {
-    return bind(chosen, part, arguments, input);
+  const NetworkOf of_tile = [chosen, arguments, input](const Image& tile) {
+    return bind(chosen, tile, arguments, input);
   };
-  Network network = whole_or_part(request, arguments, of_part);
+  Network network = whole_or_tile(request, arguments, of_tile);
   request.notes = *chosen.notes;
   if (std::string note = buffers_note(network.graph); !note.empty()) request.notes.push_back(std::move(note));
   choose_at_once(request, arguments, network);
@@ -233,7 +233,7 @@ NamedValues values_in_force(const FitRequest& request) {
                      {"threads", fmt::format("{}", threads_of(request.options))},
                      {"precision", std::string(name_of(fit.precision))}};
   if (!request.options.find_rate) values.emplace_back("learning-rate", fmt::format("{}", fit.adam.learning_rate));
-  if (request.options.part_side == 0 && request.options.runs > 1) {
+  if (request.options.tile_side == 0 && request.options.runs > 1) {
     values.emplace_back("at-once", fmt::format("{}", request.options.at_once));
   }
   return values;

@@ -26,15 +26,15 @@ struct FitRequest : RunRequest {
   std::string stop = {};                // the rule, as it was asked for
   std::vector<std::string> notes = {};  // what the importer has to say of the network
   std::string at_once_note = {};        // how `at_once` was chosen, where a timing did
-  std::string parts_note = {};          // that the image is fitted in parts, and why
-  NetworkOf of_part = {};               // where it is
+  std::string tiles_note = {};          // that the image is fitted in tiles, and why
+  NetworkOf of_tile = {};               // where it is
 
   [[nodiscard]] bool saves_network() const { return !save_network.empty() || !save_input.empty(); }
 };
 
 struct ResolvedFit {
   const FitRequest request;
-  Network network;  // bound to the task's baseline, or to its first part
+  Network network;  // bound to the task's baseline, or to its largest tile
 };
 
 // Refuses what can be refused before a fit begins. `call` and `what` must outlive the request. Throws Error.

@@ -47,7 +47,7 @@ Json step_values(const RestoreStep& step, const std::string& stopping) {
 
 FitSession::FitSession(const FitRequest& request, Network network, std::vector<FitObserver*> observers)
     : request_(request),
-      restoration_(request.what.task, std::move(network), op_table(), request.options, request.of_part),
+      restoration_(request.what.task, std::move(network), op_table(), request.options, request.of_tile),
       checkpoint_(request.checkpoint),
       observers_(std::move(observers)) {
   const Settings settings(request.call.line, values_in_force(request));
@@ -172,15 +172,15 @@ bool FitSession::is_ahead() const {
   // Finished, the small network's average of 100 iterations is within 0.02 dB of the filter's result or above it, that
   // of 200 never below (astronaut and camera of the tests, quality 10 and 40).
   constexpr int64_t kOvertakes = 200;
-  // What no part has given yet is as it was.
-  if (request_.options.part_side > 0) return restoration_.done();
+  // What no tile has given yet is as it was.
+  if (request_.options.tile_side > 0) return restoration_.done();
   if (restoration_.runs_ended() > 0) return true;
   return begun() && request_.options.iterations - restoration_.first().iterations_left() >= kOvertakes;
 }
 
-std::string FitSession::parts_text() const {
-  if (request_.options.part_side == 0 || restoration_.done()) return {};
-  return fmt::format("{} of {} parts are fitted, the others are as they were", restoration_.runs_ended(),
+std::string FitSession::tiles_text() const {
+  if (request_.options.tile_side == 0 || restoration_.done()) return {};
+  return fmt::format("{} of {} tiles are fitted, the others are as they were", restoration_.runs_ended(),
                      request_.options.runs);
 }
 
@@ -209,8 +209,8 @@ Outcome FitSession::leave(Outcome filtered) const {
 
 Json FitSession::details(const RestoreResult& result) const {
   Json json{{"model", request_.model}, {"seed", request_.options.fit.seed}, {"stop", request_.stop}};
-  if (request_.options.part_side > 0) {
-    json["parts"] = request_.options.runs;
+  if (request_.options.tile_side > 0) {
+    json["tiles"] = request_.options.runs;
   } else if (request_.options.runs > 1) {
     json["at_once"] = request_.options.at_once;
   }

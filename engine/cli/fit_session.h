@@ -31,8 +31,8 @@ class FitSession {
   // Whether the fit has come so far that its result is worth more than the filter's: one of its runs has ended, or has
   // some hundred iterations behind it.
   [[nodiscard]] bool is_ahead() const;
-  // How far an image has come that is fitted in parts and was ended early; empty otherwise.
-  [[nodiscard]] std::string parts_text() const;
+  // How far an image has come that is fitted in tiles and was ended early; empty otherwise.
+  [[nodiscard]] std::string tiles_text() const;
   // What the task makes of the fit; a signal that comes meanwhile ends that early. Once, behind run().
   Outcome finish(Progress& progress, const InterruptGuard& interrupt);
   // The fit with the filter's result, which is better yet.

@@ -75,7 +75,7 @@ constexpr std::string_view kMemory =
 
 A fit is planned in one block of memory, each of --runs side by side (--at-once) in its own. It needs less with a
 smaller network and with --precision bf16, which is chosen by itself where the CPU has it. Where the whole image does
-not fit, restore and denoise fit it in parts (--tile).
+not fit, restore and denoise fit it in tiles (--tile).
 
 --memory-limit 4G refuses what would need more still, before the work begins; what 'model info' says is enough. Of several
 files, no more are done at once than fit into the limit, or into what the machine has free where there is none. A number

@@ -94,7 +94,7 @@ void LiveReport::load(const Archive& checkpoint) {
 }
 
 void LiveReport::on_step(const RestoreStep& step, const RunLog& log) {
-  if (step.average.empty()) return;  // of one part: there is no picture on the way
+  if (step.average.empty()) return;  // of one tile: there is no picture on the way
   const bool milestone = step.run == 0 && is_milestone(step.iteration, request_.what.snapshots),
              due = step.seconds >= next_write_;
   if (!milestone && !due) return;
@@ -125,8 +125,8 @@ void LiveReport::on_step(const RestoreStep& step, const RunLog& log) {
 void LiveReport::on_result(const Outcome& outcome, const RunLog& log) {
   ReportPage last = report_.result_page(
       outcome, outcome.method == kFilter ? "by the filter: the network had not come far enough" : by_network());
-  // The curves of parts are each of another picture.
-  if (!log.runs.empty() && request_.options.part_side == 0) {
+  // The curves of tiles are each of another picture.
+  if (!log.runs.empty() && request_.options.tile_side == 0) {
     RunEnds ends = report_.ends();
     ends.ended = true;
     const Image& image = outcome.result.finished.image;

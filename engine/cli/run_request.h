@@ -42,7 +42,7 @@ struct TaskRun {
   std::optional<double> noise = {};          // of kLearn without a JPEG: the noise's standard deviation (1 = 255)
   LearnArguments learn = {};                 // of kLearn
   std::vector<int64_t> snapshots = {};       // iterations that the report shows; empty: some on the way
-  bool may_be_cut = false;                   // a fit may go through the image in parts (--tile)
+  bool may_be_cut = false;                   // a fit may go through the image in tiles (--tile)
   bool filter_first = false;                 // a fit's output holds the filter's result until the fit has a better one
 };
 

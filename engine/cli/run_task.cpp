@@ -205,7 +205,7 @@ ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& 
   const FitRequest& request = resolved.request;
   Progress progress(progress_options(request));
   if (!request.at_once_note.empty()) progress.say(request.at_once_note);
-  if (!request.parts_note.empty()) progress.say(request.input + ": " + request.parts_note);
+  if (!request.tiles_note.empty()) progress.say(request.input + ": " + request.tiles_note);
   std::optional<LiveReport> report;
   std::vector<FitObserver*> observers = what.observers;
   if (!request.report.empty()) observers.push_back(&report.emplace(request));
@@ -235,7 +235,7 @@ ExitCode fit(const FitArguments& arguments, const FitCall& call, const TaskRun& 
   if (leaves_nothing(request, outcome)) return exit_code_of(interrupt.signal());
   progress.finish();
   if (outcome.method == kFit) write_result(request, outcome, replaced);
-  if (const std::string parts = session.parts_text(); outcome.method == kFit && !parts.empty()) progress.say(parts);
+  if (const std::string tiles = session.tiles_text(); outcome.method == kFit && !tiles.empty()) progress.say(tiles);
   if (outcome.result.stopped_early) progress.say(why_stopped(request, outcome.result));
   session.close(progress);
   for (FitObserver* observer : observers) observer->on_result(outcome, session.log());

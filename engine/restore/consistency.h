@@ -46,9 +46,9 @@ struct CellCheck {
 CellCheck check_cells(const Image& image, const JpegModel& model);
 
 // How far beyond its cell a coefficient of the original may lie: an encoder rounds samples to integers, and half a grey
-// level at each of a block's 64 samples moves a coefficient by at most 64 / 2 / 8 = 4 (each vector of the DCT has length
-// 1, hence a sum of magnitudes of at most 8). libjpeg, with all of its roundings, moves those of a photograph by up to
-// 2.7 (chelsea.png, qualities 10 to 100).
+// level at each of a block's 64 samples moves a coefficient by at most 64 / 2 / 8 = 4 (each vector of the DCT has
+// length 1, hence a sum of magnitudes of at most 8). libjpeg, with all of its roundings, moves those of a photograph by
+// up to 2.7 (chelsea.png, qualities 10 to 100).
 inline constexpr double kEncoderRounding = 4;
 
 // Alternates the cells with [0, 1] and, for levels > 0, with rounding to that many steps (255 or 65535), and returns

@@ -38,11 +38,11 @@ class DenoiseTask : public Task {
     return finish(filter_noise(noisy_, sigma, advance), levels, {});
   }
 
-  [[nodiscard]] std::unique_ptr<Task> part(const Rectangle& rectangle) const override {
+  [[nodiscard]] std::unique_ptr<Task> tile(const Rectangle& rectangle) const override {
     return std::make_unique<DenoiseTask>(crop(noisy_, rectangle.x, rectangle.y, rectangle.width, rectangle.height),
                                          sigma_, estimate_);
   }
-  [[nodiscard]] int64_t part_unit() const override { return 1; }
+  [[nodiscard]] int64_t tile_unit() const override { return 1; }
 
  private:
   Image noisy_;

@@ -26,8 +26,8 @@ ValueId masked_mse_energy(GraphBuilder& builder, ValueId image, const Image& tar
 // Mean over all coefficients of the squared distance to a cell of half width `half_width` * q around n q:
 //   d(c) = max(|c - n q| - half_width q, 0).
 // half_width = 1/2 is the file's own cell, zero inside; 0 is the mean square to the dequantized coefficients. 0.3 pulls
-// towards the cell's middle, where most originals lie. Where bits of n were not sent, the cell is wider than q, and d is
-// the distance to the middle part of it that is (width - q) wider too.
+// towards the cell's middle, where most originals lie. Where bits of n were not sent, the cell is wider than q, and d
+// is the distance to the middle part of it that is (width - q) wider too.
 ValueId cell_energy(GraphBuilder& builder, ValueId image, const JpegModel& model, double half_width);
 
 // (1 - weight) a + weight b, for weight in (0, 1).

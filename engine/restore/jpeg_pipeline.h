@@ -33,8 +33,8 @@ class JpegPipeline {
   // J(planes). One plane of full size for each component, samples minus 128. Where the grid reaches beyond the picture,
   // the picture's border is repeated.
   [[nodiscard]] std::vector<Plane> apply(const std::vector<Plane>& planes) const;
-  // The integers n = round(c / q) that an encoder would write, without the bits that the file lacks, block by block, row
-  // by row, 64 to a block in natural order. The plane of full size that belongs to the component.
+  // The integers n = round(c / q) that an encoder would write, without the bits that the file lacks, block by block,
+  // row by row, 64 to a block in natural order. The plane of full size that belongs to the component.
   [[nodiscard]] std::vector<int32_t> quantized(const Plane& plane, std::size_t component) const;
 
   [[nodiscard]] const std::vector<Component>& components() const { return components_; }

@@ -59,8 +59,8 @@ class JpegTask : public Task {
     return source.finish(source.filter(advance));
   }
 
-  [[nodiscard]] std::unique_ptr<Task> part(const Rectangle& rectangle) const override;
-  [[nodiscard]] int64_t part_unit() const override {
+  [[nodiscard]] std::unique_ptr<Task> tile(const Rectangle& rectangle) const override;
+  [[nodiscard]] int64_t tile_unit() const override {
     return input_.jpeg ? std::lcm(mcu_width(*input_.jpeg), mcu_height(*input_.jpeg)) : 1;
   }
 
@@ -76,17 +76,17 @@ struct OwnInput {
   const RestoreInput own;
 };
 
-class JpegPartTask : OwnInput, public JpegTask {
+class JpegTileTask : OwnInput, public JpegTask {
  public:
-  JpegPartTask(RestoreInput input, const JpegTaskOptions& options)
+  JpegTileTask(RestoreInput input, const JpegTaskOptions& options)
       : OwnInput{std::move(input)}, JpegTask(own, options) {}
 };
 
-std::unique_ptr<Task> JpegTask::part(const Rectangle& rectangle) const {
+std::unique_ptr<Task> JpegTask::tile(const Rectangle& rectangle) const {
   RestoreInput input;
   input.degraded.image = crop(degraded_, rectangle.x, rectangle.y, rectangle.width, rectangle.height);
   if (input_.jpeg) input.jpeg = part_of(*input_.jpeg, rectangle);
-  return std::make_unique<JpegPartTask>(std::move(input), options_);
+  return std::make_unique<JpegTileTask>(std::move(input), options_);
 }
 
 }  // namespace

@@ -83,8 +83,8 @@ class Bootstrap {
 
   // The weight of the network's picture, from 0 to 1.
   [[nodiscard]] double weight(const LearnedMap& map) const;
-  // By how many dB the network's picture is nearer to its original, which is the estimate, than the filter's is. 0 where
-  // the picture is too small for it.
+  // By how many dB the network's picture is nearer to its original, which is the estimate, than the filter's is. 0
+  // where the picture is too small for it.
   [[nodiscard]] double gain(const LearnedMap& map) const;
 
  private:
@@ -92,7 +92,7 @@ class Bootstrap {
   [[nodiscard]] Image made_by(const LearnedMap& map) const;
 
   const Degradation& degradation_;
-  Image truth_;     // empty: too small
+  Image truth_;  // empty: too small
   Spoiled spoiled_;
 };
 

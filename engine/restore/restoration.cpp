@@ -75,23 +75,23 @@ void check_memory(const Problem& problem, const OpTable& table, const RestoreOpt
        lanes > 1 ? "fewer runs at once, " : "");
 }
 
-Parts parts_of(const Task& task, int64_t side) {
-  if (task.part_unit() == 0) fail("this image can't be fitted part by part");
+TileGrid tiles_of(const Task& task, int64_t side) {
+  if (task.tile_unit() == 0) fail("this image can't be fitted in tiles");
   const Image& sought = task.baseline();
-  return {sought.width, sought.height, side, task.part_unit()};
+  return {sought.width, sought.height, side, task.tile_unit()};
 }
 
 Restoration::Restoration(const Task& task, Network network, const OpTable& table, const RestoreOptions& options,
-                         NetworkOf of_part)
+                         NetworkOf of_tile)
     : task_(task),
       table_(table),
       options_(options),
-      of_part_(std::move(of_part)),
+      of_tile_(std::move(of_tile)),
       start_(std::chrono::steady_clock::now()) {
   const Image& sought = task.baseline();
-  if (options.part_side > 0) {
-    parts_ = parts_of(task, options.part_side);
-    if (parts_->count() != options.runs) fail("{} runs for {} parts", options.runs, parts_->count());
+  if (options.tile_side > 0) {
+    tiles_ = tiles_of(task, options.tile_side);
+    if (tiles_->count() != options.runs) fail("{} runs for {} tiles", options.runs, tiles_->count());
     original_.swap(options_.original);
     cover_.assign(static_cast<std::size_t>(sought.plane_size()), 0.0F);
   }
@@ -99,7 +99,7 @@ Restoration::Restoration(const Task& task, Network network, const OpTable& table
   canvas_width_ = network.canvas_width;
   canvas_height_ = network.canvas_height;
   network_sha256_ = sha256_of(network.graph);
-  problem_ = make_problem(parts_ ? *task.part(parts_->rectangle(parts_->largest())) : task, std::move(network), table);
+  problem_ = make_problem(tiles_ ? *task.tile(tiles_->rectangle(tiles_->largest())) : task, std::move(network), table);
   problem_sha256_ = sha256_of(problem_->graph);
   sum_.assign(sought.pixels.size(), 0.0F);
 
@@ -143,8 +143,8 @@ void Restoration::begin_runs(const Begins& indices) {
   std::vector<std::optional<Problem>> problems(lanes_.size());
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     if (!indices[i]) continue;
-    if (parts_) lanes_[i].run.reset();
-    problems[i] = parts_ ? take_part(lanes_[i], *indices[i]) : *problem_;
+    if (tiles_) lanes_[i].run.reset();
+    problems[i] = tiles_ ? take_tile(lanes_[i], *indices[i]) : *problem_;
   }
   if (begun_ == options_.runs) {
     for (const ValueId id : problem_->graph.parameters()) problem_->graph.value(id).data.reset();
@@ -153,22 +153,22 @@ void Restoration::begin_runs(const Begins& indices) {
     if (!indices[i]) return;
     Lane& lane = lanes_[i];
     lane.run.reset();  // its memory, before the next one's is asked for
-    lane.run = std::make_unique<FitRun>(parts_ ? *lane.part : task_, std::move(*problems[i]), table_,
-                                        parts_ ? lane.options : options_, *indices[i]);
+    lane.run = std::make_unique<FitRun>(tiles_ ? *lane.tile : task_, std::move(*problems[i]), table_,
+                                        tiles_ ? lane.options : options_, *indices[i]);
   });
 }
 
-Problem Restoration::take_part(Lane& lane, int index) const {
-  const Rectangle at = parts_->rectangle(index);
-  lane.part = task_.part(at);
+Problem Restoration::take_tile(Lane& lane, int index) const {
+  const Rectangle at = tiles_->rectangle(index);
+  lane.tile = task_.tile(at);
   lane.options = options_;
   if (original_) lane.options.original = crop(*original_, at.x, at.y, at.width, at.height);
-  return make_problem(*lane.part, of_part_(lane.part->baseline()), table_);
+  return make_problem(*lane.tile, of_tile_(lane.tile->baseline()), table_);
 }
 
 void Restoration::add(const FitRun& run, std::vector<float>& sum, std::vector<float>& cover) const {
   const std::vector<float>& best = run.best();
-  if (parts_) return parts_->add(run.index(), best, sum, cover);
+  if (tiles_) return tiles_->add(run.index(), best, sum, cover);
   for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += best[k];
 }
 
@@ -204,7 +204,7 @@ std::vector<RestoreStep> Restoration::round(std::vector<TimedPart>* parts, const
     RestoreStep& step = steps.emplace_back(std::move(*made[i]));
     step.total = ++total_;
     step.seconds = seconds();
-    if (parts_) step.average = {};
+    if (tiles_) step.average = {};
     const FitRun& run = *lanes_[i].run;
     if (!run.done()) continue;
     add(run, sum_, cover_);
@@ -225,8 +225,8 @@ Image Restoration::average() const {
       ++count;
     }
   }
-  if (parts_) {
-    // What no part has given yet stays as it is.
+  if (tiles_) {
+    // What no tile has given yet stays as it is.
     const std::size_t plane = cover.size();
     for (std::size_t k = 0; k < sum.size(); ++k) {
       average.pixels[k] = sum[k] + (1 - cover[k % plane]) * average.pixels[k];
@@ -287,8 +287,8 @@ void Restoration::save(Archive& archive) {
   archive.put("seconds", seconds());
   archive.put("stopped_early", int64_t{stopped_early_});
   archive.put("sum", sum_);
-  archive.put("part_side", options_.part_side);
-  if (parts_) archive.put("cover", cover_);
+  archive.put("tile_side", options_.tile_side);
+  if (tiles_) archive.put("cover", cover_);
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     if (!lanes_[i].run) continue;
     Archive run;
@@ -312,7 +312,7 @@ void Restoration::load(const Archive& archive) {
     fail("it has more runs in hand than {}, which is what --at-once or --runs asks for", lanes_.size());
   }
   sum_ = archive.floats("sum", sum_.size());
-  if (parts_) cover_ = archive.floats("cover", cover_.size());
+  if (tiles_) cover_ = archive.floats("cover", cover_.size());
   total_ = archive.integer("total", 1, begun_ * options_.iterations);
   stopped_early_ = archive.integer("stopped_early") != 0;
   Begins indices(lanes_.size());

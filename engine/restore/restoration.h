@@ -18,9 +18,9 @@
 
 #include "engine/restore/fit_run.h"
 #include "engine/restore/network.h"
-#include "engine/restore/parts.h"
 #include "engine/restore/restore.h"
 #include "engine/restore/task.h"
+#include "engine/restore/tile_grid.h"
 #include "engine/runtime/worker.h"
 #include "engine/train/archive.h"
 #include "engine/train/fit.h"
@@ -36,19 +36,19 @@ std::size_t needed_bytes(const Problem& problem, const OpTable& table, const Res
 // Throws Error where that is more than FitOptions::memory_limit, if there is one.
 void check_memory(const Problem& problem, const OpTable& table, const RestoreOptions& options);
 
-// The parts of the task's image of RestoreOptions::part_side.
-Parts parts_of(const Task& task, int64_t side);
+// The tiles of the task's image of RestoreOptions::tile_side.
+TileGrid tiles_of(const Task& task, int64_t side);
 
 // A network bound to a baseline.
 using NetworkOf = std::function<Network(const Image& baseline)>;
 
 class Restoration {
  public:
-  // The network is bound to the task's baseline, or where that is fitted part by part to that of the largest part;
-  // of_part then makes those of all parts. Task and table must outlive this. Throws Error when the network does not
+  // The network is bound to the task's baseline, or where that is fitted tile by tile to that of the largest tile;
+  // of_tile then makes those of all tiles. Task and table must outlive this. Throws Error when the network does not
   // suit the task.
   Restoration(const Task& task, Network network, const OpTable& table, const RestoreOptions& options,
-              NetworkOf of_part = {});
+              NetworkOf of_tile = {});
 
   // Whether there has been an iteration: before it there is no result.
   [[nodiscard]] bool begun() const { return total_ > 0; }
@@ -94,8 +94,8 @@ class Restoration {
 
  private:
   struct Lane {
-    // Of a part: its task, and the options with what is known of its original.
-    std::unique_ptr<Task> part;
+    // Of a tile: its task, and the options with what is known of its original.
+    std::unique_ptr<Task> tile;
     RestoreOptions options;
     std::unique_ptr<FitRun> run;
     std::unique_ptr<Worker> worker;  // none where there is one lane only
@@ -108,8 +108,8 @@ class Restoration {
   void begin_runs(const Begins& indices);
   // Of the runs in hand that have just begun; false where on_trial() ended a trial.
   bool find_rates(const OnTrial& on_trial);
-  // Makes the lane's task and options those of a part, and returns what is fitted to it.
-  Problem take_part(Lane& lane, int index) const;
+  // Makes the lane's task and options those of a tile, and returns what is fitted to it.
+  Problem take_tile(Lane& lane, int index) const;
   // Adds what a run leaves to the sum.
   void add(const FitRun& run, std::vector<float>& sum, std::vector<float>& cover) const;
   [[nodiscard]] RestoreResult finished(RestoreResult result, Image average, const Advance& advance) const;
@@ -117,9 +117,9 @@ class Restoration {
   const Task& task_;
   const OpTable& table_;
   RestoreOptions options_;
-  NetworkOf of_part_;
-  std::optional<Parts> parts_;
-  std::optional<Image> original_;  // of all parts: RestoreOptions::original
+  NetworkOf of_tile_;
+  std::optional<TileGrid> tiles_;
+  std::optional<Image> original_;  // of all tiles: RestoreOptions::original
   int64_t canvas_width_ = 0, canvas_height_ = 0;
   std::string network_sha256_, problem_sha256_;
   std::optional<Problem> problem_;
@@ -127,7 +127,7 @@ class Restoration {
   std::vector<Lane> lanes_;
   int begun_ = 0, ended_ = 0;  // runs
   std::vector<float> sum_;     // of what those left that have ended
-  std::vector<float> cover_;   // of parts: the sum of their weights
+  std::vector<float> cover_;   // of tiles: the sum of their weights
   int64_t total_ = 0;          // iterations over all runs
   bool stopped_early_ = false;
   double seconds_before_ = 0;

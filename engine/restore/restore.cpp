@@ -18,7 +18,7 @@ int threads_of(const RestoreOptions& options) { return threads_of(options.fit.th
 FitOptions share_of(const RestoreOptions& options, int run) {
   const int lanes = lanes_of(options);
   FitOptions share = options.fit;
-  if (options.part_side == 0) share.seed += static_cast<uint64_t>(run);
+  if (options.tile_side == 0) share.seed += static_cast<uint64_t>(run);
   share.threads = std::max(1, threads_of(options) / lanes);
   share.memory_limit = share.memory_besides = 0;
   return share;

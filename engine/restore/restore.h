@@ -34,9 +34,10 @@ struct RestoreOptions {
   bool find_rate = false;
   Schedule schedule = Schedule::cosine;
   int runs = 1;  // independent fits, with seeds fit.seed, fit.seed + 1, ...; their results are averaged
-  // Above 0: the image is fitted part by part (parts.h), the longest side of a part. Each part is a run then, all of
-  // them with the same seed, and their results are blended; `runs` is how many there are (parts_of(), restoration.h).
-  int64_t part_side = 0;
+  // Above 0: the image is fitted tile by tile (tile_grid.h), the longest side of a tile. Each tile is a run then, all
+  // of them with the same seed, and their results are blended; `runs` is how many there are (tiles_of(),
+  // restoration.h).
+  int64_t tile_side = 0;
   int at_once = 1;    // so many of them side by side, dividing fit.threads; best_split() finds it
   int bit_depth = 8;  // of the file that the result is meant for: 8 or 16
   StoppingOptions stopping = {.kind = StoppingKind::automatic};
@@ -50,8 +51,8 @@ constexpr std::size_t memory_besides_fits(int64_t pixels) {
   return (std::size_t{47} << 20) + static_cast<std::size_t>(pixels) * 130;
 }
 
-// The same where it is fitted in parts: most of it is for the filter behind them, which goes tile by tile too.
-constexpr std::size_t memory_besides_parts(int64_t pixels) {
+// The same where it is fitted in tiles: most of it is for the filter behind them, which goes tile by tile too.
+constexpr std::size_t memory_besides_tiles(int64_t pixels) {
   constexpr int64_t kOfTile = 48, kTile = 4'900'000;
   return memory_besides_fits(pixels) - static_cast<std::size_t>(std::max<int64_t>(pixels - kTile, 0)) * kOfTile;
 }
@@ -74,12 +75,12 @@ struct RestoreStep {
   int64_t total = 0;                      // over all runs, from 1
   double seconds = 0;                     // since the first iteration began, pauses not counted
   double loss = 0;
-  double psnr_degraded = 0, psnr_degraded_average = 0;  // as Task::psnr_degraded() says; of a part, that part's
+  double psnr_degraded = 0, psnr_degraded_average = 0;  // as Task::psnr_degraded() says; of a tile, that tile's
   std::optional<double> psnr_original, psnr_original_average;
   bool is_best = false;            // the stopping rule keeps this average
   bool stopped = false;            // the stopping rule ends the run here
   std::string note;                // what the user should know, mostly empty
-  std::span<const float> average;  // planar, of the task's size; of this moment; of a part none
+  std::span<const float> average;  // planar, of the task's size; of this moment; of a tile none
 };
 
 struct RestoreResult {

@@ -64,11 +64,11 @@ class Task {
   [[nodiscard]] virtual Finished finish(Image average, int levels, const Advance& advance) const;
   // The result that needs no network, in seconds: empty where the input alone says too little for one.
   [[nodiscard]] virtual std::optional<Finished> filter(int /*levels*/, const Advance& /*advance*/) const { return {}; }
-  // The fit of a rectangle of the image alone, which begins at multiples of part_unit(), and ends at such or with the
+  // The fit of a rectangle of the image alone, which begins at multiples of tile_unit(), and ends at such or with the
   // image. Nothing where the task can't be cut. What it makes is not to be finished. This must outlive it.
-  [[nodiscard]] virtual std::unique_ptr<Task> part(const Rectangle& /*rectangle*/) const { return {}; }
-  // 0 where part() makes nothing.
-  [[nodiscard]] virtual int64_t part_unit() const { return 0; }
+  [[nodiscard]] virtual std::unique_ptr<Task> tile(const Rectangle& /*rectangle*/) const { return {}; }
+  // 0 where tile() makes nothing.
+  [[nodiscard]] virtual int64_t tile_unit() const { return 0; }
 };
 
 }  // namespace hourglass

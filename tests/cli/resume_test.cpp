@@ -220,42 +220,42 @@ TEST_CASE_FIXTURE(Fixture, "a terminal that goes ends the run early, unless the 
   CHECK(ignored.exit_code == 0);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a large image is fitted in parts, when that is asked for and when memory is short") {
+TEST_CASE_FIXTURE(Fixture, "a large image is fitted in tiles, when that is asked for and when memory is short") {
   write_file_atomically(input, encode_jpeg(make_picture(300, 280, 3), {.quality = 10}), true);
-  const Names parts{"--method", "fit", "--tile", "160", "--iterations", "20", "--threads", "1", "--stop", "none"};
+  const Names tiles{"--method", "fit", "--tile", "160", "--iterations", "20", "--threads", "1", "--stop", "none"};
   const auto with = [&](const std::string& name, const Names& more) {
-    Names arguments = command(name, parts);
+    Names arguments = command(name, tiles);
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run(arguments);
   };
   const Run whole = with("whole", {"--json", "--report", folder / "report.html"});
   check_ok(whole);
   const nlohmann::json json = nlohmann::json::parse(last_line(whole.out));
-  CHECK(json.at("parts") == 4);
+  CHECK(json.at("tiles") == 4);
   CHECK(json.at("iterations") == 80);
-  CHECK_CONTAINS(whole.err, "in.jpg: fitted in 4 parts of at most 188x184 pixels");
+  CHECK_CONTAINS(whole.err, "in.jpg: fitted in 4 tiles of at most 188x184 pixels");
   CHECK_CONTAINS(find_text(read_file(folder / "whole.png"), kRecordKeyword).value_or(""), "--tile 160");
   const Names rows = history("whole");
   CHECK(std::any_of(rows.begin(), rows.end(), [](const std::string& row) { return row.ends_with(",3"); }));
 
-  // Ended in the third part, it goes on to the same bytes.
+  // Ended in the third tile, it goes on to the same bytes.
   const Run ended =
       run_and_signal_when(command("out",
                                   [&] {
-                                    Names more = parts;
+                                    Names more = tiles;
                                     more.insert(more.end(), {"--checkpoint", checkpoint, "--checkpoint-every", "0"});
                                     return more;
                                   }()),
                           SIGINT, [&] { return reached() > 45; });
   CAPTURE(ended.err);
   REQUIRE(ended.exit_code == 130);
-  // Until all parts are done, the filter's result is the better one.
+  // Until all tiles are done, the filter's result is the better one.
   REQUIRE(run({"restore", input, "-o", folder / "filtered.png", "--fast", "--threads", "1"}).exit_code == 0);
   CHECK(read_image(folder / "out.png").image.pixels == read_image(folder / "filtered.png").image.pixels);
   check_ok(run({"restore", input, "-o", folder / "out.png", "--history", folder / "out.csv", "--resume", checkpoint}));
   CHECK(read_image(folder / "out.png").image.pixels == read_image(folder / "whole.png").image.pixels);
 
-  // As many parts as fit into the limit; and none are enough.
+  // As many tiles as fit into the limit; and none are enough.
   const Names small{"--method",    "fit", "--iterations",    "1",   "--threads", "1",
                     "--precision", "f32", "--learning-rate", "0.01"};
   const auto limited = [&](const std::string& limit) {
@@ -264,11 +264,11 @@ TEST_CASE_FIXTURE(Fixture, "a large image is fitted in parts, when that is asked
     return run(command("limited", more));
   };
   const std::string refusal = limited("20M").err;
-  CHECK_CONTAINS(refusal, "even in parts of 256 pixels, the limit is 20 MiB");
+  CHECK_CONTAINS(refusal, "even in tiles of 256 pixels, the limit is 20 MiB");
   const double needs = std::stod(refusal.substr(refusal.find("needs ") + 6));
   const Run fits = limited(fmt::format("{}M", std::ceil(needs)));
   check_ok(fits);
-  CHECK_CONTAINS(fits.err, "in.jpg: fitted in 4 parts");
+  CHECK_CONTAINS(fits.err, "in.jpg: fitted in 4 tiles");
   CHECK_CONTAINS(fits.err, "as a whole it would take ");
 
   // Others than restore and denoise are refused, as ever.

@@ -186,52 +186,52 @@ TEST_CASE("runs side by side, put away and taken up") {
   }
 }
 
-TEST_CASE("a picture that is fitted in parts is made of the fits of each part, all from one seed") {
+TEST_CASE("a picture that is fitted in tiles is made of the fits of each tile, all from one seed") {
   Image picture(300, 170, 1);
   for (std::size_t i = 0; i < picture.pixels.size(); ++i) picture.pixels[i] = static_cast<float>(i % 41) / 41;
   const std::unique_ptr<Task> task = make_denoise_task(picture, 0.1);
-  const NetworkOf of_part = [](const Image& part) {
+  const NetworkOf of_tile = [](const Image& tile) {
     const auto make = [](int64_t height, int64_t width) {
       return make_skip({.channels = {4}, .skips = {0}, .input_depth = 2, .output_channels = 1}, height, width);
     };
-    return bind_network(make, op_table(), part);
+    return bind_network(make, op_table(), tile);
   };
   RestoreOptions options = options_of(3);
   options.fit.seed = 4;
   options.original = picture;
-  options.part_side = kLeastPart;
-  const Parts parts = parts_of(*task, kLeastPart);
-  REQUIRE(parts.count() == 6);
-  options.runs = parts.count();
-  const auto whole_network = [&] { return of_part(task->part(parts.rectangle(parts.largest()))->baseline()); };
+  options.tile_side = kLeastTile;
+  const TileGrid tiles = tiles_of(*task, kLeastTile);
+  REQUIRE(tiles.count() == 6);
+  options.runs = tiles.count();
+  const auto whole_network = [&] { return of_tile(task->tile(tiles.rectangle(tiles.largest()))->baseline()); };
 
   std::vector<float> sum(picture.pixels.size()), cover(picture.pixels.size());
-  Image begun = picture;  // when the first part has ended, and the second has not
-  for (int i = 0; i < parts.count(); ++i) {
-    const Rectangle at = parts.rectangle(i);
-    const std::unique_ptr<Task> part = task->part(at);
-    CHECK(part->baseline().width == at.width);
-    CHECK(part->baseline().pixels[5] == picture.at(0, at.y, at.x + 5));
+  Image begun = picture;  // when the first tile has ended, and the second has not
+  for (int i = 0; i < tiles.count(); ++i) {
+    const Rectangle at = tiles.rectangle(i);
+    const std::unique_ptr<Task> tile = task->tile(at);
+    CHECK(tile->baseline().width == at.width);
+    CHECK(tile->baseline().pixels[5] == picture.at(0, at.y, at.x + 5));
     RestoreOptions alone = options_of(3);
     alone.fit.seed = 4;
-    Restoration fit(*part, of_part(part->baseline()), op_table(), alone);
+    Restoration fit(*tile, of_tile(tile->baseline()), op_table(), alone);
     advance(fit);
-    parts.add(i, fit.average().pixels, sum, cover);
+    tiles.add(i, fit.average().pixels, sum, cover);
     for (std::size_t k = 0; i == 0 && k < sum.size(); ++k) {
       begun.pixels[k] = sum[k] + (1 - cover[k]) * picture.pixels[k];
     }
   }
   for (const float weight : cover) CHECK(weight == doctest::Approx(1));
 
-  Restoration in_parts(*task, whole_network(), op_table(), options, of_part);
-  advance(in_parts, 4);
-  CHECK(in_parts.runs_ended() == 1);
-  CHECK(in_parts.average().pixels == begun.pixels);
+  Restoration in_tiles(*task, whole_network(), op_table(), options, of_tile);
+  advance(in_tiles, 4);
+  CHECK(in_tiles.runs_ended() == 1);
+  CHECK(in_tiles.average().pixels == begun.pixels);
   Archive archive;
-  in_parts.save(archive);
-  Restoration later(*task, whole_network(), op_table(), options, of_part);
+  in_tiles.save(archive);
+  Restoration later(*task, whole_network(), op_table(), options, of_tile);
   later.load(Archive::decode(archive.encode()));
-  for (Restoration* restoration : {&in_parts, &later}) {
+  for (Restoration* restoration : {&in_tiles, &later}) {
     while (!restoration->done()) {
       for (const RestoreStep& step : restoration->round()) {
         CHECK(step.average.empty());
@@ -245,11 +245,11 @@ TEST_CASE("a picture that is fitted in parts is made of the fits of each part, a
     }
     CHECK(farthest < 1e-6);
   }
-  CHECK(later.average().pixels == in_parts.average().pixels);
+  CHECK(later.average().pixels == in_tiles.average().pixels);
 
   // Side by side they are the same, within the order of the sums.
   options.at_once = 2;
-  Restoration beside(*task, whole_network(), op_table(), options, of_part);
+  Restoration beside(*task, whole_network(), op_table(), options, of_tile);
   advance(beside);
   double apart = 0;
   const Image made_beside = beside.average();
@@ -257,17 +257,17 @@ TEST_CASE("a picture that is fitted in parts is made of the fits of each part, a
     apart = std::max(apart, static_cast<double>(std::abs(made_beside.pixels[k] - sum[k])));
   }
   CHECK(apart < 1e-6);
-  for (int i = 0; i < parts.count(); ++i) {
-    CHECK(parts.rectangle(i).width <= parts.rectangle(parts.largest()).width);
-    CHECK(parts.rectangle(i).height <= parts.rectangle(parts.largest()).height);
+  for (int i = 0; i < tiles.count(); ++i) {
+    CHECK(tiles.rectangle(i).width <= tiles.rectangle(tiles.largest()).width);
+    CHECK(tiles.rectangle(i).height <= tiles.rectangle(tiles.largest()).height);
   }
 
   const Wave uncut;
-  CHECK_THROWS_WITH_AS(parts_of(uncut, kLeastPart), "this image can't be fitted part by part", Error);
-  CHECK_THROWS_AS(parts_of(*task, kLeastPart - 1), Error);
+  CHECK_THROWS_WITH_AS(tiles_of(uncut, kLeastTile), "this image can't be fitted in tiles", Error);
+  CHECK_THROWS_AS(tiles_of(*task, kLeastTile - 1), Error);
 }
 
-TEST_CASE("a part of a JPEG is a JPEG of its own") {
+TEST_CASE("a tile of a JPEG is a JPEG of its own") {
   RestoreInput input;
   input.degraded.image = Image(203, 150, 3);
   for (std::size_t i = 0; i < input.degraded.image.pixels.size(); ++i) {
@@ -277,12 +277,12 @@ TEST_CASE("a part of a JPEG is a JPEG of its own") {
   input.degraded.image = decode_jpeg(bytes).image;
   input.jpeg = read_jpeg_coefficients(bytes);
   const std::unique_ptr<Task> task = make_jpeg_task(input, {.cell_weight = 1});
-  CHECK(task->part_unit() == 16);
-  const std::unique_ptr<Task> part = task->part({.x = 128, .y = 32, .width = 75, .height = 118});
+  CHECK(task->tile_unit() == 16);
+  const std::unique_ptr<Task> tile = task->tile({.x = 128, .y = 32, .width = 75, .height = 118});
   // The original's pixels lie in its cells, up to the border where chroma is filtered with what lies beyond.
-  CHECK(part->discrepancy()(part->baseline().pixels) ==
+  CHECK(tile->discrepancy()(tile->baseline().pixels) ==
         doctest::Approx(task->discrepancy()(input.degraded.image.pixels)).epsilon(0.3));
-  const std::unique_ptr<Task> all = task->part({.x = 0, .y = 0, .width = 203, .height = 150});
+  const std::unique_ptr<Task> all = task->tile({.x = 0, .y = 0, .width = 203, .height = 150});
   CHECK(all->discrepancy()(input.degraded.image.pixels) == task->discrepancy()(input.degraded.image.pixels));
 }
 

@@ -1,4 +1,4 @@
-#include "engine/restore/parts.h"
+#include "engine/restore/tile_grid.h"
 
 #include <algorithm>
 
@@ -6,17 +6,19 @@
 
 namespace hourglass {
 
-Parts::Parts(int64_t width, int64_t height, int64_t side, int64_t unit) : width_(width), height_(height) {
-  if (side < kLeastPart) fail("parts of {0}x{0} pixels are too small: the least are {1}x{1}", side, kLeastPart);
-  const TileOptions options{.side = side, .unit = unit, .margin = kPartMargin, .ramp = kPartRamp};
+TileGrid::TileGrid(int64_t width, int64_t height, int64_t side, int64_t unit) : width_(width), height_(height) {
+  if (side < kLeastTile) fail("tiles of {0}x{0} pixels are too small: the least are {1}x{1}", side, kLeastTile);
+  const TileOptions options{.side = side, .unit = unit, .margin = kTileMargin, .ramp = kTileRamp};
   rows_ = tile_spans(height, options);
   columns_ = tile_spans(width, options);
 }
 
-const TileSpan& Parts::row(int index) const { return rows_[static_cast<std::size_t>(index) / columns_.size()]; }
-const TileSpan& Parts::column(int index) const { return columns_[static_cast<std::size_t>(index) % columns_.size()]; }
+const TileSpan& TileGrid::row(int index) const { return rows_[static_cast<std::size_t>(index) / columns_.size()]; }
+const TileSpan& TileGrid::column(int index) const {
+  return columns_[static_cast<std::size_t>(index) % columns_.size()];
+}
 
-int Parts::largest() const {
+int TileGrid::largest() const {
   const auto longest = [](const std::vector<TileSpan>& spans) {
     const auto length = [](const TileSpan& span) { return span.last - span.first; };
     return std::max_element(spans.begin(), spans.end(),
@@ -26,12 +28,12 @@ int Parts::largest() const {
   return static_cast<int>(longest(rows_) * static_cast<int64_t>(columns_.size()) + longest(columns_));
 }
 
-Rectangle Parts::rectangle(int index) const {
+Rectangle TileGrid::rectangle(int index) const {
   const TileSpan &y = row(index), &x = column(index);
   return {.x = x.first, .y = y.first, .width = x.last - x.first, .height = y.last - y.first};
 }
 
-void Parts::add(int index, std::span<const float> pixels, std::span<float> sum, std::span<float> cover) const {
+void TileGrid::add(int index, std::span<const float> pixels, std::span<float> sum, std::span<float> cover) const {
   const TileSpan &rows = row(index), &columns = column(index);
   const int64_t width = columns.last - columns.first;
   std::vector<float> across(static_cast<std::size_t>(width));
