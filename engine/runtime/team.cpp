@@ -32,9 +32,12 @@ void restore_denormals() {}
 
 Team::Team(int threads, const std::vector<CpuSet>& places) noexcept {
   omp_set_num_threads(threads);
+  // LLVM's OpenMP gives the calling thread back what it had before a region, and that to all threads of the next one;
+  // GCC's leaves each thread as it is.
+  flush_denormals();
 #pragma omp parallel
   {
-    flush_denormals();
+    if (omp_get_thread_num() != 0) flush_denormals();
     // The pool's threads may be bound to the places of an earlier team.
     if (places.empty())
       unbind_thread();
@@ -45,6 +48,7 @@ Team::Team(int threads, const std::vector<CpuSet>& places) noexcept {
 
 Team::~Team() {
 #pragma omp parallel
+  if (omp_get_thread_num() != 0) restore_denormals();
   restore_denormals();
   unbind_thread();
 }
