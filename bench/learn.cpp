@@ -99,7 +99,9 @@ class Trials {
       : photograph_(photograph), original_(original), key_(key), base_(psnr_clamped(filtered, original)) {
     if (a.trials.empty()) return;
     bootstrap_.emplace(filtered, photograph.degradation());
+    const bool is_new = !std::filesystem::exists(a.trials);
     file_.open(a.trials, std::ios::app);
+    if (is_new) file_ << "tag,color,quality,iterations,image,iteration,on_estimate,on_original\n";
     every_ = std::max<int64_t>(a.lesson.iterations / kCount, 1);
   }
 
