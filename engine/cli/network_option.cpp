@@ -79,9 +79,10 @@ bool comes_along(const std::string& model) { return !embedded_file(model + ".onn
 
 bool is_map(const std::string& model, const std::string& output) {
   try {
-    choose_map(model, output, false, PlaneColors::rgb);
     const int64_t side = MosaicOptions{}.side;
-    const Graph graph = network_of(file_of_map(model), op_table(), output)(side, side);
+    const NetworkFactory make = network_of(file_of_map(model), op_table(), output);
+    make_lesson_problem(as_map(make, op_table(), PlaneColors::rgb), op_table(), side);
+    const Graph graph = make(side, side);
     const std::vector<ValueId> parameters = graph.parameters();
     const bool brings_weights =
         std::all_of(parameters.begin(), parameters.end(), [&](ValueId id) { return graph.value(id).data != nullptr; });
